@@ -1,0 +1,2 @@
+//! RESP bytes.
+#![forbid(unsafe_code)]
