@@ -1,0 +1,180 @@
+//! The bytes under the RDB reader: buffered in large blocks, counted, and summed.
+//!
+//! **Invariants.** `block[pos..end]` was read and not consumed. `block[..summed]` is in the
+//! checksum, `summed <= pos`: bytes are summed in bulk, when the block is refilled or the sum is
+//! asked for. A span returned by [`Input::span`] stays valid until the next call that reads.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use super::rdb::{Checksum, ChecksumPolicy, RESERVE_AHEAD_MAX, RdbErrorKind};
+
+/// What one read asks for: large enough that system calls do not show, small enough for the cache.
+pub(super) const BLOCK_LEN: usize = 256 << 10;
+/// Longer strings are gathered in their own memory instead of in the block.
+const SPAN_LEN_MAX: usize = BLOCK_LEN / 4;
+
+type Result<T> = std::result::Result<T, RdbErrorKind>;
+
+pub(super) struct Input<'s> {
+    source: Box<dyn Read + 's>,
+    block: Vec<u8>,
+    pos: usize,
+    end: usize,
+    summed: usize,
+    /// The offset in the source of the first byte of `block`.
+    block_offset: u64,
+    /// Where the part that is being decoded starts.
+    part_offset: u64,
+    checksum: Option<Checksum>,
+}
+
+impl<'s> Input<'s> {
+    /// `block_len` bytes of memory are taken at once; at least 16.
+    pub(super) fn new(
+        source: Box<dyn Read + 's>,
+        block_len: usize,
+        checksums: ChecksumPolicy,
+    ) -> Self {
+        Self {
+            source,
+            block: vec![0; block_len.max(16)],
+            pos: 0,
+            end: 0,
+            summed: 0,
+            block_offset: 0,
+            part_offset: 0,
+            checksum: (checksums == ChecksumPolicy::Verify).then(Checksum::new),
+        }
+    }
+
+    /// How many bytes were consumed.
+    pub(super) fn offset(&self) -> u64 {
+        self.block_offset + self.pos as u64
+    }
+
+    /// Remembers that a new part starts here, for the offset of errors.
+    pub(super) fn start_part(&mut self) {
+        self.part_offset = self.offset();
+    }
+
+    /// Where an error of this kind happened: at the part being decoded, or at the end of the data.
+    pub(super) fn error_offset(&self, kind: &RdbErrorKind) -> u64 {
+        match kind {
+            RdbErrorKind::Truncated | RdbErrorKind::Io(_) => self.block_offset + self.end as u64,
+            _ => self.part_offset,
+        }
+    }
+
+    /// The checksum of everything consumed, unless checksums are ignored.
+    pub(super) fn checksum(&mut self) -> Option<u64> {
+        self.sum_consumed();
+        self.checksum.as_ref().map(Checksum::value)
+    }
+
+    /// Consumes one byte.
+    pub(super) fn byte(&mut self) -> Result<u8> {
+        self.require(1)?;
+        let byte = self.block[self.pos];
+        self.pos += 1;
+        Ok(byte)
+    }
+
+    /// Consumes `N` bytes, at most 16.
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        const { assert!(N <= 16, "a block may be as short as that") };
+        self.require(N)?;
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&self.block[self.pos..self.pos + N]);
+        self.pos += N;
+        Ok(bytes)
+    }
+
+    /// Consumes `len` bytes and says where in the block they lie, if they are few enough.
+    pub(super) fn span(&mut self, len: u64) -> Result<Option<Range<usize>>> {
+        let Some(len) = self.short_len(len) else { return Ok(None) };
+        self.require(len)?;
+        let start = self.pos;
+        self.pos += len;
+        Ok(Some(start..self.pos))
+    }
+
+    /// The bytes of a span.
+    pub(super) fn bytes(&self, span: Range<usize>) -> &[u8] {
+        &self.block[span]
+    }
+
+    /// Replaces `out` by the next `len` bytes, taking memory only as they arrive.
+    pub(super) fn read_into(&mut self, len: u64, out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
+        let mut left = len;
+        while left > 0 {
+            self.require(1)?;
+            let chunk = self.available(left);
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX);
+            if out.capacity() - out.len() < chunk {
+                let ahead = wanted.min(RESERVE_AHEAD_MAX.max(out.len())).max(chunk);
+                out.try_reserve_exact(ahead).map_err(|_| RdbErrorKind::OutOfMemory)?;
+            }
+            out.extend_from_slice(&self.block[self.pos..self.pos + chunk]);
+            self.pos += chunk;
+            left -= chunk as u64;
+        }
+        Ok(())
+    }
+
+    /// Consumes `len` bytes without keeping them.
+    pub(super) fn skip(&mut self, len: u64) -> Result<()> {
+        let mut left = len;
+        while left > 0 {
+            self.require(1)?;
+            let chunk = self.available(left);
+            self.pos += chunk;
+            left -= chunk as u64;
+        }
+        Ok(())
+    }
+
+    fn short_len(&self, len: u64) -> Option<usize> {
+        let len_max = SPAN_LEN_MAX.min(self.block.len());
+        usize::try_from(len).ok().filter(|&len| len <= len_max)
+    }
+
+    /// How many of the next `left` bytes lie in the block.
+    fn available(&self, left: u64) -> usize {
+        usize::try_from(left).unwrap_or(usize::MAX).min(self.end - self.pos)
+    }
+
+    // HOT PATH: several times per key; the refill is out of line.
+    #[inline]
+    fn require(&mut self, len: usize) -> Result<()> {
+        if self.end - self.pos >= len { Ok(()) } else { self.refill(len) }
+    }
+
+    /// Moves what is left to the front and reads until `len <= block.len()` bytes are there.
+    #[cold]
+    fn refill(&mut self, len: usize) -> Result<()> {
+        self.sum_consumed();
+        self.block.copy_within(self.pos..self.end, 0);
+        self.block_offset += self.pos as u64;
+        self.end -= self.pos;
+        self.pos = 0;
+        self.summed = 0;
+        while self.end < len {
+            match self.source.read(&mut self.block[self.end..]) {
+                Ok(0) => return Err(RdbErrorKind::Truncated),
+                Ok(count) => self.end += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(RdbErrorKind::Io(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn sum_consumed(&mut self) {
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(&self.block[self.summed..self.pos]);
+        }
+        self.summed = self.pos;
+    }
+}

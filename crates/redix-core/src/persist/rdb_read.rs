@@ -1,0 +1,580 @@
+//! Reading RDB: a pull parser that yields one [`Event`] per part of the file.
+//!
+//! [`RdbReader`] walks a whole file and lends keys and values from its own buffers, so that loading
+//! a short string allocates nothing here. [`DumpReader`] reads the payload of DUMP. Both decode
+//! values through `decode_value`; a new type is one more arm there, one function, and one more
+//! variant of [`RdbValue`].
+//!
+//! What cannot be loaded is an error that names it: nothing is dropped silently. Skipped are only
+//! parts that carry no data of ours, and each of them is reported as an event.
+//!
+//! **Invariants.** No input panics. A length is compared with a bound before anything is reserved
+//! or looped for it. After an error the reader is not used again.
+
+use std::io::Read;
+use std::ops::Range;
+
+use super::lzf;
+use super::rdb::{
+    Checksum, ChecksumPolicy, RdbError, RdbErrorKind, RdbString, RdbValue, RdbVersion,
+    STRING_LEN_MAX, TYPE_STRING, encoding, module_opcode, opcode, type_name,
+};
+use super::rdb_input::{BLOCK_LEN, Input};
+
+type Result<T> = std::result::Result<T, RdbErrorKind>;
+
+/// Limits and checks of a reader.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOptions {
+    /// Whether the checksum is computed and compared.
+    pub checksums: ChecksumPolicy,
+    /// The longest string that is accepted, in bytes, after decompression.
+    pub string_len_max: u64,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { checksums: ChecksumPolicy::default(), string_len_max: STRING_LEN_MAX }
+    }
+}
+
+/// One part of a file. What it lends is valid until the next event is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The file starts; always the first event.
+    Start(RdbVersion),
+    /// A field about the file, such as `redis-ver`.
+    Aux {
+        /// Its name.
+        name: &'a [u8],
+        /// Its value.
+        value: RdbString<'a>,
+    },
+    /// The following keys belong to this database.
+    SelectDb(u32),
+    /// How large the selected database was when it was saved: a hint, not to be believed.
+    ResizeDb {
+        /// All keys.
+        keys: u64,
+        /// Those that expire.
+        expires: u64,
+    },
+    /// How large a cluster slot of the selected database was: a hint, not to be believed.
+    SlotInfo {
+        /// The slot.
+        slot: u64,
+        /// Its keys.
+        keys: u64,
+        /// Those that expire.
+        expires: u64,
+    },
+    /// The source text of a function library.
+    Function(&'a [u8]),
+    /// Data of a module that belongs to no key; it was skipped.
+    ModuleAux {
+        /// The name of the module: nine characters.
+        module: [u8; 9],
+    },
+    /// A key with its value.
+    Key(KeyRecord<'a>),
+    /// The end marker; what follows it in the source is not part of the file. Always the last
+    /// event, and returned again if one more is asked for.
+    End(ChecksumOutcome),
+}
+
+/// A key as the file has it.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRecord<'a> {
+    /// The selected database.
+    pub db: u32,
+    /// The key.
+    pub key: &'a [u8],
+    /// Milliseconds since the Unix epoch, past or future.
+    pub expire_at_ms: Option<i64>,
+    /// Seconds since the last access when the file was written under an LRU policy.
+    pub idle_s: Option<u64>,
+    /// The access counter when the file was written under an LFU policy.
+    pub freq: Option<u8>,
+    /// The value.
+    pub value: RdbValue<'a>,
+}
+
+/// What became of the checksum of a file that was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChecksumOutcome {
+    /// It matches.
+    Verified,
+    /// The file has none: it is older than version 5, or was written with checksums off.
+    Absent,
+    /// It was not looked at.
+    Ignored,
+}
+
+/// Reads one file from its start to its end marker.
+pub struct RdbReader<'s> {
+    input: Input<'s>,
+    decoder: Decoder,
+    state: State,
+    /// Where the opcode or type byte stands that was read last.
+    opcode_offset: u64,
+    key: Vec<u8>,
+    db: u32,
+    pending: PendingMeta,
+}
+
+enum State {
+    Start,
+    Body,
+    /// Inside the record of the key in `RdbReader::key`.
+    Record,
+    End(ChecksumOutcome),
+}
+
+/// What stood before a key and belongs to it.
+#[derive(Clone, Copy, Default)]
+struct PendingMeta {
+    expire_at_ms: Option<i64>,
+    idle_s: Option<u64>,
+    freq: Option<u8>,
+}
+
+/// An event whose bytes are still to be looked up: it borrows nothing.
+enum Part {
+    Start(RdbVersion),
+    Aux(StrSpan),
+    SelectDb,
+    ResizeDb { keys: u64, expires: u64 },
+    SlotInfo { slot: u64, keys: u64, expires: u64 },
+    Function,
+    ModuleAux([u8; 9]),
+    Key(PendingMeta, ValueSpan),
+    End(ChecksumOutcome),
+}
+
+impl<'s> RdbReader<'s> {
+    /// Nothing is read yet. `source` is read in blocks of 256 KB and needs no buffer of its own;
+    /// more than the file may be taken from it.
+    pub fn new(source: impl Read + 's, options: ReadOptions) -> Self {
+        Self {
+            input: Input::new(Box::new(source), BLOCK_LEN, options.checksums),
+            decoder: Decoder::new(options),
+            state: State::Start,
+            opcode_offset: 0,
+            key: Vec::new(),
+            db: 0,
+            pending: PendingMeta::default(),
+        }
+    }
+
+    /// How many bytes of the source were consumed: for progress, and the length of the file at its
+    /// end.
+    pub fn offset(&self) -> u64 {
+        self.input.offset()
+    }
+
+    /// The next part of the file.
+    pub fn next_event(&mut self) -> std::result::Result<Event<'_>, RdbError> {
+        let part = match self.next_part() {
+            Ok(part) => part,
+            Err(kind) => return Err(self.error(kind)),
+        };
+        Ok(match part {
+            Part::Start(version) => Event::Start(version),
+            Part::Aux(value) => Event::Aux { name: &self.key, value: self.string(value) },
+            Part::SelectDb => Event::SelectDb(self.db),
+            Part::ResizeDb { keys, expires } => Event::ResizeDb { keys, expires },
+            Part::SlotInfo { slot, keys, expires } => Event::SlotInfo { slot, keys, expires },
+            Part::Function => Event::Function(&self.key),
+            Part::ModuleAux(module) => Event::ModuleAux { module },
+            Part::Key(meta, value) => Event::Key(KeyRecord {
+                db: self.db,
+                key: &self.key,
+                expire_at_ms: meta.expire_at_ms,
+                idle_s: meta.idle_s,
+                freq: meta.freq,
+                value: self.decoder.value(&self.input, value),
+            }),
+            Part::End(outcome) => Event::End(outcome),
+        })
+    }
+
+    fn string(&self, span: StrSpan) -> RdbString<'_> {
+        self.decoder.string(&self.input, span)
+    }
+
+    fn error(&self, kind: RdbErrorKind) -> RdbError {
+        let offset = match kind {
+            RdbErrorKind::UnsupportedType { .. } => self.opcode_offset,
+            _ => self.input.error_offset(&kind),
+        };
+        RdbError {
+            offset,
+            key: matches!(self.state, State::Record).then(|| self.key.clone()),
+            kind,
+        }
+    }
+
+    fn next_part(&mut self) -> Result<Part> {
+        match self.state {
+            State::Start => {
+                let version = RdbVersion::from_magic(self.input.array()?)?;
+                self.decoder.version = version;
+                self.state = State::Body;
+                Ok(Part::Start(version))
+            }
+            State::Body | State::Record => {
+                self.state = State::Body;
+                loop {
+                    if let Some(part) = self.next_body_part()? {
+                        return Ok(part);
+                    }
+                }
+            }
+            State::End(outcome) => Ok(Part::End(outcome)),
+        }
+    }
+
+    /// One opcode or key. `None` for what belongs to the key that follows.
+    // HOT PATH: once per key that is loaded; no allocation once the buffers have grown.
+    fn next_body_part(&mut self) -> Result<Option<Part>> {
+        let Self { input, decoder, .. } = self;
+        input.start_part();
+        self.opcode_offset = input.offset();
+        let byte = input.byte()?;
+        Ok(Some(match byte {
+            opcode::EXPIRETIME_MS => {
+                self.pending.expire_at_ms = Some(i64::from_le_bytes(input.array()?));
+                return Ok(None);
+            }
+            opcode::EXPIRETIME => {
+                let seconds = i32::from_le_bytes(input.array()?);
+                self.pending.expire_at_ms = Some(i64::from(seconds) * 1000);
+                return Ok(None);
+            }
+            opcode::IDLE => {
+                self.pending.idle_s = Some(decode_len(input)?);
+                return Ok(None);
+            }
+            opcode::FREQ => {
+                self.pending.freq = Some(input.byte()?);
+                return Ok(None);
+            }
+            opcode::AUX => {
+                decoder.decode_bytes_into(input, &mut self.key)?;
+                Part::Aux(decoder.decode_string(input)?)
+            }
+            opcode::SELECTDB => {
+                let db = decode_len(input)?;
+                let db = i32::try_from(db).map_err(|_| corrupt("impossible database number"))?;
+                self.db = db.unsigned_abs();
+                Part::SelectDb
+            }
+            opcode::RESIZEDB => {
+                Part::ResizeDb { keys: decode_len(input)?, expires: decode_len(input)? }
+            }
+            opcode::SLOT_INFO => Part::SlotInfo {
+                slot: decode_len(input)?,
+                keys: decode_len(input)?,
+                expires: decode_len(input)?,
+            },
+            opcode::FUNCTION2 => {
+                decoder.decode_bytes_into(input, &mut self.key)?;
+                Part::Function
+            }
+            opcode::MODULE_AUX => Part::ModuleAux(skip_module_aux(input)?),
+            opcode::EOF => {
+                let outcome = self.check_end()?;
+                self.state = State::End(outcome);
+                Part::End(outcome)
+            }
+            type_byte => self.key_part(type_byte)?,
+        }))
+    }
+
+    fn key_part(&mut self, type_byte: u8) -> Result<Part> {
+        if type_name(type_byte, self.decoder.version).is_none() {
+            return Err(unsupported(type_byte, self.decoder.version));
+        }
+        self.decoder.decode_bytes_into(&mut self.input, &mut self.key)?;
+        self.state = State::Record;
+        let value = self.decoder.decode_value(&mut self.input, type_byte)?;
+        Ok(Part::Key(std::mem::take(&mut self.pending), value))
+    }
+
+    fn check_end(&mut self) -> Result<ChecksumOutcome> {
+        if !self.decoder.version.has_checksum() {
+            return Ok(ChecksumOutcome::Absent);
+        }
+        let computed = self.input.checksum();
+        self.input.start_part();
+        let found = u64::from_le_bytes(self.input.array()?);
+        match computed {
+            None => Ok(ChecksumOutcome::Ignored),
+            Some(_) if found == 0 => Ok(ChecksumOutcome::Absent),
+            Some(expected) if expected == found => Ok(ChecksumOutcome::Verified),
+            Some(expected) => Err(RdbErrorKind::Checksum { expected, found }),
+        }
+    }
+}
+
+/// Reads the payload of DUMP, as RESTORE gets it.
+pub struct DumpReader<'s> {
+    input: Input<'s>,
+    decoder: Decoder,
+}
+
+impl<'s> DumpReader<'s> {
+    /// Checks version and checksum.
+    pub fn open(payload: &'s [u8], options: ReadOptions) -> std::result::Result<Self, RdbError> {
+        let (body, version) = verify_dump_payload(payload, options.checksums)?;
+        let mut decoder = Decoder::new(options);
+        decoder.version = version;
+        // The checksum was compared as a whole; the block need not be longer than what it holds.
+        let block_len = body.len().min(BLOCK_LEN);
+        let input = Input::new(Box::new(body), block_len, ChecksumPolicy::Ignore);
+        Ok(Self { input, decoder })
+    }
+
+    /// The value. Bytes after it are ignored, as real servers do.
+    pub fn value(&mut self) -> std::result::Result<RdbValue<'_>, RdbError> {
+        let decoded = self
+            .input
+            .byte()
+            .and_then(|type_byte| self.decoder.decode_value(&mut self.input, type_byte));
+        match decoded {
+            Ok(span) => Ok(self.decoder.value(&self.input, span)),
+            Err(kind) => Err(RdbError { offset: self.input.error_offset(&kind), key: None, kind }),
+        }
+    }
+}
+
+/// Version (2 bytes) and CRC-64 at the end of a DUMP payload.
+const DUMP_FOOTER_LEN: usize = 10;
+
+/// The type and value inside `payload`, and the version it was written with.
+///
+/// Unlike in a file, a checksum of zero is compared like any other.
+pub fn verify_dump_payload(
+    payload: &[u8],
+    checksums: ChecksumPolicy,
+) -> std::result::Result<(&[u8], RdbVersion), RdbError> {
+    let fail = |offset: usize, kind| Err(RdbError { offset: offset as u64, key: None, kind });
+    let Some(body_len) = payload.len().checked_sub(DUMP_FOOTER_LEN) else {
+        return fail(payload.len(), RdbErrorKind::Truncated);
+    };
+    let (summed, found) = payload.split_at(body_len + 2);
+    let (body, version) = summed.split_at(body_len);
+    let number = version.iter().rev().fold(0, |sum, &byte| sum << 8 | u16::from(byte));
+    let found = found.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+    let version = match RdbVersion::from_number(number) {
+        Ok(version) => version,
+        Err(kind) => return fail(body_len, kind),
+    };
+    if checksums == ChecksumPolicy::Verify {
+        let expected = Checksum::of(summed);
+        if expected != found {
+            return fail(body_len + 2, RdbErrorKind::Checksum { expected, found });
+        }
+    }
+    Ok((body, version))
+}
+
+/// Where a decoded string lies.
+enum StrSpan {
+    Int(i64),
+    Block(Range<usize>),
+    Scratch,
+}
+
+/// Where a decoded value lies.
+enum ValueSpan {
+    Str(StrSpan),
+}
+
+/// Decodes strings and values; owns the memory of those that do not lie in the input's block.
+struct Decoder {
+    options: ReadOptions,
+    version: RdbVersion,
+    scratch: Vec<u8>,
+    compressed: Vec<u8>,
+}
+
+impl Decoder {
+    fn new(options: ReadOptions) -> Self {
+        Self { options, version: RdbVersion::Redis(0), scratch: Vec::new(), compressed: Vec::new() }
+    }
+
+    fn decode_value(&mut self, input: &mut Input<'_>, type_byte: u8) -> Result<ValueSpan> {
+        match type_byte {
+            TYPE_STRING => Ok(ValueSpan::Str(self.decode_string(input)?)),
+            _ => Err(unsupported(type_byte, self.version)),
+        }
+    }
+
+    fn value<'a>(&'a self, input: &'a Input<'_>, span: ValueSpan) -> RdbValue<'a> {
+        match span {
+            ValueSpan::Str(span) => RdbValue::Str(self.string(input, span)),
+        }
+    }
+
+    fn string<'a>(&'a self, input: &'a Input<'_>, span: StrSpan) -> RdbString<'a> {
+        match span {
+            StrSpan::Int(value) => RdbString::Int(value),
+            StrSpan::Block(span) => RdbString::Bytes(input.bytes(span)),
+            StrSpan::Scratch => RdbString::Bytes(&self.scratch),
+        }
+    }
+
+    fn decode_string(&mut self, input: &mut Input<'_>) -> Result<StrSpan> {
+        input.start_part();
+        match decode_len_or_encoding(input)? {
+            Len::Plain(len) => {
+                self.bound(len)?;
+                if let Some(span) = input.span(len)? {
+                    return Ok(StrSpan::Block(span));
+                }
+                input.read_into(len, &mut self.scratch)?;
+                Ok(StrSpan::Scratch)
+            }
+            Len::Special(encoding::LZF) => {
+                let compressed_len = decode_len(input)?;
+                let len = decode_len(input)?;
+                self.bound(compressed_len)?;
+                self.bound(len)?;
+                let len = usize::try_from(len).map_err(|_| corrupt("string longer than memory"))?;
+                let compressed = match input.span(compressed_len)? {
+                    Some(span) => input.bytes(span),
+                    None => {
+                        input.read_into(compressed_len, &mut self.compressed)?;
+                        &self.compressed
+                    }
+                };
+                lzf::decompress(compressed, len, &mut self.scratch)
+                    .map_err(RdbErrorKind::Corrupt)?;
+                Ok(StrSpan::Scratch)
+            }
+            Len::Special(byte) => Ok(StrSpan::Int(decode_int(input, byte)?)),
+        }
+    }
+
+    /// Decodes a string into memory that outlives the next part.
+    fn decode_bytes_into(&mut self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let span = self.decode_string(input)?;
+        match self.string(input, span) {
+            RdbString::Bytes(bytes) => {
+                out.clear();
+                out.extend_from_slice(bytes);
+            }
+            RdbString::Int(value) => {
+                out.clear();
+                out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn bound(&self, len: u64) -> Result<()> {
+        if len <= self.options.string_len_max {
+            Ok(())
+        } else {
+            Err(corrupt("string longer than allowed"))
+        }
+    }
+}
+
+fn corrupt(what: &'static str) -> RdbErrorKind {
+    RdbErrorKind::Corrupt(what)
+}
+
+fn unsupported(type_byte: u8, version: RdbVersion) -> RdbErrorKind {
+    let name = match type_byte {
+        opcode::SLOT_IMPORT if matches!(version, RdbVersion::Valkey(_)) => "slot import state",
+        opcode::FUNCTION_PRE_GA => "function library (before Redis 7.0)",
+        _ => type_name(type_byte, version).unwrap_or("unknown type or opcode"),
+    };
+    RdbErrorKind::UnsupportedType { type_byte, name }
+}
+
+enum Len {
+    Plain(u64),
+    /// The first byte of a specially encoded string, with its prefix.
+    Special(u8),
+}
+
+fn decode_len_or_encoding(input: &mut Input<'_>) -> Result<Len> {
+    let first = input.byte()?;
+    match first >> 6 {
+        encoding::LEN_6 => Ok(Len::Plain(u64::from(first))),
+        encoding::LEN_14 => {
+            let low = input.byte()?;
+            Ok(Len::Plain(u64::from(first & 0x3f) << 8 | u64::from(low)))
+        }
+        encoding::LEN_32_OR_64 => match first {
+            encoding::LEN_32 => Ok(Len::Plain(u64::from(u32::from_be_bytes(input.array()?)))),
+            encoding::LEN_64 => Ok(Len::Plain(u64::from_be_bytes(input.array()?))),
+            _ => Err(corrupt("unknown form of a length")),
+        },
+        _ => Ok(Len::Special(first)),
+    }
+}
+
+fn decode_len(input: &mut Input<'_>) -> Result<u64> {
+    match decode_len_or_encoding(input)? {
+        Len::Plain(len) => Ok(len),
+        Len::Special(_) => Err(corrupt("a string where a length is due")),
+    }
+}
+
+fn decode_int(input: &mut Input<'_>, first: u8) -> Result<i64> {
+    Ok(match first {
+        encoding::INT_8 => i64::from(i8::from_le_bytes(input.array()?)),
+        encoding::INT_16 => i64::from(i16::from_le_bytes(input.array()?)),
+        encoding::INT_32 => i64::from(i32::from_le_bytes(input.array()?)),
+        _ => return Err(corrupt("unknown encoding of a string")),
+    })
+}
+
+fn skip_string(input: &mut Input<'_>) -> Result<()> {
+    match decode_len_or_encoding(input)? {
+        Len::Plain(len) => input.skip(len),
+        Len::Special(encoding::LZF) => {
+            let compressed_len = decode_len(input)?;
+            decode_len(input)?;
+            input.skip(compressed_len)
+        }
+        Len::Special(first) => decode_int(input, first).map(|_| ()),
+    }
+}
+
+/// Module data says of each of its parts how long it is, so it can be skipped without the module.
+fn skip_module_aux(input: &mut Input<'_>) -> Result<[u8; 9]> {
+    let module = module_name(decode_len(input)?);
+    // When the data is to be loaded, before or after the keys, as a number of its own.
+    if decode_len(input)? != module_opcode::UINT {
+        return Err(corrupt("module data without its position"));
+    }
+    decode_len(input)?;
+    loop {
+        input.start_part();
+        match decode_len(input)? {
+            module_opcode::EOF => return Ok(module),
+            module_opcode::SINT | module_opcode::UINT => {
+                decode_len(input)?;
+            }
+            module_opcode::FLOAT => input.skip(4)?,
+            module_opcode::DOUBLE => input.skip(8)?,
+            module_opcode::STRING => skip_string(input)?,
+            _ => return Err(corrupt("unknown part of module data")),
+        }
+    }
+}
+
+/// The nine characters in the upper 54 bits of a module id; the rest is the encoding's version.
+fn module_name(id: u64) -> [u8; 9] {
+    const CHARACTERS: &[u8; 64] =
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    std::array::from_fn(|i| CHARACTERS[(id >> (58 - 6 * i)) as usize & 63])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! Writing RDB: bytes are appended to memory, the caller moves them to a file or socket.
+//!
+//! There are two layers. [`RecordEncoder`] turns one key with its value into a *record*, and one
+//! value into a DUMP payload; it has no position in a file, so that a worker can encode the
+//! pre-image of an entry that the saver appends later. [`RdbEncoder`] is the file around the
+//! records: header, databases, end and checksum.
+//!
+//! A new type is one more variant of [`RdbValue`], one more type byte and one more function beside
+//! `RecordEncoder::string_value`.
+//!
+//! **Invariants.** What was appended is never changed, so pending bytes may be handed on at any
+//! time. The checksum covers every byte before it, in order, each once.
+//!
+//! ```text
+//! let mut file = RdbEncoder::new(options);
+//! file.info(&info);
+//! file.select_db(0);
+//! file.resize_db(keys, expires);
+//! for each key { file.entry(key, meta, value); if file.pending().len() > 64 KB { write, drain } }
+//! file.eof();
+//! ```
+
+use super::lzf::Compressor;
+use super::rdb::{Checksum, RdbString, RdbValue, TYPE_STRING, WriteVersion, encoding, opcode};
+
+/// Strings up to this length are not worth compressing.
+const COMPRESS_LEN_MIN: usize = 21;
+/// The longest decimal text of a number that fits 32 bits.
+const INT_TEXT_LEN_MAX: usize = 11;
+
+/// What the configuration says about written files.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteOptions {
+    /// The version to write.
+    pub version: WriteVersion,
+    /// Whether long strings are compressed (`rdbcompression`).
+    pub compression: bool,
+    /// Whether the file ends with its checksum or with zero (`rdbchecksum`).
+    pub checksum: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self { version: WriteVersion::default(), compression: true, checksum: true }
+    }
+}
+
+/// What the eviction policy keeps about an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdleOrFreq {
+    /// Seconds since the last access (LRU policies).
+    IdleSeconds(u64),
+    /// The logarithmic access counter (LFU policies).
+    Freq(u8),
+}
+
+/// What is stored with a key beside its value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EntryMeta {
+    /// Milliseconds since the Unix epoch.
+    pub expire_at_ms: Option<i64>,
+    /// Written only under a policy that uses it.
+    pub lru: Option<IdleOrFreq>,
+}
+
+/// What a file says about the server that wrote it.
+#[derive(Clone, Debug)]
+pub struct FileInfo<'a> {
+    /// As INFO's `redis_version`.
+    pub server_version: &'a str,
+    /// Seconds since the Unix epoch.
+    pub created_at_s: u64,
+    /// Bytes in use when the snapshot was cut.
+    pub used_memory: u64,
+    /// Where the snapshot stands in a replication stream.
+    pub replication: Option<ReplicationInfo<'a>>,
+    /// Whether an append-only file follows.
+    pub aof_base: bool,
+}
+
+/// A position in a replication stream.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicationInfo<'a> {
+    /// The database that the stream has selected.
+    pub stream_db: u32,
+    /// Forty hexadecimal digits.
+    pub id: &'a str,
+    /// Bytes of the stream that the snapshot contains.
+    pub offset: i64,
+}
+
+/// Encodes single records and DUMP payloads.
+pub struct RecordEncoder {
+    compressor: Option<Compressor>,
+}
+
+impl RecordEncoder {
+    /// `compression` as in [`WriteOptions`].
+    pub fn new(compression: bool) -> Self {
+        Self { compressor: compression.then(Compressor::default) }
+    }
+
+    /// Appends everything that a file has about one key.
+    // HOT PATH: once per key of a snapshot; allocates only to grow `out`.
+    pub fn entry(&mut self, out: &mut Vec<u8>, key: &[u8], meta: EntryMeta, value: RdbValue<'_>) {
+        if let Some(at_ms) = meta.expire_at_ms {
+            out.push(opcode::EXPIRETIME_MS);
+            out.extend_from_slice(&at_ms.to_le_bytes());
+        }
+        match meta.lru {
+            Some(IdleOrFreq::IdleSeconds(seconds)) => {
+                out.push(opcode::IDLE);
+                encode_len(out, seconds);
+            }
+            Some(IdleOrFreq::Freq(counter)) => out.extend_from_slice(&[opcode::FREQ, counter]),
+            None => {}
+        }
+        out.push(type_byte(value));
+        self.string(out, key);
+        self.value(out, value);
+    }
+
+    /// The payload of DUMP: type, value, version (2 bytes) and CRC-64, which covers all before it.
+    pub fn dump(&mut self, version: WriteVersion, value: RdbValue<'_>) -> Vec<u8> {
+        let mut out = vec![type_byte(value)];
+        self.value(&mut out, value);
+        out.extend_from_slice(&version.number().to_le_bytes());
+        let checksum = Checksum::of(&out);
+        out.extend_from_slice(&checksum.to_le_bytes());
+        out
+    }
+
+    fn value(&mut self, out: &mut Vec<u8>, value: RdbValue<'_>) {
+        match value {
+            RdbValue::Str(value) => self.string_value(out, value),
+        }
+    }
+
+    fn string_value(&mut self, out: &mut Vec<u8>, value: RdbString<'_>) {
+        match value {
+            RdbString::Int(value) => encode_int(out, value),
+            RdbString::Bytes(bytes) => self.string(out, bytes),
+        }
+    }
+
+    /// Appends a string in its shortest form: as an integer, compressed, or as it is.
+    pub fn string(&mut self, out: &mut Vec<u8>, bytes: &[u8]) {
+        if let Some(value) = parse_int_32(bytes) {
+            return encode_int(out, i64::from(value));
+        }
+        if bytes.len() >= COMPRESS_LEN_MIN
+            && let Some(compressor) = &mut self.compressor
+            // Four bytes less, or the longer header eats what was saved.
+            && let Some(compressed) = compressor.compress(bytes, bytes.len() - 4)
+        {
+            out.push(encoding::LZF);
+            encode_len(out, compressed.len() as u64);
+            encode_len(out, bytes.len() as u64);
+            return out.extend_from_slice(compressed);
+        }
+        encode_raw(out, bytes);
+    }
+}
+
+/// Writes one file.
+pub struct RdbEncoder {
+    records: RecordEncoder,
+    out: Vec<u8>,
+    /// How much of `out` the checksum covers.
+    summed: usize,
+    checksum: Option<Checksum>,
+}
+
+impl RdbEncoder {
+    /// Starts a file: nine bytes are pending.
+    pub fn new(options: WriteOptions) -> Self {
+        Self {
+            records: RecordEncoder::new(options.compression),
+            out: format!("REDIS{:04}", options.version.number()).into_bytes(),
+            summed: 0,
+            checksum: options.checksum.then(Checksum::new),
+        }
+    }
+
+    /// Appends the fields about the writing server, under the names that Redis gives them.
+    pub fn info(&mut self, info: &FileInfo<'_>) {
+        let mut int = itoa::Buffer::new();
+        self.aux(b"redis-ver", info.server_version.as_bytes());
+        self.aux(b"redis-bits", b"64");
+        self.aux(b"ctime", int.format(info.created_at_s).as_bytes());
+        self.aux(b"used-mem", int.format(info.used_memory).as_bytes());
+        if let Some(replication) = &info.replication {
+            self.aux(b"repl-stream-db", int.format(replication.stream_db).as_bytes());
+            self.aux(b"repl-id", replication.id.as_bytes());
+            self.aux(b"repl-offset", int.format(replication.offset).as_bytes());
+        }
+        self.aux(b"aof-base", if info.aof_base { b"1" } else { b"0" });
+    }
+
+    /// Appends one field about the file; readers skip those they do not know.
+    pub fn aux(&mut self, name: &[u8], value: &[u8]) {
+        self.out.push(opcode::AUX);
+        self.records.string(&mut self.out, name);
+        self.records.string(&mut self.out, value);
+    }
+
+    /// Appends the source text of a function library.
+    pub fn function(&mut self, source: &[u8]) {
+        self.out.push(opcode::FUNCTION2);
+        self.records.string(&mut self.out, source);
+    }
+
+    /// Says which database the following keys belong to; may be repeated.
+    pub fn select_db(&mut self, db: u32) {
+        self.out.push(opcode::SELECTDB);
+        encode_len(&mut self.out, u64::from(db));
+    }
+
+    /// Tells the reader how many keys the selected database has, and how many of them expire.
+    pub fn resize_db(&mut self, keys: u64, expires: u64) {
+        self.out.push(opcode::RESIZEDB);
+        encode_len(&mut self.out, keys);
+        encode_len(&mut self.out, expires);
+    }
+
+    /// Appends one key of the selected database.
+    pub fn entry(&mut self, key: &[u8], meta: EntryMeta, value: RdbValue<'_>) {
+        self.records.entry(&mut self.out, key, meta, value);
+    }
+
+    /// Appends records that a [`RecordEncoder`] made.
+    pub fn records(&mut self, encoded: &[u8]) {
+        self.out.extend_from_slice(encoded);
+    }
+
+    /// Ends the file; nothing may be appended afterwards.
+    pub fn eof(&mut self) {
+        self.out.push(opcode::EOF);
+        self.sum_pending();
+        let checksum = self.checksum.as_ref().map_or(0, Checksum::value);
+        self.out.extend_from_slice(&checksum.to_le_bytes());
+    }
+
+    /// The bytes that were appended since the last [`RdbEncoder::drain`].
+    pub fn pending(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Forgets the pending bytes, which the caller has moved on; keeps their memory.
+    pub fn drain(&mut self) {
+        self.sum_pending();
+        self.out.clear();
+        self.summed = 0;
+    }
+
+    fn sum_pending(&mut self) {
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(&self.out[self.summed..]);
+        }
+        self.summed = self.out.len();
+    }
+}
+
+fn type_byte(value: RdbValue<'_>) -> u8 {
+    match value {
+        RdbValue::Str(_) => TYPE_STRING,
+    }
+}
+
+/// Appends a length in 1, 2, 5 or 9 bytes.
+pub(super) fn encode_len(out: &mut Vec<u8>, len: u64) {
+    if len < 1 << 6 {
+        out.push(len as u8);
+    } else if len < 1 << 14 {
+        out.extend_from_slice(&(len as u16 | u16::from(encoding::LEN_14) << 14).to_be_bytes());
+    } else if let Ok(len) = u32::try_from(len) {
+        out.push(encoding::LEN_32);
+        out.extend_from_slice(&len.to_be_bytes());
+    } else {
+        out.push(encoding::LEN_64);
+        out.extend_from_slice(&len.to_be_bytes());
+    }
+}
+
+/// Appends an integer in 2, 3 or 5 bytes, or as text if it needs more than 32 bits.
+fn encode_int(out: &mut Vec<u8>, value: i64) {
+    if let Ok(value) = i8::try_from(value) {
+        out.extend_from_slice(&[encoding::INT_8, value as u8]);
+    } else if let Ok(value) = i16::try_from(value) {
+        out.push(encoding::INT_16);
+        out.extend_from_slice(&value.to_le_bytes());
+    } else if let Ok(value) = i32::try_from(value) {
+        out.push(encoding::INT_32);
+        out.extend_from_slice(&value.to_le_bytes());
+    } else {
+        encode_raw(out, itoa::Buffer::new().format(value).as_bytes());
+    }
+}
+
+fn encode_raw(out: &mut Vec<u8>, bytes: &[u8]) {
+    encode_len(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// The number whose only decimal form is `text`: no plus sign, no leading zero, no `-0`.
+fn parse_int_32(text: &[u8]) -> Option<i32> {
+    if text.is_empty() || text.len() > INT_TEXT_LEN_MAX {
+        return None;
+    }
+    let (digits, sign) = match text.strip_prefix(b"-") {
+        Some(digits) => (digits, -1),
+        None => (text, 1),
+    };
+    match digits {
+        [b'0'] if sign == 1 => return Some(0),
+        [b'1'..=b'9', ..] => {}
+        _ => return None,
+    }
+    let mut value = 0i64;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    i32::try_from(value * sign).ok()
+}
+
+#[cfg(test)]
+mod tests;
