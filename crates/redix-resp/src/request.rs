@@ -1,0 +1,530 @@
+//! Incremental parser of client requests: multibulk (`*2\r\n$3\r\nGET…`) and inline (`GET k\r\n`).
+//!
+//! The caller owns the read buffer and shows the parser the slice that starts at the first byte of
+//! the command under way. Arguments come back as [`Span`]s into that slice, appended to a vector
+//! that the caller reuses, so a whole command costs one pass over its headers, no look at its
+//! bodies and no allocation. A parser that hands out slices would borrow the buffer for as long as
+//! a batch lives; one that hands out owned bytes would allocate per argument.
+//!
+//! # Invariants
+//! - The caller's `args` holds spans of whole commands only; those of a command under way wait
+//!   inside the parser.
+//! - A byte is looked at once: what arrives later never makes earlier bytes be scanned again
+//!   (but for the length line on which the input broke off).
+//! - The result does not depend on how the input was cut into pieces, with one exception, as in
+//!   the real servers: a command that is broken beyond where the input ends is not refused yet.
+//! - Counts and lengths reserve nothing. Memory kept for a command under way is in proportion to
+//!   the bytes that have arrived.
+//!
+//! # Deviations from Valkey 9.1.2, each with a real server that agrees
+//! - Text that touches a closing quote is refused in inline commands (Redis 7 and 8, Valkey 8).
+//! - The byte 0xff in an inline command is kept (Redis 7 and 8; Valkey 9 drops it).
+//!
+//! HOT PATH: no alloc, no log, no syscall.
+
+use crate::error::ProtocolError;
+use crate::number::{IntText, parse_i64};
+
+/// Length limit of a whole command, headers included: spans are 32 bits wide.
+pub const COMMAND_LEN_MAX: usize = u32::MAX as usize;
+/// Arguments that a client may send in one command before it has authenticated.
+pub const UNAUTHENTICATED_ARGS_MAX: i64 = 10;
+/// Bytes that a client may send in one argument before it has authenticated.
+pub const UNAUTHENTICATED_BULK_LEN_MAX: i64 = 16 * 1024;
+/// Span storage kept between commands that arrive in pieces; a larger one is given back.
+const SPANS_KEPT_MAX: usize = 1024;
+
+/// One argument: offsets relative to the start of its command (the slice given to
+/// [`RequestParser::parse`]), or into the bytes of [`Parsed::Inline`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Length in bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// Both numbers are offsets within a slice of at most [`COMMAND_LEN_MAX`] bytes.
+    #[inline(always)]
+    fn new(start: usize, len: usize) -> Self {
+        debug_assert!(start + len <= COMMAND_LEN_MAX);
+        Self { start: start as u32, len: len as u32 }
+    }
+
+    /// The argument's bytes; `command` is the slice that was parsed. Panics if it is shorter than
+    /// the command that the span came from.
+    #[inline(always)]
+    pub fn of<'a>(&self, command: &'a [u8]) -> &'a [u8] {
+        &command[self.start as usize..][..self.len as usize]
+    }
+}
+
+/// What a client may send. Numbers are inclusive maxima.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Arguments of one command.
+    pub multibulk_max: i64,
+    /// Bytes of one argument (`proto-max-bulk-len`).
+    pub bulk_len_max: i64,
+    /// Bytes of an inline command and of a `*` or `$` line, without the line end.
+    pub inline_max: usize,
+    /// Whether the client may use these limits, or only those of an unknown one:
+    /// [`UNAUTHENTICATED_ARGS_MAX`] and [`UNAUTHENTICATED_BULK_LEN_MAX`].
+    pub authenticated: bool,
+}
+
+impl Default for Limits {
+    /// The defaults of the real servers, for an authenticated client.
+    fn default() -> Self {
+        Self {
+            multibulk_max: i64::from(i32::MAX),
+            bulk_len_max: 512 * 1024 * 1024,
+            inline_max: 64 * 1024,
+            authenticated: true,
+        }
+    }
+}
+
+impl Limits {
+    #[inline(always)]
+    fn multibulk_allowed(&self) -> i64 {
+        if self.authenticated {
+            self.multibulk_max
+        } else {
+            self.multibulk_max.min(UNAUTHENTICATED_ARGS_MAX)
+        }
+    }
+
+    #[inline(always)]
+    fn bulk_len_allowed(&self) -> i64 {
+        if self.authenticated {
+            self.bulk_len_max
+        } else {
+            self.bulk_len_max.min(UNAUTHENTICATED_BULK_LEN_MAX)
+        }
+    }
+}
+
+/// Outcome of [`RequestParser::parse`].
+#[derive(PartialEq, Eq, Debug)]
+pub enum Parsed {
+    /// One whole command, whose arguments were appended to `args`. There may be none (`*0`, an
+    /// empty line): then there is nothing to run or answer.
+    Command {
+        /// Bytes of the slice that belong to the command.
+        consumed: usize,
+    },
+    /// One whole inline command with quotes, whose arguments were appended to `args` as spans
+    /// into `bytes`.
+    Inline {
+        /// Bytes of the slice that belong to the command.
+        consumed: usize,
+        /// The unquoted arguments, one after the other.
+        bytes: Vec<u8>,
+    },
+    /// More input is needed.
+    Incomplete {
+        /// Length that the slice must have before the argument under way is whole, 0 where that
+        /// is not known yet. It is what the client announced, within the limits: treat it as a
+        /// hint for how much to read, and grow the buffer as the bytes come.
+        wanted: usize,
+    },
+}
+
+/// State of one command under way. One per connection.
+#[derive(Default, Debug)]
+pub struct RequestParser {
+    /// Whether bytes of a command have been seen and not yet returned.
+    started: bool,
+    /// Offset of the first byte that is not understood yet.
+    pos: usize,
+    /// Offset from which to look for the end of the line at `pos`; not below `pos`.
+    scanned: usize,
+    /// Arguments of the multibulk command that are still to come; 0 before its count is known.
+    args_left: u64,
+    /// Length of the argument whose body starts at `pos`, once its length line was read.
+    bulk_len: Option<usize>,
+    /// Arguments found so far.
+    spans: Vec<Span>,
+}
+
+impl RequestParser {
+    /// Parses one command. `buf` starts at the first byte of the command under way and holds all
+    /// that was received since: after `Incomplete`, call again with the same bytes and more; after
+    /// a command, with the slice that follows it.
+    ///
+    /// # Errors
+    /// The request breaks the protocol. Nothing after it can be parsed.
+    #[inline]
+    pub fn parse(
+        &mut self,
+        buf: &[u8],
+        args: &mut Vec<Span>,
+        limits: &Limits,
+    ) -> Result<Parsed, ProtocolError> {
+        let whole = &buf[..buf.len().min(COMMAND_LEN_MAX)];
+        if !self.started
+            && let Some((count, mut pos)) = length_line(whole, 0, b'*')
+            && i64::from(count) <= limits.multibulk_allowed()
+        {
+            let bulk_len_max = limits.bulk_len_allowed();
+            let first = args.len();
+            let mut args_left = count;
+            while args_left > 0 {
+                let Some((span, next)) = whole_bulk(whole, pos, bulk_len_max) else {
+                    self.spans.extend_from_slice(&args[first..]);
+                    args.truncate(first);
+                    self.args_left = u64::from(args_left);
+                    (self.pos, self.scanned) = (pos, pos);
+                    return self.resume(buf, args, limits);
+                };
+                args.push(span);
+                pos = next;
+                args_left -= 1;
+            }
+            return Ok(Parsed::Command { consumed: pos });
+        }
+        self.resume(buf, args, limits)
+    }
+
+    /// Whether no command is under way: all that was shown to the parser has been returned.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        !self.started
+    }
+
+    /// Forgets the command under way.
+    pub fn reset(&mut self) {
+        self.started = false;
+        (self.pos, self.scanned) = (0, 0);
+        self.args_left = 0;
+        self.bulk_len = None;
+        self.spans.clear();
+        self.spans.shrink_to(SPANS_KEPT_MAX);
+    }
+
+    /// Everything but the whole, well-formed multibulk command: inline commands, commands in
+    /// pieces, and finding out what exactly is wrong.
+    #[cold]
+    #[inline(never)]
+    fn resume(
+        &mut self,
+        buf: &[u8],
+        args: &mut Vec<Span>,
+        limits: &Limits,
+    ) -> Result<Parsed, ProtocolError> {
+        let whole = &buf[..buf.len().min(COMMAND_LEN_MAX)];
+        let Some(&first) = whole.first() else {
+            return Ok(Parsed::Incomplete { wanted: 0 });
+        };
+        self.started = true;
+        if self.args_left == 0 {
+            if first != b'*' {
+                return self.inline(whole, args, limits);
+            }
+            match self.multibulk_count(whole, limits)? {
+                None => return Ok(Parsed::Incomplete { wanted: 0 }),
+                Some(0) => return Ok(self.finish(args)),
+                Some(count) => self.args_left = count,
+            }
+        }
+        while self.args_left > 0 {
+            if let Some(wanted) = self.bulk(whole, limits)? {
+                if buf.len() > COMMAND_LEN_MAX {
+                    return Err(ProtocolError::InvalidBulkLength);
+                }
+                return Ok(Parsed::Incomplete { wanted });
+            }
+            self.args_left -= 1;
+        }
+        Ok(self.finish(args))
+    }
+
+    fn finish(&mut self, args: &mut Vec<Span>) -> Parsed {
+        let consumed = self.pos;
+        args.append(&mut self.spans);
+        self.reset();
+        Parsed::Command { consumed }
+    }
+
+    /// Reads the `*` line. A count below one means that there is nothing to run.
+    fn multibulk_count(
+        &mut self,
+        buf: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<u64>, ProtocolError> {
+        let Some(line) = self.line(buf, limits, ProtocolError::TooBigMultibulkCount)? else {
+            return Ok(None);
+        };
+        let count = parse_i64(&line[1..])
+            .filter(|count| *count <= limits.multibulk_max)
+            .ok_or(ProtocolError::InvalidMultibulkLength)?;
+        if count > limits.multibulk_allowed() {
+            return Err(ProtocolError::UnauthenticatedMultibulkLength);
+        }
+        Ok(Some(u64::try_from(count).unwrap_or(0)))
+    }
+
+    /// Reads one argument, or as much of it as there is: then the length that `buf` must have for
+    /// it to be whole is returned, 0 where that is not known.
+    fn bulk(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<usize>, ProtocolError> {
+        let len = match self.bulk_len {
+            Some(len) => len,
+            None => {
+                if let Some((span, next)) = whole_bulk(buf, self.pos, limits.bulk_len_allowed()) {
+                    self.spans.push(span);
+                    (self.pos, self.scanned) = (next, next);
+                    return Ok(None);
+                }
+                let Some(line) = self.line(buf, limits, ProtocolError::TooBigBulkCount)? else {
+                    return Ok(Some(0));
+                };
+                let len = self.bulk_len(line, limits)?;
+                self.bulk_len = Some(len);
+                len
+            }
+        };
+        let end = self.pos + len;
+        match (buf.get(end), buf.get(end + 1)) {
+            (Some(b'\r'), Some(b'\n')) => {
+                self.spans.push(Span::new(self.pos, len));
+                self.bulk_len = None;
+                (self.pos, self.scanned) = (end + 2, end + 2);
+                Ok(None)
+            }
+            (Some(_), Some(_)) => Err(ProtocolError::InvalidCrlf),
+            _ => Ok(Some(end + 2)),
+        }
+    }
+
+    /// The length in a `$` line, bounded so that the body fits a command.
+    fn bulk_len(&self, line: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
+        let [b'$', digits @ ..] = line else {
+            // On an empty line, what stands in place of the `$` is its CR.
+            return Err(ProtocolError::ExpectedDollar(*line.first().unwrap_or(&b'\r')));
+        };
+        let len = parse_i64(digits)
+            .filter(|len| *len <= limits.bulk_len_max)
+            .and_then(|len| usize::try_from(len).ok())
+            .ok_or(ProtocolError::InvalidBulkLength)?;
+        if len as u64 > limits.bulk_len_allowed().unsigned_abs() {
+            return Err(ProtocolError::UnauthenticatedBulkLength);
+        }
+        if len > COMMAND_LEN_MAX - 2 - self.pos {
+            return Err(ProtocolError::InvalidBulkLength);
+        }
+        Ok(len)
+    }
+
+    /// The line at `pos` without its CR LF, if it is whole; `pos` then moves behind it.
+    fn line<'a>(
+        &mut self,
+        buf: &'a [u8],
+        limits: &Limits,
+        too_big: ProtocolError,
+    ) -> Result<Option<&'a [u8]>, ProtocolError> {
+        let cr = buf[self.scanned..].iter().position(|byte| *byte == b'\r');
+        self.scanned = cr.map_or(buf.len(), |offset| self.scanned + offset);
+        if self.scanned - self.pos > limits.inline_max {
+            return Err(too_big);
+        }
+        match (cr, buf.get(self.scanned + 1)) {
+            (Some(_), Some(b'\n')) => {
+                let line = &buf[self.pos..self.scanned];
+                self.scanned += 2;
+                self.pos = self.scanned;
+                Ok(Some(line))
+            }
+            (Some(_), Some(_)) => Err(ProtocolError::InvalidCrlf),
+            _ => Ok(None),
+        }
+    }
+
+    /// Parses an inline command. A NUL hides everything after it, as in the real servers: the
+    /// command never ends, and is refused when it passes the limit.
+    fn inline(
+        &mut self,
+        buf: &[u8],
+        args: &mut Vec<Span>,
+        limits: &Limits,
+    ) -> Result<Parsed, ProtocolError> {
+        let stop = buf[self.scanned..].iter().position(|byte| matches!(byte, b'\n' | 0));
+        self.scanned = stop.map_or(buf.len(), |offset| self.scanned + offset);
+        let ends = buf.get(self.scanned) == Some(&b'\n');
+        let len = if ends { self.scanned } else { buf.len() };
+        if len > limits.inline_max {
+            return Err(ProtocolError::TooBigInline);
+        }
+        if !ends {
+            return Ok(Parsed::Incomplete { wanted: 0 });
+        }
+        let consumed = len + 1;
+        let line = &buf[..len];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.iter().any(|byte| matches!(byte, b'"' | b'\'')) {
+            let bytes = unquote(line, args)?;
+            self.reset();
+            return Ok(Parsed::Inline { consumed, bytes });
+        }
+        split_plain(line, args);
+        self.reset();
+        Ok(Parsed::Command { consumed })
+    }
+}
+
+/// Reads `mark`, a number of at most 9 digits and CR LF at `pos`: the number and the offset behind
+/// it. None if it is anything else, whole or not, right or wrong.
+#[inline(always)]
+fn length_line(buf: &[u8], pos: usize, mark: u8) -> Option<(u32, usize)> {
+    let line = buf.get(pos..)?;
+    let [first, digit, rest @ ..] = line else { return None };
+    let mut number = u32::from(digit.wrapping_sub(b'0'));
+    if *first != mark || number > 9 {
+        return None;
+    }
+    let leading_zero = number == 0;
+    let mut at = 0;
+    loop {
+        let byte = *rest.get(at)?;
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (byte == b'\r' && rest.get(at + 1) == Some(&b'\n'))
+                .then_some((number, pos + at + 4));
+        }
+        if at == 8 || leading_zero {
+            return None;
+        }
+        number = number * 10 + u32::from(digit);
+        at += 1;
+    }
+}
+
+/// Reads one whole, well-formed argument at `pos`, and the offset behind it.
+#[inline(always)]
+fn whole_bulk(buf: &[u8], pos: usize, len_max: i64) -> Option<(Span, usize)> {
+    let (len, body) = length_line(buf, pos, b'$')?;
+    let end = body + len as usize;
+    if i64::from(len) > len_max || buf.get(end..end + 2)? != b"\r\n" {
+        return None;
+    }
+    Some((Span::new(body, len as usize), end + 2))
+}
+
+/// Blank before a word of an inline command. (Between words only the four that `ends_word` names.)
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}
+
+fn ends_word(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// Splits a line without quotes into spans of the line itself.
+fn split_plain(line: &[u8], args: &mut Vec<Span>) {
+    let mut pos = 0;
+    while let Some(start) = next_word(line, pos) {
+        let len = line[start..].iter().take_while(|byte| !ends_word(**byte)).count();
+        args.push(Span::new(start, len));
+        pos = start + len;
+    }
+}
+
+fn next_word(line: &[u8], pos: usize) -> Option<usize> {
+    line[pos..].iter().position(|byte| !is_blank(*byte)).map(|offset| pos + offset)
+}
+
+/// Splits a line with quotes: `"…"` with escapes (`\n \r \t \b \a \xHH`, any other byte after a
+/// backslash is itself) and `'…'` with `\'` only. Spans point into the returned bytes; on an error
+/// `args` is as it was.
+fn unquote(line: &[u8], args: &mut Vec<Span>) -> Result<Vec<u8>, ProtocolError> {
+    let mut bytes = Vec::with_capacity(line.len());
+    let first = args.len();
+    let mut pos = 0;
+    while let Some(start) = next_word(line, pos) {
+        let word = bytes.len();
+        let Some(end) = unquote_word(line, start, &mut bytes) else {
+            args.truncate(first);
+            return Err(ProtocolError::UnbalancedQuotes);
+        };
+        args.push(Span::new(word, bytes.len() - word));
+        pos = end;
+    }
+    Ok(bytes)
+}
+
+/// Appends the word at `pos` and returns the offset behind it; None if its quotes do not balance.
+fn unquote_word(line: &[u8], mut pos: usize, bytes: &mut Vec<u8>) -> Option<usize> {
+    loop {
+        match line.get(pos) {
+            None => return Some(pos),
+            Some(byte) if ends_word(*byte) => return Some(pos),
+            Some(quote @ (b'"' | b'\'')) => {
+                let end = unquote_section(line, pos + 1, *quote, bytes)?;
+                let touches = line.get(end).is_some_and(|byte| !is_blank(*byte));
+                return (!touches).then_some(end);
+            }
+            Some(byte) => bytes.push(*byte),
+        }
+        pos += 1;
+    }
+}
+
+/// Appends a quoted section that starts at `pos`, behind the opening quote, and returns the offset
+/// behind the closing one; None if there is none.
+fn unquote_section(line: &[u8], mut pos: usize, quote: u8, bytes: &mut Vec<u8>) -> Option<usize> {
+    loop {
+        let (byte, used) = match &line[pos..] {
+            [] => return None,
+            [byte, ..] if *byte == quote => return Some(pos + 1),
+            [b'\\', b'x', high, low, ..]
+                if quote == b'"' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                (hex_value(*high) * 16 + hex_value(*low), 4)
+            }
+            [b'\\', escaped, ..] if quote == b'"' => (unescape(*escaped), 2),
+            [b'\\', b'\'', ..] if quote == b'\'' => (b'\'', 2),
+            [byte, ..] => (*byte, 1),
+        };
+        bytes.push(byte);
+        pos += used;
+    }
+}
+
+fn unescape(byte: u8) -> u8 {
+    match byte {
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 0x08,
+        b'a' => 0x07,
+        other => other,
+    }
+}
+
+fn hex_value(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
+}
+
+/// Appends a command as a multibulk request.
+pub fn encode_command(out: &mut Vec<u8>, args: &[impl AsRef<[u8]>]) {
+    push_length(out, b'*', args.len());
+    for arg in args {
+        let arg = arg.as_ref();
+        push_length(out, b'$', arg.len());
+        out.extend_from_slice(arg);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn push_length(out: &mut Vec<u8>, mark: u8, len: usize) {
+    out.push(mark);
+    out.extend_from_slice(IntText::unsigned(len as u64).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests;
