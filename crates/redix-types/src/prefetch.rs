@@ -1,0 +1,18 @@
+//! Hints to the memory system.
+//!
+//! A prefetch never faults and never changes what a program computes, whatever the address, so it
+//! is safe to call with a pointer that may be stale or null.
+
+/// Asks for the cache line that holds `address` to be brought in for reading.
+#[inline(always)]
+pub fn prefetch<T>(address: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch is a hint: it accepts any address, mapped or not, and neither reads
+        // nor writes memory as far as the program can see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = address;
+}

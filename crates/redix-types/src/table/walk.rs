@@ -1,0 +1,173 @@
+//! Walks in order, sweeps and random picks.
+
+use super::node::{ChainIter, Slot};
+use super::{Item, KeyHasher, ORDER_BITS, Pos, Sweep, Table, order};
+
+/// Random buckets tried before a pick falls back on looking at one bucket after another.
+const PICKS_MAX: u64 = 64;
+
+/// Places among which a pick chooses within a bucket, so that items of full and of sparse buckets
+/// are equally likely. Buckets with more items exist, but hardly any.
+const PICK_PLACES: u64 = 16;
+
+impl<T: Item> Table<T> {
+    /// Visits whole buckets in order, from the one that holds position `from`, until at least
+    /// `budget` items or buckets have been visited. Returns where to go on, or None at the end.
+    /// An item that is there from the first call to the last is visited at least once, whatever
+    /// is inserted and removed between the calls.
+    pub fn scan(&self, from: u64, budget: usize, mut f: impl FnMut(T::Ref<'_>)) -> Option<u64> {
+        let mut next = from;
+        let (mut items, mut buckets) = (0, 0);
+        while items < budget && buckets < budget {
+            let (bucket, end) = self.range_at(next)?;
+            for slot in self.slots(bucket) {
+                f(self.view(slot));
+                items += 1;
+            }
+            buckets += 1;
+            next = end?;
+        }
+        Some(next)
+    }
+
+    /// The snapshot's walk: visits the items at or after position `from` that are not done, and
+    /// clears the done bit of the others, until at least `budget` items or buckets have been
+    /// passed. Returns where to go on, or None at the end. An item before `from` is left alone
+    /// even where a merge has put it into a bucket with later ones.
+    pub fn walk(
+        &mut self,
+        from: u64,
+        budget: usize,
+        hasher: &KeyHasher,
+        mut f: impl FnMut(T::Ref<'_>),
+    ) -> Option<u64> {
+        let mut next = from;
+        let (mut items, mut buckets) = (0, 0);
+        while items < budget && buckets < budget {
+            let (bucket, end) = self.range_at(next)?;
+            let whole = self.range_start(bucket) >= next;
+            for node in self.segments.node(bucket).chain() {
+                for index in node.items() {
+                    let slot = node.slot(index);
+                    let item = self.view(slot);
+                    if !whole && order(hasher.hash(T::key(item))) < next {
+                        continue;
+                    }
+                    if slot.is_done() {
+                        node.set_slot(index, slot.with_done(false));
+                    } else {
+                        f(item);
+                    }
+                    items += 1;
+                }
+            }
+            buckets += 1;
+            next = end?;
+        }
+        Some(next)
+    }
+
+    /// Looks at the marked items of up to `buckets` buckets in order, from the one that holds
+    /// position `from`. `judge` gets each with its done bit; what it condemns is taken out and
+    /// handed to `removed`. Returns where to go on, or None at the end. May merge buckets.
+    pub fn sweep_marked(
+        &mut self,
+        from: u64,
+        buckets: usize,
+        mut judge: impl FnMut(T::Ref<'_>, bool) -> Sweep,
+        mut removed: impl FnMut(T),
+    ) -> Option<u64> {
+        let mut next = from;
+        for _ in 0..buckets {
+            let (bucket, end) = self.range_at(next)?;
+            let mut removals = 0;
+            // Positions within a chain stay good until the chain is compacted.
+            let mut link = 0;
+            let mut node = Some(self.segments.node(bucket));
+            while let Some(current) = node {
+                for index in current.items() {
+                    let slot = current.slot(index);
+                    if !slot.is_marked() || judge(self.view(slot), slot.is_done()) == Sweep::Keep {
+                        continue;
+                    }
+                    let pos = Pos { bucket: bucket as u32, link, slot: index as u32 };
+                    removed(self.take(pos));
+                    removals += 1;
+                }
+                node = current.child();
+                link += 1;
+            }
+            if removals > 0 {
+                self.compact_bucket(bucket);
+                for _ in 0..removals {
+                    self.shrink();
+                }
+            }
+            next = end?;
+        }
+        Some(next)
+    }
+
+    /// An item chosen by the random number `r`, each about equally likely. None if there are
+    /// none.
+    pub fn random(&self, r: u64) -> Option<T::Ref<'_>> {
+        self.pick(r, self.len, |_| true)
+    }
+
+    /// A marked item chosen by the random number `r`. None if there are none.
+    pub fn random_marked(&self, r: u64) -> Option<T::Ref<'_>> {
+        self.pick(r, self.marked, Slot::is_marked)
+    }
+
+    fn pick(&self, r: u64, eligible: usize, wanted: impl Fn(Slot) -> bool) -> Option<T::Ref<'_>> {
+        if eligible == 0 {
+            return None;
+        }
+        let buckets = self.segments.len() as u64;
+        let mut state = r;
+        for _ in 0..PICKS_MAX {
+            state = splitmix(state);
+            let bucket = (state >> 32) % buckets;
+            let place = state % PICK_PLACES;
+            let mut slots = self.slots(bucket as usize).filter(|&slot| wanted(slot));
+            if let Some(slot) = slots.nth(place as usize) {
+                return Some(self.view(slot));
+            }
+        }
+        let start = r % buckets;
+        let slot = (0..buckets)
+            .flat_map(|step| self.slots(((start + step) % buckets) as usize))
+            .find(|&slot| wanted(slot))?;
+        Some(self.view(slot))
+    }
+
+    fn slots(&self, bucket: usize) -> impl Iterator<Item = Slot> {
+        let chain: ChainIter = self.segments.node(bucket).chain();
+        chain.flat_map(|node| node.items().map(move |index| node.slot(index)))
+    }
+
+    /// The bucket that holds a position, and where the next one begins unless it is the last.
+    /// None in an empty table or for a position past the end.
+    fn range_at(&self, position: u64) -> Option<(usize, Option<u64>)> {
+        if position >> ORDER_BITS != 0 {
+            return None;
+        }
+        // `order` is its own inverse.
+        let bucket = self.segments.bucket_of(order(position))?;
+        let shift = ORDER_BITS - self.segments.depth_of(bucket);
+        let end = ((position >> shift) + 1) << shift;
+        Some((bucket, (end >> ORDER_BITS == 0).then_some(end)))
+    }
+
+    fn range_start(&self, bucket: usize) -> u64 {
+        order(bucket as u64)
+    }
+}
+
+/// One step of SplitMix64, which turns any sequence of numbers into random-looking ones.
+fn splitmix(state: u64) -> u64 {
+    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
