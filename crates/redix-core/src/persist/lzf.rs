@@ -20,7 +20,9 @@
 
 use super::rdb::RESERVE_AHEAD_MAX;
 
-const TABLE_BITS: u32 = 14;
+const TABLE_BITS_MAX: u32 = 14;
+/// Four slots per byte of a short input: fewer collide, and the table stays in the nearest cache.
+const SLOTS_PER_BYTE_BITS: u32 = 2;
 const LITERALS_MAX: usize = 32;
 const DISTANCE_MAX: usize = 1 << 13;
 const MATCH_MIN: usize = 3;
@@ -39,7 +41,7 @@ pub struct Compressor {
 
 impl Default for Compressor {
     fn default() -> Self {
-        Self { table: vec![0; 1 << TABLE_BITS].into_boxed_slice(), base: 1, out: Vec::new() }
+        Self { table: vec![0; 1 << TABLE_BITS_MAX].into_boxed_slice(), base: 1, out: Vec::new() }
     }
 }
 
@@ -61,6 +63,11 @@ impl Compressor {
 
     // HOT PATH: one pass over every long value of a snapshot.
     fn compress_steps(&mut self, input: &[u8], len_max: usize) -> bool {
+        let table_bits = (input.len().ilog2() + 1 + SLOTS_PER_BYTE_BITS).min(TABLE_BITS_MAX);
+        let slot = |a, b, c| {
+            let word = u32::from_le_bytes([a, b, c, 0]);
+            (word.wrapping_mul(0x9E37_79B1) >> (32 - table_bits)) as usize
+        };
         let mut literals_at = 0;
         let mut at = 0;
         while let Some(&[a, b, c, _]) = input.get(at..at + 4).and_then(|s| s.first_chunk()) {
@@ -95,11 +102,6 @@ impl Compressor {
         push_literals(&mut self.out, rest);
         self.out.len() <= len_max
     }
-}
-
-fn slot(a: u8, b: u8, c: u8) -> usize {
-    let word = u32::from_le_bytes([a, b, c, 0]);
-    (word.wrapping_mul(0x9E37_79B1) >> (32 - TABLE_BITS)) as usize
 }
 
 /// How many bytes at `at` repeat those at `from`: at least 3, known to be equal, at most 264.
