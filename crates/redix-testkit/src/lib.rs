@@ -1,14 +1,26 @@
 //! Development only: what the tests and the benchmark stand on.
 //!
-//! [`peer`] finds the real servers of this machine, [`server`] runs one (or Redix) in a directory of its own.
+//! - [`peer`]: where the real servers of this machine are.
+//! - [`server`]: runs one, or Redix, in a directory of its own.
+//! - [`client`]: a blocking client that shows replies as they came.
+//! - [`script`]: golden scripts, and the targets they run on.
+//! - [`quoting`]: binary-safe text for arguments and replies.
+//! - [`rng`]: the seeded generator of everything random.
 //!
-//! **Invariants.** Nothing here is part of the product. A process is ended only by the id of a child
-//! that was started here. No fixed ports and no sleep longer than 10 ms: everything waits for a condition
-//! under a deadline.
+//! **Invariants.** Nothing here is part of the product, and it does not know `redix-core`, so that core's
+//! own tests can use it. A process is ended only by the id of a child that was started here. No fixed
+//! ports and no sleep longer than 10 ms: everything waits for a condition under a deadline.
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod peer;
+pub mod quoting;
+pub mod rng;
+pub mod script;
 pub mod server;
 
+pub use client::Client;
 pub use peer::Peer;
+pub use rng::Rng;
+pub use script::{Script, ScriptTarget};
 pub use server::{Launch, Server};

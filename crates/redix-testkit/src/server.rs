@@ -32,7 +32,7 @@ pub struct Launch {
     program: PathBuf,
     name: &'static str,
     args: Vec<String>,
-    cpu: Option<usize>,
+    cpus: Option<String>,
     preload: Option<PathBuf>,
 }
 
@@ -40,13 +40,13 @@ impl Launch {
     /// The peer's executable with default arguments. Fails if this machine does not have it.
     pub fn new(peer: Peer) -> Result<Launch> {
         let program = peer.path().with_context(|| format!("{} is not installed", peer.name()))?;
-        Ok(Launch { program, name: peer.name(), args: Vec::new(), cpu: None, preload: None })
+        Ok(Launch { program, name: peer.name(), args: Vec::new(), cpus: None, preload: None })
     }
 
     /// Redix at the given path: for integration tests, `env!("CARGO_BIN_EXE_redix")`.
     pub fn redix(program: impl Into<PathBuf>) -> Launch {
         let program = std::env::var_os("REDIX_BIN").map_or_else(|| program.into(), PathBuf::from);
-        Launch { program, name: Peer::Redix.name(), args: Vec::new(), cpu: None, preload: None }
+        Launch { program, name: Peer::Redix.name(), args: Vec::new(), cpus: None, preload: None }
     }
 
     /// Adds arguments.
@@ -55,9 +55,9 @@ impl Launch {
         self
     }
 
-    /// Confines the whole process to one processor.
-    pub fn on_cpu(mut self, cpu: usize) -> Launch {
-        self.cpu = Some(cpu);
+    /// Confines the whole process to these processors, as `taskset -c` takes them: `0`, `0,1`.
+    pub fn on_cpus(mut self, cpus: &str) -> Launch {
+        self.cpus = Some(cpus.to_owned());
         self
     }
 
@@ -73,10 +73,10 @@ impl Launch {
     }
 
     fn command(&self, port: u16, dir: &Path) -> Command {
-        let mut command = match self.cpu {
-            Some(cpu) => {
+        let mut command = match &self.cpus {
+            Some(cpus) => {
                 let mut taskset = Command::new("taskset");
-                taskset.arg("-c").arg(cpu.to_string()).arg(&self.program);
+                taskset.arg("-c").arg(cpus).arg(&self.program);
                 taskset
             }
             None => Command::new(&self.program),
