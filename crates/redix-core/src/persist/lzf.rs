@@ -18,7 +18,9 @@
 //!
 //! Source: the format of LibLZF by Marc Lehmann, as Redis 2.2 and later use it.
 
-use super::rdb::RESERVE_AHEAD_MAX;
+use super::rdb::{RESERVE_AHEAD_MAX, RdbErrorKind};
+
+type Result<T> = std::result::Result<T, RdbErrorKind>;
 
 const TABLE_BITS_MAX: u32 = 14;
 /// Four slots per byte of a short input: fewer collide, and the table stays in the nearest cache.
@@ -132,9 +134,9 @@ fn push_copy(out: &mut Vec<u8>, distance: usize, len: usize) {
 
 /// Replaces `out` by the original of `input`, which must have exactly `len` bytes.
 ///
-/// `len` comes from the file: the caller bounds it, and memory is taken as output appears.
-/// The error says what is wrong with `input`; `out` is then of no use.
-pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), &'static str> {
+/// `len` comes from the file: the caller bounds it, and memory is taken as output appears. Fails with
+/// `Corrupt` or `OutOfMemory`; `out` is then of no use.
+pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Result<()> {
     out.clear();
     out.reserve(len.min(RESERVE_AHEAD_MAX));
     let mut rest = input;
@@ -142,38 +144,49 @@ pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), &'s
         rest = after;
         if control < 1 << 5 {
             let count = usize::from(control) + 1;
-            let (literals, after) =
-                rest.split_at_checked(count).ok_or("compressed string ends inside literals")?;
+            let (literals, after) = rest
+                .split_at_checked(count)
+                .ok_or(RdbErrorKind::Corrupt("compressed string ends inside literals"))?;
             rest = after;
-            require_room(out, count, len)?;
+            make_room(out, count, len)?;
             out.extend_from_slice(literals);
         } else {
-            let mut next = || {
-                let (&byte, after) =
-                    rest.split_first().ok_or("compressed string ends inside a copy")?;
-                rest = after;
-                Ok::<_, &'static str>(usize::from(byte))
-            };
             let mut count = usize::from(control >> 5) + 2;
             if count > MATCH_SHORT_MAX {
-                count += next()?;
+                count += next_in_copy(&mut rest)?;
             }
-            let distance = (usize::from(control & 0x1f) << 8 | next()?) + 1;
-            require_room(out, count, len)?;
+            let distance = (usize::from(control & 0x1f) << 8 | next_in_copy(&mut rest)?) + 1;
+            make_room(out, count, len)?;
             copy_back(out, distance, count)?;
         }
     }
-    if out.len() == len { Ok(()) } else { Err("compressed string is shorter than it says") }
+    if out.len() == len {
+        Ok(())
+    } else {
+        Err(RdbErrorKind::Corrupt("compressed string is shorter than it says"))
+    }
 }
 
-fn require_room(out: &[u8], count: usize, len: usize) -> Result<(), &'static str> {
-    if count <= len - out.len() { Ok(()) } else { Err("compressed string is longer than it says") }
+fn next_in_copy(rest: &mut &[u8]) -> Result<usize> {
+    let (&byte, after) =
+        rest.split_first().ok_or(RdbErrorKind::Corrupt("compressed string ends inside a copy"))?;
+    *rest = after;
+    Ok(usize::from(byte))
+}
+
+fn make_room(out: &mut Vec<u8>, count: usize, len: usize) -> Result<()> {
+    if count > len - out.len() {
+        return Err(RdbErrorKind::Corrupt("compressed string is longer than it says"));
+    }
+    out.try_reserve(count).map_err(|_| RdbErrorKind::OutOfMemory)
 }
 
 /// Appends `count` bytes that repeat `out` from `distance` bytes before its end.
-fn copy_back(out: &mut Vec<u8>, distance: usize, count: usize) -> Result<(), &'static str> {
-    let from =
-        out.len().checked_sub(distance).ok_or("compressed string refers before its start")?;
+fn copy_back(out: &mut Vec<u8>, distance: usize, count: usize) -> Result<()> {
+    let from = out
+        .len()
+        .checked_sub(distance)
+        .ok_or(RdbErrorKind::Corrupt("compressed string refers before its start"))?;
     let mut left = count;
     while left > 0 {
         // All that follows `from` is whole periods, so each round may copy everything there is.

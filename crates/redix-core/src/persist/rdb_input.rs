@@ -17,7 +17,7 @@ const SPAN_LEN_MAX: usize = BLOCK_LEN / 4;
 type Result<T> = std::result::Result<T, RdbErrorKind>;
 
 pub(super) struct Input<'s> {
-    source: Box<dyn Read + 's>,
+    source: Box<dyn Read + Send + 's>,
     block: Vec<u8>,
     pos: usize,
     end: usize,
@@ -32,7 +32,7 @@ pub(super) struct Input<'s> {
 impl<'s> Input<'s> {
     /// `block_len` bytes of memory are taken at once; at least 16.
     pub(super) fn new(
-        source: Box<dyn Read + 's>,
+        source: Box<dyn Read + Send + 's>,
         block_len: usize,
         checksums: ChecksumPolicy,
     ) -> Self {

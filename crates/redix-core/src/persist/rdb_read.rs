@@ -153,8 +153,9 @@ enum Part {
 
 impl<'s> RdbReader<'s> {
     /// Nothing is read yet. `source` is read in blocks of 256 KB and needs no buffer of its own;
-    /// more than the file may be taken from it.
-    pub fn new(source: impl Read + 's, options: ReadOptions) -> Self {
+    /// more than the file may be taken from it. It has to wait for its bytes: `WouldBlock` is an
+    /// error like any other.
+    pub fn new(source: impl Read + Send + 's, options: ReadOptions) -> Self {
         Self {
             input: Input::new(Box::new(source), BLOCK_LEN, options.checksums),
             decoder: Decoder::new(options),
@@ -318,6 +319,9 @@ impl<'s> RdbReader<'s> {
 }
 
 /// Reads the payload of DUMP, as RESTORE gets it.
+///
+/// What RESTORE answers depends on which step fails: after `open` that version or checksum are
+/// wrong, after `value` that the data is.
 pub struct DumpReader<'s> {
     input: Input<'s>,
     decoder: Decoder,
@@ -449,8 +453,7 @@ impl Decoder {
                         &self.compressed
                     }
                 };
-                lzf::decompress(compressed, len, &mut self.scratch)
-                    .map_err(RdbErrorKind::Corrupt)?;
+                lzf::decompress(compressed, len, &mut self.scratch)?;
                 Ok(StrSpan::Scratch)
             }
             Len::Special(byte) => Ok(StrSpan::Int(decode_int(input, byte)?)),

@@ -66,7 +66,10 @@ fn owned(string: RdbString<'_>) -> Vec<u8> {
     }
 }
 
-fn read_from(source: impl Read, options: ReadOptions) -> std::result::Result<Content, RdbError> {
+fn read_from(
+    source: impl Read + Send,
+    options: ReadOptions,
+) -> std::result::Result<Content, RdbError> {
     let mut reader = RdbReader::new(source, options);
     let mut content = Content::default();
     loop {
