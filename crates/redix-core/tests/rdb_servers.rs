@@ -1,5 +1,5 @@
-//! Files and payloads written here are loaded by the real servers, and what those save again is what
-//! was written.
+//! Files and payloads written here are loaded by the real servers, and what those save again is
+//! what was written.
 
 #![allow(clippy::unwrap_used)]
 

@@ -5,9 +5,10 @@
 //! | `c` | meaning |
 //! |---|---|
 //! | `000nnnnn` | the next `n + 1` bytes are literal |
-//! | `lllooooo` + 1 byte | copy `l + 2` bytes (3 to 8) from `offset + 1` bytes back; the offset has 13 bits, high ones first |
+//! | `lllooooo` + 1 byte | copy `l + 2` bytes (3 to 8) from `offset + 1` bytes back |
 //! | `111ooooo` + 2 bytes | the same with a length of `9 + first byte` (9 to 264) |
 //!
+//! An offset has 13 bits: the five of `c`, then the last byte of the step.
 //! A copy may overlap its own output: that is how runs are stored.
 //!
 //! The `lzf` crate reads and writes the same bytes (the tests hold the two against each other), but
@@ -134,8 +135,8 @@ fn push_copy(out: &mut Vec<u8>, distance: usize, len: usize) {
 
 /// Replaces `out` by the original of `input`, which must have exactly `len` bytes.
 ///
-/// `len` comes from the file: the caller bounds it, and memory is taken as output appears. Fails with
-/// `Corrupt` or `OutOfMemory`; `out` is then of no use.
+/// `len` comes from the file: the caller bounds it, and memory is taken as output appears. Fails
+/// with `Corrupt` or `OutOfMemory`; `out` is then of no use.
 pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Result<()> {
     out.clear();
     out.reserve(len.min(RESERVE_AHEAD_MAX));

@@ -114,7 +114,10 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_give_the_length_or_an_error(input in vec(any::<u8>(), 0..300), len in 0usize..2000) {
+    fn any_bytes_give_the_length_or_an_error(
+        input in vec(any::<u8>(), 0..300),
+        len in 0usize..2000,
+    ) {
         let mut out = Vec::new();
         if decompress(&input, len, &mut out).is_ok() {
             prop_assert_eq!(out.len(), len);
