@@ -1,0 +1,93 @@
+//! `cargo xtask test`: everything a change must pass, cheap steps first, stopping at the first that
+//! fails. Tests are built before they are run, so that the two times show apart.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::process::{command, find_program, no_more, run, take_flag};
+use crate::{setup, tidy};
+
+/// Tests that need a real server, kill processes or take long; `--quick` leaves them out.
+const SLOW_PREFIXES: &[&str] =
+    &["oracle_", "oracle::", "crash_", "crash::", "slow_", "slow::", "wire::", "replication::"];
+
+pub(crate) fn main(args: &[String]) -> Result<()> {
+    let mut args = args.to_vec();
+    let quick = take_flag(&mut args, "--quick");
+    let filter = if args.is_empty() { None } else { Some(args.remove(0)) };
+    no_more(&args)?;
+    let filter = filter.as_deref();
+
+    if !quick {
+        step("setup", || setup::ensure().map(|_| ()))?;
+    }
+    step("fmt", || run(&mut command("cargo", &["fmt", "--all", "--", "--check"])))?;
+    if !quick {
+        step("clippy", || run(&mut cargo("clippy --workspace --all-targets -- -D warnings")))?;
+    }
+    step("tidy", || tidy::main(&[]))?;
+    let runner = if find_program("cargo-nextest").is_some() { nextest } else { cargo_test };
+    step("build", || runner(quick, filter, Phase::Build))?;
+    step("tests", || runner(quick, filter, Phase::Run))?;
+    if quick {
+        return Ok(());
+    }
+    step("doc", || {
+        let mut doc = cargo("doc --workspace --no-deps --document-private-items");
+        run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
+    })?;
+    if find_program("cargo-deny").is_some() {
+        step("deny", || run(&mut cargo("deny --offline check licenses bans sources")))?;
+    } else {
+        println!("xtask test: deny: not run (cargo-deny is not installed)");
+    }
+    Ok(())
+}
+
+/// Runs one step and prints its name and time.
+fn step(name: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("xtask test: {name} …");
+    let start = Instant::now();
+    body().with_context(|| format!("step {name}"))?;
+    println!("xtask test: {name} ok ({:.1} s)", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Build,
+    Run,
+}
+
+fn cargo(words: &str) -> std::process::Command {
+    command("cargo", &words.split_whitespace().collect::<Vec<_>>())
+}
+
+fn nextest(quick: bool, filter: Option<&str>, phase: Phase) -> Result<()> {
+    if phase == Phase::Build {
+        return run(&mut cargo("nextest run --workspace --no-run"));
+    }
+    let mut tests = cargo("nextest run --workspace");
+    if quick {
+        let slow: Vec<String> = SLOW_PREFIXES.iter().map(|p| format!("test({p})")).collect();
+        tests.args(["-E", &format!("not ({})", slow.join(" + "))]);
+    }
+    run(tests.args(filter))
+}
+
+/// The same with nothing but cargo, whose runners print their own closing lines.
+fn cargo_test(quick: bool, filter: Option<&str>, phase: Phase) -> Result<()> {
+    if phase == Phase::Build {
+        return run(&mut cargo("test --workspace --no-run"));
+    }
+    let mut tests = cargo("test --workspace");
+    tests.args(filter);
+    if quick {
+        tests.arg("--");
+        for prefix in SLOW_PREFIXES {
+            tests.args(["--skip", prefix]);
+        }
+    }
+    run(&mut tests)
+}

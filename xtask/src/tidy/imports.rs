@@ -1,0 +1,128 @@
+//! Which module of redix-core may name which other. Between crates cargo holds the layers; inside
+//! the core this table does. `lib.rs` wires everything together and `tests.rs` may see anything.
+
+use super::source::Source;
+
+const CORE: &str = "crates/redix-core/src/";
+
+/// Named by everything above them: errors, the outside world, locks, parameters, counters.
+const BASE: &[&str] = &["error", "env", "sync", "config", "stats"];
+
+/// A module and what it may name besides [`BASE`] (which lists its own edges below) and itself.
+///
+/// Handlers in `commands` see neither `persist` nor `repl`: they say what they did in `effects`.
+/// `command` does not know the families: the table of commands is handed to it.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("keyspace", &[]),
+    ("acl", &["keyspace"]),
+    ("effects", &["keyspace"]),
+    ("session", &["keyspace", "effects", "acl"]),
+    ("blocking", &["keyspace", "effects", "session"]),
+    ("pubsub", &["keyspace", "effects", "session"]),
+    ("tracking", &["keyspace", "effects", "session", "pubsub"]),
+    ("persist", &["keyspace", "effects"]),
+    ("repl", &["keyspace", "effects"]),
+    (
+        "command",
+        &["keyspace", "acl", "effects", "session", "blocking", "pubsub", "tracking", "cluster"],
+    ),
+    (
+        "commands",
+        &[
+            "command", "keyspace", "acl", "effects", "session", "blocking", "pubsub", "tracking",
+            "cluster",
+        ],
+    ),
+    ("cluster", &["keyspace"]),
+];
+
+/// The edges inside [`BASE`].
+const ALLOWED_BASE: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("sync", &[]),
+    ("env", &["error", "sync"]),
+    ("stats", &["error", "env", "sync"]),
+    ("config", &["error", "env", "sync"]),
+];
+
+pub(super) fn check(sources: &[Source], problems: &mut Vec<String>) {
+    for source in sources {
+        let Some(inner) = source.path.strip_prefix(CORE) else { continue };
+        if inner == "lib.rs" || !source.is_product() {
+            continue;
+        }
+        let module = inner.split(['/', '.']).next().unwrap_or(inner);
+        for (line, other) in named_modules(inner, &source.code) {
+            if other != module && !allowed(module, &other) {
+                problems.push(format!(
+                    "{}:{line}: {module} must not import {other} (xtask/src/tidy/imports.rs)",
+                    source.path
+                ));
+            }
+        }
+    }
+}
+
+fn allowed(module: &str, other: &str) -> bool {
+    let edges = |table: &[(&str, &[&str])]| {
+        table.iter().find(|(name, _)| *name == module).map(|(_, edges)| edges.contains(&other))
+    };
+    edges(ALLOWED_BASE)
+        .or_else(|| edges(ALLOWED).map(|listed| listed || BASE.contains(&other)))
+        .unwrap_or(false)
+}
+
+/// The top-level modules that the file at `inner` (below `src`) names, with the line.
+///
+/// Counted are `crate::x` anywhere, `crate::{x, y::z}`, and `super::…` where it climbs to the root.
+pub(super) fn named_modules(inner: &str, code: &str) -> Vec<(usize, String)> {
+    let stem = inner.strip_suffix("/mod.rs").or(inner.strip_suffix(".rs")).unwrap_or(inner);
+    let depth = stem.split('/').count();
+    let to_root = format!("{}::", vec!["super"; depth].join("::"));
+    let mut found = Vec::new();
+    for root in ["crate::", to_root.as_str()] {
+        for (at, _) in code.match_indices(root) {
+            let before = code[..at].chars().next_back();
+            // A longer chain of `super` or a path through another crate is not a path from here.
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':' || c == '$') {
+                continue;
+            }
+            let rest = &code[at + root.len()..];
+            let names = match rest.strip_prefix('{') {
+                Some(group) => heads_of_group(group),
+                None => first_word(rest).into_iter().collect(),
+            };
+            let line = code[..at].matches('\n').count() + 1;
+            // Capital letters are items that `lib.rs` exports, lower case are modules.
+            let modules = names.into_iter().filter(|n| n.starts_with(|c: char| c.is_lowercase()));
+            found.extend(modules.map(|name| (line, name)));
+        }
+    }
+    found
+}
+
+fn first_word(text: &str) -> Option<String> {
+    let word: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    (!word.is_empty() && word != "super").then_some(word)
+}
+
+/// The first name of each part of `a, b::{c, d}, e}`.
+fn heads_of_group(group: &str) -> Vec<String> {
+    let mut heads = Vec::new();
+    let (mut depth, mut start) = (0, 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                heads.extend(first_word(group[start..at].trim_start()));
+                start = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    heads
+}
