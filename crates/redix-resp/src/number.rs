@@ -1,8 +1,12 @@
 //! Numbers as the protocol writes and reads them.
 //!
 //! Integers are strict: no sign but a single `-`, no leading zeros, no spaces, so that one number
-//! has one text. Doubles are written with the fewest digits that read back as the same number,
-//! laid out as Valkey 8 and 9 and Redis 8 lay them out (Redis 7.0 prints 17 digits instead).
+//! has one text. Doubles are written with the few digits that read back as the same number, found
+//! and laid out as Valkey 8 and 9 and Redis 8 do it (Redis 7.0 prints 17 digits instead).
+
+mod grisu;
+
+use grisu::Digits;
 
 /// Room for any `i64` or `u64` in decimal.
 pub const INT_TEXT_MAX: usize = 20;
@@ -84,8 +88,8 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
     if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
 }
 
-/// Appends the text of a double: `inf`, `-inf`, `nan`, or the shortest decimal that reads back as
-/// the same number, in the layout of the real servers' scores.
+/// Appends the text of a double: `inf`, `-inf`, `nan`, or a short decimal that reads back as the
+/// same number, in the digits and the layout of the real servers' scores.
 pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     /// Integral values up to here are written as integers; beyond, by their shortest digits.
     const INTEGER_MAX: f64 = (1u64 << 62) as f64;
@@ -108,23 +112,21 @@ fn push_fraction(out: &mut Vec<u8>, value: f64) {
     if negative {
         out.push(b'-');
     }
-    // Rust's `{:e}` gives the shortest digits: "d.ddde-x".
-    let text = format!("{:e}", value.abs());
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let digits: Vec<u8> = mantissa.bytes().filter(|b| *b != b'.').collect();
-    let scale: i32 = exponent.parse().unwrap_or(0);
-    let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
-    let exp10 = scale - (count - 1);
+    let digits = Digits::of(value.abs());
+    let exp10 = digits.exp10;
+    let digits = digits.as_bytes();
+    let count = digits.len() as i32;
+    let scale = exp10 + count - 1;
     let zeros_max = if negative { 6 } else { 7 };
     if exp10 >= 0 && scale.abs() < count + zeros_max {
-        out.extend_from_slice(&digits);
+        out.extend_from_slice(digits);
         out.resize(out.len() + exp10.unsigned_abs() as usize, b'0');
     } else if exp10 < 0 && (exp10 > -7 || scale.abs() < 4) {
         let point = count + exp10;
         if point <= 0 {
             out.extend_from_slice(b"0.");
             out.resize(out.len() + point.unsigned_abs() as usize, b'0');
-            out.extend_from_slice(&digits);
+            out.extend_from_slice(digits);
         } else {
             let (whole, fraction) = digits.split_at(point.unsigned_abs() as usize);
             out.extend_from_slice(whole);

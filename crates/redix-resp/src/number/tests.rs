@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -38,6 +40,7 @@ fn other_texts_are_not_integers() {
 }
 
 /// Answers of `ZSCORE` of Valkey 9.1.2 and Redis 8.2.3, which agree.
+#[expect(clippy::excessive_precision, reason = "the numbers as they were sent")]
 #[test]
 fn doubles_are_laid_out_as_scores() {
     for (value, expect) in [
@@ -72,7 +75,12 @@ fn doubles_are_laid_out_as_scores() {
         (f64::MAX, "1.7976931348623157e+308"),
         (5e-324, "5e-324"),
         (1.23e25, "1.23e+25"),
-        (12345e17, "1234500000000000000000"),
+        (12345e17, "1234499999999999900000"),
+        (2.5e22, "24999999999999998000000"),
+        (1e21, "1e+21"),
+        (2.5e21, "2.5e+21"),
+        (-1e20, "-1e+20"),
+        (1.2e-323, "1e-323"),
         (-0.0, "0"),
         (-1.5, "-1.5"),
         (f64::INFINITY, "inf"),
@@ -82,5 +90,23 @@ fn doubles_are_laid_out_as_scores() {
         let mut text = Vec::new();
         push_f64(&mut text, value);
         assert_eq!(String::from_utf8(text).unwrap(), expect, "{value:e}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn doubles_read_back(bits in any::<u64>()) {
+        let value = f64::from_bits(bits);
+        prop_assume!(value.is_finite());
+        let mut text = Vec::new();
+        push_f64(&mut text, value);
+        prop_assert_eq!(String::from_utf8(text).unwrap().parse::<f64>().unwrap(), value);
+    }
+
+    #[test]
+    fn integers_read_back(n in any::<i64>(), shift in 0u32..64) {
+        let n = n >> shift;
+        prop_assert!(IntText::signed(n).as_bytes() == n.to_string().as_bytes());
+        prop_assert_eq!(parse_i64(IntText::signed(n).as_bytes()), Some(n));
     }
 }
