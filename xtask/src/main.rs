@@ -5,6 +5,7 @@
 // Talking to the person at the terminal is what this program is for.
 #![allow(clippy::print_stdout)]
 
+mod bench;
 mod process;
 mod setup;
 mod test;
@@ -22,6 +23,7 @@ const CHORES: &[Chore] = &[
     Chore("setup", "find or install the real servers and the test suites", setup::main),
     Chore("test", "[--quick] [FILTER]: everything a change must pass", test::main),
     Chore("tidy", "[--update [--accept]]: the rules of style a compiler does not know", tidy::main),
+    Chore("bench", "[latency] [OPTIONS]: Redix against the real servers; --help", bench::main),
 ];
 
 fn main() -> ExitCode {

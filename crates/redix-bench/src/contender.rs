@@ -1,0 +1,130 @@
+//! Who is measured, and with which flags: one worker thread each, nothing written to disk.
+
+use anyhow::{Context, Result, ensure};
+use redix_testkit::{Launch, Peer, Server};
+
+use crate::options::Mode;
+
+/// The processor of one-threaded servers; the client has [`CLIENT_CPUS`].
+const SERVER_CPUS: &str = "0";
+pub(crate) const CLIENT_CPUS: &str = "1";
+/// Both, for servers with two workers, and for the client beside them.
+pub(crate) const ALL_CPUS: &str = "0,1";
+
+/// A server in a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
+    peer: Peer,
+    args: &'static [&'static str],
+    pub(crate) workers: usize,
+    /// Its executable was built with the C library's allocator, which no distribution does.
+    jemalloc: bool,
+}
+
+const CONTENDERS: [Contender; 5] = [
+    Contender {
+        name: "redix",
+        peer: Peer::Redix,
+        args: &["--worker-threads", "1"],
+        workers: 1,
+        jemalloc: false,
+    },
+    Contender {
+        name: "redix2",
+        peer: Peer::Redix,
+        args: &["--worker-threads", "2"],
+        workers: 2,
+        jemalloc: false,
+    },
+    Contender {
+        name: "valkey",
+        peer: Peer::Valkey,
+        args: &["--io-threads", "1"],
+        workers: 1,
+        jemalloc: true,
+    },
+    Contender {
+        name: "redis7",
+        peer: Peer::Redis7,
+        args: &["--io-threads", "1"],
+        workers: 1,
+        jemalloc: false,
+    },
+    Contender {
+        name: "redis8",
+        peer: Peer::Redis8,
+        args: &["--io-threads", "1"],
+        workers: 1,
+        jemalloc: false,
+    },
+];
+
+/// Names separated by commas; a name may come twice, which measures the noise.
+pub(crate) fn parse_list(text: &str) -> Result<Vec<Contender>> {
+    text.split(',')
+        .map(|name| {
+            let found = CONTENDERS.iter().find(|contender| contender.name == name);
+            let contender = found.with_context(|| format!("--contenders: who is {name:?}?"))?;
+            ensure!(contender.peer.available(), "{name} is not installed");
+            Ok(*contender)
+        })
+        .collect()
+}
+
+/// Whom to measure if nobody is named.
+pub(crate) fn installed(mode: Mode) -> Vec<Contender> {
+    let names: &[&str] = match mode {
+        Mode::Throughput => &["redix", "redix2", "valkey", "redis7"],
+        Mode::Latency => &["redix2", "valkey"],
+    };
+    let wanted = names.iter().filter_map(|name| CONTENDERS.iter().find(|c| c.name == *name));
+    wanted.filter(|contender| contender.peer.available()).copied().collect()
+}
+
+/// How the server and the client share the processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// A one-threaded server has a processor of its own, others both.
+    ByWorkers,
+    /// Everything may run everywhere, as on a user's machine: for what a server does in the
+    /// background.
+    Anywhere,
+}
+
+impl Contender {
+    /// A fresh, empty server.
+    pub(crate) fn start(&self, placement: Placement) -> Result<Server> {
+        let own = placement == Placement::ByWorkers && self.workers == 1;
+        let cpus = if own { SERVER_CPUS } else { ALL_CPUS };
+        let mut launch = Launch::new(self.peer)?.args(self.args).on_cpus(cpus);
+        if self.jemalloc {
+            launch = launch.with_jemalloc()?;
+        }
+        launch.start().with_context(|| format!("starting {}", self.name))
+    }
+
+    /// The processors the client may use beside it.
+    pub(crate) fn client_cpus(&self) -> &'static str {
+        if self.workers == 1 { CLIENT_CPUS } else { ALL_CPUS }
+    }
+
+    /// Version and flags, for the conditions line.
+    pub(crate) fn describe(&self) -> String {
+        let version = self.peer.version().unwrap_or_else(|| "of unknown version".into());
+        let preload = if self.jemalloc { ", LD_PRELOAD=libjemalloc.so.2" } else { "" };
+        format!("{} = {} {version} {}{preload}", self.name, self.peer.name(), self.args.join(" "))
+    }
+}
+
+/// Labels for a table: a name that comes again gets a number.
+pub(crate) fn labels(contenders: &[Contender]) -> Vec<String> {
+    let numbered = contenders.iter().enumerate().map(|(index, contender)| {
+        let before = contenders[..index].iter().filter(|other| other.name == contender.name);
+        match before.count() {
+            0 => contender.name.to_owned(),
+            count => format!("{}#{}", contender.name, count + 1),
+        }
+    });
+    numbered.collect()
+}

@@ -1,0 +1,56 @@
+//! The load generator behind `cargo xtask bench`: Redix against the real servers on one machine.
+//!
+//! `throughput` measures what a server does with a second of processor time, `memory` what a key
+//! costs, `latency` how long a request waits while something disturbs the server. Servers alternate
+//! within one run, so that whatever else the machine does meets all of them; figures of different
+//! runs are not to be compared. Method: wrk2's intended-start schedule against coordinated
+//! omission, paired ratios with a bootstrap interval against drift.
+//!
+//! It is a program of its own because it alone must be built with optimisation and needs an event
+//! loop: `xtask` builds in seconds from std and anyhow and only calls it.
+#![forbid(unsafe_code)]
+// Printing tables is what this program is for.
+#![allow(clippy::print_stdout)]
+
+mod contender;
+mod host;
+mod latency;
+mod load;
+mod memory;
+mod options;
+mod report;
+mod requests;
+mod stats;
+mod throughput;
+
+use anyhow::Result;
+
+use crate::options::{Mode, Options};
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some(options) = Options::parse(&args)? else {
+        print!("{}", options::USAGE);
+        return Ok(());
+    };
+    let conditions = report::Conditions::collect(&options)?;
+    println!("{conditions}");
+    let mut sections = Vec::new();
+    if options.mode == Mode::Latency {
+        sections.push(latency::run(&options)?);
+    } else {
+        if !options.cells.is_empty() {
+            sections.push(throughput::run(&options)?);
+        }
+        if options.memory {
+            sections.push(memory::run(&options)?);
+        }
+    }
+    for section in &sections {
+        println!("\n{section}");
+    }
+    if let Some(path) = &options.json {
+        report::write_json(path, &conditions, &sections)?;
+    }
+    Ok(())
+}

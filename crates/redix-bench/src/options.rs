@@ -1,0 +1,151 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::contender::{self, Contender};
+use crate::requests::Op;
+
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask bench [OPTIONS]            throughput and memory
+       cargo xtask bench latency [OPTIONS]    open loop, with a disturbance in the middle
+  --contenders A,B,…  the subject first: redix redix2 valkey redis7 redis8 (all but the last)
+  --only WHAT,…       of: get set memory
+  --depths N,…        pipeline depths (1,16,64)
+  --pairs N           interleaved rounds (7)
+  --window SECONDS    measured time of one cell (4), after a quarter of it to warm up
+  --keys N            keys (1000000)
+  --value BYTES       value size (64)
+  --foreign PERCENT   repeat a cell while others use more of the machine than this (3; 100: never)
+  --quick             2 pairs, windows of 0.5 s, no repeats, memory at one size: not for publishing
+  --json PATH         also write the figures there
+latency only:
+  --rate N            requests a second (half of what the slowest contender can do)
+  --sets PERCENT      share of SET among GET (50)
+  --action COMMAND    sent in the middle, such as BGSAVE
+";
+
+/// Which measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Throughput,
+    Latency,
+}
+
+/// Everything the command line decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) mode: Mode,
+    pub(crate) contenders: Vec<Contender>,
+    /// Operation and pipeline depth of each throughput measurement.
+    pub(crate) cells: Vec<(Op, usize)>,
+    pub(crate) memory: bool,
+    pub(crate) memory_keys: Vec<usize>,
+    pub(crate) pairs: usize,
+    pub(crate) window: Duration,
+    pub(crate) connections: usize,
+    pub(crate) keys: usize,
+    pub(crate) value_len: usize,
+    pub(crate) foreign_percent_max: f64,
+    pub(crate) json: Option<PathBuf>,
+    pub(crate) rate: Option<f64>,
+    pub(crate) sets_percent: usize,
+    pub(crate) action: Option<Vec<String>>,
+}
+
+impl Options {
+    /// `None`: the user asked for help.
+    pub(crate) fn parse(args: &[String]) -> Result<Option<Options>> {
+        let mut options = Options::defaults();
+        let mut ops = vec![Op::Get, Op::Set];
+        let mut depths = vec![1, 16, 64];
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
+            match arg.as_str() {
+                "latency" => options.mode = Mode::Latency,
+                "--contenders" => options.contenders = contender::parse_list(value()?)?,
+                "--only" => (ops, options.memory) = parse_only(value()?)?,
+                "--depths" => depths = parse_list(value()?)?,
+                "--pairs" => options.pairs = value()?.parse()?,
+                "--window" => options.window = Duration::try_from_secs_f64(value()?.parse()?)?,
+                "--keys" => options.keys = value()?.parse()?,
+                "--value" => options.value_len = value()?.parse()?,
+                "--foreign" => options.foreign_percent_max = value()?.parse()?,
+                "--json" => options.json = Some(value()?.into()),
+                "--rate" => options.rate = Some(value()?.parse()?),
+                "--sets" => options.sets_percent = value()?.parse()?,
+                "--action" => {
+                    options.action = Some(value()?.split_whitespace().map(str::to_owned).collect());
+                }
+                "--quick" => {
+                    options.pairs = 2;
+                    options.window = Duration::from_millis(500);
+                    options.foreign_percent_max = 100.0;
+                    options.memory_keys = vec![500_000];
+                }
+                "--help" | "-h" => return Ok(None),
+                _ => bail!("{arg} is not an option; try --help"),
+            }
+        }
+        for op in ops {
+            options.cells.extend(depths.iter().map(|&depth| (op, depth)));
+        }
+        if options.contenders.is_empty() {
+            options.contenders = contender::installed(options.mode);
+        }
+        options.check()?;
+        Ok(Some(options))
+    }
+
+    fn defaults() -> Options {
+        Options {
+            mode: Mode::Throughput,
+            contenders: Vec::new(),
+            cells: Vec::new(),
+            memory: true,
+            memory_keys: vec![500_000, 700_000, 1_000_000],
+            pairs: 7,
+            window: Duration::from_secs(4),
+            connections: 50,
+            keys: 1_000_000,
+            value_len: 64,
+            foreign_percent_max: 3.0,
+            json: None,
+            rate: None,
+            sets_percent: 50,
+            action: None,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(!self.contenders.is_empty(), "no server found: run `cargo xtask setup`");
+        ensure!((1..=1000).contains(&self.pairs), "--pairs: 1 to 1000");
+        ensure!(self.keys >= 1000, "--keys: at least 1000");
+        ensure!((1..=1 << 20).contains(&self.value_len), "--value: 1 byte to 1 MiB");
+        ensure!(self.sets_percent <= 100, "--sets: 0 to 100");
+        ensure!(self.rate.is_none_or(|rate| rate >= 1.0), "--rate: at least 1");
+        ensure!(self.action.as_ref().is_none_or(|a| !a.is_empty()), "--action: a command");
+        ensure!(self.cells.iter().all(|cell| (1..=1000).contains(&cell.1)), "--depths: 1 to 1000");
+        Ok(())
+    }
+}
+
+fn parse_only(text: &str) -> Result<(Vec<Op>, bool)> {
+    let (mut ops, mut memory) = (Vec::new(), false);
+    for word in text.split(',') {
+        match word {
+            "get" => ops.push(Op::Get),
+            "set" => ops.push(Op::Set),
+            "memory" => memory = true,
+            _ => bail!("--only: get, set or memory, not {word:?}"),
+        }
+    }
+    Ok((ops, memory))
+}
+
+fn parse_list(text: &str) -> Result<Vec<usize>> {
+    text.split(',').map(|word| word.parse().with_context(|| format!("{word:?}"))).collect()
+}
