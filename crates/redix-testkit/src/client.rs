@@ -1,7 +1,8 @@
 //! A blocking client that shows replies as they came.
 //!
-//! **Invariants.** RESP3 pushes never answer a command: they are kept apart, in order. No call waits
-//! longer than the read timeout. A failed call leaves the connection unusable, never out of step.
+//! **Invariants.** RESP3 pushes never answer a command: they are kept apart, in order. No call
+//! waits longer than the read timeout. A failed call leaves the connection unusable, never out of
+//! step.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};

@@ -7,9 +7,10 @@
 //! - [`quoting`]: binary-safe text for arguments and replies.
 //! - [`rng`]: the seeded generator of everything random.
 //!
-//! **Invariants.** Nothing here is part of the product, and it does not know `redix-core`, so that core's
-//! own tests can use it. A process is ended only by the id of a child that was started here. No fixed
-//! ports and no sleep longer than 10 ms: everything waits for a condition under a deadline.
+//! **Invariants.** Nothing here is part of the product, and it does not know `redix-core`, so that
+//! core's own tests can use it. A process is ended only by the id of a child that was started here.
+//! No fixed ports and no sleep longer than 10 ms: everything waits for a condition under a
+//! deadline.
 #![forbid(unsafe_code)]
 
 pub mod client;

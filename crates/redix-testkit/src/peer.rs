@@ -1,8 +1,8 @@
 //! Where the real servers and the tools of this machine are.
 //!
-//! A path comes from the environment (`REDIX_VALKEY=…`), else from `.peers/peers.env` at the root of the
-//! repository (`NAME=path` lines), else from `PATH`. A server found in `PATH` counts only if it says the
-//! version that the peer stands for.
+//! A path comes from the environment (`REDIX_VALKEY=…`), else from `.peers/peers.env` at the root
+//! of the repository (`NAME=path` lines), else from `PATH`. A server found in `PATH` counts only if
+//! it says the version that the peer stands for.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,8 +55,8 @@ impl Peer {
         self.path().is_some()
     }
 
-    /// Whether a test that needs the peer can run. Says so if not; where `CI=true`, a missing peer is a
-    /// failure, so that nothing is ever skipped there without notice.
+    /// Whether a test that needs the peer can run. Says so if not; where `CI=true`, a missing peer
+    /// is a failure, so that nothing is ever skipped there without notice.
     ///
     /// # Panics
     /// If the peer is missing and `CI=true`.

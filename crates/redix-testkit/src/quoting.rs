@@ -1,4 +1,5 @@
-//! Binary-safe text for arguments and replies: what `redis-cli` reads and prints between double quotes.
+//! Binary-safe text for arguments and replies: what `redis-cli` reads and prints between double
+//! quotes.
 //!
 //! `parse_args` is the inverse of `quote_args`: any argument list survives a round trip.
 

@@ -1,27 +1,29 @@
 //! Golden scripts: commands with the replies they must get, in `golden/FAMILY/COMMAND.txt`.
 //!
 //! ```text
-//! # oracle: valkey redis7        servers that must agree; without the line all of them
+//! # oracle: valkey redis7     servers that must agree; without the line all of them
 //! # a comment
-//! > SET k "v\x00"                a command, quoted as for redis-cli
-//! +OK                            its reply, as `redix_resp::Value::pretty` shows it
-//! @2> GET k                      the same on another connection, named by a digit
+//! > SET k "v\x00"             a command, quoted as for redis-cli
+//! +OK                         its reply, as `redix_resp::Value::pretty` shows it
+//! @2> GET k                   the same on another connection, named by a number
 //! "v\x00"
-//! ! sort                         the next reply's elements come in any order: sort them as text
+//! ! sort                      the next reply's elements may come in any order: sort them as text
 //! > KEYS *
 //! 1) "k"
-//! log: SET k "v\x00"             what the engine logged since the last such line, ` | ` between commands
-//! ! proto 3                      from here on RESP3 on all connections; such a script runs once,
-//! ! expired k                    wait until the key is gone            any other under both protocols
+//! log: SET k "v\x00"          what the engine logged since the last such line, ` | ` between
+//! ! proto 3                   from here on RESP3 on all connections; such a script runs once,
+//! ! expired k                 any other under both; and: wait until the key is gone
 //! ```
 //!
-//! A reply is compared line by line. In place of a line's value may stand `(any)` for anything, nested
-//! values included, `(int)` for any integer, or `/text*/`, where `*` is any text and `?` any character, for
-//! the rest of the line. Under RESP3 `(null)` also satisfies `(null array)`, which RESP3 does not have.
-//! A `log:` line may use the three for whole arguments. Only targets that see the log check it.
+//! A reply is compared line by line. In place of a line's value may stand `(any)` for anything,
+//! nested values included, `(int)` for any integer, or `/text*/`, where `*` is any text and `?` any
+//! character, for the rest of the line. Under RESP3 `(null)` also satisfies `(null array)`, which
+//! RESP3 does not have. A `log:` line may use the three for whole arguments. Only targets that see
+//! the log check it.
 //!
-//! **Invariants.** A script begins with an empty server. Expected lines are rewritten (`UPDATE_GOLDEN=1`)
-//! from a real server, never from Redix, and lines whose matchers still hold are kept.
+//! **Invariants.** A script begins with an empty server. Expected lines are rewritten
+//! (`UPDATE_GOLDEN=1`) from a real server, never from Redix, and lines whose matchers still hold
+//! are kept.
 
 use std::collections::HashMap;
 use std::fs;

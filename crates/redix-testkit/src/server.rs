@@ -1,8 +1,9 @@
-//! A server in a child process: Redix or a real one, on a free loopback port, in a directory of its own.
+//! A server in a child process: Redix or a real one, on a free loopback port, in a directory of its
+//! own.
 //!
-//! **Invariants.** The child dies with its [`Server`], killed by its own id, and its directory goes with
-//! it. Starting returns when the server answers. What it logged is kept in `server.log` of its directory
-//! and its end is part of every start failure; it is also printed when a test panics.
+//! **Invariants.** The child dies with its [`Server`], killed by its own id, and its directory goes
+//! with it. Starting returns when the server answers. What it logged is kept in `server.log` of its
+//! directory and its end is part of every start failure; it is also printed when a test panics.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -22,11 +23,12 @@ const POLL_PAUSE: Duration = Duration::from_millis(5);
 const LOG_TAIL_BYTES: usize = 4096;
 /// Another process may take the port between choosing and binding it.
 const PORT_ATTEMPTS: usize = 8;
-/// `USER_HZ`, the unit of times in `/proc/PID/stat`: 100 on every Linux platform that Rust supports.
+/// `USER_HZ`, the unit of times in `/proc/PID/stat`: 100 on every Linux platform that Rust
+/// supports.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// What to start, and how. Arguments come after the defaults `--port`, `--bind`, `--dir` and `--save ""`,
-/// so that they win.
+/// What to start, and how. Arguments come after the defaults `--port`, `--bind`, `--dir` and
+/// `--save ""`, so that they win.
 #[derive(Clone, Debug)]
 pub struct Launch {
     program: PathBuf,
@@ -223,7 +225,8 @@ impl Server {
         Ok(())
     }
 
-    /// Starts it again on the same directory and port, with the same arguments; stops it first if it runs.
+    /// Starts it again on the same directory and port, with the same arguments; stops it first if
+    /// it runs.
     pub fn restart(&mut self) -> Result<()> {
         if self.is_running() {
             self.stop()?;
@@ -302,7 +305,8 @@ fn answers_ping(addr: SocketAddr) -> bool {
     ping().unwrap_or(false)
 }
 
-/// `utime` and `stime`, fields 14 and 15. The second field may hold spaces, but ends with the last `)`.
+/// `utime` and `stime`, fields 14 and 15. The second field may hold spaces, but ends with the last
+/// `)`.
 fn parse_stat(text: &str) -> Option<CpuTime> {
     let (_, fields) = text.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);

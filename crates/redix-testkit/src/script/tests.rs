@@ -82,8 +82,8 @@ fn broken_scripts_are_refused() {
     }
 }
 
-/// The replies in `golden/` are those of the real servers. With `UPDATE_GOLDEN=1` it rewrites them from the
-/// first server that a script names.
+/// The replies in `golden/` are those of the real servers. With `UPDATE_GOLDEN=1` it rewrites them
+/// from the first server that a script names.
 #[test]
 fn golden_scripts_agree_with_the_real_servers() {
     let update = std::env::var("UPDATE_GOLDEN").as_deref() == Ok("1");
