@@ -5,6 +5,7 @@
 //! places where `unsafe` is allowed; every block names the invariant it stands on.
 
 pub mod entry;
+pub mod glob;
 pub mod num;
 pub mod prefetch;
 pub mod table;
