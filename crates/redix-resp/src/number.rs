@@ -22,11 +22,14 @@ static DIGIT_PAIRS: [[u8; 2]; 100] = {
     table
 };
 
-/// Decimal text of an integer, on the stack.
+/// Decimal text of an integer, on the stack, with room for a mark before it and a line end behind,
+/// so that a header line is one copy.
 pub struct IntText {
-    bytes: [u8; INT_TEXT_MAX],
+    bytes: [u8; DIGITS_END + 2],
     start: usize,
 }
+
+const DIGITS_END: usize = 1 + INT_TEXT_MAX;
 
 impl IntText {
     /// Text of a signed integer.
@@ -34,7 +37,7 @@ impl IntText {
     pub fn signed(n: i64) -> Self {
         let mut text = Self::unsigned(n.unsigned_abs());
         if n < 0 {
-            // 19 digits at most for |i64::MIN|, so one byte before them is free.
+            // 19 digits at most for |i64::MIN|, so a byte before them is free.
             text.start -= 1;
             text.bytes[text.start] = b'-';
         }
@@ -44,14 +47,15 @@ impl IntText {
     /// Text of an unsigned integer.
     #[inline]
     pub fn unsigned(mut n: u64) -> Self {
-        let mut bytes = [0; INT_TEXT_MAX];
-        let mut start = INT_TEXT_MAX;
+        let mut bytes = [0; DIGITS_END + 2];
+        bytes[DIGITS_END..].copy_from_slice(b"\r\n");
+        let mut start = DIGITS_END;
         while n >= 10 {
             start -= 2;
             bytes[start..start + 2].copy_from_slice(&DIGIT_PAIRS[(n % 100) as usize]);
             n /= 100;
         }
-        if start == INT_TEXT_MAX || n > 0 {
+        if start == DIGITS_END || n > 0 {
             start -= 1;
             bytes[start] = b'0' + n as u8;
         }
@@ -61,7 +65,14 @@ impl IntText {
     /// The digits, with a `-` in front where the number is negative.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes[self.start..DIGITS_END]
+    }
+
+    /// `mark`, the digits and CR LF.
+    #[inline]
+    pub(crate) fn line(&mut self, mark: u8) -> &[u8] {
+        self.bytes[self.start - 1] = mark;
+        &self.bytes[self.start - 1..]
     }
 }
 
@@ -108,8 +119,9 @@ pub fn push_f64(out: &mut Vec<u8>, value: f64) {
 /// the value and `value = d × 10^exp10`: zeros are appended to large values while they are few, a
 /// decimal point is set while the value is not too small, and the rest is scientific.
 fn push_fraction(out: &mut Vec<u8>, value: f64) {
-    let negative = value < 0.0;
-    if negative {
+    /// Zeros that may stand for missing digits before the exponent form is shorter.
+    const ZEROS_MAX: i32 = 7;
+    if value < 0.0 {
         out.push(b'-');
     }
     let digits = Digits::of(value.abs());
@@ -117,8 +129,7 @@ fn push_fraction(out: &mut Vec<u8>, value: f64) {
     let digits = digits.as_bytes();
     let count = digits.len() as i32;
     let scale = exp10 + count - 1;
-    let zeros_max = if negative { 6 } else { 7 };
-    if exp10 >= 0 && scale.abs() < count + zeros_max {
+    if (0..=ZEROS_MAX).contains(&exp10) {
         out.extend_from_slice(digits);
         out.resize(out.len() + exp10.unsigned_abs() as usize, b'0');
     } else if exp10 < 0 && (exp10 > -7 || scale.abs() < 4) {

@@ -134,7 +134,7 @@ impl Reply {
     pub fn int(&mut self, n: i64) {
         match u64::try_from(n) {
             Ok(n) => self.header(b':', n),
-            Err(_) => self.line(b':', IntText::signed(n).as_bytes()),
+            Err(_) => self.buf.extend_from_slice(IntText::signed(n).line(b':')),
         }
     }
 
@@ -326,9 +326,7 @@ impl Reply {
     }
 
     fn header_long(&mut self, mark: u8, n: u64) {
-        self.buf.push(mark);
-        self.buf.extend_from_slice(IntText::unsigned(n).as_bytes());
-        self.buf.extend_from_slice(b"\r\n");
+        self.buf.extend_from_slice(IntText::unsigned(n).line(mark));
     }
 
     /// A line that cannot be more than one.

@@ -521,9 +521,7 @@ pub fn encode_command(out: &mut Vec<u8>, args: &[impl AsRef<[u8]>]) {
 }
 
 fn push_length(out: &mut Vec<u8>, mark: u8, len: usize) {
-    out.push(mark);
-    out.extend_from_slice(IntText::unsigned(len as u64).as_bytes());
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(IntText::unsigned(len as u64).line(mark));
 }
 
 #[cfg(test)]
