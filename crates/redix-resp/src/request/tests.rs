@@ -279,7 +279,7 @@ fn an_error_leaves_the_arguments_of_earlier_commands() {
     }
 }
 
-/// Time must grow with the input, not with its square: a million arguments, a few bytes at a time.
+/// Time must grow with the input, not with its square, or this does not end today.
 #[test]
 fn pieces_are_not_scanned_again() {
     let mut input = Vec::new();
