@@ -1,4 +1,34 @@
-//! The engine.
+//! The engine: `(now, session, argv) -> reply + effects`.
+//!
+//! Everything a Redis-compatible server does with commands, keys and files, written without sockets,
+//! threads or a wall clock: those come in through [`env`], so that the same code runs under the
+//! server, under a test and under a simulator.
+//!
+//! Reading order: [`keyspace`] (shards, gates, the locked view), [`command`] (specification, lock
+//! plan, dispatch, batches), [`commands`] (one file per family), [`worker`] (the connections of one
+//! thread), [`persist`] (RDB and the forkless snapshot).
+//!
+//! **Invariants.** Handlers never lock, read a clock, do I/O or see a socket. Locks are taken in
+//! ascending shard index, all before the handler runs. Time is frozen per command.
 #![forbid(unsafe_code)]
 
+pub mod client;
+pub mod config;
+pub mod command;
+pub mod commands;
+pub mod effects;
+pub mod engine;
+pub mod env;
+pub mod error;
+pub mod errorstats;
+pub mod keyspace;
+pub mod mailbox;
+pub mod monitor;
 pub mod persist;
+pub mod registry;
+pub mod saves;
+pub mod session;
+pub mod slowlog;
+pub mod stats;
+pub mod sync;
+pub mod worker;

@@ -1,2 +1,8 @@
-//! Entry point.
-fn main() {}
+//! `redix`: a server that speaks the protocol, reads the files and obeys the commands of Redis.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    redix_server::main()
+}

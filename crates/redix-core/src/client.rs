@@ -1,0 +1,224 @@
+//! One connection's state machine: bytes in, commands out, replies out. No socket.
+//!
+//! **Invariants.** Bytes before `start` have been executed and are dropped by [`Client::compact`].
+//! Parsed commands are a look-ahead only: they keep their place in the buffer until they are
+//! executed, so that a connection that is held back gives nothing away. After a protocol error
+//! nothing more is parsed; the error is answered after the replies of the commands before it.
+
+use std::collections::VecDeque;
+
+use redix_resp::error::ProtocolError;
+use redix_resp::reply::{Proto, Reply};
+use redix_resp::request::{Limits, Parsed, RequestParser, Span};
+
+use crate::command::args::Args;
+use crate::registry::ClientShared;
+use crate::session::Session;
+use crate::sync::Arc;
+
+/// The least space offered to one read.
+pub const READ_MIN: usize = 16 * 1024;
+/// The most that one turn reads from a connection.
+pub const READ_MAX: usize = 64 * 1024;
+
+/// A parsed command waiting for execution.
+#[derive(Debug)]
+struct Parked {
+    /// Where its bytes start in the input; unused for inline commands.
+    base: usize,
+    /// One past its last byte.
+    end: usize,
+    /// The words of an inline command, unescaped.
+    inline: Option<Box<[u8]>>,
+    /// Its spans in `Client::spans`.
+    spans: std::ops::Range<usize>,
+}
+
+/// The incoming side of a connection.
+#[derive(Default)]
+pub struct Input {
+    bytes: Vec<u8>,
+    filled: usize,
+    start: usize,
+    parsed: usize,
+    parser: RequestParser,
+    spans: Vec<Span>,
+    parked: VecDeque<Parked>,
+    error: Option<ProtocolError>,
+    wanted: usize,
+}
+
+impl Input {
+    /// Space for the next read, at least [`READ_MIN`] bytes; what was read is then announced by
+    /// [`Input::received`].
+    pub fn space(&mut self) -> &mut [u8] {
+        let pending = self.filled - self.parsed;
+        let want = READ_MIN.max(self.wanted.saturating_sub(pending).min(READ_MAX * 16));
+        if self.bytes.len() - self.filled < want {
+            self.compact();
+            // Growing by doubling keeps the copying of a large argument linear.
+            let need = (self.filled + want).max(self.bytes.len().min(self.wanted) * 2);
+            if self.bytes.len() < need {
+                self.bytes.resize(need, 0);
+            }
+        }
+        &mut self.bytes[self.filled..]
+    }
+
+    /// Takes note of `count` bytes read into [`Input::space`].
+    pub fn received(&mut self, count: usize) {
+        self.filled += count;
+        debug_assert!(self.filled <= self.bytes.len());
+    }
+
+    /// Copies bytes in, as a read would.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let space = self.space();
+            let count = space.len().min(rest.len());
+            space[..count].copy_from_slice(&rest[..count]);
+            self.received(count);
+            rest = &rest[count..];
+        }
+    }
+
+    /// Bytes received and not yet executed.
+    pub fn pending_bytes(&self) -> usize {
+        self.filled - self.start
+    }
+
+    /// Bytes that the buffer could still take without growing.
+    pub fn free_bytes(&self) -> usize {
+        self.bytes.len() - self.filled
+    }
+
+    /// Commands parsed and not yet executed.
+    pub fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// Parses further commands, until `limit` are parked. Blank lines and empty multibulks vanish.
+    pub fn parse(&mut self, limit: usize, limits: &Limits) {
+        while self.parked.len() < limit && self.error.is_none() && self.parsed < self.filled {
+            let first_span = self.spans.len();
+            let rest = &self.bytes[self.parsed..self.filled];
+            match self.parser.parse(rest, &mut self.spans, limits) {
+                Ok(Parsed::Command { consumed }) => self.park(first_span, consumed, None),
+                Ok(Parsed::Inline { consumed, bytes }) => {
+                    self.park(first_span, consumed, Some(bytes.into_boxed_slice()));
+                }
+                Ok(Parsed::Incomplete { wanted }) => {
+                    self.wanted = wanted;
+                    break;
+                }
+                Err(error) => self.error = Some(error),
+            }
+        }
+    }
+
+    fn park(&mut self, first_span: usize, consumed: usize, inline: Option<Box<[u8]>>) {
+        let base = self.parsed;
+        self.parsed += consumed;
+        self.wanted = 0;
+        let spans = first_span..self.spans.len();
+        if spans.is_empty() {
+            if self.parked.is_empty() {
+                self.start = self.parsed;
+            }
+            return;
+        }
+        self.parked.push_back(Parked { base, end: self.parsed, inline, spans });
+    }
+
+    /// The words of the parked command `index` places from the front.
+    #[inline]
+    pub fn args(&self, index: usize) -> Args<'_> {
+        let parked = &self.parked[index];
+        let spans = &self.spans[parked.spans.clone()];
+        match &parked.inline {
+            None => Args::new(&self.bytes[parked.base..parked.end], spans),
+            Some(bytes) => Args::new(bytes, spans),
+        }
+    }
+
+    /// Drops the first `count` parked commands: they have been executed.
+    pub fn executed(&mut self, count: usize) {
+        if let Some(last) = count.checked_sub(1) {
+            self.start = self.parked[last].end;
+            self.parked.drain(..count);
+        }
+        if self.parked.is_empty() {
+            self.start = self.parsed;
+            self.spans.clear();
+            if self.parsed == self.filled && self.parser.is_idle() {
+                self.filled = 0;
+                self.parsed = 0;
+                self.start = 0;
+            }
+        }
+    }
+
+    /// The protocol error met behind the parked commands; asking takes it when none is parked.
+    pub fn take_error(&mut self) -> Option<ProtocolError> {
+        if self.parked.is_empty() { self.error.take() } else { None }
+    }
+
+    /// Moves the bytes still needed to the front.
+    pub fn compact(&mut self) {
+        let gap = self.start;
+        if gap == 0 {
+            return;
+        }
+        self.bytes.copy_within(gap..self.filled, 0);
+        self.filled -= gap;
+        self.parsed -= gap;
+        self.start = 0;
+        for parked in &mut self.parked {
+            parked.base = parked.base.wrapping_sub(gap);
+            parked.end -= gap;
+        }
+    }
+
+    /// Gives the buffer's memory back where nothing is pending.
+    pub fn shrink(&mut self) {
+        if self.filled == self.start && self.parked.is_empty() && self.parser.is_idle() {
+            *self = Self { error: self.error.take(), ..Self::default() };
+        }
+    }
+}
+
+/// One connection.
+pub struct Client {
+    /// Incoming bytes and parsed commands.
+    pub input: Input,
+    /// Replies to be sent.
+    pub reply: Reply,
+    /// Protocol state.
+    pub session: Session,
+    /// What other threads see.
+    pub shared: Arc<ClientShared>,
+    /// Not executed further in this turn: held back, closing or killed.
+    pub halted: bool,
+    /// Held back by a pause: tried again when the worker is told to.
+    pub held: bool,
+}
+
+impl Client {
+    /// A new connection.
+    pub fn new(shared: Arc<ClientShared>, authenticated: bool) -> Self {
+        Self {
+            input: Input::default(),
+            reply: Reply::new(Proto::Resp2),
+            session: Session { authenticated, ..Session::default() },
+            shared,
+            halted: false,
+            held: false,
+        }
+    }
+
+    /// Whether it is to be closed as soon as its replies are sent.
+    pub fn closing(&self) -> bool {
+        self.session.close_after_reply
+    }
+}

@@ -1,0 +1,149 @@
+//! The arguments of one command.
+
+use redix_resp::request::Span;
+
+use crate::error::ReplyError;
+
+/// A command's words; word 0 is its name. Borrowed from the read buffer or from a MULTI queue.
+#[derive(Clone, Copy)]
+pub struct Args<'a> {
+    bytes: &'a [u8],
+    spans: &'a [Span],
+}
+
+impl<'a> Args<'a> {
+    /// The words that `spans` cut out of `bytes`. Every span lies within `bytes`.
+    #[inline]
+    pub fn new(bytes: &'a [u8], spans: &'a [Span]) -> Self {
+        Self { bytes, spans }
+    }
+
+    /// The number of words, the name included.
+    #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "a command has at least its name")]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Word `index`, which must exist: arity has been checked.
+    #[inline]
+    pub fn get(&self, index: usize) -> &'a [u8] {
+        let span = self.spans[index];
+        &self.bytes[span.start as usize..span.start as usize + span.len as usize]
+    }
+
+    /// Word `index`, if there is one.
+    pub fn try_get(&self, index: usize) -> Option<&'a [u8]> {
+        (index < self.len()).then(|| self.get(index))
+    }
+
+    /// The words from `first` on.
+    pub fn iter_from(self, first: usize) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        (first..self.len().max(first)).map(move |index| self.get(index))
+    }
+
+    /// Whether word `index` exists and is `word`, in any case.
+    pub fn is(&self, index: usize, word: &str) -> bool {
+        self.try_get(index).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// Word `index` as a 64-bit integer.
+    pub fn int(&self, index: usize) -> Result<i64, ReplyError> {
+        redix_types::num::parse_i64(self.get(index)).ok_or(ReplyError::NotInteger)
+    }
+
+    /// A cursor over the words from `first` on, for option grammars.
+    pub fn options(self, first: usize) -> Options<'a> {
+        Options { args: self, next: first }
+    }
+
+    /// The bytes of all words, as kept in a MULTI queue.
+    pub fn to_owned(&self) -> OwnedArgs {
+        let total = self.spans.iter().map(|span| span.len as usize).sum();
+        let mut bytes = Vec::with_capacity(total);
+        let mut spans = Vec::with_capacity(self.spans.len());
+        for word in self.iter_from(0) {
+            let start = u32::try_from(bytes.len()).expect("a request is shorter than 4 GiB");
+            spans.push(Span { start, len: word.len() as u32 });
+            bytes.extend_from_slice(word);
+        }
+        OwnedArgs { bytes, spans }
+    }
+}
+
+/// A command kept for later.
+#[derive(Debug, Clone)]
+pub struct OwnedArgs {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl OwnedArgs {
+    /// A command made of `words`.
+    pub fn from_words<W: AsRef<[u8]>>(words: &[W]) -> Self {
+        let mut owned = Self { bytes: Vec::new(), spans: Vec::with_capacity(words.len()) };
+        for word in words {
+            let start = u32::try_from(owned.bytes.len()).expect("a request is shorter than 4 GiB");
+            owned.spans.push(Span { start, len: word.as_ref().len() as u32 });
+            owned.bytes.extend_from_slice(word.as_ref());
+        }
+        owned
+    }
+
+    /// The command's words.
+    pub fn args(&self) -> Args<'_> {
+        Args::new(&self.bytes, &self.spans)
+    }
+
+    /// Bytes that the words take.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.spans.len() * size_of::<Span>()
+    }
+}
+
+/// A cursor over the optional words of a command.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    args: Args<'a>,
+    next: usize,
+}
+
+impl<'a> Options<'a> {
+    /// Whether words are left.
+    pub fn more(&self) -> bool {
+        self.next < self.args.len()
+    }
+
+    /// How many words are left.
+    pub fn left(&self) -> usize {
+        self.args.len().saturating_sub(self.next)
+    }
+
+    /// Takes the next word if it is `word`, in any case.
+    pub fn eat(&mut self, word: &str) -> bool {
+        let hit = self.args.is(self.next, word);
+        self.next += usize::from(hit);
+        hit
+    }
+
+    /// Takes the next two words if the first is `word` and there is another: the value.
+    pub fn eat_value(&mut self, word: &str) -> Option<&'a [u8]> {
+        if self.left() < 2 || !self.args.is(self.next, word) {
+            return None;
+        }
+        self.next += 2;
+        Some(self.args.get(self.next - 1))
+    }
+
+    /// Takes the next word.
+    pub fn take(&mut self) -> Option<&'a [u8]> {
+        let word = self.args.try_get(self.next)?;
+        self.next += 1;
+        Some(word)
+    }
+
+    /// The index of the next word.
+    pub fn position(&self) -> usize {
+        self.next
+    }
+}

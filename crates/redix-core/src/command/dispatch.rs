@@ -1,0 +1,538 @@
+//! The road of every command: gates, locks, handler, effects.
+//!
+//! A [`Runner`] belongs to one thread for one group of commands: it holds the thread's gate (or the
+//! world) and the locked view. [`Runner::execute`] takes one command of one client down the road:
+//!
+//! 1. the gates: does it exist, does the arity fit, is the client authenticated, is the command
+//!    allowed in this state, is it to be queued or held back;
+//! 2. the locks: those of its plan, a walk, the world, or those of the queue for EXEC;
+//! 3. the handler, on a frozen time;
+//! 4. statistics, MONITOR and the slow log;
+//! 5. the effects, handed on before the locks are released.
+//!
+//! **Invariants.** No lock is added to a plan that has begun. A world command first lets go of the
+//! thread's gate. An error reply leaves nothing else of the command in the reply buffer.
+
+use redix_resp::error::ProtocolError;
+use redix_resp::reply::Reply;
+
+use super::args::Args;
+use super::plan::{Plan, shards_of};
+use super::spec::{CommandSpec, Locks, LogAs, flag};
+use super::table::Command;
+use crate::client::Client;
+use crate::config::Config;
+use crate::effects::Request;
+use crate::engine::{Engine, Paused};
+use crate::error::{CommandResult, ReplyError};
+use crate::keyspace::Key;
+use crate::keyspace::access::{Access, Ageing, Expiry, Held};
+use crate::keyspace::gate::{GateGuard, WorldGuard};
+use crate::registry::ClientShared;
+use crate::session::{Queued, ReplyMode, Session};
+use crate::stats::{CallStats, ThreadStats, latency_bucket};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+
+/// What a handler works with.
+pub struct Ctx<'a, 'k> {
+    /// Everything that threads share.
+    pub engine: &'k Engine,
+    /// The configuration, frozen for the group.
+    pub config: &'a Arc<Config>,
+    /// The locked view of the keyspace.
+    pub keys: &'a mut Access<'k>,
+    /// The command's keys.
+    pub plan: &'a Plan,
+    /// The client's protocol state.
+    pub session: &'a mut Session,
+    /// The client's record as other threads see it.
+    pub shared: &'a Arc<ClientShared>,
+    /// Where the reply goes.
+    pub reply: &'a mut Reply,
+    /// What the server is to do once the locks are released.
+    pub requests: &'a mut Vec<Request>,
+    /// The command itself.
+    pub command: Command,
+    /// Unix time in microseconds, frozen for the command.
+    pub now_us: i64,
+    /// Counters of this thread.
+    pub stats: &'k ThreadStats,
+}
+
+impl<'k> Ctx<'_, 'k> {
+    /// The key at word `index`.
+    #[inline]
+    pub fn key<'b>(&self, args: Args<'b>, index: usize) -> Key<'b> {
+        self.plan.key(self.keys.keyspace, args, index)
+    }
+
+    /// Unix time in milliseconds, frozen for the command.
+    #[inline]
+    pub fn now_ms(&self) -> i64 {
+        self.keys.now_ms
+    }
+
+    /// Selects a database for the rest of the session.
+    pub fn select(&mut self, db: u32) {
+        self.session.db = db;
+        self.keys.db = db;
+        self.shared.db.store(db, Ordering::Relaxed);
+    }
+
+    /// Runs a command of the transaction under the locks that EXEC holds; its reply follows.
+    pub fn run_queued(&mut self, queued: &Queued) {
+        let args = queued.args.args();
+        let plan = Plan::of(self.keys.keyspace, queued.command.spec, args);
+        let mut cx = Ctx {
+            engine: self.engine,
+            config: self.config,
+            keys: &mut *self.keys,
+            plan: &plan,
+            session: &mut *self.session,
+            shared: self.shared,
+            reply: &mut *self.reply,
+            requests: &mut *self.requests,
+            command: queued.command,
+            now_us: self.now_us,
+            stats: self.stats,
+        };
+        cx.call(args);
+    }
+
+    /// Calls the handler, with statistics, MONITOR, the slow log and the record of the change.
+    fn call(&mut self, args: Args<'_>) {
+        let started_ns = self.engine.env.clock.mono_ns();
+        self.call_since(args, started_ns);
+    }
+
+    /// The same for a command that began at `started_ns`; returns when it ended.
+    fn call_since(&mut self, args: Args<'_>, started_ns: u64) -> u64 {
+        let spec = self.command.spec;
+        let mark = self.reply.len();
+        let dirty = self.keys.effects.dirty();
+        let db = self.keys.db;
+        let outcome = (spec.handler)(self, args);
+        let ended_ns = self.engine.env.clock.mono_ns();
+        let restated = self.keys.effects.take_restated();
+        if self.keys.effects.recording()
+            && spec.log_as == LogAs::Verbatim
+            && !restated
+            && self.keys.effects.dirty() != dirty
+        {
+            let words: Vec<&[u8]> = args.iter_from(0).collect();
+            self.keys.effects.log_also(db, &words);
+        }
+        let calls = self.call_stats();
+        let ns = ended_ns.saturating_sub(started_ns);
+        calls.calls.bump();
+        calls.ns.add(ns);
+        calls.latency[latency_bucket(ns)].bump();
+        self.stats.cell.commands.bump();
+        self.stats.cell.command_ns.add(ns);
+        if let Err(error) = outcome {
+            self.reply.truncate(mark);
+            calls.failed.bump();
+            fail(self.engine, self.stats, self.reply, &error);
+        }
+        if self.engine.registry.monitored() {
+            self.feed_monitors(args);
+        }
+        if !spec.has(flag::SKIP_SLOWLOG) {
+            self.engine.slowlog.note(self.config, self.session, self.shared, args, ns, self.now_us);
+        }
+        self.session.redact_from = None;
+        ended_ns
+    }
+
+    fn call_stats(&self) -> &'k CallStats {
+        self.stats.calls[self.command.id as usize].get_or_init(Box::default)
+    }
+
+    #[cold]
+    fn feed_monitors(&self, args: Args<'_>) {
+        if self.command.spec.has(flag::SKIP_MONITOR | flag::ADMIN) {
+            return;
+        }
+        let line = crate::monitor::line(self.now_us, self.session, self.shared, args);
+        self.engine.registry.feed_monitors(line);
+    }
+}
+
+/// Counts and writes an error reply.
+pub fn fail(engine: &Engine, stats: &ThreadStats, reply: &mut Reply, error: &ReplyError) {
+    stats.cell.error_replies.bump();
+    engine.errors.count(error);
+    error.write_to(reply);
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// It was executed, queued or refused: on to the next.
+    Next,
+    /// It was not executed and must be kept: the client is held back.
+    Hold,
+}
+
+/// What a thread runs commands with, for one group.
+pub struct Runner<'k> {
+    /// Everything that threads share.
+    pub engine: &'k Engine,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The locked view.
+    pub keys: Access<'k>,
+    /// What the server is to do.
+    pub requests: Vec<Request>,
+    stats: &'k ThreadStats,
+    gate: Option<GateGuard<'k>>,
+    thread: usize,
+    now_us: i64,
+    last_ns: u64,
+}
+
+impl<'k> Runner<'k> {
+    /// A runner for thread `thread`, with its gate entered and the time read.
+    pub fn new(engine: &'k Engine, config: Arc<Config>, thread: usize) -> Self {
+        let stats = engine.stats.thread(thread);
+        let gate = engine.keyspace.gates().enter(thread);
+        let policy = config.maxmemory_policy;
+        let mut runner = Self {
+            keys: Access {
+                keyspace: &engine.keyspace,
+                held: Held::nothing(&engine.keyspace),
+                effects: crate::effects::Effects::default(),
+                cell: &stats.cell,
+                db: 0,
+                now_ms: 0,
+                touch: true,
+                ageing: Ageing {
+                    lfu: policy.is_lfu(),
+                    lfu_log_factor: config.lfu_log_factor,
+                    lfu_decay_minutes: config.lfu_decay_time,
+                },
+                expiry: Expiry::Delete,
+                rng: 0,
+            },
+            config,
+            engine,
+            requests: Vec::new(),
+            stats,
+            gate: Some(gate),
+            thread,
+            now_us: 0,
+            last_ns: 0,
+        };
+        runner.read_time();
+        runner.keys.rng = runner.last_ns ^ ((thread as u64) << 32);
+        runner
+    }
+
+    /// Reads the clock.
+    pub fn read_time(&mut self) {
+        self.now_us = self.engine.env.clock.unix_us();
+        self.keys.now_ms = self.now_us / 1000;
+        self.last_ns = self.engine.env.clock.mono_ns();
+    }
+
+    /// Unix time in milliseconds as last read.
+    pub fn now_ms(&self) -> i64 {
+        self.keys.now_ms
+    }
+
+    /// Lets go of everything while somebody wants the world, then goes on.
+    #[inline]
+    pub fn yield_to_world(&mut self) {
+        if self.engine.keyspace.gates().world_waiting() {
+            self.keys.held.release();
+            self.gate = None;
+            self.gate = Some(self.engine.keyspace.gates().enter(self.thread));
+        }
+    }
+
+    /// Takes the parked command `index` places from the front of a client's input down the road.
+    pub fn execute(
+        &mut self,
+        client: &mut Client,
+        index: usize,
+        found: Option<Command>,
+        plan: &Plan,
+    ) -> Flow {
+        let Client { input, reply, session, shared, .. } = client;
+        let args = input.args(index);
+        let mark = reply.len();
+        session.reply_mode = match session.reply_mode {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip => ReplyMode::On,
+            mode => mode,
+        };
+        let flow = match self.admit(session, shared, args, found) {
+            Ok(Admitted::Run(command)) => {
+                self.run(session, shared, reply, args, command, plan);
+                if !command.spec.has(flag::FAST) {
+                    self.read_time();
+                }
+                Flow::Next
+            }
+            Ok(Admitted::Queue(command)) => {
+                queue(session, shared, command, args);
+                reply.simple("QUEUED");
+                Flow::Next
+            }
+            Ok(Admitted::Hold) => return Flow::Hold,
+            Err(error) => {
+                session.abort_transaction();
+                if let Some(command) = found {
+                    self.count_rejected(command);
+                }
+                fail(self.engine, self.stats, reply, &error);
+                Flow::Next
+            }
+        };
+        if session.reply_mode != ReplyMode::On
+            && !matches!(session.reply_mode, ReplyMode::SkipNext)
+        {
+            reply.truncate(mark);
+        }
+        flow
+    }
+
+    /// Answers a protocol error; the client is closed once it is sent.
+    pub fn refuse_protocol(&mut self, client: &mut Client, error: &ProtocolError) {
+        client.session.close_after_reply = true;
+        let error = ReplyError::err(error.text());
+        fail(self.engine, self.stats, &mut client.reply, &error);
+    }
+
+    fn count_rejected(&self, command: Command) {
+        self.stats.calls[command.id as usize].get_or_init(Box::default).rejected.bump();
+    }
+
+    /// The gates: whether this client may run this command now.
+    fn admit(
+        &self,
+        session: &Session,
+        shared: &ClientShared,
+        args: Args<'_>,
+        found: Option<Command>,
+    ) -> Result<Admitted, ReplyError> {
+        let Some(command) = found else { return Err(unknown_command(args)) };
+        let command = self.resolve(command, args)?;
+        let spec = command.spec;
+        if !spec.fits(args.len()) {
+            return Err(ReplyError::WrongArity(command.full_name().into()));
+        }
+        if spec.has(flag::PROTECTED) && !self.protected_allowed(command, shared) {
+            return Err(protected_refusal(command));
+        }
+        if !session.authenticated && !spec.has(flag::NO_AUTH) {
+            return Err(ReplyError::NoAuth);
+        }
+        if session.multi.is_some() && spec.has(flag::NO_MULTI) {
+            return Err(ReplyError::Static("ERR Command not allowed inside a transaction"));
+        }
+        if self.engine.loading.load(Ordering::Relaxed) && !spec.has(flag::LOADING) {
+            return Err(ReplyError::Static(
+                "LOADING Redis is loading the dataset in memory",
+            ));
+        }
+        if spec.has(flag::WRITE) {
+            self.engine.saves.admit_write(&self.config)?;
+        }
+        if self.paused(spec, session) {
+            return Ok(Admitted::Hold);
+        }
+        if session.multi.is_some() && !spec.has(flag::RUNS_IN_MULTI) {
+            return Ok(Admitted::Queue(command));
+        }
+        Ok(Admitted::Run(command))
+    }
+
+    fn paused(&self, spec: &CommandSpec, session: &Session) -> bool {
+        match self.engine.pause.at(self.keys.now_ms) {
+            Paused::Nothing => false,
+            Paused::All => true,
+            Paused::Writes => {
+                spec.has(flag::WRITE | flag::MAY_REPLICATE)
+                    || (spec.locks == Locks::Queue
+                        && session.multi.as_ref().is_some_and(|multi| {
+                            let writes = flag::WRITE | flag::MAY_REPLICATE;
+                            multi.queue.iter().any(|queued| queued.command.spec.has(writes))
+                        }))
+            }
+        }
+    }
+
+    /// The subcommand that the words name, if the command is a container.
+    fn resolve(&self, command: Command, args: Args<'_>) -> Result<Command, ReplyError> {
+        if command.spec.subcommands.is_empty() || args.len() < 2 {
+            return Ok(command);
+        }
+        let name = args.get(1);
+        self.engine.commands.find_subcommand(command, name).ok_or_else(|| {
+            ReplyError::UnknownSubcommand {
+                sent: printable(name, 128),
+                container: command.spec.name.to_ascii_uppercase(),
+            }
+        })
+    }
+
+    fn protected_allowed(&self, command: Command, shared: &ClientShared) -> bool {
+        let name = command.container.map_or(command.spec.name, |container| container.name);
+        self.config.protected_command_allowed(name, shared.is_local())
+    }
+
+    /// Takes the locks, calls the handler, hands on the effects, releases.
+    fn run(
+        &mut self,
+        session: &mut Session,
+        shared: &Arc<ClientShared>,
+        reply: &mut Reply,
+        args: Args<'_>,
+        command: Command,
+        plan: &Plan,
+    ) {
+        self.keys.db = session.db;
+        self.keys.touch = !session.no_touch;
+        self.keys.effects.begin(self.engine.sink().is_some(), self.config.notify_keyspace_events);
+        let world = self.take_locks(session, command.spec, plan);
+        let mut cx = Ctx {
+            engine: self.engine,
+            config: &self.config,
+            keys: &mut self.keys,
+            plan,
+            session,
+            shared,
+            reply,
+            requests: &mut self.requests,
+            command,
+            now_us: self.now_us,
+            stats: self.stats,
+        };
+        self.last_ns = cx.call_since(args, self.last_ns);
+        self.finish_unit(command.spec.locks == Locks::Queue);
+        if let Some(world) = world {
+            self.keys.held.release();
+            drop(world);
+            self.gate = Some(self.engine.keyspace.gates().enter(self.thread));
+        }
+    }
+
+    fn take_locks(
+        &mut self,
+        session: &Session,
+        spec: &CommandSpec,
+        plan: &Plan,
+    ) -> Option<WorldGuard<'k>> {
+        match spec.locks {
+            Locks::Keys => {
+                if let Some(hash) = plan.single() {
+                    self.keys.held.lock_one(crate::keyspace::shard_of(hash));
+                } else {
+                    self.keys.held.release();
+                    self.keys.held.lock_plan(&shards_of(plan.hashes()));
+                }
+                None
+            }
+            Locks::Walk => {
+                self.keys.held.release();
+                self.keys.held.allow_walk();
+                None
+            }
+            Locks::World => Some(self.take_world()),
+            Locks::Queue => self.take_queue_locks(session),
+        }
+    }
+
+    fn take_world(&mut self) -> WorldGuard<'k> {
+        self.keys.held.release();
+        self.gate = None;
+        let world = self.engine.keyspace.gates().world();
+        self.keys.held.allow_all();
+        world
+    }
+
+    /// The locks of a transaction: its commands' keys and its watched keys, or the world.
+    fn take_queue_locks(&mut self, session: &Session) -> Option<WorldGuard<'k>> {
+        let keyspace = self.keys.keyspace;
+        let queue = session.multi.as_ref().map_or(&[][..], |multi| &multi.queue);
+        if queue.iter().any(|queued| queued.command.spec.locks != Locks::Keys) {
+            return Some(self.take_world());
+        }
+        let mut hashes: Vec<u64> = Vec::new();
+        for queued in queue {
+            hashes.extend(Plan::of(keyspace, queued.command.spec, queued.args.args()).hashes());
+        }
+        if let Some(watches) = &session.watches {
+            hashes.extend(watches.keys.iter().map(|w| keyspace.hasher().hash(&w.key)));
+        }
+        self.keys.held.release();
+        self.keys.held.lock_plan(&shards_of(hashes.into_iter()));
+        None
+    }
+
+    /// Hands on what the unit left behind, while its locks are held.
+    #[inline]
+    fn finish_unit(&mut self, multi: bool) {
+        let effects = &self.keys.effects;
+        if effects.dirty() != 0 {
+            self.stats.cell.dirty.add(effects.dirty());
+        }
+        if let Some(sink) = self.engine.sink()
+            && !effects.records().is_empty()
+        {
+            sink.append(effects.records(), multi);
+        }
+    }
+}
+
+/// What the gates said.
+enum Admitted {
+    Run(Command),
+    Queue(Command),
+    Hold,
+}
+
+fn queue(session: &mut Session, shared: &ClientShared, command: Command, args: Args<'_>) {
+    let Some(multi) = &mut session.multi else { return };
+    let queued = Queued { command, args: args.to_owned() };
+    multi.bytes += queued.args.size() + size_of::<Queued>();
+    multi.queue.push(queued);
+    shared.multi.store(multi.queue.len() as i64, Ordering::Relaxed);
+    shared.multi_bytes.store(multi.bytes, Ordering::Relaxed);
+}
+
+/// Up to `limit` bytes of a word, as shown in an error.
+fn printable(word: &[u8], limit: usize) -> String {
+    String::from_utf8_lossy(&word[..word.len().min(limit)]).into_owned()
+}
+
+fn unknown_command(args: Args<'_>) -> ReplyError {
+    let mut rest = String::new();
+    for word in args.iter_from(1) {
+        if rest.len() >= 128 {
+            break;
+        }
+        let word = printable(word, 128 - rest.len());
+        rest.push_str(&format!("'{word}' "));
+    }
+    let name = printable(args.get(0), 128);
+    ReplyError::err(format!("unknown command '{name}', with args beginning with: {rest}"))
+}
+
+fn protected_refusal(command: Command) -> ReplyError {
+    let name = command.container.map_or(command.spec.name, |container| container.name);
+    ReplyError::err(format!(
+        "{} command not allowed. If the enable-{name}-command option is set to \"local\", you can \
+         run it from a local connection, otherwise you need to set this option in the configuration \
+         file, and then restart the server.",
+        name.to_ascii_uppercase()
+    ))
+}
+
+/// A handler's result for commands that only report success.
+pub fn done(reply: &mut Reply) -> CommandResult {
+    reply.ok();
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! Commands as data, and the road that every command takes.
+//!
+//! [`spec`] says what a command is, [`table`] finds it by name, [`plan`] turns its keys into shard
+//! locks, [`dispatch`] runs it behind the gates (arity, authentication, MULTI, locks, effects).
+//! Nothing here knows any single command: the families are handed in from [`crate::commands`].
+
+pub mod args;
+pub mod dispatch;
+pub mod plan;
+pub mod spec;
+pub mod table;

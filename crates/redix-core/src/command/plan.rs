@@ -1,0 +1,139 @@
+//! From a command's words to its keys, and from its keys to the shards to lock.
+
+use smallvec::SmallVec;
+
+use super::args::Args;
+use super::spec::{Begin, CommandSpec, Find, KeySpec};
+use crate::keyspace::{Key, Keyspace};
+
+/// The keys of one command with their hashes, in the order of the words.
+#[derive(Debug, Default, Clone)]
+pub struct Plan {
+    keys: SmallVec<[(u32, u64); 1]>,
+}
+
+impl Plan {
+    /// Finds and hashes the keys of a command.
+    #[inline]
+    pub fn of(keyspace: &Keyspace, spec: &CommandSpec, args: Args<'_>) -> Self {
+        let mut plan = Self::default();
+        if let [KeySpec { begin: Begin::Index(index), find, .. }] = spec.keys
+            && *find == (Find::Range { last: 0, step: 1, limit: 0 })
+        {
+            // Most commands: one key at a fixed place.
+            if (*index as usize) < args.len() {
+                plan.push(keyspace, args, *index as usize);
+            }
+            return plan;
+        }
+        for_each_key(spec, args, |index, _| plan.push(keyspace, args, index));
+        plan
+    }
+
+    fn push(&mut self, keyspace: &Keyspace, args: Args<'_>, index: usize) {
+        self.keys.push((index as u32, keyspace.hasher().hash(args.get(index))));
+    }
+
+    /// The hashes of the keys.
+    pub fn hashes(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.keys.iter().map(|(_, hash)| *hash)
+    }
+
+    /// The hash of the key at word `index`, if the plan has it.
+    #[inline]
+    pub fn hash_at(&self, index: usize) -> Option<u64> {
+        match self.keys.as_slice() {
+            [(at, hash)] => (*at as usize == index).then_some(*hash),
+            keys => keys
+                .binary_search_by_key(&(index as u32), |(at, _)| *at)
+                .ok()
+                .map(|found| keys[found].1),
+        }
+    }
+
+    /// The only key's hash, where there is exactly one key.
+    #[inline]
+    pub fn single(&self) -> Option<u64> {
+        match self.keys.as_slice() {
+            [(_, hash)] => Some(*hash),
+            _ => None,
+        }
+    }
+
+    /// The key at word `index`; hashed anew if the plan does not have it.
+    #[inline]
+    pub fn key<'a>(&self, keyspace: &Keyspace, args: Args<'a>, index: usize) -> Key<'a> {
+        let bytes = args.get(index);
+        match self.hash_at(index) {
+            Some(hash) => Key { bytes, hash },
+            None => keyspace.key(bytes),
+        }
+    }
+}
+
+/// The shards of some hashes, ascending and unique.
+pub fn shards_of(hashes: impl Iterator<Item = u64>) -> SmallVec<[usize; 8]> {
+    let mut shards: SmallVec<[usize; 8]> = hashes.map(crate::keyspace::shard_of).collect();
+    shards.sort_unstable();
+    shards.dedup();
+    shards
+}
+
+/// Calls `f(word index, access bits)` for every key of a command, in the order of its key
+/// specifications. Words that make no sense (a key number out of range) end the search.
+pub fn for_each_key(spec: &CommandSpec, args: Args<'_>, mut f: impl FnMut(usize, u32)) {
+    if let Some(get_keys) = spec.get_keys {
+        let mut found = Vec::new();
+        if get_keys(args, &mut found) {
+            found.into_iter().for_each(|(index, access)| f(index, access));
+        }
+        return;
+    }
+    for key_spec in spec.keys {
+        let Some(first) = begin(key_spec, args) else { continue };
+        let Some((first, last, step)) = extent(key_spec, args, first) else { return };
+        (first..=last).step_by(step).for_each(|index| f(index, key_spec.access));
+    }
+}
+
+fn begin(spec: &KeySpec, args: Args<'_>) -> Option<usize> {
+    match spec.begin {
+        Begin::Index(index) => Some(index as usize).filter(|index| *index < args.len()),
+        Begin::Keyword(word, from) if from >= 0 => {
+            (from as usize..args.len()).find(|index| args.is(*index, word)).map(|index| index + 1)
+        }
+        Begin::Keyword(word, from) => {
+            let start = args.len().checked_sub(from.unsigned_abs() as usize)?;
+            (1..=start).rev().find(|index| args.is(*index, word)).map(|index| index + 1)
+        }
+        Begin::Unknown => None,
+    }
+    .filter(|index| *index < args.len())
+}
+
+/// First and last word index and the step of a key specification's keys; `None` if the words are
+/// senseless or there is no key.
+fn extent(spec: &KeySpec, args: Args<'_>, first: usize) -> Option<(usize, usize, usize)> {
+    let (first, last, step) = match spec.find {
+        Find::Range { last, step, limit } => {
+            let last = if last >= 0 {
+                first + last as usize
+            } else if last == -1 && limit > 1 {
+                first + ((args.len() - first) / limit as usize).checked_sub(1)?
+            } else {
+                args.len().checked_sub(last.unsigned_abs() as usize)?
+            };
+            (first, last, step as usize)
+        }
+        Find::KeyNum { keynum, first: offset, step } => {
+            let at = first + keynum as usize;
+            let count = redix_types::num::parse_i64(args.try_get(at)?)?;
+            let count = usize::try_from(count).ok().filter(|count| *count > 0)?;
+            let first = first + offset as usize;
+            let last = count.checked_sub(1)?.checked_mul(step as usize)?.checked_add(first)?;
+            (first, last, step as usize)
+        }
+        Find::Unknown => return None,
+    };
+    (last < args.len() && first <= last).then_some((first, last, step.max(1)))
+}

@@ -1,0 +1,572 @@
+//! What a command is: one record beside its handler.
+//!
+//! From this record alone come name lookup, arity, the lock plan, GETKEYS, ACL categories, the gates,
+//! the replicated form, COMMAND and COMMAND DOCS, and the statistics. Facts (arity, flags, key
+//! specifications, arguments) are those of Valkey 8 and Redis 7.2.
+
+use super::args::Args;
+use super::dispatch::Ctx;
+use crate::error::CommandResult;
+
+/// Runs a command whose locks are held.
+pub type Handler = fn(&mut Ctx<'_, '_>, Args<'_>) -> CommandResult;
+
+/// Command flags, in the terms of `COMMAND INFO`.
+pub mod flag {
+    macro_rules! flags {
+        ($($bit:literal $name:ident $word:literal $doc:literal,)+) => {
+            $(#[doc = $doc] pub const $name: u32 = 1 << $bit;)+
+            /// Every flag with its word in `COMMAND INFO`, in the order in which it is listed there.
+            pub const WORDS: &[(u32, &str)] = &[$(($name, $word),)+];
+        };
+    }
+    flags! {
+        0 WRITE "write" "Changes data.",
+        1 READONLY "readonly" "Reads data.",
+        2 DENYOOM "denyoom" "Refused when memory is used up.",
+        3 ADMIN "admin" "Administrative.",
+        4 PUBSUB "pubsub" "Publishes or subscribes.",
+        5 NOSCRIPT "noscript" "Not from scripts.",
+        6 BLOCKING "blocking" "May block.",
+        7 LOADING "loading" "Allowed while the data set is loading.",
+        8 STALE "stale" "Allowed on a replica with stale data.",
+        9 SKIP_MONITOR "skip_monitor" "Not shown to MONITOR.",
+        10 SKIP_SLOWLOG "skip_slowlog" "Not written to the slow log.",
+        11 ASKING "asking" "Behaves as if ASKING had been sent.",
+        12 FAST "fast" "Takes constant or logarithmic time.",
+        13 NO_AUTH "no_auth" "Needs no authentication.",
+        14 MAY_REPLICATE "may_replicate" "May leave a record without writing data.",
+        15 NO_MANDATORY_KEYS "no_mandatory_keys" "Its keys are optional.",
+        16 NO_ASYNC_LOADING "no_async_loading" "Refused while loading beside serving.",
+        17 NO_MULTI "no_multi" "Not inside MULTI.",
+        18 MOVABLEKEYS "movablekeys" "Its keys cannot be told from first, last and step.",
+        19 ALLOW_BUSY "allow_busy" "Allowed while a script is running for too long.",
+        20 PROTECTED "" "Switched off unless configured.",
+        21 SENTINEL "" "Sentinels answer it too.",
+        22 TOUCHES_ARBITRARY_KEYS "" "Touches keys that it does not name.",
+        23 RUNS_IN_MULTI "" "Runs at once inside MULTI instead of being queued.",
+    }
+}
+
+/// ACL categories, in the terms of `ACL CAT`.
+pub mod acl {
+    macro_rules! categories {
+        ($($bit:literal $name:ident $word:literal,)+) => {
+            $(#[doc = concat!("`@", $word, "`")] pub const $name: u32 = 1 << $bit;)+
+            /// Every category with its word, in the order of `ACL CAT`.
+            pub const WORDS: &[(u32, &str)] = &[$(($name, $word),)+];
+        };
+    }
+    categories! {
+        0 KEYSPACE "keyspace",
+        1 READ "read",
+        2 WRITE "write",
+        3 SET "set",
+        4 SORTEDSET "sortedset",
+        5 LIST "list",
+        6 HASH "hash",
+        7 STRING "string",
+        8 BITMAP "bitmap",
+        9 HYPERLOGLOG "hyperloglog",
+        10 GEO "geo",
+        11 STREAM "stream",
+        12 PUBSUB "pubsub",
+        13 ADMIN "admin",
+        14 FAST "fast",
+        15 SLOW "slow",
+        16 BLOCKING "blocking",
+        17 DANGEROUS "dangerous",
+        18 CONNECTION "connection",
+        19 TRANSACTION "transaction",
+        20 SCRIPTING "scripting",
+    }
+}
+
+/// What a command does with the keys of one key specification, in the terms of `COMMAND INFO`.
+pub mod access {
+    macro_rules! accesses {
+        ($($bit:literal $name:ident $word:literal,)+) => {
+            $(#[doc = concat!("`", $word, "`")] pub const $name: u32 = 1 << $bit;)+
+            /// Every flag with its word, in the order in which `COMMAND INFO` lists them.
+            pub const WORDS: &[(u32, &str)] = &[$(($name, $word),)+];
+        };
+    }
+    accesses! {
+        0 RO "RO",
+        1 RW "RW",
+        2 OW "OW",
+        3 RM "RM",
+        4 ACCESS "access",
+        5 UPDATE "update",
+        6 INSERT "insert",
+        7 DELETE "delete",
+        8 NOT_KEY "not_key",
+        9 INCOMPLETE "incomplete",
+        10 VARIABLE_FLAGS "variable_flags",
+    }
+}
+
+/// Where the keys of one key specification begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// At this argument index.
+    Index(u32),
+    /// After this word, searched from an index on (negative: from the end, backwards).
+    Keyword(&'static str, i32),
+    /// Nowhere that could be told.
+    Unknown,
+}
+
+/// How the keys of one key specification are found from where they begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Find {
+    /// Up to `last` (relative to the beginning; negative: from the end of the arguments), every
+    /// `step`-th; `limit` divides what is left where `last` is -1.
+    Range {
+        /// The last key.
+        last: i32,
+        /// The distance between keys.
+        step: u32,
+        /// 0 and 1: all; 2: the first half; and so on.
+        limit: u32,
+    },
+    /// As many as the argument at `keynum` says, from `first` on, every `step`-th.
+    KeyNum {
+        /// Where the number stands, relative to the beginning.
+        keynum: u32,
+        /// Where the first key stands, relative to the beginning.
+        first: u32,
+        /// The distance between keys.
+        step: u32,
+    },
+    /// In a way that cannot be told.
+    Unknown,
+}
+
+/// One key specification. Source: the "key specifications" of the COMMAND documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeySpec {
+    /// What the command does with these keys: bits of [`access`].
+    pub access: u32,
+    /// Where they begin.
+    pub begin: Begin,
+    /// How they go on.
+    pub find: Find,
+    /// A remark, in our words, shown in `COMMAND INFO`.
+    pub notes: Option<&'static str>,
+}
+
+impl KeySpec {
+    /// One key at argument `index`.
+    pub const fn one(index: u32, access: u32) -> Self {
+        Self::range(index, 0, 1, access)
+    }
+
+    /// Keys from argument `index` to `last`, every `step`-th.
+    pub const fn range(index: u32, last: i32, step: u32, access: u32) -> Self {
+        Self {
+            access,
+            begin: Begin::Index(index),
+            find: Find::Range { last, step, limit: 0 },
+            notes: None,
+        }
+    }
+
+    /// The same, with a remark.
+    pub const fn notes(mut self, notes: &'static str) -> Self {
+        self.notes = Some(notes);
+        self
+    }
+}
+
+/// Which locks the dispatcher takes before the handler runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locks {
+    /// Those of the declared keys; none if there are none.
+    Keys,
+    /// The handler visits shards one at a time; inside MULTI this is the world.
+    Walk,
+    /// Nothing else runs.
+    World,
+    /// Those of the commands queued in the session's transaction, and of its watched keys.
+    Queue,
+}
+
+/// How a write appears in the replication log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogAs {
+    /// It writes nothing.
+    Nothing,
+    /// In its own words, if it changed anything.
+    Verbatim,
+    /// In the words that the handler states.
+    Effect,
+}
+
+/// The kind of an argument, in the terms of `COMMAND DOCS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArgKind {
+    /// Any string.
+    String,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Double,
+    /// A key, of the key specification with this index.
+    Key(u32),
+    /// A glob-style pattern.
+    Pattern,
+    /// A Unix time.
+    UnixTime,
+    /// Only its token.
+    PureToken,
+    /// One of the nested arguments.
+    OneOf(&'static [ArgSpec]),
+    /// All of the nested arguments.
+    Block(&'static [ArgSpec]),
+}
+
+/// One argument in `COMMAND DOCS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArgSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: ArgKind,
+    /// The word before it, if any.
+    pub token: Option<&'static str>,
+    /// May be left out.
+    pub optional: bool,
+    /// May be given several times.
+    pub multiple: bool,
+    /// Its token is repeated with each of them.
+    pub multiple_token: bool,
+    /// Since which version.
+    pub since: Option<&'static str>,
+    /// Deprecated since which version.
+    pub deprecated_since: Option<&'static str>,
+    /// A summary in our words.
+    pub summary: Option<&'static str>,
+    /// How it is shown, where not by its name.
+    pub display: Option<&'static str>,
+}
+
+impl ArgSpec {
+    /// An argument that must be given once.
+    pub const fn new(name: &'static str, kind: ArgKind) -> Self {
+        Self {
+            name,
+            kind,
+            token: None,
+            optional: false,
+            multiple: false,
+            multiple_token: false,
+            since: None,
+            deprecated_since: None,
+            summary: None,
+            display: None,
+        }
+    }
+    /// A key of key specification 0.
+    pub const fn key(name: &'static str) -> Self {
+        Self::new(name, ArgKind::Key(0))
+    }
+    /// A bare word.
+    pub const fn word(name: &'static str, token: &'static str) -> Self {
+        Self::new(name, ArgKind::PureToken).token(token)
+    }
+    /// Preceded by a word.
+    pub const fn token(mut self, token: &'static str) -> Self {
+        self.token = Some(token);
+        self
+    }
+    /// May be left out.
+    pub const fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+    /// May be given several times.
+    pub const fn multiple(mut self) -> Self {
+        self.multiple = true;
+        self
+    }
+    /// May be given several times, each with its token.
+    pub const fn multiple_token(mut self) -> Self {
+        self.multiple = true;
+        self.multiple_token = true;
+        self
+    }
+    /// Since a version.
+    pub const fn since(mut self, version: &'static str) -> Self {
+        self.since = Some(version);
+        self
+    }
+    /// Deprecated since a version.
+    pub const fn deprecated(mut self, version: &'static str) -> Self {
+        self.deprecated_since = Some(version);
+        self
+    }
+    /// With a summary.
+    pub const fn summary(mut self, text: &'static str) -> Self {
+        self.summary = Some(text);
+        self
+    }
+    /// Shown under another name.
+    pub const fn display(mut self, text: &'static str) -> Self {
+        self.display = Some(text);
+        self
+    }
+}
+
+/// The group of a command, in the terms of `COMMAND DOCS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Group {
+    /// `string`
+    String,
+    /// `generic`
+    Generic,
+    /// `connection`
+    Connection,
+    /// `transactions`
+    Transactions,
+    /// `server`
+    Server,
+    /// `scripting`
+    Scripting,
+}
+
+impl Group {
+    /// The word in `COMMAND DOCS`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Generic => "generic",
+            Self::Connection => "connection",
+            Self::Transactions => "transactions",
+            Self::Server => "server",
+            Self::Scripting => "scripting",
+        }
+    }
+}
+
+/// A command or subcommand.
+#[derive(Debug, Clone, Copy)]
+pub struct CommandSpec {
+    /// The lower-case name, of a subcommand without its container.
+    pub name: &'static str,
+    /// The group.
+    pub group: Group,
+    /// The number of words, the name (and container) included; negative: at least as many.
+    pub arity: i16,
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// Explicit bits of [`acl`]; the implied ones follow from the flags.
+    pub acl: u32,
+    /// Where its keys are.
+    pub keys: &'static [KeySpec],
+    /// Finds key positions where the specifications cannot tell them, as GETKEYS needs them.
+    pub get_keys: Option<GetKeys>,
+    /// Which locks it needs.
+    pub locks: Locks,
+    /// How a write is logged.
+    pub log_as: LogAs,
+    /// The first version with it.
+    pub since: &'static str,
+    /// Its cost.
+    pub complexity: &'static str,
+    /// What it does, in our words.
+    pub doc: &'static str,
+    /// What changed in which version, in our words.
+    pub history: &'static [(&'static str, &'static str)],
+    /// Deprecated since this version, in favour of this.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// Its arguments.
+    pub args: &'static [ArgSpec],
+    /// Tips to clients and proxies.
+    pub tips: &'static [&'static str],
+    /// Its subcommands; the handler then answers what none of them does.
+    pub subcommands: &'static [CommandSpec],
+    /// Runs it.
+    pub handler: Handler,
+}
+
+/// Finds keys that key specifications cannot tell: pushes (argument index, access) pairs. `false` if
+/// the arguments make no sense.
+pub type GetKeys = fn(Args<'_>, &mut Vec<(usize, u32)>) -> bool;
+
+impl CommandSpec {
+    const fn new(name: &'static str, group: Group, arity: i16, handler: Handler) -> Self {
+        Self {
+            name,
+            group,
+            arity,
+            flags: 0,
+            acl: 0,
+            keys: &[],
+            get_keys: None,
+            locks: Locks::Keys,
+            log_as: LogAs::Nothing,
+            since: "1.0.0",
+            complexity: "O(1)",
+            doc: "",
+            history: &[],
+            deprecated: None,
+            args: &[],
+            tips: &[],
+            subcommands: &[],
+            handler,
+        }
+    }
+
+    /// A command that reads keys.
+    pub const fn read(
+        name: &'static str,
+        group: Group,
+        arity: i16,
+        keys: &'static [KeySpec],
+        handler: Handler,
+    ) -> Self {
+        let mut spec = Self::new(name, group, arity, handler);
+        spec.keys = keys;
+        spec.flags = flag::READONLY;
+        spec
+    }
+
+    /// A command that writes keys, logged verbatim unless said otherwise.
+    pub const fn write(
+        name: &'static str,
+        group: Group,
+        arity: i16,
+        keys: &'static [KeySpec],
+        handler: Handler,
+    ) -> Self {
+        let mut spec = Self::new(name, group, arity, handler);
+        spec.keys = keys;
+        spec.flags = flag::WRITE;
+        spec.log_as = LogAs::Verbatim;
+        spec
+    }
+
+    /// A command without keys.
+    pub const fn plain(name: &'static str, group: Group, arity: i16, handler: Handler) -> Self {
+        Self::new(name, group, arity, handler)
+    }
+
+    /// Adds bits of [`flag`].
+    pub const fn flags(mut self, flags: u32) -> Self {
+        self.flags |= flags;
+        self
+    }
+    /// Adds explicit bits of [`acl`].
+    pub const fn acl(mut self, categories: u32) -> Self {
+        self.acl |= categories;
+        self
+    }
+    /// Declares keys for a command made by [`CommandSpec::plain`].
+    pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
+        self
+    }
+    /// Finds its keys by a function.
+    pub const fn get_keys(mut self, get_keys: GetKeys) -> Self {
+        self.get_keys = Some(get_keys);
+        self
+    }
+    /// Visits shards one at a time.
+    pub const fn walk(mut self) -> Self {
+        self.locks = Locks::Walk;
+        self
+    }
+    /// Needs the world.
+    pub const fn world(mut self) -> Self {
+        self.locks = Locks::World;
+        self
+    }
+    /// Needs the locks of the session's transaction.
+    pub const fn queue(mut self) -> Self {
+        self.locks = Locks::Queue;
+        self
+    }
+    /// Logged in words that the handler states.
+    pub const fn log_as(mut self, log_as: LogAs) -> Self {
+        self.log_as = log_as;
+        self
+    }
+    /// The first version with it.
+    pub const fn since(mut self, version: &'static str) -> Self {
+        self.since = version;
+        self
+    }
+    /// Its cost.
+    pub const fn complexity(mut self, text: &'static str) -> Self {
+        self.complexity = text;
+        self
+    }
+    /// What it does.
+    pub const fn doc(mut self, text: &'static str) -> Self {
+        self.doc = text;
+        self
+    }
+    /// What changed in which version.
+    pub const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Self {
+        self.history = history;
+        self
+    }
+    /// Deprecated since a version, in favour of something.
+    pub const fn deprecated(mut self, since: &'static str, instead: &'static str) -> Self {
+        self.deprecated = Some((since, instead));
+        self
+    }
+    /// Its arguments.
+    pub const fn args(mut self, args: &'static [ArgSpec]) -> Self {
+        self.args = args;
+        self
+    }
+    /// Tips to clients and proxies.
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+    /// Its subcommands.
+    pub const fn subcommands(mut self, subcommands: &'static [CommandSpec]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+
+    /// Whether it has one of these flags.
+    #[inline]
+    pub const fn has(&self, flags: u32) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Whether `words` is an acceptable number of words.
+    #[inline]
+    pub fn fits(&self, words: usize) -> bool {
+        let words = words as i64;
+        if self.arity >= 0 { words == i64::from(self.arity) } else { words >= -i64::from(self.arity) }
+    }
+
+    /// All ACL categories, those implied by flags included.
+    pub fn categories(&self) -> u32 {
+        let mut all = self.acl;
+        let implied = [
+            (flag::WRITE, acl::WRITE),
+            (flag::ADMIN, acl::ADMIN | acl::DANGEROUS),
+            (flag::PUBSUB, acl::PUBSUB),
+            (flag::FAST, acl::FAST),
+            (flag::BLOCKING, acl::BLOCKING),
+        ];
+        for (flag, categories) in implied {
+            if self.has(flag) {
+                all |= categories;
+            }
+        }
+        if self.has(flag::READONLY) && all & acl::SCRIPTING == 0 {
+            all |= acl::READ;
+        }
+        if all & acl::FAST == 0 {
+            all |= acl::SLOW;
+        }
+        all
+    }
+}

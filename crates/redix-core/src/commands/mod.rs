@@ -1,0 +1,11 @@
+//! The commands: one file per family, each with its specifications beside its handlers.
+//!
+//! A new family is one line in [`FAMILIES`].
+
+pub mod connection;
+pub mod string;
+
+use crate::command::spec::CommandSpec;
+
+/// Every family.
+pub const FAMILIES: &[&[CommandSpec]] = &[connection::COMMANDS, string::COMMANDS];

@@ -1,0 +1,155 @@
+//! What a command leaves behind besides its reply.
+//!
+//! A handler that changes data records effects in the form that Redis would replicate (`SET … PXAT`,
+//! `DEL` for an expiry, …), with the keyspace events that subscribers may want and the requests that
+//! only the server can carry out. The dispatcher hands them to the [`Sink`] of the engine while the
+//! unit's locks are still held, so that the order of records is the order of changes.
+//!
+//! **Invariants.** Nothing here blocks. Without a recording sink no record is built.
+
+/// A write in the form in which replicas and the append-only file receive it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRecord {
+    /// The database it applies to.
+    pub db: u32,
+    /// The command and its arguments.
+    pub argv: Vec<Vec<u8>>,
+}
+
+/// Receives what each execution unit leaves behind, under the unit's locks.
+pub trait Sink: Send + Sync {
+    /// Appends the records of one unit, in order. `multi` tells whether they form one transaction.
+    /// Must neither wait nor lock a shard.
+    fn append(&self, records: &[LogRecord], multi: bool);
+}
+
+/// Classes of keyspace events, in the letters of `notify-keyspace-events`.
+pub mod class {
+    /// `g`: commands that work on any type.
+    pub const GENERIC: u32 = 1 << 2;
+    /// `$`: string commands.
+    pub const STRING: u32 = 1 << 3;
+    /// `x`: an expired key was deleted.
+    pub const EXPIRED: u32 = 1 << 8;
+    /// `n`: a key was created.
+    pub const NEW: u32 = 1 << 14;
+}
+
+/// A keyspace event that somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its class, one of [`class`].
+    pub class: u32,
+    /// Its name, for example `set`.
+    pub name: &'static str,
+    /// The database.
+    pub db: u32,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+/// What only the server can do; it is done by the worker once the command's locks are released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Start a background save.
+    BgSave,
+    /// Stop the process.
+    Shutdown(Shutdown),
+    /// Apply the named, changed configuration directives to sockets, files and limits.
+    Configure(Vec<&'static str>),
+}
+
+/// How to shut down; source: the options of the SHUTDOWN command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shutdown {
+    /// `SAVE` (`Some(true)`), `NOSAVE` (`Some(false)`) or as configured.
+    pub save: Option<bool>,
+    /// `NOW`: do not wait for replicas.
+    pub now: bool,
+    /// `FORCE`: go on where saving fails.
+    pub force: bool,
+}
+
+/// What the unit under way has left behind so far.
+#[derive(Debug, Default)]
+pub struct Effects {
+    recording: bool,
+    event_mask: u32,
+    records: Vec<LogRecord>,
+    events: Vec<Event>,
+    restated: bool,
+    dirty: u64,
+}
+
+impl Effects {
+    /// Prepares for a unit: whether a sink records, and which event classes somebody asked for.
+    pub fn begin(&mut self, recording: bool, event_mask: u32) {
+        self.recording = recording;
+        self.event_mask = event_mask;
+        self.records.clear();
+        self.events.clear();
+        self.restated = false;
+        self.dirty = 0;
+    }
+
+    /// Whether records are wanted.
+    #[inline]
+    pub fn recording(&self) -> bool {
+        self.recording
+    }
+
+    /// Counts a change to the data, as `rdb_changes_since_last_save` does.
+    #[inline]
+    pub fn add_dirty(&mut self, changes: u64) {
+        self.dirty += changes;
+    }
+
+    /// Changes counted so far.
+    #[inline]
+    pub fn dirty(&self) -> u64 {
+        self.dirty
+    }
+
+    /// States the form in which the command under way is logged, instead of its own words.
+    pub fn log(&mut self, db: u32, argv: &[&[u8]]) {
+        self.restated = true;
+        self.log_also(db, argv);
+    }
+
+    /// Logs something that the command did besides itself, such as the deletion of an expired key.
+    pub fn log_also(&mut self, db: u32, argv: &[&[u8]]) {
+        if self.recording {
+            let argv = argv.iter().map(|arg| arg.to_vec()).collect();
+            self.records.push(LogRecord { db, argv });
+        }
+    }
+
+    /// States that the command under way leaves no record of itself, whatever it changed.
+    pub fn log_nothing(&mut self) {
+        self.restated = true;
+    }
+
+    /// Whether the command under way stated its own form; asking resets the statement.
+    pub fn take_restated(&mut self) -> bool {
+        std::mem::take(&mut self.restated)
+    }
+
+    /// Notes a keyspace event.
+    #[inline]
+    pub fn notify(&mut self, class: u32, name: &'static str, db: u32, key: &[u8]) {
+        if self.event_mask & class != 0 {
+            self.events.push(Event { class, name, db, key: key.to_vec() });
+        }
+    }
+
+    /// The records so far.
+    pub fn records(&self) -> &[LogRecord] {
+        &self.records
+    }
+
+    /// The events so far.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+}
+

@@ -1,0 +1,168 @@
+//! The engine: everything that all threads share, wired together.
+
+use std::sync::OnceLock;
+
+use crate::command::table::CommandTable;
+use crate::config::Config;
+use crate::effects::Sink;
+use crate::env::Env;
+use crate::keyspace::Keyspace;
+use crate::errorstats::ErrorStats;
+use crate::registry::Registry;
+use crate::saves::Saves;
+use crate::slowlog::SlowLog;
+use crate::stats::Stats;
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, lock};
+
+/// Which commands a pause holds back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paused {
+    /// None.
+    Nothing,
+    /// Those that write.
+    Writes,
+    /// All.
+    All,
+}
+
+/// CLIENT PAUSE: until when, and what.
+#[derive(Debug, Default)]
+pub struct Pause {
+    until_ms: AtomicI64,
+    all: AtomicBool,
+}
+
+impl Pause {
+    /// What is paused at `now_ms`.
+    #[inline]
+    pub fn at(&self, now_ms: i64) -> Paused {
+        if self.until_ms.load(Ordering::Relaxed) <= now_ms {
+            return Paused::Nothing;
+        }
+        if self.all.load(Ordering::Relaxed) { Paused::All } else { Paused::Writes }
+    }
+
+    /// Unix time in milliseconds when it ends; 0: not paused.
+    pub fn until_ms(&self) -> i64 {
+        self.until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Pauses until `until_ms`. An earlier pause that lasts longer or holds back more is kept.
+    pub fn start(&self, now_ms: i64, until_ms: i64, all: bool) {
+        let old = self.at(now_ms);
+        let longer = until_ms.max(if old == Paused::Nothing { 0 } else { self.until_ms() });
+        self.all.store(all || old == Paused::All, Ordering::Relaxed);
+        self.until_ms.store(longer, Ordering::Relaxed);
+    }
+
+    /// Ends the pause.
+    pub fn end(&self) {
+        self.until_ms.store(0, Ordering::Relaxed);
+    }
+}
+
+/// What all threads share.
+pub struct Engine {
+    /// Time, randomness, disk.
+    pub env: Env,
+    /// The data.
+    pub keyspace: Keyspace,
+    /// Commands by name.
+    pub commands: CommandTable,
+    /// Connections.
+    pub registry: Registry,
+    /// Counters.
+    pub stats: Stats,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
+    /// Saving.
+    pub saves: Saves,
+    /// Slow commands.
+    pub slowlog: SlowLog,
+    /// Error replies by code.
+    pub errors: ErrorStats,
+    /// The data set is being loaded: only commands flagged `loading` run.
+    pub loading: AtomicBool,
+    /// `DEBUG SET-ACTIVE-EXPIRE 0`.
+    pub active_expire: AtomicBool,
+    /// A random id of this run, 40 hexadecimal digits.
+    pub run_id: String,
+    /// Unix time in microseconds of the start.
+    pub started_us: i64,
+    sink: OnceLock<Arc<dyn Sink>>,
+    config: Mutex<Arc<Config>>,
+    config_version: AtomicU64,
+    threads: usize,
+}
+
+impl Engine {
+    /// An engine for `workers` workers; one more gate and counter cell serves all background work.
+    /// Fails with a message about `rename-command`.
+    pub fn new(env: Env, config: Config, workers: usize) -> Result<Self, String> {
+        let commands = CommandTable::new(crate::commands::FAMILIES, &config.rename_command)?;
+        let threads = workers + 1;
+        let mut hash_key = [0; 16];
+        env.entropy.fill(&mut hash_key);
+        let mut run_id = [0; 20];
+        env.entropy.fill(&mut run_id);
+        let started_us = env.clock.unix_us();
+        Ok(Self {
+            keyspace: Keyspace::new(config.databases, threads, hash_key),
+            stats: Stats::new(threads, commands.all().len()),
+            commands,
+            env,
+            registry: Registry::default(),
+            pause: Pause::default(),
+            saves: Saves::new(started_us / 1_000_000),
+            slowlog: SlowLog::default(),
+            errors: ErrorStats::default(),
+            loading: AtomicBool::new(false),
+            active_expire: AtomicBool::new(true),
+            run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            started_us,
+            sink: OnceLock::new(),
+            config: Mutex::new(Arc::new(config)),
+            config_version: AtomicU64::new(1),
+            threads,
+        })
+    }
+
+    /// The gate and counter cell of background work.
+    pub fn background_thread(&self) -> usize {
+        self.threads - 1
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> usize {
+        self.threads - 1
+    }
+
+    /// The present configuration.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&lock(&self.config))
+    }
+
+    /// A number that grows with every change of the configuration.
+    #[inline]
+    pub fn config_version(&self) -> u64 {
+        self.config_version.load(Ordering::Acquire)
+    }
+
+    /// Replaces the configuration; in the world.
+    pub fn set_config(&self, config: Config) {
+        *lock(&self.config) = Arc::new(config);
+        self.config_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Installs the receiver of log records; once, before any worker runs.
+    pub fn set_sink(&self, sink: Arc<dyn Sink>) {
+        assert!(self.sink.set(sink).is_ok(), "the sink is installed once");
+    }
+
+    /// The receiver of log records.
+    #[inline]
+    pub fn sink(&self) -> Option<&Arc<dyn Sink>> {
+        self.sink.get()
+    }
+}

@@ -1,0 +1,76 @@
+//! What the engine needs from outside: time, randomness, disk and the waking of threads.
+//!
+//! **Invariant.** Nothing in this crate reads a clock, draws a random number, opens a file or wakes a
+//! thread except through these traits, so that a simulator can supply all of them from one seed.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// Time. Both readings are taken at the start of a group of commands and frozen for each command.
+pub trait Clock: Send + Sync {
+    /// Microseconds since the Unix epoch.
+    fn unix_us(&self) -> i64;
+    /// Nanoseconds of a clock that never goes back; only differences mean something.
+    fn mono_ns(&self) -> u64;
+}
+
+/// Randomness fit for keys, ids and sampling.
+pub trait Entropy: Send + Sync {
+    /// Fills `out` with unpredictable bytes.
+    fn fill(&self, out: &mut [u8]);
+
+    /// One unpredictable word.
+    fn next_u64(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+}
+
+/// A file being written.
+pub trait DiskFile: Write + Send {
+    /// Makes everything written so far survive a power cut (`fsync`).
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A file that nobody else can name, written at its end and read from its start.
+pub trait SpillFile: Send {
+    /// Appends `bytes`.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Reads up to `out.len()` bytes at `offset`; 0 at the end.
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<usize>;
+    /// Forgets everything written.
+    fn reset(&mut self) -> io::Result<()>;
+}
+
+/// The file system, as far as persistence needs it.
+pub trait Disk: Send + Sync {
+    /// Opens a file for reading from its start, with its length in bytes.
+    fn open(&self, path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)>;
+    /// Creates or truncates a file for writing.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Renames a file over another, atomically.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory survive a power cut.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Creates an unnamed file in `dir`.
+    fn spill(&self, dir: &Path) -> io::Result<Box<dyn SpillFile>>;
+}
+
+/// Wakes the thread that runs a worker, from any other thread. Waking twice is as good as once.
+pub trait Wake: Send + Sync {
+    /// Makes the worker's next (or present) wait return at once.
+    fn wake(&self);
+}
+
+/// Everything from outside, in one place.
+pub struct Env {
+    /// Time.
+    pub clock: Box<dyn Clock>,
+    /// Randomness.
+    pub entropy: Box<dyn Entropy>,
+    /// Files.
+    pub disk: Box<dyn Disk>,
+}

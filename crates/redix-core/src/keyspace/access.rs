@@ -1,0 +1,468 @@
+//! The locked view of the keyspace that handlers work on.
+//!
+//! The dispatcher has taken the locks of the command's plan; a handler only names keys. Whatever
+//! kind of plan it was, the access path is the same: [`Held::shard`] finds the held lock, or takes it
+//! where the plan allows (in the world, or one at a time for commands that walk the keyspace).
+//!
+//! **Invariants.** An expired key is never seen: meeting one deletes it (and logs a `DEL`), or hides
+//! it where deletion is somebody else's business. Every change goes through [`Access`], which calls
+//! the snapshot's hook first, publishes the counts, marks watchers and counts the change.
+
+use redix_types::entry::{Encoding, EntryBox, EntryRef, Kind, NewValue};
+use redix_types::table::Pos;
+use smallvec::SmallVec;
+
+use super::shard::{Shard, ShardGuard};
+use super::{Key, Keyspace};
+use crate::effects::{Effects, class};
+use crate::error::ReplyError;
+use crate::stats::Cell;
+
+/// Which locks a unit may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldKind {
+    /// Exactly those of the plan, taken before the handler runs.
+    Plan,
+    /// One at a time, whichever the handler asks for.
+    Walk,
+    /// Any, kept until the end of the unit: nothing else runs.
+    World,
+}
+
+/// The shard locks that a unit holds.
+pub struct Held<'k> {
+    keyspace: &'k Keyspace,
+    kind: HeldKind,
+    guards: SmallVec<[(usize, ShardGuard<'k>); 1]>,
+}
+
+impl<'k> Held<'k> {
+    /// Holds nothing.
+    pub fn nothing(keyspace: &'k Keyspace) -> Self {
+        Self { keyspace, kind: HeldKind::Plan, guards: SmallVec::new() }
+    }
+
+    /// Takes the locks of `shards`, which must be ascending and unique.
+    pub fn lock_plan(&mut self, shards: &[usize]) {
+        self.kind = HeldKind::Plan;
+        for &shard in shards {
+            debug_assert!(self.guards.last().is_none_or(|(last, _)| *last < shard));
+            self.guards.push((shard, self.keyspace.lock(shard)));
+        }
+    }
+
+    /// Takes one lock, keeping it where it is already the one held.
+    #[inline]
+    pub fn lock_one(&mut self, shard: usize) {
+        if let [(held, _)] = self.guards.as_slice()
+            && *held == shard
+        {
+            self.kind = HeldKind::Plan;
+            return;
+        }
+        self.guards.clear();
+        self.kind = HeldKind::Plan;
+        self.guards.push((shard, self.keyspace.lock(shard)));
+    }
+
+    /// Lets the handler take one lock after another.
+    pub fn allow_walk(&mut self) {
+        self.kind = HeldKind::Walk;
+    }
+
+    /// Lets the handler take any locks; the caller holds the world.
+    pub fn allow_all(&mut self) {
+        self.kind = HeldKind::World;
+    }
+
+    /// Releases every lock.
+    #[inline]
+    pub fn release(&mut self) {
+        self.guards.clear();
+        self.kind = HeldKind::Plan;
+    }
+
+    /// A shard, under its lock.
+    #[inline]
+    pub fn shard(&mut self, index: usize) -> &mut Shard {
+        if let [(held, _)] = self.guards.as_slice()
+            && *held == index
+        {
+            return &mut self.guards[0].1;
+        }
+        self.find_shard(index)
+    }
+
+    fn find_shard(&mut self, index: usize) -> &mut Shard {
+        match (self.guards.binary_search_by_key(&index, |(held, _)| *held), self.kind) {
+            (Ok(at), _) => &mut self.guards[at].1,
+            (Err(_), HeldKind::Plan) => {
+                panic!("shard {index} is not in the plan of the command under way")
+            }
+            (Err(_), HeldKind::Walk) => {
+                self.guards.clear();
+                self.guards.push((index, self.keyspace.lock(index)));
+                &mut self.guards[0].1
+            }
+            (Err(at), HeldKind::World) => {
+                self.guards.insert(at, (index, self.keyspace.lock(index)));
+                &mut self.guards[at].1
+            }
+        }
+    }
+}
+
+/// What to do with a key whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Delete it.
+    Delete,
+    /// Treat it as missing: somebody else (the primary, the sweep that is switched off) deletes it.
+    Hide,
+}
+
+/// How values age for eviction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ageing {
+    /// Whether `maxmemory-policy` is one of the LFU kinds.
+    pub lfu: bool,
+    /// `lfu-log-factor`.
+    pub lfu_log_factor: u32,
+    /// `lfu-decay-time`, in minutes.
+    pub lfu_decay_minutes: u32,
+}
+
+/// The 24-bit access clock: seconds for LRU.
+pub const LRU_MASK: u32 = 0x00ff_ffff;
+/// Where a new key's LFU counter starts. Source: Redis 7.0, `lfu-log-factor` in its documentation.
+pub const LFU_INIT: u32 = 5;
+
+/// How a written value treats the key's expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ttl {
+    /// Keep what the key has.
+    Keep,
+    /// Remove it.
+    Clear,
+    /// Expire at this Unix time in milliseconds.
+    At(i64),
+}
+
+/// The view of the keyspace that one unit works on.
+pub struct Access<'k> {
+    /// The keyspace.
+    pub keyspace: &'k Keyspace,
+    /// The locks held.
+    pub held: Held<'k>,
+    /// What the unit leaves behind.
+    pub effects: Effects,
+    /// Counters of this thread.
+    pub cell: &'k Cell,
+    /// The selected database.
+    pub db: u32,
+    /// Unix time in milliseconds, frozen for the command.
+    pub now_ms: i64,
+    /// Whether reading a key refreshes its age (`CLIENT NO-TOUCH`).
+    pub touch: bool,
+    /// How values age.
+    pub ageing: Ageing,
+    /// What to do with expired keys.
+    pub expiry: Expiry,
+    /// A cheap pseudo-random state for sampling and LFU.
+    pub rng: u64,
+}
+
+impl<'k> Access<'k> {
+    /// A key of the keyspace.
+    #[inline]
+    pub fn key<'b>(&self, bytes: &'b [u8]) -> Key<'b> {
+        self.keyspace.key(bytes)
+    }
+
+    /// A cheap pseudo-random word (xorshift), for sampling only.
+    #[inline]
+    pub fn random(&mut self) -> u64 {
+        let mut x = self.rng | 1;
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.rng = x;
+        x.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn find(&mut self, key: Key<'_>) -> Option<Pos> {
+        self.find_in(self.db, key)
+    }
+
+    /// Finds a key that has not expired; one that has is dealt with.
+    #[inline]
+    fn find_in(&mut self, db: u32, key: Key<'_>) -> Option<Pos> {
+        let shard = self.held.shard(key.shard());
+        let table = &shard.db(db)?.table;
+        let pos = table.find(key.hash, key.bytes)?;
+        match table.get(pos).expire_at_ms() {
+            Some(at) if at <= self.now_ms => {
+                self.expire(db, key, pos);
+                None
+            }
+            _ => Some(pos),
+        }
+    }
+
+    #[cold]
+    fn expire(&mut self, db: u32, key: Key<'_>, pos: Pos) {
+        if self.expiry == Expiry::Hide {
+            return;
+        }
+        drop(self.remove_at(db, key, pos));
+        self.cell.expired_keys.bump();
+        self.effects.log_also(db, &[b"DEL", key.bytes]);
+        self.effects.notify(class::EXPIRED, "expired", db, key.bytes);
+    }
+
+    fn remove_at(&mut self, db: u32, key: Key<'_>, pos: Pos) -> EntryBox {
+        let index = key.shard();
+        let shard = self.held.shard(index);
+        let part = shard.db_mut(db);
+        part.before_write(key.hash, pos);
+        let entry = part.table.remove(pos, self.keyspace.hasher());
+        self.keyspace.publish_counts(db, index, &part.table);
+        shard.touch(db, key.bytes);
+        entry
+    }
+
+    fn get(&mut self, db: u32, key: Key<'_>, pos: Pos) -> EntryRef<'_> {
+        let shard = self.held.shard(key.shard());
+        shard.db(db).expect("a position was found in it").table.get(pos)
+    }
+
+    /// Reads a key as a command does that counts as a hit or miss and refreshes the key's age.
+    #[inline]
+    pub fn lookup_read(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let Some(pos) = self.find(key) else {
+            self.cell.keyspace_misses.bump();
+            return None;
+        };
+        self.cell.keyspace_hits.bump();
+        if self.touch {
+            self.refresh(key, pos);
+        }
+        Some(self.get(self.db, key, pos))
+    }
+
+    /// Reads a key without a trace: no hit or miss, no age.
+    pub fn peek(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        self.peek_in(self.db, key)
+    }
+
+    /// Reads a key of another database without a trace.
+    pub fn peek_in(&mut self, db: u32, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let pos = self.find_in(db, key)?;
+        Some(self.get(db, key, pos))
+    }
+
+    /// Reads a key of a given kind, counting and refreshing as [`Access::lookup_read`].
+    #[inline]
+    pub fn lookup_kind(
+        &mut self,
+        key: Key<'_>,
+        kind: Kind,
+    ) -> Result<Option<EntryRef<'_>>, ReplyError> {
+        match self.lookup_read(key) {
+            Some(entry) if entry.kind() != kind => Err(ReplyError::WrongType),
+            found => Ok(found),
+        }
+    }
+
+    /// Reads a key of a given kind on behalf of a write: refreshes its age, counts no hit.
+    #[inline]
+    pub fn lookup_write(
+        &mut self,
+        key: Key<'_>,
+        kind: Kind,
+    ) -> Result<Option<EntryRef<'_>>, ReplyError> {
+        let Some(pos) = self.find(key) else { return Ok(None) };
+        if self.touch {
+            self.refresh(key, pos);
+        }
+        let entry = self.get(self.db, key, pos);
+        if entry.kind() == kind { Ok(Some(entry)) } else { Err(ReplyError::WrongType) }
+    }
+
+    /// Whether the key exists.
+    pub fn exists(&mut self, key: Key<'_>) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Refreshes a key's age as a read does; false if it does not exist.
+    pub fn touch_key(&mut self, key: Key<'_>) -> bool {
+        let found = self.find(key);
+        if let Some(pos) = found {
+            self.refresh(key, pos);
+        }
+        found.is_some()
+    }
+
+    fn refresh(&mut self, key: Key<'_>, pos: Pos) {
+        let old = self.get(self.db, key, pos).lru();
+        let new = self.next_age(old);
+        if new != old {
+            let db = self.db;
+            // An age is no content: a snapshot may hold the older or the newer one.
+            let part = self.held.shard(key.shard()).db_mut(db);
+            part.table.modify(pos, |entry| entry.set_lru(new));
+        }
+    }
+
+    /// The age field of a key that is being used.
+    fn next_age(&mut self, old: u32) -> u32 {
+        if !self.ageing.lfu {
+            return self.lru_clock();
+        }
+        let counter = lfu_decay(old, self.now_ms, self.ageing.lfu_decay_minutes);
+        let random = (self.random() >> 11) as f64 / (1u64 << 53) as f64;
+        (lfu_minutes(self.now_ms) << 8) | lfu_increment(counter, random, self.ageing.lfu_log_factor)
+    }
+
+    /// The age field of a new key.
+    #[inline]
+    pub fn new_age(&self) -> u32 {
+        if self.ageing.lfu {
+            (lfu_minutes(self.now_ms) << 8) | LFU_INIT
+        } else {
+            self.lru_clock()
+        }
+    }
+
+    /// The LRU clock: seconds, 24 bits.
+    #[inline]
+    pub fn lru_clock(&self) -> u32 {
+        (self.now_ms / 1000) as u32 & LRU_MASK
+    }
+
+    /// Gives a key a value, whatever it held before.
+    pub fn set(
+        &mut self,
+        key: Key<'_>,
+        kind: Kind,
+        encoding: Encoding,
+        value: NewValue<'_>,
+        ttl: Ttl,
+    ) {
+        let pos = self.find(key);
+        self.set_found(key, pos, kind, encoding, value, ttl);
+    }
+
+    fn set_found(
+        &mut self,
+        key: Key<'_>,
+        pos: Option<Pos>,
+        kind: Kind,
+        encoding: Encoding,
+        value: NewValue<'_>,
+        ttl: Ttl,
+    ) {
+        let (db, age, index) = (self.db, self.new_age(), key.shard());
+        let shard = self.held.shard(index);
+        let part = shard.db_mut(db);
+        match pos {
+            Some(pos) => {
+                part.before_write(key.hash, pos);
+                part.table.modify(pos, |entry| {
+                    // The expiry first: with both fields changing, only one of them may need to move
+                    // the entry.
+                    match ttl {
+                        Ttl::Keep => {}
+                        Ttl::Clear => entry.set_expire_at_ms(None),
+                        Ttl::At(at) => entry.set_expire_at_ms(Some(at)),
+                    }
+                    entry.replace_value(kind, encoding, value);
+                    entry.set_lru(age);
+                });
+            }
+            None => {
+                let expire_at_ms = match ttl {
+                    Ttl::At(at) => Some(at),
+                    Ttl::Keep | Ttl::Clear => None,
+                };
+                let entry = EntryBox::new(key.bytes, kind, encoding, value, expire_at_ms, age);
+                let done = part.born_done(key.hash);
+                part.table.insert_new(key.hash, entry, done, self.keyspace.hasher());
+                self.effects.notify(class::NEW, "new", db, key.bytes);
+            }
+        }
+        self.keyspace.publish_counts(db, index, &part.table);
+        shard.touch(db, key.bytes);
+        self.effects.add_dirty(1);
+    }
+
+    /// Changes an existing entry in place; `None` if there is none. Counts one change.
+    pub fn modify<R>(
+        &mut self,
+        key: Key<'_>,
+        change: impl FnOnce(&mut EntryBox) -> R,
+    ) -> Option<R> {
+        let pos = self.find(key)?;
+        let (db, index) = (self.db, key.shard());
+        let shard = self.held.shard(index);
+        let part = shard.db_mut(db);
+        part.before_write(key.hash, pos);
+        let result = part.table.modify(pos, change);
+        self.keyspace.publish_counts(db, index, &part.table);
+        shard.touch(db, key.bytes);
+        self.effects.add_dirty(1);
+        Some(result)
+    }
+
+    /// Sets or removes the expiry of an existing key; false if there is no such key.
+    pub fn set_expire(&mut self, key: Key<'_>, expire_at_ms: Option<i64>) -> bool {
+        self.modify(key, |entry| entry.set_expire_at_ms(expire_at_ms)).is_some()
+    }
+
+    /// Removes a key and returns what it held. Counts one change.
+    pub fn take(&mut self, key: Key<'_>) -> Option<EntryBox> {
+        let pos = self.find(key)?;
+        self.effects.add_dirty(1);
+        Some(self.remove_at(self.db, key, pos))
+    }
+
+    /// Deletes a key; false if there was none. Counts one change.
+    pub fn delete(&mut self, key: Key<'_>) -> bool {
+        self.take(key).is_some()
+    }
+
+    /// Puts an entry under a key of database `db` that does not exist there. The entry carries the key
+    /// itself. Counts no change: the caller's removal or write does.
+    pub fn insert_in(&mut self, db: u32, entry: EntryBox) {
+        let key = self.keyspace.key(entry.as_ref().key());
+        let (hash, index) = (key.hash, key.shard());
+        let shard = self.held.shard(index);
+        shard.touch(db, entry.as_ref().key());
+        let part = shard.db_mut(db);
+        let done = part.born_done(hash);
+        part.table.insert_new(hash, entry, done, self.keyspace.hasher());
+        self.keyspace.publish_counts(db, index, &part.table);
+    }
+}
+
+/// Minutes since the epoch in 16 bits, the time part of an LFU age.
+pub fn lfu_minutes(now_ms: i64) -> u32 {
+    (now_ms / 60_000) as u32 & 0xffff
+}
+
+/// An LFU age's counter after the decay of the minutes gone by.
+pub fn lfu_decay(age: u32, now_ms: i64, decay_minutes: u32) -> u32 {
+    let elapsed = lfu_minutes(now_ms).wrapping_sub(age >> 8) & 0xffff;
+    let periods = elapsed.checked_div(decay_minutes).unwrap_or(0);
+    (age & 0xff).saturating_sub(periods)
+}
+
+/// One logarithmic increment of an LFU counter; `random` is in `0..1`.
+pub fn lfu_increment(counter: u32, random: f64, log_factor: u32) -> u32 {
+    if counter >= 255 {
+        return 255;
+    }
+    let base = f64::from(counter.saturating_sub(LFU_INIT));
+    let chance = 1.0 / (base * f64::from(log_factor) + 1.0);
+    if random < chance { counter + 1 } else { counter }
+}

@@ -1,0 +1,145 @@
+//! The keyspace: 1024 shards, each behind its own lock, seen by all workers.
+//!
+//! A key's shard is the top ten bits of its keyed hash; a shard holds that part of every numbered
+//! database, so that MOVE, COPY … DB and SWAPDB stay inside it. Counts per (database, shard) lie
+//! outside the locks, so that DBSIZE takes none.
+//!
+//! **Invariants.** Locks are taken in ascending shard index. Whoever takes one holds a gate or the
+//! world ([`gate`]). Nothing waits, logs or allocates without bound under a lock.
+
+pub mod access;
+pub mod gate;
+pub mod shard;
+
+use redix_types::table::KeyHasher;
+
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Mutex, Padded, lock};
+use gate::Gates;
+use shard::{Shard, ShardGuard};
+
+/// The number of shards.
+pub const SHARDS: usize = 1024;
+const SHARD_SHIFT: u32 = 64 - SHARDS.trailing_zeros();
+
+/// A key with its hash, computed once per command.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// The key itself.
+    pub bytes: &'a [u8],
+    /// Its keyed hash.
+    pub hash: u64,
+}
+
+impl Key<'_> {
+    /// The shard that the key belongs to, `0..SHARDS`.
+    #[inline]
+    pub fn shard(&self) -> usize {
+        shard_of(self.hash)
+    }
+}
+
+/// The shard of a hash, `0..SHARDS`.
+#[inline]
+pub fn shard_of(hash: u64) -> usize {
+    (hash >> SHARD_SHIFT) as usize
+}
+
+/// Keys and keys with an expiry of one (database, shard).
+#[derive(Default)]
+struct Counts {
+    keys: AtomicU32,
+    expires: AtomicU32,
+}
+
+/// All shards of all databases.
+pub struct Keyspace {
+    shards: Box<[Padded<Mutex<Shard>>]>,
+    counts: Box<[Counts]>,
+    databases: u32,
+    hasher: KeyHasher,
+    gates: Gates,
+}
+
+impl Keyspace {
+    /// An empty keyspace of `databases` databases for `threads` threads that will touch it.
+    pub fn new(databases: u32, threads: usize, hash_key: [u8; 16]) -> Self {
+        let cells = SHARDS * databases as usize;
+        Self {
+            shards: (0..SHARDS).map(|_| Padded(Mutex::new(Shard::new()))).collect(),
+            counts: (0..cells).map(|_| Counts::default()).collect(),
+            databases,
+            hasher: KeyHasher::new(hash_key),
+            gates: Gates::new(threads),
+        }
+    }
+
+    /// The number of databases.
+    pub fn databases(&self) -> u32 {
+        self.databases
+    }
+
+    /// The keyed hash function.
+    #[inline]
+    pub fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    /// A key with its hash.
+    #[inline]
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        Key { bytes, hash: self.hasher.hash(bytes) }
+    }
+
+    /// The gates.
+    #[inline]
+    pub fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
+    /// Takes a shard's lock. The caller holds a gate or the world, and no lock of a higher index.
+    #[inline]
+    pub fn lock(&self, shard: usize) -> ShardGuard<'_> {
+        ShardGuard::new(lock(&self.shards[shard].0))
+    }
+
+    /// Hints that a shard's lock and tables will be needed.
+    #[inline]
+    pub fn prefetch_shard(&self, shard: usize) {
+        redix_types::prefetch::prefetch(&raw const self.shards[shard]);
+    }
+
+    fn counts(&self, db: u32, shard: usize) -> &Counts {
+        &self.counts[db as usize * SHARDS + shard]
+    }
+
+    /// Publishes the counts of a table after it has changed; called under its shard's lock.
+    #[inline]
+    pub fn publish_counts(&self, db: u32, shard: usize, table: &shard::Entries) {
+        let counts = self.counts(db, shard);
+        counts.keys.store(table.len() as u32, Ordering::Relaxed);
+        counts.expires.store(table.marked_len() as u32, Ordering::Relaxed);
+    }
+
+    /// The number of keys in a database.
+    pub fn key_count(&self, db: u32) -> u64 {
+        (0..SHARDS).map(|shard| u64::from(self.counts(db, shard).keys.load(Ordering::Relaxed))).sum()
+    }
+
+    /// The number of keys with an expiry in a database.
+    pub fn expire_count(&self, db: u32) -> u64 {
+        (0..SHARDS)
+            .map(|shard| u64::from(self.counts(db, shard).expires.load(Ordering::Relaxed)))
+            .sum()
+    }
+
+    /// The number of keys with an expiry in one shard of a database.
+    pub fn expire_count_in(&self, db: u32, shard: usize) -> u32 {
+        self.counts(db, shard).expires.load(Ordering::Relaxed)
+    }
+
+    /// The number of keys in one shard of a database.
+    pub fn key_count_in(&self, db: u32, shard: usize) -> u32 {
+        self.counts(db, shard).keys.load(Ordering::Relaxed)
+    }
+}

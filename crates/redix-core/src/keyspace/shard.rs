@@ -1,0 +1,246 @@
+//! One shard: its part of every database, behind one lock.
+//!
+//! **Invariants.** A shard is touched only under its lock. The first write to it sets `changing`, the
+//! unlocking clears it: if a panic unwinds through the guard while it is set, the process ends with a
+//! crash report, since a half-changed shard must be neither served nor persisted. While a snapshot
+//! is under way, whatever the cut holds at or after the walk's position and is not *done* is handed
+//! to the [`PreWrite`] hook before it changes.
+
+use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
+
+use redix_types::entry::{EntryBox, EntryRef};
+use redix_types::table::{Pos, Table, order};
+
+use crate::sync::{Arc, MutexGuard, atomic::AtomicBool, atomic::Ordering};
+
+/// The table of one database in one shard.
+pub type Entries = Table<EntryBox>;
+
+/// Receives entries as they were at the cut, just before they change.
+pub trait PreWrite: Send + Sync {
+    /// `db` is the number that the database had at the cut. Must neither wait nor lock a shard.
+    fn save(&self, db: u32, entry: EntryRef<'_>);
+}
+
+/// The snapshot's view of one (database, shard) table.
+#[derive(Clone)]
+pub struct Walk {
+    /// The number of the database at the cut.
+    pub db_at_cut: u32,
+    /// Everything in order below this has been handed over.
+    pub position: u64,
+    /// Who receives what is about to change.
+    pub hook: Arc<dyn PreWrite>,
+}
+
+/// A database's part in a shard.
+#[derive(Default)]
+pub struct DbShard {
+    /// The entries.
+    pub table: Entries,
+    /// Present while a snapshot has yet to finish this table.
+    pub walk: Option<Box<Walk>>,
+}
+
+/// A session's mark that one of its watched keys has changed.
+#[derive(Debug, Default)]
+pub struct WatchFlag(AtomicBool);
+
+impl WatchFlag {
+    /// Makes the session's next EXEC fail.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+    /// Whether a watched key has changed.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+type Watchers = HashMap<(u32, Box<[u8]>), Vec<std::sync::Weak<WatchFlag>>, FixedState>;
+
+/// Hashing for the watcher map: its keys are already spread over shards by a keyed hash, and it is
+/// only ever as large as the number of watched keys.
+#[derive(Clone, Copy, Default)]
+pub struct FixedState;
+
+impl std::hash::BuildHasher for FixedState {
+    type Hasher = std::collections::hash_map::DefaultHasher;
+    fn build_hasher(&self) -> Self::Hasher {
+        std::collections::hash_map::DefaultHasher::new()
+    }
+}
+
+/// What the lock of one shard protects.
+pub struct Shard {
+    changing: bool,
+    db0: DbShard,
+    others: Vec<DbShard>,
+    watchers: Option<Box<Watchers>>,
+}
+
+impl Shard {
+    /// A shard of `databases` empty databases. Owns no memory beyond itself until it is used.
+    pub fn new() -> Self {
+        Self { changing: false, db0: DbShard::default(), others: Vec::new(), watchers: None }
+    }
+
+    /// A database's part, if it was ever used.
+    #[inline]
+    pub fn db(&self, db: u32) -> Option<&DbShard> {
+        if db == 0 { Some(&self.db0) } else { self.others.get(db as usize - 1) }
+    }
+
+    /// A database's part for changing it.
+    #[inline]
+    pub fn db_mut(&mut self, db: u32) -> &mut DbShard {
+        self.changing = true;
+        if db == 0 {
+            return &mut self.db0;
+        }
+        let index = db as usize - 1;
+        if index >= self.others.len() {
+            self.others.resize_with(index + 1, DbShard::default);
+        }
+        &mut self.others[index]
+    }
+
+    /// The databases that this shard has room for so far.
+    pub fn db_count(&self) -> u32 {
+        u32::try_from(self.others.len() + 1).expect("databases are numbered by u32")
+    }
+
+    /// Exchanges two databases.
+    pub fn swap(&mut self, a: u32, b: u32) {
+        let first = std::mem::take(self.db_mut(a));
+        let second = std::mem::replace(self.db_mut(b), first);
+        *self.db_mut(a) = second;
+    }
+
+    /// Registers a watch on a key.
+    pub fn watch(&mut self, db: u32, key: &[u8], flag: &Arc<WatchFlag>) {
+        let watchers = self.watchers.get_or_insert_default();
+        let flags = watchers.entry((db, key.into())).or_default();
+        flags.retain(|other| other.strong_count() > 0);
+        flags.push(Arc::downgrade(flag));
+        // Sessions drop their flags without coming here; what they left is swept when the map has
+        // grown to a power of two.
+        if watchers.len() >= 64 && watchers.len().is_power_of_two() {
+            watchers.retain(|_, flags| {
+                flags.retain(|flag| flag.strong_count() > 0);
+                !flags.is_empty()
+            });
+        }
+    }
+
+    /// Tells the watchers of a key that it has changed.
+    #[inline]
+    pub fn touch(&mut self, db: u32, key: &[u8]) {
+        if self.watchers.is_some() {
+            self.touch_watchers(db, key);
+        }
+    }
+
+    #[cold]
+    fn touch_watchers(&mut self, db: u32, key: &[u8]) {
+        let Some(watchers) = self.watchers.as_mut() else { return };
+        if let Some(flags) = watchers.remove(&(db, Box::from(key))) {
+            flags.iter().filter_map(std::sync::Weak::upgrade).for_each(|flag| flag.set());
+        }
+        if watchers.is_empty() {
+            self.watchers = None;
+        }
+    }
+
+    /// Calls `changed` for every watched key of a database and marks its watchers where it says so.
+    pub fn touch_all(&mut self, db: u32, changed: impl Fn(&Self, &[u8]) -> bool) {
+        let Some(mut watchers) = self.watchers.take() else { return };
+        watchers.retain(|(watched_db, key), flags| {
+            let hit = *watched_db == db && changed(self, key);
+            if hit {
+                flags.iter().filter_map(std::sync::Weak::upgrade).for_each(|flag| flag.set());
+            }
+            !hit
+        });
+        if !watchers.is_empty() {
+            self.watchers = Some(watchers);
+        }
+    }
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl DbShard {
+    /// Hands the entry to the snapshot, if one is under way and has yet to see it. Must be called
+    /// before every change or removal of an entry.
+    #[inline]
+    pub fn before_write(&mut self, hash: u64, pos: Pos) {
+        if self.walk.is_some() {
+            self.save_pre_image(hash, pos);
+        }
+    }
+
+    #[cold]
+    fn save_pre_image(&mut self, hash: u64, pos: Pos) {
+        let Some(walk) = &self.walk else { return };
+        if order(hash) < walk.position || self.table.is_done(pos) {
+            return;
+        }
+        walk.hook.save(walk.db_at_cut, self.table.get(pos));
+        self.table.set_done(pos, true);
+    }
+
+    /// Whether an entry born now must be passed over by the snapshot under way.
+    #[inline]
+    pub fn born_done(&self, hash: u64) -> bool {
+        self.walk.as_ref().is_some_and(|walk| order(hash) >= walk.position)
+    }
+}
+
+/// The lock of a shard, held.
+pub struct ShardGuard<'a>(MutexGuard<'a, Shard>);
+
+impl<'a> ShardGuard<'a> {
+    pub(super) fn new(guard: MutexGuard<'a, Shard>) -> Self {
+        Self(guard)
+    }
+}
+
+impl Deref for ShardGuard<'_> {
+    type Target = Shard;
+    #[inline]
+    fn deref(&self) -> &Shard {
+        &self.0
+    }
+}
+
+impl DerefMut for ShardGuard<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Shard {
+        &mut self.0
+    }
+}
+
+impl Drop for ShardGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.changing {
+            if std::thread::panicking() {
+                crash();
+            }
+            self.0.changing = false;
+        }
+    }
+}
+
+/// Ends the process: a shard was left half changed.
+#[cold]
+fn crash() -> ! {
+    eprintln!("=== REDIX CRASH REPORT: a panic left a shard half changed; see the log above ===");
+    std::process::abort()
+}

@@ -1,0 +1,61 @@
+//! Messages to connections of other threads.
+//!
+//! **Invariants.** Posting never blocks beyond the mailbox's own lock and never drops a message: the
+//! receiver's output limit closes the receiver. The waker is called after the message is visible.
+
+use crate::env::Wake;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, Mutex, lock};
+
+/// What another thread wants a worker to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mail {
+    /// Send these bytes to the connection.
+    Push {
+        /// The connection's id.
+        client: u64,
+        /// Its place in the worker.
+        token: usize,
+        /// A whole reply or push message.
+        bytes: Arc<Vec<u8>>,
+    },
+    /// Close the connection: it was killed.
+    Kill {
+        /// The connection's id.
+        client: u64,
+        /// Its place in the worker.
+        token: usize,
+    },
+    /// Try held-back commands again: a pause has ended or the configuration has changed.
+    Resume,
+}
+
+/// The messages to one worker.
+pub struct Mailbox {
+    mail: Mutex<Vec<Mail>>,
+    waiting: AtomicBool,
+    waker: Box<dyn Wake>,
+}
+
+impl Mailbox {
+    /// An empty mailbox whose worker is woken by `waker`.
+    pub fn new(waker: Box<dyn Wake>) -> Self {
+        Self { mail: Mutex::new(Vec::new()), waiting: AtomicBool::new(false), waker }
+    }
+
+    /// Leaves a message and wakes the worker, unless an earlier message already did.
+    pub fn post(&self, mail: Mail) {
+        lock(&self.mail).push(mail);
+        if !self.waiting.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Takes all messages, in the order of posting.
+    pub fn take(&self) -> Vec<Mail> {
+        if !self.waiting.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *lock(&self.mail))
+    }
+}

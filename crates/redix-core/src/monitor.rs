@@ -1,0 +1,38 @@
+//! The lines that MONITOR shows.
+//!
+//! Source: the format of Redis: `+seconds.micros [db address] "word" "word"`.
+
+use crate::command::args::Args;
+use crate::registry::ClientShared;
+use crate::session::Session;
+
+/// One line, as a simple string reply.
+pub fn line(now_us: i64, session: &Session, client: &ClientShared, args: Args<'_>) -> Vec<u8> {
+    let (seconds, micros) = (now_us / 1_000_000, now_us % 1_000_000);
+    let mut out = format!("+{seconds}.{micros:06} [{} {}]", session.db, client.addr).into_bytes();
+    for (index, word) in args.iter_from(0).enumerate() {
+        out.push(b' ');
+        let secret = session.redact_from.is_some_and(|from| index >= from);
+        quote(&mut out, if secret { b"(redacted)" } else { word });
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// Appends a word in double quotes, with control and high bytes escaped.
+pub fn quote(out: &mut Vec<u8>, word: &[u8]) {
+    out.push(b'"');
+    for &byte in word {
+        match byte {
+            b'\\' | b'"' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            7 => out.extend_from_slice(b"\\a"),
+            8 => out.extend_from_slice(b"\\b"),
+            0x20..=0x7e => out.push(byte),
+            _ => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+        }
+    }
+    out.push(b'"');
+}

@@ -1,0 +1,244 @@
+//! The connections as other threads see them.
+//!
+//! Each connection has a shared record: CLIENT LIST reads it, CLIENT KILL marks it and removes it at
+//! once, and its worker tests the mark before each command.
+//!
+//! **Invariants.** Numbers in a record are written by the connection's own worker only (but for the
+//! kill mark); readers may see them slightly old, never torn.
+
+use std::collections::BTreeMap;
+
+use crate::mailbox::{Mail, Mailbox};
+use crate::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+use crate::sync::{Arc, Mutex, lock};
+
+/// Bits of [`ClientShared::flags`], with the letters of CLIENT LIST.
+pub mod client_flag {
+    /// `O`: in MONITOR mode.
+    pub const MONITOR: u32 = 1;
+    /// `x`: inside MULTI.
+    pub const MULTI: u32 = 1 << 1;
+    /// `d`: a watched key has changed.
+    pub const DIRTY: u32 = 1 << 2;
+    /// `c`: closes after its reply.
+    pub const CLOSING: u32 = 1 << 3;
+    /// `U`: over a Unix socket.
+    pub const UNIX: u32 = 1 << 4;
+    /// `e`: not evicted.
+    pub const NO_EVICT: u32 = 1 << 5;
+    /// `T`: does not refresh the age of keys.
+    pub const NO_TOUCH: u32 = 1 << 6;
+    /// `b`: held back by a pause.
+    pub const HELD: u32 = 1 << 7;
+}
+
+/// Texts about a connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientTexts {
+    /// CLIENT SETNAME.
+    pub name: Vec<u8>,
+    /// The user it authenticated as.
+    pub user: String,
+    /// CLIENT SETINFO LIB-NAME.
+    pub lib_name: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER.
+    pub lib_ver: Vec<u8>,
+}
+
+/// The record of one connection.
+#[derive(Debug)]
+pub struct ClientShared {
+    /// The id, unique for the life of the process.
+    pub id: u64,
+    /// The peer's address as shown (`127.0.0.1:1234`, `[::1]:1234`, `/path:0`).
+    pub addr: String,
+    /// The local address.
+    pub laddr: String,
+    /// The socket's number, as shown.
+    pub fd: i32,
+    /// Unix time in milliseconds of the accept.
+    pub created_ms: i64,
+    /// The worker that owns the connection.
+    pub worker: usize,
+    /// Its place in the worker.
+    pub token: AtomicUsize,
+    /// Texts.
+    pub texts: Mutex<ClientTexts>,
+    /// Bits of [`client_flag`].
+    pub flags: AtomicU32,
+    /// The selected database.
+    pub db: AtomicU32,
+    /// 2 or 3.
+    pub resp: AtomicU8,
+    /// The id of the last command in the command table; `u16::MAX`: none.
+    pub last_command: AtomicU16,
+    /// Unix time in milliseconds of the last interaction.
+    pub last_active_ms: AtomicI64,
+    /// Commands queued by MULTI; -1 outside.
+    pub multi: AtomicI64,
+    /// Keys watched.
+    pub watched: AtomicU32,
+    /// Bytes waiting in the query buffer.
+    pub query_bytes: AtomicUsize,
+    /// Bytes free in the query buffer.
+    pub query_free: AtomicUsize,
+    /// Bytes of queued commands.
+    pub multi_bytes: AtomicUsize,
+    /// Bytes waiting to be sent.
+    pub output_bytes: AtomicUsize,
+    /// Bytes that the output buffer takes.
+    pub output_capacity: AtomicUsize,
+    /// Bytes received.
+    pub net_in: AtomicU64,
+    /// Bytes sent.
+    pub net_out: AtomicU64,
+    /// Commands executed.
+    pub commands: AtomicU64,
+    /// Must be closed before it executes anything more.
+    pub killed: AtomicBool,
+}
+
+impl ClientShared {
+    /// Sets or clears bits of [`client_flag`].
+    pub fn set_flag(&self, bits: u32, on: bool) {
+        let old = self.flags.load(Ordering::Relaxed);
+        self.flags.store(if on { old | bits } else { old & !bits }, Ordering::Relaxed);
+    }
+
+    /// Whether the client came over a Unix socket or the loopback interface.
+    pub fn is_local(&self) -> bool {
+        self.has_flag(client_flag::UNIX)
+            || self.addr.starts_with("127.")
+            || self.addr.starts_with("[::1]")
+    }
+
+    /// Whether one of these bits is set.
+    pub fn has_flag(&self, bits: u32) -> bool {
+        self.flags.load(Ordering::Relaxed) & bits != 0
+    }
+}
+
+/// All connections and the mailboxes of their workers.
+pub struct Registry {
+    clients: Mutex<BTreeMap<u64, Arc<ClientShared>>>,
+    monitors: Mutex<Vec<Arc<ClientShared>>>,
+    monitor_count: AtomicUsize,
+    mailboxes: Mutex<Vec<Arc<Mailbox>>>,
+    next_id: AtomicU64,
+    count: AtomicUsize,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            clients: Mutex::new(BTreeMap::new()),
+            monitors: Mutex::new(Vec::new()),
+            monitor_count: AtomicUsize::new(0),
+            mailboxes: Mutex::new(Vec::new()),
+            next_id: AtomicU64::new(1),
+            count: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Registry {
+    /// Makes a worker's mailbox known; workers are numbered in the order of these calls.
+    pub fn add_worker(&self, mailbox: Arc<Mailbox>) {
+        lock(&self.mailboxes).push(mailbox);
+    }
+
+    /// The id of the next connection.
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Adds a connection.
+    pub fn insert(&self, client: Arc<ClientShared>) {
+        if lock(&self.clients).insert(client.id, client).is_none() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Removes a connection; harmless if it is gone already.
+    pub fn remove(&self, id: u64) {
+        if lock(&self.clients).remove(&id).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.remove_monitor(id);
+    }
+
+    /// The number of connections.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// All connections, by id.
+    pub fn all(&self) -> Vec<Arc<ClientShared>> {
+        lock(&self.clients).values().cloned().collect()
+    }
+
+    /// One connection.
+    pub fn get(&self, id: u64) -> Option<Arc<ClientShared>> {
+        lock(&self.clients).get(&id).cloned()
+    }
+
+    /// Marks a connection as killed, removes it at once and tells its worker.
+    pub fn kill(&self, client: &Arc<ClientShared>) {
+        client.killed.store(true, Ordering::Release);
+        self.remove(client.id);
+        let token = client.token.load(Ordering::Relaxed);
+        self.post(client.worker, Mail::Kill { client: client.id, token });
+    }
+
+    /// Leaves a message for a worker.
+    pub fn post(&self, worker: usize, mail: Mail) {
+        let mailbox = lock(&self.mailboxes).get(worker).cloned();
+        if let Some(mailbox) = mailbox {
+            mailbox.post(mail);
+        }
+    }
+
+    /// Leaves a message for every worker.
+    pub fn post_all(&self, mail: &Mail) {
+        let mailboxes = lock(&self.mailboxes).clone();
+        mailboxes.iter().for_each(|mailbox| mailbox.post(mail.clone()));
+    }
+
+    /// Starts sending MONITOR lines to a connection.
+    pub fn add_monitor(&self, client: Arc<ClientShared>) {
+        let mut monitors = lock(&self.monitors);
+        if monitors.iter().all(|other| other.id != client.id) {
+            monitors.push(client);
+        }
+        self.monitor_count.store(monitors.len(), Ordering::Relaxed);
+    }
+
+    /// Stops sending MONITOR lines to a connection.
+    pub fn remove_monitor(&self, id: u64) {
+        if !self.monitored() {
+            return;
+        }
+        let mut monitors = lock(&self.monitors);
+        monitors.retain(|other| other.id != id);
+        self.monitor_count.store(monitors.len(), Ordering::Relaxed);
+    }
+
+    /// Whether anybody monitors.
+    #[inline]
+    pub fn monitored(&self) -> bool {
+        self.monitor_count.load(Ordering::Relaxed) != 0
+    }
+
+    /// Sends one line to every monitor. The lock orders the lines of all threads.
+    pub fn feed_monitors(&self, line: Vec<u8>) {
+        let bytes = Arc::new(line);
+        let monitors = lock(&self.monitors);
+        for client in monitors.iter() {
+            let token = client.token.load(Ordering::Relaxed);
+            let mail = Mail::Push { client: client.id, token, bytes: Arc::clone(&bytes) };
+            self.post(client.worker, mail);
+        }
+    }
+}

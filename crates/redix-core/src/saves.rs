@@ -1,0 +1,79 @@
+//! What is known about saving: the last save, the one under way, and whether writes must stop.
+//!
+//! Source: the rdb fields of `INFO persistence` and the rules of `stop-writes-on-bgsave-error`.
+
+use crate::config::Config;
+use crate::error::ReplyError;
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+/// The state of saving.
+#[derive(Debug)]
+pub struct Saves {
+    /// Unix time in seconds of the last successful save, or of the start.
+    pub last_save_s: AtomicI64,
+    /// Whether the last background save succeeded.
+    pub last_ok: AtomicBool,
+    /// Unix time in seconds when the last background save was tried.
+    pub last_try_s: AtomicI64,
+    /// Seconds that the last background save took; -1: none yet.
+    pub last_duration_s: AtomicI64,
+    /// Unix time in seconds when the background save under way began; 0: none.
+    pub running_since_s: AtomicI64,
+    /// A background save is to start when what excludes it has ended.
+    pub scheduled: AtomicBool,
+    /// The background save under way is to be given up.
+    pub cancel: AtomicBool,
+    /// Snapshots completed since the start.
+    pub completed: AtomicU64,
+    /// Keys written by the save under way.
+    pub keys_done: AtomicU64,
+    /// Keys that the save under way will write.
+    pub keys_total: AtomicU64,
+    /// Keys loaded by the last loading.
+    pub last_load_keys: AtomicU64,
+    /// Expired keys passed over by the last loading.
+    pub last_load_expired: AtomicU64,
+}
+
+impl Saves {
+    /// Nothing saved yet, at the start of the process.
+    pub fn new(now_s: i64) -> Self {
+        Self {
+            last_save_s: AtomicI64::new(now_s),
+            last_ok: AtomicBool::new(true),
+            last_try_s: AtomicI64::new(0),
+            last_duration_s: AtomicI64::new(-1),
+            running_since_s: AtomicI64::new(0),
+            scheduled: AtomicBool::new(false),
+            cancel: AtomicBool::new(false),
+            completed: AtomicU64::new(0),
+            keys_done: AtomicU64::new(0),
+            keys_total: AtomicU64::new(0),
+            last_load_keys: AtomicU64::new(0),
+            last_load_expired: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether a background save is under way.
+    pub fn running(&self) -> bool {
+        self.running_since_s.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether writes are refused because the last background save failed.
+    #[inline]
+    pub fn admit_write(&self, config: &Config) -> Result<(), ReplyError> {
+        if self.last_ok.load(Ordering::Relaxed)
+            || !config.stop_writes_on_bgsave_error
+            || config.save.is_empty()
+        {
+            return Ok(());
+        }
+        Err(ReplyError::Static(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist \
+             to disk. Commands that may modify the data set are disabled, because this instance is \
+             configured to report errors during writes if RDB snapshotting fails \
+             (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the \
+             RDB error.",
+        ))
+    }
+}

@@ -1,0 +1,110 @@
+//! The protocol state of one connection: what a command may know and change about its client.
+
+use std::sync::Arc;
+
+use crate::command::args::OwnedArgs;
+use crate::command::table::Command;
+use crate::keyspace::shard::WatchFlag;
+
+/// Whether replies are sent. Source: CLIENT REPLY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    /// Every reply.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// None for the next command (the one after CLIENT REPLY SKIP).
+    SkipNext,
+    /// None for the command under way.
+    Skip,
+}
+
+/// A command waiting for EXEC.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// The command.
+    pub command: Command,
+    /// Its words.
+    pub args: OwnedArgs,
+}
+
+/// An open transaction.
+#[derive(Debug, Default)]
+pub struct Multi {
+    /// The commands queued so far.
+    pub queue: Vec<Queued>,
+    /// A command was refused while queueing: EXEC will abort.
+    pub aborted: bool,
+    /// Bytes that the queue takes.
+    pub bytes: usize,
+}
+
+/// A watched key.
+#[derive(Debug)]
+pub struct Watched {
+    /// Its database.
+    pub db: u32,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Whether it had expired, but was still there, when it was watched.
+    pub was_expired: bool,
+}
+
+/// The keys that a session watches.
+#[derive(Debug, Default)]
+pub struct Watches {
+    /// Set by whoever changes one of the keys.
+    pub flag: Arc<WatchFlag>,
+    /// The keys, each once.
+    pub keys: Vec<Watched>,
+}
+
+/// The protocol state of one connection.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// The selected database.
+    pub db: u32,
+    /// Whether commands other than AUTH and HELLO are allowed.
+    pub authenticated: bool,
+    /// The open transaction.
+    pub multi: Option<Multi>,
+    /// Watched keys.
+    pub watches: Option<Watches>,
+    /// Whether replies are sent.
+    pub reply_mode: ReplyMode,
+    /// Close once the replies so far are sent; nothing more is executed.
+    pub close_after_reply: bool,
+    /// `CLIENT NO-TOUCH on`.
+    pub no_touch: bool,
+    /// `CLIENT NO-EVICT on`.
+    pub no_evict: bool,
+    /// Receives MONITOR lines.
+    pub monitor: bool,
+    /// `CLIENT CAPA` words understood, for example `redirect`.
+    pub capa_redirect: bool,
+    /// The command under way must not be shown in full by MONITOR and SLOWLOG: words from this index
+    /// on are secret.
+    pub redact_from: Option<usize>,
+}
+
+impl Session {
+    /// Forgets the transaction and the watched keys.
+    pub fn discard(&mut self) {
+        self.multi = None;
+        self.watches = None;
+    }
+
+    /// Marks the open transaction, if any, as one that EXEC must abort.
+    pub fn abort_transaction(&mut self) {
+        if let Some(multi) = &mut self.multi {
+            multi.aborted = true;
+        }
+    }
+
+    /// Back to the state of a new connection, as RESET does; `authenticated` says whether new
+    /// connections are.
+    pub fn reset(&mut self, authenticated: bool) {
+        *self = Self { authenticated, ..Self::default() };
+    }
+}

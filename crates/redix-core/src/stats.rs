@@ -1,0 +1,236 @@
+//! Counters, one cell per thread, summed when somebody asks.
+//!
+//! **Invariants.** A [`Cell`] is written by one thread only, so that an increment is a plain load and
+//! store; any thread may read it. Resetting (CONFIG RESETSTAT) happens in the world.
+
+use crate::sync::Padded;
+use crate::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// A counter with one writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`; only by the thread that owns the cell.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Adds one; only by the thread that owns the cell.
+    #[inline]
+    pub fn bump(&self) {
+        self.add(1);
+    }
+
+    /// The present value.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sets the value; only by the owning thread or in the world.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+macro_rules! cell {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// The counters of one thread.
+        #[derive(Debug, Default)]
+        pub struct Cell {
+            $($(#[doc = $doc])+ pub $name: Counter,)+
+        }
+
+        /// The sums over all threads.
+        #[derive(Debug, Default, Clone, PartialEq, Eq)]
+        pub struct Totals {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Totals {
+            fn add(&mut self, cell: &Cell) {
+                $(self.$name = self.$name.wrapping_add(cell.$name.get());)+
+            }
+        }
+
+        impl Cell {
+            fn reset(&self) {
+                $(self.$name.set(0);)+
+            }
+        }
+    };
+}
+
+cell! {
+    /// Commands executed.
+    commands,
+    /// Connections accepted.
+    connections,
+    /// Connections refused, over `maxclients` or by protected mode.
+    rejected_connections,
+    /// Bytes read from clients.
+    net_input_bytes,
+    /// Bytes written to clients.
+    net_output_bytes,
+    /// Reads that met bytes.
+    reads,
+    /// Writes that sent bytes.
+    writes,
+    /// Lookups by reading commands that found their key.
+    keyspace_hits,
+    /// Lookups by reading commands that did not.
+    keyspace_misses,
+    /// Keys deleted because their time had come.
+    expired_keys,
+    /// Times that the expiry sweep stopped at its time limit.
+    expire_cycle_limit_reached,
+    /// Nanoseconds spent in the expiry sweep.
+    expire_cycle_ns,
+    /// Keys looked at by the expiry sweep.
+    expire_sampled,
+    /// Of those, keys that had expired.
+    expire_stale,
+    /// Error replies.
+    error_replies,
+    /// Clients closed over their output limits.
+    output_limit_disconnections,
+    /// Clients closed over their query buffer limit.
+    query_limit_disconnections,
+    /// Changes to the data.
+    dirty,
+    /// Nanoseconds spent executing commands.
+    command_ns,
+    /// Groups of commands executed.
+    groups,
+    /// Turns of event loops that found something to do.
+    turns,
+    /// Nanoseconds spent in turns of event loops.
+    turn_ns,
+    /// ACL denials: wrong user or password.
+    acl_denied_auth,
+    /// Objects freed by background steps.
+    lazyfreed_objects,
+    /// Keyspace accesses by writing commands that unlinked values.
+    unlinked_values,
+}
+
+/// What is known about the calls of one command, per thread.
+#[derive(Debug)]
+pub struct CallStats {
+    /// Calls executed.
+    pub calls: Counter,
+    /// Nanoseconds spent in them.
+    pub ns: Counter,
+    /// Calls refused before execution.
+    pub rejected: Counter,
+    /// Calls that answered an error.
+    pub failed: Counter,
+    /// Durations, by [`latency_bucket`].
+    pub latency: Box<[Counter]>,
+}
+
+/// Duration classes: for each power of two of nanoseconds, eight linear steps.
+pub const LATENCY_BUCKETS: usize = 40 * 8;
+
+/// The class of a duration, `0..LATENCY_BUCKETS`.
+#[inline]
+pub fn latency_bucket(ns: u64) -> usize {
+    let ns = ns.max(8);
+    let power = 63 - ns.leading_zeros();
+    let step = (ns >> (power - 3)) & 7;
+    (((power - 3) as usize) * 8 + step as usize).min(LATENCY_BUCKETS - 1)
+}
+
+/// The smallest duration, in nanoseconds, that falls in the class after `bucket`.
+pub fn latency_bucket_end_ns(bucket: usize) -> u64 {
+    let (power, step) = (bucket / 8, bucket % 8);
+    (8 + step as u64 + 1) << power
+}
+
+impl Default for CallStats {
+    fn default() -> Self {
+        Self {
+            calls: Counter::default(),
+            ns: Counter::default(),
+            rejected: Counter::default(),
+            failed: Counter::default(),
+            latency: (0..LATENCY_BUCKETS).map(|_| Counter::default()).collect(),
+        }
+    }
+}
+
+impl CallStats {
+    /// Forgets everything; in the world.
+    pub fn reset(&self) {
+        [&self.calls, &self.ns, &self.rejected, &self.failed].iter().for_each(|c| c.set(0));
+        self.latency.iter().for_each(|c| c.set(0));
+    }
+}
+
+/// All counters of one thread.
+#[derive(Debug, Default)]
+pub struct ThreadStats {
+    /// The named counters.
+    pub cell: Cell,
+    /// Per command, by its index in the command table; filled when the table is known.
+    pub calls: Vec<std::sync::OnceLock<Box<CallStats>>>,
+}
+
+/// The counters of the whole process.
+#[derive(Debug)]
+pub struct Stats {
+    threads: Box<[Padded<ThreadStats>]>,
+    /// `dirty` at the last successful save.
+    pub dirty_at_save: AtomicU64,
+    /// Bytes in use as the allocator counts them; set by whoever owns the allocator.
+    pub peak_memory: AtomicI64,
+}
+
+impl Stats {
+    /// Counters for `threads` threads and `commands` commands.
+    pub fn new(threads: usize, commands: usize) -> Self {
+        let thread = || ThreadStats {
+            cell: Cell::default(),
+            calls: (0..commands).map(|_| std::sync::OnceLock::new()).collect(),
+        };
+        Self {
+            threads: (0..threads).map(|_| Padded(thread())).collect(),
+            dirty_at_save: AtomicU64::new(0),
+            peak_memory: AtomicI64::new(0),
+        }
+    }
+
+    /// The counters of one thread.
+    pub fn thread(&self, index: usize) -> &ThreadStats {
+        &self.threads[index]
+    }
+
+    /// Every thread's counters.
+    pub fn threads(&self) -> impl Iterator<Item = &ThreadStats> {
+        self.threads.iter().map(|thread| &thread.0)
+    }
+
+    /// The sums of the named counters.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.threads().for_each(|thread| totals.add(&thread.cell));
+        totals
+    }
+
+    /// Changes since the last successful save.
+    pub fn dirty_since_save(&self) -> u64 {
+        self.totals().dirty.saturating_sub(self.dirty_at_save.load(Ordering::Relaxed))
+    }
+
+    /// Forgets all counters but the changes to the data; in the world.
+    pub fn reset(&self) {
+        for thread in self.threads() {
+            let dirty = thread.cell.dirty.get();
+            thread.cell.reset();
+            thread.cell.dirty.set(dirty);
+            thread.calls.iter().filter_map(std::sync::OnceLock::get).for_each(|c| c.reset());
+        }
+    }
+}

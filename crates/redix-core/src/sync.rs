@@ -1,0 +1,54 @@
+//! The locks and atomics that the rest of the crate may use.
+//!
+//! Under `cfg(shuttle)` they are the model checker's, so that the same code runs under random
+//! schedules; otherwise they are `parking_lot`'s and the standard library's.
+
+#[cfg(not(shuttle))]
+mod real {
+    pub use std::sync::Arc;
+    pub use std::sync::atomic;
+
+    /// A mutual exclusion lock without poisoning: what a panic leaves behind is judged by the
+    /// shard's *changing* mark instead (see [`crate::keyspace::shard`]).
+    pub type Mutex<T> = parking_lot::Mutex<T>;
+    /// The guard of a [`Mutex`].
+    pub type MutexGuard<'a, T> = parking_lot::MutexGuard<'a, T>;
+
+    /// Takes a lock, waiting for it.
+    #[inline]
+    pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock()
+    }
+}
+
+#[cfg(shuttle)]
+mod real {
+    pub use shuttle::sync::Arc;
+    pub use shuttle::sync::atomic;
+
+    /// The model checker's mutex.
+    pub type Mutex<T> = shuttle::sync::Mutex<T>;
+    /// The guard of a [`Mutex`].
+    pub type MutexGuard<'a, T> = shuttle::sync::MutexGuard<'a, T>;
+
+    /// Takes a lock, waiting for it.
+    pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+pub use real::{Arc, Mutex, MutexGuard, atomic, lock};
+
+/// Keeps a value on cache lines of its own: 128 bytes, because the prefetcher of common x86 cores
+/// fetches lines in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Padded<T>(pub T);
+
+impl<T> std::ops::Deref for Padded<T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}

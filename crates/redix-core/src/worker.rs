@@ -1,0 +1,295 @@
+//! The connections of one thread, and the turn in which their commands run.
+//!
+//! One turn: the server has read into the inputs of the ready connections and calls
+//! [`Worker::run`], which parses, executes in groups of up to [`GROUP_MAX`] commands and leaves
+//! replies in the outputs. A group goes through passes: hash the keys and hint at their shards; take
+//! each shard's lock briefly to hint at buckets and entries; execute in order. The hints hide the
+//! latency of memory, on which a lookup in a large keyspace spends most of its time.
+//!
+//! **Invariants.** Commands of one connection run in order. No table memory is read without its
+//! lock. A wrong hint (after SELECT, inside MULTI) costs time only.
+
+use redix_resp::request::Limits;
+
+use crate::client::Client;
+use crate::command::dispatch::{Flow, Runner};
+use crate::command::plan::Plan;
+use crate::command::table::Command;
+use crate::config::Config;
+use crate::effects::Request;
+use crate::engine::Engine;
+use crate::keyspace::shard_of;
+use crate::mailbox::{Mail, Mailbox};
+use crate::registry::client_flag;
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+
+/// The most commands that go through the passes together.
+pub const GROUP_MAX: usize = 64;
+/// The most bytes of replies that one connection may collect in a turn before it is written to.
+pub const TURN_OUTPUT_MAX: usize = 1024 * 1024;
+
+/// A command of the group.
+struct Item {
+    token: usize,
+    /// Its place among the client's parked commands.
+    index: usize,
+    command: Option<Command>,
+    plan: Plan,
+}
+
+/// One thread's connections.
+pub struct Worker {
+    engine: Arc<Engine>,
+    index: usize,
+    clients: Vec<Option<Client>>,
+    free: Vec<usize>,
+    ready: Vec<usize>,
+    group: Vec<Item>,
+    config: Arc<Config>,
+    config_version: u64,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Worker {
+    /// The worker `index` (`0..engine.workers()`), without connections.
+    pub fn new(engine: Arc<Engine>, index: usize, mailbox: Arc<Mailbox>) -> Self {
+        let config = engine.config();
+        let config_version = engine.config_version();
+        Self {
+            engine,
+            index,
+            clients: Vec::new(),
+            free: Vec::new(),
+            ready: Vec::new(),
+            group: Vec::with_capacity(GROUP_MAX),
+            config,
+            config_version,
+            mailbox,
+        }
+    }
+
+    /// Adds a connection and returns its place.
+    pub fn insert(&mut self, client: Client) -> usize {
+        let token = self.free.pop().unwrap_or_else(|| {
+            self.clients.push(None);
+            self.clients.len() - 1
+        });
+        client.shared.token.store(token, Ordering::Relaxed);
+        self.engine.registry.insert(Arc::clone(&client.shared));
+        self.clients[token] = Some(client);
+        token
+    }
+
+    /// Removes a connection.
+    pub fn remove(&mut self, token: usize) -> Option<Client> {
+        let client = self.clients.get_mut(token)?.take()?;
+        self.free.push(token);
+        self.engine.registry.remove(client.shared.id);
+        Some(client)
+    }
+
+    /// A connection.
+    pub fn client(&mut self, token: usize) -> Option<&mut Client> {
+        self.clients.get_mut(token)?.as_mut()
+    }
+
+    /// The places of all connections.
+    pub fn tokens(&self) -> impl Iterator<Item = usize> {
+        self.clients.iter().enumerate().filter(|(_, client)| client.is_some()).map(|(at, _)| at)
+    }
+
+    /// The configuration as of the last turn.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Marks a connection as having something to parse or execute.
+    pub fn mark_ready(&mut self, token: usize) {
+        self.ready.push(token);
+    }
+
+    /// Takes the messages of other threads.
+    pub fn take_mail(&self) -> Vec<Mail> {
+        self.mailbox.take()
+    }
+
+    /// Executes what the ready connections have sent. Returns what the server is to do. Connections
+    /// with more to execute stay ready for the next turn.
+    pub fn run(&mut self) -> Vec<Request> {
+        if self.engine.config_version() != self.config_version {
+            self.config_version = self.engine.config_version();
+            self.config = self.engine.config();
+        }
+        if self.ready.is_empty() {
+            return Vec::new();
+        }
+        let Self { engine, index, clients, ready, group, config, .. } = self;
+        let engine: &Engine = engine;
+        let mut runner = Runner::new(engine, Arc::clone(config), *index);
+        let mut turn = Turn { engine, config, clients, group };
+        let mut again = Vec::new();
+        for &token in ready.iter() {
+            let mut taken = 0;
+            while turn.gather(token, &mut taken) {
+                // A full group in the middle of a connection's commands.
+                turn.execute(&mut runner);
+                taken = 0;
+            }
+        }
+        turn.execute(&mut runner);
+        for &token in ready.iter() {
+            if turn.settle(token, &mut runner) {
+                again.push(token);
+            }
+        }
+        *ready = again;
+        std::mem::take(&mut runner.requests)
+    }
+
+    /// Whether some connection has more to execute.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+}
+
+/// The state of one call of [`Worker::run`].
+struct Turn<'a> {
+    engine: &'a Engine,
+    config: &'a Config,
+    clients: &'a mut Vec<Option<Client>>,
+    group: &'a mut Vec<Item>,
+}
+
+impl Turn<'_> {
+    /// Adds a connection's commands to the group; true if the group is full and there may be more.
+    /// `taken` counts the connection's commands in the group.
+    fn gather(&mut self, token: usize, taken: &mut usize) -> bool {
+        let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
+            return false;
+        };
+        if client.halted || client.closing() || client.reply.len() > TURN_OUTPUT_MAX {
+            return false;
+        }
+        let limits = limits(self.config, client.session.authenticated);
+        // Authentication changes how the next command is parsed.
+        let ahead = if limits.authenticated { GROUP_MAX } else { 1 };
+        client.input.parse(ahead.max(*taken), &limits);
+        let room = GROUP_MAX - self.group.len();
+        let parked = client.input.parked();
+        let count = (parked - *taken).min(room);
+        for index in *taken..*taken + count {
+            let args = client.input.args(index);
+            let command = self.engine.commands.find(args.get(0));
+            let plan = match command {
+                Some(found) => Plan::of(&self.engine.keyspace, found.spec, args),
+                None => Plan::default(),
+            };
+            plan.hashes().for_each(|hash| self.engine.keyspace.prefetch_shard(shard_of(hash)));
+            self.group.push(Item { token, index, command, plan });
+        }
+        *taken += count;
+        self.group.len() == GROUP_MAX || (!limits.authenticated && count > 0)
+    }
+
+    /// Runs the group and drops its commands from the inputs.
+    fn execute(&mut self, runner: &mut Runner<'_>) {
+        self.prefetch(runner);
+        let mut done: Vec<(usize, usize)> = Vec::new();
+        for item in self.group.drain(..) {
+            runner.yield_to_world();
+            let Some(client) = self.clients[item.token].as_mut() else { continue };
+            if client.halted || client.closing() {
+                continue;
+            }
+            if client.shared.killed.load(Ordering::Acquire) {
+                client.halted = true;
+                continue;
+            }
+            match runner.execute(client, item.index, item.command, &item.plan) {
+                Flow::Next => match done.last_mut() {
+                    Some((token, count)) if *token == item.token => *count += 1,
+                    _ => done.push((item.token, 1)),
+                },
+                Flow::Hold => {
+                    client.halted = true;
+                    client.held = true;
+                    client.shared.set_flag(client_flag::HELD, true);
+                }
+            }
+        }
+        runner.keys.held.release();
+        for (token, count) in done {
+            if let Some(client) = self.clients[token].as_mut() {
+                note_activity(client, runner.now_ms(), count);
+                client.input.executed(count);
+            }
+        }
+    }
+
+    /// The hints: buckets first, then entries, each under a brief lock.
+    fn prefetch(&self, runner: &Runner<'_>) {
+        if self.group.len() < 2 {
+            return;
+        }
+        let keyspace = runner.keys.keyspace;
+        for entries in [false, true] {
+            for item in self.group.iter() {
+                let Some(client) = self.clients[item.token].as_ref() else { continue };
+                let db = client.session.db;
+                for hash in item.plan.hashes() {
+                    let shard = keyspace.lock(shard_of(hash));
+                    if let Some(part) = shard.db(db) {
+                        if entries {
+                            part.table.prefetch_item(hash);
+                        } else {
+                            part.table.prefetch_bucket(hash);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// After the groups: answers a protocol error, publishes sizes. True if there is more to run.
+    fn settle(&mut self, token: usize, runner: &mut Runner<'_>) -> bool {
+        let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
+            return false;
+        };
+        if !client.halted && !client.closing() {
+            if let Some(error) = client.input.take_error() {
+                runner.refuse_protocol(client, &error);
+            }
+        }
+        publish(client);
+        // With its output full it waits until the server has sent some of it.
+        !client.halted
+            && !client.closing()
+            && client.input.parked() > 0
+            && client.reply.len() <= TURN_OUTPUT_MAX
+    }
+}
+
+/// The limits of the request parser.
+fn limits(config: &Config, authenticated: bool) -> Limits {
+    Limits {
+        multibulk_max: i64::from(i32::MAX),
+        bulk_len_max: config.proto_max_bulk_len,
+        inline_max: 64 * 1024,
+        authenticated,
+    }
+}
+
+fn note_activity(client: &Client, now_ms: i64, commands: usize) {
+    let shared = &client.shared;
+    shared.last_active_ms.store(now_ms, Ordering::Relaxed);
+    let total = shared.commands.load(Ordering::Relaxed) + commands as u64;
+    shared.commands.store(total, Ordering::Relaxed);
+}
+
+fn publish(client: &Client) {
+    let shared = &client.shared;
+    shared.query_bytes.store(client.input.pending_bytes(), Ordering::Relaxed);
+    shared.query_free.store(client.input.free_bytes(), Ordering::Relaxed);
+    shared.output_bytes.store(client.reply.len(), Ordering::Relaxed);
+}
