@@ -152,4 +152,3 @@ impl Effects {
         &self.events
     }
 }
-

@@ -59,9 +59,7 @@ impl ReplyError {
             Self::NotInteger => "ERR value is not an integer or out of range",
             Self::NotFloat => "ERR value is not a valid float",
             Self::NoSuchKey => "ERR no such key",
-            Self::StringTooLong => {
-                "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
-            }
+            Self::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
             Self::Oom => "OOM command not allowed when used memory > 'maxmemory'.",
             Self::NoAuth => "NOAUTH Authentication required.",
             Self::Static(text) => text,

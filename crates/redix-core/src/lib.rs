@@ -13,9 +13,9 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
-pub mod config;
 pub mod command;
 pub mod commands;
+pub mod config;
 pub mod effects;
 pub mod engine;
 pub mod env;

@@ -101,6 +101,36 @@ pub struct ClientShared {
 }
 
 impl ClientShared {
+    /// The record of a new connection of worker `worker`.
+    pub fn new(id: u64, addr: String, laddr: String, fd: i32, now_ms: i64, worker: usize) -> Self {
+        Self {
+            id,
+            addr,
+            laddr,
+            fd,
+            created_ms: now_ms,
+            worker,
+            token: AtomicUsize::new(0),
+            texts: Mutex::default(),
+            flags: AtomicU32::new(0),
+            db: AtomicU32::new(0),
+            resp: AtomicU8::new(2),
+            last_command: AtomicU16::new(u16::MAX),
+            last_active_ms: AtomicI64::new(now_ms),
+            multi: AtomicI64::new(-1),
+            watched: AtomicU32::new(0),
+            query_bytes: AtomicUsize::new(0),
+            query_free: AtomicUsize::new(0),
+            multi_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            output_capacity: AtomicUsize::new(0),
+            net_in: AtomicU64::new(0),
+            net_out: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            killed: AtomicBool::new(false),
+        }
+    }
+
     /// Sets or clears bits of [`client_flag`].
     pub fn set_flag(&self, bits: u32, on: bool) {
         let old = self.flags.load(Ordering::Relaxed);

@@ -58,3 +58,18 @@ pub fn run(config: Config) -> std::io::Result<()> {
         handle.1.hand_over(Arrival { stream, shared: Arc::new(shared), authenticated: true });
     }
 }
+
+/// The process: a command line in, an exit code out.
+pub fn main() -> std::process::ExitCode {
+    let mut config = Config::default();
+    if let Some(n) = std::env::args().nth(1) {
+        config.port = n.parse().unwrap();
+    }
+    if let Some(n) = std::env::args().nth(2) {
+        config.worker_threads = n.parse().unwrap();
+    }
+    match run(config) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(_) => std::process::ExitCode::FAILURE,
+    }
+}

@@ -95,11 +95,8 @@ impl EventLoop {
     ) -> io::Result<(Self, Arc<Handle>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let handle = Arc::new(Handle {
-            waker,
-            arrivals: Mutex::new(Vec::new()),
-            load: AtomicUsize::new(0),
-        });
+        let handle =
+            Arc::new(Handle { waker, arrivals: Mutex::new(Vec::new()), load: AtomicUsize::new(0) });
         let mailbox = Arc::new(Mailbox::new(Box::new(Waking(Arc::clone(&handle)))));
         engine.registry.add_worker(Arc::clone(&mailbox));
         let worker = Worker::new(Arc::clone(&engine), index, mailbox);

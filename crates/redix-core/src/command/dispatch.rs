@@ -197,7 +197,7 @@ impl<'k> Runner<'k> {
     pub fn new(engine: &'k Engine, config: Arc<Config>, thread: usize) -> Self {
         let stats = engine.stats.thread(thread);
         let gate = engine.keyspace.gates().enter(thread);
-        let policy = config.maxmemory_policy;
+        let lfu = config.maxmemory_policy.is_lfu();
         let mut runner = Self {
             keys: Access {
                 keyspace: &engine.keyspace,
@@ -208,7 +208,7 @@ impl<'k> Runner<'k> {
                 now_ms: 0,
                 touch: true,
                 ageing: Ageing {
-                    lfu: policy.is_lfu(),
+                    lfu,
                     lfu_log_factor: config.lfu_log_factor,
                     lfu_decay_minutes: config.lfu_decay_time,
                 },
@@ -290,8 +290,7 @@ impl<'k> Runner<'k> {
                 Flow::Next
             }
         };
-        if session.reply_mode != ReplyMode::On
-            && !matches!(session.reply_mode, ReplyMode::SkipNext)
+        if session.reply_mode != ReplyMode::On && !matches!(session.reply_mode, ReplyMode::SkipNext)
         {
             reply.truncate(mark);
         }
@@ -301,7 +300,7 @@ impl<'k> Runner<'k> {
     /// Answers a protocol error; the client is closed once it is sent.
     pub fn refuse_protocol(&mut self, client: &mut Client, error: &ProtocolError) {
         client.session.close_after_reply = true;
-        let error = ReplyError::err(error.text());
+        let error = ReplyError::err(String::from_utf8_lossy(&error.text()));
         fail(self.engine, self.stats, &mut client.reply, &error);
     }
 
@@ -333,9 +332,7 @@ impl<'k> Runner<'k> {
             return Err(ReplyError::Static("ERR Command not allowed inside a transaction"));
         }
         if self.engine.loading.load(Ordering::Relaxed) && !spec.has(flag::LOADING) {
-            return Err(ReplyError::Static(
-                "LOADING Redis is loading the dataset in memory",
-            ));
+            return Err(ReplyError::Static("LOADING Redis is loading the dataset in memory"));
         }
         if spec.has(flag::WRITE) {
             self.engine.saves.admit_write(&self.config)?;

@@ -543,7 +543,11 @@ impl CommandSpec {
     #[inline]
     pub fn fits(&self, words: usize) -> bool {
         let words = words as i64;
-        if self.arity >= 0 { words == i64::from(self.arity) } else { words >= -i64::from(self.arity) }
+        if self.arity >= 0 {
+            words == i64::from(self.arity)
+        } else {
+            words >= -i64::from(self.arity)
+        }
     }
 
     /// All ACL categories, those implied by flags included.

@@ -133,10 +133,7 @@ impl CommandTable {
 
     /// Every command (no subcommands) under the name by which clients call it.
     pub fn named(&self) -> impl Iterator<Item = (&[u8], Command)> {
-        self.by_name
-            .iter()
-            .flatten()
-            .map(|(name, id)| (name.as_ref(), self.commands[*id as usize]))
+        self.by_name.iter().flatten().map(|(name, id)| (name.as_ref(), self.commands[*id as usize]))
     }
 
     /// A command by its id.

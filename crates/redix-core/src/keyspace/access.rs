@@ -225,7 +225,7 @@ impl<'k> Access<'k> {
         let shard = self.held.shard(index);
         let part = shard.db_mut(db);
         part.before_write(key.hash, pos);
-        let entry = part.table.remove(pos, self.keyspace.hasher());
+        let entry = part.table.remove(pos);
         self.keyspace.publish_counts(db, index, &part.table);
         shard.touch(db, key.bytes);
         entry
@@ -327,11 +327,7 @@ impl<'k> Access<'k> {
     /// The age field of a new key.
     #[inline]
     pub fn new_age(&self) -> u32 {
-        if self.ageing.lfu {
-            (lfu_minutes(self.now_ms) << 8) | LFU_INIT
-        } else {
-            self.lru_clock()
-        }
+        if self.ageing.lfu { (lfu_minutes(self.now_ms) << 8) | LFU_INIT } else { self.lru_clock() }
     }
 
     /// The LRU clock: seconds, 24 bits.

@@ -123,7 +123,9 @@ impl Keyspace {
 
     /// The number of keys in a database.
     pub fn key_count(&self, db: u32) -> u64 {
-        (0..SHARDS).map(|shard| u64::from(self.counts(db, shard).keys.load(Ordering::Relaxed))).sum()
+        (0..SHARDS)
+            .map(|shard| u64::from(self.counts(db, shard).keys.load(Ordering::Relaxed)))
+            .sum()
     }
 
     /// The number of keys with an expiry in a database.
