@@ -5,11 +5,13 @@
 // Talking to the person at the terminal is what this program is for.
 #![allow(clippy::print_stdout)]
 
+mod accept;
 mod bench;
 mod process;
 mod setup;
 mod test;
 mod tidy;
+mod upstream;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,8 @@ const CHORES: &[Chore] = &[
     Chore("setup", "find or install the real servers and the test suites", setup::main),
     Chore("test", "[--quick] [FILTER]: everything a change must pass", test::main),
     Chore("tidy", "[--update [--accept]]: the rules of style a compiler does not know", tidy::main),
+    Chore("accept", "[NAME]: the long checks, resumable", accept::main),
+    Chore("upstream", "[FILE…] [--all] [--update] …: the Tcl suite of Valkey", upstream::main),
     Chore("bench", "[latency] [OPTIONS]: Redix against the real servers; --help", bench::main),
 ];
 

@@ -1,7 +1,15 @@
 //! Child processes and places: what every chore needs of the operating system.
+//!
+//! A child that may hang or leave children of its own runs in its own process group, and only that
+//! group is ever signalled: a chore never looks for processes by name.
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -10,6 +18,12 @@ pub(crate) fn root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     manifest.parent().map(Path::to_path_buf).expect("xtask lies in a folder of the repository")
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
 /// Whether this is a run of CI, where whatever is missing is a failure.
@@ -51,6 +65,99 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// A child in a process group of its own, all of which ends with this value.
+pub(crate) struct Group(Child);
+
+impl Group {
+    /// Starts `command` with both outputs going to `log`.
+    pub(crate) fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
+        let out = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let err = out.try_clone()?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        Ok(Self(child))
+    }
+
+    /// How the child ended, or `None` while it runs.
+    pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().ok().flatten()
+    }
+
+    /// Waits until the child ends, at most `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.exited() {
+                return Some(status);
+            }
+            if start.elapsed() >= limit {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        // The group may be gone already, which is what is wanted.
+        let _ = Command::new("kill")
+            .args([signal, "--", &format!("-{}", self.0.id())])
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.exited().is_none() {
+            self.signal("-TERM");
+            if self.wait(Duration::from_secs(2)).is_none() {
+                self.signal("-KILL");
+                self.wait(Duration::from_secs(5));
+            }
+        }
+        // Its own children may have outlived it.
+        self.signal("-KILL");
+    }
+}
+
+/// A TCP port of the loopback address that was free a moment ago.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Whether a server on `port` answers PING within `limit`.
+pub(crate) fn answers_ping(port: u16, limit: Duration) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut reply = [0; 1];
+        stream.read_exact(&mut reply)?;
+        Ok(reply[0] == b'+' || reply[0] == b'-')
+    };
+    ask().unwrap_or(false)
+}
+
+/// Takes `name VALUE` or `name=VALUE` out of `args`.
+pub(crate) fn take_option(args: &mut Vec<String>, name: &str) -> Result<Option<String>> {
+    let Some(at) = args.iter().position(|a| a.split('=').next() == Some(name)) else {
+        return Ok(None);
+    };
+    let arg = args.remove(at);
+    if let Some((_, value)) = arg.split_once('=') {
+        return Ok(Some(value.to_owned()));
+    }
+    if at >= args.len() {
+        bail!("{name} needs a value");
+    }
+    Ok(Some(args.remove(at)))
 }
 
 /// Takes the flag `name` out of `args`.

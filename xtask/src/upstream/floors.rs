@@ -1,0 +1,101 @@
+//! What is expected of the suite: floors (`upstream/floors/unit.type.string.txt`, one name of a
+//! test a line; those of normal mode in `upstream/floors/normal/`) and skips
+//! (`upstream/skips.txt`).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use super::output::Report;
+use super::{Mode, expectations};
+
+pub(super) struct Floors {
+    dir: PathBuf,
+}
+
+impl Floors {
+    pub(super) fn new(mode: Mode) -> Self {
+        let dir = expectations().join("floors");
+        Self { dir: if mode == Mode::Normal { dir.join("normal") } else { dir } }
+    }
+
+    /// The files of the suite that have a floor, in order of name.
+    pub(super) fn files(&self) -> Result<Vec<String>> {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return Ok(Vec::new()) };
+        let mut files = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if let Some(name) = name.strip_suffix(".txt") {
+                files.push(name.replace('.', "/"));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.dir.join(format!("{}.txt", file.replace('/', ".")))
+    }
+
+    /// The tests of `file` that must pass.
+    pub(super) fn of(&self, file: &str) -> Result<BTreeSet<String>> {
+        let path = self.path(file);
+        if !path.exists() {
+            return Ok(BTreeSet::new());
+        }
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// Adds what passed to the floor of `file` and returns by how much it rose.
+    pub(super) fn raise(&self, file: &str, report: &Report) -> Result<usize> {
+        let old = self.of(file)?;
+        let new: BTreeSet<String> = old.iter().chain(report.passes()).cloned().collect();
+        if new.len() > old.len() {
+            fs::create_dir_all(&self.dir)?;
+            let lines: String = new.iter().map(|name| format!("{name}\n")).collect();
+            fs::write(self.path(file), lines)?;
+        }
+        Ok(new.len() - old.len())
+    }
+}
+
+/// Tests that are not run: `FILE :: NAME :: reason`, where FILE may be `*` and NAME, as the suite
+/// has it, is a whole name or, after a slash, a regular expression.
+pub(super) struct Skips(Vec<Skip>);
+
+struct Skip {
+    file: String,
+    name: String,
+}
+
+impl Skips {
+    pub(super) fn load() -> Result<Self> {
+        let path = expectations().join("skips.txt");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Self::parse(&text)
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let mut skips = Vec::new();
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let parts: Vec<&str> = line.split(" :: ").map(str::trim).collect();
+            let [file, name, reason] = parts[..] else {
+                bail!("upstream/skips.txt: not `FILE :: NAME :: reason`: {line}")
+            };
+            if reason.is_empty() {
+                bail!("upstream/skips.txt: no reason: {line}");
+            }
+            skips.push(Skip { file: file.to_owned(), name: name.to_owned() });
+        }
+        Ok(Self(skips))
+    }
+
+    /// The names to skip in `file`.
+    pub(super) fn of(&self, file: &str) -> Vec<String> {
+        let here = self.0.iter().filter(|skip| skip.file == file || skip.file == "*");
+        here.map(|skip| skip.name.clone()).collect()
+    }
+}

@@ -1,0 +1,228 @@
+//! Running one file of the suite: a private copy of the suite, a server, the time limit.
+//!
+//! The copy lies in the target folder, since the suite writes into its own tree; it is removed at
+//! the end. In external mode every file gets a fresh server, so that one that crashes takes no
+//! other file with it. Servers and suite run in process groups of their own and end with the file.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::output::Report;
+use super::{Mode, copy_tree};
+use crate::process::{Group, answers_ping, free_port, output, target_dir};
+use crate::setup::Peers;
+
+const FILE_LIMIT: Duration = Duration::from_secs(300);
+const START_LIMIT: Duration = Duration::from_secs(10);
+const PING_LIMIT: Duration = Duration::from_secs(5);
+
+/// The server under test.
+pub(super) struct Target {
+    pub(super) program: PathBuf,
+    /// `None` for a real server, which does not know the directive.
+    pub(super) worker_threads: Option<u32>,
+}
+
+pub(super) struct Suite {
+    mode: Mode,
+    target: Target,
+    /// The copy; removed on drop.
+    dir: PathBuf,
+    /// Tags for the suite to run or, after a minus, to leave out.
+    pub(super) tags: String,
+}
+
+/// What running one file gave.
+pub(super) struct FileRun {
+    pub(super) report: Report,
+    pub(super) elapsed: Duration,
+    /// Why the file was not run to its end, if so.
+    pub(super) trouble: Option<String>,
+    pub(super) server_died: bool,
+}
+
+/// Where the output of suite and server is kept, by file.
+pub(super) fn logs() -> PathBuf {
+    target_dir().join("upstream/logs")
+}
+
+impl Suite {
+    pub(super) fn copy(place: &Path, mode: Mode, target: Target, peers: &Peers) -> Result<Self> {
+        let parent = target_dir().join("upstream");
+        fs::create_dir_all(logs())?;
+        remove_stale(&parent);
+        let dir = parent.join(format!("run-{}", std::process::id()));
+        output(&mut copy_tree(place, &dir))?;
+        let suite = Self { mode, target, dir, tags: String::new() };
+        suite.put_programs(peers)?;
+        Ok(suite)
+    }
+
+    /// Puts programs where the suite looks for its own.
+    fn put_programs(&self, peers: &Peers) -> Result<()> {
+        let src = self.dir.join("src");
+        fs::create_dir_all(&src)?;
+        let tools = [
+            ("valkey-cli", "REDIX_REDIS_CLI"),
+            ("valkey-benchmark", "REDIX_REDIS_BENCHMARK"),
+            ("valkey-check-rdb", "REDIX_CHECK_RDB"),
+            ("valkey-check-aof", "REDIX_CHECK_AOF"),
+        ];
+        for (name, key) in tools {
+            if let Some(path) = peers.get(key) {
+                symlink(path, src.join(name))?;
+            }
+        }
+        // `exec` keeps the process id, by which the suite knows its servers.
+        let threads = self.threads_args().join(" ");
+        let script = src.join("valkey-server");
+        let program = self.target.program.display();
+        fs::write(&script, format!("#!/bin/sh\nexec '{program}' \"$@\" {threads}\n"))?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+
+    fn threads_args(&self) -> Vec<String> {
+        match self.target.worker_threads {
+            Some(n) => vec!["--worker-threads".to_owned(), n.to_string()],
+            None => Vec::new(),
+        }
+    }
+
+    /// The names of all files of the suite.
+    pub(super) fn list(&self) -> Result<Vec<String>> {
+        let list = output(Command::new("./runtest").arg("--list-tests").current_dir(&self.dir))?;
+        let mut files: Vec<String> = list.lines().map(str::to_owned).collect();
+        files.sort();
+        Ok(files)
+    }
+
+    /// Runs `file` without the tests `skips` and, if `only` names any, with no others.
+    pub(super) fn run(&self, file: &str, skips: &[String], only: &[String]) -> Result<FileRun> {
+        if !self.dir.join(format!("tests/{file}.tcl")).exists() {
+            bail!("the suite has no file {file}");
+        }
+        let start = Instant::now();
+        let name = file.replace('/', ".");
+        let again = if only.is_empty() { "" } else { ".again" };
+        let log = logs().join(format!("{name}{again}.log"));
+        let mut suite = Command::new("./runtest");
+        suite.current_dir(&self.dir).args(["--single", file, "--durable", "--clients", "1"]);
+        suite.args(["--timeout", &FILE_LIMIT.as_secs().to_string()]);
+        suite.args(["--baseport", &base_port().to_string(), "--portcount", "1000"]);
+        if !self.tags.is_empty() {
+            suite.args(["--tags", &self.tags]);
+        }
+        for skip in skips {
+            suite.args(["--skiptest", skip]);
+        }
+        for test in only {
+            suite.args(["--only", test]);
+        }
+        let mut server = None;
+        if self.mode == Mode::External {
+            let started = Server::start(&self.target, &self.threads_args(), &name)?;
+            suite.args(["--host", "127.0.0.1", "--port", &started.port.to_string()]);
+            server = Some(started);
+        }
+        let mut group = Group::spawn(&mut suite, &log)?;
+        let ended = group.wait(FILE_LIMIT).is_some();
+        let mut trouble = None;
+        if let Some(server) = &mut server {
+            trouble = server.trouble();
+        }
+        let server_died = trouble.is_some();
+        drop(group);
+        let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        let report = Report::parse(&text);
+        if !ended {
+            trouble = Some(format!("still running after {} s", FILE_LIMIT.as_secs()));
+        } else if trouble.is_none() {
+            trouble = report.troubles.first().cloned();
+        }
+        if trouble.is_none() && !report.finished {
+            trouble = Some("the suite ended early".to_owned());
+        }
+        Ok(FileRun { report, elapsed: start.elapsed(), trouble, server_died })
+    }
+}
+
+/// Where the suite looks for ports: below those that the system hands out, and not where another
+/// run is likely to look.
+fn base_port() -> u32 {
+    12_000 + std::process::id() % 16 * 1000
+}
+
+impl Drop for Suite {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Removes copies whose run was ended before it could.
+fn remove_stale(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let Some(pid) = name.split('-').nth(1) else { continue };
+        if !Path::new("/proc").join(pid).exists() {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+/// A server for one file, in a folder of its own.
+struct Server {
+    group: Group,
+    port: u16,
+    dir: PathBuf,
+}
+
+impl Server {
+    fn start(target: &Target, threads: &[String], name: &str) -> Result<Self> {
+        let port = free_port()?;
+        let dir = target_dir().join(format!("upstream/data-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir)?;
+        let mut command = Command::new(&target.program);
+        command.current_dir(&dir).arg("--dir").arg(&dir).args(["--port", &port.to_string()]);
+        command.args(["--bind", "127.0.0.1", "--save", ""]);
+        for directive in ["debug-command", "protected-configs", "module-command"] {
+            command.args([&format!("--enable-{directive}"), "yes"]);
+        }
+        command.args(threads);
+        let log = logs().join(format!("{name}.server.log"));
+        let group = Group::spawn(&mut command, &log)?;
+        let mut server = Self { group, port, dir };
+        let start = Instant::now();
+        while !answers_ping(port, Duration::from_millis(200)) {
+            if let Some(status) = server.group.exited() {
+                bail!("{}: {status} at start, see {}", target.program.display(), log.display());
+            }
+            if start.elapsed() > START_LIMIT {
+                bail!("{} does not answer, see {}", target.program.display(), log.display());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    /// What is wrong with the server after a file, if anything.
+    fn trouble(&mut self) -> Option<String> {
+        if let Some(status) = self.group.exited() {
+            return Some(format!("the server ended: {status}"));
+        }
+        (!answers_ping(self.port, PING_LIMIT)).then(|| "the server does not answer".to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}

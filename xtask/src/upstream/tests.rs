@@ -1,0 +1,64 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+const OUTPUT: &str = "\
+Starting test server at port 21079
+[ready]: 4242
+Testing unit/type/string
+[\x1b[0;32;49mok\x1b[0m]: SET and GET an item (1 ms)
+[ok]: Name (with brackets) (20 ms)
+[err]: SETNX in target key in tests/unit/type/string.tcl
+Expected '1' to be equal to '0' (context: type eval)
+[ok]: SETNX in target key (0 ms)
+[skip]: Left out
+[ignore]: DEBUG something: Not supported on external server
+[ignore]: Not supported on external server
+[ignore]: Tag: slow denied
+[1/1 \x1b[0;33;49mdone\x1b[0m]: unit/type/string (3 seconds)
+";
+
+#[test]
+fn the_output_of_the_suite_is_understood() {
+    let report = Report::parse(OUTPUT);
+    assert!(report.passed("SET and GET an item"));
+    assert!(report.passed("Name (with brackets)"));
+    assert_eq!(report.outcome("Left out"), Some(&Outcome::Skipped));
+    assert_eq!(report.outcome("DEBUG something"), Some(&Outcome::Skipped));
+    // A name that failed once has failed, whatever else bears it.
+    let message = report.message("SETNX in target key").unwrap();
+    assert!(message.starts_with("Expected '1'"), "{message}");
+    assert_eq!(report.counts(), (2, 1, 2));
+    assert!(report.finished && report.troubles.is_empty());
+}
+
+#[test]
+fn an_exception_is_trouble_and_no_end() {
+    let text = "[ok]: A (1 ms)\n[exception]: Executing test client: I/O error reading reply.\nI/O";
+    let report = Report::parse(text);
+    assert!(!report.finished);
+    assert_eq!(report.troubles.len(), 1);
+    let text = "[err]: Can't start src/valkey-server\nCONFIGURATION:\n";
+    assert_eq!(Report::parse(text).troubles.len(), 1);
+}
+
+#[test]
+fn a_skip_needs_a_reason() {
+    let skips = "# head\n\nunit/a :: /^big :: too big here\n* :: Every :: not ours\n";
+    let skips = Skips::parse(skips).unwrap();
+    assert_eq!(skips.of("unit/a"), ["/^big", "Every"]);
+    assert_eq!(skips.of("unit/b"), ["Every"]);
+    assert!(Skips::parse("unit/a :: name").is_err());
+    assert!(Skips::parse("unit/a :: name :: ").is_err());
+}
+
+#[test]
+fn what_a_change_touches_comes_first() {
+    let files: Vec<String> =
+        ["unit/auth", "unit/multi", "unit/scan", "unit/type/string"].map(str::to_owned).to_vec();
+    let changed = "crates/redix-core/src/commands/string.rs\n";
+    let order = |day| select::order(&files, changed, day);
+    assert_eq!(order(0), ["unit/type/string", "unit/auth", "unit/multi", "unit/scan"]);
+    assert_eq!(order(1)[0], "unit/type/string");
+    assert_ne!(order(0)[1], order(1)[1]);
+}
