@@ -1,9 +1,10 @@
 //! What a command leaves behind besides its reply.
 //!
-//! A handler that changes data records effects in the form that Redis would replicate (`SET … PXAT`,
-//! `DEL` for an expiry, …), with the keyspace events that subscribers may want and the requests that
-//! only the server can carry out. The dispatcher hands them to the [`Sink`] of the engine while the
-//! unit's locks are still held, so that the order of records is the order of changes.
+//! A handler that changes data records effects in the form that Redis would replicate (`SET …
+//! PXAT`, `DEL` for an expiry, …), with the keyspace events that subscribers may want and the
+//! requests that only the server can carry out. The dispatcher hands them to the [`Sink`] of the
+//! engine while the unit's locks are still held, so that the order of records is the order of
+//! changes.
 //!
 //! **Invariants.** Nothing here blocks. Without a recording sink no record is built.
 

@@ -1,7 +1,7 @@
 //! What the engine needs from outside: time, randomness, disk and the waking of threads.
 //!
-//! **Invariant.** Nothing in this crate reads a clock, draws a random number, opens a file or wakes a
-//! thread except through these traits, so that a simulator can supply all of them from one seed.
+//! **Invariant.** Nothing in this crate reads a clock, draws a random number, opens a file or wakes
+//! a thread except through these traits, so that a simulator can supply all of them from one seed.
 
 use std::io::{self, Read, Write};
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! Messages to connections of other threads.
 //!
-//! **Invariants.** Posting never blocks beyond the mailbox's own lock and never drops a message: the
-//! receiver's output limit closes the receiver. The waker is called after the message is visible.
+//! **Invariants.** Posting never blocks beyond the mailbox's own lock and never drops a message:
+//! the receiver's output limit closes the receiver. The waker is called after the message is
+//! visible.
 
 use crate::env::Wake;
 use crate::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! The connections as other threads see them.
 //!
-//! Each connection has a shared record: CLIENT LIST reads it, CLIENT KILL marks it and removes it at
-//! once, and its worker tests the mark before each command.
+//! Each connection has a shared record: CLIENT LIST reads it, CLIENT KILL marks it and removes it
+//! at once, and its worker tests the mark before each command.
 //!
 //! **Invariants.** Numbers in a record are written by the connection's own worker only (but for the
 //! kill mark); readers may see them slightly old, never torn.

@@ -83,8 +83,8 @@ pub struct Session {
     pub monitor: bool,
     /// `CLIENT CAPA` words understood, for example `redirect`.
     pub capa_redirect: bool,
-    /// The command under way must not be shown in full by MONITOR and SLOWLOG: words from this index
-    /// on are secret.
+    /// The command under way must not be shown in full by MONITOR and SLOWLOG: words from this
+    /// index on are secret.
     pub redact_from: Option<usize>,
 }
 

@@ -1,7 +1,7 @@
 //! Counters, one cell per thread, summed when somebody asks.
 //!
-//! **Invariants.** A [`Cell`] is written by one thread only, so that an increment is a plain load and
-//! store; any thread may read it. Resetting (CONFIG RESETSTAT) happens in the world.
+//! **Invariants.** A [`Cell`] is written by one thread only, so that an increment is a plain load
+//! and store; any thread may read it. Resetting (CONFIG RESETSTAT) happens in the world.
 
 use crate::sync::Padded;
 use crate::sync::atomic::{AtomicI64, AtomicU64, Ordering};

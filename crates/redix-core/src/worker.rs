@@ -2,9 +2,9 @@
 //!
 //! One turn: the server has read into the inputs of the ready connections and calls
 //! [`Worker::run`], which parses, executes in groups of up to [`GROUP_MAX`] commands and leaves
-//! replies in the outputs. A group goes through passes: hash the keys and hint at their shards; take
-//! each shard's lock briefly to hint at buckets and entries; execute in order. The hints hide the
-//! latency of memory, on which a lookup in a large keyspace spends most of its time.
+//! replies in the outputs. A group goes through passes: hash the keys and hint at their shards;
+//! take each shard's lock briefly to hint at buckets and entries; execute in order. The hints hide
+//! the latency of memory, on which a lookup in a large keyspace spends most of its time.
 //!
 //! **Invariants.** Commands of one connection run in order. No table memory is read without its
 //! lock. A wrong hint (after SELECT, inside MULTI) costs time only.

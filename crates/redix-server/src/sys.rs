@@ -40,8 +40,8 @@ pub fn local_time(unix_s: i64) -> (i32, u32, u32, u32, u32, u32) {
     )
 }
 
-/// Raises the soft limit of open files to `want` as far as the hard limit allows; returns the limit in
-/// force.
+/// Raises the soft limit of open files to `want` as far as the hard limit allows; returns the limit
+/// in force.
 pub fn raise_file_limit(want: u64) -> io::Result<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for the result.

@@ -4,8 +4,8 @@
 //! requests. Connections whose read filled the buffer stay on the ready list, because readiness is
 //! reported by edges.
 //!
-//! **Invariants.** A connection never moves to another worker. Nothing here touches the keyspace but
-//! through the engine's worker. Every message of the mailbox is taken before the next wait.
+//! **Invariants.** A connection never moves to another worker. Nothing here touches the keyspace
+//! but through the engine's worker. Every message of the mailbox is taken before the next wait.
 
 use std::io;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! ```text
 //! byte 0      kind (low 4 bits) | encoding (high 4 bits)
 //! bytes 1-3   24 bits of LRU clock or LFU counter, little endian
-//! byte 4      flags: has expiry | form of the value | width of the key length | width of the value length
+//! byte 4      flags: has expiry | form of the value | width of key length | width of value length
 //! then        key length (1, 2 or 4 bytes), value length (likewise, only if the value is inline),
 //!             expire_at_ms (8 bytes, only with an expiry), key,
 //!             value: its bytes | an i64 | a pointer to a boxed `HeapValue`

@@ -7,8 +7,9 @@
 //!
 //! The odd corners were asked of the servers (Redis 7.0.15, Valkey 9.1.2): a class ends at the
 //! first `]` even if that is its first byte; one that is never closed ends with the pattern; a
-//! reversed range is turned round, before case is folded; ranges order bytes as signed ones; `a-]` is
-//! a range; a lone `\` at the end is itself; the empty text matches nothing but the empty pattern.
+//! reversed range is turned round, before case is folded; ranges order bytes as signed ones; `a-]`
+//! is a range; a lone `\` at the end is itself; the empty text matches nothing but the empty
+//! pattern.
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +30,9 @@ impl Case {
     }
 }
 
-/// Whether `text` as a whole matches `pattern`. Time: at most the product of their lengths. Commands
-/// over keys treat the pattern `*` as no pattern at all, since here it does not match the empty key.
+/// Whether `text` as a whole matches `pattern`. Time: at most the product of their lengths.
+/// Commands over keys treat the pattern `*` as no pattern at all, since here it does not match the
+/// empty key.
 pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     if text.is_empty() {
         return pattern.is_empty();

@@ -1,8 +1,8 @@
 //! What a command is: one record beside its handler.
 //!
-//! From this record alone come name lookup, arity, the lock plan, GETKEYS, ACL categories, the gates,
-//! the replicated form, COMMAND and COMMAND DOCS, and the statistics. Facts (arity, flags, key
-//! specifications, arguments) are those of Valkey 8 and Redis 7.2.
+//! From this record alone come name lookup, arity, the lock plan, GETKEYS, ACL categories, the
+//! gates, the replicated form, COMMAND and COMMAND DOCS, and the statistics. Facts (arity, flags,
+//! key specifications, arguments) are those of Valkey 8 and Redis 7.2.
 
 use super::args::Args;
 use super::dispatch::Ctx;
@@ -16,7 +16,8 @@ pub mod flag {
     macro_rules! flags {
         ($($bit:literal $name:ident $word:literal $doc:literal,)+) => {
             $(#[doc = $doc] pub const $name: u32 = 1 << $bit;)+
-            /// Every flag with its word in `COMMAND INFO`, in the order in which it is listed there.
+            /// Every flag with its word in `COMMAND INFO`, in the order in which it is listed
+            /// there.
             pub const WORDS: &[(u32, &str)] = &[$(($name, $word),)+];
         };
     }
@@ -390,8 +391,8 @@ pub struct CommandSpec {
     pub handler: Handler,
 }
 
-/// Finds keys that key specifications cannot tell: pushes (argument index, access) pairs. `false` if
-/// the arguments make no sense.
+/// Finds keys that key specifications cannot tell: pushes (argument index, access) pairs. `false`
+/// if the arguments make no sense.
 pub type GetKeys = fn(Args<'_>, &mut Vec<(usize, u32)>) -> bool;
 
 impl CommandSpec {

@@ -1,12 +1,12 @@
 //! The locked view of the keyspace that handlers work on.
 //!
 //! The dispatcher has taken the locks of the command's plan; a handler only names keys. Whatever
-//! kind of plan it was, the access path is the same: [`Held::shard`] finds the held lock, or takes it
-//! where the plan allows (in the world, or one at a time for commands that walk the keyspace).
+//! kind of plan it was, the access path is the same: [`Held::shard`] finds the held lock, or takes
+//! it where the plan allows (in the world, or one at a time for commands that walk the keyspace).
 //!
-//! **Invariants.** An expired key is never seen: meeting one deletes it (and logs a `DEL`), or hides
-//! it where deletion is somebody else's business. Every change goes through [`Access`], which calls
-//! the snapshot's hook first, publishes the counts, marks watchers and counts the change.
+//! **Invariants.** An expired key is never seen: meeting one deletes it (and logs a `DEL`), or
+//! hides it where deletion is somebody else's business. Every change goes through [`Access`], which
+//! calls the snapshot's hook first, publishes the counts, marks watchers and counts the change.
 
 use redix_types::entry::{Encoding, EntryBox, EntryRef, Kind, NewValue};
 use redix_types::table::Pos;
@@ -365,8 +365,8 @@ impl<'k> Access<'k> {
             Some(pos) => {
                 part.before_write(key.hash, pos);
                 part.table.modify(pos, |entry| {
-                    // The expiry first: with both fields changing, only one of them may need to move
-                    // the entry.
+                    // The expiry first: with both fields changing, only one of them may need to
+                    // move the entry.
                     match ttl {
                         Ttl::Keep => {}
                         Ttl::Clear => entry.set_expire_at_ms(None),
@@ -427,8 +427,8 @@ impl<'k> Access<'k> {
         self.take(key).is_some()
     }
 
-    /// Puts an entry under a key of database `db` that does not exist there. The entry carries the key
-    /// itself. Counts no change: the caller's removal or write does.
+    /// Puts an entry under a key of database `db` that does not exist there. The entry carries the
+    /// key itself. Counts no change: the caller's removal or write does.
     pub fn insert_in(&mut self, db: u32, entry: EntryBox) {
         let key = self.keyspace.key(entry.as_ref().key());
         let (hash, index) = (key.hash, key.shard());

@@ -1,10 +1,10 @@
 //! One shard: its part of every database, behind one lock.
 //!
-//! **Invariants.** A shard is touched only under its lock. The first write to it sets `changing`, the
-//! unlocking clears it: if a panic unwinds through the guard while it is set, the process ends with a
-//! crash report, since a half-changed shard must be neither served nor persisted. While a snapshot
-//! is under way, whatever the cut holds at or after the walk's position and is not *done* is handed
-//! to the [`PreWrite`] hook before it changes.
+//! **Invariants.** A shard is touched only under its lock. The first write to it sets `changing`,
+//! the unlocking clears it: if a panic unwinds through the guard while it is set, the process ends
+//! with a crash report, since a half-changed shard must be neither served nor persisted. While a
+//! snapshot is under way, whatever the cut holds at or after the walk's position and is not *done*
+//! is handed to the [`PreWrite`] hook before it changes.
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};

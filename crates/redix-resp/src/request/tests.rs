@@ -358,7 +358,9 @@ proptest! {
     }
 
     #[test]
-    fn quoted_words_come_back(words in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 1..5)) {
+    fn quoted_words_come_back(
+        words in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 1..5),
+    ) {
         let quoted: Vec<String> = words
             .iter()
             .map(|word| word.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>())
