@@ -722,10 +722,7 @@ unsafe impl Item for EntryBox {
     }
 
     #[inline]
-    fn key<'a>(item: EntryRef<'a>) -> &'a [u8]
-    where
-        Self: 'a,
-    {
+    fn key<'a>(item: Self::Ref<'a>) -> &'a [u8] {
         item.key()
     }
 

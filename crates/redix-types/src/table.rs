@@ -82,11 +82,9 @@ pub const fn order(hash: u64) -> u64 {
 /// `into_raw` must return a pointer below 2^48 that stays valid until `from_raw`, distinct among
 /// live items; `from_raw` and `ref_from_raw` must accept it; a view must not outlive or see
 /// changes of its item as long as the table is borrowed.
-pub unsafe trait Item: Sized {
+pub unsafe trait Item: Sized + 'static {
     /// A view of an item.
-    type Ref<'a>: Copy
-    where
-        Self: 'a;
+    type Ref<'a>: Copy;
 
     /// Gives up ownership as a pointer.
     fn into_raw(self) -> NonNull<u8>;
@@ -101,14 +99,10 @@ pub unsafe trait Item: Sized {
     ///
     /// # Safety
     /// `raw` comes from `into_raw`, and the item is neither changed nor taken back during 'a.
-    unsafe fn ref_from_raw<'a>(raw: NonNull<u8>) -> Self::Ref<'a>
-    where
-        Self: 'a;
+    unsafe fn ref_from_raw<'a>(raw: NonNull<u8>) -> Self::Ref<'a>;
 
     /// The key.
-    fn key<'a>(item: Self::Ref<'a>) -> &'a [u8]
-    where
-        Self: 'a;
+    fn key<'a>(item: Self::Ref<'a>) -> &'a [u8];
 
     /// Whether sweeps and volatile sampling are to visit it: whether it has an expiry.
     fn is_marked(item: Self::Ref<'_>) -> bool;
@@ -146,8 +140,6 @@ pub struct Table<T: Item> {
     segments: Segments,
     len: usize,
     marked: usize,
-    /// Bytes in children, in units of 16.
-    child_units: u32,
     items: PhantomData<T>,
 }
 
@@ -163,7 +155,7 @@ impl<T: Item> Default for Table<T> {
 impl<T: Item> Table<T> {
     /// An empty table, which owns no memory.
     pub const fn new() -> Self {
-        Table { segments: Segments::new(), len: 0, marked: 0, child_units: 0, items: PhantomData }
+        Table { segments: Segments::new(), len: 0, marked: 0, items: PhantomData }
     }
 
     /// Number of items.
@@ -296,7 +288,7 @@ impl<T: Item> Table<T> {
             self.segments.push();
         }
         let bucket = self.segments.bucket_of(hash).expect("there is a bucket now");
-        self.child_units += self.segments.node(bucket).push(node::tag_of(hash), slot);
+        self.segments.child_units += self.segments.node(bucket).push(node::tag_of(hash), slot);
         self.len += 1;
         self.marked += usize::from(marked);
         self.grow(hasher);
@@ -322,7 +314,7 @@ impl<T: Item> Table<T> {
         while spent < budget {
             let Some(last) = self.segments.len().checked_sub(1) else { break };
             let (tags_and_slots, freed) = self.segments.node(last).drain();
-            self.child_units -= freed;
+            self.segments.child_units -= freed;
             self.segments.pop();
             spent += 1;
             for (_, slot) in tags_and_slots {
@@ -370,12 +362,12 @@ impl<T: Item> Table<T> {
     fn compact_bucket(&mut self, bucket: usize) {
         let node = self.segments.node(bucket);
         if node.child().is_some() {
-            self.child_units -= node.compact();
+            self.segments.child_units -= node.compact();
         }
     }
 
     fn child_bytes(&self) -> usize {
-        self.child_units as usize * 16
+        self.segments.child_units as usize * 16
     }
 
     fn load_bytes(&self) -> usize {
@@ -391,14 +383,14 @@ impl<T: Item> Table<T> {
             let Some((from, to, depth)) = self.segments.next_split() else { return };
             self.segments.push();
             let (items, freed) = self.segments.node(from).drain();
-            self.child_units -= freed;
+            self.segments.child_units -= freed;
             for (tag, slot) in items {
                 let bit = match node::stored_bit(tag, slot, depth) {
                     Some(bit) => bit,
                     None => hasher.hash(T::key(self.view(slot))) >> depth & 1,
                 };
                 let target = if bit == 1 { to } else { from };
-                self.child_units += self.segments.node(target).push(tag, slot);
+                self.segments.child_units += self.segments.node(target).push(tag, slot);
             }
         }
     }
@@ -416,11 +408,11 @@ impl<T: Item> Table<T> {
             }
             let last = self.segments.len() - 1;
             let (items, freed) = self.segments.node(last).drain();
-            self.child_units -= freed;
+            self.segments.child_units -= freed;
             self.segments.pop();
             let target = self.segments.merge_target(last);
             for (tag, slot) in items {
-                self.child_units += self.segments.node(target).push(tag, slot);
+                self.segments.child_units += self.segments.node(target).push(tag, slot);
             }
         }
     }

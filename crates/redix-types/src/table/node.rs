@@ -323,7 +323,7 @@ impl Node {
         self.set_word(self.word() | CHAINED);
     }
 
-    fn units(self) -> u32 {
+    pub(super) fn units(self) -> u32 {
         (self.capacity as u32).div_ceil(2)
     }
 

@@ -14,6 +14,9 @@ const BUCKET_WORDS: usize = BUCKET_BYTES / 8;
 pub(super) struct Segments {
     directory: Vec<NonNull<u64>>,
     len: u32,
+    /// Bytes in the children of all buckets, in units of 16. The table keeps it; it lies here so
+    /// that the two halves of a word are shared.
+    pub(super) child_units: u32,
 }
 
 fn layout_of(capacity: usize) -> Layout {
@@ -34,7 +37,7 @@ fn allocate(capacity: usize) -> NonNull<u64> {
 
 impl Segments {
     pub(super) const fn new() -> Self {
-        Segments { directory: Vec::new(), len: 0 }
+        Segments { directory: Vec::new(), len: 0, child_units: 0 }
     }
 
     #[inline]

@@ -7,7 +7,7 @@ use super::{Item, KeyHasher, ORDER_BITS, Pos, Sweep, Table, order};
 const PICKS_MAX: u64 = 64;
 
 /// Places among which a pick chooses within a bucket, so that items of full and of sparse buckets
-/// are equally likely. Buckets with more items exist, but hardly any.
+/// are equally likely; in the few buckets with more items each is a little less so.
 const PICK_PLACES: u64 = 16;
 
 impl<T: Item> Table<T> {
@@ -114,7 +114,8 @@ impl<T: Item> Table<T> {
         self.pick(r, self.len, |_| true)
     }
 
-    /// A marked item chosen by the random number `r`. None if there are none.
+    /// A marked item chosen by the random number `r`. None if there are none. Where marked items
+    /// are rare, one after a long gap is likelier, and the search may take the whole table.
     pub fn random_marked(&self, r: u64) -> Option<T::Ref<'_>> {
         self.pick(r, self.marked, Slot::is_marked)
     }
@@ -128,9 +129,9 @@ impl<T: Item> Table<T> {
         for _ in 0..PICKS_MAX {
             state = splitmix(state);
             let bucket = (state >> 32) % buckets;
-            let place = state % PICK_PLACES;
-            let mut slots = self.slots(bucket as usize).filter(|&slot| wanted(slot));
-            if let Some(slot) = slots.nth(place as usize) {
+            let slots = || self.slots(bucket as usize).filter(|&slot| wanted(slot));
+            let place = state % PICK_PLACES.max(slots().count() as u64);
+            if let Some(slot) = slots().nth(place as usize) {
                 return Some(self.view(slot));
             }
         }
