@@ -1,51 +1,190 @@
-//! Stub.
-pub enum Policy {
-    A,
+//! The configuration: text in, typed values out. No file, socket or clock is touched here.
+//!
+//! One table ([`DIRECTIVES`], in `table.rs`) drives everything: the configuration file and the
+//! command line ([`load`], [`CommandLine`]), CONFIG GET ([`Config::get`]), CONFIG SET
+//! ([`Config::plan_set`]), CONFIG REWRITE ([`rewrite`]), `redix.conf` ([`sample_conf`]) and the
+//! documentation ([`markdown`]). To add a directive, add a record there.
+//!
+//! What a change means for sockets, files and limits is the server's affair: it reads the new
+//! values, acts, and only then lets everyone see the new [`Config`].
+//!
+//! **Invariants.** A `Config` is never changed in place once shared. A refused line or CONFIG SET
+//! changes nothing. `rewrite` of a file parses to the configuration that was written. A directive
+//! that promises what is not there is refused rather than ignored.
+//!
+//! Behaviour checked against redis-server 7.0.15, Redis 8.2.3 and Valkey 9.1.2.
+
+mod directive;
+mod docs;
+mod kinds;
+mod parse;
+mod rewrite;
+mod table;
+#[cfg(test)]
+mod tests;
+mod types;
+mod words;
+
+use std::fmt;
+
+use redix_types::glob::{self, Case};
+
+pub use directive::{Directive, Standing};
+pub use docs::{markdown, sample_conf};
+pub use kinds::Words;
+pub use parse::{CommandLine, ConfigError, ConfigFile, Includes, Loaded, Source, load};
+pub use rewrite::rewrite;
+pub use table::{Config, DIRECTIVES};
+pub use types::*;
+pub use words::{quote, split_args};
+
+/// Where a client is, as far as guarded features care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientPlace {
+    /// On a loopback address or a Unix socket.
+    Local,
+    /// Anywhere else.
+    Remote,
 }
-impl Policy {
-    pub fn is_lfu(&self) -> bool {
-        false
-    }
-}
-pub struct Config {
-    pub databases: u32,
-    pub rename_command: Vec<(String, String)>,
-    pub proto_max_bulk_len: i64,
-    pub slowlog_log_slower_than: i64,
-    pub slowlog_max_len: usize,
-    pub stop_writes_on_bgsave_error: bool,
-    pub save: Vec<(u64, u64)>,
-    pub maxmemory_policy: Policy,
-    pub lfu_log_factor: u32,
-    pub lfu_decay_time: u32,
-    pub notify_keyspace_events: u32,
-    pub port: u16,
-    pub worker_threads: usize,
-}
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            databases: 16,
-            rename_command: vec![],
-            proto_max_bulk_len: 512 << 20,
-            slowlog_log_slower_than: 10000,
-            slowlog_max_len: 128,
-            stop_writes_on_bgsave_error: true,
-            save: vec![],
-            maxmemory_policy: Policy::A,
-            lfu_log_factor: 10,
-            lfu_decay_time: 1,
-            notify_keyspace_events: 0,
-            port: 7777,
-            worker_threads: 1,
+
+impl Guard {
+    /// Whether a client at `place` may use what this guards.
+    #[must_use]
+    pub fn allows(self, place: ClientPlace) -> bool {
+        match self {
+            Self::No => false,
+            Self::Yes => true,
+            Self::Local => place == ClientPlace::Local,
         }
     }
 }
-impl Config {
-    pub fn worker_count(&self, cores: usize) -> usize {
-        if self.worker_threads == 0 { cores } else { self.worker_threads }
+
+/// The directive called `name`, in any case, by its first or its other name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Directive> {
+    DIRECTIVES.iter().find(|directive| directive.names().any(|n| n.eq_ignore_ascii_case(name)))
+}
+
+/// Why CONFIG SET changed nothing. The text is the error's, without its `ERR ` code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigSetError {
+    /// There is no such directive.
+    Unknown {
+        /// The name as it was given.
+        name: String,
+    },
+    /// The directive refuses the value.
+    Refused {
+        /// The name as it was given.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for ConfigSetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name } => {
+                write!(f, "Unknown option or number of arguments for CONFIG SET - '{name}'")
+            }
+            Self::Refused { name, reason } => {
+                write!(f, "CONFIG SET failed (possibly related to argument '{name}') - {reason}")
+            }
+        }
     }
-    pub fn protected_command_allowed(&self, _n: &str, _local: bool) -> bool {
-        true
+}
+
+impl std::error::Error for ConfigSetError {}
+
+impl Config {
+    /// CONFIG GET: names and values for all `patterns` (globs in any case), each name once, in the
+    /// order of the table. A pattern without wildcards also finds hidden directives. A name and
+    /// its other name are listed separately, as far as a pattern matches each.
+    #[must_use]
+    pub fn get(&self, patterns: &[&str]) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        for directive in DIRECTIVES {
+            for name in directive.names() {
+                let matches = |pattern: &&str| {
+                    if pattern.contains(['*', '?', '[', '\\']) {
+                        !directive.is_hidden
+                            && glob::matches(pattern.as_bytes(), name.as_bytes(), Case::Insensitive)
+                    } else {
+                        pattern.eq_ignore_ascii_case(name)
+                    }
+                };
+                if patterns.iter().any(matches) {
+                    found.push((name, directive.text(self)));
+                }
+            }
+        }
+        found
+    }
+
+    /// CONFIG SET: the configuration after all `pairs` of name and value, and the names of the
+    /// directives that differ (first names, in the order given). Nothing is changed in `self`: the
+    /// caller acts on the differences, then puts the new configuration in place.
+    ///
+    /// Errors: the first name that is unknown; else the first that may not be set, or is given
+    /// twice; else the first value that is refused.
+    pub fn plan_set(
+        &self,
+        pairs: &[(&str, &str)],
+        place: ClientPlace,
+    ) -> Result<(Self, Vec<&'static str>), ConfigSetError> {
+        let mut directives = Vec::with_capacity(pairs.len());
+        for (name, _) in pairs {
+            let unknown = || ConfigSetError::Unknown { name: (*name).into() };
+            directives.push(find(name).ok_or_else(unknown)?);
+        }
+        let refused = |index: usize, reason: &str| ConfigSetError::Refused {
+            name: pairs[index].0.into(),
+            reason: reason.into(),
+        };
+        for (index, directive) in directives.iter().enumerate() {
+            let same_name = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(pairs[index].0);
+            if directive.is_immutable {
+                return Err(refused(index, "can't set immutable config"));
+            }
+            if directive.is_protected && !self.enable_protected_configs.allows(place) {
+                return Err(refused(index, "can't set protected config"));
+            }
+            if pairs[..index].iter().any(|pair| same_name(&pair)) {
+                return Err(refused(index, "duplicate parameter"));
+            }
+        }
+        let mut new = self.clone();
+        for (index, directive) in directives.iter().enumerate() {
+            directive
+                .apply(&mut new, &[pairs[index].1.into()])
+                .map_err(|reason| refused(index, &reason))?;
+        }
+        let mut changed = Vec::new();
+        for directive in directives {
+            let differs = directive.text(self) != directive.text(&new);
+            if differs && !changed.contains(&directive.name) {
+                changed.push(directive.name);
+            }
+        }
+        Ok((new, changed))
+    }
+
+    /// Whether a client may use the command `name`, if that is one which the configuration guards.
+    /// `local`: the client is on a loopback address or a Unix socket.
+    #[must_use]
+    pub fn protected_command_allowed(&self, name: &str, local: bool) -> bool {
+        let place = if local { ClientPlace::Local } else { ClientPlace::Remote };
+        match name {
+            "debug" => self.enable_debug_command.allows(place),
+            "module" => self.enable_module_command.allows(place),
+            _ => true,
+        }
+    }
+
+    /// The number of worker threads on a machine with `cores` cores.
+    #[must_use]
+    pub fn worker_count(&self, cores: usize) -> usize {
+        if self.worker_threads == 0 { cores.max(1) } else { self.worker_threads }
     }
 }

@@ -1,0 +1,156 @@
+//! One record of the parameter table: what a directive is called, what it accepts, how it is
+//! reached in a [`Config`], and whether it does anything here.
+
+use super::kinds::{FileLine, Reason};
+use super::table::Config;
+
+/// What setting a directive does in this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has the effect that its sentence says.
+    Used,
+    /// It is accepted and remembered but has no effect; why that harms nobody.
+    Ignored(&'static str),
+    /// Only the default is accepted, since anything else would promise what is not there; what that
+    /// is.
+    OnlyDefault(&'static str),
+}
+
+/// A directive of the configuration. Build with the `directives!` table only.
+pub struct Directive {
+    /// Its name, lower case; the one that CONFIG REWRITE writes.
+    pub name: &'static str,
+    /// Its other name, if any: equally accepted, and listed by CONFIG GET.
+    pub other_name: Option<&'static str>,
+    /// The group it is documented in.
+    pub group: &'static str,
+    /// Its sentences, one string per line of the source.
+    pub doc: &'static [&'static str],
+    /// Only the file and the command line may set it.
+    pub is_immutable: bool,
+    /// CONFIG SET also needs `enable-protected-configs`.
+    pub is_protected: bool,
+    /// Its value must not appear in logs.
+    pub is_sensitive: bool,
+    /// Left out where CONFIG GET's pattern has wildcards, and from the documentation.
+    pub is_hidden: bool,
+    /// Every further line of a file adds to the value instead of replacing it.
+    pub is_cumulative: bool,
+    /// What setting it does.
+    pub standing: Standing,
+    /// Whether a single argument holds several, separated by blanks.
+    pub(super) splits: bool,
+    pub(super) get: fn(&Config) -> String,
+    pub(super) set: fn(&mut Config, &[String]) -> Result<(), Reason>,
+    pub(super) lines: fn(&Config, &Config) -> Vec<FileLine>,
+    pub(super) describe: fn() -> String,
+}
+
+impl Directive {
+    /// A record without marks; the table adds them with the methods below.
+    pub(super) const fn new(
+        name: &'static str,
+        group: &'static str,
+        doc: &'static [&'static str],
+        get: fn(&Config) -> String,
+        set: fn(&mut Config, &[String]) -> Result<(), Reason>,
+        lines: fn(&Config, &Config) -> Vec<FileLine>,
+        describe: fn() -> String,
+    ) -> Self {
+        Self {
+            name,
+            other_name: None,
+            group,
+            doc,
+            is_immutable: false,
+            is_protected: false,
+            is_sensitive: false,
+            is_hidden: false,
+            is_cumulative: false,
+            standing: Standing::Used,
+            splits: false,
+            get,
+            set,
+            lines,
+            describe,
+        }
+    }
+
+    pub(super) const fn splits(mut self, splits: bool) -> Self {
+        self.splits = splits;
+        self
+    }
+
+    pub(super) const fn alias(mut self, name: &'static str) -> Self {
+        self.other_name = Some(name);
+        self
+    }
+
+    pub(super) const fn immutable(mut self) -> Self {
+        self.is_immutable = true;
+        self
+    }
+
+    pub(super) const fn protected(mut self) -> Self {
+        self.is_protected = true;
+        self
+    }
+
+    pub(super) const fn sensitive(mut self) -> Self {
+        self.is_sensitive = true;
+        self
+    }
+
+    pub(super) const fn hidden(mut self) -> Self {
+        self.is_hidden = true;
+        self
+    }
+
+    pub(super) const fn cumulative(mut self) -> Self {
+        self.is_cumulative = true;
+        self
+    }
+
+    pub(super) const fn ignored(mut self, why: &'static str) -> Self {
+        self.standing = Standing::Ignored(why);
+        self
+    }
+
+    pub(super) const fn unsupported_unless_default(mut self, what: &'static str) -> Self {
+        self.standing = Standing::OnlyDefault(what);
+        self
+    }
+
+    /// Its name and its other name.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.other_name)
+    }
+
+    /// Its value as CONFIG GET shows it.
+    #[must_use]
+    pub fn text(&self, config: &Config) -> String {
+        (self.get)(config)
+    }
+
+    /// Sets it from arguments, as a line of the file does. On error `config` is unchanged.
+    pub(super) fn apply(&self, config: &mut Config, args: &[String]) -> Result<(), Reason> {
+        let split: Vec<String>;
+        let args = match args {
+            [only] if self.splits && !only.is_empty() => {
+                split = only.split(' ').filter(|word| !word.is_empty()).map(Into::into).collect();
+                &split
+            }
+            _ => args,
+        };
+        let Standing::OnlyDefault(what) = self.standing else {
+            return (self.set)(config, args);
+        };
+        let mut changed = config.clone();
+        (self.set)(&mut changed, args)?;
+        if self.text(&changed) != self.text(&Config::default()) {
+            return Err(format!("Redix supports only the default: it does not have {what} yet"));
+        }
+        *config = changed;
+        Ok(())
+    }
+}

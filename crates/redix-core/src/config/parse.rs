@@ -1,0 +1,289 @@
+//! Reading the configuration: the file with its includes, then the command line.
+//!
+//! Files are bytes (comments may be in any encoding); names and values must be UTF-8. Includes
+//! are asked for through a callback, at most [`INCLUDE_DEPTH_MAX`] deep.
+
+use std::fmt;
+
+use super::directive::Standing;
+use super::table::Config;
+use super::words::{quote, split_args};
+use super::{DIRECTIVES, find};
+
+/// How deep files may include one another.
+const INCLUDE_DEPTH_MAX: usize = 16;
+/// How many files may be included in all, which bounds files that include one another repeatedly.
+const INCLUDE_COUNT_MAX: usize = 1000;
+
+/// One file of configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// Its path, for messages.
+    pub path: String,
+    /// What it holds.
+    pub text: Vec<u8>,
+}
+
+/// Finds the files that an `include` line names: all files that match a pattern, in order (none is
+/// no error), or the one file. The error is the reason why a file cannot be read.
+pub type Includes<'a> = dyn FnMut(&str) -> Result<Vec<ConfigFile>, String> + 'a;
+
+/// A configuration that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// Directives that were given another value than the default although they have no effect, and
+    /// why that harms nobody. For the log.
+    pub ignored: Vec<(&'static str, &'static str)>,
+}
+
+/// A line of the configuration that stops the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file, or the command line.
+    pub path: String,
+    /// The line's number, from 1.
+    pub line: usize,
+    /// The line.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = env!("CARGO_PKG_VERSION");
+        writeln!(f, "\n*** FATAL CONFIG FILE ERROR (Redix {version}) ***")?;
+        writeln!(f, "Reading the configuration file, at line {} of {}", self.line, self.path)?;
+        writeln!(f, ">>> '{}'", self.text)?;
+        writeln!(f, "{}", self.reason)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the arguments of the process ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandLine {
+    /// Start the server.
+    Run {
+        /// The configuration file, if one is named.
+        source: Option<Source>,
+        /// The flags as lines of a configuration file, for [`load`].
+        flags: Vec<String>,
+    },
+    /// Print the version and exit.
+    Version,
+    /// Print a summary of usage and exit.
+    Help,
+}
+
+/// Where the configuration file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `-`: on standard input.
+    Stdin,
+    /// In a file.
+    Path(String),
+}
+
+impl CommandLine {
+    /// Reads the arguments after the program's name: an optional file, then `--name value …` or
+    /// `--name=value` for any directive. An argument that begins with `--` starts the next
+    /// directive unless it is the first value of one; only `--save` may do without a value, and
+    /// then means no save points.
+    #[must_use]
+    pub fn parse(args: &[String]) -> Self {
+        match args.first().map(String::as_str) {
+            Some("-v" | "--version") => return Self::Version,
+            Some("-h" | "--help") => return Self::Help,
+            _ => {}
+        }
+        let (source, rest) = match args.split_first() {
+            Some((first, rest)) if first == "-" => (Some(Source::Stdin), rest),
+            Some((first, rest)) if !first.starts_with('-') => {
+                (Some(Source::Path(first.clone())), rest)
+            }
+            _ => (None, args),
+        };
+        Self::Run { source, flags: flag_lines(rest) }
+    }
+}
+
+/// Turns flags into lines of a configuration file.
+fn flag_lines(args: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    // Whether the last line is a name that still waits for its first value.
+    let mut wants_value = false;
+    for arg in args {
+        let flag = arg.strip_prefix("--").filter(|name| !name.is_empty());
+        let save_without_value = wants_value && lines.last().is_some_and(|line| line == "save");
+        match flag {
+            Some(flag) if !wants_value || save_without_value => {
+                if save_without_value && let Some(line) = lines.last_mut() {
+                    line.push_str(" \"\"");
+                }
+                let (line, complete) = flag_line(flag);
+                lines.push(line);
+                wants_value = !complete;
+            }
+            _ => {
+                let value = quote(arg.as_bytes());
+                match lines.last_mut() {
+                    Some(line) => {
+                        line.push(' ');
+                        line.push_str(&value);
+                    }
+                    None => lines.push(value),
+                }
+                wants_value = false;
+            }
+        }
+    }
+    lines
+}
+
+/// The line that the flag `--flag` begins, and whether it already has a value.
+fn flag_line(flag: &str) -> (String, bool) {
+    let canonical = |name: &str| {
+        if name.eq_ignore_ascii_case("filename") { "dbfilename".into() } else { name.to_owned() }
+    };
+    if let Some((name, value)) = flag.split_once('=') {
+        let name = canonical(name);
+        if find(&name).is_some() {
+            return (format!("{name} {}", quote(value.as_bytes())), true);
+        }
+    }
+    (canonical(flag), false)
+}
+
+/// Reads `file`, then the lines of the command line, over the defaults.
+///
+/// Errors: the first line that is malformed, unknown or refused.
+pub fn load(
+    file: Option<&ConfigFile>,
+    flags: &[String],
+    includes: &mut Includes<'_>,
+) -> Result<Loaded, ConfigError> {
+    let mut reader =
+        Reader { config: Config::default(), given: Vec::new(), includes, included_count: 0 };
+    if let Some(file) = file {
+        reader.read(file, 0)?;
+    }
+    let command_line =
+        ConfigFile { path: "the command line".into(), text: flags.join("\n").into_bytes() };
+    reader.read(&command_line, 0)?;
+    Ok(reader.finish())
+}
+
+struct Reader<'a, 'b> {
+    config: Config,
+    /// The directives met so far, by their first names.
+    given: Vec<&'static str>,
+    includes: &'a mut Includes<'b>,
+    included_count: usize,
+}
+
+impl Reader<'_, '_> {
+    fn read(&mut self, file: &ConfigFile, depth: usize) -> Result<(), ConfigError> {
+        for (index, line) in file.text.split(|b| *b == b'\n').enumerate() {
+            let line = line.trim_ascii();
+            if line.is_empty() || line[0] == b'#' {
+                continue;
+            }
+            self.read_line(line, depth).map_err(|stop| match stop {
+                Stop::Here(reason) => ConfigError {
+                    path: file.path.clone(),
+                    line: index + 1,
+                    text: String::from_utf8_lossy(line).into_owned(),
+                    reason,
+                },
+                Stop::Included(error) => error,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn read_line(&mut self, line: &[u8], depth: usize) -> Result<(), Stop> {
+        let args = split_args(line).ok_or("Unbalanced quotes in configuration line")?;
+        let mut args = args.into_iter().map(|arg| {
+            String::from_utf8(arg).map_err(|_| Stop::from("argument is not valid UTF-8"))
+        });
+        let Some(name) = args.next().transpose()? else { return Ok(()) };
+        let args = args.collect::<Result<Vec<String>, Stop>>()?;
+        if let Some(directive) = find(&name) {
+            let mut args = args;
+            if directive.is_cumulative && self.given.contains(&directive.name) && !is_reset(&args) {
+                args = join_lines(directive.text(&self.config), args);
+            }
+            if !self.given.contains(&directive.name) {
+                self.given.push(directive.name);
+            }
+            return directive.apply(&mut self.config, &args).map_err(Stop::Here);
+        }
+        match (name.to_ascii_lowercase().as_str(), args.as_slice()) {
+            ("include", [pattern]) => self.include(pattern, depth),
+            ("rename-command", [from, to]) => {
+                self.config.rename_command.push((from.clone(), to.clone()));
+                Ok(())
+            }
+            ("user", [_, ..]) => Err("Redix does not have access control lists yet".into()),
+            ("loadmodule", [_, ..]) => Err("Redix does not load modules".into()),
+            ("list-max-ziplist-entries" | "list-max-ziplist-value", [_])
+            | ("lua-replicate-commands", [_]) => Ok(()),
+            _ => Err("Bad directive or wrong number of arguments".into()),
+        }
+    }
+
+    fn include(&mut self, pattern: &str, depth: usize) -> Result<(), Stop> {
+        if depth == INCLUDE_DEPTH_MAX {
+            return Err("files include one another too deeply".into());
+        }
+        for file in (self.includes)(pattern).map_err(Stop::Here)? {
+            self.included_count += 1;
+            if self.included_count > INCLUDE_COUNT_MAX {
+                return Err("too many files are included".into());
+            }
+            self.read(&file, depth + 1).map_err(Stop::Included)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Loaded {
+        let default = Config::default();
+        let ignored = DIRECTIVES
+            .iter()
+            .filter(|d| d.text(&self.config) != d.text(&default))
+            .filter_map(|d| match d.standing {
+                Standing::Ignored(why) => Some((d.name, why)),
+                _ => None,
+            })
+            .collect();
+        Loaded { config: self.config, ignored }
+    }
+}
+
+/// Whether the arguments of a cumulative directive clear it.
+fn is_reset(args: &[String]) -> bool {
+    args.iter().all(String::is_empty)
+}
+
+/// The arguments of a further line behind the value of the lines before.
+fn join_lines(before: String, args: Vec<String>) -> Vec<String> {
+    if before.is_empty() { args } else { vec![before + " " + &args.join(" ")] }
+}
+
+/// Why reading stopped.
+enum Stop {
+    /// The line at hand is wrong.
+    Here(String),
+    /// A line of a file that it includes is wrong.
+    Included(ConfigError),
+}
+
+impl From<&str> for Stop {
+    fn from(reason: &str) -> Self {
+        Self::Here(reason.into())
+    }
+}

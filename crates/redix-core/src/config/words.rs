@@ -1,0 +1,182 @@
+//! The text of a configuration line: splitting it into arguments, quoting an argument, and sizes
+//! with units.
+//!
+//! Quoting is that of the Redis command line and file: `"…"` knows `\n \r \t \a \b \xHH` and a
+//! backslash before anything else; `'…'` knows only `\'`; a closing quote must be followed by a
+//! blank. Checked against redis-server 7.0.15 and Valkey 9.1.2.
+
+use std::fmt::Write as _;
+
+/// Splits `line` into arguments, or `None` when its quotes do not balance.
+///
+/// Blanks and NUL bytes separate arguments. Linear in the line; an argument is never longer than
+/// the text that wrote it.
+#[must_use]
+pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut args = Vec::new();
+    let mut rest = line;
+    loop {
+        while let [first, tail @ ..] = rest
+            && is_blank(*first)
+        {
+            rest = tail;
+        }
+        if rest.is_empty() || rest[0] == 0 {
+            return Some(args);
+        }
+        let mut arg = Vec::new();
+        loop {
+            match rest {
+                [] | [0, ..] => break,
+                [b, ..] if is_blank(*b) => break,
+                [b'"', tail @ ..] => {
+                    rest = take_double_quoted(tail, &mut arg)?;
+                    break;
+                }
+                [b'\'', tail @ ..] => {
+                    rest = take_single_quoted(tail, &mut arg)?;
+                    break;
+                }
+                [b, tail @ ..] => {
+                    arg.push(*b);
+                    rest = tail;
+                }
+            }
+        }
+        args.push(arg);
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}
+
+/// What may follow a closing quote: a blank or the end.
+fn after_quote(rest: &[u8]) -> Option<&[u8]> {
+    match rest {
+        [] => Some(rest),
+        [b, ..] if is_blank(*b) => Some(rest),
+        _ => None,
+    }
+}
+
+fn take_double_quoted<'a>(mut rest: &'a [u8], arg: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        match rest {
+            [] => return None,
+            [b'"', tail @ ..] => return after_quote(tail),
+            [b'\\', b'x', high, low, tail @ ..]
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                arg.push(hex_digit(*high) << 4 | hex_digit(*low));
+                rest = tail;
+            }
+            [b'\\', escaped, tail @ ..] => {
+                arg.push(match escaped {
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'b' => 0x08,
+                    b'a' => 0x07,
+                    other => *other,
+                });
+                rest = tail;
+            }
+            [b, tail @ ..] => {
+                arg.push(*b);
+                rest = tail;
+            }
+        }
+    }
+}
+
+fn take_single_quoted<'a>(mut rest: &'a [u8], arg: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        match rest {
+            [] => return None,
+            [b'\'', tail @ ..] => return after_quote(tail),
+            [b'\\', b'\'', tail @ ..] => {
+                arg.push(b'\'');
+                rest = tail;
+            }
+            [b, tail @ ..] => {
+                arg.push(*b);
+                rest = tail;
+            }
+        }
+    }
+}
+
+fn hex_digit(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => digit.to_ascii_lowercase().wrapping_sub(b'a').wrapping_add(10),
+    }
+}
+
+/// `text` in double quotes, such that [`split_args`] gives it back.
+#[must_use]
+pub fn quote(text: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => {
+                out.push('\\');
+                out.push(char::from(byte));
+            }
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x07 => out.push_str("\\a"),
+            0x08 => out.push_str("\\b"),
+            b' '..=b'~' => out.push(char::from(byte)),
+            _ => {
+                let _ = write!(out, "\\x{byte:02x}");
+            }
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Reads a size such as `64mb` in bytes. Units, in any case: none or `b`, `k` (1000), `kb` (1024),
+/// and so on for `m` and `g`. A unit without digits is zero, as in Redis.
+#[must_use]
+pub(super) fn parse_memory(text: &str) -> Option<u64> {
+    let digits_end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits_end);
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    let count: u64 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    count.checked_mul(factor)
+}
+
+/// Writes `bytes` with the largest unit that divides it, the form used in files.
+#[must_use]
+pub(super) fn memory_text(bytes: u64) -> String {
+    for (factor, unit) in [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")] {
+        if bytes != 0 && bytes.is_multiple_of(factor) {
+            return format!("{}{unit}", bytes / factor);
+        }
+    }
+    bytes.to_string()
+}
+
+/// Reads an integer as Redis does: an optional minus, no plus, no blanks, no leading zeros.
+#[must_use]
+pub(super) fn parse_integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = digits.bytes().all(|b| b.is_ascii_digit());
+    let canonical = !digits.starts_with('0') || text == "0";
+    if plain && canonical { text.parse().ok() } else { None }
+}
