@@ -1,7 +1,7 @@
 //! The server: the only crate with threads, sockets, files and signals.
 //!
 //! Reading order: [`run`] starts the process, [`worker`] is the event loop of one thread, [`conn`]
-//! one connection's socket, [`env`] the engine's environment.
+//! one connection's socket, [`mod@env`] the engine's environment.
 
 pub mod conn;
 pub mod env;

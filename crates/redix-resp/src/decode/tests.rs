@@ -112,8 +112,8 @@ proptest! {
     #[test]
     fn any_bytes_are_decoded_or_refused(
         pieces in prop::collection::vec(prop::sample::select(vec![
-            "*2\r\n", "%1\r\n", "~1\r\n", "|1\r\n", "$3\r\n", "abc\r\n", ":1\r\n", "_\r\n", "+", "-", "=7\r\n",
-            "txt:", "\r\n", "\r", "\n", "9", "#t\r\n", ",1\r\n", "\0", "\u{ff}",
+            "*2\r\n", "%1\r\n", "~1\r\n", "|1\r\n", "$3\r\n", "abc\r\n", ":1\r\n", "_\r\n", "+",
+            "-", "=7\r\n", "txt:", "\r\n", "\r", "\n", "9", "#t\r\n", ",1\r\n", "\0", "\u{ff}",
         ]), 0..20),
     ) {
         let input = pieces.concat().into_bytes();
