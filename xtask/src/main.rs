@@ -7,7 +7,9 @@
 
 mod accept;
 mod bench;
+mod docs;
 mod process;
+mod server;
 mod setup;
 mod test;
 mod tidy;
@@ -25,6 +27,7 @@ const CHORES: &[Chore] = &[
     Chore("setup", "find or install the real servers and the test suites", setup::main),
     Chore("test", "[--quick] [FILTER]: everything a change must pass", test::main),
     Chore("tidy", "[--update [--accept]]: the rules of style a compiler does not know", tidy::main),
+    Chore("docs", "[--check]: write COMPAT.md", docs::main),
     Chore("accept", "[NAME]: the long checks, resumable", accept::main),
     Chore("upstream", "[FILE…] [--all] [--update] …: the Tcl suite of Valkey", upstream::main),
     Chore("bench", "[latency] [OPTIONS]: Redix against the real servers; --help", bench::main),

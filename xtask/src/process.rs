@@ -4,8 +4,7 @@
 //! group is ever signalled: a chore never looks for processes by name.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -130,19 +129,6 @@ impl Drop for Group {
 /// A TCP port of the loopback address that was free a moment ago.
 pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// Whether a server on `port` answers PING within `limit`.
-pub(crate) fn answers_ping(port: u16, limit: Duration) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), limit)?;
-        stream.set_read_timeout(Some(limit))?;
-        stream.write_all(b"PING\r\n")?;
-        let mut reply = [0; 1];
-        stream.read_exact(&mut reply)?;
-        Ok(reply[0] == b'+' || reply[0] == b'-')
-    };
-    ask().unwrap_or(false)
 }
 
 /// Takes `name VALUE` or `name=VALUE` out of `args`.

@@ -14,12 +14,11 @@ use anyhow::{Result, bail};
 
 use super::output::Report;
 use super::{Mode, copy_tree};
-use crate::process::{Group, answers_ping, free_port, output, target_dir};
+use crate::process::{Group, output, target_dir};
+use crate::server::Server;
 use crate::setup::Peers;
 
 const FILE_LIMIT: Duration = Duration::from_secs(300);
-const START_LIMIT: Duration = Duration::from_secs(10);
-const PING_LIMIT: Duration = Duration::from_secs(5);
 
 /// The server under test.
 pub(super) struct Target {
@@ -126,7 +125,8 @@ impl Suite {
         }
         let mut server = None;
         if self.mode == Mode::External {
-            let started = Server::start(&self.target, &self.threads_args(), &name)?;
+            let log = logs().join(format!("{name}.server.log"));
+            let started = Server::start(&self.target.program, &self.threads_args(), &log)?;
             suite.args(["--host", "127.0.0.1", "--port", &started.port.to_string()]);
             server = Some(started);
         }
@@ -173,56 +173,5 @@ fn remove_stale(parent: &Path) {
         if !Path::new("/proc").join(pid).exists() {
             let _ = fs::remove_dir_all(&path);
         }
-    }
-}
-
-/// A server for one file, in a folder of its own.
-struct Server {
-    group: Group,
-    port: u16,
-    dir: PathBuf,
-}
-
-impl Server {
-    fn start(target: &Target, threads: &[String], name: &str) -> Result<Self> {
-        let port = free_port()?;
-        let dir = target_dir().join(format!("upstream/data-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir)?;
-        let mut command = Command::new(&target.program);
-        command.current_dir(&dir).arg("--dir").arg(&dir).args(["--port", &port.to_string()]);
-        command.args(["--bind", "127.0.0.1", "--save", ""]);
-        for directive in ["debug-command", "protected-configs", "module-command"] {
-            command.args([&format!("--enable-{directive}"), "yes"]);
-        }
-        command.args(threads);
-        let log = logs().join(format!("{name}.server.log"));
-        let group = Group::spawn(&mut command, &log)?;
-        let mut server = Self { group, port, dir };
-        let start = Instant::now();
-        while !answers_ping(port, Duration::from_millis(200)) {
-            if let Some(status) = server.group.exited() {
-                bail!("{}: {status} at start, see {}", target.program.display(), log.display());
-            }
-            if start.elapsed() > START_LIMIT {
-                bail!("{} does not answer, see {}", target.program.display(), log.display());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(server)
-    }
-
-    /// What is wrong with the server after a file, if anything.
-    fn trouble(&mut self) -> Option<String> {
-        if let Some(status) = self.group.exited() {
-            return Some(format!("the server ended: {status}"));
-        }
-        (!answers_ping(self.port, PING_LIMIT)).then(|| "the server does not answer".to_owned())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
     }
 }
