@@ -31,6 +31,9 @@ use floors::{Floors, Skips};
 use output::{Outcome, Report};
 use suite::{FileRun, Suite, Target};
 
+/// A server that crashed takes many tests with it; this many are named.
+const BROKEN_SHOWN_MAX: usize = 20;
+
 const USAGE: &str = "usage: cargo xtask upstream [FILE…] [--all] [--list] [--update] [--verbose]
   [--threads N] [--minutes M] [--mode external|normal] [--server PATH] [--tags TAGS]";
 
@@ -194,7 +197,7 @@ impl Runner {
             bail!("tclsh is missing: see cargo xtask setup");
         }
         let target = match server {
-            Some(path) => Target { program: path.canonicalize()?, worker_threads: None },
+            Some(path) => Target { program: std::path::absolute(path)?, worker_threads: None },
             None => {
                 run(&mut process::command("cargo", &["build", "--release", "-p", "redix-server"]))?;
                 let program = target_dir().join("release/redix");
@@ -254,9 +257,12 @@ impl Verdict {
         for name in &self.flaky {
             println!("  flaky (passed alone): {name}");
         }
-        for name in &self.broken {
+        for name in self.broken.iter().take(BROKEN_SHOWN_MAX) {
             let message = report.message(name).unwrap_or("did not run");
             println!("  below the floor: {name}: {message}");
+        }
+        if self.broken.len() > BROKEN_SHOWN_MAX {
+            println!("  and {} more below the floor", self.broken.len() - BROKEN_SHOWN_MAX);
         }
         if verbose {
             for (name, message) in report.failures().filter(|(n, _)| !self.broken.contains(n)) {

@@ -5,6 +5,7 @@
 //! other file with it. Servers and suite run in process groups of their own and end with the file.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,6 +33,7 @@ pub(super) struct Suite {
     target: Target,
     /// The copy; removed on drop.
     dir: PathBuf,
+    ports: Ports,
     /// Tags for the suite to run or, after a minus, to leave out.
     pub(super) tags: String,
 }
@@ -57,7 +59,8 @@ impl Suite {
         remove_stale(&parent);
         let dir = parent.join(format!("run-{}", std::process::id()));
         output(&mut copy_tree(place, &dir))?;
-        let suite = Self { mode, target, dir, tags: String::new() };
+        let ports = Ports::claim()?;
+        let suite = Self { mode, target, dir, ports, tags: String::new() };
         suite.put_programs(peers)?;
         Ok(suite)
     }
@@ -113,7 +116,7 @@ impl Suite {
         let mut suite = Command::new("./runtest");
         suite.current_dir(&self.dir).args(["--single", file, "--durable", "--clients", "1"]);
         suite.args(["--timeout", &FILE_LIMIT.as_secs().to_string()]);
-        suite.args(["--baseport", &base_port().to_string(), "--portcount", "1000"]);
+        suite.args(["--baseport", &self.ports.base.to_string(), "--portcount", "900"]);
         if !self.tags.is_empty() {
             suite.args(["--tags", &self.tags]);
         }
@@ -152,10 +155,22 @@ impl Suite {
     }
 }
 
-/// Where the suite looks for ports: below those that the system hands out, and not where another
-/// run is likely to look.
-fn base_port() -> u32 {
-    12_000 + std::process::id() % 16 * 1000
+/// The thousand ports in which the suite looks for free ones, below those that the system hands
+/// out. Holding the last of them keeps other runs away.
+struct Ports {
+    base: u16,
+    _last: TcpListener,
+}
+
+impl Ports {
+    fn claim() -> Result<Self> {
+        for base in (12_000..32_000).step_by(1000) {
+            if let Ok(last) = TcpListener::bind(("127.0.0.1", base + 999)) {
+                return Ok(Self { base, _last: last });
+            }
+        }
+        bail!("no range of ports is free")
+    }
 }
 
 impl Drop for Suite {
