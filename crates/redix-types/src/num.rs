@@ -1,4 +1,23 @@
 //! Numbers as Redis reads and writes them.
+//!
+//! * `i64`: strict decimal text, the same both ways.
+//! * `f64` (scores, RESP3 doubles): digits by Grisu2, laid out as the servers do since Redis 7.2.
+//! * [`LongDouble`] (INCRBYFLOAT, HINCRBYFLOAT): the 80-bit numbers of x87, which are what the
+//!   servers compute with on x86-64, emulated, so that results are theirs to the last digit on
+//!   every machine.
+//!
+//! What is accepted and what comes out was asked of Valkey 9.1.2, Redis 7.0.15 and 8.2.3, with
+//! tens of thousands of random numbers; `tests.rs` keeps the telling ones.
+
+#[cfg(test)]
+mod tests;
+
+mod double;
+mod grisu;
+mod long_double;
+
+pub use double::{format_f64, parse_f64};
+pub use long_double::LongDouble;
 
 /// Length in bytes of the decimal text of `value`.
 pub fn i64_len(value: i64) -> usize {

@@ -1,0 +1,75 @@
+//! 64-bit floating point numbers.
+
+use super::grisu;
+
+/// Whole numbers up to this magnitude are written like integers, digit by digit.
+const INTEGER_MAX: f64 = 4_611_686_018_427_387_904.0;
+
+/// Reads a double: decimal, with or without point and exponent, or `inf` and `infinity` in any
+/// case, all with an optional sign. None for anything else, for NaN, and where the value is too
+/// large for a double or too small to differ from zero.
+pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let mantissa = text.iter().take_while(|&&byte| !matches!(byte, b'e' | b'E'));
+    let named = text.iter().any(|&byte| matches!(byte, b'n' | b'N'));
+    let lost = if value.is_infinite() {
+        !named
+    } else {
+        value == 0.0 && mantissa.into_iter().any(|byte| matches!(byte, b'1'..=b'9'))
+    };
+    (!value.is_nan() && !lost).then_some(value)
+}
+
+/// Appends the text of a double: few digits that read back as the same number, in plain notation
+/// where that is short and with an exponent where not; `inf`, `-inf`, `nan`. At most 25 bytes.
+pub fn format_f64(value: f64, out: &mut Vec<u8>) {
+    if value.is_nan() {
+        out.extend_from_slice(b"nan");
+    } else if value.is_infinite() {
+        out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
+    } else if value == 0.0 {
+        out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
+    } else if value.abs() <= INTEGER_MAX && value.trunc() == value {
+        let integer = value as i64;
+        out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
+    } else {
+        format_shortest(value, out);
+    }
+}
+
+/// The general case. Which notation is chosen depends on the number of digits and on where the
+/// point falls, not on the size of the number alone: 12345.5 is plain, 10928588.983213553 is not.
+fn format_shortest(value: f64, out: &mut Vec<u8>) {
+    let mut digits = [0; grisu::DIGITS_MAX];
+    let (count, scale) = grisu::digits_of(value.abs(), &mut digits);
+    let digits = &digits[..count];
+    let exponent = scale + count as i32 - 1;
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    if scale >= 0 && exponent < count as i32 + 7 {
+        out.extend_from_slice(digits);
+        out.resize(out.len() + scale as usize, b'0');
+    } else if scale < 0 && (scale > -7 || exponent.abs() < 4) {
+        let whole = count as i32 + scale;
+        if whole > 0 {
+            out.extend_from_slice(&digits[..whole as usize]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[whole as usize..]);
+        } else {
+            out.extend_from_slice(b"0.");
+            out.resize(out.len() + whole.unsigned_abs() as usize, b'0');
+            out.extend_from_slice(digits);
+        }
+    } else {
+        out.push(digits[0]);
+        if count > 1 {
+            out.push(b'.');
+            out.extend_from_slice(&digits[1..]);
+        }
+        out.push(b'e');
+        out.push(if exponent < 0 { b'-' } else { b'+' });
+        let magnitude = exponent.unsigned_abs();
+        out.extend_from_slice(itoa::Buffer::new().format(magnitude).as_bytes());
+    }
+}
