@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`keyspace`] (shards, gates, the locked view), [`command`] (specification, lock
 //! plan, dispatch, batches), [`commands`] (one file per family), [`worker`] (the connections of one
-//! thread), [`persist`] (RDB and the forkless snapshot).
+//! thread), [`rdb`] (the file format), [`persist`] (the forkless snapshot).
 //!
 //! **Invariants.** Handlers never lock, read a clock, do I/O or see a socket. Locks are taken in
 //! ascending shard index, all before the handler runs. Time is frozen per command.
@@ -25,6 +25,7 @@ pub mod keyspace;
 pub mod mailbox;
 pub mod monitor;
 pub mod persist;
+pub mod rdb;
 pub mod registry;
 pub mod saves;
 pub mod session;

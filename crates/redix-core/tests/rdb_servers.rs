@@ -12,9 +12,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use redix_core::persist::rdb::{RdbString, RdbValue, WriteVersion};
-use redix_core::persist::rdb_read::{Event, RdbReader, ReadOptions};
-use redix_core::persist::rdb_write::{
+use redix_core::rdb::format::{RdbString, RdbValue, WriteVersion};
+use redix_core::rdb::read::{Event, RdbReader, ReadOptions};
+use redix_core::rdb::write::{
     EntryMeta, FileInfo, IdleOrFreq, RdbEncoder, RecordEncoder, ReplicationInfo, WriteOptions,
 };
 use redix_testkit::peer::{Peer, Tool};

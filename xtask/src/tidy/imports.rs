@@ -25,10 +25,13 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
 /// - handlers in `commands` see neither `persist` nor `repl` nor the engine: they say what they did
 ///   in `effects`;
 /// - `persist` and `repl` know no command: replay hands words to dispatch;
+/// - `rdb` is a codec that knows neither keyspace nor commands, so that DUMP and RESTORE can stand on
+///   it without seeing the snapshot in `persist`;
 /// - `command` does not know the families: `engine` hands it their table.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("effects", &[]),
     ("mailbox", &[]),
+    ("rdb", &[]),
     ("keyspace", &["effects"]),
     ("acl", &["keyspace"]),
     ("cluster", &["keyspace"]),
@@ -41,8 +44,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("slowlog", &["command", "registry", "session"]),
     ("monitor", &["command", "registry", "session", "mailbox"]),
     ("client", &["command", "registry", "session", "mailbox", "acl"]),
-    ("persist", &["keyspace", "effects"]),
-    ("repl", &["keyspace", "effects"]),
+    ("persist", &["keyspace", "effects", "rdb"]),
+    ("repl", &["keyspace", "effects", "rdb"]),
     (
         "command",
         &[
@@ -54,7 +57,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "commands",
         &[
             "keyspace", "effects", "acl", "cluster", "registry", "mailbox", "session", "blocking",
-            "pubsub", "tracking", "slowlog", "monitor", "client", "command",
+            "pubsub", "tracking", "slowlog", "monitor", "client", "command", "rdb",
         ],
     ),
     (

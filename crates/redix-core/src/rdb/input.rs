@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use super::rdb::{Checksum, ChecksumPolicy, RESERVE_AHEAD_MAX, RdbErrorKind};
+use super::format::{Checksum, ChecksumPolicy, RESERVE_AHEAD_MAX, RdbErrorKind};
 
 /// What one read asks for: large enough that system calls do not show, small enough for the cache.
 pub(super) const BLOCK_LEN: usize = 256 << 10;

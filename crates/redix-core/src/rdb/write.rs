@@ -20,8 +20,8 @@
 //! file.eof();
 //! ```
 
+use super::format::{Checksum, RdbString, RdbValue, TYPE_STRING, WriteVersion, encoding, opcode};
 use super::lzf::Compressor;
-use super::rdb::{Checksum, RdbString, RdbValue, TYPE_STRING, WriteVersion, encoding, opcode};
 
 /// Strings up to this length are not worth compressing.
 const COMPRESS_LEN_MIN: usize = 21;

@@ -19,7 +19,7 @@
 //!
 //! Source: the format of LibLZF by Marc Lehmann, as Redis 2.2 and later use it.
 
-use super::rdb::{RESERVE_AHEAD_MAX, RdbErrorKind};
+use super::format::{RESERVE_AHEAD_MAX, RdbErrorKind};
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
 

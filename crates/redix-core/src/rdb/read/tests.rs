@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::rdb::WriteVersion;
-use super::super::rdb_write::{
+use super::super::format::WriteVersion;
+use super::super::write::{
     EntryMeta, FileInfo, IdleOrFreq, RdbEncoder, RecordEncoder, ReplicationInfo, WriteOptions,
 };
 use super::*;

@@ -14,12 +14,12 @@
 use std::io::Read;
 use std::ops::Range;
 
-use super::lzf;
-use super::rdb::{
+use super::format::{
     Checksum, ChecksumPolicy, RdbError, RdbErrorKind, RdbString, RdbValue, RdbVersion,
     STRING_LEN_MAX, TYPE_STRING, encoding, module_opcode, opcode, type_name,
 };
-use super::rdb_input::{BLOCK_LEN, Input};
+use super::input::{BLOCK_LEN, Input};
+use super::lzf;
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
 
