@@ -33,6 +33,9 @@ use std::sync::Arc;
 
 use crate::table::Item;
 
+#[cfg(test)]
+mod tests;
+
 /// Longest string, in bytes, kept inside the entry. Longer ones live in a [`HeapValue::Str`].
 pub const INLINE_MAX: usize = 512;
 

@@ -52,7 +52,7 @@ fn hasher() -> KeyHasher {
 
 /// How many operations a history has; miri is some hundred times slower.
 const OPS: usize = if cfg!(miri) { 60 } else { 2000 };
-const CASES: u32 = if cfg!(miri) { 2 } else { 48 };
+const CASES: u32 = if cfg!(miri) { 2 } else { 24 };
 
 fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) }
