@@ -75,6 +75,12 @@ impl<'k> Held<'k> {
         self.kind = HeldKind::World;
     }
 
+    /// Releases every lock within a unit that holds the world, to let something else take them.
+    pub fn release_in_world(&mut self) {
+        assert_eq!(self.kind, HeldKind::World, "only the world may let go of locks and go on");
+        self.guards.clear();
+    }
+
     /// Releases every lock.
     #[inline]
     pub fn release(&mut self) {

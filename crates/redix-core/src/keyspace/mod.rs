@@ -8,6 +8,7 @@
 //! world ([`gate`]). Nothing waits, logs or allocates without bound under a lock.
 
 pub mod access;
+pub mod flush;
 pub mod gate;
 pub mod shard;
 
@@ -15,6 +16,7 @@ use redix_types::table::KeyHasher;
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, Padded, lock};
+use flush::FreeList;
 use gate::Gates;
 use shard::{Shard, ShardGuard};
 
@@ -59,6 +61,7 @@ pub struct Keyspace {
     databases: u32,
     hasher: KeyHasher,
     gates: Gates,
+    free_list: FreeList,
 }
 
 impl Keyspace {
@@ -71,6 +74,7 @@ impl Keyspace {
             databases,
             hasher: KeyHasher::new(hash_key),
             gates: Gates::new(threads),
+            free_list: FreeList::default(),
         }
     }
 
@@ -95,6 +99,11 @@ impl Keyspace {
     #[inline]
     pub fn gates(&self) -> &Gates {
         &self.gates
+    }
+
+    /// Tables waiting to be freed.
+    pub fn free_list(&self) -> &FreeList {
+        &self.free_list
     }
 
     /// Takes a shard's lock. The caller holds a gate or the world, and no lock of a higher index.

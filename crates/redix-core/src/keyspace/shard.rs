@@ -12,6 +12,7 @@ use std::ops::{Deref, DerefMut};
 use redix_types::entry::{EntryBox, EntryRef};
 use redix_types::table::{Pos, Table, order};
 
+use super::Key;
 use crate::sync::{Arc, MutexGuard, atomic::AtomicBool, atomic::Ordering};
 
 /// The table of one database in one shard.
@@ -21,6 +22,10 @@ pub type Entries = Table<EntryBox>;
 pub trait PreWrite: Send + Sync {
     /// `db` is the number that the database had at the cut. Must neither wait nor lock a shard.
     fn save(&self, db: u32, entry: EntryRef<'_>);
+
+    /// Takes a table out of the keyspace that the snapshot has yet to walk to its end; its `walk` is
+    /// there. Must neither wait nor lock a shard.
+    fn take_over(&self, part: DbShard);
 }
 
 /// The snapshot's view of one (database, shard) table.
@@ -109,6 +114,18 @@ impl Shard {
     /// The databases that this shard has room for so far.
     pub fn db_count(&self) -> u32 {
         u32::try_from(self.others.len() + 1).expect("databases are numbered by u32")
+    }
+
+    /// Whether a database has an entry for the key, expired or not.
+    pub fn holds(&self, db: u32, key: Key<'_>) -> bool {
+        self.db(db).is_some_and(|part| part.table.find(key.hash, key.bytes).is_some())
+    }
+
+    /// Whether a database has an entry for the key that has not expired.
+    pub fn holds_alive(&self, db: u32, key: Key<'_>, now_ms: i64) -> bool {
+        let Some(part) = self.db(db) else { return false };
+        let Some(pos) = part.table.find(key.hash, key.bytes) else { return false };
+        part.table.get(pos).expire_at_ms().is_none_or(|at| at > now_ms)
     }
 
     /// Exchanges two databases.

@@ -1,0 +1,143 @@
+//! Emptying and exchanging whole databases.
+//!
+//! Emptying takes the tables out of their shards at once and frees them elsewhere: entry by entry
+//! that would cost a table of millions some seconds with the world held. A table that a snapshot
+//! has yet to walk goes to the snapshot instead, which frees it after saving it; FLUSHALL has the
+//! snapshot abandoned first (see [`Emptied::All`]).
+//!
+//! **Invariants.** All of this runs in the world, and takes one shard's lock at a time. A table on
+//! the free list is reachable from nowhere else.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::access::Access;
+use super::shard::{DbShard, Entries, Shard};
+use super::{Keyspace, SHARDS};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, lock};
+
+/// What is emptied, and what that means for a snapshot under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emptied {
+    /// One database; the snapshot goes on and will hold it as it was at the cut.
+    One(u32),
+    /// Every database, with the snapshot going on (DEBUG RELOAD).
+    Each,
+    /// Every database; the caller has abandoned the snapshot (FLUSHALL).
+    All,
+}
+
+/// Who frees the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freeing {
+    /// The caller, before it goes on (`SYNC`).
+    AtOnce,
+    /// Background steps ([`FreeList::step`]; `ASYNC`).
+    InSteps,
+}
+
+/// Tables that nobody needs any more, freed in steps.
+#[derive(Default)]
+pub struct FreeList {
+    tables: Mutex<VecDeque<Entries>>,
+    pending: AtomicU64,
+}
+
+impl FreeList {
+    /// Leaves a table to be freed.
+    pub fn push(&self, table: Entries) {
+        if !table.is_empty() {
+            self.pending.fetch_add(table.len() as u64, Ordering::Relaxed);
+            lock(&self.tables).push_back(table);
+        }
+    }
+
+    /// Entries that wait to be freed: INFO's `lazyfree_pending_objects`.
+    pub fn pending(&self) -> u64 {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// Frees about `budget` entries; returns how many. 0: there are none left. Needs no gate.
+    pub fn step(&self, budget: usize) -> u64 {
+        let Some(mut table) = lock(&self.tables).pop_front() else { return 0 };
+        let before = table.len();
+        let empty = table.free_step(budget);
+        let freed = (before - table.len()) as u64;
+        if !empty {
+            lock(&self.tables).push_front(table);
+        }
+        self.pending.fetch_sub(freed, Ordering::Relaxed);
+        // A step that met nothing but empty buckets is not the end.
+        freed.max(1)
+    }
+}
+
+/// Empties databases; in the world. Marks the watchers of every key that existed, and leaves the
+/// counts at 0. Returns how many keys there were, expired ones included, which is what Redis adds
+/// to the count of changes.
+///
+/// FLUSHALL calls `Engine::abandon_snapshot` before this, and, if save points are configured,
+/// `Engine::save_now` after it.
+pub fn flush(keys: &mut Access<'_>, what: Emptied, freeing: Freeing) -> u64 {
+    keys.held.release_in_world();
+    let keyspace = keys.keyspace;
+    let dbs = match what {
+        Emptied::One(db) => db..db + 1,
+        Emptied::Each | Emptied::All => 0..keyspace.databases(),
+    };
+    (0..SHARDS).map(|index| flush_shard(keyspace, index, dbs.clone(), what, freeing)).sum()
+}
+
+fn flush_shard(
+    keyspace: &Keyspace,
+    index: usize,
+    dbs: Range<u32>,
+    what: Emptied,
+    freeing: Freeing,
+) -> u64 {
+    let mut shard = keyspace.lock(index);
+    let mut removed = 0;
+    for db in dbs.start..dbs.end.min(shard.db_count()) {
+        let holds = |shard: &Shard, key: &[u8]| shard.holds(db, keyspace.key(key));
+        shard.touch_all(db, holds);
+        let DbShard { table, walk } = std::mem::take(shard.db_mut(db));
+        removed += table.len() as u64;
+        keyspace.publish_counts(db, index, &shard.db_mut(db).table);
+        match walk {
+            Some(walk) if what != Emptied::All => {
+                let hook = Arc::clone(&walk.hook);
+                hook.take_over(DbShard { table, walk: Some(walk) });
+            }
+            _ if freeing == Freeing::AtOnce => drop(table),
+            _ => keyspace.free_list().push(table),
+        }
+    }
+    removed
+}
+
+/// Exchanges two databases, snapshot walks included; in the world. Marks the watchers of keys that
+/// exist on either side, but for keys that would only come into being expired.
+pub fn swap(keys: &mut Access<'_>, a: u32, b: u32) {
+    if a == b {
+        return;
+    }
+    keys.held.release_in_world();
+    let (keyspace, now_ms) = (keys.keyspace, keys.now_ms);
+    for index in 0..SHARDS {
+        let mut shard = keyspace.lock(index);
+        if a.min(b) >= shard.db_count() {
+            continue;
+        }
+        for (db, other) in [(a, b), (b, a)] {
+            shard.touch_all(db, |shard, key| {
+                let key = keyspace.key(key);
+                shard.holds(db, key) || shard.holds_alive(other, key, now_ms)
+            });
+        }
+        shard.swap(a, b);
+        for db in [a, b] {
+            keyspace.publish_counts(db, index, &shard.db_mut(db).table);
+        }
+    }
+}
