@@ -1,4 +1,4 @@
-//! What the engine needs from outside: time, randomness, disk and the waking of threads.
+//! What the engine needs from outside: time, randomness, disk, the log and the waking of threads.
 //!
 //! **Invariant.** Nothing in this crate reads a clock, draws a random number, opens a file or wakes
 //! a thread except through these traits, so that a simulator can supply all of them from one seed.
@@ -65,6 +65,26 @@ pub trait Wake: Send + Sync {
     fn wake(&self);
 }
 
+/// How important a log line is. Source: `loglevel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For whoever looks for a defect.
+    Debug,
+    /// What happens to single clients.
+    Verbose,
+    /// What an operator wants to know.
+    Notice,
+    /// What an operator must know.
+    Warning,
+}
+
+/// The log.
+pub trait Log: Send + Sync {
+    /// Writes one line, if its level is logged. May write to a file, so nothing may be logged under a
+    /// shard's lock.
+    fn log(&self, level: Level, text: &str);
+}
+
 /// Everything from outside, in one place.
 pub struct Env {
     /// Time.
@@ -73,4 +93,13 @@ pub struct Env {
     pub entropy: Box<dyn Entropy>,
     /// Files.
     pub disk: Box<dyn Disk>,
+    /// The log.
+    pub log: Box<dyn Log>,
+}
+
+impl Env {
+    /// Writes one line to the log.
+    pub fn log(&self, level: Level, text: &str) {
+        self.log.log(level, text);
+    }
 }

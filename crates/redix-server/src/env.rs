@@ -1,13 +1,14 @@
-//! The engine's environment on a real machine: system clock, kernel randomness, file system.
+//! The engine's environment on a real machine: system clock, kernel randomness, file system,
+//! log.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use redix_core::env::{Clock, Disk, DiskFile, Entropy, Env, SpillFile};
+use redix_core::env::{Clock, Disk, DiskFile, Entropy, Env, Level, Log, SpillFile};
 
-use crate::sys;
+use crate::{log, sys};
 
 /// The system's clocks.
 struct SystemClock;
@@ -96,11 +97,21 @@ impl Disk for SystemDisk {
     }
 }
 
+/// The log of the process.
+struct ProcessLog;
+
+impl Log for ProcessLog {
+    fn log(&self, level: Level, text: &str) {
+        log::write(level, text);
+    }
+}
+
 /// The environment of a server process.
 pub fn system() -> Env {
     Env {
         clock: Box::new(SystemClock),
         entropy: Box::new(SystemEntropy),
         disk: Box::new(SystemDisk),
+        log: Box::new(ProcessLog),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod conn;
 pub mod env;
+pub mod log;
 pub mod sys;
 pub mod worker;
 

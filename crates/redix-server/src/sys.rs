@@ -1,6 +1,7 @@
 //! The few system calls that have no safe wrapper, each behind a safe function.
 #![allow(unsafe_code)]
 
+use std::ffi::{CStr, CString};
 use std::io;
 
 use libc::{c_int, timespec};
@@ -23,8 +24,9 @@ pub fn mono_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC) as u64
 }
 
-/// The local time at a Unix time in seconds, as (year, month 1..=12, day, hour, minute, second).
-pub fn local_time(unix_s: i64) -> (i32, u32, u32, u32, u32, u32) {
+/// The local time at a Unix time in seconds, as (year, month 1..=12, day, hour, minute, second,
+/// seconds east of UTC).
+pub fn local_time(unix_s: i64) -> (i32, u32, u32, u32, u32, u32, i64) {
     // SAFETY: all-zero is a valid `tm`: integers and a null zone name.
     let mut tm: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to valid values of this frame; `localtime_r` keeps neither.
@@ -37,6 +39,7 @@ pub fn local_time(unix_s: i64) -> (i32, u32, u32, u32, u32, u32) {
         field(tm.tm_hour),
         field(tm.tm_min),
         field(tm.tm_sec),
+        tm.tm_gmtoff,
     )
 }
 
@@ -65,4 +68,23 @@ pub fn raise_file_limit(want: u64) -> io::Result<u64> {
         return Ok(most.rlim_cur);
     }
     Ok(limit.rlim_cur)
+}
+
+/// Opens the connection to syslog; `ident` names the program in every line. `facility` is one of
+/// libc's `LOG_*` facilities.
+pub fn open_syslog(ident: &str, facility: c_int) {
+    let ident = CString::new(ident.replace('\0', "")).expect("zero bytes were taken out");
+    // The C library keeps the pointer for the life of the process.
+    let ident: &'static CStr = Box::leak(ident.into_boxed_c_str());
+    let options = libc::LOG_PID | libc::LOG_NDELAY | libc::LOG_NOWAIT;
+    // SAFETY: `ident` is a C string that is never freed.
+    unsafe { libc::openlog(ident.as_ptr(), options, facility) };
+}
+
+/// Sends one line to syslog; `priority` is one of libc's `LOG_*` priorities.
+pub fn syslog(priority: c_int, text: &str) {
+    let Ok(text) = CString::new(text.replace('\0', "")) else { return };
+    // SAFETY: both pointers are to C strings that live through the call, and the format consumes
+    // exactly one string.
+    unsafe { libc::syslog(priority, c"%s".as_ptr(), text.as_ptr()) };
 }
