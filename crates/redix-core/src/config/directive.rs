@@ -148,7 +148,7 @@ impl Directive {
         let mut changed = config.clone();
         (self.set)(&mut changed, args)?;
         if self.text(&changed) != self.text(&Config::default()) {
-            return Err(format!("Redix supports only the default: it does not have {what} yet"));
+            return Err(format!("only the default is supported: Redix lacks {what}"));
         }
         *config = changed;
         Ok(())

@@ -65,7 +65,7 @@ pub fn sample_conf() -> String {
                     ""
                 }
                 Standing::OnlyDefault(what) => {
-                    wrap(&mut out, &format!("Only the default is accepted: no {what} yet."));
+                    wrap(&mut out, &format!("Only the default is accepted: Redix lacks {what}."));
                     "# "
                 }
             };
@@ -117,7 +117,7 @@ pub fn markdown() -> String {
             let standing = match directive.standing {
                 Standing::Used => String::new(),
                 Standing::Ignored(why) => format!(" *Without effect: {why}.*"),
-                Standing::OnlyDefault(what) => format!(" *Only the default: no {what} yet.*"),
+                Standing::OnlyDefault(what) => format!(" *Only the default: Redix lacks {what}.*"),
             };
             let _ = writeln!(
                 out,

@@ -365,11 +365,12 @@ impl Kind<Vec<String>> for Addresses {
     const SPLITS: bool = true;
 
     fn parse(&self, args: &[String], _: &Vec<String>) -> Result<Vec<String>, Reason> {
-        if args.len() > Self::COUNT_MAX {
+        let words = args.iter().flat_map(|arg| arg.split(' ')).filter(|word| !word.is_empty());
+        let addresses: Vec<String> = words.map(Into::into).collect();
+        if addresses.len() > Self::COUNT_MAX {
             return Err("Too many bind addresses specified.".into());
         }
-        let none = matches!(args, [only] if only.is_empty());
-        Ok(if none { Vec::new() } else { args.to_vec() })
+        Ok(addresses)
     }
 
     fn text(&self, value: &Vec<String>) -> String {
@@ -377,7 +378,11 @@ impl Kind<Vec<String>> for Addresses {
     }
 
     fn file_text(&self, value: &Vec<String>) -> String {
-        unless_empty(value.join(" "))
+        let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\');
+        let word = |text: &String| {
+            if text.bytes().all(plain) { text.clone() } else { quote(text.as_bytes()) }
+        };
+        unless_empty(value.iter().map(word).collect::<Vec<_>>().join(" "))
     }
 
     fn describe(&self) -> String {

@@ -42,10 +42,10 @@ struct File {
 impl File {
     fn read(old: &[u8]) -> Self {
         let mut file = Self { lines: Vec::new(), places: HashMap::new(), has_marker: false };
-        let old = old.strip_suffix(b"\n").unwrap_or(old);
         if old.is_empty() {
             return file;
         }
+        let old = old.strip_suffix(b"\n").unwrap_or(old);
         for (index, line) in old.split(|b| *b == b'\n').enumerate() {
             let line = line.trim_ascii();
             file.has_marker |= line == MARKER.as_bytes();

@@ -98,7 +98,7 @@ directives! {
         unixsocketperm: u32 = 0, "unixsocketperm" => Octal, immutable;
         /// Group that owns the Unix socket.
         unixsocketgroup: String = String::new(), "unixsocketgroup" => ANY, immutable,
-            unsupported_unless_default("a change of the socket's group");
+            unsupported_unless_default("a way to set the group of the socket");
         /// Close clients that were idle for so many seconds; 0: never.
         timeout: u32 = 0, "timeout" => Int(0, INT_MAX);
         /// Seconds without traffic after which the kernel probes a connection; 0: never.
@@ -235,7 +235,7 @@ directives! {
             alias("bgsave_cpulist"), unsupported_unless_default("pinning to cores");
         /// Tell the kernel which process to end first when memory runs out.
         oom_score_adj: OomScoreAdj = OomScoreAdj::No, "oom-score-adj" => Word,
-            unsupported_unless_default("a change of its out-of-memory score");
+            unsupported_unless_default("a way to set out-of-memory scores");
         /// The scores for a primary, a replica and background work.
         oom_score_adj_values: [i32; 3] = [0, 200, 800], "oom-score-adj-values" => OomValues,
             ignored("it takes effect only with oom-score-adj");
@@ -325,7 +325,7 @@ directives! {
         maxmemory_eviction_tenacity: u32 = 10, "maxmemory-eviction-tenacity" => Int(0, 100);
         /// How slowly access counters saturate.
         lfu_log_factor: u32 = 10, "lfu-log-factor" => Int(0, INT_MAX);
-        /// Minutes after which access counters decrease by one; 0: at every look.
+        /// Minutes after which access counters decrease by one; 0: never.
         lfu_decay_time: u32 = 1, "lfu-decay-time" => Int(0, INT_MAX);
         /// How hard expired keys are searched for.
         active_expire_effort: u32 = 1, "active-expire-effort" => Int(1, 10);
