@@ -137,7 +137,7 @@ impl Directive {
         let split: Vec<String>;
         let args = match args {
             [only] if self.splits && !only.is_empty() => {
-                split = only.split(' ').filter(|word| !word.is_empty()).map(Into::into).collect();
+                split = only.split(' ').map(Into::into).collect();
                 &split
             }
             _ => args,

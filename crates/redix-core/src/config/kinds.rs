@@ -108,7 +108,11 @@ fn in_range<T: TryFrom<i64>>(number: i64, low: i64, high: i64) -> Result<T, Reas
 }
 
 fn describe_range(low: i64, high: i64) -> String {
-    if high == i64::MAX { format!("{low} or more") } else { format!("{low} to {high}") }
+    match (low, high) {
+        (i64::MIN, i64::MAX) => "a whole number".into(),
+        (_, i64::MAX) => format!("{low} or more"),
+        _ => format!("{low} to {high}"),
+    }
 }
 
 /// A whole number that is pulled into its bounds rather than refused: `0..=i32::MAX` is accepted.
@@ -305,9 +309,26 @@ pub(super) const HOST_NAME: Text = Text(|text| {
 });
 /// A name of a cluster node meant for people.
 pub(super) const NODE_NAME: Text = Text(|text| {
-    let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
-    if fits { Ok(()) } else { Err("Announced human node name contained invalid character") }
+    if is_announceable(text) {
+        Ok(())
+    } else {
+        Err("Announced human node name contained invalid character")
+    }
 });
+/// The address of a cluster node.
+pub(super) const NODE_ADDRESS: Text = Text(|text| {
+    if is_announceable(text) {
+        Ok(())
+    } else {
+        Err("cluster-announce-ip contains invalid character")
+    }
+});
+
+/// Whether `text` can stand in the file of a cluster, whose fields end at blanks and commas.
+fn is_announceable(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':'))
+}
+
 /// An IPv4 address or nothing.
 pub(super) const IPV4: Text = Text(|text| {
     let fits = text.is_empty() || text.parse::<std::net::Ipv4Addr>().is_ok();

@@ -12,8 +12,8 @@
 use super::directive::Directive;
 use super::kinds::{
     ANY, AOF_DIR_NAME, AOF_FILE_NAME, Addresses, Bool, Clamped, FILE_NAME, HOST_NAME, HostPort,
-    IPV4, IPV6, Int, Kind, Limits, Memory, MemoryFloor, MemoryOrPercent, NODE_NAME, Notify, Octal,
-    OomValues, Percentiles, SavePoints, ShutdownWords, TITLE, Word,
+    IPV4, IPV6, Int, Kind, Limits, Memory, MemoryFloor, MemoryOrPercent, NODE_ADDRESS, NODE_NAME,
+    Notify, Octal, OomValues, Percentiles, SavePoints, ShutdownWords, TITLE, Word,
 };
 use super::types::{
     AppendFsync, BytesOrPercent, ClusterSave, DisklessLoad, EndpointType, Guard, LogFormat,
@@ -676,7 +676,7 @@ directives! {
             ignored(NO_CLUSTER);
         /// Address told to other nodes and clients.
         cluster_announce_ip: String = String::new(),
-            "cluster-announce-ip" => ANY, ignored(NO_CLUSTER);
+            "cluster-announce-ip" => NODE_ADDRESS, ignored(NO_CLUSTER);
         /// Port told to other nodes and clients.
         cluster_announce_port: u16 = 0,
             "cluster-announce-port" => Int(0, 65535), ignored(NO_CLUSTER);
@@ -711,8 +711,8 @@ directives! {
         cluster_preferred_endpoint_type: EndpointType = EndpointType::Ip,
             "cluster-preferred-endpoint-type" => Word, ignored(NO_CLUSTER);
         /// Seconds for which a forgotten node is not let in again.
-        cluster_blacklist_ttl: u64 = 60,
-            "cluster-blacklist-ttl" => Int(0, LONG_MAX), ignored(NO_CLUSTER);
+        cluster_blacklist_ttl: i64 = 60,
+            "cluster-blacklist-ttl" => Int(i64::MIN, LONG_MAX), ignored(NO_CLUSTER);
         /// Milliseconds that a failover by hand may take.
         cluster_manual_failover_timeout: u32 = 5000,
             "cluster-manual-failover-timeout" => Int(1, INT_MAX),
