@@ -256,10 +256,11 @@ impl Turn<'_> {
         let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
             return false;
         };
-        if !client.halted && !client.closing() {
-            if let Some(error) = client.input.take_error() {
-                runner.refuse_protocol(client, &error);
-            }
+        if !client.halted
+            && !client.closing()
+            && let Some(error) = client.input.take_error()
+        {
+            runner.refuse_protocol(client, &error);
         }
         publish(client);
         // With its output full it waits until the server has sent some of it.

@@ -11,14 +11,14 @@ use redix_core::env::{Clock, Disk, DiskFile, Entropy, Env, Level, Log, SpillFile
 use crate::{log, sys};
 
 /// The system's clocks.
-struct SystemClock;
+struct SystemClock(sys::TickClock);
 
 impl Clock for SystemClock {
     fn unix_us(&self) -> i64 {
         sys::unix_us()
     }
     fn mono_ns(&self) -> u64 {
-        sys::mono_ns()
+        self.0.now_ns()
     }
 }
 
@@ -109,7 +109,7 @@ impl Log for ProcessLog {
 /// The environment of a server process.
 pub fn system() -> Env {
     Env {
-        clock: Box::new(SystemClock),
+        clock: Box::new(SystemClock(sys::TickClock::new())),
         entropy: Box::new(SystemEntropy),
         disk: Box::new(SystemDisk),
         log: Box::new(ProcessLog),

@@ -3,6 +3,7 @@
 //! Reading order: [`run`] starts the process, [`worker`] is the event loop of one thread, [`conn`]
 //! one connection's socket, [`mod@env`] the engine's environment.
 
+pub mod alloc;
 pub mod conn;
 pub mod env;
 pub mod log;
@@ -64,10 +65,10 @@ pub fn run(config: Config) -> std::io::Result<()> {
 pub fn main() -> std::process::ExitCode {
     let mut config = Config::default();
     if let Some(n) = std::env::args().nth(1) {
-        config.port = n.parse().unwrap();
+        config.port = n.parse().expect("a port");
     }
     if let Some(n) = std::env::args().nth(2) {
-        config.worker_threads = n.parse().unwrap();
+        config.worker_threads = n.parse().expect("a number");
     }
     match run(config) {
         Ok(()) => std::process::ExitCode::SUCCESS,

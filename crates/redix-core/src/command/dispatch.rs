@@ -190,6 +190,8 @@ pub struct Runner<'k> {
     thread: usize,
     now_us: i64,
     last_ns: u64,
+    started_us: i64,
+    started_ns: u64,
 }
 
 impl<'k> Runner<'k> {
@@ -223,17 +225,27 @@ impl<'k> Runner<'k> {
             thread,
             now_us: 0,
             last_ns: 0,
+            started_us: 0,
+            started_ns: 0,
         };
         runner.read_time();
         runner.keys.rng = runner.last_ns ^ ((thread as u64) << 32);
         runner
     }
 
-    /// Reads the clock.
-    pub fn read_time(&mut self) {
-        self.now_us = self.engine.env.clock.unix_us();
+    /// Reads both clocks: at the start of a group.
+    fn read_time(&mut self) {
+        self.started_us = self.engine.env.clock.unix_us();
+        self.started_ns = self.engine.env.clock.mono_ns();
+        self.advance_to(self.started_ns);
+    }
+
+    /// Lets the frozen time follow the monotonic clock, which is read after every command anyway.
+    #[inline]
+    fn advance_to(&mut self, now_ns: u64) {
+        self.last_ns = now_ns;
+        self.now_us = self.started_us + (now_ns.saturating_sub(self.started_ns) / 1000) as i64;
         self.keys.now_ms = self.now_us / 1000;
-        self.last_ns = self.engine.env.clock.mono_ns();
     }
 
     /// Unix time in milliseconds as last read.
@@ -270,9 +282,6 @@ impl<'k> Runner<'k> {
         let flow = match self.admit(session, shared, args, found) {
             Ok(Admitted::Run(command)) => {
                 self.run(session, shared, reply, args, command, plan);
-                if !command.spec.has(flag::FAST) {
-                    self.read_time();
-                }
                 Flow::Next
             }
             Ok(Admitted::Queue(command)) => {
@@ -407,7 +416,8 @@ impl<'k> Runner<'k> {
             now_us: self.now_us,
             stats: self.stats,
         };
-        self.last_ns = cx.call_since(args, self.last_ns);
+        let ended_ns = cx.call_since(args, self.last_ns);
+        self.advance_to(ended_ns);
         self.finish_unit(command.spec.locks == Locks::Queue);
         if let Some(world) = world {
             self.keys.held.release();

@@ -1,6 +1,6 @@
 //! Finding a command by its name.
 //!
-//! An open-addressing table over the names folded to lower case; built once, at the start, because
+//! An open-addressing table over the names folded to lower case, eight bytes at a time; built once, at the start, because
 //! `rename-command` changes names. Every command and subcommand has a dense id, under which its
 //! statistics are kept.
 
@@ -29,21 +29,50 @@ impl Command {
     }
 }
 
+/// A name of up to 24 bytes, folded to lower case and padded with zeroes.
+type Folded = [u64; 3];
+
 /// All commands.
 pub struct CommandTable {
     commands: Vec<Command>,
-    by_name: Vec<Option<(Box<[u8]>, u16)>>,
+    by_name: Vec<Option<(Folded, u16)>>,
     by_subcommand: HashMap<(u16, Vec<u8>), u16>,
 }
 
-const SLOTS: usize = 2048;
+const SLOTS: usize = 1024;
+const NAME_MAX: usize = size_of::<Folded>();
 
-fn slot_of(name: &[u8]) -> usize {
-    let mut hash = name.len() as u64;
-    for &byte in name.iter().take(16) {
-        hash = (hash ^ u64::from(byte | 0x20)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+/// Folds a name; `None` if it is longer than any command.
+#[inline]
+fn fold(name: &[u8]) -> Option<Folded> {
+    if name.len() > NAME_MAX {
+        return None;
     }
-    (hash >> 53) as usize % SLOTS
+    let mut words = [0; 3];
+    for (word, bytes) in words.iter_mut().zip(name.chunks(8)) {
+        let mut padded = [0; 8];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        *word = to_lower(u64::from_le_bytes(padded));
+    }
+    Some(words)
+}
+
+/// Lower case for eight ASCII bytes at once; other bytes stay.
+#[inline]
+fn to_lower(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW7: u64 = 0x7f * ONES;
+    let low = word & LOW7;
+    let from_a = low + (0x80 - u64::from(b'A')) * ONES;
+    let past_z = low + (0x7f - u64::from(b'Z')) * ONES;
+    let upper = (from_a & !past_z) & !word & (0x80 * ONES);
+    word | (upper >> 2)
+}
+
+#[inline]
+fn slot_of(name: &Folded) -> usize {
+    let mixed = name[0] ^ name[1].rotate_left(25) ^ name[2].rotate_left(47);
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
 }
 
 impl CommandTable {
@@ -60,7 +89,8 @@ impl CommandTable {
         };
         for spec in families.iter().flat_map(|family| family.iter()) {
             let id = table.push(spec, None);
-            table.insert_name(spec.name.as_bytes(), id);
+            let name = fold(spec.name.as_bytes()).expect("command names are short");
+            table.insert_name(name, id);
             for sub in spec.subcommands {
                 let sub_id = table.push(sub, Some(spec));
                 table.by_subcommand.insert((id, sub.name.as_bytes().to_vec()), sub_id);
@@ -76,7 +106,8 @@ impl CommandTable {
             if table.find(new.as_bytes()).is_some() {
                 return Err("Target command name already exists".to_owned());
             }
-            table.insert_name(new.to_ascii_lowercase().as_bytes(), id);
+            let name = fold(new.as_bytes());
+            table.insert_name(name.ok_or_else(|| format!("Command name too long: {new}"))?, id);
         }
         Ok(table)
     }
@@ -87,21 +118,22 @@ impl CommandTable {
         id
     }
 
-    fn insert_name(&mut self, name: &[u8], id: u16) {
-        let mut slot = slot_of(name);
+    fn insert_name(&mut self, name: Folded, id: u16) {
+        let mut slot = slot_of(&name);
         while self.by_name[slot].is_some() {
             slot = (slot + 1) % SLOTS;
         }
-        self.by_name[slot] = Some((name.into(), id));
+        self.by_name[slot] = Some((name, id));
     }
 
     fn take_name(&mut self, name: &[u8]) -> Option<u16> {
         let id = self.find(name)?.id;
+        let gone = fold(name)?;
         // Removal from open addressing: rebuild, this happens a few times at the start.
         let kept: Vec<_> = self.by_name.iter_mut().filter_map(Option::take).collect();
         for (other, other_id) in kept {
-            if !other.eq_ignore_ascii_case(name) {
-                self.insert_name(&other, other_id);
+            if other != gone {
+                self.insert_name(other, other_id);
             }
         }
         Some(id)
@@ -110,10 +142,11 @@ impl CommandTable {
     /// Finds a command by name, in any case.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<Command> {
-        let mut slot = slot_of(name);
+        let name = fold(name)?;
+        let mut slot = slot_of(&name);
         loop {
             let (known, id) = self.by_name[slot].as_ref()?;
-            if known.eq_ignore_ascii_case(name) {
+            if *known == name {
                 return Some(self.commands[*id as usize]);
             }
             slot = (slot + 1) % SLOTS;
@@ -132,8 +165,12 @@ impl CommandTable {
     }
 
     /// Every command (no subcommands) under the name by which clients call it.
-    pub fn named(&self) -> impl Iterator<Item = (&[u8], Command)> {
-        self.by_name.iter().flatten().map(|(name, id)| (name.as_ref(), self.commands[*id as usize]))
+    pub fn named(&self) -> impl Iterator<Item = (String, Command)> {
+        self.by_name.iter().flatten().map(|(name, id)| {
+            let bytes: Vec<u8> = name.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned();
+            (text, self.commands[*id as usize])
+        })
     }
 
     /// A command by its id.

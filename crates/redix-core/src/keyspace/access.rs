@@ -10,7 +10,6 @@
 
 use redix_types::entry::{Encoding, EntryBox, EntryRef, Kind, NewValue};
 use redix_types::table::Pos;
-use smallvec::SmallVec;
 
 use super::shard::{Shard, ShardGuard};
 use super::{Key, Keyspace};
@@ -33,36 +32,41 @@ pub enum HeldKind {
 pub struct Held<'k> {
     keyspace: &'k Keyspace,
     kind: HeldKind,
-    guards: SmallVec<[(usize, ShardGuard<'k>); 1]>,
+    /// The lock of a plan of one shard, or the present one of a walk.
+    one: Option<(usize, ShardGuard<'k>)>,
+    /// All others, ascending.
+    many: Vec<(usize, ShardGuard<'k>)>,
 }
 
 impl<'k> Held<'k> {
     /// Holds nothing.
     pub fn nothing(keyspace: &'k Keyspace) -> Self {
-        Self { keyspace, kind: HeldKind::Plan, guards: SmallVec::new() }
+        Self { keyspace, kind: HeldKind::Plan, one: None, many: Vec::new() }
     }
 
-    /// Takes the locks of `shards`, which must be ascending and unique.
+    /// Takes the locks of `shards`, which must be ascending and unique. Nothing may be held.
     pub fn lock_plan(&mut self, shards: &[usize]) {
+        debug_assert!(self.one.is_none() && self.many.is_empty());
         self.kind = HeldKind::Plan;
         for &shard in shards {
-            debug_assert!(self.guards.last().is_none_or(|(last, _)| *last < shard));
-            self.guards.push((shard, self.keyspace.lock(shard)));
+            debug_assert!(self.many.last().is_none_or(|(last, _)| *last < shard));
+            self.many.push((shard, self.keyspace.lock(shard)));
         }
     }
 
     /// Takes one lock, keeping it where it is already the one held.
     #[inline]
     pub fn lock_one(&mut self, shard: usize) {
-        if let [(held, _)] = self.guards.as_slice()
-            && *held == shard
-        {
-            self.kind = HeldKind::Plan;
+        self.kind = HeldKind::Plan;
+        if self.one.as_ref().is_some_and(|(held, _)| *held == shard) {
             return;
         }
-        self.guards.clear();
-        self.kind = HeldKind::Plan;
-        self.guards.push((shard, self.keyspace.lock(shard)));
+        if !self.many.is_empty() {
+            self.many.clear();
+        }
+        // The old lock is released before the new one is taken.
+        self.one = None;
+        self.one = Some((shard, self.keyspace.lock(shard)));
     }
 
     /// Lets the handler take one lock after another.
@@ -84,35 +88,35 @@ impl<'k> Held<'k> {
     /// Releases every lock.
     #[inline]
     pub fn release(&mut self) {
-        self.guards.clear();
+        self.one = None;
+        self.many.clear();
         self.kind = HeldKind::Plan;
     }
 
     /// A shard, under its lock.
     #[inline]
     pub fn shard(&mut self, index: usize) -> &mut Shard {
-        if let [(held, _)] = self.guards.as_slice()
-            && *held == index
-        {
-            return &mut self.guards[0].1;
+        match &mut self.one {
+            // Asked twice because a borrow that is returned from one arm is held in all of them.
+            Some((held, _)) if *held == index => {}
+            _ => return self.find_shard(index),
         }
-        self.find_shard(index)
+        &mut self.one.as_mut().expect("it was just seen").1
     }
 
     fn find_shard(&mut self, index: usize) -> &mut Shard {
-        match (self.guards.binary_search_by_key(&index, |(held, _)| *held), self.kind) {
-            (Ok(at), _) => &mut self.guards[at].1,
+        match (self.many.binary_search_by_key(&index, |(held, _)| *held), self.kind) {
+            (Ok(at), _) => &mut self.many[at].1,
             (Err(_), HeldKind::Plan) => {
                 panic!("shard {index} is not in the plan of the command under way")
             }
             (Err(_), HeldKind::Walk) => {
-                self.guards.clear();
-                self.guards.push((index, self.keyspace.lock(index)));
-                &mut self.guards[0].1
+                self.one = None;
+                &mut self.one.insert((index, self.keyspace.lock(index))).1
             }
             (Err(at), HeldKind::World) => {
-                self.guards.insert(at, (index, self.keyspace.lock(index)));
-                &mut self.guards[at].1
+                self.many.insert(at, (index, self.keyspace.lock(index)));
+                &mut self.many[at].1
             }
         }
     }
