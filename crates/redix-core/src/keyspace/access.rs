@@ -82,7 +82,8 @@ impl<'k> Held<'k> {
     /// Releases every lock within a unit that holds the world, to let something else take them.
     pub fn release_in_world(&mut self) {
         assert_eq!(self.kind, HeldKind::World, "only the world may let go of locks and go on");
-        self.guards.clear();
+        self.one = None;
+        self.many.clear();
     }
 
     /// Releases every lock.
