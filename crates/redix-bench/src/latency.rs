@@ -296,8 +296,8 @@ fn summarise(options: &Options, rate: f64, turns: &[Vec<Turn>]) -> Section {
     let mut section = Section::new(
         "latency",
         &format!(
-            "Open loop at {rate} requests/s, {} % SET, {} connections, {} keys with values of {} B, \
-             all processors shared; disturbed by {action}; medians of {} turns; figures hold up \
+            "Open loop at {rate} requests/s, {} % SET, {} connections, {} keys with values of {} \
+             B, all processors shared; disturbed by {action}; medians of {} turns; figures hold up \
              to {} ms of the client's own.",
             options.sets_percent,
             options.connections,
