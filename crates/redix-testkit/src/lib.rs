@@ -4,6 +4,7 @@
 //! - [`server`]: runs one, or Redix, in a directory of its own.
 //! - [`client`]: a blocking client that shows replies as they came.
 //! - [`script`]: golden scripts, and the targets they run on.
+//! - [`oracle`]: random commands on Redix and a real server.
 //! - [`quoting`]: binary-safe text for arguments and replies.
 //! - [`rng`]: the seeded generator of everything random.
 //!
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod oracle;
 pub mod peer;
 pub mod quoting;
 pub mod rng;

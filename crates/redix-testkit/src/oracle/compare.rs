@@ -1,0 +1,135 @@
+//! When two replies count as equal, although a server was free to choose.
+//!
+//! Each rule, and why it must be:
+//! - `Unordered`: KEYS and COMMAND LIST answer in the order of hash tables with random seeds.
+//! - `Pairs`: CONFIG GET walks such a table too.
+//! - `Seconds`, `Millis`: the servers get a command at different times. Differences of 2 s pass;
+//!   negative answers must be equal.
+//! - `TypeOnly`: RANDOMKEY, TIME, LASTSAVE, CLIENT ID, CLIENT LIST, COMMAND COUNT.
+//! - `Dump`: the footer has the version of the format; LZF lets an encoder choose, so of compressed
+//!   strings only the plain length is compared (that the payload can be restored, RESTORE shows).
+//! - `Scan`: cursors and order are each server's own, and an element may come twice. What an
+//!   iteration returned in all must be equal; of a single page only the shape.
+//! - `Hello`: version, identifier and name differ; `proto`, `mode` and `role` must be equal.
+//! - `CommandInfo`: flags, categories and notes are sets.
+//!
+//! Errors are always compared byte for byte.
+
+use redix_resp::Value;
+
+use super::grammar::Compare;
+use crate::script::sorted;
+
+const TOLERANCE_S: u64 = 2;
+/// Version of the format and checksum at the end of a payload.
+const DUMP_FOOTER_LEN: usize = 2 + 8;
+
+/// Whether the replies to one command are equal under its rule.
+pub(super) fn equal(rule: Compare, a: &Value, b: &Value) -> bool {
+    if a == b {
+        return true;
+    }
+    if matches!(a, Value::Error(_)) || matches!(b, Value::Error(_)) {
+        return false;
+    }
+    match rule {
+        Compare::Exact => false,
+        Compare::Unordered => sorted(a.clone()) == sorted(b.clone()),
+        Compare::Pairs => sorted(pairs(a)) == sorted(pairs(b)),
+        Compare::Seconds => close(a, b, TOLERANCE_S),
+        Compare::Millis => close(a, b, TOLERANCE_S * 1000),
+        Compare::TypeOnly => std::mem::discriminant(a) == std::mem::discriminant(b),
+        Compare::Dump => dump(a).is_some() && dump(a) == dump(b),
+        Compare::Scan => scan_shape(a) && scan_shape(b),
+        Compare::Hello => hello(a).is_some() && hello(a) == hello(b),
+        Compare::CommandInfo => command_info(a) == command_info(b),
+    }
+}
+
+/// The flat array of RESP2 as a map.
+fn pairs(value: &Value) -> Value {
+    match value {
+        Value::Array(items) if items.len() % 2 == 0 => {
+            Value::Map(items.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn close(a: &Value, b: &Value, tolerance: u64) -> bool {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => *a >= 0 && *b >= 0 && a.abs_diff(*b) <= tolerance,
+        _ => false,
+    }
+}
+
+/// What must be equal of a payload.
+#[derive(PartialEq)]
+enum Dump<'a> {
+    Bytes(&'a [u8]),
+    CompressedString { plain_len: Option<u64> },
+}
+
+fn dump(value: &Value) -> Option<Dump<'_>> {
+    let Value::Bulk(bytes) = value else { return None };
+    let body = &bytes[..bytes.len().checked_sub(DUMP_FOOTER_LEN)?];
+    Some(match body {
+        // Type 0 is a string, 0xc3 says that it is compressed; two lengths follow.
+        [0, 0xc3, rest @ ..] => {
+            let plain_len = length(rest).and_then(|(_, rest)| length(rest)).map(|(len, _)| len);
+            Dump::CompressedString { plain_len }
+        }
+        body => Dump::Bytes(body),
+    })
+}
+
+/// A length of the RDB format: 6, 14, 32 or 64 bits.
+fn length(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (&first, rest) = bytes.split_first()?;
+    let fixed = |len: usize| -> Option<(u64, &[u8])> {
+        let (number, rest) = rest.split_at_checked(len)?;
+        Some((number.iter().fold(0, |n, &byte| n << 8 | u64::from(byte)), rest))
+    };
+    match (first >> 6, first) {
+        (0, _) => Some((u64::from(first), rest)),
+        (1, _) => {
+            let (&second, rest) = rest.split_first()?;
+            Some((u64::from(first & 0x3f) << 8 | u64::from(second), rest))
+        }
+        (_, 0x80) => fixed(4),
+        (_, 0x81) => fixed(8),
+        _ => None,
+    }
+}
+
+fn scan_shape(value: &Value) -> bool {
+    matches!(value, Value::Array(parts)
+        if matches!(parts.as_slice(), [Value::Bulk(_), Value::Array(_)]))
+}
+
+/// The fields that do not depend on who answers.
+fn hello(value: &Value) -> Option<Vec<(Value, Value)>> {
+    let Value::Map(fields) = pairs(value) else { return None };
+    let wanted = |key: &Value| {
+        [&b"proto"[..], b"mode", b"role"].iter().any(|name| *key == Value::Bulk(name.to_vec()))
+    };
+    Some(fields.into_iter().filter(|(key, _)| wanted(key)).collect())
+}
+
+/// With the sets inside each command's description in order.
+fn command_info(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            Value::Array(items.iter().map(|item| sorted(command_info(item))).collect())
+        }
+        Value::Set(items) => sorted(Value::Set(items.iter().map(command_info).collect())),
+        Value::Map(pairs) => {
+            let pairs = pairs.iter().map(|(key, value)| (key.clone(), command_info(value)));
+            sorted(Value::Map(pairs.collect()))
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

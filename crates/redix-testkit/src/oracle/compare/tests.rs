@@ -1,0 +1,49 @@
+use super::*;
+
+fn bulk(bytes: &[u8]) -> Value {
+    Value::Bulk(bytes.to_vec())
+}
+
+fn array(items: &[&str]) -> Value {
+    Value::Array(items.iter().map(|item| bulk(item.as_bytes())).collect())
+}
+
+#[test]
+fn freedom_ends_where_the_rule_does() {
+    let error = |text: &str| Value::Error(text.into());
+    let cases = [
+        (Compare::Exact, Value::Int(1), Value::Int(2), false),
+        (Compare::Unordered, array(&["a", "b"]), array(&["b", "a"]), true),
+        (Compare::Unordered, array(&["a", "a"]), array(&["a"]), false),
+        (Compare::Pairs, array(&["a", "1", "b", "2"]), array(&["b", "2", "a", "1"]), true),
+        (Compare::Pairs, array(&["a", "1", "b", "2"]), array(&["a", "2", "b", "1"]), false),
+        (Compare::Seconds, Value::Int(100), Value::Int(102), true),
+        (Compare::Seconds, Value::Int(100), Value::Int(103), false),
+        (Compare::Seconds, Value::Int(-1), Value::Int(-2), false),
+        (Compare::Seconds, Value::Int(0), Value::Int(-1), false),
+        (Compare::TypeOnly, bulk(b"x"), bulk(b"y"), true),
+        (Compare::TypeOnly, bulk(b"x"), Value::Null, false),
+        (Compare::TypeOnly, error("ERR a"), error("ERR b"), false),
+        (
+            Compare::Hello,
+            array(&["proto", "2", "id", "5"]),
+            array(&["proto", "2", "id", "6"]),
+            true,
+        ),
+        (Compare::Hello, array(&["proto", "2"]), array(&["proto", "3"]), false),
+    ];
+    for (rule, a, b, expected) in cases {
+        assert_eq!(equal(rule, &a, &b), expected, "{rule:?}: {} {}", a.pretty(), b.pretty());
+    }
+}
+
+#[test]
+fn dumps_are_equal_but_for_the_footer_and_the_encoder() {
+    let with_footer = |body: &[u8], footer: u8| bulk(&[body, &[footer; DUMP_FOOTER_LEN]].concat());
+    let check = |a: &[u8], b: &[u8]| equal(Compare::Dump, &with_footer(a, 1), &with_footer(b, 2));
+    assert!(check(&[0, 1, b'x'], &[0, 1, b'x']));
+    assert!(!check(&[0, 1, b'x'], &[0, 1, b'y']));
+    assert!(check(&[0, 0xc3, 3, 0x41, 0x2c, 1, 2, 3], &[0, 0xc3, 2, 0x41, 0x2c, 1, 2]));
+    assert!(!check(&[0, 0xc3, 3, 0x41, 0x2c, 1, 2, 3], &[0, 0xc3, 2, 0x41, 0x2d, 1, 2]));
+    assert!(!equal(Compare::Dump, &bulk(b"short"), &bulk(b"shorter")));
+}

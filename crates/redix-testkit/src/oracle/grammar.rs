@@ -1,0 +1,452 @@
+//! What random commands are made of: keys that meet, values at the edges, expiries far from now.
+//!
+//! **Invariants.** A stream depends on its seed and [`Traits`] alone. Nothing in it depends on how
+//! fast a server is: an expiry lies at least a minute ahead, or in the past, or is waited for. No
+//! two equal relative expiries are likely to meet on a key, since whether the second is `GT` would
+//! be a matter of a millisecond.
+
+mod connection;
+mod expiry;
+mod keys;
+mod server;
+mod string;
+mod transaction;
+
+use crate::peer::Peer;
+use crate::rng::Rng;
+use crate::script::Command;
+
+/// Connections of a stream, besides the one that reads back.
+pub(super) const CONNECTIONS: usize = 3;
+/// Databases that the stream uses.
+pub(super) const DATABASES: usize = 4;
+const DEADLINE_MIN_S: i64 = 100;
+const DEADLINE_MAX_S: i64 = 100_000_000;
+
+/// A group of commands that share state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    String,
+    Keys,
+    Expiry,
+    Transaction,
+    Connection,
+    Server,
+    /// Every family in one stream.
+    All,
+}
+
+impl Family {
+    /// The families, without [`Family::All`].
+    pub const EACH: [Family; 6] = [
+        Family::String,
+        Family::Keys,
+        Family::Expiry,
+        Family::Transaction,
+        Family::Connection,
+        Family::Server,
+    ];
+
+    /// The name on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::String => "string",
+            Family::Keys => "keys",
+            Family::Expiry => "expiry",
+            Family::Transaction => "transaction",
+            Family::Connection => "connection",
+            Family::Server => "server",
+            Family::All => "all",
+        }
+    }
+
+    /// The family of that name.
+    pub fn from_name(name: &str) -> Option<Family> {
+        Family::EACH.into_iter().chain([Family::All]).find(|family| family.name() == name)
+    }
+}
+
+/// How two replies to one command are compared; see the module `compare` for why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compare {
+    Exact,
+    /// Elements in any order.
+    Unordered,
+    /// Pairs in any order, flat under RESP2.
+    Pairs,
+    /// Seconds until, or at which, something happens.
+    Seconds,
+    /// Milliseconds, likewise.
+    Millis,
+    /// Of one type.
+    TypeOnly,
+    Dump,
+    /// A whole iteration.
+    Scan,
+    Hello,
+    CommandInfo,
+}
+
+/// A command of the stream.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub conn: usize,
+    pub args: Command,
+    /// For the report: the command with its subcommand.
+    pub name: &'static str,
+    /// For the report: the options used. One that begins with `!` is meant to fail.
+    pub options: Vec<&'static str>,
+    pub compare: Compare,
+    /// The argument to be replaced by what each server itself dumps for the key that stands there,
+    /// in database 0.
+    pub payload_at: Option<usize>,
+    /// Must run as it is, since others rely on it.
+    pub(super) is_fixed: bool,
+    /// Wait until this key is gone before going on.
+    pub wait_expired: Option<Vec<u8>>,
+}
+
+impl Line {
+    fn new(name: &'static str) -> Line {
+        Line {
+            conn: 0,
+            args: name.split(' ').map(|word| word.as_bytes().to_vec()).collect(),
+            name,
+            options: Vec::new(),
+            compare: Compare::Exact,
+            payload_at: None,
+            is_fixed: false,
+            wait_expired: None,
+        }
+    }
+
+    fn arg(mut self, arg: impl AsRef<[u8]>) -> Line {
+        self.args.push(arg.as_ref().to_vec());
+        self
+    }
+
+    fn args<T: AsRef<[u8]>>(mut self, args: &[T]) -> Line {
+        self.args.extend(args.iter().map(|arg| arg.as_ref().to_vec()));
+        self
+    }
+
+    /// An option word, which is also sent.
+    fn option(mut self, option: &'static str) -> Line {
+        self.options.push(option);
+        self.arg(option)
+    }
+
+    /// A remark for the report only.
+    fn note(mut self, option: &'static str) -> Line {
+        self.options.push(option);
+        self
+    }
+
+    fn by(mut self, compare: Compare) -> Line {
+        self.compare = compare;
+        self
+    }
+}
+
+/// A moment as one of the four expiry options or commands writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    Millis,
+    UnixSeconds,
+    UnixMillis,
+}
+
+/// What decides a stream, besides the seed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Traits {
+    pub family: Family,
+    /// The protocol that connections speak.
+    pub proto: u8,
+    /// The real server: commands that it does not have are left out.
+    pub oracle: Peer,
+    /// Unix time at the start of the stream, for absolute expiries.
+    pub now_s: i64,
+}
+
+/// Makes commands.
+pub(super) struct Grammar {
+    rng: Rng,
+    traits: Traits,
+    /// An expiry that may lie in the past was made, and no look at the key since.
+    may_be_past: bool,
+}
+
+type Rule = fn(&mut Grammar) -> Vec<Line>;
+
+impl Grammar {
+    /// The stream of this seed.
+    pub(super) fn new(seed: u64, traits: Traits) -> Grammar {
+        Grammar { rng: Rng::new(seed), traits, may_be_past: false }
+    }
+
+    /// The next commands, which belong together.
+    pub(super) fn next_lines(&mut self) -> Vec<Line> {
+        let family = match self.traits.family {
+            Family::All => *self.rng.pick(&Family::EACH),
+            family => family,
+        };
+        let conn = self.rng.below(CONNECTIONS);
+        let mut lines = self.lines_of(family);
+        // A transaction has chosen its connections already.
+        if family != Family::Transaction {
+            lines.iter_mut().for_each(|line| line.conn = conn);
+        }
+        lines.iter_mut().for_each(|line| self.disguise(line));
+        lines
+    }
+
+    fn lines_of(&mut self, family: Family) -> Vec<Line> {
+        // What most families need to have something to work on.
+        let populate = matches!(family, Family::Keys | Family::Expiry) && self.rng.chance(25);
+        let rules: &[Rule] = match family {
+            _ if populate => &[string::set],
+            Family::String => string::RULES,
+            Family::Keys => keys::RULES,
+            Family::Expiry => expiry::RULES,
+            Family::Transaction => transaction::RULES,
+            Family::Connection => connection::RULES,
+            Family::Server | Family::All => server::RULES,
+        };
+        let rule = *self.rng.pick(rules);
+        rule(self)
+    }
+
+    /// Spells words in other cases, and now and then makes a mistake.
+    fn disguise(&mut self, line: &mut Line) {
+        if self.rng.chance(30) {
+            for arg in line.args.iter_mut().take(1) {
+                self.recase(arg);
+            }
+        }
+        for option in line.options.clone() {
+            let found = line.args.iter().skip(1).position(|arg| arg == option.as_bytes());
+            if let Some(at) = found.filter(|_| self.rng.chance(30)) {
+                self.recase(&mut line.args[at + 1]);
+            }
+        }
+        // Spoiled, these would ask for everything a server has, which no two servers agree on.
+        let asks_for_all = line.name.starts_with("COMMAND") || line.name == "CONFIG GET";
+        let needs_whole = line.is_fixed || line.wait_expired.is_some() || line.payload_at.is_some();
+        if !asks_for_all && !needs_whole && self.rng.chance(4) {
+            self.spoil(line);
+        }
+    }
+
+    fn recase(&mut self, word: &mut [u8]) {
+        let lower = self.rng.chance(60);
+        for byte in word {
+            if lower || self.rng.chance(50) {
+                byte.make_ascii_lowercase();
+            }
+        }
+    }
+
+    fn spoil(&mut self, line: &mut Line) {
+        const JUNK: [&str; 10] =
+            ["", "abc", "NX", "GET", "-1", "1.5", "9223372036854775808", "EX", "\0", "*"];
+        line.options = vec!["!spoiled"];
+        let junk = (*self.rng.pick(&JUNK)).as_bytes().to_vec();
+        match self.rng.below(4) {
+            0 if line.args.len() > 1 => drop(line.args.pop()),
+            1 => line.args.push(junk),
+            2 if line.args.len() > 1 => {
+                let again = self.rng.pick(&line.args[1..]).clone();
+                line.args.push(again);
+            }
+            _ if line.args.len() > 1 => {
+                let at = 1 + self.rng.below(line.args.len() - 1);
+                line.args[at] = junk;
+            }
+            _ => line.args.push(junk),
+        }
+    }
+
+    fn one_of(&mut self, words: &[&'static str]) -> &'static str {
+        words[self.rng.below(words.len())]
+    }
+
+    /// One of a dozen keys, so that commands meet.
+    fn key(&mut self) -> Vec<u8> {
+        match self.rng.below(24) {
+            0 => Vec::new(),
+            1 => b"k\0\xff\r\n".to_vec(),
+            2 => vec![b'L'; 200],
+            3 => b"{tag}a".to_vec(),
+            _ => format!("k{}", self.rng.below(8)).into_bytes(),
+        }
+    }
+
+    /// One to four keys, which may repeat.
+    fn some_keys(&mut self) -> Vec<Vec<u8>> {
+        (0..=self.rng.below(4)).map(|_| self.key()).collect()
+    }
+
+    /// A value of any kind.
+    fn value(&mut self) -> Vec<u8> {
+        const LENGTHS: [usize; 12] = [0, 1, 2, 20, 39, 44, 45, 63, 64, 65, 300, 3000];
+        match self.rng.below(10) {
+            0..=2 => self.integer(),
+            3 | 4 => self.float(),
+            5 => {
+                let len = *self.rng.pick(&LENGTHS);
+                (0..len).map(|_| self.rng.below(256) as u8).collect()
+            }
+            6 => {
+                let len = *self.rng.pick(&LENGTHS);
+                self.rng.printable(len)
+            }
+            7 => {
+                let len = *self.rng.pick(&LENGTHS);
+                vec![b'z'; len]
+            }
+            _ => self.one_of(&["a", "b", "value", "hello world", "0", "1", "x\r\ny"]).into(),
+        }
+    }
+
+    /// An integer, or something that nearly is one.
+    fn integer(&mut self) -> Vec<u8> {
+        const EDGES: [&str; 26] = [
+            "0",
+            "1",
+            "-1",
+            "9",
+            "10",
+            "99",
+            "9999",
+            "10000",
+            "127",
+            "128",
+            "255",
+            "32767",
+            "-32768",
+            "32768",
+            "2147483647",
+            "-2147483648",
+            "2147483648",
+            "9223372036854775807",
+            "9223372036854775806",
+            "-9223372036854775808",
+            "-9223372036854775807",
+            "007",
+            "-0",
+            "+1",
+            " 1",
+            "9223372036854775808",
+        ];
+        if self.rng.chance(50) {
+            return (*self.rng.pick(&EDGES)).into();
+        }
+        self.rng.between(-100_000, 100_000).to_string().into_bytes()
+    }
+
+    /// A decimal number, or something that nearly is one.
+    fn float(&mut self) -> Vec<u8> {
+        const EDGES: [&str; 22] = [
+            "0.1",
+            "1.5",
+            "-2.25",
+            "3.0",
+            "3.0e3",
+            "1e10",
+            "-1e-10",
+            "1e17",
+            "1e18",
+            "1e100",
+            "123456789.123456789",
+            "0.0000000001",
+            "inf",
+            "-inf",
+            "nan",
+            "1e400",
+            "0x10",
+            " 1.5",
+            "1.5 ",
+            "1.",
+            ".5",
+            "-0.0",
+        ];
+        if self.rng.chance(60) {
+            return (*self.rng.pick(&EDGES)).into();
+        }
+        let (whole, digits) = (self.rng.between(-1000, 1000), self.rng.below(100_000));
+        format!("{whole}.{digits}").into_bytes()
+    }
+
+    /// A small number, sometimes out of bounds, for offsets and ranges.
+    fn index(&mut self) -> Vec<u8> {
+        match self.rng.below(12) {
+            0 => self.integer(),
+            _ => self.rng.between(-12, 80).to_string().into_bytes(),
+        }
+    }
+
+    /// A database, sometimes one that there is not.
+    fn database(&mut self) -> Vec<u8> {
+        match self.rng.below(20) {
+            0 => self.one_of(&["-1", "16", "99", "abc", "", "1.5", "9223372036854775808"]).into(),
+            _ => self.rng.below(DATABASES).to_string().into_bytes(),
+        }
+    }
+
+    /// A moment at least a minute ahead.
+    fn future(&mut self, unit: Unit) -> Vec<u8> {
+        let ahead_s = self.rng.between(DEADLINE_MIN_S, DEADLINE_MAX_S);
+        let millis = self.rng.between(0, 999);
+        let number = match unit {
+            Unit::Seconds => ahead_s,
+            Unit::Millis => ahead_s * 1000 + millis,
+            Unit::UnixSeconds => self.traits.now_s + ahead_s,
+            Unit::UnixMillis => (self.traits.now_s + ahead_s) * 1000 + millis,
+        };
+        number.to_string().into_bytes()
+    }
+
+    /// A moment that has passed, or nothing that could be one. The key may be gone afterwards.
+    fn past_or_wrong(&mut self) -> Vec<u8> {
+        const TEXTS: [&str; 12] = [
+            "0",
+            "-1",
+            "-1000",
+            "-9223372036854775808",
+            "9223372036854775807",
+            "9223372036854775",
+            "92233720368547758070",
+            "abc",
+            "",
+            "1.5",
+            "1 ",
+            "-9223372036854776",
+        ];
+        self.may_be_past = true;
+        (*self.rng.pick(&TEXTS)).into()
+    }
+
+    fn moment(&mut self, unit: Unit) -> Vec<u8> {
+        if self.rng.chance(88) { self.future(unit) } else { self.past_or_wrong() }
+    }
+
+    /// The line, and if it may have made the key due to expire, a look at it: a key that is due and
+    /// was not looked at may or may not be counted by DBSIZE.
+    fn settled(&mut self, line: Line, key: &[u8]) -> Vec<Line> {
+        if !std::mem::take(&mut self.may_be_past) {
+            return vec![line];
+        }
+        let look = Line { is_fixed: true, ..Line::new("EXISTS").arg(key) };
+        vec![line, look]
+    }
+
+    fn is_valkey(&self) -> bool {
+        self.traits.oracle == Peer::Valkey
+    }
+
+    /// Commands that came with Redis 7.2.
+    fn has_7_2(&self) -> bool {
+        self.traits.oracle != Peer::Redis7
+    }
+}

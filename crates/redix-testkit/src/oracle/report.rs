@@ -1,0 +1,182 @@
+//! What a stream found, and what it covered.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+
+use anyhow::{Result, ensure};
+use redix_resp::Value;
+
+use super::Plan;
+use super::grammar::Line;
+use crate::quoting::quote_args;
+use crate::script::Command;
+
+/// An option that ran so often without success will never have any.
+const RUNS_ENOUGH: usize = 12;
+const SHOWN_MAX: usize = 600;
+
+/// A difference between the two servers.
+#[derive(Clone, Debug)]
+pub struct Mismatch {
+    pub epoch: usize,
+    /// The line within the epoch; behind the last one when reading back.
+    pub index: usize,
+    /// The command and subcommand, or [`Mismatch::READ_BACK`].
+    pub name: &'static str,
+    pub command: String,
+    pub ours: String,
+    pub theirs: String,
+    /// The fewest lines that still show it, as `@connection> command`.
+    pub script: Vec<String>,
+}
+
+impl Mismatch {
+    /// In place of a command's name: the difference was found in what was left behind.
+    pub const READ_BACK: &'static str = "(read back)";
+
+    pub(super) fn new(
+        index: usize,
+        name: &'static str,
+        args: &Command,
+        ours: &Value,
+        theirs: &Value,
+    ) -> Mismatch {
+        Mismatch {
+            epoch: 0,
+            index,
+            name,
+            command: quote_args(args),
+            ours: ours.pretty(),
+            theirs: theirs.pretty(),
+            script: Vec::new(),
+        }
+    }
+
+    /// Differences that agree in this are reported once: the command, and what sort of reply each
+    /// server gave.
+    fn kind(&self) -> (&'static str, String, String) {
+        (self.name, sort_of(&self.ours), sort_of(&self.theirs))
+    }
+}
+
+/// The words of an error; of other replies how they begin, which is their type.
+fn sort_of(reply: &str) -> String {
+    let start = if reply.starts_with('-') { 60 } else { 1 };
+    reply.chars().take(start).filter(|c| !c.is_ascii_digit()).collect()
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    ran: usize,
+    succeeded: usize,
+}
+
+/// The result of a stream.
+#[derive(Clone, Debug)]
+pub struct Report {
+    plan: Plan,
+    /// Commands that ran.
+    pub commands: usize,
+    /// Replies that differed as `golden/DIFFERS.txt` says.
+    pub known: usize,
+    /// Other differences, one of each kind.
+    pub mismatches: Vec<Mismatch>,
+    /// Differences of kinds already reported.
+    pub repeated: usize,
+    coverage: BTreeMap<(&'static str, &'static str), Count>,
+}
+
+impl Report {
+    pub(super) fn new(plan: Plan) -> Report {
+        Report {
+            plan,
+            commands: 0,
+            known: 0,
+            mismatches: Vec::new(),
+            repeated: 0,
+            coverage: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_new(&self, mismatch: &Mismatch) -> bool {
+        self.mismatches.iter().all(|other| other.kind() != mismatch.kind())
+    }
+
+    pub(super) fn add(&mut self, mismatch: Mismatch) {
+        if self.is_new(&mismatch) {
+            self.mismatches.push(mismatch);
+        } else {
+            self.repeated += 1;
+        }
+    }
+
+    /// Counts a command by each of its options, or as plain if it has none.
+    pub(super) fn count(&mut self, line: &Line, reply: &Value) {
+        let plain = [""];
+        let options = if line.options.is_empty() { &plain[..] } else { &line.options };
+        for option in options {
+            let count = self.coverage.entry((line.name, option)).or_default();
+            count.ran += 1;
+            count.succeeded += usize::from(!matches!(reply, Value::Error(_)));
+        }
+    }
+
+    /// Commands and options that ran often and never succeeded, but for those meant to fail.
+    pub fn never_succeeded(&self) -> Vec<String> {
+        let failed = self.coverage.iter().filter(|((name, option), count)| {
+            let meant = option.starts_with('!') || name.starts_with("NOSUCH");
+            !meant && count.ran >= RUNS_ENOUGH && count.succeeded == 0
+        });
+        failed.map(|((name, option), _)| format!("{name} {option}").trim().to_owned()).collect()
+    }
+
+    /// Fails if anything differed, or if something was never really tried.
+    pub fn check(&self) -> Result<()> {
+        let never = self.never_succeeded();
+        ensure!(self.mismatches.is_empty() && never.is_empty(), "{self}");
+        Ok(())
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Plan { seed, family, proto, oracle, .. } = self.plan;
+        writeln!(
+            f,
+            "{} commands of family {} under RESP{proto} against {}, seed {seed}: {} kinds of \
+             difference (and {} repeats), {} known differences",
+            self.commands,
+            family.name(),
+            oracle.name(),
+            self.mismatches.len(),
+            self.repeated,
+            self.known
+        )?;
+        for ((name, option), count) in &self.coverage {
+            let Count { ran, succeeded } = count;
+            writeln!(f, "  {:<40} ran {ran:>6}  ok {succeeded:>6}", format!("{name} {option}"))?;
+        }
+        for name in self.never_succeeded() {
+            writeln!(f, "never succeeded: {name}")?;
+        }
+        for mismatch in &self.mismatches {
+            let Mismatch { epoch, index, name, command, ours, theirs, script } = mismatch;
+            writeln!(f, "\nDIFFERS {name}: seed {seed}, epoch {epoch}, line {index}")?;
+            for line in script {
+                writeln!(f, "    {}", shown(line))?;
+            }
+            writeln!(f, "  command: {}", shown(command))?;
+            writeln!(f, "  subject: {}", shown(ours))?;
+            writeln!(f, "  oracle:  {}", shown(theirs))?;
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a long text.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,70 @@
+//! From a failing epoch to the fewest lines that still fail.
+//!
+//! Delta debugging (Zeller 1999) without its second half: chunks are taken out, half of the lines
+//! at first and single ones in the end, as long as the last line, or reading back, still shows a
+//! difference.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::Plan;
+use super::differs::Difference;
+use super::grammar::{Family, Line};
+use super::report::{Mismatch, Report};
+use super::stream::Epoch;
+use crate::peer::Peer;
+use crate::quoting::quote_args;
+
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The lines as text; all of them if the difference does not come again.
+pub(super) fn shrink(
+    addrs: [SocketAddr; 2],
+    proto: u8,
+    differences: &[Difference],
+    lines: &[Line],
+    mismatch: &Mismatch,
+) -> Result<Vec<String>> {
+    let is_read_back = mismatch.name == Mismatch::READ_BACK;
+    let end = lines.len().min(mismatch.index + 1);
+    let mut kept = lines[..end].to_vec();
+    // The line that shows it always stays; reading back needs none.
+    let fixed = usize::from(!is_read_back);
+    let fails = |lines: &[Line]| -> Result<bool> {
+        let mut epoch = Epoch::begin(addrs, proto, differences)?;
+        let found = epoch.run(lines, &mut scratch(proto))?;
+        Ok(found.is_some_and(|found| {
+            if is_read_back { found.name == mismatch.name } else { found.index + 1 == lines.len() }
+        }))
+    };
+    let deadline = Instant::now() + TIME_MAX;
+    let mut chunk = kept.len().div_ceil(2);
+    while chunk > 0 && Instant::now() < deadline {
+        let mut start = 0;
+        let mut removed = false;
+        while start + fixed < kept.len() && Instant::now() < deadline {
+            let stop = (start + chunk).min(kept.len() - fixed);
+            let mut fewer = kept.clone();
+            fewer.drain(start..stop);
+            if fails(&fewer)? {
+                kept = fewer;
+                removed = true;
+            } else {
+                start = stop;
+            }
+        }
+        if !(removed && chunk == 1) {
+            chunk /= 2;
+        }
+    }
+    let text = |line: &Line| format!("@{}> {}", line.conn + 1, quote_args(&line.args));
+    Ok(kept.iter().map(text).collect())
+}
+
+/// A report that nobody reads.
+fn scratch(proto: u8) -> Report {
+    let (family, oracle) = (Family::All, Peer::Valkey);
+    Report::new(Plan { seed: 0, count: 0, family, proto, oracle, epoch: None })
+}

@@ -1,0 +1,290 @@
+//! One epoch: the lines on both servers side by side, and the comparison of what they leave.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use redix_resp::Value;
+
+use super::compare;
+use super::differs::Difference;
+use super::grammar::{CONNECTIONS, Compare, DATABASES, Line};
+use super::report::{Mismatch, Report};
+use crate::client::Client;
+use crate::quoting::{quote, quote_args};
+use crate::script::{Command, sorted};
+
+const EXPIRY_DEADLINE: Duration = Duration::from_secs(20);
+const PAGES_MAX: usize = 100_000;
+/// Stands in for a payload where there is none to dump.
+const NO_PAYLOAD: &[u8] = b"nothing to restore";
+
+/// A server's connections.
+struct Side {
+    conns: Vec<Client>,
+    /// Reads back and dumps; no line runs on it.
+    admin: Client,
+}
+
+/// Both servers, empty at the beginning.
+pub(super) struct Epoch<'a> {
+    /// Subject and oracle.
+    sides: [Side; 2],
+    /// The lines queued on each connection that is in a transaction.
+    queued: Vec<Option<Vec<Line>>>,
+    differences: &'a [Difference],
+}
+
+impl<'a> Epoch<'a> {
+    pub(super) fn begin(
+        addrs: [SocketAddr; 2],
+        proto: u8,
+        differences: &'a [Difference],
+    ) -> Result<Epoch<'a>> {
+        let [subject, oracle] = addrs;
+        Ok(Epoch {
+            sides: [Side::new(subject, proto)?, Side::new(oracle, proto)?],
+            queued: vec![None; CONNECTIONS],
+            differences,
+        })
+    }
+
+    /// Runs the lines and reads back; the first difference that is not a known one.
+    pub(super) fn run(&mut self, lines: &[Line], report: &mut Report) -> Result<Option<Mismatch>> {
+        for (index, line) in lines.iter().enumerate() {
+            let in_transaction = self.queued[line.conn].is_some();
+            if line.wait_expired.is_some() && in_transaction {
+                continue;
+            }
+            report.commands += 1;
+            let replies = self.exchange(line);
+            let mut known = false;
+            let [ours, theirs] = match replies {
+                [Ok(ours), Ok(theirs)] => [ours, theirs],
+                // A connection that broke on both alike cannot go on either.
+                [ours, theirs] => return Ok(Some(broken(index, line, ours, theirs))),
+            };
+            if let Some((args, ours, theirs)) = self.first_difference(line, &ours, &theirs) {
+                if !self.is_known(&args, &ours, &theirs) {
+                    return Ok(Some(Mismatch::new(index, line.name, &args, &ours, &theirs)));
+                }
+                report.known += 1;
+                known = true;
+            }
+            self.account(line, &theirs, report);
+            if let Some(key) = &line.wait_expired {
+                for side in &mut self.sides {
+                    side.wait_expired(line.conn, key)?;
+                }
+            }
+            // A known difference may have left the servers in different states.
+            if known && self.read_back(lines.len())?.is_some() {
+                return Ok(None);
+            }
+        }
+        self.read_back(lines.len())
+    }
+
+    fn exchange(&mut self, line: &Line) -> [Result<Value>; 2] {
+        let iterate = line.compare == Compare::Scan
+            && self.queued[line.conn].is_none()
+            && line.args.get(1).is_some_and(|cursor| cursor == b"0");
+        self.sides.each_mut().map(|side| {
+            let args = side.arguments(line)?;
+            let conn = &mut side.conns[line.conn];
+            if iterate { scan(conn, &args) } else { conn.cmd(&args) }
+        })
+    }
+
+    /// The command, within a transaction if it is EXEC, whose replies differ.
+    fn first_difference(
+        &self,
+        line: &Line,
+        ours: &Value,
+        theirs: &Value,
+    ) -> Option<(Command, Value, Value)> {
+        let queued = self.queued[line.conn].as_ref().filter(|_| is_word(&line.args, "EXEC"));
+        if let Some(queued) = queued
+            && let (Value::Array(ours), Value::Array(theirs)) = (ours, theirs)
+            && ours.len() == queued.len()
+            && theirs.len() == queued.len()
+        {
+            let mut each = queued.iter().zip(ours.iter().zip(theirs));
+            let differs = each.find(|(line, (a, b))| !compare::equal(line.compare, a, b));
+            return differs.map(|(line, (a, b))| (line.args.clone(), a.clone(), b.clone()));
+        }
+        let equal = compare::equal(line.compare, ours, theirs);
+        (!equal).then(|| (line.args.clone(), ours.clone(), theirs.clone()))
+    }
+
+    fn is_known(&self, args: &[Vec<u8>], ours: &Value, theirs: &Value) -> bool {
+        self.differences.iter().any(|difference| difference.covers(args, ours, theirs))
+    }
+
+    /// Follows transactions, and counts what the real server made of each command.
+    fn account(&mut self, line: &Line, theirs: &Value, report: &mut Report) {
+        let queued = &mut self.queued[line.conn];
+        if *theirs == Value::Simple(b"QUEUED".to_vec())
+            && let Some(queued) = queued
+        {
+            queued.push(line.clone());
+            return;
+        }
+        report.count(line, theirs);
+        let done = Value::Simple(b"OK".to_vec()) == *theirs;
+        if is_word(&line.args, "MULTI") && done {
+            *queued = Some(Vec::new());
+        } else if ends_transaction(line, theirs)
+            && let (Some(lines), Value::Array(replies)) = (queued.take(), theirs)
+        {
+            for (line, reply) in lines.iter().zip(replies) {
+                report.count(line, reply);
+            }
+        }
+    }
+
+    /// Compares everything about every key.
+    fn read_back(&mut self, index: usize) -> Result<Option<Mismatch>> {
+        let mut different = None;
+        for database in 0..DATABASES {
+            let select = vec![b"SELECT".to_vec(), database.to_string().into_bytes()];
+            let keys = vec![b"KEYS".to_vec(), b"*".to_vec()];
+            self.ask(&select)?;
+            let [ours, theirs] = self.ask(&keys)?.map(sorted);
+            if ours != theirs {
+                different = Some((keys, ours, theirs));
+                break;
+            }
+            different = self.differing_property(&ours)?;
+            if different.is_some() {
+                break;
+            }
+        }
+        Ok(different.map(|(args, ours, theirs)| {
+            Mismatch::new(index, Mismatch::READ_BACK, &args, &ours, &theirs)
+        }))
+    }
+
+    fn differing_property(&mut self, keys: &Value) -> Result<Option<(Command, Value, Value)>> {
+        const PROPERTIES: [(&[&str], Compare); 5] = [
+            (&["TYPE"], Compare::Exact),
+            (&["OBJECT", "ENCODING"], Compare::Exact),
+            (&["PEXPIRETIME"], Compare::Millis),
+            (&["GET"], Compare::Exact),
+            (&["DUMP"], Compare::Dump),
+        ];
+        let Value::Array(keys) = keys else { return Ok(None) };
+        let questions: Vec<(Command, Compare)> = keys
+            .iter()
+            .filter_map(|key| if let Value::Bulk(key) = key { Some(key) } else { None })
+            .flat_map(|key| {
+                PROPERTIES.iter().map(|(words, rule)| {
+                    let mut args: Command = words.iter().map(|w| w.as_bytes().to_vec()).collect();
+                    args.push(key.clone());
+                    (args, *rule)
+                })
+            })
+            .collect();
+        let commands: Vec<Command> = questions.iter().map(|(args, _)| args.clone()).collect();
+        let [subject, oracle] = &mut self.sides;
+        let ours = subject.admin.pipeline(&commands)?;
+        let theirs = oracle.admin.pipeline(&commands)?;
+        for ((args, rule), (ours, theirs)) in questions.iter().zip(ours.iter().zip(&theirs)) {
+            if !compare::equal(*rule, ours, theirs) && !self.is_known(args, ours, theirs) {
+                return Ok(Some((args.clone(), ours.clone(), theirs.clone())));
+            }
+        }
+        Ok(None)
+    }
+
+    fn ask(&mut self, args: &Command) -> Result<[Value; 2]> {
+        let [subject, oracle] = &mut self.sides;
+        Ok([subject.admin.cmd(args)?, oracle.admin.cmd(args)?])
+    }
+}
+
+impl Side {
+    fn new(addr: SocketAddr, proto: u8) -> Result<Side> {
+        let connect = || -> Result<Client> {
+            let mut client = Client::connect(addr)?;
+            if proto != 2 {
+                client.hello(proto)?;
+            }
+            Ok(client)
+        };
+        let mut admin = Client::connect(addr)?;
+        admin.must(&["FLUSHALL"])?;
+        let conns = (0..CONNECTIONS).map(|_| connect()).collect::<Result<_>>()?;
+        Ok(Side { conns, admin })
+    }
+
+    /// The line's arguments, with this server's own payload where one belongs.
+    fn arguments(&mut self, line: &Line) -> Result<Command> {
+        let mut args = line.args.clone();
+        if let Some(payload) = line.payload_at.and_then(|at| args.get_mut(at)) {
+            self.admin.must(&["SELECT", "0"])?;
+            *payload = match self.admin.cmd(&[&b"DUMP"[..], payload])? {
+                Value::Bulk(bytes) => bytes,
+                _ => NO_PAYLOAD.to_vec(),
+            };
+        }
+        Ok(args)
+    }
+
+    fn wait_expired(&mut self, conn: usize, key: &[u8]) -> Result<()> {
+        let deadline = Instant::now() + EXPIRY_DEADLINE;
+        while self.conns[conn].cmd(&[b"EXISTS", key])? != Value::Int(0) {
+            ensure!(Instant::now() < deadline, "{} does not expire", quote(key));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+/// All elements of an iteration, each once; an error or another reply as it came.
+fn scan(conn: &mut Client, args: &[Vec<u8>]) -> Result<Value> {
+    let mut args = args.to_vec();
+    let mut elements = Vec::new();
+    for _ in 0..PAGES_MAX {
+        let reply = conn.cmd(&args)?;
+        let Value::Array(parts) = &reply else { return Ok(reply) };
+        let [Value::Bulk(cursor), Value::Array(page)] = parts.as_slice() else { return Ok(reply) };
+        elements.extend(page.iter().cloned());
+        if cursor == b"0" {
+            let Value::Array(mut elements) = sorted(Value::Array(elements)) else {
+                unreachable!("sorting keeps the type")
+            };
+            elements.dedup();
+            return Ok(Value::Array(elements));
+        }
+        args[1].clone_from(cursor);
+    }
+    Ok(Value::Simple(b"the iteration does not end".to_vec()))
+}
+
+/// EXEC with arguments is an error that ends it too.
+fn ends_transaction(line: &Line, reply: &Value) -> bool {
+    let words = ["EXEC", "DISCARD", "RESET"];
+    words.iter().any(|word| is_word(&line.args, word))
+        || matches!(reply, Value::Error(text) if text.starts_with(b"EXECABORT"))
+}
+
+fn is_word(args: &[Vec<u8>], word: &str) -> bool {
+    args.len() == 1 && args[0].eq_ignore_ascii_case(word.as_bytes())
+}
+
+fn broken(index: usize, line: &Line, ours: Result<Value>, theirs: Result<Value>) -> Mismatch {
+    let text = |reply: Result<Value>| match reply {
+        Ok(reply) => reply.pretty(),
+        Err(error) => format!("({error:#})"),
+    };
+    Mismatch {
+        epoch: 0,
+        index,
+        name: line.name,
+        command: quote_args(&line.args),
+        ours: text(ours),
+        theirs: text(theirs),
+        script: Vec::new(),
+    }
+}
