@@ -8,4 +8,11 @@ pub mod string;
 use crate::command::spec::CommandSpec;
 
 /// Every family.
-pub const FAMILIES: &[&[CommandSpec]] = &[connection::COMMANDS, string::COMMANDS];
+pub const FAMILIES: &[&[CommandSpec]] = &[
+    connection::COMMANDS,
+    string::edit::COMMANDS,
+    string::lcs::COMMANDS,
+    string::number::COMMANDS,
+    string::read::COMMANDS,
+    string::set::COMMANDS,
+];

@@ -421,6 +421,25 @@ impl<'k> Access<'k> {
         Some(result)
     }
 
+    /// As [`Access::modify`], for a change that may fail: it must then leave the entry as it was, and
+    /// nothing is counted.
+    pub fn try_modify<R>(
+        &mut self,
+        key: Key<'_>,
+        change: impl FnOnce(&mut EntryBox) -> Result<R, ReplyError>,
+    ) -> Result<Option<R>, ReplyError> {
+        let Some(pos) = self.find(key) else { return Ok(None) };
+        let (db, index) = (self.db, key.shard());
+        let shard = self.held.shard(index);
+        let part = shard.db_mut(db);
+        part.before_write(key.hash, pos);
+        let result = part.table.modify(pos, change)?;
+        self.keyspace.publish_counts(db, index, &part.table);
+        shard.touch(db, key.bytes);
+        self.effects.add_dirty(1);
+        Ok(Some(result))
+    }
+
     /// Sets or removes the expiry of an existing key; false if there is no such key.
     pub fn set_expire(&mut self, key: Key<'_>, expire_at_ms: Option<i64>) -> bool {
         self.modify(key, |entry| entry.set_expire_at_ms(expire_at_ms)).is_some()
@@ -436,6 +455,25 @@ impl<'k> Access<'k> {
     /// Deletes a key; false if there was none. Counts one change.
     pub fn delete(&mut self, key: Key<'_>) -> bool {
         self.take(key).is_some()
+    }
+
+    /// Deletes a key because it was given an expiry in the past; false if there was none. Counts one
+    /// change and reports the event of an expiry; the caller logs.
+    pub fn delete_expired(&mut self, key: Key<'_>) -> bool {
+        let deleted = self.delete(key);
+        if deleted {
+            self.cell.expired_keys.bump();
+            self.effects.notify(class::EXPIRED, "expired", self.db, key.bytes);
+        }
+        deleted
+    }
+
+    /// Whether a key of a database is still there although its time has come, as happens where
+    /// somebody else deletes expired keys.
+    pub fn is_stale(&mut self, db: u32, key: Key<'_>) -> bool {
+        let Some(part) = self.held.shard(key.shard()).db(db) else { return false };
+        let Some(pos) = part.table.find(key.hash, key.bytes) else { return false };
+        part.table.get(pos).expire_at_ms().is_some_and(|at| at <= self.now_ms)
     }
 
     /// Puts an entry under a key of database `db` that does not exist there. The entry carries the

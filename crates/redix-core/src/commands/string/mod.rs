@@ -1,39 +1,38 @@
 //! Commands on strings.
+//!
+//! A string is kept as a number where its text is the one that the number formats to, inside its
+//! entry where it is short, and on the heap, reference counted, where it is long. What OBJECT
+//! ENCODING reports (`int`, `embstr`, `raw`) follows the real servers, not this storage.
+//!
+//! **Invariants.** A value passes `proto-max-bulk-len` in no command that makes it grow. A
+//! reservation of [`FALLIBLE_FROM`] bytes or more may fail and then changes nothing.
+//!
+//! Sources: the replies, events and replication streams of Valkey 9.1.2, Redis 7.0.15 and 8.2.3.
 
-use redix_types::entry::{Encoding, EntryRef, HeapValue, IntBuf, Kind, NewValue, ValueRef};
+pub mod edit;
+pub mod lcs;
+pub mod number;
+pub mod options;
+pub mod read;
+pub mod set;
+
+use redix_types::entry::{
+    Encoding, EntryRef, HeapValue, INLINE_MAX, IntBuf, Kind, NewValue, ValueRef,
+};
 use redix_types::num;
 
-use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
-use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
-use crate::error::CommandResult;
+use crate::effects::class;
+use crate::error::ReplyError;
+use crate::keyspace::Key;
 use crate::keyspace::access::Ttl;
+use crate::sync::Arc;
 
-/// The family.
-pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::read(
-        "get",
-        Group::String,
-        2,
-        const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
-        get,
-    )
-    .flags(flag::FAST)
-    .acl(acl::STRING)
-    .doc("Returns the string at a key.")
-    .args(&[ArgSpec::key("key")]),
-    CommandSpec::write(
-        "set",
-        Group::String,
-        -3,
-        const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
-        set,
-    )
-    .flags(flag::DENYOOM)
-    .acl(acl::STRING)
-    .doc("Gives a key a string value, whatever it held before.")
-    .args(&[ArgSpec::key("key"), ArgSpec::new("value", ArgKind::String)]),
-];
+/// The longest string that OBJECT ENCODING calls `embstr`.
+pub const EMBSTR_MAX: usize = 44;
+
+/// Values of this many bytes are only kept if the memory for them can be had.
+pub const FALLIBLE_FROM: usize = 1024 * 1024;
 
 /// Writes a string entry's value as a bulk reply.
 pub fn reply_string(reply: &mut redix_resp::reply::Reply, entry: EntryRef<'_>) {
@@ -44,37 +43,73 @@ pub fn reply_string(reply: &mut redix_resp::reply::Reply, entry: EntryRef<'_>) {
     }
 }
 
-/// How a string is stored: numbers as such, others as they are.
-pub fn encode(bytes: &[u8]) -> (Encoding, NewValue<'_>) {
+/// How a string is stored: numbers as such, others as they are. Fails if there is no memory.
+#[inline]
+pub fn encode(bytes: &[u8]) -> Result<(Encoding, NewValue<'_>), ReplyError> {
     // No number is longer than the digits of the smallest one.
     if bytes.len() <= 20
         && let Some(value) = num::parse_i64(bytes)
     {
-        return (Encoding::Int, NewValue::Int(value));
+        return Ok((Encoding::Int, NewValue::Int(value)));
     }
+    encode_text(bytes)
+}
+
+/// How a string is stored that stays text even where it reads as a number.
+pub fn encode_text(bytes: &[u8]) -> Result<(Encoding, NewValue<'_>), ReplyError> {
     let encoding = if bytes.len() <= EMBSTR_MAX { Encoding::Embstr } else { Encoding::Raw };
-    (encoding, NewValue::Bytes(bytes))
-}
-
-/// The longest string that OBJECT ENCODING calls `embstr`.
-pub const EMBSTR_MAX: usize = 44;
-
-/// `GET key` -> bulk | null. Errors: WRONGTYPE.
-fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let key = cx.key(args, 1);
-    match cx.keys.lookup_kind(key, Kind::String)? {
-        Some(entry) => reply_string(cx.reply, entry),
-        None => cx.reply.null(),
+    if bytes.len() < FALLIBLE_FROM {
+        return Ok((encoding, NewValue::Bytes(bytes)));
     }
+    Ok((encoding, on_heap(copy_of(bytes)?)))
+}
+
+/// A copy, if there is memory for it.
+fn copy_of(bytes: &[u8]) -> Result<Vec<u8>, ReplyError> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| ReplyError::Oom)?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
+/// A value of more than [`INLINE_MAX`] bytes from its buffer.
+fn on_heap(bytes: Vec<u8>) -> NewValue<'static> {
+    debug_assert!(bytes.len() > INLINE_MAX);
+    NewValue::Heap(HeapValue::Str(Arc::new(bytes)))
+}
+
+/// Checks the length that a value is about to have.
+fn check_length(cx: &Ctx<'_, '_>, start: usize, added: usize) -> Result<usize, ReplyError> {
+    let max = usize::try_from(cx.config.proto_max_bulk_len).unwrap_or(0);
+    start.checked_add(added).filter(|len| *len <= max).ok_or(ReplyError::StringTooLong)
+}
+
+/// Gives a key a string and reports the event `set`.
+fn store(cx: &mut Ctx<'_, '_>, key: Key<'_>, bytes: &[u8], ttl: Ttl) -> Result<(), ReplyError> {
+    let (encoding, value) = encode(bytes)?;
+    cx.keys.set(key, Kind::String, encoding, value, ttl);
+    notify(cx, "set", key);
     Ok(())
 }
 
-/// `SET key value` -> OK.
-fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let key = cx.key(args, 1);
-    let (encoding, value) = encode(args.get(2));
-    cx.keys.set(key, Kind::String, encoding, value, Ttl::Clear);
-    cx.keys.effects.notify(crate::effects::class::STRING, "set", cx.keys.db, key.bytes);
-    cx.reply.ok();
-    Ok(())
+/// Reports an event of the string commands.
+fn notify(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>) {
+    cx.keys.effects.notify(class::STRING, event, cx.keys.db, key.bytes);
+}
+
+/// Reports an event of the generic commands.
+fn notify_generic(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>) {
+    cx.keys.effects.notify(class::GENERIC, event, cx.keys.db, key.bytes);
+}
+
+/// Logs the command under way as these words.
+fn log(cx: &mut Ctx<'_, '_>, argv: &[&[u8]]) {
+    cx.keys.effects.log(cx.keys.db, argv);
+}
+
+/// Logs the command under way as `SET key value PXAT at`.
+fn log_set_at(cx: &mut Ctx<'_, '_>, key: Key<'_>, value: &[u8], at_ms: i64) {
+    if cx.keys.effects.recording() {
+        log(cx, &[b"SET", key.bytes, value, b"PXAT", IntBuf::new().format(at_ms)]);
+    }
 }

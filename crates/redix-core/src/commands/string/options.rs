@@ -1,0 +1,161 @@
+//! The options that SET, GETEX and MSETEX share.
+//!
+//! A word may be repeated, but for `IFEQ`; words that exclude one another are a syntax error. All
+//! words are judged before any number in them is read.
+
+use crate::command::args::Args;
+use crate::error::ReplyError;
+
+/// Which command's words are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grammar {
+    /// `[NX | XX | IFEQ value] [GET] [EX | PX | EXAT | PXAT time | KEEPTTL]`
+    Set,
+    /// `[EX | PX | EXAT | PXAT time | PERSIST]`
+    Getex,
+    /// `[NX | XX] [EX | PX | EXAT | PXAT time | KEEPTTL]`
+    Msetex,
+}
+
+/// On which condition a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Condition<'a> {
+    /// On none.
+    #[default]
+    Always,
+    /// `NX`: the key does not exist.
+    Missing,
+    /// `XX`: the key exists.
+    Exists,
+    /// `IFEQ`: the key holds this string.
+    Equals(&'a [u8]),
+}
+
+/// How an expiry is stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// `EX`: seconds from now.
+    Seconds,
+    /// `PX`: milliseconds from now.
+    Millis,
+    /// `EXAT`: a Unix time in seconds.
+    UnixSeconds,
+    /// `PXAT`: a Unix time in milliseconds.
+    UnixMillis,
+}
+
+/// What becomes of the key's expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Expire<'a> {
+    /// Nothing is said.
+    #[default]
+    Unsaid,
+    /// `KEEPTTL`
+    Keep,
+    /// `PERSIST`
+    Persist,
+    /// At a time, in the client's words.
+    At(Unit, &'a [u8]),
+}
+
+/// The options of one command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options<'a> {
+    /// On which condition.
+    pub condition: Condition<'a>,
+    /// `GET`: the old value is the reply.
+    pub get: bool,
+    /// What becomes of the expiry.
+    pub expire: Expire<'a>,
+}
+
+impl<'a> Options<'a> {
+    /// Reads the words from `first` on.
+    pub fn parse(args: Args<'a>, first: usize, grammar: Grammar) -> Result<Self, ReplyError> {
+        use Grammar::{Getex, Msetex, Set};
+        let mut words = args.options(first);
+        let mut options = Self::default();
+        while words.more() {
+            if grammar != Getex && words.eat("NX") {
+                options.restrict(Condition::Missing)?;
+            } else if grammar != Getex && words.eat("XX") {
+                options.restrict(Condition::Exists)?;
+            } else if grammar == Set && words.eat("GET") {
+                options.get = true;
+            } else if matches!(grammar, Set | Msetex) && words.eat("KEEPTTL") {
+                options.expire(Expire::Keep)?;
+            } else if grammar == Getex && words.eat("PERSIST") {
+                options.expire(Expire::Persist)?;
+            } else if let Some(value) = words.eat_value("EX") {
+                options.expire(Expire::At(Unit::Seconds, value))?;
+            } else if let Some(value) = words.eat_value("PX") {
+                options.expire(Expire::At(Unit::Millis, value))?;
+            } else if let Some(value) = words.eat_value("EXAT") {
+                options.expire(Expire::At(Unit::UnixSeconds, value))?;
+            } else if let Some(value) = words.eat_value("PXAT") {
+                options.expire(Expire::At(Unit::UnixMillis, value))?;
+            } else if grammar == Set
+                && let Some(value) = words.eat_value("IFEQ")
+            {
+                options.restrict(Condition::Equals(value))?;
+            } else {
+                return Err(ReplyError::Syntax);
+            }
+        }
+        Ok(options)
+    }
+
+    fn restrict(&mut self, condition: Condition<'a>) -> Result<(), ReplyError> {
+        let again = self.condition == condition && !matches!(condition, Condition::Equals(_));
+        if self.condition != Condition::Always && !again {
+            return Err(ReplyError::Syntax);
+        }
+        self.condition = condition;
+        Ok(())
+    }
+
+    fn expire(&mut self, expire: Expire<'a>) -> Result<(), ReplyError> {
+        let fits = match (self.expire, expire) {
+            (Expire::Unsaid, _) => true,
+            (Expire::At(old, _), Expire::At(new, _)) => old == new,
+            (old, new) => old == new,
+        };
+        if !fits {
+            return Err(ReplyError::Syntax);
+        }
+        self.expire = expire;
+        Ok(())
+    }
+
+    /// The Unix time in milliseconds at which the key is to expire, if one is stated. Errors as
+    /// [`expire_at_ms`].
+    pub fn at_ms(&self, now_ms: i64, command: &'static str) -> Result<Option<i64>, ReplyError> {
+        match self.expire {
+            Expire::At(unit, text) => expire_at_ms(unit, text, now_ms, command).map(Some),
+            Expire::Unsaid | Expire::Keep | Expire::Persist => Ok(None),
+        }
+    }
+}
+
+/// The Unix time in milliseconds that a time in the client's words means. It must be a positive
+/// integer, and the result must fit: else `NotInteger` or `InvalidExpire` of `command`.
+pub fn expire_at_ms(
+    unit: Unit,
+    text: &[u8],
+    now_ms: i64,
+    command: &'static str,
+) -> Result<i64, ReplyError> {
+    let value = redix_types::num::parse_i64(text).ok_or(ReplyError::NotInteger)?;
+    let millis = match unit {
+        Unit::Seconds | Unit::UnixSeconds => value.checked_mul(1000),
+        Unit::Millis | Unit::UnixMillis => Some(value),
+    };
+    let base_ms = match unit {
+        Unit::Seconds | Unit::Millis => now_ms,
+        Unit::UnixSeconds | Unit::UnixMillis => 0,
+    };
+    millis
+        .filter(|millis| *millis > 0)
+        .and_then(|millis| millis.checked_add(base_ms))
+        .ok_or(ReplyError::InvalidExpire(command.into()))
+}
