@@ -19,7 +19,8 @@ pub struct LogRecord {
 
 /// Receives what each execution unit leaves behind, under the unit's locks.
 pub trait Sink: Send + Sync {
-    /// Appends the records of one unit, in order. `multi` tells whether they form one transaction.
+    /// Appends the records of one unit, in order. `multi` tells whether several of them form one
+    /// transaction; deletions by a command that comes across keys at random do not.
     /// Must neither wait nor lock a shard.
     fn append(&self, records: &[LogRecord], multi: bool);
 }

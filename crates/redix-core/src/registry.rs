@@ -4,7 +4,7 @@
 //! at once, and its worker tests the mark before each command.
 //!
 //! **Invariants.** Numbers in a record are written by the connection's own worker only (but for the
-//! kill mark); readers may see them slightly old, never torn.
+//! kill mark and the flag of a changed watched key); readers may see them slightly old, never torn.
 
 use std::collections::BTreeMap;
 
@@ -133,8 +133,11 @@ impl ClientShared {
 
     /// Sets or clears bits of [`client_flag`].
     pub fn set_flag(&self, bits: u32, on: bool) {
-        let old = self.flags.load(Ordering::Relaxed);
-        self.flags.store(if on { old | bits } else { old & !bits }, Ordering::Relaxed);
+        if on {
+            self.flags.fetch_or(bits, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!bits, Ordering::Relaxed);
+        }
     }
 
     /// Whether the client came over a Unix socket or the loopback interface.

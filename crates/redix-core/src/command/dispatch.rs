@@ -291,6 +291,8 @@ impl<'k> Runner<'k> {
             }
             Ok(Admitted::Hold) => return Flow::Hold,
             Err(error) => {
+                let exec = found.is_some_and(|command| command.spec.locks == Locks::Queue);
+                let error = if exec { refuse_exec(session, shared, &error) } else { error };
                 session.abort_transaction();
                 if let Some(command) = found {
                     self.count_rejected(command);
@@ -328,6 +330,7 @@ impl<'k> Runner<'k> {
         let Some(command) = found else { return Err(unknown_command(args)) };
         let command = self.resolve(command, args)?;
         let spec = command.spec;
+        let flags = effective_flags(spec, session);
         if !spec.fits(args.len()) {
             return Err(ReplyError::WrongArity(command.full_name().into()));
         }
@@ -343,10 +346,10 @@ impl<'k> Runner<'k> {
         if self.engine.loading.load(Ordering::Relaxed) && !spec.has(flag::LOADING) {
             return Err(ReplyError::Static("LOADING Redis is loading the dataset in memory"));
         }
-        if spec.has(flag::WRITE) {
+        if flags & flag::WRITE != 0 {
             self.engine.saves.admit_write(&self.config)?;
         }
-        if self.paused(spec, session) {
+        if self.paused(flags) {
             return Ok(Admitted::Hold);
         }
         if session.multi.is_some() && !spec.has(flag::RUNS_IN_MULTI) {
@@ -355,18 +358,11 @@ impl<'k> Runner<'k> {
         Ok(Admitted::Run(command))
     }
 
-    fn paused(&self, spec: &CommandSpec, session: &Session) -> bool {
+    fn paused(&self, flags: u32) -> bool {
         match self.engine.pause.at(self.keys.now_ms) {
             Paused::Nothing => false,
             Paused::All => true,
-            Paused::Writes => {
-                spec.has(flag::WRITE | flag::MAY_REPLICATE)
-                    || (spec.locks == Locks::Queue
-                        && session.multi.as_ref().is_some_and(|multi| {
-                            let writes = flag::WRITE | flag::MAY_REPLICATE;
-                            multi.queue.iter().any(|queued| queued.command.spec.has(writes))
-                        }))
-            }
+            Paused::Writes => flags & (flag::WRITE | flag::MAY_REPLICATE) != 0,
         }
     }
 
@@ -418,7 +414,7 @@ impl<'k> Runner<'k> {
         };
         let ended_ns = cx.call_since(args, self.last_ns);
         self.advance_to(ended_ns);
-        self.finish_unit(command.spec.locks == Locks::Queue);
+        self.finish_unit(!command.spec.has(flag::TOUCHES_ARBITRARY_KEYS));
         if let Some(world) = world {
             self.keys.held.release();
             drop(world);
@@ -505,9 +501,27 @@ fn queue(session: &mut Session, shared: &ClientShared, command: Command, args: A
     let Some(multi) = &mut session.multi else { return };
     let queued = Queued { command, args: args.to_owned() };
     multi.bytes += queued.args.size() + size_of::<Queued>();
+    multi.flags |= command.spec.flags;
     multi.queue.push(queued);
     shared.multi.store(multi.queue.len() as i64, Ordering::Relaxed);
     shared.multi_bytes.store(multi.bytes, Ordering::Relaxed);
+}
+
+/// A command's flags; EXEC also has those of the commands that it is to run.
+fn effective_flags(spec: &CommandSpec, session: &Session) -> u32 {
+    match &session.multi {
+        Some(multi) if spec.locks == Locks::Queue => spec.flags | multi.flags,
+        _ => spec.flags,
+    }
+}
+
+/// Ends the transaction of an EXEC that a gate refused; the error to answer.
+#[cold]
+fn refuse_exec(session: &mut Session, shared: &ClientShared, error: &ReplyError) -> ReplyError {
+    session.discard(shared);
+    let text = error.text();
+    let reason = text.strip_prefix("ERR ").unwrap_or(&text);
+    ReplyError::Text(format!("EXECABORT Transaction discarded because of: {reason}"))
 }
 
 /// Up to `limit` bytes of a word, as shown in an error.

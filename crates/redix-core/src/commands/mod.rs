@@ -4,6 +4,7 @@
 
 pub mod connection;
 pub mod string;
+pub mod transactions;
 
 use crate::command::spec::CommandSpec;
 
@@ -15,4 +16,5 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     string::number::COMMANDS,
     string::read::COMMANDS,
     string::set::COMMANDS,
+    transactions::COMMANDS,
 ];

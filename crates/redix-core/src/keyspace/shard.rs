@@ -13,6 +13,7 @@ use redix_types::entry::{EntryBox, EntryRef};
 use redix_types::table::{Pos, Table, order};
 
 use super::Key;
+use crate::registry::{ClientShared, client_flag};
 use crate::sync::{Arc, MutexGuard, atomic::AtomicBool, atomic::Ordering};
 
 /// The table of one database in one shard.
@@ -49,17 +50,25 @@ pub struct DbShard {
 }
 
 /// A session's mark that one of its watched keys has changed.
-#[derive(Debug, Default)]
-pub struct WatchFlag(AtomicBool);
+#[derive(Debug)]
+pub struct WatchFlag {
+    changed: AtomicBool,
+    client: Arc<ClientShared>,
+}
 
 impl WatchFlag {
+    /// A mark for the session of this client.
+    pub fn new(client: Arc<ClientShared>) -> Self {
+        Self { changed: AtomicBool::new(false), client }
+    }
     /// Makes the session's next EXEC fail.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Release);
+        self.changed.store(true, Ordering::Release);
+        self.client.set_flag(client_flag::DIRTY, true);
     }
     /// Whether a watched key has changed.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.changed.load(Ordering::Acquire)
     }
 }
 

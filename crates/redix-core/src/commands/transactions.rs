@@ -1,0 +1,161 @@
+//! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+//!
+//! Between MULTI and EXEC the dispatcher queues commands instead of running them. EXEC comes here
+//! with the locks of all queued and watched keys, or with the world, so the watches are judged and
+//! the queue runs without anybody in between; its effects are one unit.
+//!
+//! A watch is a weak mark beside the key's shard: whoever changes the key sets it. An expiry counts as
+//! a change only if it came after the WATCH.
+
+use crate::command::args::Args;
+use crate::command::dispatch::{Ctx, done};
+use crate::command::spec::{ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
+use crate::error::{CommandResult, ReplyError};
+use crate::keyspace::Key;
+use crate::keyspace::shard::WatchFlag;
+use crate::registry::client_flag;
+use crate::session::{Multi, Watched, Watches};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+
+/// The commands of this file.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::plain("multi", Group::Transactions, 1, multi)
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::NO_MULTI
+                | flag::ALLOW_BUSY,
+        )
+        .acl(acl::TRANSACTION)
+        .since("1.2.0")
+        .doc("Opens a transaction: what follows is queued."),
+    CommandSpec::plain("exec", Group::Transactions, 1, exec)
+        .flags(
+            flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::SKIP_SLOWLOG | flag::RUNS_IN_MULTI,
+        )
+        .acl(acl::TRANSACTION)
+        .queue()
+        .since("1.2.0")
+        .complexity("That of the queued commands")
+        .doc("Runs the queued commands as one."),
+    CommandSpec::plain("discard", Group::Transactions, 1, discard)
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::ALLOW_BUSY
+                | flag::RUNS_IN_MULTI,
+        )
+        .acl(acl::TRANSACTION)
+        .since("2.0.0")
+        .complexity("O(N) where N is how many commands are queued")
+        .doc("Throws the queued commands away."),
+    CommandSpec::plain("watch", Group::Transactions, -2, watch)
+        .keys(const { &[KeySpec::range(1, -1, 1, access::RO)] })
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::NO_MULTI
+                | flag::ALLOW_BUSY,
+        )
+        .acl(acl::TRANSACTION)
+        .since("2.2.0")
+        .complexity("O(1) for each key.")
+        .doc("Makes the next EXEC depend on keys staying as they are.")
+        .args(&[ArgSpec::key("key").multiple()]),
+    CommandSpec::plain("unwatch", Group::Transactions, 1, unwatch)
+        .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::ALLOW_BUSY)
+        .acl(acl::TRANSACTION)
+        .since("2.2.0")
+        .doc("Forgets all watched keys."),
+];
+
+/// `MULTI` -> OK. The dispatcher refuses it inside a transaction.
+fn multi(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.session.multi = Some(Multi::default());
+    cx.shared.set_flag(client_flag::MULTI, true);
+    cx.shared.multi.store(0, Ordering::Relaxed);
+    done(cx.reply)
+}
+
+/// `DISCARD` -> OK. Errors: no transaction.
+fn discard(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    if cx.session.multi.is_none() {
+        return Err(ReplyError::Static("ERR DISCARD without MULTI"));
+    }
+    cx.session.discard(cx.shared);
+    done(cx.reply)
+}
+
+/// `EXEC` -> array of the replies, errors among them; null array if a watched key has changed.
+/// Errors: no transaction; EXECABORT if a command was refused while queueing.
+fn exec(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    let Some(multi) = cx.session.multi.take() else {
+        return Err(ReplyError::Static("ERR EXEC without MULTI"));
+    };
+    let changed = watched_key_changed(cx);
+    cx.session.discard(cx.shared);
+    if multi.aborted {
+        return Err(ReplyError::Static(
+            "EXECABORT Transaction discarded because of previous errors.",
+        ));
+    }
+    if changed {
+        cx.reply.null_array();
+        return Ok(());
+    }
+    cx.reply.array(multi.queue.len());
+    for queued in &multi.queue {
+        cx.run_queued(queued);
+    }
+    Ok(())
+}
+
+fn watched_key_changed(cx: &mut Ctx<'_, '_>) -> bool {
+    let Some(watches) = &cx.session.watches else { return false };
+    watches.flag.is_set()
+        || watches.keys.iter().any(|watched| {
+            let key = cx.keys.keyspace.key(&watched.key);
+            !watched.was_expired && cx.keys.is_stale(watched.db, key)
+        })
+}
+
+/// `WATCH key …` -> OK. The dispatcher refuses it inside a transaction.
+fn watch(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    for index in 1..args.len() {
+        let key = cx.key(args, index);
+        watch_key(cx, key);
+    }
+    let watched = cx.session.watches.as_ref().map_or(0, |watches| watches.keys.len());
+    cx.shared.watched.store(u32::try_from(watched).unwrap_or(u32::MAX), Ordering::Relaxed);
+    done(cx.reply)
+}
+
+fn watch_key(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
+    // A key whose time has come goes now, where this server deletes such keys: its going is then no
+    // change of a watched key.
+    cx.keys.exists(key);
+    let db = cx.keys.db;
+    let was_expired = cx.keys.is_stale(db, key);
+    let watches = cx.session.watches.get_or_insert_with(|| Watches {
+        flag: Arc::new(WatchFlag::new(Arc::clone(cx.shared))),
+        keys: Vec::new(),
+    });
+    if watches.keys.iter().any(|other| other.db == db && *other.key == *key.bytes) {
+        return;
+    }
+    watches.keys.push(Watched { db, key: key.bytes.into(), was_expired });
+    cx.keys.held.shard(key.shard()).watch(db, key.bytes, &watches.flag);
+}
+
+/// `UNWATCH` -> OK.
+fn unwatch(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.session.unwatch(cx.shared);
+    done(cx.reply)
+}
