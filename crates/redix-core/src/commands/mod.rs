@@ -3,6 +3,7 @@
 //! A new family is one line in [`FAMILIES`].
 
 pub mod connection;
+pub mod persist;
 pub mod string;
 pub mod transactions;
 
@@ -11,6 +12,7 @@ use crate::command::spec::CommandSpec;
 /// Every family.
 pub const FAMILIES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
+    persist::COMMANDS,
     string::edit::COMMANDS,
     string::lcs::COMMANDS,
     string::number::COMMANDS,
