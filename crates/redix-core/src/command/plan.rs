@@ -17,7 +17,7 @@ pub struct Plan {
     /// One more than the first key's word; 0: no key.
     first_word: u32,
     /// All keys, the first included, where there are several.
-    several: Option<Box<Vec<(u32, u64)>>>,
+    several: Option<Box<[(u32, u64)]>>,
 }
 
 impl Plan {
@@ -47,9 +47,11 @@ impl Plan {
         match keys.as_slice() {
             [] => Self::default(),
             [(word, hash)] => Self { first_hash: *hash, first_word: word + 1, several: None },
-            [(word, hash), ..] => {
-                Self { first_hash: *hash, first_word: word + 1, several: Some(Box::new(keys)) }
-            }
+            [(word, hash), ..] => Self {
+                first_hash: *hash,
+                first_word: word + 1,
+                several: Some(keys.into_boxed_slice()),
+            },
         }
     }
 

@@ -4,6 +4,7 @@
 
 pub mod connection;
 pub mod persist;
+pub mod server;
 pub mod string;
 pub mod transactions;
 
@@ -13,6 +14,9 @@ use crate::command::spec::CommandSpec;
 pub const FAMILIES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
     persist::COMMANDS,
+    server::dataset::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::watching::COMMANDS,
     string::edit::COMMANDS,
     string::lcs::COMMANDS,
     string::number::COMMANDS,
