@@ -1,11 +1,9 @@
 //! The engine: everything that all threads share, wired together.
 
-mod saving;
-
 use std::sync::OnceLock;
 
 use crate::command::table::CommandTable;
-use crate::config::Config;
+use crate::config::{Apply, Config, ConfigSetError};
 use crate::effects::Sink;
 use crate::env::Env;
 use crate::errorstats::ErrorStats;
@@ -93,6 +91,7 @@ pub struct Engine {
     /// Unix time in microseconds of the start.
     pub started_us: i64,
     sink: OnceLock<Arc<dyn Sink>>,
+    applier: OnceLock<Arc<dyn Apply>>,
     config: Mutex<Arc<Config>>,
     config_version: AtomicU64,
     threads: usize,
@@ -124,6 +123,7 @@ impl Engine {
             run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             started_us,
             sink: OnceLock::new(),
+            applier: OnceLock::new(),
             config: Mutex::new(Arc::new(config)),
             config_version: AtomicU64::new(1),
             threads,
@@ -155,6 +155,26 @@ impl Engine {
     pub fn set_config(&self, config: Config) {
         *lock(&self.config) = Arc::new(config);
         self.config_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Installs what makes a changed configuration take effect outside; once, before any worker
+    /// runs.
+    pub fn set_applier(&self, applier: Arc<dyn Apply>) {
+        assert!(self.applier.set(applier).is_ok(), "the applier is installed once");
+    }
+
+    /// Makes a changed configuration take effect: first outside, where it may fail, then for every
+    /// thread; in the world. `changed` holds the names of the directives that differ.
+    pub fn reconfigure(
+        &self,
+        mut config: Config,
+        changed: &[&'static str],
+    ) -> Result<(), ConfigSetError> {
+        if let Some(applier) = self.applier.get() {
+            applier.apply(&self.config(), &mut config, changed)?;
+        }
+        self.set_config(config);
+        Ok(())
     }
 
     /// Installs the receiver of log records; once, before any worker runs.

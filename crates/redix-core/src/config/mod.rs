@@ -82,6 +82,19 @@ pub enum ConfigSetError {
     },
 }
 
+/// Brings sockets, limits and the log in line with a changed configuration.
+pub trait Apply: Send + Sync {
+    /// Acts on the `changed` directives (their first names) before `new` takes the place of `old`,
+    /// and may put values of `new` in their final form, such as a path made absolute. On an error
+    /// everything is as it was with `old`.
+    fn apply(
+        &self,
+        old: &Config,
+        new: &mut Config,
+        changed: &[&'static str],
+    ) -> Result<(), ConfigSetError>;
+}
+
 impl fmt::Display for ConfigSetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
