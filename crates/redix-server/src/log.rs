@@ -1,9 +1,9 @@
 //! The log: lines in the form of Redis, which tools and test suites read.
 //!
-//! A line is `pid:role day month year time level text`; Valkey's `logfmt` and `json` forms exist too
-//! (`log-format`, `log-timestamp-format`). Lines go to standard output or to `logfile`, and to syslog as
-//! well if that is enabled. The file is opened for each line, so that a rotated file needs no
-//! signal, and each line is one write, so that lines of several threads do not mix.
+//! A line is `pid:role day month year time level text`; Valkey's `logfmt` and `json` forms exist
+//! too (`log-format`, `log-timestamp-format`). Lines go to standard output or to `logfile`, and to
+//! syslog as well if that is enabled. The file is opened for each line, so that a rotated file
+//! needs no signal, and each line is one write, so that lines of several threads do not mix.
 //!
 //! There is one log for the process, as there is one standard output: it works before there is a
 //! configuration, and a panic can write to it.

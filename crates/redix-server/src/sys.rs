@@ -1,8 +1,12 @@
 //! The few system calls that have no safe wrapper, each behind a safe function.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
+use std::fs::OpenOptions;
 use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use libc::{c_int, timespec};
 
@@ -24,8 +28,8 @@ pub fn mono_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC) as u64
 }
 
-/// A monotonic clock read from the processor's time stamp counter where that runs at a constant rate
-/// (a third of the cost of asking the kernel, which is asked otherwise).
+/// A monotonic clock read from the processor's time stamp counter where that runs at a constant
+/// rate (a third of the cost of asking the kernel, which is asked otherwise).
 pub struct TickClock {
     ticks: Option<Ticks>,
 }
@@ -149,4 +153,105 @@ pub fn syslog(priority: c_int, text: &str) {
     // SAFETY: both pointers are to C strings that live through the call, and the format consumes
     // exactly one string.
     unsafe { libc::syslog(priority, c"%s".as_ptr(), text.as_ptr()) };
+}
+
+/// Paths that match a shell pattern, sorted; none if nothing matches or a directory is unreadable.
+pub fn glob(pattern: &str) -> Vec<PathBuf> {
+    let Ok(pattern) = CString::new(pattern) else { return Vec::new() };
+    // SAFETY: all-zero is a valid, empty `glob_t`.
+    let mut found: libc::glob_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the pattern is a C string, there is no error callback, `found` is a valid place for
+    // the result.
+    let rc = unsafe { libc::glob(pattern.as_ptr(), 0, None, &raw mut found) };
+    let mut paths = Vec::new();
+    if rc == 0 {
+        for index in 0..found.gl_pathc as usize {
+            // SAFETY: after success `gl_pathv` holds `gl_pathc` C strings.
+            let path = unsafe { CStr::from_ptr(*found.gl_pathv.add(index)) };
+            paths.push(PathBuf::from(OsStr::from_bytes(path.to_bytes())));
+        }
+    }
+    // SAFETY: `found` was filled by `glob` or is empty.
+    unsafe { libc::globfree(&raw mut found) };
+    paths
+}
+
+/// What an error of the system means, without its number.
+pub fn error_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
+/// Goes on in a child in a session of its own, with standard streams to nowhere; the parent ends.
+/// To be called before there is a second thread.
+pub fn daemonize() -> io::Result<()> {
+    // SAFETY: there is one thread only, so the child may go on as the parent would.
+    match unsafe { libc::fork() } {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => {}
+        // SAFETY: ends the process at once; nothing is to be cleaned up.
+        _ => unsafe { libc::_exit(0) },
+    }
+    // SAFETY: no arguments.
+    unsafe { libc::setsid() };
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    for stream in 0..=2 {
+        // SAFETY: both are open descriptors or the call fails.
+        if unsafe { libc::dup2(null.as_raw_fd(), stream) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// The memory in which the kernel keeps the arguments of the process and, behind them, its
+/// environment: what is written there is what `ps` shows.
+pub struct TitleArea {
+    start: *mut u8,
+    len: usize,
+}
+
+// SAFETY: the memory belongs to the process for its whole life, and is written through this value
+// only.
+unsafe impl Send for TitleArea {}
+
+impl TitleArea {
+    /// Finds that memory and moves the environment elsewhere. To be called once, before there is a
+    /// second thread; nothing if the kernel does not tell.
+    pub fn find() -> Option<Self> {
+        // The name may hold blanks, so fields are counted behind the parenthesis that ends it. The
+        // arguments' start and end are fields 48 and 49, the environment's end is field 51.
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<usize> =
+            fields.split_whitespace().skip(45).take(4).map_while(|f| f.parse().ok()).collect();
+        let &[start, _, _, end] = fields.as_slice() else { return None };
+        let len = end.checked_sub(start).filter(|&len| start != 0 && len > 1)?;
+        for (name, value) in std::env::vars_os() {
+            // SAFETY: there is one thread only. Setting a variable copies it to the heap.
+            unsafe { std::env::set_var(name, value) };
+        }
+        Some(Self { start: std::ptr::with_exposed_provenance_mut(start), len })
+    }
+
+    /// Writes the title, cut to the space there is.
+    pub fn set(&mut self, title: &str) {
+        let count = title.len().min(self.len - 1);
+        // SAFETY: the kernel says that the process owns `len` writable bytes here. Nothing else
+        // uses them: the environment has moved, and the arguments were copied when they were read,
+        // which is over.
+        unsafe {
+            std::ptr::write_bytes(self.start, 0, self.len);
+            std::ptr::copy_nonoverlapping(title.as_ptr(), self.start, count);
+        }
+    }
+}
+
+/// Makes the process go on when its terminal hangs up.
+pub fn ignore_hangup() {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
 }

@@ -81,18 +81,13 @@ pub struct EventLoop {
     conns: Vec<Option<Conn>>,
     readable: Vec<usize>,
     touched: Vec<usize>,
-    requests: Arc<dyn Fn(Request) + Send + Sync>,
     engine: Arc<Engine>,
     index: usize,
 }
 
 impl EventLoop {
-    /// The loop of worker `index`; `requests` carries out what only the process can do.
-    pub fn new(
-        engine: Arc<Engine>,
-        index: usize,
-        requests: Arc<dyn Fn(Request) + Send + Sync>,
-    ) -> io::Result<(Self, Arc<Handle>)> {
+    /// The loop of worker `index`
+    pub fn new(engine: Arc<Engine>, index: usize) -> io::Result<(Self, Arc<Handle>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let handle =
@@ -107,15 +102,14 @@ impl EventLoop {
             conns: Vec::new(),
             readable: Vec::new(),
             touched: Vec::new(),
-            requests,
             engine,
             index,
         };
         Ok((this, handle))
     }
 
-    /// Runs for the life of the process.
-    pub fn run(mut self) -> io::Result<()> {
+    /// Runs for the life of the process; `requests` carries out what only the process can do.
+    pub fn run(mut self, requests: &dyn Fn(Request)) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut next_cron_ns = 0;
         loop {
@@ -144,7 +138,7 @@ impl EventLoop {
             }
             self.read_all();
             for request in self.worker.run() {
-                (self.requests)(request);
+                requests(request);
             }
             self.flush_all();
             let now_ns = self.engine.env.clock.mono_ns();

@@ -150,11 +150,9 @@ directives! {
         /// File for the log; empty for standard output.
         logfile: String = String::new(), "logfile" => ANY, immutable;
         /// Form of a log line.
-        log_format: LogFormat = LogFormat::Legacy, "log-format" => Word,
-            unsupported_unless_default("other log formats");
+        log_format: LogFormat = LogFormat::Legacy, "log-format" => Word;
         /// Form of the time in a log line.
-        log_timestamp_format: LogTimestamp = LogTimestamp::Legacy, "log-timestamp-format" => Word,
-            unsupported_unless_default("other log times");
+        log_timestamp_format: LogTimestamp = LogTimestamp::Legacy, "log-timestamp-format" => Word;
         /// Leave user data out of the log.
         hide_user_data_from_log: bool = true, "hide-user-data-from-log" => Bool,
             ignored("the log holds no user data");
@@ -177,8 +175,7 @@ directives! {
         /// Number of databases.
         databases: u32 = 16, "databases" => Int(1, INT_MAX), immutable;
         /// Show the logo in the log even when it is not a terminal.
-        always_show_logo: bool = false, "always-show-logo" => Bool, immutable,
-            ignored("there is no logo");
+        always_show_logo: bool = false, "always-show-logo" => Bool, immutable;
         /// Show what the server does in its process title.
         set_proc_title: bool = true, "set-proc-title" => Bool, immutable;
         /// The process title, with {title}, {listen-addr}, {server-mode}, {port}, {tls-port},
@@ -234,11 +231,9 @@ directives! {
         bgsave_cpulist: String = String::new(), "bgsave-cpulist" => ANY, immutable,
             alias("bgsave_cpulist"), unsupported_unless_default("pinning to cores");
         /// Tell the kernel which process to end first when memory runs out.
-        oom_score_adj: OomScoreAdj = OomScoreAdj::No, "oom-score-adj" => Word,
-            unsupported_unless_default("a way to set out-of-memory scores");
+        oom_score_adj: OomScoreAdj = OomScoreAdj::No, "oom-score-adj" => Word;
         /// The scores for a primary, a replica and background work.
-        oom_score_adj_values: [i32; 3] = [0, 200, 800], "oom-score-adj-values" => OomValues,
-            ignored("it takes effect only with oom-score-adj");
+        oom_score_adj_values: [i32; 3] = [0, 200, 800], "oom-score-adj-values" => OomValues;
         /// Period in milliseconds of a watchdog that logs where the server hangs; 0: none.
         watchdog_period: u32 = 0, "watchdog-period" => Int(0, INT_MAX), hidden,
             ignored("it is a debugging aid");

@@ -1,0 +1,216 @@
+//! What the process does about itself: background, process id file, supervisor, title, limits.
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+
+use redix_core::config::{Config, OomScoreAdj, Supervised};
+
+use crate::{log, sys};
+
+/// Descriptors kept free for files, sockets of the server itself and the like, beside clients.
+const RESERVED_FILES: u64 = 32;
+/// Where the process id goes when the server is in the background and no file is named.
+const DEFAULT_PID_FILE: &str = "/var/run/redix.pid";
+
+/// Raises the limit of open files so that `maxclients` fit; lowers `maxclients` where the system
+/// does not allow it. The error says that not even one client would fit.
+pub fn make_room_for_clients(config: &mut Config) -> Result<(), String> {
+    let wanted = u64::from(config.maxclients) + RESERVED_FILES;
+    let limit = sys::raise_file_limit(wanted).unwrap_or(1024);
+    if limit >= wanted {
+        return Ok(());
+    }
+    if limit <= RESERVED_FILES {
+        return Err(format!(
+            "Your current 'ulimit -n' of {limit} is not enough for the server to start. Please \
+             increase your open file limit to at least {wanted}. Exiting."
+        ));
+    }
+    let fits = u32::try_from(limit - RESERVED_FILES).unwrap_or(config.maxclients);
+    log::warning(&format!(
+        "You requested maxclients of {} requiring at least {wanted} max file descriptors.",
+        config.maxclients
+    ));
+    log::warning(&format!(
+        "Server can't set maximum open files to {wanted} because of OS error: {}.",
+        sys::error_text(&io::Error::from_raw_os_error(libc::EPERM))
+    ));
+    log::warning(&format!(
+        "Current maximum open files is {limit}. maxclients has been reduced to {fits} to compensate \
+         for low ulimit. If you need higher maxclients increase 'ulimit -n'."
+    ));
+    config.maxclients = fits;
+    Ok(())
+}
+
+/// The number of clients for which there are descriptors, after asking the system for enough for
+/// `maxclients`.
+pub fn clients_that_fit(maxclients: u32) -> u32 {
+    let wanted = u64::from(maxclients) + RESERVED_FILES;
+    let limit = sys::raise_file_limit(wanted).unwrap_or(1024);
+    u32::try_from(limit.saturating_sub(RESERVED_FILES)).unwrap_or(u32::MAX).min(maxclients)
+}
+
+/// The file of the process id, removed at the end.
+pub struct PidFile(PathBuf);
+
+impl PidFile {
+    /// Writes the file if the configuration wants one. That it cannot be written is only logged.
+    pub fn write(config: &Config, background: bool) -> Option<Self> {
+        let path = match (config.pidfile.as_str(), background) {
+            ("", false) => return None,
+            ("", true) => DEFAULT_PID_FILE,
+            (path, _) => path,
+        };
+        // Absolute, since `dir` may change while the server runs.
+        let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+        match std::fs::write(&path, format!("{}\n", std::process::id())) {
+            Ok(()) => Some(Self(path)),
+            Err(error) => {
+                log::warning(&format!(
+                    "Failed to write PID file {}: {}",
+                    path.display(),
+                    sys::error_text(&error)
+                ));
+                None
+            }
+        }
+    }
+
+    /// Removes the file.
+    pub fn remove(&self) {
+        log::notice("Removing the pid file.");
+        std::fs::remove_file(&self.0).ok();
+    }
+}
+
+/// The supervisor that is told what the server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supervisor {
+    /// None.
+    Nobody,
+    /// Upstart: the process stops itself once it is ready.
+    Upstart,
+    /// systemd: messages to the socket named by `NOTIFY_SOCKET`.
+    Systemd,
+}
+
+impl Supervisor {
+    /// The supervisor that the configuration means; `auto` looks at the environment.
+    pub fn find(config: &Config) -> Self {
+        let has = |name: &str| std::env::var_os(name).is_some();
+        match config.supervised {
+            Supervised::No => Self::Nobody,
+            Supervised::Upstart => Self::upstart(),
+            Supervised::Systemd => Self::systemd(),
+            Supervised::Auto if has("UPSTART_JOB") => Self::upstart(),
+            Supervised::Auto if has("NOTIFY_SOCKET") => Self::systemd(),
+            Supervised::Auto => Self::Nobody,
+        }
+    }
+
+    fn upstart() -> Self {
+        if std::env::var_os("UPSTART_JOB").is_none() {
+            log::warning("upstart supervision requested, but UPSTART_JOB not found!");
+            return Self::Nobody;
+        }
+        log::notice("supervised by upstart, will stop to signal readiness.");
+        Self::Upstart
+    }
+
+    fn systemd() -> Self {
+        if std::env::var_os("NOTIFY_SOCKET").is_none() {
+            log::warning(
+                "systemd supervision requested or auto-detected, but NOTIFY_SOCKET not found!",
+            );
+            return Self::Nobody;
+        }
+        log::notice(
+            "Supervised by systemd. Please make sure you set appropriate values for \
+             TimeoutStartSec and TimeoutStopSec in your service unit.",
+        );
+        Self::Systemd
+    }
+
+    /// Says what goes on, in the words of `sd_notify`; only systemd listens.
+    pub fn tell(self, message: &str) {
+        if self == Self::Systemd
+            && let Err(error) = notify_systemd(message)
+        {
+            log::warning(&format!("Can't notify systemd: {}", sys::error_text(&error)));
+        }
+    }
+
+    /// Says that clients are served.
+    pub fn ready(self) {
+        self.tell("STATUS=Ready to accept connections\nREADY=1\n");
+        if self == Self::Upstart {
+            signal_hook::low_level::raise(libc::SIGSTOP).ok();
+        }
+    }
+}
+
+fn notify_systemd(message: &str) -> io::Result<()> {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let socket = UnixDatagram::unbound()?;
+    let name = name.into_encoded_bytes();
+    if let Some(name) = name.strip_prefix(b"@") {
+        use std::os::linux::net::SocketAddrExt;
+        let addr = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+        socket.connect_addr(&addr)?;
+    } else {
+        use std::os::unix::ffi::OsStrExt;
+        socket.connect(std::path::Path::new(std::ffi::OsStr::from_bytes(&name)))?;
+    }
+    socket.send(message.as_bytes()).map(drop)
+}
+
+/// The title of the process for a template. `program` is what it was started as.
+pub fn title(config: &Config, program: &str, config_file: &str) -> String {
+    let listen = match config.bind.first() {
+        _ if config.port == 0 => format!("unixsocket:{}", config.unixsocket),
+        Some(first) => format!("{}:{}", first.strip_prefix('-').unwrap_or(first), config.port),
+        None => format!("*:{}", config.port),
+    };
+    let port = config.port.to_string();
+    let fields = [
+        ("{title}", program),
+        ("{listen-addr}", &listen),
+        ("{server-mode}", ""),
+        ("{port}", &port),
+        ("{tls-port}", "0"),
+        ("{unixsocket}", &config.unixsocket),
+        ("{config-file}", config_file),
+    ];
+    let mut out = String::new();
+    let mut rest = config.proc_title_template.as_str();
+    'template: while let Some(c) = rest.chars().next() {
+        for (name, value) in fields {
+            if let Some(after) = rest.strip_prefix(name) {
+                out.push_str(value);
+                rest = after;
+                continue 'template;
+            }
+        }
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    out.trim_end().to_owned()
+}
+
+/// The kernel's score of the process at the start, to which relative scores are added.
+pub fn oom_score() -> Option<i32> {
+    std::fs::read_to_string("/proc/self/oom_score_adj").ok()?.trim().parse().ok()
+}
+
+/// Sets the kernel's score as the configuration says; `base` is the score at the start.
+pub fn set_oom_score(config: &Config, base: i32) -> io::Result<()> {
+    let own = config.oom_score_adj_values[0];
+    let score = match config.oom_score_adj {
+        OomScoreAdj::No => base,
+        OomScoreAdj::Relative => base.saturating_add(own),
+        OomScoreAdj::Absolute => own,
+    };
+    std::fs::write("/proc/self/oom_score_adj", score.clamp(-1000, 1000).to_string())
+}

@@ -1,0 +1,505 @@
+//! The process as a whole: what its threads share, how it starts, how connections are accepted, how
+//! it follows a changed configuration.
+//!
+//! The main thread accepts and hands each connection to the worker with the fewest; it never reads
+//! from one. Changes of the configuration are carried out by the thread that runs CONFIG SET, which
+//! holds the world.
+//!
+//! **Invariants.** A descriptor that cannot be accepted is tried again after [`RETRY_MS`], not in a
+//! loop. No lock of this module is held while waiting for anything but another accept.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use mio::net::{TcpStream, UnixStream};
+use mio::{Events, Poll, Registry};
+use parking_lot::Mutex;
+use redix_core::config::{Apply, Config, ConfigSetError};
+use redix_core::effects::Request;
+use redix_core::engine::Engine;
+use redix_core::registry::{ClientShared, client_flag};
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::conn::Stream;
+use crate::listen::{self, Listener};
+use crate::process::{self, PidFile, Supervisor};
+use crate::startup::{Startup, VERSION};
+use crate::sys::TitleArea;
+use crate::worker::{Arrival, EventLoop, Handle};
+use crate::{env, log, shutdown, sys};
+
+/// How long accepting rests after the system refused a descriptor.
+const RETRY_MS: u64 = 100;
+/// Probes without an answer after which the kernel gives a connection up.
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// What the threads of the process share beside the engine.
+pub struct Server {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    handles: Vec<Arc<Handle>>,
+    listeners: Mutex<Listeners>,
+    registry: Registry,
+    pid_file: Option<PidFile>,
+    supervisor: Supervisor,
+    title: Mutex<Option<TitleArea>>,
+    program: String,
+    config_file: String,
+    oom_base: Option<i32>,
+}
+
+/// The listening sockets by their tokens in the main thread's poll. Tokens are not used twice.
+#[derive(Default)]
+struct Listeners {
+    open: Vec<(usize, Listener)>,
+    next_token: usize,
+}
+
+impl Listeners {
+    fn add(&mut self, mut listener: Listener, registry: &Registry) -> io::Result<()> {
+        listener.register(registry, self.next_token)?;
+        self.open.push((self.next_token, listener));
+        self.next_token += 1;
+        Ok(())
+    }
+
+    fn close_tcp(&mut self, registry: &Registry) {
+        self.open.retain_mut(|(_, listener)| match listener {
+            Listener::Tcp(_) => {
+                listener.deregister(registry);
+                false
+            }
+            Listener::Unix(_) => true,
+        });
+    }
+}
+
+/// Runs a server until the process ends; returns only where it cannot start, after logging why.
+pub fn run(startup: Startup) -> Result<(), String> {
+    let Startup { mut config, ignored, file } = startup;
+    log::configure(&config);
+    let supervisor = Supervisor::find(&config);
+    let background = config.daemonize && supervisor == Supervisor::Nobody;
+    if background {
+        sys::daemonize().map_err(|error| format!("Can't go to the background: {error}"))?;
+    }
+    announce_start(&config, &ignored, file.is_some());
+    process::make_room_for_clients(&mut config)?;
+    let oom_base = process::oom_score();
+    let title = if config.set_proc_title { TitleArea::find() } else { None };
+    let pid_file = PidFile::write(&config, background);
+    show_banner(&config);
+
+    let poll = Poll::new().map_err(|error| error.to_string())?;
+    let listeners = open_listeners(&config, poll.registry())?;
+    let workers = config.worker_count(thread::available_parallelism().map_or(1, usize::from));
+    let engine = Engine::new(env::system(), config, workers)?;
+    let engine = Arc::new(engine);
+    let loops = (0..workers)
+        .map(|index| EventLoop::new(Arc::clone(&engine), index))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|error| format!("Can't make an event loop: {error}"))?;
+    let server = Arc::new(Server {
+        engine: Arc::clone(&engine),
+        handles: loops.iter().map(|(_, handle)| Arc::clone(handle)).collect(),
+        listeners: Mutex::new(listeners),
+        registry: poll.registry().try_clone().map_err(|error| error.to_string())?,
+        pid_file,
+        supervisor,
+        title: Mutex::new(title),
+        program: std::env::args().next().unwrap_or_else(|| "redix".into()),
+        config_file: file.map(|path| path.display().to_string()).unwrap_or_default(),
+        oom_base,
+    });
+    engine.set_applier(Arc::new(Applier(Arc::clone(&server))));
+    server.show_title(&engine.config());
+    server.set_oom_score(&engine.config());
+    shutdown::listen_for_signals(&server)
+        .map_err(|error| format!("Can't handle signals: {error}"))?;
+    for (index, (event_loop, _)) in loops.into_iter().enumerate() {
+        let requests = server.requests();
+        thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || serve(event_loop, &*requests))
+            .map_err(|error| format!("Can't start a thread: {error}"))?;
+    }
+    log::notice("Server initialized");
+    server.announce_ready();
+    server.accept_forever(poll)
+}
+
+/// The life of a worker's thread. Without its event loop the process is of no use.
+fn serve(event_loop: EventLoop, requests: &dyn Fn(Request)) {
+    if let Err(error) = event_loop.run(requests) {
+        log::warning(&format!("A worker can't wait for its clients: {error}"));
+        std::process::exit(1);
+    }
+}
+
+fn announce_start(config: &Config, ignored: &[(&str, &str)], has_file: bool) {
+    log::notice("oO0OoO0OoO0Oo Redix is starting oO0OoO0OoO0Oo");
+    log::notice(&format!(
+        "Redix version={VERSION}, bits={}, pid={}, just started",
+        usize::BITS,
+        std::process::id()
+    ));
+    if has_file || *config != Config::default() {
+        log::notice("Configuration loaded");
+    } else {
+        log::warning(
+            "Warning: no config file specified, using the default config. In order to specify a \
+             config file use redix /path/to/redix.conf",
+        );
+    }
+    for (name, why) in ignored {
+        log::warning(&format!("The directive '{name}' has no effect: {why}"));
+    }
+}
+
+/// The logo on a terminal or where it is asked for, else a line; both say what tools look for.
+fn show_banner(config: &Config) {
+    let on_terminal = config.logfile.is_empty() && io::stdout().is_terminal();
+    if !on_terminal && !config.always_show_logo {
+        log::notice(&format!("Running mode=standalone, port={}.", config.port));
+        return;
+    }
+    let bits = usize::BITS;
+    log::write_raw(&format!(
+        "\n\
+         \x20    ____           ___\n\
+         \x20   / __ \\___  ____/ (_)_  __   Redix {VERSION} {bits} bit\n\
+         \x20  / /_/ / _ \\/ __  / / |/_/\n\
+         \x20 / _, _/  __/ /_/ / />  <      Running in standalone mode\n\
+         \x20/_/ |_|\\___/\\__,_/_/_/|_|      Port: {}\n\
+         \x20                               PID: {}\n\n",
+        config.port,
+        std::process::id()
+    ));
+}
+
+fn open_listeners(config: &Config, registry: &Registry) -> Result<Listeners, String> {
+    let mut listeners = Listeners::default();
+    let tcp = listen::open_tcp(config)
+        .map_err(|_| format!("Failed listening on port {} (tcp), aborting.", config.port))?;
+    if tcp.is_empty() && config.port != 0 {
+        return Err(format!("Failed listening on port {} (tcp), aborting.", config.port));
+    }
+    let unix = listen::open_unix(config)
+        .map_err(|reason| format!("Failed opening Unix socket: {reason}"))?;
+    for listener in tcp.into_iter().chain(unix) {
+        listeners.add(listener, registry).map_err(|error| error.to_string())?;
+    }
+    if listeners.open.is_empty() {
+        return Err("Configured to not listen anywhere, exiting.".into());
+    }
+    Ok(listeners)
+}
+
+impl Server {
+    /// Carries out what commands ask of the process; for the worker that ran the command.
+    fn requests(self: &Arc<Self>) -> Arc<dyn Fn(Request) + Send + Sync> {
+        let server = Arc::clone(self);
+        Arc::new(move |request| match request {
+            Request::Shutdown(how) => {
+                shutdown::shut_down(&server, &how, None);
+            }
+            Request::BgSave | Request::Configure(_) => {}
+        })
+    }
+
+    fn announce_ready(&self) {
+        let listeners = self.listeners.lock();
+        if listeners.open.iter().any(|(_, listener)| matches!(listener, Listener::Tcp(_))) {
+            log::notice("Ready to accept connections tcp");
+        }
+        if listeners.open.iter().any(|(_, listener)| matches!(listener, Listener::Unix(_))) {
+            log::notice("Ready to accept connections unix");
+        }
+        drop(listeners);
+        self.supervisor.ready();
+    }
+
+    /// Leaves nothing behind: the files that name the process, and a word to its supervisor.
+    pub fn say_goodbye(&self) {
+        self.supervisor.tell("STOPPING=1\n");
+        if let Some(pid_file) = &self.pid_file {
+            pid_file.remove();
+        }
+        let unix_socket = &self.engine.config().unixsocket;
+        if !unix_socket.is_empty() {
+            log::notice("Removing the unix socket file.");
+            std::fs::remove_file(unix_socket).ok();
+        }
+    }
+
+    fn show_title(&self, config: &Config) {
+        if let Some(area) = &mut *self.title.lock() {
+            area.set(&process::title(config, &self.program, &self.config_file));
+        }
+    }
+
+    fn set_oom_score(&self, config: &Config) {
+        let Some(base) = self.oom_base else { return };
+        if config.oom_score_adj == redix_core::config::OomScoreAdj::No {
+            return;
+        }
+        if let Err(error) = process::set_oom_score(config, base) {
+            log::warning(&format!("Unable to write oom_score_adj: {}", sys::error_text(&error)));
+        }
+    }
+
+    fn accept_forever(&self, mut poll: Poll) -> Result<(), String> {
+        let mut events = Events::with_capacity(64);
+        // Listeners that reported a connection which could not be taken.
+        let mut again: Vec<usize> = Vec::new();
+        loop {
+            let timeout = if again.is_empty() { None } else { Some(RETRY_MS) };
+            match poll.poll(&mut events, timeout.map(Duration::from_millis)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other.map_err(|error| format!("Can't wait for connections: {error}"))?,
+            }
+            let mut tokens = std::mem::take(&mut again);
+            tokens.extend(events.iter().map(|event| event.token().0));
+            for token in tokens {
+                if self.accept_all(token).is_err() {
+                    again.push(token);
+                }
+            }
+        }
+    }
+
+    /// Takes every connection that waits at a listener. The error says that one could not be taken.
+    fn accept_all(&self, token: usize) -> Result<(), ()> {
+        loop {
+            let listeners = self.listeners.lock();
+            let Some((_, listener)) = listeners.open.iter().find(|(other, _)| *other == token)
+            else {
+                return Ok(());
+            };
+            let accepted = match listener {
+                Listener::Tcp(listener) => {
+                    listener.accept().map(|(stream, peer)| Accepted::Tcp(stream, peer))
+                }
+                Listener::Unix(listener) => {
+                    listener.accept().map(|(stream, _)| Accepted::Unix(stream))
+                }
+            };
+            drop(listeners);
+            match accepted {
+                Ok(accepted) => self.admit(accepted),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(()),
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    _ => {
+                        let reason = sys::error_text(&error);
+                        log::warning(&format!("Accepting client connection: {reason}"));
+                        return Err(());
+                    }
+                },
+            }
+        }
+    }
+
+    /// Gives a new connection to a worker, or turns it away.
+    fn admit(&self, accepted: Accepted) {
+        let config = self.engine.config();
+        let loads = || self.handles.iter().map(|handle| handle.load.load(Ordering::Relaxed));
+        if loads().sum::<usize>() >= config.maxclients as usize {
+            self.turn_away(accepted, b"-ERR max number of clients reached\r\n");
+            return;
+        }
+        if config.protected_mode && config.requirepass.is_empty() && !accepted.is_local() {
+            self.turn_away(accepted, DENIED.as_bytes());
+            return;
+        }
+        let (index, handle) = self
+            .handles
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, handle)| handle.load.load(Ordering::Relaxed))
+            .expect("there is a worker");
+        let (addr, laddr) = accepted.names(&config);
+        let fd = accepted.fd();
+        if log::enabled(redix_core::env::Level::Verbose) {
+            log::verbose(&format!("Accepted {addr}"));
+        }
+        let now_ms = self.engine.env.clock.unix_us() / 1000;
+        let id = self.engine.registry.next_id();
+        let shared = ClientShared::new(id, addr, laddr, fd, now_ms, index);
+        let stream = match accepted {
+            Accepted::Tcp(stream, _) => {
+                prepare_tcp(&stream, &config);
+                Stream::Tcp(stream)
+            }
+            Accepted::Unix(stream) => {
+                shared.set_flag(client_flag::UNIX, true);
+                Stream::Unix(stream)
+            }
+        };
+        let authenticated = config.requirepass.is_empty();
+        handle.hand_over(Arrival { stream, shared: Arc::new(shared), authenticated });
+    }
+
+    /// Says why a connection is refused, as far as the socket takes the words at once.
+    fn turn_away(&self, accepted: Accepted, words: &[u8]) {
+        match accepted {
+            Accepted::Tcp(mut stream, _) => stream.write(words).ok(),
+            Accepted::Unix(mut stream) => stream.write(words).ok(),
+        };
+        let cell = &self.engine.stats.thread(self.engine.background_thread()).cell;
+        cell.rejected_connections.bump();
+    }
+
+    /// Listens where a changed configuration says. On failure listens where it did before.
+    fn listen_anew(
+        &self,
+        old: &Config,
+        new: &Config,
+        name: &'static str,
+    ) -> Result<(), ConfigSetError> {
+        let mut listeners = self.listeners.lock();
+        listeners.close_tcp(&self.registry);
+        let opened = listen::open_tcp(new)
+            .and_then(|found| found.into_iter().try_for_each(|l| listeners.add(l, &self.registry)));
+        if opened.is_ok() {
+            return Ok(());
+        }
+        log::warning(&format!(
+            "Failed applying new configuration. Possibly related to new {name} setting. Restoring \
+             previous settings."
+        ));
+        listeners.close_tcp(&self.registry);
+        let restored = listen::open_tcp(old)
+            .and_then(|found| found.into_iter().try_for_each(|l| listeners.add(l, &self.registry)));
+        if let Err(error) = restored {
+            log::warning(&format!("Failed restoring the old listening sockets: {error}"));
+        }
+        Err(ConfigSetError::Refused {
+            name: name.into(),
+            reason: match name {
+                "port" => "Unable to listen on this port. Check server logs.".into(),
+                _ => "Failed to bind to specified addresses.".into(),
+            },
+        })
+    }
+}
+
+/// A connection that was just accepted.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Accepted {
+    fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(_, peer) => peer.ip().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+
+    fn fd(&self) -> i32 {
+        match self {
+            Self::Tcp(stream, _) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+
+    /// The peer's address and the own one, as shown.
+    fn names(&self, config: &Config) -> (String, String) {
+        match self {
+            Self::Tcp(stream, peer) => {
+                let own =
+                    stream.local_addr().map_or_else(|_| "?:0".into(), |addr| addr.to_string());
+                (peer.to_string(), own)
+            }
+            Self::Unix(_) => {
+                let name = format!("{}:0", config.unixsocket);
+                (name.clone(), name)
+            }
+        }
+    }
+}
+
+/// Sets what the configuration says about TCP connections. A socket that refuses is broken, which
+/// its worker will see.
+fn prepare_tcp(stream: &TcpStream, config: &Config) {
+    stream.set_nodelay(true).ok();
+    if config.tcp_keepalive == 0 {
+        return;
+    }
+    let interval = (config.tcp_keepalive / KEEPALIVE_PROBES).max(1);
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(config.tcp_keepalive.into()))
+        .with_interval(Duration::from_secs(interval.into()))
+        .with_retries(KEEPALIVE_PROBES);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive).ok();
+}
+
+/// What clients from elsewhere are told in protected mode; the words are those of the real servers,
+/// since people search for them.
+const DENIED: &str = "-DENIED Running in protected mode because protected mode is enabled and no \
+    password is set for the default user. In this mode connections are only accepted from the \
+    loopback interface. If you want to connect from external computers, you may adopt one of the \
+    following solutions: 1) Just disable protected mode sending the command 'CONFIG SET \
+    protected-mode no' from the loopback interface by connecting from the same host the server is \
+    running, however MAKE SURE it's not publicly accessible from internet if you do so. Use CONFIG \
+    REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode \
+    by editing the configuration file, and setting the protected mode option to 'no', and then \
+    restarting the server. 3) If you started the server manually just for testing, restart it with \
+    the '--protected-mode no' option. 4) Set up an authentication password for the default user. \
+    NOTE: You only need to do one of the above things in order for the server to start accepting \
+    connections from the outside.\r\n";
+
+/// Makes CONFIG SET take effect on sockets, limits, the log and the title.
+struct Applier(Arc<Server>);
+
+impl Apply for Applier {
+    fn apply(
+        &self,
+        old: &Config,
+        new: &mut Config,
+        changed: &[&'static str],
+    ) -> Result<(), ConfigSetError> {
+        let server = &self.0;
+        let is_changed = |name: &str| changed.contains(&name);
+        let refused =
+            |name: &str, reason: String| ConfigSetError::Refused { name: name.into(), reason };
+        if is_changed("maxclients") {
+            let fits = process::clients_that_fit(new.maxclients);
+            if fits < new.maxclients {
+                let reason = format!(
+                    "The operating system is not able to handle the specified number of clients, \
+                     try with {fits}"
+                );
+                return Err(refused("maxclients", reason));
+            }
+        }
+        if is_changed("dir") {
+            let moved = std::env::set_current_dir(&new.dir).and_then(|()| std::env::current_dir());
+            let dir = moved.map_err(|error| refused("dir", sys::error_text(&error)))?;
+            new.dir = dir.display().to_string();
+        }
+        let name = if is_changed("port") { "port" } else { "bind" };
+        if is_changed(name)
+            && let Err(error) = server.listen_anew(old, new, name)
+        {
+            // Where the old directory is gone too, the new one is as good.
+            std::env::set_current_dir(&old.dir).ok();
+            return Err(error);
+        }
+        log::configure(new);
+        if ["proc-title-template", "port", "bind"].into_iter().any(is_changed) {
+            server.show_title(new);
+        }
+        if is_changed("oom-score-adj") || is_changed("oom-score-adj-values") {
+            server.set_oom_score(new);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Ending the process: SHUTDOWN, SIGTERM and SIGINT.
+//!
+//! The end is prepared in the world, and the world is never given back, so nothing is changed or
+//! answered after the last save. A shutdown that is refused leaves everything as it was.
+//!
+//! Source: SHUTDOWN and `shutdown-on-sigterm` as Redis 7 and Valkey 8 treat them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use libc::{SIGINT, SIGTERM};
+use redix_core::config::ShutdownOn;
+use redix_core::effects::Shutdown;
+use signal_hook::iterator::Signals;
+
+use crate::log;
+use crate::server::Server;
+use crate::sys;
+
+/// A shutdown is under way.
+static UNDER_WAY: AtomicBool = AtomicBool::new(false);
+
+/// Starts the thread that waits for signals. The first one shuts the server down; a second one
+/// while that goes on ends the process at once.
+pub fn listen_for_signals(server: &Arc<Server>) -> io::Result<()> {
+    sys::ignore_hangup();
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let server = Arc::clone(server);
+    let wait = move || {
+        for signal in signals.forever() {
+            on_signal(&server, signal);
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
+}
+
+fn on_signal(server: &Arc<Server>, signal: i32) {
+    if UNDER_WAY.load(Ordering::Acquire) {
+        log::from_signal_handler("You insist... exiting now.");
+        std::process::exit(1);
+    }
+    if server.engine.loading.load(Ordering::Relaxed) {
+        log::from_signal_handler("Received shutdown signal during loading, exiting now.");
+        std::process::exit(0);
+    }
+    let config = server.engine.config();
+    let (name, how) = match signal {
+        SIGINT => ("SIGINT", &config.shutdown_on_sigint),
+        _ => ("SIGTERM", &config.shutdown_on_sigterm),
+    };
+    log::from_signal_handler(&format!("Received {name} scheduling shutdown..."));
+    let how = options(how);
+    UNDER_WAY.store(true, Ordering::Release);
+    let server = Arc::clone(server);
+    let shut_down = move || shut_down(&server, &how, None);
+    // Without memory for a thread, ending without a save would lose what the user wanted saved.
+    if thread::Builder::new().name("shutdown".into()).spawn(shut_down).is_err() {
+        UNDER_WAY.store(false, Ordering::Release);
+        log::warning("Can't start a thread for the shutdown.");
+    }
+}
+
+fn options(words: &ShutdownOn) -> Shutdown {
+    let save = match (words.save, words.nosave) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    Shutdown { save, now: words.now, force: words.force }
+}
+
+/// Ends the process, or returns if that is refused because saving failed; why is in the log.
+/// `asked_by` describes the client that asked. Must not be called by a thread that is inside a
+/// gate.
+pub fn shut_down(server: &Server, how: &Shutdown, asked_by: Option<&str>) {
+    UNDER_WAY.store(true, Ordering::Release);
+    let engine = &server.engine;
+    let world = engine.keyspace.gates().world();
+    match asked_by {
+        Some(client) => {
+            log::notice(&format!("User requested shutdown... (user request from '{client}')"));
+        }
+        None => log::notice("User requested shutdown..."),
+    }
+    if !save_if_wanted(server, how) {
+        log::warning("Errors trying to shut down the server. Check the logs for more information.");
+        UNDER_WAY.store(false, Ordering::Release);
+        drop(world);
+        return;
+    }
+    server.say_goodbye();
+    log::warning("Redis is now ready to exit, bye bye...");
+    std::process::exit(0);
+}
+
+/// Saves as asked or configured; false if that failed and the server must go on.
+fn save_if_wanted(server: &Server, how: &Shutdown) -> bool {
+    let config = server.engine.config();
+    if !how.save.unwrap_or(!config.save.is_empty()) {
+        return true;
+    }
+    log::notice("Saving the final RDB snapshot before exiting.");
+    if how.force {
+        log::warning("Error trying to save the DB. Exit anyway.");
+        return true;
+    }
+    log::warning("Error trying to save the DB, can't exit.");
+    false
+}

@@ -1,0 +1,136 @@
+//! From the arguments of the process to a configuration: the file with its includes, flags, the
+//! working directory.
+//!
+//! Errors end the process before anything was started; they go to standard error in the form of the
+//! real servers, since scripts and suites look for it.
+
+use std::fmt::Write as _;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use redix_core::config::{self, CommandLine, Config, ConfigFile, Loaded, Source, quote};
+
+use crate::sys;
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the arguments ask for.
+pub enum Wish {
+    /// To print this and end well.
+    Print(String),
+    /// To run a server.
+    Run(Box<Startup>),
+}
+
+/// A server that is to be run.
+pub struct Startup {
+    /// Its configuration; `dir` is absolute and is the working directory already.
+    pub config: Config,
+    /// Directives that were given but do nothing, each with the reason.
+    pub ignored: Vec<(&'static str, &'static str)>,
+    /// The absolute path of the configuration file.
+    pub file: Option<PathBuf>,
+}
+
+/// Understands the arguments behind the program's name, reads the configuration and changes to its
+/// working directory. The error is the whole text for the operator.
+pub fn prepare(args: &[String]) -> Result<Wish, String> {
+    let (source, flags) = match CommandLine::parse(args) {
+        CommandLine::Version => return Ok(Wish::Print(version_line())),
+        CommandLine::Help => return Ok(Wish::Print(help_text())),
+        CommandLine::Run { source, flags } => (source, flags),
+    };
+    let (text, file) = match source {
+        None => (None, None),
+        Some(Source::Stdin) => (Some(read_stdin()?), None),
+        Some(Source::Path(path)) => {
+            let text = read_file(Path::new(&path))?;
+            let absolute = std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(&path));
+            (Some(text), Some(absolute))
+        }
+    };
+    let Loaded { mut config, ignored } =
+        config::load(text.as_ref(), &flags, &mut includes).map_err(|error| error.to_string())?;
+    enter_dir(&mut config)?;
+    check_log_file(&config)?;
+    Ok(Wish::Run(Box::new(Startup { config, ignored, file })))
+}
+
+fn version_line() -> String {
+    format!("Redix server v={VERSION} bits={}\n", usize::BITS)
+}
+
+fn help_text() -> String {
+    let mut text = String::from(
+        "Usage: redix [CONFIG_FILE | -] [--DIRECTIVE VALUE ...]\n\n\
+         Starts a server. With - the configuration is read from standard input. Every directive of\n\
+         the configuration is also a flag, --directive value or --directive=value, and wins over\n\
+         the file.\n\n",
+    );
+    for (option, meaning) in [
+        ("--port 8000", "listen on this TCP port (6379)"),
+        ("--dir ./data", "keep snapshots here (the working directory)"),
+        ("--filename dump.rdb", "name of the snapshot; the same as --dbfilename"),
+        ("--worker-threads 4", "threads that serve clients (one for each core)"),
+        ("-v, --version", "print the version"),
+        ("-h, --help", "print this"),
+    ] {
+        writeln!(text, "  {option:<22}{meaning}").expect("a string takes everything");
+    }
+    text
+}
+
+fn read_stdin() -> Result<ConfigFile, String> {
+    let mut text = Vec::new();
+    io::stdin().lock().read_to_end(&mut text).map_err(|error| {
+        format!("Fatal error, can't read standard input: {}\n", sys::error_text(&error))
+    })?;
+    Ok(ConfigFile { path: "standard input".into(), text })
+}
+
+fn read_file(path: &Path) -> Result<ConfigFile, String> {
+    let shown = path.display().to_string();
+    match std::fs::read(path) {
+        Ok(text) => Ok(ConfigFile { path: shown, text }),
+        Err(error) => Err(format!(
+            "Fatal error, can't open config file '{shown}': {}\n",
+            sys::error_text(&error)
+        )),
+    }
+}
+
+/// The files of an `include` line: those that match a pattern, or the one that is named.
+fn includes(pattern: &str) -> Result<Vec<ConfigFile>, String> {
+    let paths = if pattern.contains(['*', '?', '[']) {
+        sys::glob(pattern)
+    } else {
+        vec![PathBuf::from(pattern)]
+    };
+    paths.iter().map(|path| read_file(path).map_err(|text| text.trim_end().to_owned())).collect()
+}
+
+fn enter_dir(config: &mut Config) -> Result<(), String> {
+    let fail = |error: &io::Error| refusal("dir", &config.dir, &sys::error_text(error));
+    std::env::set_current_dir(&config.dir).map_err(|error| fail(&error))?;
+    let dir = std::env::current_dir().map_err(|error| fail(&error))?;
+    config.dir = dir.display().to_string();
+    Ok(())
+}
+
+fn check_log_file(config: &Config) -> Result<(), String> {
+    if config.logfile.is_empty() {
+        return Ok(());
+    }
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(&config.logfile);
+    opened.map(drop).map_err(|error| {
+        let reason = format!("Can't open the log file: {}", sys::error_text(&error));
+        refusal("logfile", &config.logfile, &reason)
+    })
+}
+
+/// The report about a directive whose value turned out to be impossible.
+fn refusal(name: &str, value: &str, reason: &str) -> String {
+    let value = quote(value.as_bytes());
+    format!("\n*** FATAL CONFIG FILE ERROR (Redix {VERSION}) ***\n>>> '{name} {value}'\n{reason}\n")
+}
