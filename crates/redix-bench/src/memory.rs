@@ -20,7 +20,13 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(6);
 
 /// Measures every shape and size on every contender.
 pub(crate) fn run(options: &Options) -> Result<Section> {
-    let labels = contender::labels(&options.contenders);
+    // The number of workers does not change what a key costs.
+    let mut contenders = options.contenders.clone();
+    contenders.retain(|contender| contender.workers == 1);
+    if contenders.is_empty() {
+        contenders.clone_from(&options.contenders);
+    }
+    let labels = contender::labels(&contenders);
     let mut columns = vec!["shape".to_owned(), "server".to_owned()];
     columns.extend(options.memory_keys.iter().map(|keys| format!("{}k", keys / 1000)));
     columns.extend(["mean".to_owned(), format!("{} / it", labels[0])]);
@@ -30,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
         let ttl = if op == Op::SetTtl { " with TTL" } else { "" };
         let shape = format!("{KEY_LEN} B + {value_len} B{ttl}");
         let mut subject_mean = None;
-        for (contender, label) in options.contenders.iter().zip(&labels) {
+        for (contender, label) in contenders.iter().zip(&labels) {
             let per_key: Vec<f64> = options
                 .memory_keys
                 .iter()

@@ -29,6 +29,9 @@ struct Sample {
     ops_per_second: f64,
     user_ns: f64,
     system_ns: f64,
+    /// What the request cost the client: above the server's figure, the client is the bottleneck
+    /// and the server idles in between, with smaller batches than it could have.
+    client_ns: f64,
     foreign_percent: f64,
 }
 
@@ -112,12 +115,14 @@ fn window(server: &Server, load: &mut Load<'_>, length: Duration) -> Result<Samp
     let ops = load.run(Until::Elapsed(length))?;
     let (elapsed, cpu_after) = (started.elapsed(), server.cpu_time()?);
     let (host_after, own_after) = (HostTime::now()?, host::own_cpu_time()?);
-    let ours = own_after - own_before + cpu_after.total() - cpu_before.total();
+    let own = own_after - own_before;
+    let ours = own + cpu_after.total() - cpu_before.total();
     let per_op = |time: Duration| time.as_secs_f64() * 1e9 / (ops.max(1)) as f64;
     Ok(Sample {
         ops_per_second: ops as f64 / elapsed.as_secs_f64(),
         user_ns: per_op(cpu_after.user - cpu_before.user),
         system_ns: per_op(cpu_after.system - cpu_before.system),
+        client_ns: per_op(own),
         foreign_percent: host_after.foreign_percent(host_before, ours),
     })
 }
@@ -126,7 +131,7 @@ fn summarise(options: &Options, samples: &[Vec<Vec<Sample>>]) -> Section {
     let labels = contender::labels(&options.contenders);
     let subject = &labels[0];
     let mut columns: Vec<String> =
-        ["cell", "server", "kops/s", "CPU ns/op", "user", "kernel", "kops/CPU-s"]
+        ["cell", "server", "kops/s", "CPU ns/op", "user", "kernel", "client", "kops/CPU-s"]
             .map(str::to_owned)
             .into();
     columns.push(format!("{subject} / it, ops per CPU-s [95 %]"));
@@ -162,6 +167,7 @@ fn summarise_server(subject: &[Sample], server: &[Sample], is_subject: bool) -> 
         Figure::number(median_of(Sample::cpu_ns), 0),
         Figure::number(median_of(|sample| sample.user_ns), 0),
         Figure::number(median_of(|sample| sample.system_ns), 0),
+        Figure::number(median_of(|sample| sample.client_ns), 0),
         Figure::number(median_of(per_cpu) / 1e3, 1),
     ];
     if is_subject {

@@ -1,5 +1,7 @@
 //! The engine: everything that all threads share, wired together.
 
+mod saving;
+
 use std::sync::OnceLock;
 
 use crate::command::table::CommandTable;

@@ -85,6 +85,12 @@ pub trait Log: Send + Sync {
     fn log(&self, level: Level, text: &str);
 }
 
+/// The memory of the process.
+pub trait Memory: Send + Sync {
+    /// Bytes in use, as the allocator counts them.
+    fn used_bytes(&self) -> u64;
+}
+
 /// Everything from outside, in one place.
 pub struct Env {
     /// Time.
@@ -95,6 +101,8 @@ pub struct Env {
     pub disk: Box<dyn Disk>,
     /// The log.
     pub log: Box<dyn Log>,
+    /// Memory.
+    pub memory: Box<dyn Memory>,
 }
 
 impl Env {

@@ -66,8 +66,8 @@ pub struct ClientShared {
     pub token: AtomicUsize,
     /// Texts.
     pub texts: Mutex<ClientTexts>,
-    /// Bits of [`client_flag`].
-    pub flags: AtomicU32,
+    /// Bits of [`client_flag`]; shared with the mark of a changed watched key.
+    pub flags: Arc<AtomicU32>,
     /// The selected database.
     pub db: AtomicU32,
     /// 2 or 3.
@@ -112,7 +112,7 @@ impl ClientShared {
             worker,
             token: AtomicUsize::new(0),
             texts: Mutex::default(),
-            flags: AtomicU32::new(0),
+            flags: Arc::default(),
             db: AtomicU32::new(0),
             resp: AtomicU8::new(2),
             last_command: AtomicU16::new(u16::MAX),

@@ -21,14 +21,24 @@ pub struct Saves {
     pub running_since_s: AtomicI64,
     /// A background save is to start when what excludes it has ended.
     pub scheduled: AtomicBool,
-    /// The background save under way is to be given up.
-    pub cancel: AtomicBool,
-    /// Snapshots completed since the start.
-    pub completed: AtomicU64,
+    /// Saves begun since the start: INFO's `rdb_saves`.
+    pub started: AtomicU64,
     /// Keys written by the save under way.
     pub keys_done: AtomicU64,
     /// Keys that the save under way will write.
     pub keys_total: AtomicU64,
+    /// Bytes of changed values that wait for the save under way: INFO's `current_cow_size`.
+    pub buffer_bytes: AtomicU64,
+    /// The most that waited at once: INFO's `current_cow_peak`.
+    pub buffer_peak_bytes: AtomicU64,
+    /// The most that waited at once in the last background save: INFO's `rdb_last_cow_size`.
+    pub last_buffer_peak_bytes: AtomicU64,
+    /// Unix time in seconds when the loading under way began.
+    pub load_started_s: AtomicI64,
+    /// The length in bytes of the file being loaded.
+    pub load_total_bytes: AtomicU64,
+    /// Bytes of it consumed so far.
+    pub load_done_bytes: AtomicU64,
     /// Keys loaded by the last loading.
     pub last_load_keys: AtomicU64,
     /// Expired keys passed over by the last loading.
@@ -45,10 +55,15 @@ impl Saves {
             last_duration_s: AtomicI64::new(-1),
             running_since_s: AtomicI64::new(0),
             scheduled: AtomicBool::new(false),
-            cancel: AtomicBool::new(false),
-            completed: AtomicU64::new(0),
+            started: AtomicU64::new(0),
             keys_done: AtomicU64::new(0),
             keys_total: AtomicU64::new(0),
+            buffer_bytes: AtomicU64::new(0),
+            buffer_peak_bytes: AtomicU64::new(0),
+            last_buffer_peak_bytes: AtomicU64::new(0),
+            load_started_s: AtomicI64::new(0),
+            load_total_bytes: AtomicU64::new(0),
+            load_done_bytes: AtomicU64::new(0),
             last_load_keys: AtomicU64::new(0),
             last_load_expired: AtomicU64::new(0),
         }

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use crate::command::args::OwnedArgs;
 use crate::command::table::Command;
 use crate::keyspace::shard::WatchFlag;
-use crate::registry::{ClientShared, client_flag};
-use crate::sync::atomic::Ordering;
 
 /// Whether replies are sent. Source: CLIENT REPLY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,20 +91,10 @@ pub struct Session {
 }
 
 impl Session {
-    /// Forgets the transaction and the watched keys, and shows so to others.
-    pub fn discard(&mut self, shared: &ClientShared) {
+    /// Forgets the transaction and the watched keys.
+    pub fn discard(&mut self) {
         self.multi = None;
-        self.unwatch(shared);
-        shared.set_flag(client_flag::MULTI, false);
-        shared.multi.store(-1, Ordering::Relaxed);
-        shared.multi_bytes.store(0, Ordering::Relaxed);
-    }
-
-    /// Forgets the watched keys, and shows so to others.
-    pub fn unwatch(&mut self, shared: &ClientShared) {
         self.watches = None;
-        shared.set_flag(client_flag::DIRTY, false);
-        shared.watched.store(0, Ordering::Relaxed);
     }
 
     /// Marks the open transaction, if any, as one that EXEC must abort.

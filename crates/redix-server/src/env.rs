@@ -6,9 +6,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use redix_core::env::{Clock, Disk, DiskFile, Entropy, Env, Level, Log, SpillFile};
+use redix_core::env::{Clock, Disk, DiskFile, Entropy, Env, Level, Log, Memory, SpillFile};
 
-use crate::{log, sys};
+use crate::{alloc, log, sys};
 
 /// The system's clocks.
 struct SystemClock(sys::TickClock);
@@ -106,6 +106,15 @@ impl Log for ProcessLog {
     }
 }
 
+/// What the counting allocator knows.
+struct ProcessMemory;
+
+impl Memory for ProcessMemory {
+    fn used_bytes(&self) -> u64 {
+        alloc::used_memory() as u64
+    }
+}
+
 /// The environment of a server process.
 pub fn system() -> Env {
     Env {
@@ -113,5 +122,6 @@ pub fn system() -> Env {
         entropy: Box::new(SystemEntropy),
         disk: Box::new(SystemDisk),
         log: Box::new(ProcessLog),
+        memory: Box::new(ProcessMemory),
     }
 }

@@ -64,7 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "engine",
         &[
             "keyspace", "effects", "acl", "cluster", "registry", "mailbox", "session", "blocking",
-            "pubsub", "tracking", "slowlog", "monitor", "client", "command", "commands",
+            "pubsub", "tracking", "slowlog", "monitor", "client", "command", "commands", "persist",
         ],
     ),
     (

@@ -22,8 +22,8 @@ use redix_core::worker::Worker;
 static ALLOCATOR: redix_server::alloc::Counting = redix_server::alloc::Counting;
 
 const CLIENTS: usize = 50;
-const WINDOWS: usize = 60;
-const WINDOW_COMMANDS: usize = 100_000;
+const WINDOWS: usize = 1500;
+const WINDOW_COMMANDS: usize = 6_400;
 
 struct NoWake;
 impl Wake for NoWake {

@@ -28,7 +28,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::{Access, Ageing, Expiry, Held};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
-use crate::registry::ClientShared;
+use crate::registry::{ClientShared, client_flag};
 use crate::session::{Queued, ReplyMode, Session};
 use crate::stats::{CallStats, ThreadStats, latency_bucket};
 use crate::sync::Arc;
@@ -78,6 +78,17 @@ impl<'k> Ctx<'_, 'k> {
         self.session.db = db;
         self.keys.db = db;
         self.shared.db.store(db, Ordering::Relaxed);
+    }
+
+    /// Forgets the transaction and the watched keys, and shows so to others.
+    pub fn discard_transaction(&mut self) {
+        discard_transaction(self.session, self.shared);
+    }
+
+    /// Forgets the watched keys, and shows so to others.
+    pub fn unwatch(&mut self) {
+        self.session.watches = None;
+        show_no_watches(self.shared);
     }
 
     /// Runs a command of the transaction under the locks that EXEC holds; its reply follows.
@@ -515,10 +526,23 @@ fn effective_flags(spec: &CommandSpec, session: &Session) -> u32 {
     }
 }
 
+fn discard_transaction(session: &mut Session, shared: &ClientShared) {
+    session.discard();
+    show_no_watches(shared);
+    shared.set_flag(client_flag::MULTI, false);
+    shared.multi.store(-1, Ordering::Relaxed);
+    shared.multi_bytes.store(0, Ordering::Relaxed);
+}
+
+fn show_no_watches(shared: &ClientShared) {
+    shared.set_flag(client_flag::DIRTY, false);
+    shared.watched.store(0, Ordering::Relaxed);
+}
+
 /// Ends the transaction of an EXEC that a gate refused; the error to answer.
 #[cold]
 fn refuse_exec(session: &mut Session, shared: &ClientShared, error: &ReplyError) -> ReplyError {
-    session.discard(shared);
+    discard_transaction(session, shared);
     let text = error.text();
     let reason = text.strip_prefix("ERR ").unwrap_or(&text);
     ReplyError::Text(format!("EXECABORT Transaction discarded because of: {reason}"))

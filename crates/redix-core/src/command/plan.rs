@@ -7,57 +7,77 @@ use super::spec::{Begin, CommandSpec, Find, KeySpec};
 use crate::keyspace::{Key, Keyspace};
 
 /// The keys of one command with their hashes, in the order of the words.
+///
+/// The first key lies in the plan itself, which thereby fits in three registers: most commands have
+/// one key, and a plan is made for each of them.
 #[derive(Debug, Default, Clone)]
 pub struct Plan {
-    keys: SmallVec<[(u32, u64); 1]>,
+    /// The first key's hash, if there is a key.
+    first_hash: u64,
+    /// One more than the first key's word; 0: no key.
+    first_word: u32,
+    /// All keys, the first included, where there are several.
+    several: Option<Box<[(u32, u64)]>>,
 }
 
 impl Plan {
     /// Finds and hashes the keys of a command.
     #[inline]
     pub fn of(keyspace: &Keyspace, spec: &CommandSpec, args: Args<'_>) -> Self {
-        let mut plan = Self::default();
         if let [KeySpec { begin: Begin::Index(index), find, .. }] = spec.keys
             && *find == (Find::Range { last: 0, step: 1, limit: 0 })
         {
             // Most commands: one key at a fixed place.
-            if (*index as usize) < args.len() {
-                plan.push(keyspace, args, *index as usize);
+            let index = *index as usize;
+            if index >= args.len() {
+                return Self::default();
             }
-            return plan;
+            let first_hash = keyspace.hasher().hash(args.get(index));
+            return Self { first_hash, first_word: index as u32 + 1, several: None };
         }
-        for_each_key(spec, args, |index, _| plan.push(keyspace, args, index));
-        plan
+        Self::search(keyspace, spec, args)
     }
 
-    fn push(&mut self, keyspace: &Keyspace, args: Args<'_>, index: usize) {
-        self.keys.push((index as u32, keyspace.hasher().hash(args.get(index))));
+    fn search(keyspace: &Keyspace, spec: &CommandSpec, args: Args<'_>) -> Self {
+        let mut keys = Vec::new();
+        for_each_key(spec, args, |index, _| {
+            keys.push((index as u32, keyspace.hasher().hash(args.get(index))));
+        });
+        keys.sort_unstable();
+        match keys.as_slice() {
+            [] => Self::default(),
+            [(word, hash)] => Self { first_hash: *hash, first_word: word + 1, several: None },
+            [(word, hash), ..] => Self {
+                first_hash: *hash,
+                first_word: word + 1,
+                several: Some(keys.into_boxed_slice()),
+            },
+        }
     }
 
     /// The hashes of the keys.
-    pub fn hashes(&self) -> impl ExactSizeIterator<Item = u64> {
-        self.keys.iter().map(|(_, hash)| *hash)
+    #[inline]
+    pub fn hashes(&self) -> impl Iterator<Item = u64> {
+        let first = (self.first_word != 0).then_some(self.first_hash);
+        let others = self.several.as_deref().map_or(&[][..], |keys| &keys[1..]);
+        first.into_iter().chain(others.iter().map(|(_, hash)| *hash))
     }
 
     /// The hash of the key at word `index`, if the plan has it.
     #[inline]
     pub fn hash_at(&self, index: usize) -> Option<u64> {
-        match self.keys.as_slice() {
-            [(at, hash)] => (*at as usize == index).then_some(*hash),
-            keys => keys
-                .binary_search_by_key(&(index as u32), |(at, _)| *at)
-                .ok()
-                .map(|found| keys[found].1),
+        if self.first_word as usize == index + 1 {
+            return Some(self.first_hash);
         }
+        let keys = self.several.as_deref()?;
+        let found = keys.binary_search_by_key(&(index as u32), |(at, _)| *at).ok()?;
+        Some(keys[found].1)
     }
 
     /// The only key's hash, where there is exactly one key.
     #[inline]
     pub fn single(&self) -> Option<u64> {
-        match self.keys.as_slice() {
-            [(_, hash)] => Some(*hash),
-            _ => None,
-        }
+        (self.first_word != 0 && self.several.is_none()).then_some(self.first_hash)
     }
 
     /// The key at word `index`; hashed anew if the plan does not have it.

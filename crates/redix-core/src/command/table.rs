@@ -45,16 +45,28 @@ const NAME_MAX: usize = size_of::<Folded>();
 /// Folds a name; `None` if it is longer than any command.
 #[inline]
 fn fold(name: &[u8]) -> Option<Folded> {
+    if name.len() <= 8 {
+        return Some([to_lower(load(name)), 0, 0]);
+    }
     if name.len() > NAME_MAX {
         return None;
     }
     let mut words = [0; 3];
     for (word, bytes) in words.iter_mut().zip(name.chunks(8)) {
-        let mut padded = [0; 8];
-        padded[..bytes.len()].copy_from_slice(bytes);
-        *word = to_lower(u64::from_le_bytes(padded));
+        *word = to_lower(load(bytes));
     }
     Some(words)
+}
+
+/// Up to eight bytes as a little-endian word. Overlapping loads, because a copy of variable length
+/// through memory stalls on its own stores.
+#[inline]
+fn load(bytes: &[u8]) -> u64 {
+    if let (Some(head), Some(tail)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
+        return u64::from(head) | u64::from(tail) << (8 * (bytes.len() - 4));
+    }
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Lower case for eight ASCII bytes at once; other bytes stay.

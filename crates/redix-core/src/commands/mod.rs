@@ -3,6 +3,8 @@
 //! A new family is one line in [`FAMILIES`].
 
 pub mod connection;
+pub mod persist;
+pub mod server;
 pub mod string;
 pub mod transactions;
 
@@ -11,6 +13,10 @@ use crate::command::spec::CommandSpec;
 /// Every family.
 pub const FAMILIES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
+    persist::COMMANDS,
+    server::dataset::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::watching::COMMANDS,
     string::edit::COMMANDS,
     string::lcs::COMMANDS,
     string::number::COMMANDS,

@@ -4,8 +4,8 @@
 //! with the locks of all queued and watched keys, or with the world, so the watches are judged and
 //! the queue runs without anybody in between; its effects are one unit.
 //!
-//! A watch is a weak mark beside the key's shard: whoever changes the key sets it. An expiry counts as
-//! a change only if it came after the WATCH.
+//! A watch is a weak mark beside the key's shard: whoever changes the key sets it. An expiry counts
+//! as a change only if it came after the WATCH.
 
 use crate::command::args::Args;
 use crate::command::dispatch::{Ctx, done};
@@ -89,7 +89,7 @@ fn discard(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     if cx.session.multi.is_none() {
         return Err(ReplyError::Static("ERR DISCARD without MULTI"));
     }
-    cx.session.discard(cx.shared);
+    cx.discard_transaction();
     done(cx.reply)
 }
 
@@ -100,7 +100,7 @@ fn exec(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
         return Err(ReplyError::Static("ERR EXEC without MULTI"));
     };
     let changed = watched_key_changed(cx);
-    cx.session.discard(cx.shared);
+    cx.discard_transaction();
     if multi.aborted {
         return Err(ReplyError::Static(
             "EXECABORT Transaction discarded because of previous errors.",
@@ -144,7 +144,7 @@ fn watch_key(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
     let db = cx.keys.db;
     let was_expired = cx.keys.is_stale(db, key);
     let watches = cx.session.watches.get_or_insert_with(|| Watches {
-        flag: Arc::new(WatchFlag::new(Arc::clone(cx.shared))),
+        flag: Arc::new(WatchFlag::new(Arc::clone(&cx.shared.flags), client_flag::DIRTY)),
         keys: Vec::new(),
     });
     if watches.keys.iter().any(|other| other.db == db && *other.key == *key.bytes) {
@@ -156,6 +156,6 @@ fn watch_key(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
 
 /// `UNWATCH` -> OK.
 fn unwatch(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    cx.session.unwatch(cx.shared);
+    cx.unwatch();
     done(cx.reply)
 }

@@ -68,15 +68,23 @@ impl File {
         file
     }
 
-    /// Gives the directive `name` these lines.
+    /// Gives the directive `name` these lines: those that differ from the default, and others as
+    /// far as the file has lines to hold them.
     fn put(&mut self, name: &'static str, lines: &[super::kinds::FileLine]) {
         let mut places = self.places.remove(name).unwrap_or_default();
+        let needed = lines.iter().filter(|line| line.differs_from_default).count();
+        let mut spare = places.len().saturating_sub(needed);
         for line in lines {
+            if !line.differs_from_default {
+                if spare == 0 {
+                    continue;
+                }
+                spare -= 1;
+            }
             let text = format!("{name} {}", line.args).into_bytes();
-            if let Some(place) = places.pop() {
-                self.lines[place] = Some(text);
-            } else if line.differs_from_default {
-                self.append(text);
+            match places.pop() {
+                Some(place) => self.lines[place] = Some(text),
+                None => self.append(text),
             }
         }
         for place in places {

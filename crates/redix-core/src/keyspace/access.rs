@@ -421,8 +421,8 @@ impl<'k> Access<'k> {
         Some(result)
     }
 
-    /// As [`Access::modify`], for a change that may fail: it must then leave the entry as it was, and
-    /// nothing is counted.
+    /// As [`Access::modify`], for a change that may fail: it must then leave the entry as it was,
+    /// and nothing is counted.
     pub fn try_modify<R>(
         &mut self,
         key: Key<'_>,
@@ -457,8 +457,8 @@ impl<'k> Access<'k> {
         self.take(key).is_some()
     }
 
-    /// Deletes a key because it was given an expiry in the past; false if there was none. Counts one
-    /// change and reports the event of an expiry; the caller logs.
+    /// Deletes a key because it was given an expiry in the past; false if there was none. Counts
+    /// one change and reports the event of an expiry; the caller logs.
     pub fn delete_expired(&mut self, key: Key<'_>) -> bool {
         let deleted = self.delete(key);
         if deleted {

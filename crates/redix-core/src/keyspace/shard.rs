@@ -13,8 +13,8 @@ use redix_types::entry::{EntryBox, EntryRef};
 use redix_types::table::{Pos, Table, order};
 
 use super::Key;
-use crate::registry::{ClientShared, client_flag};
-use crate::sync::{Arc, MutexGuard, atomic::AtomicBool, atomic::Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{Arc, MutexGuard};
 
 /// The table of one database in one shard.
 pub type Entries = Table<EntryBox>;
@@ -53,18 +53,19 @@ pub struct DbShard {
 #[derive(Debug)]
 pub struct WatchFlag {
     changed: AtomicBool,
-    client: Arc<ClientShared>,
+    /// Where others see it: flags of the client, and the bit among them.
+    shown: (Arc<AtomicU32>, u32),
 }
 
 impl WatchFlag {
-    /// A mark for the session of this client.
-    pub fn new(client: Arc<ClientShared>) -> Self {
-        Self { changed: AtomicBool::new(false), client }
+    /// A mark that also sets this bit of these flags.
+    pub fn new(flags: Arc<AtomicU32>, bit: u32) -> Self {
+        Self { changed: AtomicBool::new(false), shown: (flags, bit) }
     }
     /// Makes the session's next EXEC fail.
     pub fn set(&self) {
         self.changed.store(true, Ordering::Release);
-        self.client.set_flag(client_flag::DIRTY, true);
+        self.shown.0.fetch_or(self.shown.1, Ordering::Relaxed);
     }
     /// Whether a watched key has changed.
     pub fn is_set(&self) -> bool {

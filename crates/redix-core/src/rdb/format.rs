@@ -92,7 +92,7 @@ impl WriteVersion {
 }
 
 /// Bytes that stand where the type of a key could, and announce something else.
-pub(super) mod opcode {
+pub(crate) mod opcode {
     pub(crate) const SLOT_IMPORT: u8 = 243;
     pub(crate) const SLOT_INFO: u8 = 244;
     pub(crate) const FUNCTION2: u8 = 245;

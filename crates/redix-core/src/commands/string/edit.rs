@@ -108,7 +108,8 @@ pub fn splice(entry: &mut EntryBox, start: usize, bytes: &[u8]) -> Result<usize,
     Ok(len)
 }
 
-/// A buffer of this string's own, with room for `len` bytes: the value itself where nobody shares it.
+/// A buffer of this string's own, with room for `len` bytes: the value itself where nobody shares
+/// it.
 fn own(shared: &mut Arc<Vec<u8>>, len: usize) -> Result<&mut Vec<u8>, ReplyError> {
     if Arc::get_mut(shared).is_none() {
         let mut copy = Vec::new();

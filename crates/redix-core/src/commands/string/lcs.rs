@@ -2,8 +2,8 @@
 //!
 //! Dynamic programming over a table of one cell for each pair of prefixes. Only two rows of lengths
 //! are kept; of the other cells one bit remains, which neighbour the length came from: that is all
-//! that the way back needs, and a 32nd of the memory of the whole table. The limit on the strings is
-//! nevertheless that of the real servers, whose table of 32-bit lengths must fit
+//! that the way back needs, and a 32nd of the memory of the whole table. The limit on the strings
+//! is nevertheless that of the real servers, whose table of 32-bit lengths must fit
 //! `proto-max-bulk-len`.
 //!
 //! Where two ways back are equally long, it is the one through the shorter second prefix, as in
@@ -68,9 +68,10 @@ pub(super) struct Match {
     pub len: usize,
 }
 
-/// `LCS key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]` -> bulk; with `LEN` an integer; with
-/// `IDX` a map of `matches` (arrays of two inclusive ranges, and the length if wanted, the last match
-/// first) and `len`. Errors: a key that holds no string, the grammar's, strings too long.
+/// `LCS key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]` -> bulk; with `LEN` an integer;
+/// with `IDX` a map of `matches` (arrays of two inclusive ranges, and the length if wanted, the
+/// last match first) and `len`. Errors: a key that holds no string, the grammar's, strings too
+/// long.
 fn lcs(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let lens = [string_len(cx, args, 1)?, string_len(cx, args, 2)?];
     let options = parse_options(args)?;

@@ -244,7 +244,8 @@ fn getrange(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// The part of a string of `len` bytes between two inclusive places, where negative ones count from
 /// the end.
 pub(super) fn range(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
-    // Two places before the end in the wrong order are no range, even where clamping would make one.
+    // Two places before the end in the wrong order are no range, even where clamping would make
+    // one.
     if len == 0 || (start < 0 && end < 0 && start > end) {
         return 0..0;
     }

@@ -208,10 +208,10 @@ pub const COMMANDS: &[CommandSpec] = &[
     .args(&[ArgSpec::key("key"), ArgSpec::new("value", ArgKind::String)]),
 ];
 
-/// `SET key value [NX | XX | IFEQ value] [GET] [EX | PX | EXAT | PXAT time | KEEPTTL]` -> OK, or null
-/// if the condition does not hold; with `GET` the old value or null. Errors: the grammar's,
-/// WRONGTYPE under `GET` and `IFEQ`. Logged verbatim, without `GET`; with a time as `SET … PXAT`, or
-/// as `DEL` where that time has passed.
+/// `SET key value [NX | XX | IFEQ value] [GET] [EX | PX | EXAT | PXAT time | KEEPTTL]` -> OK, or
+/// null if the condition does not hold; with `GET` the old value or null. Errors: the grammar's,
+/// WRONGTYPE under `GET` and `IFEQ`. Logged verbatim, without `GET`; with a time as `SET … PXAT`,
+/// or as `DEL` where that time has passed.
 fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     if args.len() > 3 {
@@ -352,8 +352,8 @@ fn msetnx(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `MSETEX numkeys key value … [NX | XX] [EX | PX | EXAT | PXAT time | KEEPTTL]` -> 1, or 0 if the
-/// condition does not hold for every key. Errors: a senseless number, the grammar's. Logged verbatim,
-/// a time as `PXAT`.
+/// condition does not hold for every key. Errors: a senseless number, the grammar's. Logged
+/// verbatim, a time as `PXAT`.
 fn msetex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     const NUMKEYS: ReplyError = ReplyError::Static("ERR invalid numkeys value or out of range");
     let count = args.int(1).map_err(|_| NUMKEYS)?;

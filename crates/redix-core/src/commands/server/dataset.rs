@@ -1,0 +1,112 @@
+//! Whole databases: counting, emptying and exchanging them.
+
+use crate::command::args::Args;
+use crate::command::dispatch::Ctx;
+use crate::command::spec::flag;
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl};
+use crate::error::{CommandResult, ReplyError};
+use crate::keyspace::flush::{Emptied, Freeing, flush, swap};
+
+/// The family.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::read("dbsize", Group::Server, 1, const { &[] }, dbsize)
+        .flags(flag::FAST)
+        .acl(acl::KEYSPACE)
+        .doc("Counts the keys of the selected database.")
+        .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
+    CommandSpec::write("flushall", Group::Server, -1, const { &[] }, flushall)
+        .acl(acl::KEYSPACE | acl::DANGEROUS)
+        .world()
+        .complexity("O(N) where N is the total number of keys in all databases")
+        .doc("Removes every key of every database.")
+        .history(FLUSH_HISTORY)
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .args(FLUSH_ARGS),
+    CommandSpec::write("flushdb", Group::Server, -1, const { &[] }, flushdb)
+        .acl(acl::KEYSPACE | acl::DANGEROUS)
+        .world()
+        .complexity("O(N) where N is the number of keys in the selected database")
+        .doc("Removes every key of the selected database.")
+        .history(FLUSH_HISTORY)
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .args(FLUSH_ARGS),
+    CommandSpec::write("swapdb", Group::Server, 3, const { &[] }, swapdb)
+        .flags(flag::FAST)
+        .acl(acl::KEYSPACE | acl::DANGEROUS)
+        .world()
+        .since("4.0.0")
+        .complexity("O(N) where N is the count of clients watching or blocking on keys from both databases.")
+        .doc("Exchanges the contents of two databases.")
+        .args(&[
+            ArgSpec::new("index1", ArgKind::Integer),
+            ArgSpec::new("index2", ArgKind::Integer),
+        ]),
+];
+
+const FLUSH_HISTORY: &[(&str, &str)] =
+    &[("4.0.0", "The word `ASYNC`."), ("6.2.0", "The word `SYNC`.")];
+
+const FLUSH_ARGS: &[ArgSpec] = &[ArgSpec::new(
+    "flush-type",
+    ArgKind::OneOf(&[
+        ArgSpec::word("async", "ASYNC").since("4.0.0"),
+        ArgSpec::word("sync", "SYNC").since("6.2.0"),
+    ]),
+)
+.optional()];
+
+/// `DBSIZE` -> integer.
+fn dbsize(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.reply.int(cx.engine.keyspace.key_count(cx.keys.db) as i64);
+    Ok(())
+}
+
+/// `SYNC`, `ASYNC` or as configured.
+fn freeing(cx: &Ctx<'_, '_>, args: Args<'_>) -> Result<Freeing, ReplyError> {
+    match args.len() {
+        1 if cx.config.lazyfree_lazy_user_flush => Ok(Freeing::InSteps),
+        1 => Ok(Freeing::AtOnce),
+        2 if args.is(1, "async") => Ok(Freeing::InSteps),
+        2 if args.is(1, "sync") => Ok(Freeing::AtOnce),
+        _ => Err(ReplyError::Syntax),
+    }
+}
+
+/// `FLUSHALL [ASYNC | SYNC]` -> OK. Gives up a background save under way; with save points
+/// configured, saves the empty data set, so that what was flushed does not come back.
+fn flushall(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let freeing = freeing(cx, args)?;
+    let removed = flush(cx.keys, Emptied::All, freeing);
+    if !cx.config.save.is_empty() {
+        // A failure is in the log and in the saving status; the data set is empty all the same.
+        cx.engine.save_now().ok();
+    }
+    // One more, so that the flush of an empty data set is logged too.
+    cx.keys.effects.add_dirty(removed + 1);
+    cx.reply.ok();
+    Ok(())
+}
+
+/// `FLUSHDB [ASYNC | SYNC]` -> OK.
+fn flushdb(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let freeing = freeing(cx, args)?;
+    let removed = flush(cx.keys, Emptied::One(cx.keys.db), freeing);
+    cx.keys.effects.add_dirty(removed + 1);
+    cx.reply.ok();
+    Ok(())
+}
+
+/// `SWAPDB index1 index2` -> OK. Errors: an index is no number or out of range.
+fn swapdb(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let index = |at: usize, text| args.int(at).map_err(|_| ReplyError::Static(text));
+    let first = index(1, "ERR invalid first DB index")?;
+    let second = index(2, "ERR invalid second DB index")?;
+    let databases = i64::from(cx.engine.keyspace.databases());
+    if !(0..databases).contains(&first) || !(0..databases).contains(&second) {
+        return Err(ReplyError::Static("ERR DB index is out of range"));
+    }
+    swap(cx.keys, first as u32, second as u32);
+    cx.keys.effects.add_dirty(1);
+    cx.reply.ok();
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! Commands about the server and the data set as a whole.
+
+pub mod dataset;
+pub mod slowlog;
+pub mod watching;
+
+use crate::command::dispatch::Ctx;
+use crate::error::CommandResult;
+
+/// Answers a container's HELP: an array of status lines, one subcommand and its explanation after
+/// the other.
+pub fn help(cx: &mut Ctx<'_, '_>, container: &str, subcommands: &[(&str, &str)]) -> CommandResult {
+    let title = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    cx.reply.array(subcommands.len() * 2 + 3);
+    cx.reply.simple(&title);
+    for (subcommand, explanation) in subcommands {
+        cx.reply.simple(subcommand);
+        cx.reply.simple(&format!("    {explanation}"));
+    }
+    cx.reply.simple("HELP");
+    cx.reply.simple("    Print this help.");
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Looking on: the time, and the commands of all clients.
+
+use crate::command::args::Args;
+use crate::command::dispatch::Ctx;
+use crate::command::spec::{CommandSpec, Group, flag};
+use crate::error::{CommandResult, ReplyError};
+use crate::registry::client_flag;
+use crate::sync::Arc;
+
+/// The family.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::plain("monitor", Group::Server, 1, monitor)
+        .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
+        .complexity("")
+        .doc("Shows every command that any client executes, from now on."),
+    CommandSpec::plain("time", Group::Server, 1, time)
+        .flags(flag::LOADING | flag::STALE | flag::FAST)
+        .since("2.6.0")
+        .doc("Returns the server's time.")
+        .tips(&["nondeterministic_output"]),
+];
+
+/// `TIME` -> array of two bulks: Unix time in seconds, and the microseconds of that second.
+fn time(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.reply.array(2);
+    cx.reply.bulk_int(cx.now_us.div_euclid(1_000_000));
+    cx.reply.bulk_int(cx.now_us.rem_euclid(1_000_000));
+    Ok(())
+}
+
+/// `MONITOR` -> OK, then a status line for each command. Errors: inside MULTI.
+fn monitor(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    if cx.session.multi.is_some() {
+        return Err(ReplyError::Static("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
+    if !cx.session.monitor {
+        cx.session.monitor = true;
+        cx.shared.set_flag(client_flag::MONITOR, true);
+        cx.engine.registry.add_monitor(Arc::clone(cx.shared));
+    }
+    cx.reply.ok();
+    Ok(())
+}

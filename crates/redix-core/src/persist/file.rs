@@ -1,0 +1,157 @@
+//! A file that appears whole or not at all.
+//!
+//! Bytes go to a temporary beside the final name; when all are there it is synced, renamed over the
+//! final name, and the directory is synced. A temporary that is dropped before is removed.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::env::{Disk, DiskFile};
+
+/// Bytes between two syncs under `rdb-save-incremental-fsync`, so that the last sync has little to
+/// do. Source: Redis, `REDIS_AUTOSYNC_BYTES`.
+const SYNC_EVERY_BYTES: u64 = 4 << 20;
+
+/// Why saving failed.
+#[derive(Debug)]
+pub enum SaveError {
+    /// The disk refused.
+    Io {
+        /// What was tried.
+        op: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it was refused.
+        source: io::Error,
+    },
+    /// Changes came faster than they could be written: so many bytes were waiting.
+    BufferFull(u64),
+    /// Another save is under way.
+    InProgress,
+    /// It was given up on request.
+    Cancelled,
+}
+
+impl fmt::Display for SaveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { op, path, source } => write!(f, "cannot {op} {}: {source}", path.display()),
+            Self::BufferFull(bytes) => write!(
+                f,
+                "{bytes} bytes of changed values wait to be written, twice the \
+                 snapshot-buffer-limit"
+            ),
+            Self::InProgress => f.write_str("another save is in progress"),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for SaveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// Who writes a file: two saves at once must not share a temporary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// A command that waits for it.
+    Foreground,
+    /// The saver.
+    Background,
+}
+
+/// Where the snapshot lies: `dbfilename` in `dir`.
+pub fn snapshot_path(config: &Config) -> PathBuf {
+    Path::new(&config.dir).join(&config.dbfilename)
+}
+
+/// A snapshot on its way to its name.
+pub struct SaveFile {
+    file: Box<dyn DiskFile>,
+    temporary: PathBuf,
+    dir: PathBuf,
+    path: PathBuf,
+    written: u64,
+    synced: u64,
+    incremental_sync: bool,
+}
+
+impl SaveFile {
+    /// Creates the temporary.
+    pub fn create(disk: &dyn Disk, config: &Config, writer: Writer) -> Result<Self, SaveError> {
+        let dir = PathBuf::from(&config.dir);
+        let pid = std::process::id();
+        let temporary = dir.join(match writer {
+            Writer::Background => format!("temp-{pid}.rdb"),
+            Writer::Foreground => format!("temp-save-{pid}.rdb"),
+        });
+        let file = disk.create(&temporary).map_err(|source| SaveError::Io {
+            op: "create",
+            path: temporary.clone(),
+            source,
+        })?;
+        Ok(Self {
+            file,
+            temporary,
+            dir,
+            path: snapshot_path(config),
+            written: 0,
+            synced: 0,
+            incremental_sync: config.rdb_save_incremental_fsync,
+        })
+    }
+
+    /// The final name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), SaveError> {
+        self.file.write_all(bytes).map_err(|source| self.error("write to", source))?;
+        self.written += bytes.len() as u64;
+        if self.incremental_sync && self.written - self.synced >= SYNC_EVERY_BYTES {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Makes what was written so far durable.
+    pub fn sync(&mut self) -> Result<(), SaveError> {
+        self.synced = self.written;
+        self.file.sync().map_err(|source| self.error("sync", source))
+    }
+
+    /// Gives the whole, synced file its name.
+    pub fn publish(mut self, disk: &dyn Disk) -> Result<(), SaveError> {
+        if let Err(error) = self.sync() {
+            self.discard(disk);
+            return Err(error);
+        }
+        if let Err(source) = disk.rename(&self.temporary, &self.path) {
+            let error = SaveError::Io { op: "rename to", path: self.path.clone(), source };
+            self.discard(disk);
+            return Err(error);
+        }
+        let path = self.dir;
+        disk.sync_dir(&path).map_err(|source| SaveError::Io { op: "sync", path, source })
+    }
+
+    /// Removes the temporary.
+    pub fn discard(self, disk: &dyn Disk) {
+        drop(self.file);
+        // Whatever keeps it from being removed, the failure behind the discarding is what counts.
+        disk.remove(&self.temporary).ok();
+    }
+
+    fn error(&self, op: &'static str, source: io::Error) -> SaveError {
+        SaveError::Io { op, path: self.temporary.clone(), source }
+    }
+}

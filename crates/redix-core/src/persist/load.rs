@@ -1,0 +1,267 @@
+//! Loading a snapshot file into the keyspace.
+//!
+//! [`Loader::step`] is called again and again, so that the caller can serve clients, report progress
+//! and pace itself between steps. Entries are built as they are read and put in place in groups: for
+//! each the shard is prefetched, then the bucket, then it is inserted; that hides most of the two
+//! misses to memory that an insertion into a large table costs.
+//!
+//! **Invariants.** The file is only read. A step takes one shard's lock at a time and holds none at
+//! its end. What cannot be loaded is an error with path, offset, key and reason; what was loaded
+//! before it stays in the keyspace, and the caller decides.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use redix_types::entry::EntryBox;
+
+use super::record::{Ages, entry_of};
+use crate::config::Config;
+use crate::env::Env;
+use crate::keyspace::{Keyspace, shard_of};
+use crate::rdb::format::{ChecksumPolicy, RdbError, RdbErrorKind, opcode};
+use crate::rdb::read::{Event, RdbReader, ReadOptions};
+
+/// Entries put in place together.
+const GROUP: usize = 32;
+
+/// What to do with a key that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duplicates {
+    /// The file is wrong.
+    Refuse,
+    /// The file wins (DEBUG RELOAD NOFLUSH MERGE).
+    Replace,
+}
+
+/// Why a file could not be loaded.
+#[derive(Debug)]
+pub enum LoadError {
+    /// It cannot be opened.
+    Open {
+        /// Its name.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It cannot be read on.
+    Content {
+        /// Its name.
+        path: PathBuf,
+        /// Offset, key and reason.
+        source: RdbError,
+    },
+    /// It has more databases than are configured.
+    TooManyDatabases {
+        /// Its name.
+        path: PathBuf,
+        /// The number of databases here.
+        databases: u32,
+    },
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open { path, source } => write!(f, "cannot open {}: {source}", path.display()),
+            Self::Content { path, source } => write!(f, "cannot load {} {source}", path.display()),
+            Self::TooManyDatabases { path, databases } => write!(
+                f,
+                "FATAL: Data file was created with a Redis server configured to handle more than \
+                 {databases} databases: {}",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Open { source, .. } => Some(source),
+            Self::Content { source, .. } => Some(source),
+            Self::TooManyDatabases { .. } => None,
+        }
+    }
+}
+
+/// What was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Keys put into the keyspace.
+    pub keys: u64,
+    /// Keys of the file passed over because their time had come.
+    pub expired: u64,
+    /// Bytes of the file consumed.
+    pub bytes: u64,
+}
+
+/// What a step has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadStep {
+    /// There is more.
+    More,
+    /// The end of the file.
+    Done,
+}
+
+/// A file being loaded.
+pub struct Loader {
+    reader: RdbReader<'static>,
+    path: PathBuf,
+    file_bytes: u64,
+    ages: Ages,
+    now_ms: i64,
+    duplicates: Duplicates,
+    group: Vec<Arrival>,
+    loaded: Loaded,
+}
+
+/// An entry on its way into the keyspace.
+struct Arrival {
+    db: u32,
+    hash: u64,
+    entry: EntryBox,
+    /// Where its record ended in the file.
+    offset: u64,
+}
+
+impl Loader {
+    /// Opens the file; `None` if there is none.
+    pub fn open(
+        env: &Env,
+        config: &Config,
+        path: &Path,
+        duplicates: Duplicates,
+    ) -> Result<Option<Self>, LoadError> {
+        let (source, file_bytes): (Box<dyn Read + Send>, u64) = match env.disk.open(path) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(LoadError::Open { path: path.to_owned(), source }),
+        };
+        let options = ReadOptions {
+            checksums: if config.rdbchecksum {
+                ChecksumPolicy::Verify
+            } else {
+                ChecksumPolicy::Ignore
+            },
+            ..ReadOptions::default()
+        };
+        let now_ms = env.clock.unix_us() / 1000;
+        Ok(Some(Self {
+            reader: RdbReader::new(source, options),
+            path: path.to_owned(),
+            file_bytes,
+            ages: Ages::new(config, now_ms),
+            now_ms,
+            duplicates,
+            group: Vec::with_capacity(GROUP),
+            loaded: Loaded::default(),
+        }))
+    }
+
+    /// The length of the file.
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// What has been loaded so far.
+    pub fn loaded(&self) -> Loaded {
+        Loaded { bytes: self.reader.offset(), ..self.loaded }
+    }
+
+    /// Loads about `budget` keys. The caller holds a gate or the world, and no shard's lock.
+    pub fn step(&mut self, keyspace: &Keyspace, budget: usize) -> Result<LoadStep, LoadError> {
+        for _ in 0..budget {
+            if !self.read_part(keyspace)? {
+                self.place_group(keyspace)?;
+                return Ok(LoadStep::Done);
+            }
+            if self.group.len() == GROUP {
+                self.place_group(keyspace)?;
+            }
+        }
+        self.place_group(keyspace)?;
+        Ok(LoadStep::More)
+    }
+
+    /// Reads one part of the file; false at its end.
+    fn read_part(&mut self, keyspace: &Keyspace) -> Result<bool, LoadError> {
+        let event = match self.reader.next_event() {
+            Ok(event) => event,
+            Err(source) => return Err(LoadError::Content { path: self.path.clone(), source }),
+        };
+        match event {
+            Event::End(_) => return Ok(false),
+            Event::SelectDb(db) if db >= keyspace.databases() => {
+                let databases = keyspace.databases();
+                return Err(LoadError::TooManyDatabases { path: self.path.clone(), databases });
+            }
+            Event::Key(record) if record.expire_at_ms.is_some_and(|at| at < self.now_ms) => {
+                self.loaded.expired += 1;
+            }
+            Event::Key(record) => {
+                let hash = keyspace.hasher().hash(record.key);
+                keyspace.prefetch_shard(shard_of(hash));
+                let (db, entry) = (record.db, entry_of(&record, self.ages));
+                let offset = self.reader.offset();
+                self.group.push(Arrival { db, hash, entry, offset });
+            }
+            Event::Function(_) => {
+                let kind = RdbErrorKind::UnsupportedType {
+                    type_byte: opcode::FUNCTION2,
+                    name: "function library",
+                };
+                let source = RdbError { offset: self.reader.offset(), key: None, kind };
+                return Err(LoadError::Content { path: self.path.clone(), source });
+            }
+            // About the file, hints not to be believed, and what the reader has checked.
+            Event::Start(_)
+            | Event::Aux { .. }
+            | Event::SelectDb(_)
+            | Event::ResizeDb { .. }
+            | Event::SlotInfo { .. }
+            | Event::ModuleAux { .. } => {}
+        }
+        Ok(true)
+    }
+
+    fn place_group(&mut self, keyspace: &Keyspace) -> Result<(), LoadError> {
+        for arrival in &self.group {
+            let shard = keyspace.lock(shard_of(arrival.hash));
+            if let Some(part) = shard.db(arrival.db) {
+                part.table.prefetch_bucket(arrival.hash);
+            }
+        }
+        let mut group = std::mem::take(&mut self.group);
+        for arrival in group.drain(..) {
+            self.place(keyspace, arrival)?;
+        }
+        self.group = group;
+        Ok(())
+    }
+
+    fn place(&mut self, keyspace: &Keyspace, arrival: Arrival) -> Result<(), LoadError> {
+        let Arrival { db, hash, entry, offset } = arrival;
+        let index = shard_of(hash);
+        let mut shard = keyspace.lock(index);
+        if let Some(pos) = shard.db_mut(db).table.find(hash, entry.as_ref().key()) {
+            if self.duplicates == Duplicates::Refuse {
+                let key = Some(entry.as_ref().key().to_vec());
+                let kind = RdbErrorKind::Corrupt("the key is in the file twice");
+                let source = RdbError { offset, key, kind };
+                return Err(LoadError::Content { path: self.path.clone(), source });
+            }
+            shard.touch(db, entry.as_ref().key());
+            let part = shard.db_mut(db);
+            part.before_write(hash, pos);
+            part.table.remove(pos);
+        }
+        let part = shard.db_mut(db);
+        let done = part.born_done(hash);
+        part.table.insert_new(hash, entry, done, keyspace.hasher());
+        keyspace.publish_counts(db, index, &part.table);
+        self.loaded.keys += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! Entries as records of a file, and records as entries.
+
+use redix_types::entry::{Encoding, EntryBox, EntryRef, HeapValue, Kind, NewValue, ValueRef};
+use redix_types::num;
+
+use crate::config::{Config, MaxmemoryPolicy};
+use crate::keyspace::access::{LFU_INIT, LRU_MASK, lfu_decay, lfu_minutes};
+use crate::rdb::format::{RdbString, RdbValue};
+use crate::rdb::read::KeyRecord;
+use crate::rdb::write::{EntryMeta, IdleOrFreq};
+
+/// The longest text of a 64-bit integer.
+const INT_TEXT_LEN_MAX: usize = 20;
+/// The longest string that OBJECT ENCODING calls `embstr`. Source: Redis, `OBJ_ENCODING_EMBSTR`.
+const EMBSTR_LEN_MAX: usize = 44;
+
+/// What files say about the age of keys, and how it is understood; follows `maxmemory-policy`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ages {
+    policy: AgePolicy,
+    now_ms: i64,
+    lfu_decay_minutes: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AgePolicy {
+    /// Files say nothing; entries carry the LRU clock.
+    Clock,
+    Lru,
+    Lfu,
+}
+
+impl Ages {
+    /// Ages as of `now_ms`, Unix time in milliseconds.
+    pub fn new(config: &Config, now_ms: i64) -> Self {
+        let policy = match config.maxmemory_policy {
+            MaxmemoryPolicy::VolatileLru | MaxmemoryPolicy::AllkeysLru => AgePolicy::Lru,
+            policy if policy.is_lfu() => AgePolicy::Lfu,
+            _ => AgePolicy::Clock,
+        };
+        Self { policy, now_ms, lfu_decay_minutes: config.lfu_decay_time }
+    }
+
+    fn lru_clock(self) -> u32 {
+        (self.now_ms / 1000) as u32 & LRU_MASK
+    }
+
+    /// What a file says about an entry beside its value.
+    #[inline]
+    pub fn meta(self, entry: EntryRef<'_>) -> EntryMeta {
+        let lru = match self.policy {
+            AgePolicy::Clock => None,
+            AgePolicy::Lru => {
+                let idle = self.lru_clock().wrapping_sub(entry.lru()) & LRU_MASK;
+                Some(IdleOrFreq::IdleSeconds(u64::from(idle)))
+            }
+            AgePolicy::Lfu => {
+                let counter = lfu_decay(entry.lru(), self.now_ms, self.lfu_decay_minutes);
+                Some(IdleOrFreq::Freq(u8::try_from(counter).unwrap_or(u8::MAX)))
+            }
+        };
+        EntryMeta { expire_at_ms: entry.expire_at_ms(), lru }
+    }
+
+    /// The age field of a loaded entry. Source: Redis 7.0, `objectSetLRUOrLFU`.
+    fn loaded(self, record: &KeyRecord<'_>) -> u32 {
+        if self.policy == AgePolicy::Lfu {
+            let counter = record.freq.map_or(LFU_INIT, u32::from);
+            return (lfu_minutes(self.now_ms) << 8) | counter;
+        }
+        let idle = record.idle_s.map_or(0, |idle| idle.min(u64::from(LRU_MASK)) as u32);
+        self.lru_clock().wrapping_sub(idle) & LRU_MASK
+    }
+}
+
+/// An entry's value as the codec takes it.
+#[inline]
+pub fn value_of(entry: EntryRef<'_>) -> RdbValue<'_> {
+    match entry.value() {
+        ValueRef::Int(value) => RdbValue::Str(RdbString::Int(value)),
+        ValueRef::Bytes(bytes) => RdbValue::Str(RdbString::Bytes(bytes)),
+        ValueRef::Heap(HeapValue::Str(bytes)) => RdbValue::Str(RdbString::Bytes(bytes)),
+    }
+}
+
+/// The entry that a record of a file stands for.
+pub fn entry_of(record: &KeyRecord<'_>, ages: Ages) -> EntryBox {
+    let (encoding, value) = match record.value {
+        RdbValue::Str(RdbString::Int(value)) => (Encoding::Int, NewValue::Int(value)),
+        RdbValue::Str(RdbString::Bytes(bytes)) => stored_string(bytes),
+    };
+    let age = ages.loaded(record);
+    EntryBox::new(record.key, Kind::String, encoding, value, record.expire_at_ms, age)
+}
+
+/// How a loaded string is stored: numbers as such, as SET stores them.
+fn stored_string(bytes: &[u8]) -> (Encoding, NewValue<'_>) {
+    if bytes.len() <= INT_TEXT_LEN_MAX
+        && let Some(value) = num::parse_i64(bytes)
+    {
+        return (Encoding::Int, NewValue::Int(value));
+    }
+    let encoding = if bytes.len() <= EMBSTR_LEN_MAX { Encoding::Embstr } else { Encoding::Raw };
+    (encoding, NewValue::Bytes(bytes))
+}

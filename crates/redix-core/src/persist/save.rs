@@ -1,0 +1,100 @@
+//! Saving at once, while nothing else runs: SAVE, DEBUG RELOAD, FLUSHALL and the end of the process.
+
+use super::file::{SaveError, SaveFile, Writer};
+use super::record::{Ages, value_of};
+use crate::config::Config;
+use crate::env::Env;
+use crate::keyspace::{Keyspace, SHARDS};
+use crate::rdb::format::WriteVersion;
+use crate::rdb::write::{FileInfo, RdbEncoder, WriteOptions};
+
+/// The version of Redis that files name as their writer: the one whose formats they follow, as
+/// INFO's `redis_version`.
+pub const SERVER_VERSION: &str = "7.2.4";
+
+/// Encoded bytes kept before they go to the file.
+pub(super) const WRITE_BYTES: usize = 256 << 10;
+/// Entries visited between two looks at the encoded bytes.
+const SCAN_BUDGET: usize = 256;
+
+/// What the configuration says about written files.
+pub fn write_options(config: &Config) -> WriteOptions {
+    WriteOptions {
+        version: if config.rdb_version == 10 { WriteVersion::V10 } else { WriteVersion::V11 },
+        compression: config.rdbcompression,
+        checksum: config.rdbchecksum,
+    }
+}
+
+/// The start of every file: who wrote it, when.
+pub fn start_file(config: &Config, now_ms: i64, used_memory: u64) -> RdbEncoder {
+    let mut encoder = RdbEncoder::new(write_options(config));
+    encoder.info(&FileInfo {
+        server_version: SERVER_VERSION,
+        created_at_s: u64::try_from(now_ms / 1000).unwrap_or(0),
+        used_memory,
+        replication: None,
+        aof_base: false,
+    });
+    encoder
+}
+
+/// Writes the snapshot file from start to end. The caller holds the world and no shard's lock.
+pub fn save(env: &Env, keyspace: &Keyspace, config: &Config) -> Result<(), SaveError> {
+    let mut file = SaveFile::create(&*env.disk, config, Writer::Foreground)?;
+    match write_all(&mut file, env, keyspace, config) {
+        Ok(()) => file.publish(&*env.disk),
+        Err(error) => {
+            file.discard(&*env.disk);
+            Err(error)
+        }
+    }
+}
+
+fn write_all(
+    file: &mut SaveFile,
+    env: &Env,
+    keyspace: &Keyspace,
+    config: &Config,
+) -> Result<(), SaveError> {
+    let now_ms = env.clock.unix_us() / 1000;
+    let ages = Ages::new(config, now_ms);
+    let mut encoder = start_file(config, now_ms, env.memory.used_bytes());
+    for db in 0..keyspace.databases() {
+        let keys = keyspace.key_count(db);
+        if keys == 0 {
+            continue;
+        }
+        encoder.select_db(db);
+        encoder.resize_db(keys, keyspace.expire_count(db));
+        for shard in 0..SHARDS {
+            let mut next = Some(0);
+            while let Some(from) = next {
+                {
+                    let shard = keyspace.lock(shard);
+                    next = shard.db(db).and_then(|part| {
+                        part.table.scan(from, SCAN_BUDGET, |entry| {
+                            encoder.entry(entry.key(), ages.meta(entry), value_of(entry));
+                        })
+                    });
+                }
+                write_pending(&mut encoder, file, WRITE_BYTES)?;
+            }
+        }
+    }
+    encoder.eof();
+    write_pending(&mut encoder, file, 0)
+}
+
+/// Moves encoded bytes to the file once there are at least `threshold`.
+pub(super) fn write_pending(
+    encoder: &mut RdbEncoder,
+    file: &mut SaveFile,
+    threshold: usize,
+) -> Result<(), SaveError> {
+    if encoder.pending().len() >= threshold {
+        file.write(encoder.pending())?;
+        encoder.drain();
+    }
+    Ok(())
+}
