@@ -200,6 +200,8 @@ pub struct Client {
     pub shared: Arc<ClientShared>,
     /// Not executed further in this turn: held back, closing or killed.
     pub halted: bool,
+    /// Listed by its worker as having something to parse or execute.
+    pub ready: bool,
     /// Held back by a pause: tried again when the worker is told to.
     pub held: bool,
 }
@@ -213,6 +215,7 @@ impl Client {
             session: Session { authenticated, ..Session::default() },
             shared,
             halted: false,
+            ready: false,
             held: false,
         }
     }

@@ -12,9 +12,10 @@
 use redix_resp::request::Limits;
 
 use crate::client::Client;
+use crate::command::args::Args;
 use crate::command::dispatch::{Flow, Runner};
 use crate::command::plan::Plan;
-use crate::command::table::Command;
+use crate::command::table::{Command, CommandTable};
 use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::Engine;
@@ -106,7 +107,11 @@ impl Worker {
 
     /// Marks a connection as having something to parse or execute.
     pub fn mark_ready(&mut self, token: usize) {
-        self.ready.push(token);
+        if let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut)
+            && !std::mem::replace(&mut client.ready, true)
+        {
+            self.ready.push(token);
+        }
     }
 
     /// Takes the messages of other threads.
@@ -126,6 +131,12 @@ impl Worker {
         }
         let Self { engine, index, clients, ready, group, config, .. } = self;
         let engine: &Engine = engine;
+        // A place may be listed twice where one connection has closed and another taken it; commands
+        // gathered twice would run twice.
+        ready.retain(|&token| {
+            let client = clients.get_mut(token).and_then(Option::as_mut);
+            client.is_some_and(|client| std::mem::take(&mut client.ready))
+        });
         let mut runner = Runner::new(engine, Arc::clone(config), *index);
         let mut turn = Turn { engine, config, clients, group };
         let mut again = Vec::new();
@@ -143,8 +154,11 @@ impl Worker {
                 again.push(token);
             }
         }
-        *ready = again;
-        std::mem::take(&mut runner.requests)
+        let requests = std::mem::take(&mut runner.requests);
+        drop(runner);
+        ready.clear();
+        again.into_iter().for_each(|token| self.mark_ready(token));
+        requests
     }
 
     /// Whether some connection has more to execute.
@@ -181,6 +195,7 @@ impl Turn<'_> {
         for index in *taken..*taken + count {
             let args = client.input.args(index);
             let command = self.engine.commands.find(args.get(0));
+            let command = command.map(|found| subcommand_of(&self.engine.commands, found, args));
             let plan = match command {
                 Some(found) => Plan::of(&self.engine.keyspace, found.spec, args),
                 None => Plan::default(),
@@ -279,6 +294,16 @@ fn limits(config: &Config, authenticated: bool) -> Limits {
         inline_max: 64 * 1024,
         authenticated,
     }
+}
+
+/// The subcommand that the words name, if the command is a container that has it: keys are those of
+/// the subcommand.
+fn subcommand_of(commands: &CommandTable, found: Command, args: Args<'_>) -> Command {
+    if found.spec.subcommands.is_empty() {
+        return found;
+    }
+    let sub = args.try_get(1).and_then(|name| commands.find_subcommand(found, name));
+    sub.unwrap_or(found)
 }
 
 fn note_activity(client: &Client, now_ms: i64, commands: usize) {
