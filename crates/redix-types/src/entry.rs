@@ -175,6 +175,16 @@ impl<'a> ValueRef<'a> {
         }
     }
 
+    /// The value again, for another entry. What lies on the heap is shared until one of the two is
+    /// written to.
+    pub fn to_new(self) -> NewValue<'a> {
+        match self {
+            ValueRef::Int(value) => NewValue::Int(value),
+            ValueRef::Bytes(bytes) => NewValue::Bytes(bytes),
+            ValueRef::Heap(heap) => NewValue::Heap(heap.clone()),
+        }
+    }
+
     /// The length in bytes of a string value, without formatting an integer.
     pub fn string_len(self) -> usize {
         match self {
@@ -525,6 +535,17 @@ impl EntryBox {
             // SAFETY: E2: the entry owned it, and its pointer has just been overwritten.
             drop(unsafe { Box::from_raw(heap) });
         }
+    }
+
+    /// The same entry under another key: value, expiry and LRU stay, and a heap value is moved.
+    pub fn with_key(mut self, key: &[u8]) -> EntryBox {
+        let moved = self
+            .heap_mut()
+            .map(|heap| NewValue::Heap(std::mem::replace(heap, HeapValue::Str(Arc::default()))));
+        let entry = self.as_ref();
+        let value = moved.unwrap_or_else(|| entry.value().to_new());
+        let (kind, encoding) = (entry.kind(), entry.encoding());
+        EntryBox::new(key, kind, encoding, value, entry.expire_at_ms(), entry.lru())
     }
 
     /// Changes what OBJECT ENCODING reports, for a value edited in place.
