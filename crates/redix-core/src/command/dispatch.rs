@@ -15,6 +15,7 @@
 
 use redix_resp::error::ProtocolError;
 use redix_resp::reply::Reply;
+use redix_types::entry::EntryBox;
 
 use super::args::Args;
 use super::plan::{Plan, shards_of};
@@ -26,7 +27,7 @@ use crate::effects::Request;
 use crate::engine::{Engine, Paused};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
-use crate::keyspace::access::{Access, Ageing, Expiry, Held};
+use crate::keyspace::access::{Access, Ageing, Expiry, Held, Swept};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
 use crate::registry::{ClientShared, client_flag};
 use crate::session::{Queued, ReplyMode, Session};
@@ -226,6 +227,7 @@ impl<'k> Runner<'k> {
                     lfu_decay_minutes: config.lfu_decay_time,
                 },
                 expiry: Expiry::Delete,
+                expired_as: if config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" },
                 rng: 0,
             },
             config,
@@ -317,6 +319,26 @@ impl<'k> Runner<'k> {
             reply.truncate(mark);
         }
         flow
+    }
+
+    /// Sweeps expired keys out of a stretch of one shard's table and hands on what that left
+    /// behind; see [`Access::sweep`]. What was removed is put into `removed`, to be freed by the
+    /// caller, who holds no shard lock then.
+    pub fn sweep(
+        &mut self,
+        (db, shard): (u32, usize),
+        from: u64,
+        buckets: usize,
+        removed: &mut Vec<EntryBox>,
+    ) -> Swept {
+        self.keys.held.release();
+        self.keys.held.allow_walk();
+        self.keys.effects.begin(self.engine.sink().is_some(), self.config.notify_keyspace_events);
+        let swept = self.keys.sweep((db, shard), from, buckets, removed);
+        // Every deletion is a unit of its own.
+        self.finish_unit(false);
+        self.keys.held.release();
+        swept
     }
 
     /// Answers a protocol error; the client is closed once it is sent.

@@ -8,6 +8,13 @@
 //! hides it where deletion is somebody else's business. Every change goes through [`Access`], which
 //! calls the snapshot's hook first, publishes the counts, marks watchers and counts the change.
 
+mod relocate;
+mod scan;
+mod sweep;
+
+pub use scan::KeyList;
+pub use sweep::Swept;
+
 use redix_types::entry::{Encoding, EntryBox, EntryRef, Kind, NewValue};
 use redix_types::table::Pos;
 
@@ -179,6 +186,9 @@ pub struct Access<'k> {
     pub ageing: Ageing,
     /// What to do with expired keys.
     pub expiry: Expiry,
+    /// The command as which the deletion of an expired key is logged: `DEL`, or `UNLINK` under
+    /// `lazyfree-lazy-expire`.
+    pub expired_as: &'static [u8],
     /// A cheap pseudo-random state for sampling and LFU.
     pub rng: u64,
 }
@@ -227,7 +237,7 @@ impl<'k> Access<'k> {
         }
         drop(self.remove_at(db, key, pos));
         self.cell.expired_keys.bump();
-        self.effects.log_also(db, &[b"DEL", key.bytes]);
+        self.effects.log_also(db, &[self.expired_as, key.bytes]);
         self.effects.notify(class::EXPIRED, "expired", db, key.bytes);
     }
 

@@ -1,0 +1,84 @@
+//! What commands on any type need of the locked view: reading, moving and copying whole entries.
+
+use redix_types::entry::{Encoding, EntryBox, EntryRef, Kind, NewValue};
+
+use super::Access;
+use crate::effects::class;
+use crate::keyspace::Key;
+
+impl Access<'_> {
+    /// Reads a key as [`Access::lookup_read`] does, but leaves its age alone.
+    pub fn lookup_untouched(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let touch = std::mem::replace(&mut self.touch, false);
+        let found = self.lookup_read(key).is_some();
+        self.touch = touch;
+        if found { self.peek(key) } else { None }
+    }
+
+    /// Reads a key of any type on behalf of a write: refreshes its age, counts no hit.
+    pub fn lookup_any_write(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let pos = self.find(key)?;
+        if self.touch {
+            self.refresh(key, pos);
+        }
+        Some(self.get(self.db, key, pos))
+    }
+
+    /// Whether a key of another database exists.
+    pub fn exists_in(&mut self, db: u32, key: Key<'_>) -> bool {
+        self.find_in(db, key).is_some()
+    }
+
+    /// Gives the entry of `from` the name `to`, in place of what `to` held; false if `from` does
+    /// not exist. Counts one change.
+    pub fn relocate(&mut self, from: Key<'_>, to: Key<'_>) -> bool {
+        let Some(pos) = self.find(from) else { return false };
+        let mut entry = self.remove_at(self.db, from, pos).with_key(to.bytes);
+        entry.set_lru(self.new_age());
+        self.replace_in(self.db, to, entry);
+        true
+    }
+
+    /// Copies the entry of `from` to key `to` of database `db`, in place of what that held; false
+    /// if `from` does not exist. Counts one change.
+    pub fn copy_to(&mut self, from: Key<'_>, db: u32, to: Key<'_>) -> bool {
+        let age = self.new_age();
+        let Some(entry) = self.peek(from) else { return false };
+        let (kind, encoding, value) = (entry.kind(), entry.encoding(), entry.value().to_new());
+        let copy = EntryBox::new(to.bytes, kind, encoding, value, entry.expire_at_ms(), age);
+        self.replace_in(db, to, copy);
+        true
+    }
+
+    /// Moves a key to database `db`, where it must not exist; false if it does not exist here.
+    /// Counts one change.
+    pub fn move_to(&mut self, key: Key<'_>, db: u32) -> bool {
+        let Some(pos) = self.find(key) else { return false };
+        let mut entry = self.remove_at(self.db, key, pos);
+        entry.set_lru(self.new_age());
+        self.replace_in(db, key, entry);
+        true
+    }
+
+    /// Gives a key a value with expiry and age, in place of what it held. Counts one change.
+    pub fn put(
+        &mut self,
+        key: Key<'_>,
+        (kind, encoding, value): (Kind, Encoding, NewValue<'_>),
+        expire_at_ms: Option<i64>,
+        age: u32,
+    ) {
+        let entry = EntryBox::new(key.bytes, kind, encoding, value, expire_at_ms, age);
+        self.replace_in(self.db, key, entry);
+    }
+
+    /// `entry` carries `key`.
+    fn replace_in(&mut self, db: u32, key: Key<'_>, entry: EntryBox) {
+        if let Some(pos) = self.find_in(db, key) {
+            drop(self.remove_at(db, key, pos));
+        }
+        self.insert_in(db, entry);
+        self.effects.notify(class::NEW, "new", db, key.bytes);
+        self.effects.add_dirty(1);
+    }
+}

@@ -1,0 +1,150 @@
+//! Visiting the keys of a database: SCAN, KEYS and RANDOMKEY.
+//!
+//! SCAN's cursor is a shard and, below it, a position in the hash order of the shard's table (see
+//! [`redix_types::table`]): 10 and 43 bits, so every cursor is below 2^53 and survives clients that
+//! keep numbers as doubles. Positions mean the same whatever is inserted, removed, split or merged
+//! between two calls, which gives the guarantee: a key that is there from the first call to the
+//! last is returned at least once.
+//!
+//! **Invariants.** Shards are visited in ascending order; those without keys are passed over by
+//! their counts, without a lock. Expired keys are never returned.
+
+use redix_types::entry::EntryRef;
+use redix_types::table::ORDER_BITS;
+
+use super::Access;
+use crate::keyspace::SHARDS;
+
+/// Random shards tried by [`Access::random_key`] before it says that there is no key: with keys
+/// vanishing under it, each try may find none.
+const RANDOM_TRIES: usize = 100;
+
+/// Names of keys, in one allocation.
+#[derive(Debug, Default)]
+pub struct KeyList {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl KeyList {
+    /// Appends a name.
+    pub fn push(&mut self, key: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// The number of names.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The names.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
+    }
+}
+
+impl Access<'_> {
+    /// Visits whole buckets from `cursor` on until about `count` keys (or as many buckets) have
+    /// been visited, and appends to `found` the names of those that `wanted` approves of. Of these,
+    /// the expired ones are deleted instead. Returns the cursor to go on with, 0 at the end.
+    pub fn scan(
+        &mut self,
+        cursor: u64,
+        count: usize,
+        mut wanted: impl FnMut(EntryRef<'_>) -> bool,
+        found: &mut KeyList,
+    ) -> u64 {
+        let (db, now_ms) = (self.db, self.now_ms);
+        let mut shard = usize::try_from(cursor >> ORDER_BITS).unwrap_or(SHARDS);
+        let mut from = cursor & ((1 << ORDER_BITS) - 1);
+        let mut left = count;
+        let mut expired = KeyList::default();
+        while let Some(at) = self.next_shard(db, shard) {
+            if at != shard {
+                from = 0;
+            }
+            shard = at;
+            if left == 0 {
+                return (shard as u64) << ORDER_BITS | from;
+            }
+            let Some(part) = self.held.shard(shard).db(db) else { break };
+            let mut visited = 0;
+            let next = part.table.scan(from, left, |entry| {
+                visited += 1;
+                if wanted(entry) {
+                    let gone = entry.expire_at_ms().is_some_and(|at| at <= now_ms);
+                    (if gone { &mut expired } else { &mut *found }).push(entry.key());
+                }
+            });
+            for key in std::mem::take(&mut expired).iter() {
+                // Meeting an expired key is what deletes it.
+                self.exists(self.key(key));
+            }
+            if let Some(next) = next {
+                return (shard as u64) << ORDER_BITS | next;
+            }
+            left = left.saturating_sub(visited.max(1));
+            (shard, from) = (shard + 1, 0);
+        }
+        0
+    }
+
+    /// The first shard from `from` on that has keys of a database.
+    fn next_shard(&self, db: u32, from: usize) -> Option<usize> {
+        (from..SHARDS).find(|&shard| self.keyspace.key_count_in(db, shard) > 0)
+    }
+
+    /// The names of all keys that have not expired and that `wanted` approves of.
+    pub fn list_keys(&mut self, mut wanted: impl FnMut(&[u8]) -> bool) -> KeyList {
+        let (db, now_ms) = (self.db, self.now_ms);
+        let mut found = KeyList::default();
+        let mut next = self.next_shard(db, 0);
+        while let Some(shard) = next {
+            if let Some(part) = self.held.shard(shard).db(db) {
+                part.table.scan(0, usize::MAX, |entry| {
+                    let expired = || entry.expire_at_ms().is_some_and(|at| at <= now_ms);
+                    if wanted(entry.key()) && !expired() {
+                        found.push(entry.key());
+                    }
+                });
+            }
+            next = self.next_shard(db, shard + 1);
+        }
+        found
+    }
+
+    /// The name of a key chosen at random among those that have not expired.
+    pub fn random_key(&mut self) -> Option<Vec<u8>> {
+        let db = self.db;
+        for _ in 0..RANDOM_TRIES {
+            let total = self.keyspace.key_count(db);
+            if total == 0 {
+                return None;
+            }
+            let mut place = self.random() % total;
+            let shard = (0..SHARDS).find(|&shard| {
+                let keys = u64::from(self.keyspace.key_count_in(db, shard));
+                let here = place < keys;
+                place = place.saturating_sub(keys);
+                here
+            });
+            let random = self.random();
+            let Some(part) = shard.and_then(|shard| self.held.shard(shard).db(db)) else {
+                continue;
+            };
+            let Some(entry) = part.table.random(random) else { continue };
+            let key = entry.key().to_vec();
+            if self.exists(self.key(&key)) {
+                return Some(key);
+            }
+        }
+        None
+    }
+}
