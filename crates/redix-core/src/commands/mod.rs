@@ -3,6 +3,7 @@
 //! A new family is one line in [`FAMILIES`].
 
 pub mod connection;
+pub mod keys;
 pub mod persist;
 pub mod server;
 pub mod string;
@@ -13,6 +14,12 @@ use crate::command::spec::CommandSpec;
 /// Every family.
 pub const FAMILIES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
+    keys::basic::COMMANDS,
+    keys::copy::COMMANDS,
+    keys::dump::COMMANDS,
+    keys::expire::COMMANDS,
+    keys::object::COMMANDS,
+    keys::scan::COMMANDS,
     persist::COMMANDS,
     server::dataset::COMMANDS,
     server::slowlog::COMMANDS,

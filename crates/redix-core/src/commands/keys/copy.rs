@@ -1,0 +1,189 @@
+//! Other names and databases for keys: COPY, MOVE, RENAME, RENAMENX.
+
+use redix_types::num;
+
+use crate::command::args::{Args, Options};
+use crate::command::dispatch::Ctx;
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
+use crate::effects::class;
+use crate::error::{CommandResult, ReplyError};
+
+/// The family.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::write(
+        "copy",
+        Group::Generic,
+        -3,
+        const {
+            &[
+                KeySpec::one(1, access::RO | access::ACCESS),
+                KeySpec::one(2, access::OW | access::UPDATE),
+            ]
+        },
+        copy,
+    )
+    .flags(flag::DENYOOM)
+    .acl(acl::KEYSPACE)
+    .since("6.2.0")
+    .complexity("O(1) for strings; O(N) for collections, N being the number of elements.")
+    .doc("Copies a key, with its expiry, to another key or database.")
+    .args(&[
+        ArgSpec::key("source"),
+        ArgSpec::new("destination", ArgKind::Key(1)),
+        ArgSpec::new("destination-db", ArgKind::Integer).token("DB").optional(),
+        ArgSpec::word("replace", "REPLACE").optional(),
+    ]),
+    CommandSpec::write(
+        "move",
+        Group::Generic,
+        3,
+        const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
+        move_key,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .doc("Moves a key to another database.")
+    .args(&[ArgSpec::key("key"), ArgSpec::new("db", ArgKind::Integer)]),
+    CommandSpec::write(
+        "rename",
+        Group::Generic,
+        3,
+        const {
+            &[
+                KeySpec::one(1, access::RW | access::ACCESS | access::DELETE),
+                KeySpec::one(2, access::OW | access::UPDATE),
+            ]
+        },
+        rename,
+    )
+    .acl(acl::KEYSPACE)
+    .doc("Gives a key another name, in place of the key that had it.")
+    .args(&[ArgSpec::key("key"), ArgSpec::new("newkey", ArgKind::Key(1))]),
+    CommandSpec::write(
+        "renamenx",
+        Group::Generic,
+        3,
+        const {
+            &[
+                KeySpec::one(1, access::RW | access::ACCESS | access::DELETE),
+                KeySpec::one(2, access::OW | access::INSERT),
+            ]
+        },
+        renamenx,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .doc("Gives a key another name unless there is a key of that name.")
+    .history(&[("3.2.0", "A key may be renamed to itself.")])
+    .args(&[ArgSpec::key("key"), ArgSpec::new("newkey", ArgKind::Key(1))]),
+];
+
+const SAME_OBJECTS: ReplyError =
+    ReplyError::Static("ERR source and destination objects are the same");
+
+/// The number of a database, among `databases`.
+fn parse_db(word: &[u8], databases: u32) -> Result<u32, ReplyError> {
+    let number = num::parse_i64(word).ok_or(ReplyError::NotInteger)?;
+    let number = i32::try_from(number).map_err(|_| {
+        ReplyError::Static(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        )
+    })?;
+    let db = u32::try_from(number).ok().filter(|db| *db < databases);
+    db.ok_or(ReplyError::Static("ERR DB index is out of range"))
+}
+
+struct CopyOptions {
+    db: Option<u32>,
+    replace: bool,
+}
+
+impl CopyOptions {
+    fn parse(mut options: Options<'_>, databases: u32) -> Result<Self, ReplyError> {
+        let mut parsed = Self { db: None, replace: false };
+        while options.more() {
+            if options.eat("REPLACE") {
+                parsed.replace = true;
+            } else if let Some(word) = options.eat_value("DB") {
+                parsed.db = Some(parse_db(word, databases)?);
+            } else {
+                return Err(ReplyError::Syntax);
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// `COPY source destination [DB db] [REPLACE]` -> 1 if copied, else 0. Logged verbatim; event
+/// `copy_to` in the destination's database.
+fn copy(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let options = CopyOptions::parse(args.options(3), cx.engine.keyspace.databases())?;
+    let db = options.db.unwrap_or(cx.keys.db);
+    let (from, to) = (cx.key(args, 1), cx.key(args, 2));
+    if db == cx.keys.db && from.bytes == to.bytes {
+        return Err(SAME_OBJECTS);
+    }
+    let copied = cx.keys.lookup_read(from).is_some()
+        && (options.replace || !cx.keys.exists_in(db, to))
+        && cx.keys.copy_to(from, db, to);
+    if copied {
+        cx.keys.effects.notify(class::GENERIC, "copy_to", db, to.bytes);
+    }
+    cx.reply.int(i64::from(copied));
+    Ok(())
+}
+
+/// `MOVE key db` -> 1 if moved, else 0. Logged verbatim; events `move_from` and `move_to`.
+fn move_key(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let (from_db, db) = (cx.keys.db, parse_db(args.get(2), cx.engine.keyspace.databases())?);
+    if db == from_db {
+        return Err(SAME_OBJECTS);
+    }
+    let key = cx.key(args, 1);
+    let moved = cx.keys.lookup_any_write(key).is_some()
+        && !cx.keys.exists_in(db, key)
+        && cx.keys.move_to(key, db);
+    if moved {
+        cx.keys.effects.notify(class::GENERIC, "move_from", from_db, key.bytes);
+        cx.keys.effects.notify(class::GENERIC, "move_to", db, key.bytes);
+    }
+    cx.reply.int(i64::from(moved));
+    Ok(())
+}
+
+/// Whether a name that is taken is given away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Replace,
+    Refuse,
+}
+
+/// `RENAME key newkey` -> OK. Errors: no such key. Logged verbatim; events `rename_from` and
+/// `rename_to`.
+fn rename(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    give_name(cx, args, Taken::Replace)?;
+    cx.reply.ok();
+    Ok(())
+}
+
+/// `RENAMENX key newkey` -> 1 if renamed, 0 if newkey exists. Otherwise as RENAME.
+fn renamenx(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let renamed = give_name(cx, args, Taken::Refuse)?;
+    cx.reply.int(i64::from(renamed));
+    Ok(())
+}
+
+fn give_name(cx: &mut Ctx<'_, '_>, args: Args<'_>, taken: Taken) -> Result<bool, ReplyError> {
+    let (from, to) = (cx.key(args, 1), cx.key(args, 2));
+    let (db, keys) = (cx.keys.db, &mut *cx.keys);
+    if keys.lookup_any_write(from).is_none() {
+        return Err(ReplyError::NoSuchKey);
+    }
+    if from.bytes == to.bytes || taken == Taken::Refuse && keys.exists(to) {
+        return Ok(false);
+    }
+    keys.relocate(from, to);
+    keys.effects.notify(class::GENERIC, "rename_from", db, from.bytes);
+    keys.effects.notify(class::GENERIC, "rename_to", db, to.bytes);
+    Ok(true)
+}

@@ -1,0 +1,371 @@
+//! Expiries: setting, asking, removing.
+//!
+//! A relative time is logged as the absolute one that it meant (`PEXPIREAT key ms`), and a time
+//! that is already over as the deletion of the key, so that followers and the append-only file do
+//! not depend on when they are read.
+
+use redix_types::entry::EntryRef;
+use redix_types::num;
+
+use crate::command::args::{Args, Options};
+use crate::command::dispatch::Ctx;
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
+use crate::effects::class;
+use crate::error::{CommandResult, ReplyError};
+
+/// The family.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::write(
+        "expire",
+        Group::Generic,
+        -3,
+        const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
+        expire,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .doc("Lets a key expire after some seconds.")
+    .history(&[("7.0.0", "Options NX, XX, GT and LT.")])
+    .args(&[
+        ArgSpec::key("key"),
+        ArgSpec::new("seconds", ArgKind::Integer),
+        ArgSpec::new(
+            "condition",
+            ArgKind::OneOf(&[
+                ArgSpec::word("nx", "NX"),
+                ArgSpec::word("xx", "XX"),
+                ArgSpec::word("gt", "GT"),
+                ArgSpec::word("lt", "LT"),
+            ]),
+        )
+        .optional()
+        .since("7.0.0"),
+    ]),
+    CommandSpec::write(
+        "expireat",
+        Group::Generic,
+        -3,
+        const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
+        expireat,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .since("1.2.0")
+    .doc("Lets a key expire at a Unix time in seconds.")
+    .history(&[("7.0.0", "Options NX, XX, GT and LT.")])
+    .args(&[
+        ArgSpec::key("key"),
+        ArgSpec::new("unix-time-seconds", ArgKind::UnixTime),
+        ArgSpec::new(
+            "condition",
+            ArgKind::OneOf(&[
+                ArgSpec::word("nx", "NX"),
+                ArgSpec::word("xx", "XX"),
+                ArgSpec::word("gt", "GT"),
+                ArgSpec::word("lt", "LT"),
+            ]),
+        )
+        .optional()
+        .since("7.0.0"),
+    ]),
+    CommandSpec::read(
+        "expiretime",
+        Group::Generic,
+        2,
+        const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
+        expiretime,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .since("7.0.0")
+    .doc("Returns when a key expires, as a Unix time in seconds.")
+    .args(&[ArgSpec::key("key")]),
+    CommandSpec::write(
+        "persist",
+        Group::Generic,
+        2,
+        const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
+        persist,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .since("2.2.0")
+    .doc("Removes a key's expiry.")
+    .args(&[ArgSpec::key("key")]),
+    CommandSpec::write(
+        "pexpire",
+        Group::Generic,
+        -3,
+        const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
+        pexpire,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .since("2.6.0")
+    .doc("Lets a key expire after some milliseconds.")
+    .history(&[("7.0.0", "Options NX, XX, GT and LT.")])
+    .args(&[
+        ArgSpec::key("key"),
+        ArgSpec::new("milliseconds", ArgKind::Integer),
+        ArgSpec::new(
+            "condition",
+            ArgKind::OneOf(&[
+                ArgSpec::word("nx", "NX"),
+                ArgSpec::word("xx", "XX"),
+                ArgSpec::word("gt", "GT"),
+                ArgSpec::word("lt", "LT"),
+            ]),
+        )
+        .optional()
+        .since("7.0.0"),
+    ]),
+    CommandSpec::write(
+        "pexpireat",
+        Group::Generic,
+        -3,
+        const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
+        pexpireat,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .since("2.6.0")
+    .doc("Lets a key expire at a Unix time in milliseconds.")
+    .history(&[("7.0.0", "Options NX, XX, GT and LT.")])
+    .args(&[
+        ArgSpec::key("key"),
+        ArgSpec::new("unix-time-milliseconds", ArgKind::UnixTime),
+        ArgSpec::new(
+            "condition",
+            ArgKind::OneOf(&[
+                ArgSpec::word("nx", "NX"),
+                ArgSpec::word("xx", "XX"),
+                ArgSpec::word("gt", "GT"),
+                ArgSpec::word("lt", "LT"),
+            ]),
+        )
+        .optional()
+        .since("7.0.0"),
+    ]),
+    CommandSpec::read(
+        "pexpiretime",
+        Group::Generic,
+        2,
+        const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
+        pexpiretime,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .since("7.0.0")
+    .doc("Returns when a key expires, as a Unix time in milliseconds.")
+    .args(&[ArgSpec::key("key")]),
+    CommandSpec::read(
+        "pttl",
+        Group::Generic,
+        2,
+        const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
+        pttl,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .since("2.6.0")
+    .doc("Returns the milliseconds until a key expires.")
+    .history(&[("2.8.0", "Answers -2 where there is no key.")])
+    .args(&[ArgSpec::key("key")])
+    .tips(&["nondeterministic_output"]),
+    CommandSpec::read(
+        "ttl",
+        Group::Generic,
+        2,
+        const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
+        ttl,
+    )
+    .flags(flag::FAST)
+    .acl(acl::KEYSPACE)
+    .doc("Returns the seconds until a key expires.")
+    .history(&[("2.8.0", "Answers -2 where there is no key.")])
+    .args(&[ArgSpec::key("key")])
+    .tips(&["nondeterministic_output"]),
+];
+
+/// The unit of a time in a request or reply.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    Milliseconds,
+}
+
+impl Unit {
+    /// A non-negative time in this unit, rounded half up. The sum wraps as it does in the real
+    /// servers, for the one expiry too late to be rounded.
+    fn of_ms(self, ms: i64) -> i64 {
+        match self {
+            Unit::Seconds => ms.wrapping_add(500) / 1000,
+            Unit::Milliseconds => ms,
+        }
+    }
+}
+
+/// What a time in a request counts from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Base {
+    Now,
+    Epoch,
+}
+
+/// When an expiry is to be set.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Conditions {
+    /// Only where there is none.
+    nx: bool,
+    /// Only where there is one.
+    xx: bool,
+    /// Only if it is later than the present one; no expiry counts as the latest.
+    gt: bool,
+    /// Only if it is earlier than the present one.
+    lt: bool,
+}
+
+impl Conditions {
+    fn parse(mut options: Options<'_>) -> Result<Self, ReplyError> {
+        let mut parsed = Self::default();
+        while options.more() {
+            if options.eat("NX") {
+                parsed.nx = true;
+            } else if options.eat("XX") {
+                parsed.xx = true;
+            } else if options.eat("GT") {
+                parsed.gt = true;
+            } else if options.eat("LT") {
+                parsed.lt = true;
+            } else {
+                let word = String::from_utf8_lossy(options.take().unwrap_or_default());
+                return Err(ReplyError::err(format!("Unsupported option {word}")));
+            }
+        }
+        if parsed.nx && (parsed.xx || parsed.gt || parsed.lt) {
+            return Err(ReplyError::Static(
+                "ERR NX and XX, GT or LT options at the same time are not compatible",
+            ));
+        }
+        if parsed.gt && parsed.lt {
+            return Err(ReplyError::Static(
+                "ERR GT and LT options at the same time are not compatible",
+            ));
+        }
+        Ok(parsed)
+    }
+
+    fn allow(self, present: Option<i64>, at_ms: i64) -> bool {
+        match present {
+            None => !self.xx && !self.gt,
+            Some(present) => {
+                !self.nx && (!self.gt || at_ms > present) && (!self.lt || at_ms < present)
+            }
+        }
+    }
+}
+
+/// The Unix time in milliseconds that a word means.
+fn parse_time(
+    word: &[u8],
+    unit: Unit,
+    base_ms: i64,
+    name: &'static str,
+) -> Result<i64, ReplyError> {
+    let number = num::parse_i64(word).ok_or(ReplyError::NotInteger)?;
+    let ms = match unit {
+        Unit::Seconds => number.checked_mul(1000),
+        Unit::Milliseconds => Some(number),
+    };
+    ms.and_then(|ms| ms.checked_add(base_ms)).ok_or(ReplyError::InvalidExpire(name.into()))
+}
+
+/// `EXPIRE key seconds [NX | XX | GT | LT]` -> 1 if set, else 0. Logged as `PEXPIREAT` or, where
+/// the time is over, as the deletion; events `expire` and `del`.
+fn expire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    set_expire(cx, args, Unit::Seconds, Base::Now)
+}
+
+/// `PEXPIRE key milliseconds [NX | XX | GT | LT]`: as EXPIRE.
+fn pexpire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    set_expire(cx, args, Unit::Milliseconds, Base::Now)
+}
+
+/// `EXPIREAT key unix-time-seconds [NX | XX | GT | LT]`: as EXPIRE.
+fn expireat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    set_expire(cx, args, Unit::Seconds, Base::Epoch)
+}
+
+/// `PEXPIREAT key unix-time-milliseconds [NX | XX | GT | LT]`: as EXPIRE.
+fn pexpireat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    set_expire(cx, args, Unit::Milliseconds, Base::Epoch)
+}
+
+fn set_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) -> CommandResult {
+    let conditions = Conditions::parse(args.options(3))?;
+    let base_ms = if base == Base::Now { cx.now_ms() } else { 0 };
+    let at_ms = parse_time(args.get(2), unit, base_ms, cx.command.spec.name)?;
+    let key = cx.key(args, 1);
+    let present = cx.keys.lookup_any_write(key).map(EntryRef::expire_at_ms);
+    if !present.is_some_and(|present| conditions.allow(present, at_ms)) {
+        cx.reply.int(0);
+        return Ok(());
+    }
+    let (now_ms, keys) = (cx.now_ms(), &mut *cx.keys);
+    if at_ms <= now_ms {
+        keys.delete(key);
+        keys.effects.log(keys.db, &[keys.expired_as, key.bytes]);
+        keys.effects.notify(class::GENERIC, "del", keys.db, key.bytes);
+    } else {
+        keys.set_expire(key, Some(at_ms));
+        let at = at_ms.to_string();
+        keys.effects.log(keys.db, &[b"PEXPIREAT", key.bytes, at.as_bytes()]);
+        keys.effects.notify(class::GENERIC, "expire", keys.db, key.bytes);
+    }
+    cx.reply.int(1);
+    Ok(())
+}
+
+/// `TTL key` -> seconds, -1 without an expiry, -2 without a key.
+fn ttl(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    report(cx, args, Unit::Seconds, Base::Now)
+}
+
+/// `PTTL key` -> milliseconds, else as TTL.
+fn pttl(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    report(cx, args, Unit::Milliseconds, Base::Now)
+}
+
+/// `EXPIRETIME key` -> Unix time in seconds, else as TTL.
+fn expiretime(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    report(cx, args, Unit::Seconds, Base::Epoch)
+}
+
+/// `PEXPIRETIME key` -> Unix time in milliseconds, else as TTL.
+fn pexpiretime(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    report(cx, args, Unit::Milliseconds, Base::Epoch)
+}
+
+fn report(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) -> CommandResult {
+    let base_ms = if base == Base::Now { cx.now_ms() } else { 0 };
+    let key = cx.key(args, 1);
+    let answer = match cx.keys.lookup_untouched(key).map(EntryRef::expire_at_ms) {
+        None => -2,
+        Some(None) => -1,
+        Some(Some(at_ms)) => unit.of_ms((at_ms - base_ms).max(0)),
+    };
+    cx.reply.int(answer);
+    Ok(())
+}
+
+/// `PERSIST key` -> 1 if an expiry was removed, else 0. Logged verbatim; event `persist`.
+fn persist(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let key = cx.key(args, 1);
+    let volatile = cx.keys.lookup_any_write(key).is_some_and(EntryRef::has_expiry);
+    if volatile {
+        cx.keys.set_expire(key, None);
+        cx.keys.effects.notify(class::GENERIC, "persist", cx.keys.db, key.bytes);
+    }
+    cx.reply.int(i64::from(volatile));
+    Ok(())
+}
