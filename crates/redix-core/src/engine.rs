@@ -1,10 +1,6 @@
 //! The engine: everything that all threads share, wired together.
 
-mod background;
 mod saving;
-
-pub use background::{Background, Rest};
-pub use saving::Loading;
 
 use std::sync::OnceLock;
 
@@ -98,7 +94,6 @@ pub struct Engine {
     pub started_us: i64,
     sink: OnceLock<Arc<dyn Sink>>,
     applier: OnceLock<Arc<dyn Apply>>,
-    snapshot: Mutex<saving::Snapshot>,
     config: Mutex<Arc<Config>>,
     config_version: AtomicU64,
     threads: usize,
@@ -131,7 +126,6 @@ impl Engine {
             started_us,
             sink: OnceLock::new(),
             applier: OnceLock::new(),
-            snapshot: Mutex::new(saving::Snapshot::default()),
             config: Mutex::new(Arc::new(config)),
             config_version: AtomicU64::new(1),
             threads,

@@ -11,4 +11,3 @@ pub mod file;
 pub mod load;
 pub mod record;
 pub mod save;
-pub mod snapshot;

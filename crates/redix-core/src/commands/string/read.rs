@@ -166,7 +166,8 @@ fn getdel(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `GETEX key [EX | PX | EXAT | PXAT time | PERSIST]` -> bulk | null. Errors: WRONGTYPE, the
-/// grammar's. Logged as `PEXPIREAT` or `PERSIST`, or as `DEL` where the time has passed.
+/// grammar's. Logged as `PEXPIREAT` or `PERSIST`, or as the deletion of an
+/// expired key where the time has passed.
 fn getex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let options = Options::parse(args, 2, Grammar::Getex)?;
     let at_ms = options.at_ms(cx.now_ms(), "getex")?;

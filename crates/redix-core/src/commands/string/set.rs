@@ -211,7 +211,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 /// `SET key value [NX | XX | IFEQ value] [GET] [EX | PX | EXAT | PXAT time | KEEPTTL]` -> OK, or
 /// null if the condition does not hold; with `GET` the old value or null. Errors: the grammar's,
 /// WRONGTYPE under `GET` and `IFEQ`. Logged verbatim, without `GET`; with a time as `SET … PXAT`,
-/// or as `DEL` where that time has passed.
+/// or as the deletion of an expired key where that time has passed.
 fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     if args.len() > 3 {
@@ -274,7 +274,7 @@ fn holds(cx: &mut Ctx<'_, '_>, key: Key<'_>, condition: Condition<'_>) -> Result
 /// What remains of giving a key an expiry in the past: the key goes as one that expired.
 pub(super) fn expire_at_once(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
     if cx.keys.delete_expired(key) {
-        log(cx, &[b"DEL", key.bytes]);
+        log(cx, &[cx.keys.expired_as, key.bytes]);
     }
 }
 
