@@ -5,16 +5,18 @@
 //! - [`client`]: a blocking client that shows replies as they came.
 //! - [`script`]: golden scripts, and the targets they run on.
 //! - [`oracle`]: random commands on Redix and a real server.
+//! - [`engine`]: an engine inside the test, over simulated time, randomness and disk.
 //! - [`quoting`]: binary-safe text for arguments and replies.
 //! - [`rng`]: the seeded generator of everything random.
 //!
-//! **Invariants.** Nothing here is part of the product, and it does not know `redix-core`, so that
-//! core's own tests can use it. A process is ended only by the id of a child that was started here.
-//! No fixed ports and no sleep longer than 10 ms: everything waits for a condition under a
-//! deadline.
+//! **Invariants.** Nothing here is part of the product. Only [`engine`] knows `redix-core`, so that
+//! the unit tests of core, which are another build of it, can use the rest. A process is ended only
+//! by the id of a child that was started here. No fixed ports and no sleep longer than 10 ms:
+//! everything waits for a condition under a deadline.
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod engine;
 pub mod oracle;
 pub mod peer;
 pub mod quoting;

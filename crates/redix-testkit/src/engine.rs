@@ -1,0 +1,388 @@
+//! An engine inside the test: no socket, thread, file or wall clock.
+//!
+//! [`SimEngine`] is one worker over simulated time, randomness and disk, all from one seed, with a
+//! sink that keeps what was logged. It also runs golden scripts, under which it sees the log and
+//! lets time pass instead of waiting for it.
+//!
+//! **Invariants.** The same seed and the same calls give the same replies. Time stands still but
+//! for [`SimClock::advance_ms`].
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, bail, ensure};
+use redix_core::client::Client;
+use redix_core::config::Config;
+use redix_core::effects::{LogRecord, Sink};
+use redix_core::engine::Engine;
+use redix_core::env::{Clock, Disk, DiskFile, Entropy, Env, Level, Log, Memory, SpillFile, Wake};
+use redix_core::mailbox::Mailbox;
+use redix_core::registry::ClientShared;
+use redix_core::worker::Worker;
+use redix_resp::{Proto, ReplyDecoder, Value, encode_command};
+
+use crate::rng::Rng;
+use crate::script::{Command, ScriptTarget};
+
+/// When simulated time begins: 2023-11-14, in milliseconds since the Unix epoch.
+pub const EPOCH_MS: i64 = 1_700_000_000_000;
+/// Turns of the worker after which a command that still has not answered never will.
+const TURNS_MAX: usize = 1000;
+
+/// Time that passes when told to.
+pub struct SimClock(AtomicI64);
+
+impl SimClock {
+    /// Lets time pass.
+    pub fn advance_ms(&self, ms: i64) {
+        self.0.fetch_add(ms * 1000, Ordering::Relaxed);
+    }
+}
+
+impl Default for SimClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(EPOCH_MS * 1000))
+    }
+}
+
+/// A simulated clock as the engine's own.
+struct SharedClock(Arc<SimClock>);
+
+impl Clock for SharedClock {
+    fn unix_us(&self) -> i64 {
+        self.0.0.load(Ordering::Relaxed)
+    }
+    fn mono_ns(&self) -> u64 {
+        (self.unix_us() - EPOCH_MS * 1000).unsigned_abs() * 1000
+    }
+}
+
+/// Randomness from a seed.
+pub struct SimEntropy(Mutex<Rng>);
+
+impl SimEntropy {
+    /// Depends on the seed alone.
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new(Rng::new(seed)))
+    }
+}
+
+impl Entropy for SimEntropy {
+    fn fill(&self, out: &mut [u8]) {
+        let mut rng = locked(&self.0);
+        for chunk in out.chunks_mut(8) {
+            let word = rng.next_u64().to_le_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+    }
+}
+
+type Content = Arc<Mutex<Vec<u8>>>;
+
+/// Files in memory. Every write is durable at once.
+#[derive(Clone, Default)]
+pub struct SimDisk(Arc<Mutex<HashMap<PathBuf, Content>>>);
+
+impl SimDisk {
+    /// What a file holds.
+    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        self.file(path).ok().map(|file| locked(&file).clone())
+    }
+
+    fn file(&self, path: &Path) -> io::Result<Content> {
+        locked(&self.0).get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+struct SimFile(Content);
+
+impl Write for SimFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        locked(&self.0).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for SimFile {
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct SimSpill(Vec<u8>);
+
+impl SpillFile for SimSpill {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
+        (&self.0[start..]).read(out)
+    }
+    fn reset(&mut self) -> io::Result<()> {
+        self.0.clear();
+        Ok(())
+    }
+}
+
+impl Disk for SimDisk {
+    fn open(&self, path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
+        let bytes = locked(&*self.file(path)?).clone();
+        let len = bytes.len() as u64;
+        Ok((Box::new(Cursor::new(bytes)), len))
+    }
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let content = Content::default();
+        locked(&self.0).insert(path.to_owned(), Arc::clone(&content));
+        Ok(Box::new(SimFile(content)))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut files = locked(&self.0);
+        let content = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        files.insert(to.to_owned(), content);
+        Ok(())
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        locked(&self.0).remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    fn spill(&self, _: &Path) -> io::Result<Box<dyn SpillFile>> {
+        Ok(Box::<SimSpill>::default())
+    }
+}
+
+/// Keeps the log as a replica would receive it: with SELECT where the database changes, and with
+/// MULTI and EXEC around what is one transaction.
+#[derive(Default)]
+pub struct RecordingSink(Mutex<Recorded>);
+
+#[derive(Default)]
+struct Recorded {
+    db: u32,
+    commands: Vec<Command>,
+}
+
+impl RecordingSink {
+    /// The commands logged since the last call.
+    pub fn take(&self) -> Vec<Command> {
+        std::mem::take(&mut locked(&self.0).commands)
+    }
+}
+
+impl Sink for RecordingSink {
+    fn append(&self, records: &[LogRecord], multi: bool) {
+        let mut recorded = locked(&self.0);
+        let wrapped = multi && records.len() > 1;
+        if wrapped {
+            recorded.commands.push(vec![b"MULTI".to_vec()]);
+        }
+        for record in records {
+            if record.db != recorded.db {
+                recorded.db = record.db;
+                let db = record.db.to_string().into_bytes();
+                recorded.commands.push(vec![b"SELECT".to_vec(), db]);
+            }
+            recorded.commands.push(record.argv.clone());
+        }
+        if wrapped {
+            recorded.commands.push(vec![b"EXEC".to_vec()]);
+        }
+    }
+}
+
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+struct NoLog;
+
+impl Log for NoLog {
+    fn log(&self, _: Level, _: &str) {}
+}
+
+/// Nothing is measured: whatever limits memory never sees it used.
+struct NoMemory;
+
+impl Memory for NoMemory {
+    fn used_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// One connection of a [`SimEngine`].
+struct Conn {
+    token: usize,
+    decoder: ReplyDecoder,
+    pushes: VecDeque<Value>,
+}
+
+/// An engine with one worker, in this thread.
+pub struct SimEngine {
+    engine: Arc<Engine>,
+    worker: Worker,
+    clock: Arc<SimClock>,
+    disk: SimDisk,
+    sink: Arc<RecordingSink>,
+    conns: HashMap<u8, Conn>,
+    proto: u8,
+}
+
+impl SimEngine {
+    /// An empty engine whose randomness depends on the seed alone.
+    pub fn new(config: Config, seed: u64) -> Result<Self> {
+        let (clock, disk) = (Arc::new(SimClock::default()), SimDisk::default());
+        let env = Env {
+            clock: Box::new(SharedClock(Arc::clone(&clock))),
+            entropy: Box::new(SimEntropy::new(seed)),
+            disk: Box::new(disk.clone()),
+            log: Box::new(NoLog),
+            memory: Box::new(NoMemory),
+        };
+        let engine = Arc::new(Engine::new(env, config, 1).map_err(anyhow::Error::msg)?);
+        let sink = Arc::new(RecordingSink::default());
+        engine.set_sink(Arc::clone(&sink) as Arc<dyn Sink>);
+        let mailbox = Arc::new(Mailbox::new(Box::new(NoWake)));
+        engine.registry.add_worker(Arc::clone(&mailbox));
+        let worker = Worker::new(Arc::clone(&engine), 0, mailbox);
+        Ok(Self { engine, worker, clock, disk, sink, conns: HashMap::new(), proto: 2 })
+    }
+
+    /// What its threads would share.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Its time.
+    pub fn clock(&self) -> &SimClock {
+        &self.clock
+    }
+
+    /// Its files.
+    pub fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    /// Executes a command on a connection, which comes into being when it is first named.
+    pub fn execute<W: AsRef<[u8]>>(&mut self, conn: u8, args: &[W]) -> Result<Value> {
+        let mut bytes = Vec::new();
+        encode_command(&mut bytes, args);
+        let token = self.conn(conn)?;
+        self.client(token)?.input.push(&bytes);
+        self.worker.mark_ready(token);
+        for _ in 0..TURNS_MAX {
+            // What only a process can do is not done here: a script sees the reply all the same.
+            drop(self.worker.run());
+            if let Some(reply) = self.next_reply(conn, token)? {
+                return Ok(reply);
+            }
+            if !self.worker.has_ready() {
+                break;
+            }
+        }
+        bail!("no reply: the command is held back or its reply is switched off")
+    }
+
+    /// The oldest push that a connection received and that was not yet taken.
+    pub fn take_push(&mut self, conn: u8) -> Option<Value> {
+        self.conns.get_mut(&conn)?.pushes.pop_front()
+    }
+
+    /// When a key of database 0 expires, in milliseconds since the Unix epoch.
+    pub fn expire_at_ms(&self, key: &[u8]) -> Option<i64> {
+        let keyspace = &self.engine.keyspace;
+        let _gate = keyspace.gates().enter(self.engine.background_thread());
+        let key = keyspace.key(key);
+        let shard = keyspace.lock(key.shard());
+        let table = &shard.db(0)?.table;
+        table.get(table.find(key.hash, key.bytes)?).expire_at_ms()
+    }
+
+    fn conn(&mut self, conn: u8) -> Result<usize> {
+        if let Some(conn) = self.conns.get(&conn) {
+            return Ok(conn.token);
+        }
+        let (id, port) = (self.engine.registry.next_id(), 50_000 + u16::from(conn));
+        let addr = format!("127.0.0.1:{port}");
+        let now_ms = self.clock.0.load(Ordering::Relaxed) / 1000;
+        let shared = ClientShared::new(id, addr, "127.0.0.1:6379".into(), 7, now_ms, 0);
+        let token = self.worker.insert(Client::new(Arc::new(shared), true));
+        self.conns.insert(
+            conn,
+            Conn { token, decoder: ReplyDecoder::default(), pushes: VecDeque::new() },
+        );
+        self.speak(token)?;
+        Ok(token)
+    }
+
+    fn client(&mut self, token: usize) -> Result<&mut Client> {
+        self.worker.client(token).context("the connection is closed")
+    }
+
+    /// Puts a connection in the present protocol, as HELLO would.
+    fn speak(&mut self, token: usize) -> Result<()> {
+        let number = self.proto;
+        let client = self.client(token)?;
+        client.reply.proto = if number == 3 { Proto::Resp3 } else { Proto::Resp2 };
+        client.shared.resp.store(number, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn next_reply(&mut self, conn: u8, token: usize) -> Result<Option<Value>> {
+        let bytes = self.client(token)?.reply.take();
+        let conn = self.conns.get_mut(&conn).context("the connection was just used")?;
+        conn.decoder.feed(&bytes);
+        while let Some(value) = conn.decoder.next_reply()? {
+            match value {
+                push @ Value::Push(_) => conn.pushes.push_back(push),
+                reply => return Ok(Some(reply)),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl ScriptTarget for SimEngine {
+    fn set_proto(&mut self, proto: u8) -> Result<()> {
+        self.proto = proto;
+        let tokens: Vec<usize> = self.conns.values().map(|conn| conn.token).collect();
+        tokens.into_iter().try_for_each(|token| self.speak(token))
+    }
+
+    fn command(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<Value> {
+        self.execute(conn, args)
+    }
+
+    fn wait_expired(&mut self, key: &[u8]) -> Result<()> {
+        let at_ms = self.expire_at_ms(key).context("the key has no expiry")?;
+        let now_ms = self.clock.0.load(Ordering::Relaxed) / 1000;
+        self.clock.advance_ms((at_ms - now_ms).max(0) + 1);
+        // Meeting the key deletes it, as where a script waits by asking for it.
+        let exists = self.execute(1, &[b"EXISTS", key])?;
+        ensure!(exists == Value::Int(0), "{} does not expire", String::from_utf8_lossy(key));
+        Ok(())
+    }
+
+    fn take_log(&mut self) -> Option<Vec<Command>> {
+        Some(self.sink.take())
+    }
+}
+
+/// A lock; a panic elsewhere does not hide what it protects.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
