@@ -28,7 +28,6 @@ use socket2::{SockRef, TcpKeepalive};
 use crate::conn::Stream;
 use crate::listen::{self, Listener};
 use crate::process::{self, PidFile, Supervisor};
-use crate::saver::{self, SaverHandle};
 use crate::startup::{Startup, VERSION};
 use crate::sys::TitleArea;
 use crate::worker::{Arrival, EventLoop, Handle};
@@ -43,8 +42,6 @@ const KEEPALIVE_PROBES: u32 = 3;
 pub struct Server {
     /// The engine.
     pub engine: Arc<Engine>,
-    /// The thread of background work.
-    pub saver: SaverHandle,
     handles: Vec<Arc<Handle>>,
     listeners: Mutex<Listeners>,
     registry: Registry,
@@ -109,7 +106,6 @@ pub fn run(startup: Startup) -> Result<(), String> {
         .map_err(|error| format!("Can't make an event loop: {error}"))?;
     let server = Arc::new(Server {
         engine: Arc::clone(&engine),
-        saver: SaverHandle::default(),
         handles: loops.iter().map(|(_, handle)| Arc::clone(handle)).collect(),
         listeners: Mutex::new(listeners),
         registry: poll.registry().try_clone().map_err(|error| error.to_string())?,
@@ -133,7 +129,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
             .map_err(|error| format!("Can't start a thread: {error}"))?;
     }
     log::notice("Server initialized");
-    saver::start(&server)?;
+    server.announce_ready();
     server.accept_forever(poll)
 }
 
@@ -212,13 +208,11 @@ impl Server {
             Request::Shutdown(how) => {
                 shutdown::shut_down(&server, &how, None);
             }
-            Request::BgSave => server.saver.wake(),
-            Request::Configure(_) => {}
+            Request::BgSave | Request::Configure(_) => {}
         })
     }
 
-    /// Says that clients are served: the data is loaded.
-    pub fn announce_ready(&self) {
+    fn announce_ready(&self) {
         let listeners = self.listeners.lock();
         if listeners.open.iter().any(|(_, listener)| matches!(listener, Listener::Tcp(_))) {
             log::notice("Ready to accept connections tcp");

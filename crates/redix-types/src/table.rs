@@ -59,9 +59,8 @@ use segments::Segments;
 pub const ORDER_BITS: u32 = 43;
 
 /// Bytes of table per item, in sixteenths, above which the table does not grow: 12.25 bytes, or a
-/// load of 75 %. Then between one item in seven and one in five is in a child, depending on how
-/// many buckets of this level are split. Such chains can reach 85 %, but with half of the items in
-/// children.
+/// load of 75 %. The best that chains of 7 slots can do is 83 %, with half of the items in
+/// children; at this load about one in six is.
 const GROW_BYTES_X16: usize = 196;
 
 /// Bytes of table per item above which the table shrinks.

@@ -1,0 +1,98 @@
+//! The golden scripts on an engine inside the test, and what must hold of every command's record.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use redix_core::command::spec::{Begin, CommandSpec, Find, LogAs, flag};
+use redix_core::commands::FAMILIES;
+use redix_core::config::Config;
+use redix_testkit::engine::SimEngine;
+use redix_testkit::script::{Script, golden_scripts};
+
+fn every_spec(mut f: impl FnMut(Option<&CommandSpec>, &CommandSpec)) {
+    for spec in FAMILIES.iter().copied().flatten() {
+        f(None, spec);
+        spec.subcommands.iter().for_each(|sub| f(Some(spec), sub));
+    }
+}
+
+/// A script may need a type that only commands of another family make; it then begins with one.
+fn lacks_first_command(script: &Script) -> Option<String> {
+    let first = &script.commands().next().expect("a script has commands")[0];
+    let name = String::from_utf8_lossy(first).to_lowercase();
+    let known = FAMILIES.iter().copied().flatten().any(|spec| spec.name == name);
+    (!known).then_some(name)
+}
+
+#[test]
+fn golden_in_engine() {
+    let mut failures = Vec::new();
+    for path in golden_scripts().unwrap() {
+        let script = Script::load(&path).unwrap();
+        if let Some(name) = lacks_first_command(&script) {
+            eprintln!("not run: {} begins with {name}, which is not there", script.name());
+            continue;
+        }
+        for &proto in script.protos() {
+            let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+            if let Err(error) = script.check(&mut engine, proto) {
+                failures.push(format!("{}: {error:#}", script.name()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn names_are_unique_and_lower_case() {
+    let mut names = BTreeSet::new();
+    every_spec(|container, spec| {
+        let name = (container.map(|spec| spec.name), spec.name);
+        assert_eq!(spec.name, spec.name.to_ascii_lowercase());
+        assert!(names.insert(name), "{name:?} twice");
+    });
+}
+
+#[test]
+fn every_write_says_how_it_is_logged_and_only_those() {
+    every_spec(|_, spec| {
+        let writes = spec.has(flag::WRITE | flag::MAY_REPLICATE);
+        let logged = spec.log_as != LogAs::Nothing;
+        assert!(!spec.has(flag::WRITE) || logged, "{} writes and leaves no record", spec.name);
+        assert!(writes || !logged, "{} leaves a record and does not write", spec.name);
+        assert!(!(spec.has(flag::WRITE) && spec.has(flag::READONLY)), "{}", spec.name);
+    });
+}
+
+#[test]
+fn keys_lie_within_the_fewest_words_that_are_accepted() {
+    every_spec(|container, spec| {
+        let words = spec.arity.unsigned_abs() as u32;
+        assert!(words > u32::from(container.is_some()), "{} has no name", spec.name);
+        for keys in spec.keys {
+            if let Begin::Index(index) = keys.begin {
+                let nothing_there = spec.has(flag::NO_MANDATORY_KEYS);
+                // Before a number of keys there may be none at all.
+                let counted = matches!(keys.find, Find::KeyNum { .. });
+                assert!(index >= 1, "{}: its name is no key", spec.name);
+                assert!(
+                    index < words || nothing_there || counted,
+                    "{}: no key at {index} of {words} words",
+                    spec.name
+                );
+            }
+            if let Find::Range { step, .. } = keys.find {
+                assert!(step >= 1, "{}: keys without a distance", spec.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn every_command_is_described() {
+    every_spec(|_, spec| {
+        assert!(spec.doc.ends_with('.') && spec.doc.len() > 10, "{}: {:?}", spec.name, spec.doc);
+        assert!(spec.since.split('.').count() == 3, "{}: since {:?}", spec.name, spec.since);
+    });
+}
