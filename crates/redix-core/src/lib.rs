@@ -21,6 +21,7 @@ pub mod engine;
 pub mod env;
 pub mod error;
 pub mod errorstats;
+pub mod expire;
 pub mod keyspace;
 pub mod mailbox;
 pub mod monitor;

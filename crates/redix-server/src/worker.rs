@@ -15,6 +15,7 @@ use redix_core::client::Client;
 use redix_core::effects::Request;
 use redix_core::engine::Engine;
 use redix_core::env::Wake;
+use redix_core::expire::Sweeper;
 use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::ClientShared;
 use redix_core::worker::Worker;
@@ -81,6 +82,7 @@ pub struct EventLoop {
     conns: Vec<Option<Conn>>,
     readable: Vec<usize>,
     touched: Vec<usize>,
+    sweeper: Sweeper,
     engine: Arc<Engine>,
     index: usize,
 }
@@ -102,6 +104,7 @@ impl EventLoop {
             conns: Vec::new(),
             readable: Vec::new(),
             touched: Vec::new(),
+            sweeper: Sweeper::new(&engine, index),
             engine,
             index,
         };
@@ -111,11 +114,12 @@ impl EventLoop {
     /// Runs for the life of the process; `requests` carries out what only the process can do.
     pub fn run(mut self, requests: &dyn Fn(Request)) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        let mut next_cron_ns = 0;
+        let (mut next_cron_ns, mut next_sweep_ns) = (0, 0);
+        let mut idle = Duration::ZERO;
         loop {
             let busy = !self.readable.is_empty() || self.worker.has_ready();
-            let timeout = if busy { 0 } else { CRON_MS };
-            match self.poll.poll(&mut events, Some(Duration::from_millis(timeout))) {
+            let timeout = if busy { Duration::ZERO } else { idle };
+            match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
@@ -146,6 +150,10 @@ impl EventLoop {
                 next_cron_ns = now_ns + CRON_MS * 1_000_000;
                 self.cron();
             }
+            if now_ns >= next_sweep_ns {
+                next_sweep_ns = now_ns + self.sweeper.step(&self.engine);
+            }
+            idle = Duration::from_nanos(next_cron_ns.min(next_sweep_ns).saturating_sub(now_ns));
         }
     }
 

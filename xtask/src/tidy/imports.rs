@@ -67,6 +67,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "pubsub", "tracking", "slowlog", "monitor", "client", "command", "commands", "persist",
         ],
     ),
+    ("expire", &["keyspace", "command", "engine"]),
     (
         "worker",
         &[

@@ -1,0 +1,204 @@
+//! The sweep: deletes keys whose time has come though nobody asks for them.
+//!
+//! Each worker sweeps its share of the shards (`shard % workers == worker`), table by table in hash
+//! order, a few buckets at a time. Since keys lie in the order of their hashes, any stretch of a
+//! table is a fair sample of its keys, so how many of those just looked at had expired tells how
+//! many there are. That drives the pace:
+//!
+//! - as long as more than `10 - (active-expire-effort - 1)` percent had expired, slices of
+//!   [`SLICE_NS`] follow one another with three times as long between them: a quarter of a core;
+//! - otherwise one slice every [`REST_NS`], just long enough to come round once in [`ROUND_STEPS`]
+//!   steps, divided by the effort: each key with an expiry is looked at about once a minute, as far
+//!   as half a percent of a core will go.
+//!
+//! The rejected alternative, random sampling as Redis does it, reads entries at random places and
+//! never knows when it has seen all.
+//!
+//! **Invariants.** A shard's lock is held for [`BUCKETS_PER_HOLD`] buckets at most, some 40 keys,
+//! which stays under 20 µs; values are freed without it. The gate is let go whenever somebody wants
+//! the world. A (database, shard) without expiries costs one load of its count and no lock.
+//!
+//! Source: the terms of `active-expire-effort` and the fields `expired_stale_perc` and
+//! `expired_time_cap_reached_count` of Redis 7.0's INFO.
+
+use redix_types::entry::EntryBox;
+
+use crate::command::dispatch::Runner;
+use crate::engine::{Engine, Paused};
+use crate::keyspace::SHARDS;
+use crate::sync::atomic::Ordering;
+
+/// How long one step may sweep.
+pub const SLICE_NS: u64 = 500_000;
+/// How long to wait between steps when there is little to do.
+pub const REST_NS: u64 = 100_000_000;
+/// How many times as long as it swept a step that left expired keys behind asks to be left alone.
+const REST_FACTOR: u64 = 3;
+/// Buckets swept under one hold of a shard's lock.
+const BUCKETS_PER_HOLD: usize = 8;
+/// Keys looked at before the share of expired ones among them counts.
+const SAMPLE_KEYS: u64 = 256;
+/// Steps in which a quiet sweep wants to come round, at effort 1.
+const ROUND_STEPS: u64 = 600;
+/// After how many steps with work the keys of the share are counted anew.
+const RECOUNT_STEPS: u64 = 16;
+/// Counts looked at in one step, which bounds a step over many empty databases.
+const CELLS_PER_STEP: usize = 1 << 16;
+
+/// Keys that were looked at, and those of them that had expired.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    looked: u64,
+    removed: u64,
+}
+
+/// One worker's sweep over its share of the shards.
+pub struct Sweeper {
+    worker: usize,
+    /// How many share the shards.
+    workers: usize,
+    db: u32,
+    shard: usize,
+    /// Where to go on in the table of (`db`, `shard`).
+    from: u64,
+    /// Keys with an expiry in the share, as last counted.
+    keys: u64,
+    /// Steps that found work.
+    steps: u64,
+    removed: Vec<EntryBox>,
+}
+
+/// Why a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All was seen, or enough for now.
+    Quiet,
+    /// Its time was over while many of the keys it met had expired.
+    TimeLimit,
+}
+
+impl Sweeper {
+    /// The sweep of worker `worker`, about to begin its first round.
+    pub fn new(engine: &Engine, worker: usize) -> Self {
+        Self {
+            workers: engine.workers(),
+            worker,
+            db: 0,
+            shard: worker,
+            from: 0,
+            keys: 0,
+            steps: 0,
+            removed: Vec::new(),
+        }
+    }
+
+    /// Sweeps for at most about [`SLICE_NS`]. Returns the nanoseconds from the beginning of this step
+    /// to that of the next. The caller holds no gate.
+    pub fn step(&mut self, engine: &Engine) -> u64 {
+        if !engine.active_expire.load(Ordering::Relaxed) || engine.loading.load(Ordering::Relaxed) {
+            return REST_NS;
+        }
+        let started_ns = engine.env.clock.mono_ns();
+        let Some(mut runner) = self.find_work(engine) else { return REST_NS };
+        if engine.pause.at(runner.now_ms()) != Paused::Nothing {
+            return REST_NS;
+        }
+        if self.steps.is_multiple_of(RECOUNT_STEPS) {
+            self.keys = self.count_share(engine);
+        }
+        self.steps += 1;
+        let (tally, end) = self.sweep(&mut runner, engine, started_ns);
+        drop(runner);
+        let spent_ns = engine.env.clock.mono_ns().saturating_sub(started_ns);
+        let cell = &engine.stats.thread(self.worker).cell;
+        cell.expire_sampled.add(tally.looked);
+        cell.expire_stale.add(tally.removed);
+        cell.expire_cycle_ns.add(spent_ns);
+        if end == End::TimeLimit {
+            cell.expire_cycle_limit_reached.bump();
+            return spent_ns * (1 + REST_FACTOR);
+        }
+        REST_NS
+    }
+
+    /// Moves on to a table with expiries and enters the gate; `None` if there is no such table.
+    fn find_work<'k>(&mut self, engine: &'k Engine) -> Option<Runner<'k>> {
+        for _ in 0..self.cells(engine).min(CELLS_PER_STEP) {
+            if engine.keyspace.expire_count_in(self.db, self.shard) > 0 {
+                return Some(Runner::new(engine, engine.config(), self.worker));
+            }
+            self.next_cell(engine);
+        }
+        None
+    }
+
+    fn sweep(&mut self, runner: &mut Runner<'_>, engine: &Engine, started_ns: u64) -> (Tally, End) {
+        let effort = u64::from(runner.config.active_expire_effort);
+        let quota = SAMPLE_KEYS.max(self.keys * effort / ROUND_STEPS);
+        let stale_percent_max = 10 - (effort - 1).min(9);
+        let is_stale = |tally: Tally| tally.removed * 100 > tally.looked * stale_percent_max;
+        let (mut all, mut sample) = (Tally::default(), Tally::default());
+        let mut cells = self.cells(engine).min(CELLS_PER_STEP);
+        while cells > 0 {
+            if engine.keyspace.expire_count_in(self.db, self.shard) == 0 {
+                self.next_cell(engine);
+                cells -= 1;
+                continue;
+            }
+            let place = (self.db, self.shard);
+            let swept = runner.sweep(place, self.from, BUCKETS_PER_HOLD, &mut self.removed);
+            self.removed.clear();
+            for tally in [&mut all, &mut sample] {
+                tally.looked += swept.looked;
+                tally.removed += swept.removed;
+            }
+            match swept.next {
+                Some(next) => self.from = next,
+                None => {
+                    self.next_cell(engine);
+                    cells -= 1;
+                }
+            }
+            if sample.looked >= SAMPLE_KEYS {
+                if !is_stale(sample) && all.looked >= quota {
+                    return (all, End::Quiet);
+                }
+                sample = Tally::default();
+            }
+            if engine.env.clock.mono_ns().saturating_sub(started_ns) >= SLICE_NS {
+                return (all, if is_stale(all) { End::TimeLimit } else { End::Quiet });
+            }
+            runner.yield_to_world();
+        }
+        (all, End::Quiet)
+    }
+
+    /// The number of (database, shard) tables in the share.
+    fn cells(&self, engine: &Engine) -> usize {
+        let shards = (SHARDS - self.worker % SHARDS).div_ceil(self.workers);
+        shards * engine.keyspace.databases() as usize
+    }
+
+    /// Goes on to the next table of the share, after the last to the first.
+    fn next_cell(&mut self, engine: &Engine) {
+        self.from = 0;
+        self.shard += self.workers;
+        if self.shard < SHARDS {
+            return;
+        }
+        self.shard = self.worker;
+        self.db += 1;
+        if self.db == engine.keyspace.databases() {
+            self.db = 0;
+        }
+    }
+
+    fn count_share(&self, engine: &Engine) -> u64 {
+        let keyspace = &engine.keyspace;
+        let shards = || (self.worker..SHARDS).step_by(self.workers);
+        (0..keyspace.databases())
+            .flat_map(|db| shards().map(move |shard| keyspace.expire_count_in(db, shard)))
+            .map(u64::from)
+            .sum()
+    }
+}
