@@ -10,6 +10,7 @@ use crate::effects::Sink;
 use crate::env::Env;
 use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
+use crate::rates::RateSampler;
 use crate::registry::Registry;
 use crate::saves::Saves;
 use crate::slowlog::SlowLog;
@@ -84,6 +85,10 @@ pub struct Engine {
     pub slowlog: SlowLog,
     /// Error replies by code.
     pub errors: ErrorStats,
+    /// How much is happening per second.
+    pub rates: RateSampler,
+    /// Bytes in use once the server was ready.
+    pub startup_memory: AtomicU64,
     /// The data set is being loaded: only commands flagged `loading` run.
     pub loading: AtomicBool,
     /// `DEBUG SET-ACTIVE-EXPIRE 0`.
@@ -93,6 +98,7 @@ pub struct Engine {
     /// Unix time in microseconds of the start.
     pub started_us: i64,
     sink: OnceLock<Arc<dyn Sink>>,
+    config_path: OnceLock<String>,
     applier: OnceLock<Arc<dyn Apply>>,
     config: Mutex<Arc<Config>>,
     config_version: AtomicU64,
@@ -120,11 +126,14 @@ impl Engine {
             saves: Saves::new(started_us / 1_000_000),
             slowlog: SlowLog::default(),
             errors: ErrorStats::default(),
+            rates: RateSampler::default(),
+            startup_memory: AtomicU64::new(0),
             loading: AtomicBool::new(false),
             active_expire: AtomicBool::new(true),
             run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             started_us,
             sink: OnceLock::new(),
+            config_path: OnceLock::new(),
             applier: OnceLock::new(),
             config: Mutex::new(Arc::new(config)),
             config_version: AtomicU64::new(1),
@@ -177,6 +186,16 @@ impl Engine {
         }
         self.set_config(config);
         Ok(())
+    }
+
+    /// Tells where the configuration was read from, as an absolute path; once, at the start.
+    pub fn set_config_path(&self, path: String) {
+        assert!(self.config_path.set(path).is_ok(), "the configuration is read once");
+    }
+
+    /// The absolute path of the configuration file; empty if there is none.
+    pub fn config_path(&self) -> &str {
+        self.config_path.get().map_or("", String::as_str)
     }
 
     /// Installs the receiver of log records; once, before any worker runs.

@@ -91,6 +91,50 @@ pub trait Memory: Send + Sync {
     fn used_bytes(&self) -> u64;
 }
 
+/// What stays the same about the process and its machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// The process's number.
+    pub pid: u32,
+    /// Name, release and machine of the operating system.
+    pub os: String,
+    /// The path of the running program.
+    pub executable: String,
+    /// Tells builds apart: 16 hexadecimal digits.
+    pub build_id: String,
+    /// Where durations come from.
+    pub monotonic_clock: String,
+    /// The allocator's name.
+    pub allocator: &'static str,
+    /// The machine's memory.
+    pub total_memory_bytes: u64,
+}
+
+/// Processor time used so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuTimes {
+    /// By the process, in its own code, in microseconds.
+    pub user_us: u64,
+    /// By the process, in the kernel.
+    pub system_us: u64,
+    /// By the calling thread, in its own code.
+    pub thread_user_us: u64,
+    /// By the calling thread, in the kernel.
+    pub thread_system_us: u64,
+}
+
+/// The process as the operating system sees it.
+pub trait Host: Send + Sync {
+    /// What stays the same.
+    fn facts(&self) -> &HostFacts;
+    /// Bytes of memory resident.
+    fn resident_bytes(&self) -> u64;
+    /// Processor time used so far.
+    fn cpu(&self) -> CpuTimes;
+    /// Gives memory that is not in use back to the operating system.
+    fn purge_memory(&self);
+}
+
 /// Everything from outside, in one place.
 pub struct Env {
     /// Time.
@@ -103,6 +147,8 @@ pub struct Env {
     pub log: Box<dyn Log>,
     /// Memory.
     pub memory: Box<dyn Memory>,
+    /// The process.
+    pub host: Box<dyn Host>,
 }
 
 impl Env {

@@ -26,6 +26,7 @@ pub mod keyspace;
 pub mod mailbox;
 pub mod monitor;
 pub mod persist;
+pub mod rates;
 pub mod rdb;
 pub mod registry;
 pub mod saves;

@@ -131,6 +131,14 @@ impl ClientShared {
         }
     }
 
+    /// Bytes that the connection takes: its record, buffers and queued commands.
+    pub fn memory_bytes(&self) -> usize {
+        let buffers =
+            [&self.query_bytes, &self.query_free, &self.output_capacity, &self.multi_bytes];
+        let buffers: usize = buffers.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
+        buffers + size_of::<Self>() + self.addr.len() + self.laddr.len()
+    }
+
     /// Sets or clears bits of [`client_flag`].
     pub fn set_flag(&self, bits: u32, on: bool) {
         if on {

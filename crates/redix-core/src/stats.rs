@@ -4,7 +4,7 @@
 //! and store; any thread may read it. Resetting (CONFIG RESETSTAT) happens in the world.
 
 use crate::sync::Padded;
-use crate::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter with one writer.
 #[derive(Debug, Default)]
@@ -184,8 +184,8 @@ pub struct Stats {
     threads: Box<[Padded<ThreadStats>]>,
     /// `dirty` at the last successful save.
     pub dirty_at_save: AtomicU64,
-    /// Bytes in use as the allocator counts them; set by whoever owns the allocator.
-    pub peak_memory: AtomicI64,
+    /// The most bytes that were seen in use.
+    pub peak_memory: AtomicU64,
 }
 
 impl Stats {
@@ -198,7 +198,7 @@ impl Stats {
         Self {
             threads: (0..threads).map(|_| Padded(thread())).collect(),
             dirty_at_save: AtomicU64::new(0),
-            peak_memory: AtomicI64::new(0),
+            peak_memory: AtomicU64::new(0),
         }
     }
 

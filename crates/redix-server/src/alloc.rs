@@ -75,6 +75,12 @@ const fn is_plain(layout: Layout) -> bool {
     layout.align() <= 16 && layout.align() <= layout.size()
 }
 
+/// Gives memory that is free back to the operating system.
+pub fn purge() {
+    // SAFETY: collects the calling thread's and the shared free pages; no precondition.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
 // SAFETY: every call is handed to mimalloc, which keeps the contract of GlobalAlloc: its plain
 // functions align blocks of 16 bytes and more to 16, smaller ones to their size, and its free takes
 // blocks of both kinds. The counting neither allocates (its thread-local is const and has no

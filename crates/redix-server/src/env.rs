@@ -6,7 +6,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use redix_core::env::{Clock, Disk, DiskFile, Entropy, Env, Level, Log, Memory, SpillFile};
+use redix_core::env::{
+    Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
+};
 
 use crate::{alloc, log, sys};
 
@@ -115,6 +117,54 @@ impl Memory for ProcessMemory {
     }
 }
 
+/// The process and its machine.
+struct ProcessHost(HostFacts);
+
+impl ProcessHost {
+    fn new() -> Self {
+        let executable = std::env::current_exe().unwrap_or_default();
+        Self(HostFacts {
+            pid: std::process::id(),
+            os: sys::os_name(),
+            executable: executable.display().to_string(),
+            build_id: build_id(),
+            monotonic_clock: sys::tick_clock_name().to_owned(),
+            allocator: "mimalloc",
+            total_memory_bytes: sys::total_memory_bytes(),
+        })
+    }
+}
+
+impl Host for ProcessHost {
+    fn facts(&self) -> &HostFacts {
+        &self.0
+    }
+    fn resident_bytes(&self) -> u64 {
+        // The second number of statm: resident pages.
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        pages.unwrap_or(0) * sys::page_bytes()
+    }
+    fn cpu(&self) -> CpuTimes {
+        let (user_us, system_us) = sys::process_cpu_us();
+        let (thread_user_us, thread_system_us) = sys::thread_cpu_us();
+        CpuTimes { user_us, system_us, thread_user_us, thread_system_us }
+    }
+    fn purge_memory(&self) {
+        alloc::purge();
+    }
+}
+
+/// A hash of the program's version and build profile.
+fn build_id() -> String {
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let text = format!("{}-{profile}", env!("CARGO_PKG_VERSION"));
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
 /// The environment of a server process.
 pub fn system() -> Env {
     Env {
@@ -123,5 +173,6 @@ pub fn system() -> Env {
         disk: Box::new(SystemDisk),
         log: Box::new(ProcessLog),
         memory: Box::new(ProcessMemory),
+        host: Box::new(ProcessHost::new()),
     }
 }

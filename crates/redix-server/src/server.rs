@@ -49,7 +49,6 @@ pub struct Server {
     supervisor: Supervisor,
     title: Mutex<Option<TitleArea>>,
     program: String,
-    config_file: String,
     oom_base: Option<i32>,
 }
 
@@ -99,11 +98,15 @@ pub fn run(startup: Startup) -> Result<(), String> {
     let listeners = open_listeners(&config, poll.registry())?;
     let workers = config.worker_count(thread::available_parallelism().map_or(1, usize::from));
     let engine = Engine::new(env::system(), config, workers)?;
+    if let Some(path) = &file {
+        engine.set_config_path(path.display().to_string());
+    }
     let engine = Arc::new(engine);
     let loops = (0..workers)
         .map(|index| EventLoop::new(Arc::clone(&engine), index))
         .collect::<io::Result<Vec<_>>>()
         .map_err(|error| format!("Can't make an event loop: {error}"))?;
+    engine.startup_memory.store(engine.env.memory.used_bytes(), Ordering::Relaxed);
     let server = Arc::new(Server {
         engine: Arc::clone(&engine),
         handles: loops.iter().map(|(_, handle)| Arc::clone(handle)).collect(),
@@ -113,7 +116,6 @@ pub fn run(startup: Startup) -> Result<(), String> {
         supervisor,
         title: Mutex::new(title),
         program: std::env::args().next().unwrap_or_else(|| "redix".into()),
-        config_file: file.map(|path| path.display().to_string()).unwrap_or_default(),
         oom_base,
     });
     engine.set_applier(Arc::new(Applier(Arc::clone(&server))));
@@ -239,7 +241,7 @@ impl Server {
 
     fn show_title(&self, config: &Config) {
         if let Some(area) = &mut *self.title.lock() {
-            area.set(&process::title(config, &self.program, &self.config_file));
+            area.set(&process::title(config, &self.program, self.engine.config_path()));
         }
     }
 

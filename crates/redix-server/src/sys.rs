@@ -71,6 +71,56 @@ impl Default for TickClock {
     }
 }
 
+/// What durations are read from, as INFO shows it.
+pub fn tick_clock_name() -> &'static str {
+    if time_stamp().is_some() { "X86 TSC" } else { "POSIX clock_gettime" }
+}
+
+/// Name, release and machine of the operating system.
+pub fn os_name() -> String {
+    // SAFETY: all-zero is a valid `utsname`: arrays of bytes.
+    let mut names: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: `names` is a valid place for the result.
+    if unsafe { libc::uname(&raw mut names) } != 0 {
+        return String::new();
+    }
+    let text = |field: &[libc::c_char]| -> String {
+        field.iter().take_while(|c| **c != 0).map(|c| char::from(*c as u8)).collect()
+    };
+    format!("{} {} {}", text(&names.sysname), text(&names.release), text(&names.machine))
+}
+
+/// Bytes of a page of memory.
+pub fn page_bytes() -> u64 {
+    // SAFETY: a query without preconditions.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+/// Bytes of memory that the machine has.
+pub fn total_memory_bytes() -> u64 {
+    // SAFETY: a query without preconditions.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) }).unwrap_or(0) * page_bytes()
+}
+
+fn cpu_us(who: c_int) -> (u64, u64) {
+    // SAFETY: all-zero is a valid `rusage`: integers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is a valid place for the result.
+    unsafe { libc::getrusage(who, &raw mut usage) };
+    let us = |time: libc::timeval| (time.tv_sec * 1_000_000 + time.tv_usec) as u64;
+    (us(usage.ru_utime), us(usage.ru_stime))
+}
+
+/// Microseconds of processor time used by the process: (own code, kernel).
+pub fn process_cpu_us() -> (u64, u64) {
+    cpu_us(libc::RUSAGE_SELF)
+}
+
+/// Microseconds of processor time used by the calling thread: (own code, kernel).
+pub fn thread_cpu_us() -> (u64, u64) {
+    cpu_us(libc::RUSAGE_THREAD)
+}
+
 /// The time stamp counter, if it runs at a constant rate in all power states.
 #[cfg(target_arch = "x86_64")]
 #[inline]

@@ -294,6 +294,10 @@ impl EventLoop {
     }
 
     fn cron(&mut self) {
+        if self.index == 0 {
+            let now_ns = self.engine.env.clock.mono_ns();
+            self.engine.rates.sample(now_ns, &self.engine.stats.totals());
+        }
         let now_ms = self.engine.env.clock.unix_us() / 1000;
         let tokens: Vec<usize> = self.worker.tokens().collect();
         for token in tokens {

@@ -18,7 +18,10 @@ use redix_core::client::Client;
 use redix_core::config::Config;
 use redix_core::effects::{LogRecord, Sink};
 use redix_core::engine::Engine;
-use redix_core::env::{Clock, Disk, DiskFile, Entropy, Env, Level, Log, Memory, SpillFile, Wake};
+use redix_core::env::{
+    Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
+    Wake,
+};
 use redix_core::mailbox::Mailbox;
 use redix_core::registry::ClientShared;
 use redix_core::worker::Worker;
@@ -221,6 +224,23 @@ impl Memory for NoMemory {
     }
 }
 
+/// A process about which nothing is known.
+#[derive(Default)]
+struct NoHost(HostFacts);
+
+impl Host for NoHost {
+    fn facts(&self) -> &HostFacts {
+        &self.0
+    }
+    fn resident_bytes(&self) -> u64 {
+        0
+    }
+    fn cpu(&self) -> CpuTimes {
+        CpuTimes::default()
+    }
+    fn purge_memory(&self) {}
+}
+
 /// One connection of a [`SimEngine`].
 struct Conn {
     token: usize,
@@ -249,6 +269,7 @@ impl SimEngine {
             disk: Box::new(disk.clone()),
             log: Box::new(NoLog),
             memory: Box::new(NoMemory),
+            host: Box::new(NoHost::default()),
         };
         let engine = Arc::new(Engine::new(env, config, 1).map_err(anyhow::Error::msg)?);
         let sink = Arc::new(RecordingSink::default());

@@ -22,6 +22,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     keys::scan::COMMANDS,
     persist::COMMANDS,
     server::dataset::COMMANDS,
+    server::info::COMMANDS,
     server::slowlog::COMMANDS,
     server::watching::COMMANDS,
     string::edit::COMMANDS,

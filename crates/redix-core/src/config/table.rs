@@ -83,7 +83,7 @@ const fn kind_splits<T, K: Kind<T>>(_: &K) -> bool {
 directives! {
     group "Network" {
         /// Addresses to listen on. A minus before an address lets the server start without it.
-        bind: Vec<String> = vec!["*".into(), "-::*".into()], "bind" => Addresses;
+        bind: Vec<String> = vec!["127.0.0.1".into(), "-::1".into()], "bind" => Addresses;
         /// TCP port for clients; 0 for none.
         port: u16 = 6379, "port" => Int(0, 65535);
         /// Without a password, answer only clients of this machine.

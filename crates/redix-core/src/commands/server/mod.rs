@@ -1,6 +1,7 @@
 //! Commands about the server and the data set as a whole.
 
 pub mod dataset;
+pub mod info;
 pub mod slowlog;
 pub mod watching;
 

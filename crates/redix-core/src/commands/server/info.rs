@@ -1,0 +1,618 @@
+//! INFO: everything that an operator or a client wants to know about the server.
+//!
+//! The sections and fields are those of Valkey 8. A field of a feature that does not exist here has
+//! the value of a server where the feature is unused; docs/info.md lists those with the reason.
+
+use std::fmt::Write;
+
+use crate::command::args::Args;
+use crate::command::dispatch::Ctx;
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
+use crate::engine::{Engine, Paused};
+use crate::error::CommandResult;
+use crate::keyspace::SHARDS;
+use crate::stats::{CallStats, Totals, latency_bucket_end_ns};
+use crate::sync::atomic::Ordering::Relaxed;
+
+/// The family.
+pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("info", Group::Server, -1, info)
+    .flags(flag::LOADING | flag::STALE | flag::SENTINEL)
+    .acl(acl::DANGEROUS)
+    .walk()
+    .doc("Returns facts and statistics about the server.")
+    .history(&[("7.0.0", "Several sections may be asked for.")])
+    .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+    .args(&[ArgSpec::new("section", ArgKind::String).optional().multiple()])];
+
+/// The version of Redis whose commands and replies clients may expect.
+pub const REDIS_VERSION: &str = "7.2.4";
+
+/// A section: its name, whether it is shown by default, and its writer.
+type Section = (&'static str, bool, fn(&Facts<'_>, &mut String));
+
+const SECTIONS: &[Section] = &[
+    ("Server", true, server),
+    ("Clients", true, clients),
+    ("Memory", true, memory),
+    ("Persistence", true, persistence),
+    ("Stats", true, stats),
+    ("Replication", true, replication),
+    ("CPU", true, cpu),
+    ("Modules", true, nothing),
+    ("Commandstats", false, command_stats),
+    ("Errorstats", true, error_stats),
+    ("Latencystats", false, latency_stats),
+    ("Cluster", true, cluster),
+    ("Keyspace", true, keyspace),
+];
+
+/// What the writers draw on.
+struct Facts<'a> {
+    engine: &'a Engine,
+    config: &'a crate::config::Config,
+    totals: Totals,
+    now_us: i64,
+    /// Bytes that the tables take, but for the entries; 0 unless the memory section is shown.
+    table_bytes: u64,
+    /// Mean time to live in milliseconds by database, of a sample; empty unless keyspace is shown.
+    avg_ttl_ms: Vec<i64>,
+}
+
+/// Appends a line `name:value`.
+macro_rules! field {
+    ($out:expr, $name:literal, $($value:tt)+) => {
+        // Writing to a string cannot fail.
+        { write!($out, concat!($name, ":")).ok(); write!($out, $($value)+).ok(); $out.push_str("\r\n"); }
+    };
+}
+
+/// `INFO [section ...]` -> verbatim text. Unknown sections are left out.
+fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let asked = |name: &str| args.iter_from(1).any(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
+    let default = args.len() == 1 || asked("default");
+    let all = asked("all") || asked("everything");
+    let shown = |name: &str, by_default: bool| all || (default && by_default) || asked(name);
+    let table_bytes = if shown("memory", true) { table_bytes(cx) } else { 0 };
+    let avg_ttl_ms = if shown("keyspace", true) { average_ttls(cx) } else { Vec::new() };
+    let facts = Facts {
+        engine: cx.engine,
+        config: cx.config,
+        totals: cx.engine.stats.totals(),
+        now_us: cx.now_us,
+        table_bytes,
+        avg_ttl_ms,
+    };
+    let mut out = String::with_capacity(8192);
+    for (name, by_default, write_section) in SECTIONS {
+        if shown(name, *by_default) {
+            if !out.is_empty() {
+                out.push_str("\r\n");
+            }
+            out.push_str(&format!("# {name}\r\n"));
+            write_section(&facts, &mut out);
+        }
+    }
+    cx.reply.verbatim("txt", out.as_bytes());
+    Ok(())
+}
+
+/// Bytes that the tables of all databases take, but for the entries.
+pub fn table_bytes(cx: &mut Ctx<'_, '_>) -> u64 {
+    (0..SHARDS)
+        .map(|index| {
+            let shard = cx.keys.held.shard(index);
+            let dbs = (0..shard.db_count()).filter_map(|db| shard.db(db));
+            dbs.map(|part| part.table.memory_bytes() as u64).sum::<u64>()
+        })
+        .sum()
+}
+
+/// Keys of each database whose time to live is looked at.
+const TTL_SAMPLES: usize = 64;
+
+/// The mean time to live of a sample of each database's keys that have one.
+fn average_ttls(cx: &mut Ctx<'_, '_>) -> Vec<i64> {
+    (0..cx.engine.keyspace.databases())
+        .map(|db| {
+            let mut ttls = Vec::new();
+            for index in 0..SHARDS {
+                if ttls.len() == TTL_SAMPLES {
+                    break;
+                }
+                if cx.engine.keyspace.expire_count_in(db, index) == 0 {
+                    continue;
+                }
+                let (random, now_ms) = (cx.keys.random(), cx.keys.now_ms);
+                let table = cx.keys.held.shard(index).db(db).map(|part| &part.table);
+                let at = table
+                    .and_then(|table| table.random_marked(random))
+                    .and_then(redix_types::EntryRef::expire_at_ms);
+                ttls.extend(at.map(|at| (at - now_ms).max(0)));
+            }
+            ttls.iter().sum::<i64>().checked_div(ttls.len() as i64).unwrap_or(0)
+        })
+        .collect()
+}
+
+fn nothing(_: &Facts<'_>, _: &mut String) {}
+
+/// The text of a directive as CONFIG GET shows it.
+fn setting(facts: &Facts<'_>, name: &str) -> String {
+    facts.config.get(&[name]).into_iter().next().map_or_else(String::new, |(_, value)| value)
+}
+
+fn server(facts: &Facts<'_>, out: &mut String) {
+    let host = facts.engine.env.host.facts();
+    let uptime_s = (facts.now_us - facts.engine.started_us) / 1_000_000;
+    field!(out, "redis_version", "{REDIS_VERSION}");
+    field!(out, "server_name", "redix");
+    field!(out, "redix_version", "{}", env!("CARGO_PKG_VERSION"));
+    field!(out, "redix_release_stage", "dev");
+    field!(out, "redis_git_sha1", "00000000");
+    field!(out, "redis_git_dirty", "0");
+    field!(out, "redis_build_id", "{}", host.build_id);
+    field!(out, "server_mode", "standalone");
+    field!(out, "os", "{}", host.os);
+    field!(out, "arch_bits", "{}", usize::BITS);
+    field!(out, "monotonic_clock", "{}", host.monotonic_clock);
+    field!(out, "multiplexing_api", "epoll");
+    field!(out, "gcc_version", "0.0.0");
+    field!(out, "process_id", "{}", host.pid);
+    field!(out, "process_supervised", "{}", setting(facts, "supervised"));
+    field!(out, "run_id", "{}", facts.engine.run_id);
+    field!(out, "tcp_port", "{}", facts.config.port);
+    field!(out, "server_time_usec", "{}", facts.now_us);
+    field!(out, "uptime_in_seconds", "{uptime_s}");
+    field!(out, "uptime_in_days", "{}", uptime_s / 86_400);
+    field!(out, "hz", "{}", facts.config.hz);
+    field!(out, "configured_hz", "{}", facts.config.hz);
+    field!(out, "clients_hz", "{}", facts.config.hz);
+    field!(out, "lru_clock", "{}", (facts.now_us / 1_000_000) & 0x00ff_ffff);
+    field!(out, "executable", "{}", host.executable);
+    field!(out, "config_file", "{}", facts.engine.config_path());
+    field!(out, "io_threads_active", "{}", u8::from(facts.engine.workers() > 1));
+    field!(out, "availability_zone", "{}", facts.config.availability_zone);
+    let mut listeners = 0;
+    if facts.config.port != 0 {
+        field!(out, "listener0", "name=tcp{},port={}", binds(facts), facts.config.port);
+        listeners += 1;
+    }
+    if !facts.config.unixsocket.is_empty() {
+        let path = &facts.config.unixsocket;
+        write!(out, "listener{listeners}:name=unix,bind={path}\r\n").ok();
+    }
+}
+
+fn binds(facts: &Facts<'_>) -> String {
+    facts.config.bind.iter().map(|address| format!(",bind={address}")).collect()
+}
+
+fn clients(facts: &Facts<'_>, out: &mut String) {
+    let clients = facts.engine.registry.all();
+    let largest = |size: fn(&crate::registry::ClientShared) -> usize| {
+        clients.iter().map(|client| size(client)).max().unwrap_or(0)
+    };
+    let watching = clients.iter().filter(|client| client.watched.load(Relaxed) > 0).count();
+    let watched: u32 = clients.iter().map(|client| client.watched.load(Relaxed)).sum();
+    let now_ms = facts.now_us / 1000;
+    let paused = facts.engine.pause.at(now_ms);
+    field!(out, "connected_clients", "{}", clients.len());
+    field!(out, "cluster_connections", "0");
+    field!(out, "maxclients", "{}", facts.config.maxclients);
+    let input = largest(|c| c.query_bytes.load(Relaxed) + c.query_free.load(Relaxed));
+    field!(out, "client_recent_max_input_buffer", "{input}");
+    let output = largest(|c| c.output_bytes.load(Relaxed));
+    field!(out, "client_recent_max_output_buffer", "{output}");
+    field!(out, "blocked_clients", "0");
+    field!(out, "tracking_clients", "0");
+    field!(out, "pubsub_clients", "0");
+    field!(out, "watching_clients", "{watching}");
+    field!(out, "clients_in_timeout_table", "0");
+    field!(out, "total_watched_keys", "{watched}");
+    field!(out, "total_blocking_keys", "0");
+    field!(out, "total_blocking_keys_on_nokey", "0");
+    let (reason, actions) = match paused {
+        Paused::Nothing => ("none", "none"),
+        Paused::Writes => ("client_pause", "write"),
+        Paused::All => ("client_pause", "all"),
+    };
+    field!(out, "paused_reason", "{reason}");
+    field!(out, "paused_actions", "{actions}");
+    let left_ms =
+        if paused == Paused::Nothing { 0 } else { facts.engine.pause.until_ms() - now_ms };
+    field!(out, "paused_timeout_milliseconds", "{left_ms}");
+}
+
+/// Bytes in the unit that reads best, as Redis writes them.
+pub fn human(bytes: u64) -> String {
+    const UNITS: &[(u64, &str)] =
+        &[(1 << 50, "P"), (1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, letter)) => format!("{:.2}{letter}", bytes as f64 / *unit as f64),
+        None => format!("{bytes}B"),
+    }
+}
+
+/// The memory of the process, as INFO and MEMORY STATS tell it.
+pub struct MemoryFacts {
+    /// In use, by the allocator's size classes.
+    pub used: u64,
+    /// The most that was ever seen in use.
+    pub peak: u64,
+    /// Resident.
+    pub resident: u64,
+    /// In use after the start.
+    pub startup: u64,
+    /// In use for connections.
+    pub clients: u64,
+    /// In use for tables and entries' headers, connections and everything else but keys and values.
+    pub overhead: u64,
+}
+
+impl MemoryFacts {
+    /// Reads the figures; the peak is brought up to date.
+    pub fn read(engine: &Engine, table_bytes: u64) -> Self {
+        let used = engine.env.memory.used_bytes();
+        let peak = engine.stats.peak_memory.fetch_max(used, Relaxed).max(used);
+        let clients = engine.registry.all().iter().map(|client| client.memory_bytes() as u64).sum();
+        let startup = engine.startup_memory.load(Relaxed);
+        let overhead = startup + clients + table_bytes;
+        let resident = engine.env.host.resident_bytes();
+        Self { used, peak, resident, startup, clients, overhead }
+    }
+
+    /// In use for keys and values.
+    pub fn dataset(&self) -> u64 {
+        self.used.saturating_sub(self.overhead)
+    }
+
+    /// The share of the data set in what was taken since the start, in per cent.
+    pub fn dataset_percent(&self) -> f64 {
+        let net = self.used.saturating_sub(self.startup).max(1);
+        self.dataset() as f64 * 100.0 / net as f64
+    }
+}
+
+fn memory(facts: &Facts<'_>, out: &mut String) {
+    let memory = MemoryFacts::read(facts.engine, facts.table_bytes);
+    let total = facts.engine.env.host.facts().total_memory_bytes;
+    let ratio = |a: u64, b: u64| a as f64 / b.max(1) as f64;
+    field!(out, "used_memory", "{}", memory.used);
+    field!(out, "used_memory_human", "{}", human(memory.used));
+    field!(out, "used_memory_rss", "{}", memory.resident);
+    field!(out, "used_memory_rss_human", "{}", human(memory.resident));
+    field!(out, "used_memory_peak", "{}", memory.peak);
+    field!(out, "used_memory_peak_human", "{}", human(memory.peak));
+    field!(out, "used_memory_peak_perc", "{:.2}%", ratio(memory.used, memory.peak) * 100.0);
+    field!(out, "used_memory_overhead", "{}", memory.overhead);
+    field!(out, "used_memory_startup", "{}", memory.startup);
+    field!(out, "used_memory_dataset", "{}", memory.dataset());
+    field!(out, "used_memory_dataset_perc", "{:.2}%", memory.dataset_percent());
+    field!(out, "allocator_allocated", "{}", memory.used);
+    field!(out, "allocator_active", "{}", memory.resident);
+    field!(out, "allocator_resident", "{}", memory.resident);
+    field!(out, "allocator_muzzy", "0");
+    field!(out, "total_system_memory", "{total}");
+    field!(out, "total_system_memory_human", "{}", human(total));
+    field!(out, "used_memory_lua", "0");
+    field!(out, "used_memory_vm_eval", "0");
+    field!(out, "used_memory_lua_human", "0B");
+    field!(out, "used_memory_scripts_eval", "0");
+    field!(out, "number_of_cached_scripts", "0");
+    field!(out, "number_of_functions", "0");
+    field!(out, "number_of_libraries", "0");
+    field!(out, "used_memory_vm_functions", "0");
+    field!(out, "used_memory_vm_total", "0");
+    field!(out, "used_memory_vm_total_human", "0B");
+    field!(out, "used_memory_functions", "0");
+    field!(out, "used_memory_scripts", "0");
+    field!(out, "used_memory_scripts_human", "0B");
+    field!(out, "maxmemory", "{}", facts.config.maxmemory);
+    field!(out, "maxmemory_human", "{}", human(facts.config.maxmemory));
+    field!(out, "maxmemory_policy", "{}", setting(facts, "maxmemory-policy"));
+    field!(out, "allocator_frag_ratio", "{:.2}", ratio(memory.resident, memory.used));
+    field!(out, "allocator_frag_bytes", "{}", memory.resident as i64 - memory.used as i64);
+    field!(out, "allocator_rss_ratio", "1.00");
+    field!(out, "allocator_rss_bytes", "0");
+    field!(out, "rss_overhead_ratio", "1.00");
+    field!(out, "rss_overhead_bytes", "0");
+    field!(out, "mem_fragmentation_ratio", "{:.2}", ratio(memory.resident, memory.used));
+    field!(out, "mem_fragmentation_bytes", "{}", memory.resident as i64 - memory.used as i64);
+    field!(out, "mem_not_counted_for_evict", "0");
+    field!(out, "mem_replication_backlog", "0");
+    field!(out, "mem_total_replication_buffers", "0");
+    field!(out, "mem_clients_slaves", "0");
+    field!(out, "mem_clients_normal", "{}", memory.clients);
+    field!(out, "mem_cluster_links", "0");
+    field!(out, "mem_aof_buffer", "0");
+    field!(out, "mem_allocator", "{}", facts.engine.env.host.facts().allocator);
+    field!(out, "mem_overhead_db_hashtable_rehashing", "0");
+    field!(out, "active_defrag_running", "0");
+    field!(out, "lazyfree_pending_objects", "{}", facts.engine.keyspace.free_list().pending());
+    field!(out, "lazyfreed_objects", "{}", facts.totals.lazyfreed_objects);
+}
+
+fn persistence(facts: &Facts<'_>, out: &mut String) {
+    let saves = &facts.engine.saves;
+    let loading = facts.engine.loading.load(Relaxed);
+    let running = saves.running();
+    let now_s = facts.now_us / 1_000_000;
+    let since_s = saves.running_since_s.load(Relaxed);
+    let (done, total) = (saves.keys_done.load(Relaxed), saves.keys_total.load(Relaxed));
+    field!(out, "loading", "{}", u8::from(loading));
+    field!(out, "async_loading", "0");
+    field!(out, "current_cow_peak", "{}", saves.buffer_peak_bytes.load(Relaxed));
+    field!(out, "current_cow_size", "{}", saves.buffer_bytes.load(Relaxed));
+    field!(out, "current_cow_size_age", "0");
+    let percent = if running { done as f64 * 100.0 / total.max(1) as f64 } else { 0.0 };
+    field!(out, "current_fork_perc", "{percent:.2}");
+    field!(out, "current_save_keys_processed", "{}", if running { done } else { 0 });
+    field!(out, "current_save_keys_total", "{}", if running { total } else { 0 });
+    field!(out, "rdb_changes_since_last_save", "{}", facts.engine.stats.dirty_since_save());
+    field!(out, "rdb_bgsave_in_progress", "{}", u8::from(running));
+    field!(out, "rdb_last_save_time", "{}", saves.last_save_s.load(Relaxed));
+    let status = if saves.last_ok.load(Relaxed) { "ok" } else { "err" };
+    field!(out, "rdb_last_bgsave_status", "{status}");
+    field!(out, "rdb_last_bgsave_time_sec", "{}", saves.last_duration_s.load(Relaxed));
+    let current_s = if running { now_s - since_s } else { -1 };
+    field!(out, "rdb_current_bgsave_time_sec", "{current_s}");
+    field!(out, "rdb_saves", "{}", saves.started.load(Relaxed));
+    field!(out, "rdb_last_cow_size", "{}", saves.last_buffer_peak_bytes.load(Relaxed));
+    field!(out, "rdb_last_load_keys_expired", "{}", saves.last_load_expired.load(Relaxed));
+    field!(out, "rdb_last_load_keys_loaded", "{}", saves.last_load_keys.load(Relaxed));
+    field!(out, "aof_enabled", "0");
+    field!(out, "aof_rewrite_in_progress", "0");
+    field!(out, "aof_rewrite_scheduled", "0");
+    field!(out, "aof_last_rewrite_time_sec", "-1");
+    field!(out, "aof_current_rewrite_time_sec", "-1");
+    field!(out, "aof_last_bgrewrite_status", "ok");
+    field!(out, "aof_rewrites", "0");
+    field!(out, "aof_rewrites_consecutive_failures", "0");
+    field!(out, "aof_last_write_status", "ok");
+    field!(out, "aof_last_cow_size", "0");
+    field!(out, "module_fork_in_progress", "0");
+    field!(out, "module_fork_last_cow_size", "0");
+    if loading {
+        loading_progress(facts, out);
+    }
+}
+
+fn loading_progress(facts: &Facts<'_>, out: &mut String) {
+    let saves = &facts.engine.saves;
+    let started_s = saves.load_started_s.load(Relaxed);
+    let (done, total) = (saves.load_done_bytes.load(Relaxed), saves.load_total_bytes.load(Relaxed));
+    let elapsed_s = (facts.now_us / 1_000_000 - started_s).max(0) as u64;
+    let eta_s = total.saturating_sub(done) * elapsed_s / done.max(1);
+    field!(out, "loading_start_time", "{started_s}");
+    field!(out, "loading_total_bytes", "{total}");
+    field!(out, "loading_rdb_used_mem", "{}", facts.engine.env.memory.used_bytes());
+    field!(out, "loading_loaded_bytes", "{done}");
+    field!(out, "loading_loaded_perc", "{:.2}", done as f64 * 100.0 / total.max(1) as f64);
+    field!(out, "loading_eta_seconds", "{eta_s}");
+}
+
+fn stats(facts: &Facts<'_>, out: &mut String) {
+    let totals = &facts.totals;
+    let rates = facts.engine.rates.now();
+    field!(out, "total_connections_received", "{}", totals.connections);
+    field!(out, "total_commands_processed", "{}", totals.commands);
+    field!(out, "instantaneous_ops_per_sec", "{:.0}", rates.commands);
+    field!(out, "total_net_input_bytes", "{}", totals.net_input_bytes);
+    field!(out, "total_net_output_bytes", "{}", totals.net_output_bytes);
+    field!(out, "total_net_repl_input_bytes", "0");
+    field!(out, "total_net_repl_output_bytes", "0");
+    field!(out, "instantaneous_input_kbps", "{:.2}", rates.input_bytes / 1024.0);
+    field!(out, "instantaneous_output_kbps", "{:.2}", rates.output_bytes / 1024.0);
+    field!(out, "instantaneous_input_repl_kbps", "0.00");
+    field!(out, "instantaneous_output_repl_kbps", "0.00");
+    field!(out, "rejected_connections", "{}", totals.rejected_connections);
+    field!(out, "sync_full", "0");
+    field!(out, "sync_partial_ok", "0");
+    field!(out, "sync_partial_err", "0");
+    field!(out, "expired_keys", "{}", totals.expired_keys);
+    let stale = totals.expire_stale as f64 * 100.0 / totals.expire_sampled.max(1) as f64;
+    field!(out, "expired_stale_perc", "{stale:.2}");
+    field!(out, "expired_time_cap_reached_count", "{}", totals.expire_cycle_limit_reached);
+    field!(out, "expire_cycle_cpu_milliseconds", "{}", totals.expire_cycle_ns / 1_000_000);
+    for zero in ["evicted_keys", "evicted_clients", "evicted_scripts"] {
+        write!(out, "{zero}:0\r\n").ok();
+    }
+    field!(out, "total_eviction_exceeded_time", "0");
+    field!(out, "current_eviction_exceeded_time", "0");
+    field!(out, "keyspace_hits", "{}", totals.keyspace_hits);
+    field!(out, "keyspace_misses", "{}", totals.keyspace_misses);
+    for zero in [
+        "pubsub_channels",
+        "pubsub_patterns",
+        "pubsubshard_channels",
+        "latest_fork_usec",
+        "total_forks",
+        "migrate_cached_sockets",
+        "slave_expires_tracked_keys",
+        "active_defrag_hits",
+        "active_defrag_misses",
+        "active_defrag_key_hits",
+        "active_defrag_key_misses",
+        "total_active_defrag_time",
+        "current_active_defrag_time",
+        "tracking_total_keys",
+        "tracking_total_items",
+        "tracking_total_prefixes",
+    ] {
+        write!(out, "{zero}:0\r\n").ok();
+    }
+    field!(out, "unexpected_error_replies", "0");
+    field!(out, "total_error_replies", "{}", totals.error_replies);
+    field!(out, "dump_payload_sanitizations", "0");
+    field!(out, "total_reads_processed", "{}", totals.reads);
+    field!(out, "total_writes_processed", "{}", totals.writes);
+    for zero in [
+        "io_threaded_reads_processed",
+        "io_threaded_writes_processed",
+        "io_threaded_freed_objects",
+        "io_threaded_accept_processed",
+        "io_threaded_poll_processed",
+        "io_threaded_total_prefetch_batches",
+        "io_threaded_total_prefetch_entries",
+    ] {
+        write!(out, "{zero}:0\r\n").ok();
+    }
+    let limits = (totals.query_limit_disconnections, totals.output_limit_disconnections);
+    field!(out, "client_query_buffer_limit_disconnections", "{}", limits.0);
+    field!(out, "client_output_buffer_limit_disconnections", "{}", limits.1);
+    field!(out, "reply_buffer_shrinks", "0");
+    field!(out, "reply_buffer_expands", "0");
+    field!(out, "eventloop_cycles", "{}", totals.turns);
+    field!(out, "eventloop_duration_sum", "{}", totals.turn_ns / 1000);
+    field!(out, "eventloop_duration_cmd_sum", "{}", totals.command_ns / 1000);
+    field!(out, "instantaneous_eventloop_cycles_per_sec", "{:.0}", rates.turns);
+    let turn_us = if rates.turns > 0.0 { rates.turn_ns / rates.turns / 1000.0 } else { 0.0 };
+    field!(out, "instantaneous_eventloop_duration_usec", "{turn_us:.0}");
+    field!(out, "acl_access_denied_auth", "{}", totals.acl_denied_auth);
+    field!(out, "acl_access_denied_cmd", "0");
+    field!(out, "acl_access_denied_key", "0");
+    field!(out, "acl_access_denied_channel", "0");
+}
+
+fn replication(facts: &Facts<'_>, out: &mut String) {
+    field!(out, "role", "master");
+    field!(out, "connected_slaves", "0");
+    field!(out, "replicas_waiting_psync", "0");
+    field!(out, "master_failover_state", "no-failover");
+    field!(out, "master_replid", "{}", facts.engine.run_id);
+    field!(out, "master_replid2", "{}", "0".repeat(40));
+    field!(out, "master_repl_offset", "0");
+    field!(out, "second_repl_offset", "-1");
+    field!(out, "repl_backlog_active", "0");
+    field!(out, "repl_backlog_size", "{}", facts.config.repl_backlog_size);
+    field!(out, "repl_backlog_first_byte_offset", "0");
+    field!(out, "repl_backlog_histlen", "0");
+}
+
+fn cpu(facts: &Facts<'_>, out: &mut String) {
+    let cpu = facts.engine.env.host.cpu();
+    let seconds = |us: u64| us as f64 / 1e6;
+    field!(out, "used_cpu_sys", "{:.6}", seconds(cpu.system_us));
+    field!(out, "used_cpu_user", "{:.6}", seconds(cpu.user_us));
+    field!(out, "used_cpu_sys_children", "0.000000");
+    field!(out, "used_cpu_user_children", "0.000000");
+    field!(out, "used_cpu_sys_main_thread", "{:.6}", seconds(cpu.thread_system_us));
+    field!(out, "used_cpu_user_main_thread", "{:.6}", seconds(cpu.thread_user_us));
+}
+
+/// The sums over threads of one command's calls.
+#[derive(Default)]
+pub struct CallTotals {
+    /// Calls executed.
+    pub calls: u64,
+    /// Nanoseconds spent in them.
+    pub ns: u64,
+    /// Calls refused before execution.
+    pub rejected: u64,
+    /// Calls that answered an error.
+    pub failed: u64,
+    /// Durations, by [`crate::stats::latency_bucket`].
+    pub latency: Vec<u64>,
+}
+
+impl CallTotals {
+    /// Of the command with this id; `None` if it was never called.
+    pub fn of(engine: &Engine, id: usize) -> Option<Self> {
+        let mut totals: Option<Self> = None;
+        for calls in engine.stats.threads().filter_map(|thread| thread.calls[id].get()) {
+            totals.get_or_insert_with(Self::default).add(calls);
+        }
+        totals.filter(|totals| totals.calls + totals.rejected + totals.failed > 0)
+    }
+
+    fn add(&mut self, calls: &CallStats) {
+        self.calls += calls.calls.get();
+        self.ns += calls.ns.get();
+        self.rejected += calls.rejected.get();
+        self.failed += calls.failed.get();
+        self.latency.resize(calls.latency.len(), 0);
+        for (sum, counter) in self.latency.iter_mut().zip(&calls.latency) {
+            *sum += counter.get();
+        }
+    }
+
+    /// The duration in nanoseconds that `percent` of the calls did not exceed.
+    pub fn percentile_ns(&self, percent: f64) -> u64 {
+        let wanted = (self.calls as f64 * percent / 100.0).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        for (bucket, count) in self.latency.iter().enumerate() {
+            seen += count;
+            if seen >= wanted {
+                return latency_bucket_end_ns(bucket);
+            }
+        }
+        0
+    }
+}
+
+/// Calls `f` with the full name and totals of every command that was called, in order of names.
+pub fn for_each_called(engine: &Engine, mut f: impl FnMut(&str, &CallTotals)) {
+    let mut called: Vec<(String, CallTotals)> = engine
+        .commands
+        .all()
+        .iter()
+        .filter_map(|command| {
+            CallTotals::of(engine, command.id as usize).map(|totals| (command.full_name(), totals))
+        })
+        .collect();
+    called.sort_by(|a, b| a.0.cmp(&b.0));
+    called.iter().for_each(|(name, totals)| f(name, totals));
+}
+
+fn command_stats(facts: &Facts<'_>, out: &mut String) {
+    for_each_called(facts.engine, |name, totals| {
+        let us = totals.ns / 1000;
+        let each = us as f64 / totals.calls.max(1) as f64;
+        write!(
+            out,
+            "cmdstat_{name}:calls={},usec={us},usec_per_call={each:.2},rejected_calls={},\
+             failed_calls={}\r\n",
+            totals.calls, totals.rejected, totals.failed
+        )
+        .ok();
+    });
+}
+
+fn error_stats(facts: &Facts<'_>, out: &mut String) {
+    for (code, count) in facts.engine.errors.all() {
+        write!(out, "errorstat_{code}:count={count}\r\n").ok();
+    }
+}
+
+fn latency_stats(facts: &Facts<'_>, out: &mut String) {
+    if !facts.config.latency_tracking {
+        return;
+    }
+    for_each_called(facts.engine, |name, totals| {
+        if totals.calls == 0 {
+            return;
+        }
+        write!(out, "latency_percentiles_usec_{name}:").ok();
+        for (index, percent) in facts.config.latency_tracking_info_percentiles.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            let us = totals.percentile_ns(*percent) as f64 / 1000.0;
+            write!(out, "{separator}p{percent}={us:.3}").ok();
+        }
+        out.push_str("\r\n");
+    });
+}
+
+fn cluster(_: &Facts<'_>, out: &mut String) {
+    field!(out, "cluster_enabled", "0");
+}
+
+fn keyspace(facts: &Facts<'_>, out: &mut String) {
+    let keyspace = &facts.engine.keyspace;
+    for db in 0..keyspace.databases() {
+        let (keys, expires) = (keyspace.key_count(db), keyspace.expire_count(db));
+        if keys != 0 {
+            let avg_ttl = facts.avg_ttl_ms.get(db as usize).copied().unwrap_or(0);
+            write!(out, "db{db}:keys={keys},expires={expires},avg_ttl={avg_ttl}\r\n").ok();
+        }
+    }
+}
