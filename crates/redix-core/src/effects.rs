@@ -53,7 +53,7 @@ pub struct Event {
 /// What only the server can do; it is done by the worker once the command's locks are released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// Start a background save.
+    /// Wake the saver: a background save has begun or is to be given up.
     BgSave,
     /// Stop the process.
     Shutdown(Shutdown),

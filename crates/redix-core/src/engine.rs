@@ -1,6 +1,10 @@
 //! The engine: everything that all threads share, wired together.
 
+mod background;
 mod saving;
+
+pub use background::{Background, Rest};
+pub use saving::Loading;
 
 use std::sync::OnceLock;
 
@@ -100,6 +104,7 @@ pub struct Engine {
     sink: OnceLock<Arc<dyn Sink>>,
     config_path: OnceLock<String>,
     applier: OnceLock<Arc<dyn Apply>>,
+    snapshot: Mutex<saving::Snapshot>,
     config: Mutex<Arc<Config>>,
     config_version: AtomicU64,
     threads: usize,
@@ -135,6 +140,7 @@ impl Engine {
             sink: OnceLock::new(),
             config_path: OnceLock::new(),
             applier: OnceLock::new(),
+            snapshot: Mutex::new(saving::Snapshot::default()),
             config: Mutex::new(Arc::new(config)),
             config_version: AtomicU64::new(1),
             threads,

@@ -55,6 +55,8 @@ pub struct Ctx<'a, 'k> {
     pub requests: &'a mut Vec<Request>,
     /// The command itself.
     pub command: Command,
+    /// Whether EXEC runs it.
+    pub queued: bool,
     /// Unix time in microseconds, frozen for the command.
     pub now_us: i64,
     /// Counters of this thread.
@@ -106,6 +108,7 @@ impl<'k> Ctx<'_, 'k> {
             reply: &mut *self.reply,
             requests: &mut *self.requests,
             command: queued.command,
+            queued: true,
             now_us: self.now_us,
             stats: self.stats,
         };
@@ -442,6 +445,7 @@ impl<'k> Runner<'k> {
             reply,
             requests: &mut self.requests,
             command,
+            queued: false,
             now_us: self.now_us,
             stats: self.stats,
         };

@@ -2,12 +2,37 @@
 
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
-use crate::command::spec::{CommandSpec, Group, acl, flag};
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
+use crate::effects::{Request, Shutdown};
 use crate::error::{CommandResult, ReplyError};
 use crate::sync::atomic::Ordering;
 
 /// The family.
 pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::plain("bgsave", Group::Server, -1, bgsave)
+        .flags(flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NOSCRIPT)
+        .world()
+        .doc("Saves the data set to disk, as it is now, while commands go on.")
+        .history(&[
+            ("3.2.2", "`SCHEDULE`: if it cannot start now, it starts later."),
+            ("8.1.0", "`CANCEL`: stops a save that is in progress or scheduled."),
+        ])
+        .args(
+            const {
+                &[ArgSpec::new(
+                    "operation",
+                    ArgKind::OneOf(
+                        const {
+                            &[
+                                ArgSpec::word("schedule", "SCHEDULE").since("3.2.2"),
+                                ArgSpec::word("cancel", "CANCEL").since("8.1.0"),
+                            ]
+                        },
+                    ),
+                )
+                .optional()]
+            },
+        ),
     CommandSpec::plain("lastsave", Group::Server, 1, lastsave)
         .flags(flag::LOADING | flag::STALE | flag::FAST)
         .acl(acl::ADMIN | acl::DANGEROUS)
@@ -21,7 +46,46 @@ pub const COMMANDS: &[CommandSpec] = &[
             "Saves the data set to disk and answers when that is done; nothing else runs \
               meanwhile.",
         ),
+    CommandSpec::plain("shutdown", Group::Server, -1, shutdown)
+        .flags(
+            flag::ADMIN
+                | flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::NO_MULTI
+                | flag::SENTINEL
+                | flag::ALLOW_BUSY,
+        )
+        .complexity(
+            "O(N) where N is the number of keys of all databases if they are saved, O(1) otherwise",
+        )
+        .doc("Saves the data set as configured or as told, and ends the server.")
+        .history(&[("7.0.0", "`NOW`, `FORCE` and `ABORT`.")])
+        .args(SHUTDOWN_ARGS),
 ];
+
+const SHUTDOWN_ARGS: &[ArgSpec] = &[ArgSpec::new(
+    "abort-selector",
+    ArgKind::OneOf(&[
+        ArgSpec::new(
+            "save-selector-block",
+            ArgKind::Block(&[
+                ArgSpec::new(
+                    "save-selector",
+                    ArgKind::OneOf(&[
+                        ArgSpec::word("nosave", "NOSAVE"),
+                        ArgSpec::word("save", "SAVE"),
+                    ]),
+                )
+                .optional(),
+                ArgSpec::word("now", "NOW").optional().since("7.0.0"),
+                ArgSpec::word("force", "FORCE").optional().since("7.0.0"),
+            ]),
+        ),
+        ArgSpec::word("abort", "ABORT").since("7.0.0"),
+    ]),
+)
+.optional()];
 
 const IN_PROGRESS: ReplyError = ReplyError::Static("ERR Background save already in progress");
 
@@ -40,5 +104,79 @@ fn save(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.keys.held.release_in_world();
     cx.engine.save_now().map_err(|_| ReplyError::Static("ERR"))?;
     cx.reply.ok();
+    Ok(())
+}
+
+/// `BGSAVE [SCHEDULE|CANCEL]` -> what happens now. Inside a transaction it is scheduled. Errors:
+/// syntax; a background save is under way; CANCEL without anything to cancel.
+fn bgsave(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let saves = &cx.engine.saves;
+    match args.len() {
+        1 => {}
+        2 if args.is(1, "cancel") => return bgsave_cancel(cx),
+        2 if args.is(1, "schedule") => {}
+        _ => return Err(ReplyError::Syntax),
+    }
+    if saves.running() {
+        return Err(IN_PROGRESS);
+    }
+    if cx.queued {
+        // As of EXEC it would hold half a transaction.
+        saves.scheduled.store(true, Ordering::Relaxed);
+        cx.reply.simple("Background saving scheduled");
+        return Ok(());
+    }
+    cx.keys.held.release_in_world();
+    cx.engine.begin_snapshot().map_err(|_| IN_PROGRESS)?;
+    cx.requests.push(Request::BgSave);
+    cx.reply.simple("Background saving started");
+    Ok(())
+}
+
+fn bgsave_cancel(cx: &mut Ctx<'_, '_>) -> CommandResult {
+    if cx.engine.abandon_snapshot() {
+        cx.requests.push(Request::BgSave);
+        cx.reply.simple("Background saving cancelled");
+    } else if cx.engine.saves.scheduled.swap(false, Ordering::Relaxed) {
+        cx.reply.simple("Scheduled background saving cancelled");
+    } else {
+        return Err(ReplyError::Static(
+            "ERR Background saving is currently not in progress or scheduled",
+        ));
+    }
+    Ok(())
+}
+
+/// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE]` -> nothing: the connection is closed; or an error if
+/// saving failed, which the server answers. `SHUTDOWN ABORT` stops a shutdown that waits for
+/// replicas; there are none, so it never waits.
+fn shutdown(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let mut how = Shutdown::default();
+    let mut abort = false;
+    let mut options = args.options(1);
+    while options.more() {
+        if options.eat("nosave") && how.save != Some(true) {
+            how.save = Some(false);
+        } else if options.eat("save") && how.save != Some(false) {
+            how.save = Some(true);
+        } else if options.eat("now") {
+            how.now = true;
+        } else if options.eat("force") {
+            how.force = true;
+        } else if options.eat("abort") {
+            abort = true;
+        } else {
+            return Err(ReplyError::Syntax);
+        }
+    }
+    if abort {
+        let alone = how == Shutdown::default();
+        return Err(if alone {
+            ReplyError::Static("ERR No shutdown in progress.")
+        } else {
+            ReplyError::Syntax
+        });
+    }
+    cx.requests.push(Request::Shutdown(how));
     Ok(())
 }

@@ -4,11 +4,23 @@
 use std::path::PathBuf;
 
 use super::Engine;
+use crate::effects::Shutdown;
 use crate::env::Level;
-use crate::persist::file::{SaveError, snapshot_path};
+use crate::persist::file::{self, SaveError, snapshot_path};
 use crate::persist::load::{Duplicates, LoadError, LoadStep, Loaded, Loader};
 use crate::persist::save;
+use crate::persist::snapshot::{Cut, PreImages};
 use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, lock};
+
+/// The snapshot under way, if there is one.
+#[derive(Default)]
+pub(super) struct Snapshot {
+    /// A cut that the saver has yet to take up.
+    pub(super) cut: Option<Cut>,
+    /// What is collected for it; there as long as the snapshot is under way.
+    pub(super) pre_images: Option<Arc<PreImages>>,
+}
 
 /// Keys loaded between two looks at the world and the clock.
 const LOAD_STEP_KEYS: usize = 1024;
@@ -32,6 +44,61 @@ impl Engine {
             Err(error) => {
                 self.env.log(Level::Warning, &format!("Error saving DB on disk: {error}"));
             }
+        }
+        saved
+    }
+
+    /// Takes the cut of a background save; [`super::Background`] then carries it out. The caller
+    /// holds the world and no shard's lock. Fails if a background save is under way.
+    pub fn begin_snapshot(&self) -> Result<(), SaveError> {
+        let saves = &self.saves;
+        if saves.running() {
+            return Err(SaveError::InProgress);
+        }
+        saves.started.fetch_add(1, Ordering::Relaxed);
+        let dirty = self.stats.totals().dirty;
+        let cut = Cut::take(&self.env, &self.keyspace, &self.config(), dirty);
+        let now_s = cut.at_ms / 1000;
+        saves.last_try_s.store(now_s, Ordering::Relaxed);
+        saves.keys_done.store(0, Ordering::Relaxed);
+        saves.keys_total.store(cut.keys(), Ordering::Relaxed);
+        saves.running_since_s.store(now_s, Ordering::Relaxed);
+        let mut snapshot = lock(&self.snapshot);
+        snapshot.pre_images = Some(Arc::clone(&cut.pre_images));
+        snapshot.cut = Some(cut);
+        Ok(())
+    }
+
+    /// Asks for the background save under way to be given up; whether there was one. It counts as
+    /// under way until its marks are gone from the keyspace. FLUSHALL calls this before it flushes.
+    pub fn abandon_snapshot(&self) -> bool {
+        let snapshot = lock(&self.snapshot);
+        let Some(pre_images) = &snapshot.pre_images else { return false };
+        pre_images.cancel();
+        true
+    }
+
+    /// What the end of the process saves: everything, if the options or else the save points say so.
+    /// An error means that the process must not end, unless it is forced to. The caller holds the
+    /// world and no shard's lock, and keeps the world if it ends the process. A background save
+    /// under way is abandoned.
+    pub fn shutdown_save(&self, how: &Shutdown) -> Result<(), SaveError> {
+        if self.abandon_snapshot() {
+            self.env.log(Level::Warning, "A background save is in progress. Abandoning it!");
+            let temporary = file::temporary_path(&self.config(), file::Writer::Background);
+            // Unless the saver was faster, or never got so far.
+            self.env.disk.remove(&temporary).ok();
+        }
+        let wanted = how.save.unwrap_or_else(|| !self.config().save.is_empty());
+        // While the data set is incomplete the file is the better one.
+        if !wanted || self.loading.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.env.log(Level::Notice, "Saving the final RDB snapshot before exiting.");
+        let saved = self.save_now();
+        if saved.is_err() {
+            let next = if how.force { "exiting anyway" } else { "can't exit" };
+            self.env.log(Level::Warning, &format!("Error trying to save the DB, {next}."));
         }
         saved
     }
@@ -64,7 +131,7 @@ impl Engine {
         }
     }
 
-    fn unix_s(&self) -> i64 {
+    pub(super) fn unix_s(&self) -> i64 {
         self.env.clock.unix_us() / 1_000_000
     }
 }

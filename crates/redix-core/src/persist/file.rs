@@ -72,6 +72,15 @@ pub fn snapshot_path(config: &Config) -> PathBuf {
     Path::new(&config.dir).join(&config.dbfilename)
 }
 
+/// Where a snapshot lies until it is whole.
+pub fn temporary_path(config: &Config, writer: Writer) -> PathBuf {
+    let pid = std::process::id();
+    Path::new(&config.dir).join(match writer {
+        Writer::Background => format!("temp-{pid}.rdb"),
+        Writer::Foreground => format!("temp-save-{pid}.rdb"),
+    })
+}
+
 /// A snapshot on its way to its name.
 pub struct SaveFile {
     file: Box<dyn DiskFile>,
@@ -86,12 +95,7 @@ pub struct SaveFile {
 impl SaveFile {
     /// Creates the temporary.
     pub fn create(disk: &dyn Disk, config: &Config, writer: Writer) -> Result<Self, SaveError> {
-        let dir = PathBuf::from(&config.dir);
-        let pid = std::process::id();
-        let temporary = dir.join(match writer {
-            Writer::Background => format!("temp-{pid}.rdb"),
-            Writer::Foreground => format!("temp-save-{pid}.rdb"),
-        });
+        let temporary = temporary_path(config, writer);
         let file = disk.create(&temporary).map_err(|source| SaveError::Io {
             op: "create",
             path: temporary.clone(),
@@ -100,7 +104,7 @@ impl SaveFile {
         Ok(Self {
             file,
             temporary,
-            dir,
+            dir: PathBuf::from(&config.dir),
             path: snapshot_path(config),
             written: 0,
             synced: 0,
@@ -129,19 +133,30 @@ impl SaveFile {
         self.file.sync().map_err(|source| self.error("sync", source))
     }
 
-    /// Gives the whole, synced file its name.
+    /// Gives the file its name; it must be whole and synced.
+    pub fn rename(&mut self, disk: &dyn Disk) -> Result<(), SaveError> {
+        disk.rename(&self.temporary, &self.path).map_err(|source| SaveError::Io {
+            op: "rename to",
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Makes the new name durable.
+    pub fn sync_dir(&self, disk: &dyn Disk) -> Result<(), SaveError> {
+        let io_error = |source| SaveError::Io { op: "sync", path: self.dir.clone(), source };
+        disk.sync_dir(&self.dir).map_err(io_error)
+    }
+
+    /// Syncs the whole file, gives it its name and makes that durable. On failure nothing is left.
     pub fn publish(mut self, disk: &dyn Disk) -> Result<(), SaveError> {
-        if let Err(error) = self.sync() {
-            self.discard(disk);
-            return Err(error);
+        match self.sync().and_then(|()| self.rename(disk)) {
+            Ok(()) => self.sync_dir(disk),
+            Err(error) => {
+                self.discard(disk);
+                Err(error)
+            }
         }
-        if let Err(source) = disk.rename(&self.temporary, &self.path) {
-            let error = SaveError::Io { op: "rename to", path: self.path.clone(), source };
-            self.discard(disk);
-            return Err(error);
-        }
-        let path = self.dir;
-        disk.sync_dir(&path).map_err(|source| SaveError::Io { op: "sync", path, source })
     }
 
     /// Removes the temporary.

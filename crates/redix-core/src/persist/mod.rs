@@ -11,3 +11,4 @@ pub mod file;
 pub mod load;
 pub mod record;
 pub mod save;
+pub mod snapshot;

@@ -212,8 +212,7 @@ impl RdbEncoder {
 
     /// Says which database the following keys belong to; may be repeated.
     pub fn select_db(&mut self, db: u32) {
-        self.out.push(opcode::SELECTDB);
-        encode_len(&mut self.out, u64::from(db));
+        encode_select_db(&mut self.out, db);
     }
 
     /// Tells the reader how many keys the selected database has, and how many of them expire.
@@ -259,6 +258,12 @@ impl RdbEncoder {
         }
         self.summed = self.out.len();
     }
+}
+
+/// Appends the choice of a database to records that are encoded apart from their file.
+pub fn encode_select_db(out: &mut Vec<u8>, db: u32) {
+    out.push(opcode::SELECTDB);
+    encode_len(out, u64::from(db));
 }
 
 fn type_byte(value: RdbValue<'_>) -> u8 {

@@ -1,0 +1,204 @@
+//! Entries as they were at the cut, handed over by whoever is about to change them.
+
+use std::sync::Arc;
+
+use redix_types::entry::{EntryRef, HeapValue, ValueRef};
+
+use crate::config::Config;
+use crate::keyspace::shard::{DbShard, PreWrite};
+use crate::persist::file::SaveError;
+use crate::persist::record::{Ages, value_of};
+use crate::persist::save::write_options;
+use crate::rdb::format::{RdbString, RdbValue};
+use crate::rdb::write::{EntryMeta, RecordEncoder, encode_select_db};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Mutex, lock};
+
+/// Strings at least this long are shared rather than encoded under a shard's lock: encoding costs
+/// about a microsecond per kilobyte, and a lock is held for some 20.
+pub(super) const SHARE_LEN_MIN: usize = 4096;
+
+/// A string on the heap, shared with the keyspace until it is encoded.
+pub(super) struct Shared {
+    pub(super) db: u32,
+    pub(super) key: Vec<u8>,
+    pub(super) meta: EntryMeta,
+    pub(super) value: Arc<Vec<u8>>,
+}
+
+impl Shared {
+    /// Shares an entry's value if it is worth it.
+    pub(super) fn of(db: u32, entry: EntryRef<'_>, ages: Ages) -> Option<Self> {
+        match entry.value() {
+            ValueRef::Heap(HeapValue::Str(value)) if value.len() >= SHARE_LEN_MIN => Some(Self {
+                db,
+                key: entry.key().to_vec(),
+                meta: ages.meta(entry),
+                value: Arc::clone(value),
+            }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn rdb_value(&self) -> RdbValue<'_> {
+        RdbValue::Str(RdbString::Bytes(&self.value))
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.key.len() + self.value.len()) as u64
+    }
+}
+
+/// What has been handed over since the saver last asked.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Records, each run of them behind the SELECTDB that it needs; the first too.
+    pub(super) records: Vec<u8>,
+    /// How many records.
+    pub(super) keys: u64,
+    pub(super) shared: Vec<Shared>,
+    /// Tables that left the keyspace before the walk was through with them.
+    pub(super) tables: Vec<DbShard>,
+}
+
+struct Queue {
+    batch: Batch,
+    /// The database that the end of `batch.records` has selected.
+    selected: Option<u32>,
+    encoder: RecordEncoder,
+    shared_bytes: u64,
+    /// Nothing more is wanted.
+    closed: bool,
+}
+
+/// The queue between workers and saver.
+pub struct PreImages {
+    queue: Mutex<Queue>,
+    ages: Ages,
+    limit_bytes: u64,
+    peak_bytes: AtomicU64,
+    waiting_bytes: AtomicU64,
+    overrun: AtomicBool,
+    cancelled: Mutex<bool>,
+}
+
+impl PreImages {
+    pub(super) fn new(config: &Config, ages: Ages) -> Self {
+        let queue = Queue {
+            batch: Batch::default(),
+            selected: None,
+            encoder: RecordEncoder::new(write_options(config).compression),
+            shared_bytes: 0,
+            closed: false,
+        };
+        Self {
+            queue: Mutex::new(queue),
+            ages,
+            limit_bytes: config.snapshot_buffer_limit,
+            peak_bytes: AtomicU64::new(0),
+            waiting_bytes: AtomicU64::new(0),
+            overrun: AtomicBool::new(false),
+            cancelled: Mutex::new(false),
+        }
+    }
+
+    /// Asks the saver to give the snapshot up. Once this returns, no file of the snapshot appears
+    /// any more, neither the temporary nor the final one.
+    pub fn cancel(&self) {
+        *lock(&self.cancelled) = true;
+    }
+
+    /// Whether it was asked to.
+    pub fn is_cancelled(&self) -> bool {
+        *lock(&self.cancelled)
+    }
+
+    /// Makes a file appear, unless that is no longer wanted; cancelling waits for it.
+    pub(super) fn unless_cancelled<T>(
+        &self,
+        appear: impl FnOnce() -> Result<T, SaveError>,
+    ) -> Result<T, SaveError> {
+        let cancelled = lock(&self.cancelled);
+        if *cancelled { Err(SaveError::Cancelled) } else { appear() }
+    }
+
+    /// Bytes that wait now.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that waited at once.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The bytes that wait, if they are more than may stay in memory.
+    pub(super) fn over_limit(&self) -> bool {
+        self.waiting_bytes() > self.limit_bytes
+    }
+
+    /// Whether more came in than could be taken out, so that some was dropped.
+    pub(super) fn overrun(&self) -> Option<u64> {
+        self.overrun.load(Ordering::Acquire).then(|| self.peak_bytes())
+    }
+
+    /// Takes everything out, leaving the memory of `spare` for what comes next.
+    pub(super) fn take(&self, spare: Vec<u8>) -> Batch {
+        let mut queue = lock(&self.queue);
+        let empty = Batch { records: spare, ..Batch::default() };
+        queue.selected = None;
+        queue.shared_bytes = 0;
+        self.waiting_bytes.store(0, Ordering::Relaxed);
+        std::mem::replace(&mut queue.batch, empty)
+    }
+
+    /// Ends the collecting and drops what was collected, but for tables: their marks are nobody's
+    /// business any more, but they must be freed in steps.
+    pub(super) fn close(&self) {
+        let mut queue = lock(&self.queue);
+        queue.closed = true;
+        let tables = std::mem::take(&mut queue.batch.tables);
+        queue.batch = Batch { tables, ..Batch::default() };
+        queue.shared_bytes = 0;
+        self.waiting_bytes.store(0, Ordering::Relaxed);
+    }
+}
+
+impl PreWrite for PreImages {
+    fn save(&self, db: u32, entry: EntryRef<'_>) {
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return;
+        }
+        let Queue { batch, selected, encoder, shared_bytes, closed } = &mut *queue;
+        match Shared::of(db, entry, self.ages) {
+            Some(shared) => {
+                *shared_bytes += shared.bytes();
+                batch.shared.push(shared);
+            }
+            None => {
+                if *selected != Some(db) {
+                    encode_select_db(&mut batch.records, db);
+                    *selected = Some(db);
+                }
+                let meta = self.ages.meta(entry);
+                encoder.entry(&mut batch.records, entry.key(), meta, value_of(entry));
+                batch.keys += 1;
+            }
+        }
+        let waiting = batch.records.len() as u64 + *shared_bytes;
+        self.waiting_bytes.store(waiting, Ordering::Relaxed);
+        self.peak_bytes.fetch_max(waiting, Ordering::Relaxed);
+        if waiting > self.limit_bytes.saturating_mul(2) {
+            // Nothing drains this but a saver that is stuck in a write.
+            *closed = true;
+            batch.records = Vec::new();
+            batch.shared = Vec::new();
+            self.overrun.store(true, Ordering::Release);
+        }
+    }
+
+    fn take_over(&self, part: DbShard) {
+        lock(&self.queue).batch.tables.push(part);
+    }
+}

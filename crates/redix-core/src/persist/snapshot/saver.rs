@@ -1,0 +1,485 @@
+//! The saver: walks the keyspace of a cut and writes the file, step by step.
+
+use std::path::PathBuf;
+
+use redix_types::entry::EntryRef;
+
+use super::preimages::{Batch, Shared};
+use super::{Cut, DbAtCut};
+use crate::env::{Env, SpillFile};
+use crate::keyspace::shard::{DbShard, Shard};
+use crate::keyspace::{Keyspace, SHARDS};
+use crate::persist::file::{SaveError, SaveFile, Writer};
+use crate::persist::record::{Ages, value_of};
+use crate::persist::save::{WRITE_BYTES, start_file, write_pending};
+use crate::rdb::write::{RdbEncoder, RecordEncoder, encode_select_db};
+
+/// How long a shard's lock is to be held, in nanoseconds; the budget of a hold follows what the last
+/// one took.
+const HOLD_NS: u64 = 20_000;
+/// The largest budget of one hold, in entries or buckets.
+const HOLD_BUDGET_MAX: usize = 64;
+/// Entries of a table outside the keyspace visited per step, or marks cleared per step.
+const UNLOCKED_BUDGET: usize = 256;
+/// What is read back from the spill file at a time.
+const SPILL_READ_BYTES: usize = 256 << 10;
+
+/// Where a step works.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// Time and files.
+    pub env: &'a Env,
+    /// The data.
+    pub keyspace: &'a Keyspace,
+    /// Whose gate is entered.
+    pub thread: usize,
+}
+
+/// What a step has come to.
+#[derive(Debug)]
+pub enum Turn {
+    /// There is more to do at once.
+    More,
+    /// There is nothing to do before this reading of `Clock::mono_ns`, unless it is cancelled.
+    Until(u64),
+    /// It is over, and no walk or mark is left in the keyspace.
+    Done(Result<(), SaveError>),
+}
+
+enum Stage {
+    /// Creates the file.
+    Open,
+    /// Walks shard `shard` of database `cut.dbs[index]`.
+    Walk {
+        index: usize,
+        shard: usize,
+    },
+    /// Every walk is over: writes what waits, in memory and spilled, then the end.
+    Finish {
+        spill_offset: u64,
+    },
+    /// Syncs and renames.
+    Publish,
+    /// Clears the marks of a snapshot that has failed.
+    Clear {
+        shard: usize,
+        error: SaveError,
+    },
+    Over,
+}
+
+/// A snapshot being saved.
+pub struct Saver {
+    cut: Cut,
+    stage: Stage,
+    file: Option<SaveFile>,
+    encoder: RdbEncoder,
+    /// The database that the end of the file has selected.
+    selected: Option<u32>,
+    shared: Vec<Shared>,
+    /// Tables that left the keyspace.
+    tables: Vec<DbShard>,
+    spare: Vec<u8>,
+    spill: Option<Spill>,
+    hold_budget: usize,
+    keys_written: u64,
+    /// Pacing: nothing is written before this.
+    due_ns: u64,
+}
+
+/// What did not fit in memory.
+struct Spill {
+    file: Box<dyn SpillFile>,
+    keys: u64,
+    encoder: RecordEncoder,
+}
+
+impl Saver {
+    /// A saver for a cut that was just taken.
+    pub fn new(cut: Cut) -> Self {
+        let encoder = start_file(&cut.config, cut.at_ms, cut.used_memory);
+        Self {
+            cut,
+            stage: Stage::Open,
+            file: None,
+            encoder,
+            selected: None,
+            shared: Vec::new(),
+            tables: Vec::new(),
+            spare: Vec::new(),
+            spill: None,
+            hold_budget: HOLD_BUDGET_MAX / 4,
+            keys_written: 0,
+            due_ns: 0,
+        }
+    }
+
+    /// What it saves.
+    pub fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    /// Keys written so far.
+    pub fn keys_written(&self) -> u64 {
+        self.keys_written
+    }
+
+    /// Does some work: up to `holds` times a few buckets under a shard's lock, and what came in
+    /// meanwhile.
+    pub fn step(&mut self, ground: Ground<'_>, holds: usize) -> Turn {
+        if !matches!(self.stage, Stage::Clear { .. } | Stage::Over)
+            && let Err(error) = self.write_step(ground, holds)
+        {
+            self.fail(ground, error);
+            return Turn::More;
+        }
+        match &self.stage {
+            Stage::Clear { .. } => self.clear_step(ground, holds),
+            Stage::Over => Turn::Done(Ok(())),
+            _ if self.due_ns > ground.env.clock.mono_ns() => Turn::Until(self.due_ns),
+            _ => Turn::More,
+        }
+    }
+
+    fn write_step(&mut self, ground: Ground<'_>, holds: usize) -> Result<(), SaveError> {
+        if self.cut.pre_images.is_cancelled() {
+            return Err(SaveError::Cancelled);
+        }
+        if let Some(bytes) = self.cut.pre_images.overrun() {
+            return Err(SaveError::BufferFull(bytes));
+        }
+        if self.due_ns > ground.env.clock.mono_ns() {
+            return if self.cut.pre_images.over_limit() { self.spill(ground.env) } else { Ok(()) };
+        }
+        let before = self.keys_written;
+        self.collect();
+        if self.tables.is_empty() {
+            for _ in 0..holds {
+                self.advance(ground)?;
+                if self.is_paced() {
+                    break;
+                }
+            }
+        } else {
+            self.walk_table(ground);
+        }
+        self.encode_shared();
+        self.write(WRITE_BYTES)?;
+        self.pace(ground.env, self.keys_written - before);
+        Ok(())
+    }
+
+    /// One part of the way: one hold of a shard's lock, or what comes after all of them.
+    fn advance(&mut self, ground: Ground<'_>) -> Result<(), SaveError> {
+        match self.stage {
+            Stage::Open => {
+                let (disk, cut) = (&*ground.env.disk, &self.cut);
+                let create = || SaveFile::create(disk, &cut.config, Writer::Background);
+                self.file = Some(cut.pre_images.unless_cancelled(create)?);
+                self.enter(0, 0);
+            }
+            Stage::Walk { index, shard } => {
+                self.walk_shard(ground, index, shard);
+                self.encode_shared();
+                self.write(WRITE_BYTES)?;
+            }
+            Stage::Finish { spill_offset } => self.finish(spill_offset)?,
+            Stage::Publish => {
+                let disk = &*ground.env.disk;
+                let file = self.file.as_mut().expect("a file is open until it is published");
+                file.sync()?;
+                self.cut.pre_images.unless_cancelled(|| file.rename(disk))?;
+                let file = self.file.take().expect("it was there a moment ago");
+                self.stage = Stage::Over;
+                file.sync_dir(disk)?;
+            }
+            Stage::Clear { .. } | Stage::Over => {}
+        }
+        Ok(())
+    }
+
+    /// Goes to a shard of a database, or to the end.
+    fn enter(&mut self, index: usize, shard: usize) {
+        let (index, shard) = if shard == SHARDS { (index + 1, 0) } else { (index, shard) };
+        let Some(&DbAtCut { db, keys, expires }) = self.cut.dbs.get(index) else {
+            self.stage = Stage::Finish { spill_offset: 0 };
+            return;
+        };
+        if shard == 0 {
+            self.encoder.select_db(db);
+            self.encoder.resize_db(keys, expires);
+            self.selected = Some(db);
+        }
+        self.stage = Stage::Walk { index, shard };
+    }
+
+    /// Walks a few buckets of a shard's table under its lock.
+    fn walk_shard(&mut self, ground: Ground<'_>, index: usize, shard: usize) {
+        let db = self.cut.dbs[index].db;
+        if self.selected != Some(db) {
+            self.encoder.select_db(db);
+            self.selected = Some(db);
+        }
+        let (budget, ages) = (self.hold_budget, self.cut.ages);
+        let (finished, held_ns) = {
+            let _gate = ground.keyspace.gates().enter(ground.thread);
+            let mut guard = ground.keyspace.lock(shard);
+            let began_ns = ground.env.clock.mono_ns();
+            let finished = match find_walk(&guard, db) {
+                None => true,
+                Some(now_db) => {
+                    let mut sink = Sink {
+                        db,
+                        ages,
+                        encoder: &mut self.encoder,
+                        shared: &mut self.shared,
+                        keys: &mut self.keys_written,
+                    };
+                    let part = guard.db_mut(now_db);
+                    walk_part(part, ground.keyspace, budget, |entry| sink.take(entry))
+                }
+            };
+            (finished, ground.env.clock.mono_ns().saturating_sub(began_ns))
+        };
+        self.hold_budget = if self.is_paced() {
+            1
+        } else if held_ns > HOLD_NS {
+            (budget / 2).max(1)
+        } else {
+            (budget + 1).min(HOLD_BUDGET_MAX)
+        };
+        if finished {
+            self.enter(index, shard + 1);
+        }
+    }
+
+    /// Takes over what the workers have left.
+    fn collect(&mut self) {
+        let spare = std::mem::take(&mut self.spare);
+        let Batch { mut records, keys, shared, tables } = self.cut.pre_images.take(spare);
+        if !records.is_empty() {
+            self.encoder.records(&records);
+            self.selected = None;
+            self.keys_written += keys;
+            records.clear();
+        }
+        self.spare = records;
+        self.shared.extend(shared);
+        self.tables.extend(tables);
+    }
+
+    /// Walks some of a table that is in the keyspace no more; frees it in the background at its end.
+    fn walk_table(&mut self, ground: Ground<'_>) {
+        let Some(mut part) = self.tables.pop() else { return };
+        let Some(walk) = &part.walk else { return };
+        let db = walk.db_at_cut;
+        if self.selected != Some(db) {
+            self.encoder.select_db(db);
+            self.selected = Some(db);
+        }
+        let mut sink = Sink {
+            db,
+            ages: self.cut.ages,
+            encoder: &mut self.encoder,
+            shared: &mut self.shared,
+            keys: &mut self.keys_written,
+        };
+        let budget = if self.cut.config.rdb_key_save_delay > 0 { 1 } else { UNLOCKED_BUDGET };
+        if walk_part(&mut part, ground.keyspace, budget, |entry| sink.take(entry)) {
+            ground.keyspace.free_list().push(part.table);
+        } else {
+            self.tables.push(part);
+        }
+    }
+
+    /// Encodes the strings that were only shared under a lock.
+    fn encode_shared(&mut self) {
+        for shared in self.shared.drain(..) {
+            if self.selected != Some(shared.db) {
+                self.encoder.select_db(shared.db);
+                self.selected = Some(shared.db);
+            }
+            self.encoder.entry(&shared.key, shared.meta, shared.rdb_value());
+            self.keys_written += 1;
+        }
+    }
+
+    /// After all walks: no more can come in. Copies what was spilled, then writes the end.
+    fn finish(&mut self, spill_offset: u64) -> Result<(), SaveError> {
+        self.collect();
+        if !self.tables.is_empty() {
+            return Ok(());
+        }
+        self.encode_shared();
+        if let Some(spill) = &mut self.spill {
+            let mut chunk = vec![0; SPILL_READ_BYTES];
+            let count = spill
+                .file
+                .read_at(spill_offset, &mut chunk)
+                .map_err(|source| spill_error("read from", &self.cut, source))?;
+            if count > 0 {
+                self.encoder.records(&chunk[..count]);
+                self.stage = Stage::Finish { spill_offset: spill_offset + count as u64 };
+                return self.write(WRITE_BYTES);
+            }
+            self.keys_written += spill.keys;
+            self.spill = None;
+        }
+        self.encoder.eof();
+        self.write(0)?;
+        self.stage = Stage::Publish;
+        Ok(())
+    }
+
+    fn write(&mut self, threshold: usize) -> Result<(), SaveError> {
+        match &mut self.file {
+            Some(file) => write_pending(&mut self.encoder, file, threshold),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves what waits in memory to the spill file.
+    fn spill(&mut self, env: &Env) -> Result<(), SaveError> {
+        let cut = &self.cut;
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => {
+                let file = env.disk.spill(&PathBuf::from(&cut.config.dir));
+                let file = file.map_err(|source| spill_error("create", cut, source))?;
+                let encoder = RecordEncoder::new(cut.config.rdbcompression);
+                none.insert(Spill { file, keys: 0, encoder })
+            }
+        };
+        let spare = std::mem::take(&mut self.spare);
+        let Batch { mut records, keys, shared, tables } = cut.pre_images.take(spare);
+        spill.keys += keys + shared.len() as u64;
+        for shared in shared {
+            encode_select_db(&mut records, shared.db);
+            spill.encoder.entry(&mut records, &shared.key, shared.meta, shared.rdb_value());
+        }
+        spill.file.append(&records).map_err(|source| spill_error("write to", cut, source))?;
+        records.clear();
+        self.spare = records;
+        self.tables.extend(tables);
+        Ok(())
+    }
+
+    fn is_paced(&self) -> bool {
+        self.cut.config.rdb_key_save_delay > 0
+    }
+
+    /// `rdb-key-save-delay`: so many microseconds per key; below 0, so many keys per microsecond.
+    fn pace(&mut self, env: &Env, keys: u64) {
+        let delay = self.cut.config.rdb_key_save_delay;
+        if delay == 0 || keys == 0 {
+            return;
+        }
+        let per = u64::from(delay.unsigned_abs());
+        let cost_ns = if delay > 0 { keys.saturating_mul(per * 1000) } else { keys * 1000 / per };
+        self.due_ns = self.due_ns.max(env.clock.mono_ns()).saturating_add(cost_ns);
+    }
+
+    /// Gives up: from here on only marks are cleared.
+    fn fail(&mut self, ground: Ground<'_>, error: SaveError) {
+        if let Some(file) = self.file.take() {
+            file.discard(&*ground.env.disk);
+        }
+        self.cut.pre_images.close();
+        self.spill = None;
+        self.shared.clear();
+        self.encoder.drain();
+        self.stage = Stage::Clear { shard: 0, error };
+    }
+
+    fn clear_step(&mut self, ground: Ground<'_>, holds: usize) -> Turn {
+        for table in self.tables.drain(..) {
+            ground.keyspace.free_list().push(table.table);
+        }
+        for _ in 0..holds {
+            let Stage::Clear { shard, .. } = &mut self.stage else { break };
+            if *shard == SHARDS {
+                break;
+            }
+            let _gate = ground.keyspace.gates().enter(ground.thread);
+            let mut guard = ground.keyspace.lock(*shard);
+            let ours = |guard: &Shard| {
+                let mut dbs = 0..guard.db_count();
+                dbs.find(|db| guard.db(*db).is_some_and(|part| part.walk.is_some()))
+            };
+            match ours(&guard) {
+                Some(db) => {
+                    walk_part(guard.db_mut(db), ground.keyspace, HOLD_BUDGET_MAX, |_| {});
+                }
+                None => *shard += 1,
+            }
+        }
+        let Stage::Clear { shard: SHARDS, .. } = self.stage else { return Turn::More };
+        // Tables may have left the keyspace while their marks were being cleared.
+        for table in self.cut.pre_images.take(Vec::new()).tables {
+            ground.keyspace.free_list().push(table.table);
+        }
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Clear { error, .. } => Turn::Done(Err(error)),
+            _ => Turn::Done(Ok(())),
+        }
+    }
+}
+
+/// Where walked entries go: into the file, or aside if they are long.
+struct Sink<'a> {
+    db: u32,
+    ages: Ages,
+    encoder: &'a mut RdbEncoder,
+    shared: &'a mut Vec<Shared>,
+    keys: &'a mut u64,
+}
+
+impl Sink<'_> {
+    // HOT PATH: once per key, under a shard's lock.
+    fn take(&mut self, entry: EntryRef<'_>) {
+        match Shared::of(self.db, entry, self.ages) {
+            Some(shared) => self.shared.push(shared),
+            None => {
+                self.encoder.entry(entry.key(), self.ages.meta(entry), value_of(entry));
+                *self.keys += 1;
+            }
+        }
+    }
+}
+
+/// The database in which a shard now has the table that was in `db` at the cut, if its walk is not
+/// over.
+fn find_walk(shard: &Shard, db: u32) -> Option<u32> {
+    let is_it = |now: &u32| {
+        let walk = shard.db(*now).and_then(|part| part.walk.as_ref());
+        walk.is_some_and(|walk| walk.db_at_cut == db)
+    };
+    if is_it(&db) {
+        return Some(db);
+    }
+    (0..shard.db_count()).find(is_it)
+}
+
+/// Walks on in a table; at its end the walk is removed. Whether that was it.
+fn walk_part(
+    part: &mut DbShard,
+    keyspace: &Keyspace,
+    budget: usize,
+    take: impl FnMut(EntryRef<'_>),
+) -> bool {
+    let Some(walk) = &mut part.walk else { return true };
+    match part.table.walk(walk.position, budget, keyspace.hasher(), take) {
+        Some(next) => {
+            walk.position = next;
+            false
+        }
+        None => {
+            part.walk = None;
+            true
+        }
+    }
+}
+
+fn spill_error(op: &'static str, cut: &Cut, source: std::io::Error) -> SaveError {
+    SaveError::Io { op, path: PathBuf::from(&cut.config.dir).join("(spill file)"), source }
+}
