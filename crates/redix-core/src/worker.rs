@@ -13,12 +13,13 @@ use redix_resp::request::Limits;
 
 use crate::client::Client;
 use crate::command::args::Args;
-use crate::command::dispatch::{Flow, Runner};
+use crate::command::dispatch::{Flow, Runner, fail};
 use crate::command::plan::Plan;
 use crate::command::table::{Command, CommandTable};
 use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::Engine;
+use crate::error::ReplyError;
 use crate::keyspace::shard_of;
 use crate::mailbox::{Mail, Mailbox};
 use crate::registry::client_flag;
@@ -39,6 +40,15 @@ struct Item {
     plan: Plan,
 }
 
+/// Something that a connection's command has asked the server for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The connection's place in the worker.
+    pub token: usize,
+    /// What it asks for.
+    pub request: Request,
+}
+
 /// One thread's connections.
 pub struct Worker {
     engine: Arc<Engine>,
@@ -47,6 +57,9 @@ pub struct Worker {
     free: Vec<usize>,
     ready: Vec<usize>,
     group: Vec<Item>,
+    done: Vec<(usize, usize)>,
+    running: Option<usize>,
+    asked: Vec<Asked>,
     config: Arc<Config>,
     config_version: u64,
     mailbox: Arc<Mailbox>,
@@ -64,6 +77,9 @@ impl Worker {
             free: Vec::new(),
             ready: Vec::new(),
             group: Vec::with_capacity(GROUP_MAX),
+            done: Vec::with_capacity(GROUP_MAX),
+            running: None,
+            asked: Vec::new(),
             config,
             config_version,
             mailbox,
@@ -119,9 +135,17 @@ impl Worker {
         self.mailbox.take()
     }
 
+    /// The connections that the next [`Worker::run`] will look at.
+    pub fn ready(&self) -> &[usize] {
+        &self.ready
+    }
+
     /// Executes what the ready connections have sent. Returns what the server is to do. Connections
-    /// with more to execute stay ready for the next turn.
-    pub fn run(&mut self) -> Vec<Request> {
+    /// with more to execute stay ready for the next turn. One that asks for the end of the process
+    /// stays halted until [`Worker::refuse`].
+    ///
+    /// After a panic, [`Worker::recover`] must be called before anything else.
+    pub fn run(&mut self) -> Vec<Asked> {
         if self.engine.config_version() != self.config_version {
             self.config_version = self.engine.config_version();
             self.config = self.engine.config();
@@ -129,16 +153,16 @@ impl Worker {
         if self.ready.is_empty() {
             return Vec::new();
         }
-        let Self { engine, index, clients, ready, group, config, .. } = self;
+        let Self { engine, index, clients, ready, group, done, running, asked, config, .. } = self;
         let engine: &Engine = engine;
-        // A place may be listed twice where one connection has closed and another taken it; commands
-        // gathered twice would run twice.
+        // A place may be listed twice where one connection has closed and another taken it;
+        // commands gathered twice would run twice.
         ready.retain(|&token| {
             let client = clients.get_mut(token).and_then(Option::as_mut);
             client.is_some_and(|client| std::mem::take(&mut client.ready))
         });
         let mut runner = Runner::new(engine, Arc::clone(config), *index);
-        let mut turn = Turn { engine, config, clients, group };
+        let mut turn = Turn { engine, config, clients, group, done, running, asked };
         let mut again = Vec::new();
         for &token in ready.iter() {
             let mut taken = 0;
@@ -154,11 +178,37 @@ impl Worker {
                 again.push(token);
             }
         }
-        let requests = std::mem::take(&mut runner.requests);
+        *turn.running = None;
         drop(runner);
         ready.clear();
         again.into_iter().for_each(|token| self.mark_ready(token));
-        requests
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Puts the connections in order after [`Worker::run`] has panicked: what was executed is not
+    /// executed again, the rest of the turn is tried again. Returns the connection whose turn it
+    /// was, which the server must close.
+    pub fn recover(&mut self) -> Option<usize> {
+        self.group.clear();
+        for (token, count) in std::mem::take(&mut self.done) {
+            if let Some(client) = self.clients[token].as_mut() {
+                client.input.executed(count);
+            }
+        }
+        for token in std::mem::take(&mut self.ready) {
+            self.mark_ready(token);
+        }
+        self.running.take()
+    }
+
+    /// Answers a command whose request the server has refused, and lets its connection go on.
+    pub fn refuse(&mut self, token: usize, error: &ReplyError) {
+        let stats = self.engine.stats.thread(self.index);
+        if let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) {
+            client.halted = false;
+            fail(&self.engine, stats, &mut client.reply, error);
+            self.mark_ready(token);
+        }
     }
 
     /// Whether some connection has more to execute.
@@ -173,12 +223,18 @@ struct Turn<'a> {
     config: &'a Config,
     clients: &'a mut Vec<Option<Client>>,
     group: &'a mut Vec<Item>,
+    /// How many commands of which connection were executed and are still in its input.
+    done: &'a mut Vec<(usize, usize)>,
+    /// The connection whose turn it is.
+    running: &'a mut Option<usize>,
+    asked: &'a mut Vec<Asked>,
 }
 
 impl Turn<'_> {
     /// Adds a connection's commands to the group; true if the group is full and there may be more.
     /// `taken` counts the connection's commands in the group.
     fn gather(&mut self, token: usize, taken: &mut usize) -> bool {
+        *self.running = Some(token);
         let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
             return false;
         };
@@ -210,21 +266,23 @@ impl Turn<'_> {
     /// Runs the group and drops its commands from the inputs.
     fn execute(&mut self, runner: &mut Runner<'_>) {
         self.prefetch(runner);
-        let mut done: Vec<(usize, usize)> = Vec::new();
         for item in self.group.drain(..) {
             runner.yield_to_world();
             let Some(client) = self.clients[item.token].as_mut() else { continue };
-            if client.halted || client.closing() {
+            // Replies only grow during a turn, so what is passed over once is passed over to its
+            // end.
+            if client.halted || client.closing() || client.reply.len() > TURN_OUTPUT_MAX {
                 continue;
             }
             if client.shared.killed.load(Ordering::Acquire) {
                 client.halted = true;
                 continue;
             }
+            *self.running = Some(item.token);
             match runner.execute(client, item.index, item.command, &item.plan) {
-                Flow::Next => match done.last_mut() {
+                Flow::Next => match self.done.last_mut() {
                     Some((token, count)) if *token == item.token => *count += 1,
-                    _ => done.push((item.token, 1)),
+                    _ => self.done.push((item.token, 1)),
                 },
                 Flow::Hold => {
                     client.halted = true;
@@ -232,9 +290,13 @@ impl Turn<'_> {
                     client.shared.set_flag(client_flag::HELD, true);
                 }
             }
+            for request in runner.requests.drain(..) {
+                client.halted |= matches!(request, Request::Shutdown(_));
+                self.asked.push(Asked { token: item.token, request });
+            }
         }
         runner.keys.held.release();
-        for (token, count) in done {
+        for (token, count) in self.done.drain(..) {
             if let Some(client) = self.clients[token].as_mut() {
                 note_activity(client, runner.now_ms(), count);
                 client.input.executed(count);
@@ -268,6 +330,7 @@ impl Turn<'_> {
 
     /// After the groups: answers a protocol error, publishes sizes. True if there is more to run.
     fn settle(&mut self, token: usize, runner: &mut Runner<'_>) -> bool {
+        *self.running = Some(token);
         let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
             return false;
         };
