@@ -49,12 +49,14 @@ impl Stream {
 /// What a read met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// Nothing more at the moment; so many bytes came.
+    /// Nothing more for now; so many bytes came.
     Drained(usize),
     /// The offered space was filled: there may be more.
     Filled(usize),
-    /// The peer has closed, or the connection broke.
-    Closed,
+    /// The peer sends nothing more.
+    Ended,
+    /// The connection broke.
+    Broken,
 }
 
 /// What a write achieved.
@@ -65,19 +67,41 @@ pub enum WriteOutcome {
     /// The socket took only some.
     Part(usize),
     /// The connection broke.
-    Closed,
+    Broken,
 }
 
-/// A connection's socket.
+/// Sent bytes are dropped from the front of an output once there are so many: a reader that is
+/// never done must not keep what it has read.
+const SENT_MAX: usize = 64 * 1024;
+
+/// A connection's socket and what its worker remembers about it.
 pub struct Conn {
     stream: Stream,
     sent: usize,
+    /// Reading rests until the client has taken replies or its commands were executed.
+    pub suspended: bool,
+    /// Commands rest until the output has been sent.
+    pub stalled: bool,
+    /// The kernel has reported that the peer sends nothing more: it is to be read to its end.
+    pub closing_seen: bool,
+    /// The end was read; what was asked before is still answered.
+    pub ended: bool,
+    /// Unix time in milliseconds since which the output has been over its soft limit.
+    pub over_soft_since_ms: Option<i64>,
 }
 
 impl Conn {
     /// Takes over a non-blocking socket.
     pub fn new(stream: Stream) -> Self {
-        Self { stream, sent: 0 }
+        Self {
+            stream,
+            sent: 0,
+            suspended: false,
+            stalled: false,
+            closing_seen: false,
+            ended: false,
+            over_soft_since_ms: None,
+        }
     }
 
     /// Announces the socket to a poll.
@@ -98,7 +122,7 @@ impl Conn {
         let offered = space.len();
         loop {
             return match self.stream.read(space) {
-                Ok(0) => ReadOutcome::Closed,
+                Ok(0) => ReadOutcome::Ended,
                 Ok(count) => {
                     client.input.received(count);
                     if count == offered {
@@ -109,7 +133,7 @@ impl Conn {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ReadOutcome::Drained(0),
-                Err(_) => ReadOutcome::Closed,
+                Err(_) => ReadOutcome::Broken,
             };
         }
     }
@@ -119,21 +143,32 @@ impl Conn {
         let mut total = 0;
         while self.sent < client.reply.len() {
             match self.stream.write(&client.reply.as_bytes()[self.sent..]) {
-                Ok(0) => return WriteOutcome::Closed,
+                Ok(0) => return WriteOutcome::Broken,
                 Ok(count) => {
                     self.sent += count;
                     total += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.drop_sent(client);
                     return WriteOutcome::Part(total);
                 }
-                Err(_) => return WriteOutcome::Closed,
+                Err(_) => return WriteOutcome::Broken,
             }
         }
         self.sent = 0;
         client.reply.clear();
         WriteOutcome::All(total)
+    }
+
+    /// Forgets sent bytes where they are the larger part, so that moving the rest costs less than
+    /// sending did.
+    fn drop_sent(&mut self, client: &mut Client) {
+        if self.sent >= SENT_MAX && self.sent >= client.reply.len() / 2 {
+            let bytes = client.reply.take();
+            client.reply.raw(&bytes[self.sent..]);
+            self.sent = 0;
+        }
     }
 
     /// Bytes of the client's output not yet sent.

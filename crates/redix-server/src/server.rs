@@ -30,7 +30,7 @@ use crate::listen::{self, Listener};
 use crate::process::{self, PidFile, Supervisor};
 use crate::startup::{Startup, VERSION};
 use crate::sys::TitleArea;
-use crate::worker::{Arrival, EventLoop, Handle};
+use crate::worker::{Arrival, EventLoop, Handle, Requests};
 use crate::{env, log, shutdown, sys};
 
 /// How long accepting rests after the system refused a descriptor.
@@ -124,10 +124,12 @@ pub fn run(startup: Startup) -> Result<(), String> {
     shutdown::listen_for_signals(&server)
         .map_err(|error| format!("Can't handle signals: {error}"))?;
     for (index, (event_loop, _)) in loops.into_iter().enumerate() {
-        let requests = server.requests();
+        let server = Arc::clone(&server);
+        let requests =
+            move |request: &Request, client: &ClientShared| server.carry_out(request, client);
         thread::Builder::new()
             .name(format!("worker-{index}"))
-            .spawn(move || serve(event_loop, &*requests))
+            .spawn(move || serve(event_loop, &requests))
             .map_err(|error| format!("Can't start a thread: {error}"))?;
     }
     log::notice("Server initialized");
@@ -136,7 +138,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
 }
 
 /// The life of a worker's thread. Without its event loop the process is of no use.
-fn serve(event_loop: EventLoop, requests: &dyn Fn(Request)) {
+fn serve(event_loop: EventLoop, requests: &Requests) {
     if let Err(error) = event_loop.run(requests) {
         log::warning(&format!("A worker can't wait for its clients: {error}"));
         std::process::exit(1);
@@ -204,14 +206,16 @@ fn open_listeners(config: &Config, registry: &Registry) -> Result<Listeners, Str
 
 impl Server {
     /// Carries out what commands ask of the process; for the worker that ran the command.
-    fn requests(self: &Arc<Self>) -> Arc<dyn Fn(Request) + Send + Sync> {
-        let server = Arc::clone(self);
-        Arc::new(move |request| match request {
+    fn carry_out(&self, request: &Request, client: &ClientShared) -> Result<(), &'static str> {
+        match request {
             Request::Shutdown(how) => {
-                shutdown::shut_down(&server, &how, None);
+                let ClientShared { id, addr, laddr, fd, .. } = client;
+                let client = format!("id={id} addr={addr} laddr={laddr} fd={fd}");
+                shutdown::shut_down(self, how, Some(&client));
+                Err("ERR Errors trying to SHUTDOWN. Check logs.")
             }
-            Request::BgSave | Request::Configure(_) => {}
-        })
+            Request::BgSave | Request::Configure(_) => Ok(()),
+        }
     }
 
     fn announce_ready(&self) {

@@ -4,33 +4,50 @@
 //! requests. Connections whose read filled the buffer stay on the ready list, because readiness is
 //! reported by edges.
 //!
+//! A client that does not read its replies is not executed for ([`TURN_OUTPUT_MAX`]) and then not
+//! read from, until the kernel reports that its socket takes bytes again: it costs a bounded amount
+//! of memory and no turns. What it is sent beyond that, as pushes, counts against
+//! `client-output-buffer-limit`.
+//!
 //! **Invariants.** A connection never moves to another worker. Nothing here touches the keyspace
 //! but through the engine's worker. Every message of the mailbox is taken before the next wait.
+//! Whoever may have output is in `touched`; whoever may have input is in `readable`, is suspended,
+//! or waits for an edge.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
-use redix_core::client::Client;
+use redix_core::client::{Client, READ_MAX};
+use redix_core::config::{Config, OutputLimit};
 use redix_core::effects::Request;
 use redix_core::engine::Engine;
-use redix_core::env::Wake;
+use redix_core::env::{Level, Wake};
+use redix_core::error::ReplyError;
 use redix_core::expire::Sweeper;
 use redix_core::mailbox::{Mail, Mailbox};
-use redix_core::registry::ClientShared;
-use redix_core::worker::Worker;
+use redix_core::registry::{ClientShared, client_flag};
+use redix_core::worker::{Asked, TURN_OUTPUT_MAX, Worker};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::conn::{Conn, ReadOutcome, Stream, WriteOutcome};
+use crate::log;
 
 const WAKE: Token = Token(usize::MAX);
 /// Readiness events taken per wait.
 const EVENTS_MAX: usize = 1024;
-/// Between two rounds of timeouts and shrinking.
-const CRON_MS: u64 = 100;
+/// Bytes of commands that may wait behind one that is held back.
+const WAITING_INPUT_MAX: usize = 1024 * 1024;
+/// After so long without a command the buffers of a connection are freed.
+const IDLE_MS: i64 = 2000;
+
+/// Carries out what a command asked of the process. The text is the error for the client whose
+/// request was refused.
+pub type Requests = dyn Fn(&Request, &ClientShared) -> Result<(), &'static str>;
 
 /// A connection on its way to a worker.
 pub struct Arrival {
@@ -82,13 +99,18 @@ pub struct EventLoop {
     conns: Vec<Option<Conn>>,
     readable: Vec<usize>,
     touched: Vec<usize>,
+    closed: Vec<usize>,
     sweeper: Sweeper,
+    /// Where the next round of periodic work begins.
+    visited: usize,
+    /// The end of the last pause after which held-back commands were tried again.
+    resumed_after_ms: i64,
     engine: Arc<Engine>,
     index: usize,
 }
 
 impl EventLoop {
-    /// The loop of worker `index`
+    /// The loop of worker `index`.
     pub fn new(engine: Arc<Engine>, index: usize) -> io::Result<(Self, Arc<Handle>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
@@ -104,57 +126,90 @@ impl EventLoop {
             conns: Vec::new(),
             readable: Vec::new(),
             touched: Vec::new(),
+            closed: Vec::new(),
             sweeper: Sweeper::new(&engine, index),
+            visited: 0,
+            resumed_after_ms: 0,
             engine,
             index,
         };
         Ok((this, handle))
     }
 
-    /// Runs for the life of the process; `requests` carries out what only the process can do.
-    pub fn run(mut self, requests: &dyn Fn(Request)) -> io::Result<()> {
+    /// Runs for the life of the process.
+    pub fn run(mut self, requests: &Requests) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let (mut next_cron_ns, mut next_sweep_ns) = (0, 0);
-        let mut idle = Duration::ZERO;
+        let mut now_ns = self.engine.env.clock.mono_ns();
         loop {
-            let busy = !self.readable.is_empty() || self.worker.has_ready();
-            let timeout = if busy { Duration::ZERO } else { idle };
+            let timeout = self.timeout(now_ns, next_cron_ns.min(next_sweep_ns));
             match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
-            let mut woken = false;
-            for event in &events {
-                if event.token() == WAKE {
-                    woken = true;
-                    continue;
-                }
-                let token = event.token().0;
-                if event.is_readable() || event.is_read_closed() || event.is_error() {
-                    self.readable.push(token);
-                }
-                if event.is_writable() {
-                    self.touched.push(token);
-                }
-            }
-            if woken {
+            let began_ns = self.engine.env.clock.mono_ns();
+            if self.note_events(&events) {
                 self.take_messages();
             }
+            self.resume_after_pause();
             self.read_all();
-            for request in self.worker.run() {
-                requests(request);
-            }
+            self.touched.extend_from_slice(self.worker.ready());
+            let busy = !self.touched.is_empty();
+            self.execute(requests);
             self.flush_all();
-            let now_ns = self.engine.env.clock.mono_ns();
+            now_ns = self.engine.env.clock.mono_ns();
             if now_ns >= next_cron_ns {
-                next_cron_ns = now_ns + CRON_MS * 1_000_000;
-                self.cron();
+                let hz = u64::from(self.worker.config().hz.max(1));
+                next_cron_ns = now_ns + 1_000_000_000 / hz;
+                self.cron(hz as usize);
             }
             if now_ns >= next_sweep_ns {
                 next_sweep_ns = now_ns + self.sweeper.step(&self.engine);
             }
-            idle = Duration::from_nanos(next_cron_ns.min(next_sweep_ns).saturating_sub(now_ns));
+            if busy {
+                let cell = &self.engine.stats.thread(self.index).cell;
+                cell.turns.bump();
+                cell.turn_ns.add(now_ns.saturating_sub(began_ns));
+            }
         }
+    }
+
+    /// How long to wait for events where periodic work is due at `due_ns`.
+    fn timeout(&self, now_ns: u64, due_ns: u64) -> Duration {
+        if !self.readable.is_empty() || self.worker.has_ready() {
+            return Duration::ZERO;
+        }
+        let until_due = Duration::from_nanos(due_ns.saturating_sub(now_ns));
+        let pause_end_ms = self.engine.pause.until_ms();
+        if pause_end_ms == self.resumed_after_ms {
+            return until_due;
+        }
+        let left_ms = pause_end_ms - self.engine.env.clock.unix_us() / 1000;
+        until_due.min(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
+    }
+
+    /// Sorts what the kernel reports; true if there are messages.
+    fn note_events(&mut self, events: &Events) -> bool {
+        let mut woken = false;
+        for event in events {
+            if event.token() == WAKE {
+                woken = true;
+                continue;
+            }
+            let token = event.token().0;
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                self.readable.push(token);
+            }
+            if event.is_read_closed()
+                && let Some(Some(conn)) = self.conns.get_mut(token)
+            {
+                conn.closing_seen = true;
+            }
+            if event.is_writable() {
+                self.touched.push(token);
+            }
+        }
+        woken
     }
 
     fn take_messages(&mut self) {
@@ -186,16 +241,26 @@ impl EventLoop {
         let mut conn = Conn::new(arrival.stream);
         let client = Client::new(arrival.shared, arrival.authenticated);
         let token = self.worker.insert(client);
+        // Bytes that came before the registration are reported by it.
         if conn.register(self.poll.registry(), token).is_err() {
             self.worker.remove(token);
+            self.handle.load.fetch_sub(1, Ordering::Relaxed);
             return;
         }
+        self.engine.stats.thread(self.index).cell.connections.bump();
         if self.conns.len() <= token {
             self.conns.resize_with(token + 1, || None);
         }
         self.conns[token] = Some(conn);
-        // Bytes may have come before the registration.
-        self.readable.push(token);
+    }
+
+    /// Tries held-back commands again once CLIENT PAUSE has run out.
+    fn resume_after_pause(&mut self) {
+        let end_ms = self.engine.pause.until_ms();
+        if end_ms != self.resumed_after_ms && self.engine.env.clock.unix_us() / 1000 >= end_ms {
+            self.resumed_after_ms = end_ms;
+            self.resume();
+        }
     }
 
     /// Tries the held-back commands again.
@@ -207,105 +272,258 @@ impl EventLoop {
             {
                 client.held = false;
                 client.halted = false;
+                client.shared.set_flag(client_flag::HELD, false);
                 self.worker.mark_ready(token);
-                self.touched.push(token);
             }
         }
     }
 
     fn read_all(&mut self) {
-        let mut again = Vec::new();
-        let cell = &self.engine.stats.thread(self.index).cell;
-        let mut closed = Vec::new();
+        let limit = self.worker.config().client_query_buffer_limit;
         for token in std::mem::take(&mut self.readable) {
             let (Some(Some(conn)), Some(client)) =
                 (self.conns.get_mut(token), self.worker.client(token))
             else {
                 continue;
             };
+            if conn.ended || client.closing() {
+                continue;
+            }
+            if must_wait(conn, client) {
+                conn.suspended = true;
+                continue;
+            }
             let count = match conn.read(client) {
-                ReadOutcome::Closed => {
-                    closed.push(token);
+                ReadOutcome::Broken => {
+                    self.closed.push(token);
+                    continue;
+                }
+                ReadOutcome::Ended => {
+                    // What was asked before is still answered, unless it waits for others.
+                    conn.ended = true;
+                    if client.halted || (client.input.parked() == 0 && conn.unsent(client) == 0) {
+                        self.closed.push(token);
+                    }
                     continue;
                 }
                 ReadOutcome::Filled(count) => {
-                    again.push(token);
+                    self.readable.push(token);
                     count
                 }
-                ReadOutcome::Drained(count) => count,
-            };
-            if count > 0 {
-                cell.net_input_bytes.add(count as u64);
-                cell.reads.bump();
-                let shared = &client.shared;
-                let total = shared.net_in.load(Ordering::Relaxed) + count as u64;
-                shared.net_in.store(total, Ordering::Relaxed);
-                self.worker.mark_ready(token);
-                self.touched.push(token);
-            }
-        }
-        self.readable = again;
-        closed.into_iter().for_each(|token| self.close(token));
-    }
-
-    fn flush_all(&mut self) {
-        let cell = &self.engine.stats.thread(self.index).cell;
-        let mut closed = Vec::new();
-        for token in std::mem::take(&mut self.touched) {
-            let (Some(Some(conn)), Some(client)) =
-                (self.conns.get_mut(token), self.worker.client(token))
-            else {
-                continue;
-            };
-            if client.shared.killed.load(Ordering::Acquire) {
-                closed.push(token);
-                continue;
-            }
-            let count = match conn.flush(client) {
-                WriteOutcome::Closed => {
-                    closed.push(token);
-                    continue;
-                }
-                WriteOutcome::All(count) => {
-                    if client.closing() {
-                        closed.push(token);
-                    } else if client.input.pending_bytes() > 0 && !client.halted {
-                        self.worker.mark_ready(token);
+                ReadOutcome::Drained(count) => {
+                    if conn.closing_seen {
+                        self.readable.push(token);
                     }
                     count
                 }
-                WriteOutcome::Part(count) => count,
             };
+            if client.input.pending_bytes() as u64 > limit {
+                self.engine.stats.thread(self.index).cell.query_limit_disconnections.bump();
+                log::warning(&format!(
+                    "Closing client that reached max query buffer length: {}",
+                    describe(&client.shared)
+                ));
+                self.closed.push(token);
+                continue;
+            }
             if count > 0 {
-                cell.net_output_bytes.add(count as u64);
-                cell.writes.bump();
+                self.note_read(token, count);
             }
         }
-        closed.into_iter().for_each(|token| self.close(token));
+        self.close_marked();
+    }
+
+    fn note_read(&mut self, token: usize, count: usize) {
+        let cell = &self.engine.stats.thread(self.index).cell;
+        cell.net_input_bytes.add(count as u64);
+        cell.reads.bump();
+        if let Some(client) = self.worker.client(token) {
+            let shared = &client.shared;
+            let total = shared.net_in.load(Ordering::Relaxed) + count as u64;
+            shared.net_in.store(total, Ordering::Relaxed);
+        }
+        self.worker.mark_ready(token);
+    }
+
+    /// Runs what was read. A panic costs the connection whose command it was.
+    fn execute(&mut self, requests: &Requests) {
+        let Ok(asked) = catch_unwind(AssertUnwindSafe(|| self.worker.run())) else {
+            log::warning("The client whose command panicked is closed.");
+            self.worker.recover().into_iter().for_each(|token| self.close(token));
+            return;
+        };
+        for Asked { token, request } in asked {
+            let Some(client) = self.worker.client(token) else { continue };
+            let shared = Arc::clone(&client.shared);
+            if let Err(text) = requests(&request, &shared) {
+                self.worker.refuse(token, &ReplyError::Static(text));
+                self.touched.push(token);
+            }
+        }
+    }
+
+    fn flush_all(&mut self) {
+        let config = Arc::clone(self.worker.config());
+        for token in std::mem::take(&mut self.touched) {
+            if self.flush(token, &config) == Fate::Close {
+                self.closed.push(token);
+            }
+        }
+        self.close_marked();
+    }
+
+    /// Sends what a connection has to be sent, and lets it go on where that was in its way.
+    fn flush(&mut self, token: usize, config: &Config) -> Fate {
+        let (Some(Some(conn)), Some(client)) =
+            (self.conns.get_mut(token), self.worker.client(token))
+        else {
+            return Fate::Stay;
+        };
+        if client.shared.killed.load(Ordering::Acquire) {
+            return Fate::Close;
+        }
+        conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
+        let mut go_on = false;
+        let count = match conn.flush(client) {
+            WriteOutcome::Broken => return Fate::Close,
+            WriteOutcome::Part(count) => count,
+            WriteOutcome::All(count) => {
+                if client.closing() || (conn.ended && client.input.parked() == 0) {
+                    return Fate::Close;
+                }
+                go_on = std::mem::take(&mut conn.stalled);
+                count
+            }
+        };
+        if conn.suspended && !must_wait(conn, client) {
+            conn.suspended = false;
+            self.readable.push(token);
+        }
+        let unsent = conn.unsent(client);
+        let shared = &client.shared;
+        shared.output_bytes.store(unsent, Ordering::Relaxed);
+        if count > 0 {
+            let total = shared.net_out.load(Ordering::Relaxed) + count as u64;
+            shared.net_out.store(total, Ordering::Relaxed);
+            let cell = &self.engine.stats.thread(self.index).cell;
+            cell.net_output_bytes.add(count as u64);
+            cell.writes.bump();
+        }
+        if go_on {
+            self.worker.mark_ready(token);
+        }
+        let limit = config.client_output_buffer_limit.normal;
+        if unsent > 0 && self.is_over_limit(token, unsent as u64, limit) {
+            return Fate::Close;
+        }
+        Fate::Stay
+    }
+
+    /// Whether a connection has to be closed for the output that it has not taken.
+    fn is_over_limit(&mut self, token: usize, unsent: u64, limit: OutputLimit) -> bool {
+        let (Some(Some(conn)), Some(client)) =
+            (self.conns.get_mut(token), self.worker.client(token))
+        else {
+            return false;
+        };
+        let over_hard = limit.hard_bytes != 0 && unsent > limit.hard_bytes;
+        let over_soft = limit.soft_bytes != 0 && unsent > limit.soft_bytes;
+        let mut too_long = false;
+        if over_soft {
+            let now_ms = self.engine.env.clock.unix_us() / 1000;
+            let since_ms = *conn.over_soft_since_ms.get_or_insert(now_ms);
+            too_long = now_ms - since_ms > i64::from(limit.soft_seconds) * 1000;
+        } else {
+            conn.over_soft_since_ms = None;
+        }
+        if !over_hard && !too_long {
+            return false;
+        }
+        self.engine.stats.thread(self.index).cell.output_limit_disconnections.bump();
+        log::warning(&format!(
+            "Client {} closed for overcoming of output buffer limits.",
+            describe(&client.shared)
+        ));
+        true
+    }
+
+    fn close_marked(&mut self) {
+        for token in std::mem::take(&mut self.closed) {
+            self.close(token);
+        }
     }
 
     fn close(&mut self, token: usize) {
         if let Some(mut conn) = self.conns.get_mut(token).and_then(Option::take) {
             conn.deregister(self.poll.registry());
         }
-        if self.worker.remove(token).is_some() {
+        if let Some(client) = self.worker.remove(token) {
             self.handle.load.fetch_sub(1, Ordering::Relaxed);
+            if log::enabled(Level::Verbose) {
+                log::verbose(&format!("Client closed connection {}", describe(&client.shared)));
+            }
         }
     }
 
-    fn cron(&mut self) {
+    /// Looks after a part of the connections, so that each is visited about once in a second.
+    fn cron(&mut self, hz: usize) {
         if self.index == 0 {
             let now_ns = self.engine.env.clock.mono_ns();
             self.engine.rates.sample(now_ns, &self.engine.stats.totals());
         }
+        let config = Arc::clone(self.worker.config());
         let now_ms = self.engine.env.clock.unix_us() / 1000;
-        let tokens: Vec<usize> = self.worker.tokens().collect();
-        for token in tokens {
-            let Some(client) = self.worker.client(token) else { continue };
-            let idle_ms = now_ms - client.shared.last_active_ms.load(Ordering::Relaxed);
-            if idle_ms > 2000 {
-                client.input.shrink();
-            }
+        let count = self.conns.len();
+        for _ in 0..count.div_ceil(hz) {
+            self.visited = if self.visited + 1 < count { self.visited + 1 } else { 0 };
+            self.visit(self.visited, &config, now_ms);
+        }
+        self.close_marked();
+    }
+
+    /// Closes a connection that was idle or over its soft limit for too long; frees idle buffers.
+    fn visit(&mut self, token: usize, config: &Config, now_ms: i64) {
+        let (Some(Some(conn)), Some(client)) =
+            (self.conns.get_mut(token), self.worker.client(token))
+        else {
+            return;
+        };
+        let idle_ms = now_ms - client.shared.last_active_ms.load(Ordering::Relaxed);
+        let exempt = client.halted || client.session.monitor;
+        if config.timeout != 0 && idle_ms > i64::from(config.timeout) * 1000 && !exempt {
+            log::verbose("Closing idle client");
+            self.closed.push(token);
+            return;
+        }
+        if idle_ms > IDLE_MS {
+            client.input.shrink();
+        }
+        if client.reply.is_empty() {
+            client.reply.shrink_to(if idle_ms > IDLE_MS { 0 } else { READ_MAX });
+        }
+        let unsent = conn.unsent(client) as u64;
+        if self.is_over_limit(token, unsent, config.client_output_buffer_limit.normal) {
+            self.closed.push(token);
         }
     }
+}
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stay,
+    Close,
+}
+
+/// Whether reading from a connection would only fill memory.
+fn must_wait(conn: &Conn, client: &Client) -> bool {
+    conn.unsent(client) > TURN_OUTPUT_MAX
+        || ((client.halted || client.input.parked() > 0)
+            && client.input.pending_bytes() > WAITING_INPUT_MAX)
+}
+
+/// A connection as log lines name it.
+fn describe(client: &ClientShared) -> String {
+    let ClientShared { id, addr, laddr, fd, .. } = client;
+    format!("id={id} addr={addr} laddr={laddr} fd={fd}")
 }
