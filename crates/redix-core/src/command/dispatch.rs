@@ -19,7 +19,7 @@ use redix_types::entry::EntryBox;
 
 use super::args::Args;
 use super::plan::{Plan, shards_of};
-use super::spec::{CommandSpec, Locks, LogAs, flag};
+use super::spec::{CommandSpec, Group, Locks, LogAs, flag};
 use super::table::Command;
 use crate::client::Client;
 use crate::config::Config;
@@ -377,7 +377,7 @@ impl<'k> Runner<'k> {
             return Err(ReplyError::NoAuth);
         }
         if session.multi.is_some() && spec.has(flag::NO_MULTI) {
-            return Err(ReplyError::Static("ERR Command not allowed inside a transaction"));
+            return Err(not_in_multi(command));
         }
         if self.engine.loading.load(Ordering::Relaxed) && !spec.has(flag::LOADING) {
             return Err(ReplyError::Static("LOADING Redis is loading the dataset in memory"));
@@ -574,9 +574,21 @@ fn refuse_exec(session: &mut Session, shared: &ClientShared, error: &ReplyError)
     ReplyError::Text(format!("EXECABORT Transaction discarded because of: {reason}"))
 }
 
-/// Up to `limit` bytes of a word, as shown in an error.
+/// MULTI and WATCH are named, as Valkey 9 does; the text for others is that of Valkey 8 and Redis
+/// 7, which is also what their suites expect.
+fn not_in_multi(command: Command) -> ReplyError {
+    if command.spec.group == Group::Transactions {
+        let name = command.spec.name;
+        return ReplyError::err(format!("Command '{name}' not allowed inside a transaction"));
+    }
+    ReplyError::Static("ERR Command not allowed inside a transaction")
+}
+
+/// Up to `limit` bytes of a word, as shown in an error: not beyond a zero byte.
 fn printable(word: &[u8], limit: usize) -> String {
-    String::from_utf8_lossy(&word[..word.len().min(limit)]).into_owned()
+    let shown = &word[..word.len().min(limit)];
+    let end = shown.iter().position(|byte| *byte == 0).unwrap_or(shown.len());
+    String::from_utf8_lossy(&shown[..end]).into_owned()
 }
 
 fn unknown_command(args: Args<'_>) -> ReplyError {
