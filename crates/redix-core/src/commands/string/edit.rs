@@ -131,3 +131,6 @@ fn overwrite(buffer: &mut Vec<u8>, start: usize, bytes: &[u8]) {
     buffer[start..start + within].copy_from_slice(&bytes[..within]);
     buffer.extend_from_slice(&bytes[within..]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -247,3 +247,6 @@ fn zeros<T: Clone + Default>(len: usize) -> Result<Vec<T>, ReplyError> {
     zeros.resize(len, T::default());
     Ok(zeros)
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,3 +159,6 @@ pub fn expire_at_ms(
         .and_then(|millis| millis.checked_add(base_ms))
         .ok_or(ReplyError::InvalidExpire(command.into()))
 }
+
+#[cfg(test)]
+mod tests;

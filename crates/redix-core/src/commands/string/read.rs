@@ -260,3 +260,6 @@ pub(super) fn range(start: i64, end: i64, len: usize) -> std::ops::Range<usize> 
 fn substr(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     getrange(cx, args)
 }
+
+#[cfg(test)]
+mod tests;
