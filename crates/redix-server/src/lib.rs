@@ -10,6 +10,7 @@ pub mod env;
 pub mod listen;
 pub mod log;
 pub mod process;
+pub mod saver;
 pub mod server;
 pub mod shutdown;
 pub mod startup;

@@ -28,6 +28,7 @@ use socket2::{SockRef, TcpKeepalive};
 use crate::conn::Stream;
 use crate::listen::{self, Listener};
 use crate::process::{self, PidFile, Supervisor};
+use crate::saver::{self, SaverHandle};
 use crate::startup::{Startup, VERSION};
 use crate::sys::TitleArea;
 use crate::worker::{Arrival, EventLoop, Handle, Requests};
@@ -42,6 +43,8 @@ const KEEPALIVE_PROBES: u32 = 3;
 pub struct Server {
     /// The engine.
     pub engine: Arc<Engine>,
+    /// The thread of background work.
+    pub saver: SaverHandle,
     handles: Vec<Arc<Handle>>,
     listeners: Mutex<Listeners>,
     registry: Registry,
@@ -109,6 +112,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
     engine.startup_memory.store(engine.env.memory.used_bytes(), Ordering::Relaxed);
     let server = Arc::new(Server {
         engine: Arc::clone(&engine),
+        saver: SaverHandle::default(),
         handles: loops.iter().map(|(_, handle)| Arc::clone(handle)).collect(),
         listeners: Mutex::new(listeners),
         registry: poll.registry().try_clone().map_err(|error| error.to_string())?,
@@ -133,7 +137,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
             .map_err(|error| format!("Can't start a thread: {error}"))?;
     }
     log::notice("Server initialized");
-    server.announce_ready();
+    saver::start(&server)?;
     server.accept_forever(poll)
 }
 
@@ -214,11 +218,15 @@ impl Server {
                 shutdown::shut_down(self, how, Some(&client));
                 Err("ERR Errors trying to SHUTDOWN. Check logs.")
             }
-            Request::BgSave | Request::Configure(_) => Ok(()),
+            Request::BgSave => {
+                self.saver.wake();
+                Ok(())
+            }
         }
     }
 
-    fn announce_ready(&self) {
+    /// Says that clients are served: the data is loaded.
+    pub fn announce_ready(&self) {
         let listeners = self.listeners.lock();
         if listeners.open.iter().any(|(_, listener)| matches!(listener, Listener::Tcp(_))) {
             log::notice("Ready to accept connections tcp");

@@ -84,7 +84,7 @@ pub fn shut_down(server: &Server, how: &Shutdown, asked_by: Option<&str>) {
         }
         None => log::notice("User requested shutdown..."),
     }
-    if !save_if_wanted(server, how) {
+    if engine.shutdown_save(how).is_err() && !how.force {
         log::warning("Errors trying to shut down the server. Check the logs for more information.");
         UNDER_WAY.store(false, Ordering::Release);
         drop(world);
@@ -93,19 +93,4 @@ pub fn shut_down(server: &Server, how: &Shutdown, asked_by: Option<&str>) {
     server.say_goodbye();
     log::warning("Redis is now ready to exit, bye bye...");
     std::process::exit(0);
-}
-
-/// Saves as asked or configured; false if that failed and the server must go on.
-fn save_if_wanted(server: &Server, how: &Shutdown) -> bool {
-    let config = server.engine.config();
-    if !how.save.unwrap_or(!config.save.is_empty()) {
-        return true;
-    }
-    log::notice("Saving the final RDB snapshot before exiting.");
-    if how.force {
-        log::warning("Error trying to save the DB. Exit anyway.");
-        return true;
-    }
-    log::warning("Error trying to save the DB, can't exit.");
-    false
 }

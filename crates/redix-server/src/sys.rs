@@ -305,3 +305,13 @@ pub fn ignore_hangup() {
     // SAFETY: ignoring a signal runs no code.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
 }
+
+/// Lets other threads run before the calling one where they compete: its nice value becomes
+/// `nice`, for this thread alone.
+pub fn lower_priority(nice: c_int) -> io::Result<()> {
+    // SAFETY: no memory is involved. On Linux a nice value belongs to a thread; 0 is the caller.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) } == 0 {
+        return Ok(());
+    }
+    Err(io::Error::last_os_error())
+}

@@ -1,0 +1,91 @@
+//! The thread that loads the data at the start and then does the engine's background work: saves,
+//! save points, the freeing of flushed tables.
+//!
+//! The listening sockets are open while it loads, so that clients can ask how far it is; whatever
+//! needs the data is answered `-LOADING`.
+//!
+//! **Invariants.** It runs under a gate of its own, entered anew for every step. After loading it
+//! runs at low priority: what it does can wait, what the workers do cannot.
+
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use redix_core::engine::{Background, Loading, Rest};
+use redix_core::persist::load::{Duplicates, LoadError};
+
+use crate::server::Server;
+use crate::{log, sys};
+
+/// The nice value after loading: about a tenth of a worker's share where they compete.
+const NICE: i32 = 10;
+
+/// What the rest of the process holds of the thread.
+#[derive(Default)]
+pub struct SaverHandle(OnceLock<Thread>);
+
+impl SaverHandle {
+    /// Has it look for work now.
+    pub fn wake(&self) {
+        if let Some(thread) = self.0.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// Opens the snapshot file, if there is one, and starts the thread. Loading has begun when this
+/// returns. The error is the reason why the server cannot start.
+pub fn start(server: &Arc<Server>) -> Result<(), String> {
+    let loading =
+        server.engine.begin_load(Duplicates::Refuse).map_err(|error| fatal_text(&error))?;
+    let shared = Arc::clone(server);
+    let thread = thread::Builder::new()
+        .name("saver".into())
+        .spawn(move || run(&shared, loading))
+        .map_err(|error| format!("Can't start a thread: {error}"))?;
+    // It is started once, so the place is free.
+    server.saver.0.set(thread.thread().clone()).ok();
+    Ok(())
+}
+
+fn run(server: &Server, loading: Option<Loading>) {
+    if let Some(loading) = loading
+        && let Err(error) = load(server, loading)
+    {
+        log::warning(&fatal_text(&error));
+        std::process::exit(1);
+    }
+    server.announce_ready();
+    if let Err(error) = sys::lower_priority(NICE) {
+        log::warning(&format!("The saver keeps its priority: {error}"));
+    }
+    let engine = &server.engine;
+    let mut background = Background::default();
+    loop {
+        if let Rest::Until(due_ns) = background.step(engine) {
+            let nap_ns = due_ns.saturating_sub(engine.env.clock.mono_ns());
+            thread::park_timeout(Duration::from_nanos(nap_ns));
+        }
+    }
+}
+
+fn load(server: &Server, mut loading: Loading) -> Result<(), LoadError> {
+    let engine = &server.engine;
+    loop {
+        let step = {
+            let _gate = engine.keyspace.gates().enter(engine.background_thread());
+            loading.step(engine)?
+        };
+        if step.is_some() {
+            return Ok(());
+        }
+        let delay_us = loading.delay_us();
+        if delay_us > 0 {
+            thread::sleep(Duration::from_micros(delay_us));
+        }
+    }
+}
+
+fn fatal_text(error: &LoadError) -> String {
+    format!("Fatal error loading the DB, check server logs. Exiting: {error}")
+}
