@@ -57,8 +57,6 @@ pub enum Request {
     BgSave,
     /// Stop the process.
     Shutdown(Shutdown),
-    /// Apply the named, changed configuration directives to sockets, files and limits.
-    Configure(Vec<&'static str>),
 }
 
 /// How to shut down; source: the options of the SHUTDOWN command.

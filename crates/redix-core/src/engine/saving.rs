@@ -97,8 +97,9 @@ impl Engine {
         self.env.log(Level::Notice, "Saving the final RDB snapshot before exiting.");
         let saved = self.save_now();
         if saved.is_err() {
-            let next = if how.force { "exiting anyway" } else { "can't exit" };
-            self.env.log(Level::Warning, &format!("Error trying to save the DB, {next}."));
+            // The words of the real servers.
+            let next = if how.force { ". Exit anyway." } else { ", can't exit." };
+            self.env.log(Level::Warning, &format!("Error trying to save the DB{next}"));
         }
         saved
     }
