@@ -173,10 +173,12 @@ impl Display for Report {
     }
 }
 
-/// The beginning of a long text.
+/// The beginning of a long text, without what would confuse a terminal.
 fn shown(text: &str) -> String {
+    let visible = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    let text: String = text.chars().map(visible).collect();
     match text.char_indices().nth(SHOWN_MAX) {
         Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
-        None => text.to_owned(),
+        None => text,
     }
 }
