@@ -195,11 +195,10 @@ enum Unit {
 }
 
 impl Unit {
-    /// A non-negative time in this unit, rounded half up. The sum wraps as it does in the real
-    /// servers, for the one expiry too late to be rounded.
+    /// A non-negative time in this unit, rounded half up.
     fn of_ms(self, ms: i64) -> i64 {
         match self {
-            Unit::Seconds => ms.wrapping_add(500) / 1000,
+            Unit::Seconds => ms / 1000 + i64::from(ms % 1000 >= 500),
             Unit::Milliseconds => ms,
         }
     }
