@@ -11,4 +11,6 @@ pub mod file;
 pub mod load;
 pub mod record;
 pub mod save;
+#[cfg(test)]
+mod sim;
 pub mod snapshot;

@@ -4,6 +4,7 @@ use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::flag;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl};
+use crate::effects::Request;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::flush::{Emptied, Freeing, flush, swap};
 
@@ -76,6 +77,9 @@ fn freeing(cx: &Ctx<'_, '_>, args: Args<'_>) -> Result<Freeing, ReplyError> {
 /// configured, saves the empty data set, so that what was flushed does not come back.
 fn flushall(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let freeing = freeing(cx, args)?;
+    if cx.engine.abandon_snapshot() {
+        cx.requests.push(Request::BgSave);
+    }
     let removed = flush(cx.keys, Emptied::All, freeing);
     if !cx.config.save.is_empty() {
         // A failure is in the log and in the saving status; the data set is empty all the same.

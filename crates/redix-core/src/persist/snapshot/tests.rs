@@ -1,1 +1,371 @@
+#![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc as StdArc;
+use std::sync::atomic::Ordering;
+
+use redix_testkit::rng::Rng;
+use redix_types::entry::{Encoding, EntryBox, HeapValue, IntBuf, Kind, NewValue};
+
+use super::preimages::SHARE_LEN_MIN;
+use super::*;
+use crate::command::dispatch::Runner;
+use crate::engine::Engine;
+use crate::keyspace::access::{Access, Ttl};
+use crate::keyspace::flush::{Emptied, Freeing, flush, swap};
+use crate::keyspace::shard_of;
+use crate::persist::file::SaveError;
+use crate::persist::sim::Sim;
+use crate::rdb::format::{RdbString, RdbValue};
+use crate::rdb::read::{Event, RdbReader, ReadOptions};
+
+const DATABASES: u32 = 4;
+/// Shards that most keys are chosen from, so that their tables split and merge.
+const CROWDED: [usize; 3] = [0, 511, 1023];
+
+type Content = BTreeMap<(u32, Vec<u8>), (Vec<u8>, Option<i64>)>;
+
+struct World {
+    sim: Sim,
+    engine: Engine,
+    rng: Rng,
+    keys: Vec<Vec<u8>>,
+}
+
+impl World {
+    fn new(seed: u64, change: impl FnOnce(&mut Config)) -> Self {
+        let sim = Sim::default();
+        let mut config = Config { databases: DATABASES, dir: "/data".into(), ..Config::default() };
+        config.rdbcompression = seed.is_multiple_of(2);
+        change(&mut config);
+        let engine = Engine::new(sim.env(seed), config, 1).unwrap();
+        let mut keys: Vec<Vec<u8>> = (0..300).map(|i| format!("sparse:{i}").into_bytes()).collect();
+        let crowded = (0u32..).map(|i| format!("k{i}").into_bytes());
+        let is_crowded =
+            |key: &Vec<u8>| CROWDED.contains(&shard_of(engine.keyspace.hasher().hash(key)));
+        keys.extend(crowded.filter(is_crowded).take(1200));
+        Self { sim, engine, rng: Rng::new(seed), keys }
+    }
+
+    fn fill(&mut self) {
+        for _ in 0..2500 {
+            self.change();
+        }
+    }
+
+    /// Runs something as a command does that walks the keyspace.
+    fn access<R>(&self, f: impl FnOnce(&mut Access<'_>) -> R) -> R {
+        let mut runner = Runner::new(&self.engine, self.engine.config(), 0);
+        runner.keys.held.allow_walk();
+        f(&mut runner.keys)
+    }
+
+    /// Runs something as a command does that needs the world.
+    fn world<R>(&self, f: impl FnOnce(&mut Access<'_>) -> R) -> R {
+        let mut runner = Runner::new(&self.engine, self.engine.config(), 0);
+        runner.keys.held.allow_all();
+        f(&mut runner.keys)
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        let len = *self.rng.pick(&[0, 1, 3, 20, 60, 400, 520, 900, SHARE_LEN_MIN + 100]);
+        match self.rng.below(3) {
+            0 => self.rng.between(-70_000, 70_000).to_string().into_bytes(),
+            1 => self.rng.printable(len),
+            _ => vec![b'x'; len],
+        }
+    }
+
+    /// One random change of any kind that leaves most of the data in place.
+    fn change(&mut self) {
+        let (db, other) = (self.rng.below(3) as u32, self.rng.below(DATABASES as usize) as u32);
+        let (key, second) = (self.rng.pick(&self.keys).clone(), self.rng.pick(&self.keys).clone());
+        let value = self.value();
+        let ttl = match self.rng.below(6) {
+            0 => Ttl::At(self.now_ms() + self.rng.between(1, 50)),
+            1 => Ttl::At(self.now_ms() + 1_000_000),
+            2 => Ttl::Keep,
+            _ => Ttl::Clear,
+        };
+        let (kind, position) = (self.rng.below(14), self.rng.below(CROWDED.len()));
+        self.access(|keys| {
+            keys.db = db;
+            let key = keys.key(&key);
+            match kind {
+                0..=4 => {
+                    let number = std::str::from_utf8(&value).ok().and_then(|t| t.parse().ok());
+                    match number {
+                        Some(n) => {
+                            keys.set(key, Kind::String, Encoding::Int, NewValue::Int(n), ttl)
+                        }
+                        None => {
+                            keys.set(key, Kind::String, Encoding::Raw, NewValue::Bytes(&value), ttl)
+                        }
+                    }
+                }
+                5 | 6 => {
+                    keys.modify(key, |entry| append(entry, &value));
+                }
+                7 | 8 => {
+                    keys.delete(key);
+                }
+                9 => {
+                    let at = keys.now_ms + 20;
+                    keys.set_expire(key, (value.len() > 10).then_some(at));
+                }
+                10 => {
+                    let to = keys.key(&second);
+                    keys.relocate(key, to);
+                }
+                11 => {
+                    if !keys.exists_in(other, key) {
+                        keys.move_to(key, other);
+                    }
+                }
+                12 => {
+                    let to = keys.key(&second);
+                    if (db, key.bytes) != (other, to.bytes) {
+                        keys.copy_to(key, other, to);
+                    }
+                }
+                _ => {
+                    keys.sweep((db, CROWDED[position]), 0, 100, &mut Vec::new());
+                }
+            }
+        });
+    }
+
+    /// Rarely, something that concerns whole databases.
+    fn upheaval(&mut self) {
+        let (a, b) = (self.rng.below(DATABASES as usize) as u32, self.rng.below(3) as u32);
+        let freeing = *self.rng.pick(&[Freeing::AtOnce, Freeing::InSteps]);
+        match self.rng.below(3) {
+            0 => {
+                self.world(|keys| flush(keys, Emptied::One(a), freeing));
+                // Keys must be born where a table with a walk used to be.
+                (0..200).for_each(|_| self.change());
+            }
+            1 => self.world(|keys| swap(keys, a, b)),
+            _ => {
+                self.engine.keyspace.free_list().step(100);
+            }
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.engine.env.clock.unix_us() / 1000
+    }
+
+    /// Everything in the keyspace, expired or not.
+    fn content(&self) -> Content {
+        let mut content = Content::new();
+        for index in 0..SHARDS {
+            let shard = self.engine.keyspace.lock(index);
+            for db in 0..shard.db_count() {
+                let part = shard.db(db).unwrap();
+                let end = part.table.scan(0, usize::MAX, |entry| {
+                    let value = entry.value().string_bytes(&mut IntBuf::new()).to_vec();
+                    let record = (value, entry.expire_at_ms());
+                    assert!(content.insert((db, entry.key().to_vec()), record).is_none());
+                });
+                assert_eq!(end, None);
+            }
+        }
+        content
+    }
+
+    fn cut(&self) -> Saver {
+        let (engine, config) = (&self.engine, self.engine.config());
+        let _world = engine.keyspace.gates().world();
+        Saver::new(Cut::take(&engine.env, &engine.keyspace, &config, 0))
+    }
+
+    /// Steps and changes until the saver is through. `meanwhile` gets the number of steps so far.
+    fn drive(
+        &mut self,
+        saver: &mut Saver,
+        mut meanwhile: impl FnMut(&mut Self, usize, &Saver),
+    ) -> Result<(), SaveError> {
+        for steps in 0.. {
+            let holds = 1 + self.rng.below(3);
+            let engine = &self.engine;
+            let thread = engine.background_thread();
+            let ground = Ground { env: &engine.env, keyspace: &engine.keyspace, thread };
+            if let Turn::Done(outcome) = saver.step(ground, holds) {
+                return outcome;
+            }
+            for _ in 0..self.rng.below(12) {
+                self.change();
+            }
+            meanwhile(self, steps, saver);
+        }
+        unreachable!("the steps are not bounded")
+    }
+
+    fn check_no_marks(&self) {
+        let hasher = self.engine.keyspace.hasher();
+        for index in 0..SHARDS {
+            let mut shard = self.engine.keyspace.lock(index);
+            for db in 0..shard.db_count() {
+                let part = shard.db_mut(db);
+                assert!(part.walk.is_none(), "a walk is left in shard {index}, database {db}");
+                let mut unmarked = 0;
+                assert_eq!(part.table.walk(0, usize::MAX, hasher, |_| unmarked += 1), None);
+                assert_eq!(unmarked, part.table.len(), "marks are left in shard {index}");
+            }
+        }
+    }
+
+    fn saved(&self) -> Content {
+        let files = self.sim.files.lock().unwrap();
+        assert_eq!(files.len(), 1, "the temporary is gone");
+        decode(&files[Path::new("/data/dump.rdb")])
+    }
+}
+
+fn append(entry: &mut EntryBox, more: &[u8]) {
+    if let Some(HeapValue::Str(bytes)) = entry.heap_mut() {
+        StdArc::make_mut(bytes).extend_from_slice(more);
+        return;
+    }
+    let mut bytes = entry.as_ref().value().string_bytes(&mut IntBuf::new()).to_vec();
+    bytes.extend_from_slice(more);
+    entry.replace_value(Kind::String, Encoding::Raw, NewValue::Bytes(&bytes));
+}
+
+fn decode(file: &[u8]) -> Content {
+    let mut reader = RdbReader::new(file, ReadOptions::default());
+    let mut content = Content::new();
+    loop {
+        match reader.next_event().unwrap() {
+            Event::End(_) => return content,
+            Event::Key(record) => {
+                let value = match record.value {
+                    RdbValue::Str(RdbString::Int(value)) => value.to_string().into_bytes(),
+                    RdbValue::Str(RdbString::Bytes(bytes)) => bytes.to_vec(),
+                };
+                let key = (record.db, record.key.to_vec());
+                let twice = content.insert(key, (value, record.expire_at_ms));
+                assert!(twice.is_none(), "{:?} is in the file twice", record.key.escape_ascii());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn check_equal(saved: &Content, cut: &Content, seed: u64) {
+    for (key, value) in cut {
+        let (found, key) = (saved.get(key), (key.0, key.1.escape_ascii().to_string()));
+        assert_eq!(found, Some(value), "seed {seed}: {key:?} as it was at the cut");
+    }
+    assert_eq!(saved.len(), cut.len(), "seed {seed}: keys born after the cut were saved");
+}
+
+/// Changes, whole databases emptied and exchanged, and expiry, while a saver walks: the file holds
+/// exactly what was there at the cut.
+#[test]
+fn the_file_is_the_data_set_of_one_instant() {
+    for seed in 0..12 {
+        println!("seed {seed}");
+        let mut world = World::new(seed, |_| {});
+        world.fill();
+        let mut saver = world.cut();
+        let cut = world.content();
+        let outcome = world.drive(&mut saver, |world, _, _| {
+            if world.rng.below(150) == 0 {
+                world.upheaval();
+            }
+        });
+        outcome.unwrap();
+        check_equal(&world.saved(), &cut, seed);
+        world.check_no_marks();
+    }
+}
+
+/// A paced saver with little memory spills, and loses nothing by it.
+#[test]
+fn a_slow_saver_spills() {
+    for seed in 100..102 {
+        println!("seed {seed}");
+        let mut world = World::new(seed, |config| {
+            config.rdb_key_save_delay = 3000;
+            config.snapshot_buffer_limit = 60_000;
+        });
+        world.fill();
+        let mut saver = world.cut();
+        let cut = world.content();
+        world.drive(&mut saver, |_, _, _| {}).unwrap();
+        check_equal(&world.saved(), &cut, seed);
+        assert!(world.sim.spilled.load(Ordering::Relaxed) > 100_000, "seed {seed} spills");
+        world.check_no_marks();
+    }
+}
+
+/// However a snapshot ends early, it leaves no file and no mark, and the next one is exact.
+#[test]
+fn an_abandoned_snapshot_leaves_nothing() {
+    for seed in 200..212 {
+        println!("seed {seed}");
+        let mut world = World::new(seed, |_| {});
+        world.fill();
+        let mut saver = world.cut();
+        let end = world.rng.below(2000);
+        let outcome = world.drive(&mut saver, |world, steps, saver| {
+            if steps == end {
+                match seed % 3 {
+                    0 => saver.cut().pre_images.cancel(),
+                    1 => world.sim.disk_full.store(true, Ordering::Relaxed),
+                    _ => {
+                        saver.cut().pre_images.cancel();
+                        world.world(|keys| flush(keys, Emptied::All, Freeing::InSteps));
+                    }
+                }
+            }
+            if world.rng.below(400) == 0 {
+                world.upheaval();
+            }
+        });
+        assert!(outcome.is_err(), "seed {seed}");
+        assert!(world.sim.files.lock().unwrap().is_empty(), "seed {seed} leaves a file");
+        world.check_no_marks();
+        world.sim.disk_full.store(false, Ordering::Relaxed);
+
+        let mut saver = world.cut();
+        let cut = world.content();
+        world.drive(&mut saver, |_, _, _| {}).unwrap();
+        check_equal(&world.saved(), &cut, seed);
+        world.check_no_marks();
+        while world.engine.keyspace.free_list().step(1000) > 0 {}
+        assert_eq!(world.engine.keyspace.free_list().pending(), 0);
+    }
+}
+
+/// With the saver stuck, changes do not take all memory: the snapshot fails instead.
+#[test]
+fn a_stuck_saver_fails_the_snapshot() {
+    let mut world = World::new(300, |config| config.snapshot_buffer_limit = 10_000);
+    world.fill();
+    let mut saver = world.cut();
+    for _ in 0..5000 {
+        world.change();
+    }
+    let peak = saver.cut().pre_images.peak_bytes();
+    assert!((20_000..40_000).contains(&peak), "{peak}");
+    let outcome = world.drive(&mut saver, |_, _, _| {});
+    assert!(matches!(outcome, Err(SaveError::BufferFull(_))), "{outcome:?}");
+    world.check_no_marks();
+}
+
+#[test]
+fn a_file_is_replaced_only_by_a_whole_one() {
+    let mut world = World::new(400, |_| {});
+    world.fill();
+    let mut saver = world.cut();
+    world.drive(&mut saver, |_, _, _| {}).unwrap();
+    let first = world.sim.files.lock().unwrap().clone();
+    let mut saver = world.cut();
+    world.sim.disk_full.store(true, Ordering::Relaxed);
+    assert!(matches!(world.drive(&mut saver, |_, _, _| {}), Err(SaveError::Io { .. })));
+    assert_eq!(*world.sim.files.lock().unwrap(), first);
+}
