@@ -317,7 +317,9 @@ impl EventLoop {
                     count
                 }
             };
-            if client.input.pending_bytes() as u64 > limit {
+            // Queued commands are requests not yet executed, like what is in the buffer.
+            let queued = client.session.multi.as_ref().map_or(0, |multi| multi.bytes);
+            if (client.input.pending_bytes() + queued) as u64 > limit {
                 self.engine.stats.thread(self.index).cell.query_limit_disconnections.bump();
                 log::warning(&format!(
                     "Closing client that reached max query buffer length: {}",

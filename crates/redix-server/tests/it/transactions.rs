@@ -89,3 +89,17 @@ fn a_transaction_is_seen_whole() {
         writing.join().unwrap();
     });
 }
+
+#[test]
+fn a_queue_without_end_closes_the_client() {
+    let launch = Launch::redix(env!("CARGO_BIN_EXE_redix"));
+    let server = launch.args(&["--client-query-buffer-limit", "1mb"]).start().unwrap();
+    let mut client = Client::connect(server.addr()).unwrap();
+    client.must(&["MULTI"]).unwrap();
+    let value = "x".repeat(200_000);
+    let refused = (0..10).find(|_| client.cmd(&["SET", "k", &value]).is_err());
+    // Five values fit; the limit is seen with the next read after they are queued.
+    assert!(refused.is_some_and(|round| round >= 5), "{refused:?}");
+    let mut other = Client::connect(server.addr()).unwrap();
+    assert_eq!(other.cmd(&["GET", "k"]).unwrap(), Value::Null);
+}
