@@ -32,14 +32,31 @@ pub mod client_flag {
     pub const NO_TOUCH: u32 = 1 << 6;
     /// `b`: held back by a pause.
     pub const HELD: u32 = 1 << 7;
+    /// Said that it can follow redirections.
+    pub const CAN_REDIRECT: u32 = 1 << 8;
+
+    /// The letters, in the order in which CLIENT LIST shows them.
+    pub const LETTERS: &[(u32, char)] = &[
+        (MONITOR, 'O'),
+        (MULTI, 'x'),
+        (HELD, 'b'),
+        (DIRTY, 'd'),
+        (CLOSING, 'c'),
+        (UNIX, 'U'),
+        (NO_EVICT, 'e'),
+        (NO_TOUCH, 'T'),
+    ];
 }
+
+/// The only user.
+pub const DEFAULT_USER: &str = "default";
 
 /// Texts about a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientTexts {
     /// CLIENT SETNAME.
     pub name: Vec<u8>,
-    /// The user it authenticated as.
+    /// The user it is, authenticated or not.
     pub user: String,
     /// CLIENT SETINFO LIB-NAME.
     pub lib_name: Vec<u8>,
@@ -90,6 +107,8 @@ pub struct ClientShared {
     pub output_bytes: AtomicUsize,
     /// Bytes that the output buffer takes.
     pub output_capacity: AtomicUsize,
+    /// The most bytes that ever waited in it after a turn.
+    pub output_peak: AtomicUsize,
     /// Bytes received.
     pub net_in: AtomicU64,
     /// Bytes sent.
@@ -111,7 +130,10 @@ impl ClientShared {
             created_ms: now_ms,
             worker,
             token: AtomicUsize::new(0),
-            texts: Mutex::default(),
+            texts: Mutex::new(ClientTexts {
+                user: DEFAULT_USER.to_owned(),
+                ..ClientTexts::default()
+            }),
             flags: Arc::default(),
             db: AtomicU32::new(0),
             resp: AtomicU8::new(2),
@@ -124,6 +146,7 @@ impl ClientShared {
             multi_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
             output_capacity: AtomicUsize::new(0),
+            output_peak: AtomicUsize::new(0),
             net_in: AtomicU64::new(0),
             net_out: AtomicU64::new(0),
             commands: AtomicU64::new(0),

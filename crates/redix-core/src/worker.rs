@@ -57,7 +57,8 @@ pub struct Worker {
     free: Vec<usize>,
     ready: Vec<usize>,
     group: Vec<Item>,
-    done: Vec<(usize, usize)>,
+    /// Place, number of commands and the last of them, of each connection in the group.
+    done: Vec<(usize, usize, Option<Command>)>,
     running: Option<usize>,
     asked: Vec<Asked>,
     config: Arc<Config>,
@@ -224,7 +225,7 @@ struct Turn<'a> {
     clients: &'a mut Vec<Option<Client>>,
     group: &'a mut Vec<Item>,
     /// How many commands of which connection were executed and are still in its input.
-    done: &'a mut Vec<(usize, usize)>,
+    done: &'a mut Vec<(usize, usize, Option<Command>)>,
     /// The connection whose turn it is.
     running: &'a mut Option<usize>,
     asked: &'a mut Vec<Asked>,
@@ -281,8 +282,11 @@ impl Turn<'_> {
             *self.running = Some(item.token);
             match runner.execute(client, item.index, item.command, &item.plan) {
                 Flow::Next => match self.done.last_mut() {
-                    Some((token, count)) if *token == item.token => *count += 1,
-                    _ => self.done.push((item.token, 1)),
+                    Some((token, count, last)) if *token == item.token => {
+                        *count += 1;
+                        *last = item.command;
+                    }
+                    _ => self.done.push((item.token, 1, item.command)),
                 },
                 Flow::Hold => {
                     client.halted = true;
@@ -296,9 +300,12 @@ impl Turn<'_> {
             }
         }
         runner.keys.held.release();
-        for (token, count) in self.done.drain(..) {
+        for (token, count, last) in self.done.drain(..) {
             if let Some(client) = self.clients[token].as_mut() {
                 note_activity(client, runner.now_ms(), count);
+                if let Some(last) = last {
+                    client.shared.last_command.store(last.id, Ordering::Relaxed);
+                }
                 client.input.executed(count);
             }
         }
@@ -380,5 +387,10 @@ fn publish(client: &Client) {
     let shared = &client.shared;
     shared.query_bytes.store(client.input.pending_bytes(), Ordering::Relaxed);
     shared.query_free.store(client.input.free_bytes(), Ordering::Relaxed);
-    shared.output_bytes.store(client.reply.len(), Ordering::Relaxed);
+    let output = client.reply.len();
+    shared.output_bytes.store(output, Ordering::Relaxed);
+    shared.output_capacity.store(client.reply.capacity(), Ordering::Relaxed);
+    if output > shared.output_peak.load(Ordering::Relaxed) {
+        shared.output_peak.store(output, Ordering::Relaxed);
+    }
 }
