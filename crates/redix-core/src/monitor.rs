@@ -12,7 +12,7 @@ pub fn line(now_us: i64, session: &Session, client: &ClientShared, args: Args<'_
     let mut out = format!("+{seconds}.{micros:06} [{} {}]", session.db, client.addr).into_bytes();
     for (index, word) in args.iter_from(0).enumerate() {
         out.push(b' ');
-        let secret = session.redact_from.is_some_and(|from| index >= from);
+        let secret = session.secrets.contains(&index);
         quote(&mut out, if secret { b"(redacted)" } else { word });
     }
     out.extend_from_slice(b"\r\n");

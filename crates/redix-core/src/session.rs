@@ -79,15 +79,10 @@ pub struct Session {
     pub close_after_reply: bool,
     /// `CLIENT NO-TOUCH on`.
     pub no_touch: bool,
-    /// `CLIENT NO-EVICT on`.
-    pub no_evict: bool,
     /// Receives MONITOR lines.
     pub monitor: bool,
-    /// `CLIENT CAPA` words understood, for example `redirect`.
-    pub capa_redirect: bool,
-    /// The command under way must not be shown in full by MONITOR and SLOWLOG: words from this
-    /// index on are secret.
-    pub redact_from: Option<usize>,
+    /// Words of the command under way that MONITOR and SLOWLOG must not show, by index.
+    pub secrets: Vec<usize>,
 }
 
 impl Session {

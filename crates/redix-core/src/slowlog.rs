@@ -62,7 +62,7 @@ impl SlowLog {
             id: 0,
             unix_s: now_us / 1_000_000,
             duration_us: duration_ns / 1000,
-            argv: shortened(args, session.redact_from),
+            argv: shortened(args, &session.secrets),
             addr: client.addr.clone(),
             name: lock(&client.texts).name.clone(),
         };
@@ -100,11 +100,11 @@ impl SlowLog {
 }
 
 /// At most [`ARGS_MAX`] words of at most [`ARG_BYTES_MAX`] bytes; what is cut is said.
-fn shortened(args: Args<'_>, redact_from: Option<usize>) -> Vec<Vec<u8>> {
+fn shortened(args: Args<'_>, secrets: &[usize]) -> Vec<Vec<u8>> {
     let shown = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
     let mut argv: Vec<Vec<u8>> = (0..shown)
         .map(|index| match args.get(index) {
-            _ if redact_from.is_some_and(|from| index >= from) => b"(redacted)".to_vec(),
+            _ if secrets.contains(&index) => b"(redacted)".to_vec(),
             word if word.len() > ARG_BYTES_MAX => {
                 let mut cut = word[..ARG_BYTES_MAX].to_vec();
                 let more = word.len() - ARG_BYTES_MAX;

@@ -42,6 +42,11 @@ impl<'a> Args<'a> {
         (first..self.len().max(first)).map(move |index| self.get(index))
     }
 
+    /// The command that begins at word `first`, which must exist.
+    pub fn tail(self, first: usize) -> Self {
+        Self { bytes: self.bytes, spans: &self.spans[first..] }
+    }
+
     /// Whether word `index` exists and is `word`, in any case.
     pub fn is(&self, index: usize, word: &str) -> bool {
         self.try_get(index).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))

@@ -83,6 +83,12 @@ impl<'k> Ctx<'_, 'k> {
         self.shared.db.store(db, Ordering::Relaxed);
     }
 
+    /// Closes the connection once the replies so far are sent; nothing more of it is executed.
+    pub fn close_after_reply(&mut self) {
+        self.session.close_after_reply = true;
+        self.shared.set_flag(client_flag::CLOSING, true);
+    }
+
     /// Forgets the transaction and the watched keys, and shows so to others.
     pub fn discard_transaction(&mut self) {
         discard_transaction(self.session, self.shared);
@@ -156,7 +162,7 @@ impl<'k> Ctx<'_, 'k> {
         if !spec.has(flag::SKIP_SLOWLOG) {
             self.engine.slowlog.note(self.config, self.session, self.shared, args, ns, self.now_us);
         }
-        self.session.redact_from = None;
+        self.session.secrets.clear();
         ended_ns
     }
 
@@ -214,7 +220,6 @@ impl<'k> Runner<'k> {
     pub fn new(engine: &'k Engine, config: Arc<Config>, thread: usize) -> Self {
         let stats = engine.stats.thread(thread);
         let gate = engine.keyspace.gates().enter(thread);
-        let lfu = config.maxmemory_policy.is_lfu();
         let mut runner = Self {
             keys: Access {
                 keyspace: &engine.keyspace,
@@ -224,13 +229,9 @@ impl<'k> Runner<'k> {
                 db: 0,
                 now_ms: 0,
                 touch: true,
-                ageing: Ageing {
-                    lfu,
-                    lfu_log_factor: config.lfu_log_factor,
-                    lfu_decay_minutes: config.lfu_decay_time,
-                },
+                ageing: ageing(&config),
                 expiry: Expiry::Delete,
-                expired_as: if config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" },
+                expired_as: expired_as(&config),
                 rng: 0,
             },
             config,
@@ -363,6 +364,10 @@ impl<'k> Runner<'k> {
         args: Args<'_>,
         found: Option<Command>,
     ) -> Result<Admitted, ReplyError> {
+        let needs_auth = found.is_none_or(|command| !command.spec.has(flag::NO_AUTH));
+        if needs_auth && !session.authenticated {
+            return Err(ReplyError::NoAuth);
+        }
         let Some(command) = found else { return Err(unknown_command(args)) };
         let command = self.resolve(command, args)?;
         let spec = command.spec;
@@ -372,9 +377,6 @@ impl<'k> Runner<'k> {
         }
         if spec.has(flag::PROTECTED) && !self.protected_allowed(command, shared) {
             return Err(protected_refusal(command));
-        }
-        if !session.authenticated && !spec.has(flag::NO_AUTH) {
-            return Err(ReplyError::NoAuth);
         }
         if session.multi.is_some() && spec.has(flag::NO_MULTI) {
             return Err(not_in_multi(command));
@@ -456,7 +458,15 @@ impl<'k> Runner<'k> {
             self.keys.held.release();
             drop(world);
             self.gate = Some(self.engine.keyspace.gates().enter(self.thread));
+            self.follow_config();
         }
+    }
+
+    /// Takes over a configuration that a command of the group has changed.
+    fn follow_config(&mut self) {
+        self.config = self.engine.config();
+        self.keys.ageing = ageing(&self.config);
+        self.keys.expired_as = expired_as(&self.config);
     }
 
     fn take_locks(
@@ -525,6 +535,18 @@ impl<'k> Runner<'k> {
             sink.append(effects.records(), multi);
         }
     }
+}
+
+fn ageing(config: &Config) -> Ageing {
+    Ageing {
+        lfu: config.maxmemory_policy.is_lfu(),
+        lfu_log_factor: config.lfu_log_factor,
+        lfu_decay_minutes: config.lfu_decay_time,
+    }
+}
+
+fn expired_as(config: &Config) -> &'static [u8] {
+    if config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" }
 }
 
 /// What the gates said.
