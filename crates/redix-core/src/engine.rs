@@ -1,9 +1,11 @@
 //! The engine: everything that all threads share, wired together.
 
 mod background;
+mod reconfigure;
 mod saving;
 
 pub use background::{Background, Rest};
+pub use reconfigure::RewriteError;
 pub use saving::Loading;
 
 use std::sync::OnceLock;

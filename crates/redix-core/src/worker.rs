@@ -191,7 +191,7 @@ impl Worker {
     /// was, which the server must close.
     pub fn recover(&mut self) -> Option<usize> {
         self.group.clear();
-        for (token, count) in std::mem::take(&mut self.done) {
+        for (token, count, _) in std::mem::take(&mut self.done) {
             if let Some(client) = self.clients[token].as_mut() {
                 client.input.executed(count);
             }

@@ -1,0 +1,146 @@
+//! CONFIG: the configuration read and changed while the server runs.
+//!
+//! SET, REWRITE and RESETSTAT run in the world: a change is seen by every thread before it is
+//! answered, and no two changes or rewrites meet.
+
+use crate::command::args::Args;
+use crate::command::dispatch::{Ctx, done};
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
+use crate::config::{self, ClientPlace};
+use crate::error::{CommandResult, ReplyError};
+
+/// The container.
+pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("config", Group::Server, -2, container)
+    .since("2.0.0")
+    .complexity("Depends on subcommand.")
+    .doc("Groups the commands about the configuration.")
+    .subcommands(SUBCOMMANDS)];
+
+const EVERYWHERE: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
+
+const SUBCOMMANDS: &[CommandSpec] = &[
+    CommandSpec::plain("get", Group::Server, -3, get)
+        .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
+        .since("2.0.0")
+        .complexity("O(N) when N is the number of configuration parameters provided")
+        .doc("Returns the values of directives.")
+        .history(&[("7.0.0", "Takes several patterns.")])
+        .args(&[ArgSpec::new("parameter", ArgKind::String).multiple()]),
+    CommandSpec::plain("help", Group::Server, 2, help)
+        .flags(flag::LOADING | flag::STALE)
+        .since("5.0.0")
+        .doc("Lists the subcommands."),
+    CommandSpec::plain("resetstat", Group::Server, 2, resetstat)
+        .world()
+        .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
+        .since("2.0.0")
+        .doc("Lets the counters of INFO begin anew.")
+        .tips(EVERYWHERE),
+    CommandSpec::plain("rewrite", Group::Server, 2, rewrite)
+        .world()
+        .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
+        .since("2.8.0")
+        .doc("Writes the configuration to its file.")
+        .tips(EVERYWHERE),
+    CommandSpec::plain("set", Group::Server, -4, set)
+        .world()
+        .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
+        .since("2.0.0")
+        .complexity("O(N) when N is the number of configuration parameters provided")
+        .doc("Changes directives.")
+        .history(&[("7.0.0", "Takes several directives.")])
+        .tips(EVERYWHERE)
+        .args(&[ArgSpec::new(
+            "data",
+            ArgKind::Block(&[
+                ArgSpec::new("parameter", ArgKind::String),
+                ArgSpec::new("value", ArgKind::String),
+            ]),
+        )
+        .multiple()]),
+];
+
+/// Never called: the arity asks for a subcommand, and unknown ones are refused before.
+fn container(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    Err(ReplyError::WrongArity("config".into()))
+}
+
+/// `CONFIG GET pattern …` -> map of names to values, in the order of the names.
+fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let patterns: Vec<_> = args.iter_from(2).map(String::from_utf8_lossy).collect();
+    let patterns: Vec<&str> = patterns.iter().map(AsRef::as_ref).collect();
+    // Not `cx.config`: an earlier command of the same transaction may have changed it.
+    let mut found = cx.engine.config().get(&patterns);
+    found.sort_unstable();
+    cx.reply.map(found.len());
+    for (name, value) in found {
+        cx.reply.bulk_str(name);
+        cx.reply.bulk_str(&value);
+    }
+    Ok(())
+}
+
+/// `CONFIG SET name value …` -> OK; all of it or nothing. Errors: an unknown, immutable, protected or
+/// repeated directive; a value that it or the process refuses.
+fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    if args.len() % 2 != 0 {
+        return Err(ReplyError::Syntax);
+    }
+    let names: Vec<_> = (2..args.len()).step_by(2).map(|at| text(args, at)).collect();
+    for (name, at) in names.iter().zip((3..).step_by(2)) {
+        if config::find(name).is_some_and(|directive| directive.is_sensitive) {
+            cx.session.secrets.push(at);
+        }
+    }
+    let values = (3..args.len()).step_by(2).map(|at| {
+        std::str::from_utf8(args.get(at)).map_err(|_| {
+            let name = text(args, at - 1);
+            ReplyError::err(format!(
+                "CONFIG SET failed (possibly related to argument '{name}') - argument must be UTF-8"
+            ))
+        })
+    });
+    let values = values.collect::<Result<Vec<_>, _>>()?;
+    let pairs: Vec<_> = names.iter().map(AsRef::as_ref).zip(values).collect();
+    let place = if cx.shared.is_local() { ClientPlace::Local } else { ClientPlace::Remote };
+    let refused = |error: config::ConfigSetError| ReplyError::err(error.to_string());
+    let (new, changed) = cx.engine.config().plan_set(&pairs, place).map_err(refused)?;
+    if !changed.is_empty() {
+        cx.engine.reconfigure(new, &changed).map_err(refused)?;
+    }
+    done(cx.reply)
+}
+
+fn text(args: Args<'_>, index: usize) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(args.get(index))
+}
+
+/// `CONFIG REWRITE` -> OK. Errors: there is no file; it cannot be written.
+fn rewrite(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.engine.rewrite_config_file().map_err(|error| ReplyError::err(error.to_string()))?;
+    done(cx.reply)
+}
+
+/// `CONFIG RESETSTAT` -> OK. The slow log and the changes since the last save stay.
+fn resetstat(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.engine.stats.reset();
+    cx.engine.errors.reset();
+    done(cx.reply)
+}
+
+/// `CONFIG HELP` -> array of statuses.
+fn help(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    super::server::help(
+        cx,
+        "CONFIG",
+        &[
+            (
+                "GET <pattern> [<pattern> ...]",
+                "Directives that match a pattern, with their values.",
+            ),
+            ("SET <directive> <value> [...]", "Change directives, all or none."),
+            ("RESETSTAT", "Let the counters of INFO begin anew."),
+            ("REWRITE", "Write the configuration to its file."),
+        ],
+    )
+}

@@ -1,0 +1,73 @@
+//! Changing the configuration while the engine runs, and writing it to its file.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::Engine;
+use crate::config;
+use crate::env::Level;
+
+/// Why the configuration file was not written. The text is the error's, without its `ERR ` code.
+#[derive(Debug)]
+pub enum RewriteError {
+    /// The server was started without one.
+    NoFile,
+    /// The file could not be read or written.
+    Io(io::Error),
+}
+
+impl std::fmt::Display for RewriteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoFile => f.write_str("The server is running without a config file"),
+            Self::Io(error) => write!(f, "Rewriting config file: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RewriteError {}
+
+impl Engine {
+    /// Writes the present configuration to its file, which is replaced as a whole; in the world.
+    pub fn rewrite_config_file(&self) -> Result<(), RewriteError> {
+        let path = self.config_path().filter(|path| !path.is_empty());
+        let outcome = self.rewrite_file(Path::new(path.ok_or(RewriteError::NoFile)?));
+        match &outcome {
+            Ok(()) => self.env.log(Level::Notice, "CONFIG REWRITE executed with success."),
+            Err(error) => {
+                self.env.log(Level::Warning, &format!("CONFIG REWRITE failed: {error}"));
+            }
+        }
+        outcome.map_err(RewriteError::Io)
+    }
+
+    fn rewrite_file(&self, path: &Path) -> io::Result<()> {
+        let disk = &self.env.disk;
+        let mut old = Vec::new();
+        match disk.open(path) {
+            Ok((mut file, _)) => {
+                file.read_to_end(&mut old)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let new = config::rewrite(&old, &self.config());
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{:016x}.tmp", self.env.entropy.next_u64()));
+        let temporary = PathBuf::from(name);
+        let written = disk.create(&temporary).and_then(|mut file| {
+            file.write_all(&new)?;
+            file.flush()?;
+            file.sync()
+        });
+        if let Err(error) = written.and_then(|()| disk.rename(&temporary, path)) {
+            // The error that matters is the one at hand.
+            disk.remove(&temporary).ok();
+            return Err(error);
+        }
+        match path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => disk.sync_dir(dir),
+            _ => disk.sync_dir(Path::new(".")),
+        }
+    }
+}
