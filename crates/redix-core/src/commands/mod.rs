@@ -2,6 +2,8 @@
 //!
 //! A new family is one line in [`FAMILIES`].
 
+pub mod command;
+pub mod config;
 pub mod connection;
 pub mod keys;
 pub mod persist;
@@ -13,7 +15,11 @@ use crate::command::spec::CommandSpec;
 
 /// Every family.
 pub const FAMILIES: &[&[CommandSpec]] = &[
+    command::COMMANDS,
+    config::COMMANDS,
     connection::COMMANDS,
+    connection::auth::COMMANDS,
+    connection::client::COMMANDS,
     keys::basic::COMMANDS,
     keys::copy::COMMANDS,
     keys::dump::COMMANDS,

@@ -30,8 +30,11 @@ impl std::error::Error for RewriteError {}
 impl Engine {
     /// Writes the present configuration to its file, which is replaced as a whole; in the world.
     pub fn rewrite_config_file(&self) -> Result<(), RewriteError> {
-        let path = self.config_path().filter(|path| !path.is_empty());
-        let outcome = self.rewrite_file(Path::new(path.ok_or(RewriteError::NoFile)?));
+        let path = self.config_path();
+        if path.is_empty() {
+            return Err(RewriteError::NoFile);
+        }
+        let outcome = self.rewrite_file(Path::new(path));
         match &outcome {
             Ok(()) => self.env.log(Level::Notice, "CONFIG REWRITE executed with success."),
             Err(error) => {

@@ -1,0 +1,203 @@
+//! AUTH and HELLO: letting a client in.
+//!
+//! There is one user, `default`, whose password is `requirepass`. Passwords are compared as digests,
+//! in a time that does not depend on where they differ.
+
+use redix_resp::reply::Proto;
+use redix_types::num::parse_i64;
+use sha2::{Digest, Sha256};
+
+use super::{BAD_NAME, is_plain_word, set_proto};
+use crate::command::args::Args;
+use crate::command::dispatch::Ctx;
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
+use crate::error::{CommandResult, ReplyError};
+use crate::persist::save::SERVER_VERSION;
+use crate::registry::DEFAULT_USER;
+use crate::sync::lock;
+
+/// The commands of this file.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::plain("auth", Group::Connection, -2, auth)
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::NO_AUTH
+                | flag::ALLOW_BUSY,
+        )
+        .acl(acl::CONNECTION)
+        .complexity("O(N) where N is the number of passwords defined for the user")
+        .doc("Lets a client in that knows the password.")
+        .history(&[("6.0.0", "Takes a user name too.")])
+        .args(&[
+            ArgSpec::new("username", ArgKind::String).since("6.0.0").optional(),
+            ArgSpec::new("password", ArgKind::String),
+        ]),
+    CommandSpec::plain("hello", Group::Connection, -1, hello)
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::NO_AUTH
+                | flag::ALLOW_BUSY,
+        )
+        .acl(acl::CONNECTION)
+        .since("6.0.0")
+        .doc("Chooses a protocol, and says what the server is.")
+        .history(&[
+            ("8.1.0", "Shows the availability zone, where one is configured."),
+            ("6.2.0", "Without arguments it only reports."),
+        ])
+        .args(HELLO_ARGS),
+];
+
+const HELLO_ARGS: &[ArgSpec] = &[ArgSpec::new(
+    "arguments",
+    ArgKind::Block(&[
+        ArgSpec::new("protover", ArgKind::Integer),
+        ArgSpec::new(
+            "auth",
+            ArgKind::Block(&[
+                ArgSpec::new("username", ArgKind::String),
+                ArgSpec::new("password", ArgKind::String),
+            ]),
+        )
+        .token("AUTH")
+        .optional(),
+        ArgSpec::new("clientname", ArgKind::String).token("SETNAME").optional(),
+    ]),
+)
+.optional()];
+
+const NO_PASSWORD: ReplyError = ReplyError::Static(
+    "ERR AUTH <password> called without any password configured for the default user. Are you sure \
+     your configuration is correct?",
+);
+const WRONG_PASS: ReplyError =
+    ReplyError::Static("WRONGPASS invalid username-password pair or user is disabled.");
+const HELLO_NO_AUTH: ReplyError = ReplyError::Static(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> \
+     AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
+     version at the same time",
+);
+
+/// `AUTH [username] password` -> OK. Errors: WRONGPASS; no password is set, and no user was named.
+fn auth(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    cx.session.secrets.extend(1..args.len());
+    match args.len() {
+        2 if cx.config.requirepass.is_empty() => return Err(NO_PASSWORD),
+        2 => authenticate(cx, DEFAULT_USER.as_bytes(), args.get(1))?,
+        3 => authenticate(cx, args.get(1), args.get(2))?,
+        _ => return Err(ReplyError::Syntax),
+    }
+    cx.reply.ok();
+    Ok(())
+}
+
+fn authenticate(cx: &mut Ctx<'_, '_>, user: &[u8], password: &[u8]) -> CommandResult {
+    let wanted = &cx.config.requirepass;
+    let fits = wanted.is_empty() || is_same_secret(wanted.as_bytes(), password);
+    if !fits || user != DEFAULT_USER.as_bytes() {
+        cx.stats.cell.acl_denied_auth.bump();
+        return Err(WRONG_PASS);
+    }
+    cx.session.authenticated = true;
+    DEFAULT_USER.clone_into(&mut lock(&cx.shared.texts).user);
+    Ok(())
+}
+
+/// Compares digests, all bytes of them, so that the time taken says nothing about the secret.
+fn is_same_secret(wanted: &[u8], given: &[u8]) -> bool {
+    let (wanted, given) = (Sha256::digest(wanted), Sha256::digest(given));
+    wanted.iter().zip(&given).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+}
+
+/// What HELLO asks for.
+#[derive(Default)]
+struct Hello<'a> {
+    proto: Option<Proto>,
+    login: Option<(&'a [u8], &'a [u8])>,
+    name: Option<&'a [u8]>,
+}
+
+/// `HELLO [2|3 [AUTH username password] [SETNAME name]]` -> map of facts about the server. Errors:
+/// NOPROTO, WRONGPASS, NOAUTH. Unless all of it can be done nothing is, but for a successful AUTH.
+fn hello(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let wish = parse_hello(cx, args)?;
+    if let Some((user, password)) = wish.login {
+        authenticate(cx, user, password)?;
+    }
+    if !cx.session.authenticated {
+        return Err(HELLO_NO_AUTH);
+    }
+    if let Some(name) = wish.name {
+        lock(&cx.shared.texts).name = name.to_vec();
+    }
+    if let Some(proto) = wish.proto {
+        set_proto(cx, proto);
+    }
+    describe_server(cx);
+    Ok(())
+}
+
+fn parse_hello<'a>(cx: &mut Ctx<'_, '_>, args: Args<'a>) -> Result<Hello<'a>, ReplyError> {
+    let mut wish = Hello::default();
+    if args.len() >= 2 {
+        let version = parse_i64(args.get(1));
+        wish.proto = Some(match version {
+            Some(2) => Proto::Resp2,
+            Some(3) => Proto::Resp3,
+            Some(_) => return Err(ReplyError::Static("NOPROTO unsupported protocol version")),
+            None => {
+                let text = "ERR Protocol version is not an integer or out of range";
+                return Err(ReplyError::Static(text));
+            }
+        });
+    }
+    let mut options = args.options(2);
+    while options.more() {
+        let at = options.position();
+        if options.left() >= 3 && options.eat("AUTH") {
+            cx.session.secrets.extend([at + 1, at + 2]);
+            wish.login = options.take().zip(options.take());
+        } else if let Some(name) = options.eat_value("SETNAME") {
+            if !is_plain_word(name) {
+                return Err(BAD_NAME);
+            }
+            wish.name = Some(name);
+        } else {
+            let word = String::from_utf8_lossy(args.get(at));
+            return Err(ReplyError::err(format!("Syntax error in HELLO option '{word}'")));
+        }
+    }
+    Ok(wish)
+}
+
+/// Clients switch features on the name and version: they are those of the Redis whose commands are
+/// all here, as INFO reports them.
+fn describe_server(cx: &mut Ctx<'_, '_>) {
+    let zone = &cx.config.availability_zone;
+    let reply = &mut *cx.reply;
+    reply.map(if zone.is_empty() { 7 } else { 8 });
+    reply.bulk_str("server");
+    reply.bulk_str("redis");
+    reply.bulk_str("version");
+    reply.bulk_str(SERVER_VERSION);
+    reply.bulk_str("proto");
+    reply.int(if reply.proto == Proto::Resp3 { 3 } else { 2 });
+    reply.bulk_str("id");
+    reply.int(cx.shared.id as i64);
+    reply.bulk_str("mode");
+    reply.bulk_str("standalone");
+    reply.bulk_str("role");
+    reply.bulk_str("master");
+    reply.bulk_str("modules");
+    reply.array(0);
+    if !zone.is_empty() {
+        reply.bulk_str("availability_zone");
+        reply.bulk_str(zone);
+    }
+}

@@ -1,0 +1,131 @@
+//! What is done to connections: closed, held back, silenced, spared.
+
+use super::filter::Filter;
+use super::on_or_off;
+use crate::command::args::Args;
+use crate::command::dispatch::{Ctx, done};
+use crate::error::{CommandResult, ReplyError};
+use crate::mailbox::Mail;
+use crate::registry::{ClientShared, client_flag};
+use crate::session::ReplyMode;
+use crate::sync::Arc;
+
+/// `CLIENT KILL addr` -> OK. Errors: there is no connection from there.
+/// `CLIENT KILL filter value …` -> integer, the number of connections closed; this one is spared
+/// unless `SKIPME no`. Errors: an unknown filter or value.
+pub(super) fn kill(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let clients = cx.engine.registry.all();
+    if args.len() == 3 {
+        let addr = args.get(2);
+        let found = clients.iter().find(|client| client.addr.as_bytes() == addr);
+        kill_one(cx, found.ok_or(ReplyError::Static("ERR No such client"))?);
+        return done(cx.reply);
+    }
+    let filter = Filter::parse(cx, args, 2)?;
+    let skip_me = filter.skip_me.unwrap_or(true);
+    let now_ms = cx.now_ms();
+    let mut killed = 0;
+    for client in &clients {
+        if (skip_me && client.id == cx.shared.id) || !filter.matches(client, now_ms) {
+            continue;
+        }
+        kill_one(cx, client);
+        killed += 1;
+    }
+    cx.reply.int(killed);
+    Ok(())
+}
+
+/// This connection still gets its reply; others are closed at once.
+fn kill_one(cx: &mut Ctx<'_, '_>, client: &Arc<ClientShared>) {
+    if client.id == cx.shared.id {
+        cx.close_after_reply();
+    } else {
+        cx.engine.registry.kill(client);
+    }
+}
+
+/// `CLIENT PAUSE milliseconds [WRITE|ALL]` -> OK. In the world, so that no command that the pause
+/// is to hold back is still under way when it is answered. Errors: the time is no number, negative
+/// or too long; another mode.
+pub(super) fn pause(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let all = match args.try_get(3) {
+        None => true,
+        Some(_) if args.is(3, "ALL") => true,
+        Some(_) if args.is(3, "WRITE") => false,
+        Some(_) => {
+            return Err(ReplyError::Static("ERR CLIENT PAUSE mode must be WRITE or ALL"));
+        }
+    };
+    let duration_ms = args
+        .int(2)
+        .map_err(|_| ReplyError::Static("ERR timeout is not an integer or out of range"))?;
+    if duration_ms < 0 {
+        return Err(ReplyError::Static("ERR timeout is negative"));
+    }
+    let now_ms = cx.now_ms();
+    let until_ms =
+        now_ms.checked_add(duration_ms).ok_or(ReplyError::Static("ERR timeout is out of range"))?;
+    cx.engine.pause.start(now_ms, until_ms, all);
+    done(cx.reply)
+}
+
+/// `CLIENT UNPAUSE` -> OK.
+pub(super) fn unpause(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.engine.pause.end();
+    cx.engine.registry.post_all(&Mail::Resume);
+    done(cx.reply)
+}
+
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]` -> integer, 0: no client is ever blocked by a command.
+/// Errors: the id is no number; another reason.
+pub(super) fn unblock(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    if args.len() > 3 && !args.is(3, "TIMEOUT") && !args.is(3, "ERROR") {
+        let text = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR";
+        return Err(ReplyError::Static(text));
+    }
+    args.int(2)?;
+    cx.reply.int(0);
+    Ok(())
+}
+
+/// `CLIENT REPLY ON|OFF|SKIP` -> OK for ON; otherwise nothing.
+pub(super) fn reply(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    if args.is(2, "ON") {
+        cx.session.reply_mode = ReplyMode::On;
+        return done(cx.reply);
+    }
+    if args.is(2, "OFF") {
+        cx.session.reply_mode = ReplyMode::Off;
+    } else if !args.is(2, "SKIP") {
+        return Err(ReplyError::Syntax);
+    } else if cx.session.reply_mode != ReplyMode::Off {
+        cx.session.reply_mode = ReplyMode::SkipNext;
+    }
+    Ok(())
+}
+
+/// `CLIENT NO-EVICT ON|OFF` -> OK.
+pub(super) fn no_evict(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let on = on_or_off(args)?;
+    cx.shared.set_flag(client_flag::NO_EVICT, on);
+    done(cx.reply)
+}
+
+/// `CLIENT NO-TOUCH ON|OFF` -> OK.
+pub(super) fn no_touch(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let on = on_or_off(args)?;
+    cx.session.no_touch = on;
+    cx.keys.touch = !on;
+    cx.shared.set_flag(client_flag::NO_TOUCH, on);
+    done(cx.reply)
+}
+
+/// `CLIENT IMPORT-SOURCE ON|OFF` -> OK for OFF. Errors: anything else, outside import mode, in which
+/// this server never is.
+pub(super) fn import_source(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    if !args.is(2, "OFF") {
+        return Err(ReplyError::Static("ERR Server is not in import mode"));
+    }
+    done(cx.reply)
+}

@@ -1,0 +1,101 @@
+//! One line of CLIENT LIST.
+//!
+//! Fields and order are those of Valkey 9.1. A connection has one growing buffer for replies, where
+//! Redis has a fixed one and a list behind it: what fits in Redis' fixed buffer is shown as `obl`,
+//! what a larger reply takes as one node of the list.
+
+use std::io::Write as _;
+
+use crate::client::Client;
+use crate::command::args::Args;
+use crate::command::dispatch::Ctx;
+use crate::registry::{ClientShared, client_flag};
+use crate::sync::atomic::Ordering;
+use crate::sync::lock;
+
+/// Bytes of replies that Redis keeps before it begins a list.
+const FIXED_OUTPUT_BYTES: usize = 16 * 1024;
+
+/// What is under way on a connection.
+struct Doing {
+    /// The command's name; empty: none yet.
+    command: String,
+    /// Bytes of its words.
+    argv_bytes: usize,
+    idle_ms: i64,
+}
+
+/// The flags of a connection, `N` if it has none.
+pub(super) fn letters(client: &ClientShared) -> String {
+    let shown = client_flag::LETTERS.iter().filter(|(bit, _)| client.has_flag(*bit));
+    let letters: String = shown.map(|(_, letter)| *letter).collect();
+    if letters.is_empty() { "N".to_owned() } else { letters }
+}
+
+/// Appends the line of the client that asks.
+pub(super) fn write_own(out: &mut Vec<u8>, cx: &Ctx<'_, '_>, args: Args<'_>) {
+    let argv_bytes = args.iter_from(0).map(<[u8]>::len).sum();
+    let command = cx.command.full_name();
+    append(out, cx.shared, cx.now_ms(), &Doing { command, argv_bytes, idle_ms: 0 });
+}
+
+/// Appends the line of another client.
+pub(super) fn write(out: &mut Vec<u8>, client: &ClientShared, cx: &Ctx<'_, '_>) {
+    let command = match client.last_command.load(Ordering::Relaxed) {
+        u16::MAX => "NULL".to_owned(),
+        id => cx.engine.commands.by_id(id).full_name(),
+    };
+    let idle_ms = cx.now_ms().saturating_sub(client.last_active_ms.load(Ordering::Relaxed));
+    append(out, client, cx.now_ms(), &Doing { command, argv_bytes: 0, idle_ms });
+}
+
+fn append(out: &mut Vec<u8>, client: &ClientShared, now_ms: i64, doing: &Doing) {
+    let get = |counter: &crate::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
+    let (query, query_free) = (get(&client.query_bytes), get(&client.query_free));
+    let (output, room) = (get(&client.output_bytes), get(&client.output_capacity));
+    let multi_bytes = get(&client.multi_bytes);
+    let (fixed, nodes, listed) =
+        if output <= FIXED_OUTPUT_BYTES { (output, 0, 0) } else { (0, 1, room) };
+    let texts = lock(&client.texts).clone();
+    let names = texts.name.len() + texts.lib_name.len() + texts.lib_ver.len() + texts.user.len();
+    let total = size_of::<Client>()
+        + size_of::<ClientShared>()
+        + names
+        + query
+        + query_free
+        + room
+        + multi_bytes
+        + doing.argv_bytes;
+    let result = write!(
+        out,
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 \
+         ssub=0 multi={} watch={} qbuf={query} qbuf-free={query_free} argv-mem={} \
+         multi-mem={multi_bytes} rbs={room} rbp={} obl={fixed} oll={nodes} omem={listed} \
+         tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} \
+         tot-net-in={} tot-net-out={} tot-cmds={}\n",
+        client.id,
+        client.addr,
+        client.laddr,
+        client.fd,
+        texts.name.escape_ascii(),
+        now_ms.saturating_sub(client.created_ms).max(0) / 1000,
+        doing.idle_ms.max(0) / 1000,
+        letters(client),
+        if client.has_flag(client_flag::CAN_REDIRECT) { "r" } else { "" },
+        client.db.load(Ordering::Relaxed),
+        client.multi.load(Ordering::Relaxed),
+        client.watched.load(Ordering::Relaxed),
+        doing.argv_bytes,
+        get(&client.output_peak),
+        if output > 0 { "rw" } else { "r" },
+        doing.command,
+        texts.user,
+        client.resp.load(Ordering::Relaxed),
+        texts.lib_name.escape_ascii(),
+        texts.lib_ver.escape_ascii(),
+        client.net_in.load(Ordering::Relaxed),
+        client.net_out.load(Ordering::Relaxed),
+        client.commands.load(Ordering::Relaxed),
+    );
+    result.expect("a vector takes all that is written");
+}

@@ -1,0 +1,129 @@
+//! Commands about the connection itself: who is at the other end, and how it wants to be served.
+//!
+//! [`auth`] lets a client in and agrees on a protocol, [`client`] is the CLIENT container; the rest
+//! is here.
+
+pub mod auth;
+pub mod client;
+
+use redix_resp::reply::Proto;
+
+use crate::command::args::Args;
+use crate::command::dispatch::Ctx;
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
+use crate::error::{CommandResult, ReplyError};
+use crate::registry::{DEFAULT_USER, client_flag};
+use crate::sync::atomic::Ordering;
+use crate::sync::lock;
+
+/// The commands of this file.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::plain("echo", Group::Connection, 2, echo)
+        .flags(flag::LOADING | flag::STALE | flag::FAST)
+        .acl(acl::CONNECTION)
+        .doc("Returns its argument.")
+        .args(&[ArgSpec::new("message", ArgKind::String)]),
+    CommandSpec::plain("ping", Group::Connection, -1, ping)
+        .flags(flag::FAST | flag::SENTINEL)
+        .acl(acl::CONNECTION)
+        .doc("Tests whether the server answers.")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .args(&[ArgSpec::new("message", ArgKind::String).optional()]),
+    CommandSpec::plain("quit", Group::Connection, -1, quit)
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::NO_AUTH
+                | flag::ALLOW_BUSY
+                | flag::RUNS_IN_MULTI,
+        )
+        .acl(acl::CONNECTION)
+        .doc("Ends the connection once its replies are sent."),
+    CommandSpec::plain("reset", Group::Connection, 1, reset)
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::NO_AUTH
+                | flag::ALLOW_BUSY
+                | flag::RUNS_IN_MULTI,
+        )
+        .acl(acl::CONNECTION)
+        .since("6.2.0")
+        .doc("Puts the connection back into the state of a new one."),
+    CommandSpec::plain("select", Group::Connection, 2, select)
+        .flags(flag::LOADING | flag::STALE | flag::FAST | flag::ALLOW_BUSY)
+        .acl(acl::CONNECTION)
+        .doc("Changes the selected database.")
+        .args(&[ArgSpec::new("index", ArgKind::Integer)]),
+];
+
+/// `ECHO message` -> bulk.
+fn echo(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    cx.reply.bulk(args.get(1));
+    Ok(())
+}
+
+/// `PING [message]` -> `PONG` or the message.
+fn ping(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    match args.len() {
+        1 => cx.reply.simple("PONG"),
+        2 => cx.reply.bulk(args.get(1)),
+        _ => return Err(ReplyError::WrongArity("ping".into())),
+    }
+    Ok(())
+}
+
+/// `QUIT` -> OK; the connection is closed behind it.
+fn quit(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.close_after_reply();
+    cx.reply.ok();
+    Ok(())
+}
+
+/// `RESET` -> `RESET`. What the client said about its library and its capabilities stays.
+fn reset(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.discard_transaction();
+    cx.engine.registry.remove_monitor(cx.shared.id);
+    cx.session.reset(cx.config.requirepass.is_empty());
+    cx.select(0);
+    set_proto(cx, Proto::Resp2);
+    let state = client_flag::MONITOR | client_flag::NO_EVICT | client_flag::NO_TOUCH;
+    cx.shared.set_flag(state, false);
+    let mut texts = lock(&cx.shared.texts);
+    texts.name.clear();
+    DEFAULT_USER.clone_into(&mut texts.user);
+    drop(texts);
+    cx.reply.simple("RESET");
+    Ok(())
+}
+
+/// `SELECT index` -> OK.
+fn select(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let index = args.int(1)?;
+    let db = u32::try_from(index).ok().filter(|db| *db < cx.engine.keyspace.databases());
+    cx.select(db.ok_or(ReplyError::Static("ERR DB index is out of range"))?);
+    cx.reply.ok();
+    Ok(())
+}
+
+/// Replies in another protocol from here on.
+fn set_proto(cx: &mut Ctx<'_, '_>, proto: Proto) {
+    cx.reply.proto = proto;
+    let version = match proto {
+        Proto::Resp2 => 2,
+        Proto::Resp3 => 3,
+    };
+    cx.shared.resp.store(version, Ordering::Relaxed);
+}
+
+/// Whether a client, its library or its version may be called so: printable ASCII without blanks.
+fn is_plain_word(word: &[u8]) -> bool {
+    word.iter().all(u8::is_ascii_graphic)
+}
+
+const BAD_NAME: ReplyError =
+    ReplyError::Static("ERR Client names cannot contain spaces, newlines or special characters.");
