@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::Engine;
 use crate::error::ReplyError;
+use crate::keyspace::shard::Entries;
 use crate::keyspace::shard_of;
 use crate::mailbox::{Mail, Mailbox};
 use crate::registry::client_flag;
@@ -28,6 +29,8 @@ use crate::sync::atomic::Ordering;
 
 /// The most commands that go through the passes together.
 pub const GROUP_MAX: usize = 64;
+/// Nodes of a bucket's chain that the hints follow.
+const PREFETCH_LINKS: usize = 3;
 /// The most bytes of replies that one connection may collect in a turn before it is written to.
 pub const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 
@@ -311,25 +314,34 @@ impl Turn<'_> {
         }
     }
 
-    /// The hints: buckets first, then entries, each under a brief lock.
+    /// The hints: buckets first, then entries, each under a brief lock. Where an entry is not in its
+    /// bucket but further down the chain (one in two is), the chain is followed one node a pass.
     fn prefetch(&self, runner: &Runner<'_>) {
         if self.group.len() < 2 {
             return;
         }
         let keyspace = runner.keys.keyspace;
-        for entries in [false, true] {
-            for item in self.group.iter() {
-                let Some(client) = self.clients[item.token].as_ref() else { continue };
-                let db = client.session.db;
-                for hash in item.plan.hashes() {
-                    let shard = keyspace.lock(shard_of(hash));
-                    if let Some(part) = shard.db(db) {
-                        if entries {
-                            part.table.prefetch_item(hash);
-                        } else {
-                            part.table.prefetch_bucket(hash);
-                        }
-                    }
+        let hint = |item: &Item, f: &dyn Fn(&Entries, u64) -> bool| {
+            let db = self.clients[item.token].as_ref().map_or(0, |client| client.session.db);
+            item.plan.hashes().fold(false, |more, hash| {
+                let shard = keyspace.lock(shard_of(hash));
+                more | shard.db(db).is_some_and(|part| f(&part.table, hash))
+            })
+        };
+        for item in self.group.iter() {
+            hint(item, &|table, hash| {
+                table.prefetch_bucket(hash);
+                false
+            });
+        }
+        // One bit for each item that is not yet found.
+        let mut missing = u64::MAX;
+        for link in 0..PREFETCH_LINKS {
+            for (place, item) in self.group.iter().enumerate() {
+                if missing & (1 << place) != 0
+                    && !hint(item, &|table, hash| table.prefetch_item(hash, link))
+                {
+                    missing &= !(1 << place);
                 }
             }
         }

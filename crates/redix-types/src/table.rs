@@ -209,21 +209,26 @@ impl<T: Item> Table<T> {
         }
     }
 
-    /// Reads the bucket that `hash` selects and asks for the first two lines of the item that is
-    /// probably meant, or for the bucket's child if none is there.
+    /// Reads the node `link` places down the chain of the bucket that `hash` selects, and asks for
+    /// the first two lines of the item that is probably meant, or for the next node of the chain if
+    /// none is there. True in the latter case: ask again, one place further.
     #[inline]
-    pub fn prefetch_item(&self, hash: u64) {
-        let Some(bucket) = self.segments.bucket_of(hash) else { return };
-        let node = self.segments.node(bucket);
+    pub fn prefetch_item(&self, hash: u64, link: usize) -> bool {
+        let Some(bucket) = self.segments.bucket_of(hash) else { return false };
+        let Some(node) = self.segments.node(bucket).chain().nth(link) else { return false };
         for slot in node.candidates(hash) {
             let slot = node.slot(slot);
             if slot.matches(hash) {
                 slot.prefetch();
-                return;
+                return false;
             }
         }
-        if let Some(child) = node.child() {
-            child.prefetch();
+        match node.child() {
+            Some(child) => {
+                child.prefetch();
+                true
+            }
+            None => false,
         }
     }
 

@@ -423,7 +423,7 @@ fn prefetching_any_hash_is_harmless() {
     for table in [Table::new(), filled(1), filled(100)] {
         for id in 0..50 {
             table.prefetch_bucket(hasher().hash(&key_of(id)));
-            table.prefetch_item(hasher().hash(&key_of(id)));
+            table.prefetch_item(hasher().hash(&key_of(id)), 0);
         }
     }
 }
