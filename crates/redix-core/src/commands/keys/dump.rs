@@ -193,3 +193,6 @@ fn age(cx: &Ctx<'_, '_>, options: &RestoreOptions) -> u32 {
         _ => cx.keys.new_age(),
     }
 }
+
+#[cfg(test)]
+mod tests;

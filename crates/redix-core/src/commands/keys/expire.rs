@@ -368,3 +368,6 @@ fn persist(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.reply.int(i64::from(volatile));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! The grammar and the arithmetic of expiries.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::command::args::OwnedArgs;
+
+fn conditions(words: &str) -> Result<Conditions, String> {
+    let words: Vec<&str> = std::iter::once("EXPIRE").chain(words.split_whitespace()).collect();
+    let owned = OwnedArgs::from_words(&words);
+    Conditions::parse(owned.args().options(1)).map_err(|error| error.text().into_owned())
+}
+
+#[test]
+fn conditions_that_fit_together() {
+    let none = Conditions::default();
+    for (words, expected) in [
+        ("", none),
+        ("NX", Conditions { nx: true, ..none }),
+        ("nx NX", Conditions { nx: true, ..none }),
+        ("XX gt", Conditions { xx: true, gt: true, ..none }),
+        ("LT XX", Conditions { xx: true, lt: true, ..none }),
+    ] {
+        assert_eq!(conditions(words), Ok(expected), "{words}");
+    }
+}
+
+#[test]
+fn conditions_that_do_not() {
+    let nx = "ERR NX and XX, GT or LT options at the same time are not compatible";
+    let gt = "ERR GT and LT options at the same time are not compatible";
+    for (words, expected) in [
+        ("NX XX", nx),
+        ("GT NX", nx),
+        ("LT NX GT", nx),
+        ("GT LT", gt),
+        ("XX LT GT", gt),
+        ("NX FOO XX", "ERR Unsupported option FOO"),
+        ("100", "ERR Unsupported option 100"),
+    ] {
+        assert_eq!(conditions(words), Err(expected.to_owned()), "{words}");
+    }
+}
+
+#[test]
+fn a_condition_compares_with_the_present_expiry() {
+    for (words, none, earlier, same, later) in [
+        ("", true, true, true, true),
+        ("NX", true, false, false, false),
+        ("XX", false, true, true, true),
+        ("GT", false, true, false, false),
+        ("LT", true, false, false, true),
+        ("XX GT", false, true, false, false),
+        ("XX LT", false, false, false, true),
+    ] {
+        let conditions = conditions(words).unwrap();
+        for (present, expected) in
+            [(None, none), (Some(99), earlier), (Some(100), same), (Some(101), later)]
+        {
+            assert_eq!(conditions.allow(present, 100), expected, "{words} {present:?}");
+        }
+    }
+}
+
+#[test]
+fn times_are_absolute_and_never_overflow() {
+    const NOW: i64 = 1_700_000_000_000;
+    let invalid = "ERR invalid expire time in 'expire' command";
+    let number = "ERR value is not an integer or out of range";
+    for (word, unit, base_ms, expected) in [
+        ("10", Unit::Seconds, NOW, Ok(NOW + 10_000)),
+        ("-10", Unit::Seconds, NOW, Ok(NOW - 10_000)),
+        ("10", Unit::Milliseconds, NOW, Ok(NOW + 10)),
+        ("10", Unit::Seconds, 0, Ok(10_000)),
+        ("9223372036854775807", Unit::Milliseconds, 0, Ok(i64::MAX)),
+        ("9223372036854775807", Unit::Milliseconds, 1, Err(invalid)),
+        ("9223372036854775", Unit::Seconds, 0, Ok(9_223_372_036_854_775_000)),
+        ("9223372036854775", Unit::Seconds, NOW, Err(invalid)),
+        ("9223372036854776", Unit::Seconds, 0, Err(invalid)),
+        ("-9223372036854776", Unit::Seconds, NOW, Err(invalid)),
+        ("-9223372036854775808", Unit::Milliseconds, NOW, Ok(i64::MIN + NOW)),
+        ("9223372036854775808", Unit::Milliseconds, 0, Err(number)),
+        ("1.5", Unit::Seconds, NOW, Err(number)),
+        ("", Unit::Seconds, NOW, Err(number)),
+    ] {
+        let parsed = parse_time(word.as_bytes(), unit, base_ms, "expire");
+        let parsed = parsed.map_err(|error| error.text().into_owned());
+        assert_eq!(parsed, expected.map_err(str::to_owned), "{word}");
+    }
+}
+
+#[test]
+fn answers_are_rounded_half_up() {
+    for (ms, seconds) in [(0, 0), (499, 0), (500, 1), (1499, 1), (i64::MAX, 9_223_372_036_854_776)]
+    {
+        assert_eq!(Unit::Seconds.of_ms(ms), seconds, "{ms}");
+        assert_eq!(Unit::Milliseconds.of_ms(ms), ms);
+    }
+}
