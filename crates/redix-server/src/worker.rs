@@ -390,10 +390,12 @@ impl EventLoop {
             WriteOutcome::Broken => return Fate::Close,
             WriteOutcome::Part(count) => count,
             WriteOutcome::All(count) => {
-                if client.closing() || (conn.ended && client.input.parked() == 0) {
+                go_on = std::mem::take(&mut conn.stalled);
+                // Behind what stalled there may be commands that were not even parsed.
+                let done = conn.ended && client.input.parked() == 0 && !go_on;
+                if client.closing() || done {
                     return Fate::Close;
                 }
-                go_on = std::mem::take(&mut conn.stalled);
                 count
             }
         };
