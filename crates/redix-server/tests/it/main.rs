@@ -1,6 +1,46 @@
-//! The process from outside: started, spoken to over TCP, stopped.
-
+//! Redix as a process, seen from outside: what a client or an operator does to it.
+//!
+//! One binary, so that it is linked once. Servers are started by the kit on free ports and stopped
+//! by their own ids. Nothing waits for a fixed time: [`eventually`] polls for a condition.
 #![allow(clippy::unwrap_used)]
 
+mod clients;
 mod golden;
+mod process;
 mod transactions;
+mod wire;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use redix_testkit::{Client, Launch, Server};
+
+/// The executable under test.
+fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_redix")
+}
+
+/// A server with these arguments besides the kit's defaults.
+fn start(args: &[&str]) -> Server {
+    Launch::redix(program()).args(args).start().unwrap()
+}
+
+/// A new connection.
+fn connect(server: &Server) -> Client {
+    Client::connect(server.addr()).unwrap()
+}
+
+/// Waits until a condition holds; fails after 20 s.
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within 20 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends a signal by name to a process that was started here.
+fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
+    assert!(sent.success());
+}

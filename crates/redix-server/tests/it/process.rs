@@ -1,0 +1,248 @@
+//! Starting, listening and ending.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use redix_testkit::Client;
+use redix_testkit::server::TempDir;
+
+use crate::{connect, eventually, program, signal, start};
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    Command::new(program()).args(args).current_dir(dir).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A server that the kit cannot start, because it listens on a Unix socket only. It dies with the
+/// value.
+struct Unreachable {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Unreachable {
+    fn start(args: &[&str]) -> Self {
+        let dir = TempDir::new("redix").unwrap();
+        let log = fs::File::create(dir.path().join("server.log")).unwrap();
+        let mut command = Command::new(program());
+        command.args(["--port", "0", "--save", "", "--unixsocket", "redix.sock"]).args(args);
+        command.current_dir(dir.path()).stdin(Stdio::null()).stdout(log);
+        Self { child: command.spawn().unwrap(), dir }
+    }
+
+    fn connect(&self) -> UnixStream {
+        let mut stream = None;
+        eventually("the socket is there", || {
+            stream = UnixStream::connect(self.dir.path().join("redix.sock")).ok();
+            stream.is_some()
+        });
+        stream.unwrap()
+    }
+}
+
+impl Drop for Unreachable {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn ping(stream: &mut (impl Read + Write)) {
+    stream.write_all(b"PING\r\n").unwrap();
+    let mut reply = [0; 7];
+    stream.read_exact(&mut reply).unwrap();
+    assert_eq!(&reply, b"+PONG\r\n");
+}
+
+#[test]
+fn version_and_help_are_printed() {
+    let dir = TempDir::new("redix").unwrap();
+    for flag in ["--version", "-v"] {
+        let output = run(dir.path(), &[flag]);
+        assert!(output.status.success());
+        assert!(stdout(&output).starts_with("Redix server v="), "{output:?}");
+    }
+    let output = run(dir.path(), &["--help"]);
+    assert!(output.status.success());
+    assert!(stdout(&output).starts_with("Usage: redix"), "{output:?}");
+}
+
+#[test]
+fn a_bad_line_stops_the_start_with_its_place() {
+    let dir = TempDir::new("redix").unwrap();
+    fs::write(dir.path().join("a.conf"), "port 0\ninclude b.conf\n").unwrap();
+    fs::write(dir.path().join("b.conf"), "# fine\n\nhz ten\n").unwrap();
+    let output = run(dir.path(), &["a.conf"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(text.contains("FATAL CONFIG FILE ERROR"), "{text}");
+    assert!(text.contains("at line 3 of b.conf"), "{text}");
+    assert!(text.contains(">>> 'hz ten'"), "{text}");
+}
+
+#[test]
+fn impossible_places_stop_the_start() {
+    let dir = TempDir::new("redix").unwrap();
+    let output = run(dir.path(), &["--dir", "/nonexistent/place"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("No such file or directory"), "{output:?}");
+    let output = run(dir.path(), &["missing.conf"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("can't open config file 'missing.conf'"), "{output:?}");
+}
+
+#[test]
+fn a_port_in_use_stops_the_start_with_the_known_lines() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let dir = TempDir::new("redix").unwrap();
+    let output = run(dir.path(), &["--port", &port, "--bind", "127.0.0.1"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    let reason = format!(
+        "Could not create server TCP listening socket 127.0.0.1:{port}: bind: Address already in use"
+    );
+    assert!(text.contains(&reason), "{text}");
+    assert!(text.contains(&format!("Failed listening on port {port} (tcp), aborting.")), "{text}");
+}
+
+#[test]
+fn nowhere_to_listen_stops_the_start() {
+    let dir = TempDir::new("redix").unwrap();
+    let output = run(dir.path(), &["--port", "0"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("Configured to not listen anywhere, exiting."), "{output:?}");
+}
+
+#[test]
+fn the_configuration_may_come_from_standard_input() {
+    let dir = TempDir::new("redix").unwrap();
+    let mut command = Command::new(program());
+    command.arg("-").current_dir(dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"port 0\nsave \"\"\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(stdout(&output).contains("Configured to not listen anywhere"), "{output:?}");
+}
+
+#[test]
+fn a_unix_socket_alone_is_enough_and_has_its_permissions() {
+    let mut server = Unreachable::start(&["--unixsocketperm", "700", "--pidfile", "redix.pid"]);
+    ping(&mut server.connect());
+    let path = server.dir.path().join("redix.sock");
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "{mode:o}");
+    let pid = fs::read_to_string(server.dir.path().join("redix.pid")).unwrap();
+    assert_eq!(pid, format!("{}\n", server.child.id()));
+    signal(server.child.id(), "TERM");
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert!(!path.exists());
+    assert!(!server.dir.path().join("redix.pid").exists());
+}
+
+#[test]
+fn several_addresses_are_listened_on() {
+    let server = start(&["--bind", "127.0.0.1", "127.0.0.2", "-::1", "-192.0.2.1"]);
+    let mut hosts = vec!["127.0.0.1", "127.0.0.2"];
+    if TcpListener::bind("[::1]:0").is_ok() {
+        hosts.push("[::1]");
+    } else {
+        eprintln!("this machine has no IPv6: not tested");
+    }
+    for host in hosts {
+        let addr = format!("{host}:{}", server.port()).parse().unwrap();
+        let reply = Client::connect(addr).unwrap().cmd(&["PING"]).unwrap();
+        assert_eq!(reply.pretty(), "+PONG", "{host}");
+    }
+}
+
+#[test]
+fn sigterm_saves_and_ends_well() {
+    let mut server = start(&["--save", "900", "1"]);
+    assert_eq!(connect(&server).cmd(&["SET", "a", "b"]).unwrap().pretty(), "+OK");
+    assert_eq!(server.stop().unwrap().code(), Some(0));
+    let log = server.log();
+    for line in [
+        "Received SIGTERM scheduling shutdown...",
+        "User requested shutdown...",
+        "Saving the final RDB snapshot before exiting.",
+        "Redis is now ready to exit, bye bye...",
+    ] {
+        assert!(log.contains(line), "no '{line}' in\n{log}");
+    }
+    server.restart().unwrap();
+    assert_eq!(connect(&server).cmd(&["GET", "a"]).unwrap().pretty(), "\"b\"");
+}
+
+#[test]
+fn a_shutdown_that_cannot_save_is_refused() {
+    let mut server = start(&["--save", "900", "1", "--shutdown-on-sigint", "nosave"]);
+    let mut client = connect(&server);
+    assert_eq!(client.cmd(&["SET", "a", "b"]).unwrap().pretty(), "+OK");
+    // A directory in the snapshot's place, which no file can replace.
+    let in_the_way = server.dir().join("dump.rdb");
+    fs::create_dir(&in_the_way).unwrap();
+    let refused = "-ERR Errors trying to SHUTDOWN. Check logs.";
+    assert_eq!(client.cmd(&["SHUTDOWN"]).unwrap().pretty(), refused);
+    signal(server.pid(), "TERM");
+    eventually("the signal is refused too", || {
+        server.log().matches("Errors trying to shut down the server.").count() == 2
+    });
+    assert_eq!(client.cmd(&["GET", "a"]).unwrap().pretty(), "\"b\"");
+    signal(server.pid(), "INT");
+    assert_eq!(server.wait_for_exit().unwrap().code(), Some(0));
+}
+
+#[test]
+fn systemd_is_told_what_goes_on() {
+    let dir = TempDir::new("notify").unwrap();
+    let path = dir.path().join("notify.sock");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut command = Command::new(program());
+    command.args(["--port", "0", "--save", "", "--unixsocket", "redix.sock"]);
+    command.args(["--supervised", "auto"]).env("NOTIFY_SOCKET", &path).current_dir(dir.path());
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let receive = || {
+        let mut text = [0; 1000];
+        let len = socket.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..len]).into_owned()
+    };
+    let ready = receive();
+    signal(child.id(), "TERM");
+    let stopping = receive();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(ready.contains("READY=1\n"), "{ready}");
+    assert!(stopping.contains("STOPPING=1\n"), "{stopping}");
+}
+
+#[test]
+fn the_background_process_is_named_by_its_pid_file() {
+    let dir = TempDir::new("redix").unwrap();
+    let args = ["--daemonize", "yes", "--port", "0", "--unixsocket", "s", "--save", ""];
+    let output = run(dir.path(), &[&args[..], &["--pidfile", "p", "--logfile", "l"]].concat());
+    assert!(output.status.success());
+    let log = || fs::read_to_string(dir.path().join("l")).unwrap_or_default();
+    eventually("it is ready", || log().contains("Ready to accept connections unix"));
+    let pid: u32 = fs::read_to_string(dir.path().join("p")).unwrap().trim().parse().unwrap();
+    ping(&mut UnixStream::connect(dir.path().join("s")).unwrap());
+    let title = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(title.contains("unixsocket:s"), "{title}");
+    signal(pid, "HUP");
+    ping(&mut UnixStream::connect(dir.path().join("s")).unwrap());
+    signal(pid, "TERM");
+    eventually("it has ended", || log().contains("bye bye") && !dir.path().join("p").exists());
+}
