@@ -558,6 +558,11 @@ enum Admitted {
 
 fn queue(session: &mut Session, shared: &ClientShared, command: Command, args: Args<'_>) {
     let Some(multi) = &mut session.multi else { return };
+    // What EXEC will not run need not be kept, whether or not the client reads what it is told.
+    let changed = session.watches.as_ref().is_some_and(|watches| watches.flag.is_set());
+    if multi.aborted || changed {
+        return;
+    }
     let queued = Queued { command, args: args.to_owned() };
     multi.bytes += queued.args.size() + size_of::<Queued>();
     multi.flags |= command.spec.flags;

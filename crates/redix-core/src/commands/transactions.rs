@@ -100,21 +100,21 @@ fn exec(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
         return Err(ReplyError::Static("ERR EXEC without MULTI"));
     };
     let changed = watched_key_changed(cx);
-    cx.discard_transaction();
-    if multi.aborted {
-        return Err(ReplyError::Static(
-            "EXECABORT Transaction discarded because of previous errors.",
-        ));
-    }
-    if changed {
+    // Before the commands run: what they change is no longer watched.
+    cx.unwatch();
+    let outcome = if multi.aborted {
+        Err(ReplyError::Static("EXECABORT Transaction discarded because of previous errors."))
+    } else if changed {
         cx.reply.null_array();
-        return Ok(());
-    }
-    cx.reply.array(multi.queue.len());
-    for queued in &multi.queue {
-        cx.run_queued(queued);
-    }
-    Ok(())
+        Ok(())
+    } else {
+        cx.reply.array(multi.queue.len());
+        multi.queue.iter().for_each(|queued| cx.run_queued(queued));
+        Ok(())
+    };
+    // After they ran: CLIENT INFO among them shows the transaction.
+    cx.discard_transaction();
+    outcome
 }
 
 fn watched_key_changed(cx: &mut Ctx<'_, '_>) -> bool {
