@@ -6,6 +6,7 @@
 
 mod clients;
 mod golden;
+mod persist;
 mod process;
 mod transactions;
 mod wire;
