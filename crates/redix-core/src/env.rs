@@ -80,8 +80,8 @@ pub enum Level {
 
 /// The log.
 pub trait Log: Send + Sync {
-    /// Writes one line, if its level is logged. May write to a file, so nothing may be logged under a
-    /// shard's lock.
+    /// Writes one line, if its level is logged. May write to a file, so nothing may be logged under
+    /// a shard's lock.
     fn log(&self, level: Level, text: &str);
 }
 

@@ -71,7 +71,7 @@ pub struct Sweeper {
 /// Why a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// All was seen, or enough for now.
+    /// All was seen, or enough.
     Quiet,
     /// Its time was over while many of the keys it met had expired.
     TimeLimit,
@@ -92,8 +92,8 @@ impl Sweeper {
         }
     }
 
-    /// Sweeps for at most about [`SLICE_NS`]. Returns the nanoseconds from the beginning of this step
-    /// to that of the next. The caller holds no gate.
+    /// Sweeps for at most about [`SLICE_NS`]. Returns the nanoseconds from the beginning of this
+    /// step to that of the next. The caller holds no gate.
     pub fn step(&mut self, engine: &Engine) -> u64 {
         if !engine.active_expire.load(Ordering::Relaxed) || engine.loading.load(Ordering::Relaxed) {
             return REST_NS;

@@ -314,8 +314,9 @@ impl Turn<'_> {
         }
     }
 
-    /// The hints: buckets first, then entries, each under a brief lock. Where an entry is not in its
-    /// bucket but further down the chain (one in two is), the chain is followed one node a pass.
+    /// The hints: buckets first, then entries, each under a brief lock. Where an entry is not in
+    /// its bucket but further down the chain (one in two is), the chain is followed one node a
+    /// pass.
     fn prefetch(&self, runner: &Runner<'_>) {
         if self.group.len() < 2 {
             return;

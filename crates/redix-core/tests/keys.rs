@@ -71,7 +71,10 @@ fn churn() -> impl Strategy<Value = Churn> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(40)
+    })]
 
     /// A key that is there all the time is returned; one that never was is not; the cursor stays
     /// below 2^53 and comes back to 0.

@@ -3,9 +3,9 @@
 //! Every allocation and free adds its size class to a counter of the calling thread, so that
 //! `used_memory` is a sum over threads, taken only when somebody asks.
 //!
-//! **Invariants.** A counter cell is written by one thread only; cells outlive their threads and are
-//! never freed, so a sum may read them at any time. Sizes are those that the allocator really uses
-//! for a request, so that the sum follows the memory in use.
+//! **Invariants.** A counter cell is written by one thread only; cells outlive their threads and
+//! are never freed, so a sum may read them at any time. Sizes are those that the allocator really
+//! uses for a request, so that the sum follows the memory in use.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};

@@ -49,7 +49,7 @@ impl Stream {
 /// What a read met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// Nothing more for now; so many bytes came.
+    /// Nothing more is there; so many bytes came.
     Drained(usize),
     /// The offered space was filled: there may be more.
     Filled(usize),

@@ -6,7 +6,7 @@ use super::source::Source;
 const CORE: &str = "crates/redix-core/src/";
 
 /// Named by everything above them: errors, the outside world, locks, parameters, counters.
-const BASE: &[&str] = &["error", "env", "sync", "config", "stats", "errorstats", "saves"];
+const BASE: &[&str] = &["error", "env", "sync", "config", "stats", "errorstats", "rates", "saves"];
 
 /// The edges inside [`BASE`].
 const ALLOWED_BASE: &[(&str, &[&str])] = &[
@@ -16,17 +16,18 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
     ("stats", &["error", "env", "sync"]),
     ("config", &["error", "env", "sync"]),
     ("errorstats", &["error", "sync"]),
+    ("rates", &["stats", "sync"]),
     ("saves", &["error", "sync", "config"]),
 ];
 
 /// A module and what it may name besides [`BASE`] and itself. What matters is what is absent:
 ///
 /// - `keyspace` knows nothing of commands or clients;
-/// - handlers in `commands` see neither `persist` nor `repl` nor the engine: they say what they did
-///   in `effects`;
+/// - handlers in `commands` see neither `persist` nor `repl`: they say what they did in `effects`,
+///   and of the engine they see what `Ctx` hands them;
 /// - `persist` and `repl` know no command: replay hands words to dispatch;
-/// - `rdb` is a codec that knows neither keyspace nor commands, so that DUMP and RESTORE can stand on
-///   it without seeing the snapshot in `persist`;
+/// - `rdb` is a codec that knows neither keyspace nor commands, so that DUMP and RESTORE can stand
+///   on it without seeing the snapshot in `persist`;
 /// - `command` does not know the families: `engine` hands it their table.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("effects", &[]),
@@ -57,7 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "commands",
         &[
             "keyspace", "effects", "acl", "cluster", "registry", "mailbox", "session", "blocking",
-            "pubsub", "tracking", "slowlog", "monitor", "client", "command", "rdb",
+            "pubsub", "tracking", "slowlog", "monitor", "client", "command", "rdb", "engine",
         ],
     ),
     (

@@ -1,5 +1,5 @@
-//! What the engine costs without a kernel: request bytes into the connections' state machines of one
-//! and of two threads, replies thrown away.
+//! What the engine costs without a kernel: request bytes into the connections' state machines of
+//! one and of two threads, replies thrown away.
 //!
 //! Usage: `socketless [KEYS] [DEPTH] [VALUE_BYTES]`. Each figure is the best and the median of many
 //! short windows, because everything else on the machine can only add to it.

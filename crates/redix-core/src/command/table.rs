@@ -1,8 +1,8 @@
 //! Finding a command by its name.
 //!
-//! An open-addressing table over the names folded to lower case, eight bytes at a time; built once, at the start, because
-//! `rename-command` changes names. Every command and subcommand has a dense id, under which its
-//! statistics are kept.
+//! An open-addressing table over the names folded to lower case, eight bytes at a time; built once,
+//! at the start, because `rename-command` changes names. Every command and subcommand has a dense
+//! id, under which its statistics are kept.
 
 use std::collections::HashMap;
 

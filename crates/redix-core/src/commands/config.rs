@@ -80,8 +80,8 @@ fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `CONFIG SET name value …` -> OK; all of it or nothing. Errors: an unknown, immutable, protected or
-/// repeated directive; a value that it or the process refuses.
+/// `CONFIG SET name value …` -> OK; all of it or nothing. Errors: an unknown, immutable, protected
+/// or repeated directive; a value that it or the process refuses.
 fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.len() % 2 != 0 {
         return Err(ReplyError::Syntax);

@@ -38,6 +38,10 @@ pub use table::{Config, DIRECTIVES};
 pub use types::*;
 pub use words::{quote, split_args};
 
+/// The version of Redis whose commands, replies and files others may expect: what INFO, HELLO and
+/// written files name.
+pub const REDIS_VERSION: &str = "7.2.4";
+
 /// Where a client is, as far as guarded features care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientPlace {

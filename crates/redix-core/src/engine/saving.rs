@@ -78,9 +78,9 @@ impl Engine {
         true
     }
 
-    /// What the end of the process saves: everything, if the options or else the save points say so.
-    /// An error means that the process must not end, unless it is forced to. The caller holds the
-    /// world and no shard's lock, and keeps the world if it ends the process. A background save
+    /// What the end of the process saves: everything, if the options or else the save points say
+    /// so. An error means that the process must not end, unless it is forced to. The caller holds
+    /// the world and no shard's lock, and keeps the world if it ends the process. A background save
     /// under way is abandoned.
     pub fn shutdown_save(&self, how: &Shutdown) -> Result<(), SaveError> {
         if self.abandon_snapshot() {

@@ -24,8 +24,8 @@ pub trait PreWrite: Send + Sync {
     /// `db` is the number that the database had at the cut. Must neither wait nor lock a shard.
     fn save(&self, db: u32, entry: EntryRef<'_>);
 
-    /// Takes a table out of the keyspace that the snapshot has yet to walk to its end; its `walk` is
-    /// there. Must neither wait nor lock a shard.
+    /// Takes a table out of the keyspace that the snapshot has yet to walk to its end; its `walk`
+    /// is there. Must neither wait nor lock a shard.
     fn take_over(&self, part: DbShard);
 }
 

@@ -1,9 +1,9 @@
 //! Loading a snapshot file into the keyspace.
 //!
-//! [`Loader::step`] is called again and again, so that the caller can serve clients, report progress
-//! and pace itself between steps. Entries are built as they are read and put in place in groups: for
-//! each the shard is prefetched, then the bucket, then it is inserted; that hides most of the two
-//! misses to memory that an insertion into a large table costs.
+//! [`Loader::step`] is called again and again, so that the caller can serve clients, report
+//! progress and pace itself between steps. Entries are built as they are read and put in place in
+//! groups: for each the shard is prefetched, then the bucket, then it is inserted; that hides most
+//! of the two misses to memory that an insertion into a large table costs.
 //!
 //! **Invariants.** The file is only read. A step takes one shard's lock at a time and holds none at
 //! its end. What cannot be loaded is an error with path, offset, key and reason; what was loaded

@@ -1,16 +1,13 @@
-//! Saving at once, while nothing else runs: SAVE, DEBUG RELOAD, FLUSHALL and the end of the process.
+//! Saving at once, while nothing else runs: SAVE, DEBUG RELOAD, FLUSHALL and the end of the
+//! process.
 
 use super::file::{SaveError, SaveFile, Writer};
 use super::record::{Ages, value_of};
-use crate::config::Config;
+use crate::config::{Config, REDIS_VERSION};
 use crate::env::Env;
 use crate::keyspace::{Keyspace, SHARDS};
 use crate::rdb::format::WriteVersion;
 use crate::rdb::write::{FileInfo, RdbEncoder, WriteOptions};
-
-/// The version of Redis that files name as their writer: the one whose formats they follow, as
-/// INFO's `redis_version`.
-pub const SERVER_VERSION: &str = "7.2.4";
 
 /// Encoded bytes kept before they go to the file.
 pub(super) const WRITE_BYTES: usize = 256 << 10;
@@ -30,7 +27,7 @@ pub fn write_options(config: &Config) -> WriteOptions {
 pub fn start_file(config: &Config, now_ms: i64, used_memory: u64) -> RdbEncoder {
     let mut encoder = RdbEncoder::new(write_options(config));
     encoder.info(&FileInfo {
-        server_version: SERVER_VERSION,
+        server_version: REDIS_VERSION,
         created_at_s: u64::try_from(now_ms / 1000).unwrap_or(0),
         used_memory,
         replication: None,

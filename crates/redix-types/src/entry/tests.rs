@@ -185,7 +185,10 @@ fn apply(entry: EntryBox, model: &mut Model, encoding: &mut Encoding, change: Ch
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(CASES)
+    })]
 
     #[test]
     fn changes_agree_with_the_model(

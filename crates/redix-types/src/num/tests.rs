@@ -71,7 +71,9 @@ proptest! {
     /// Text that almost is a number; what parses is written and read back without loss where the
     /// 17 decimals suffice.
     #[test]
-    fn long_doubles_read_back(text in "[+-]?(0x)?[0-9a-f]{0,20}\\.?[0-9]{0,9}([ep][+-]?[0-9]{0,5})?") {
+    fn long_doubles_read_back(
+        text in "[+-]?(0x)?[0-9a-f]{0,20}\\.?[0-9]{0,9}([ep][+-]?[0-9]{0,5})?"
+    ) {
         if let Some(value) = LongDouble::parse(text.as_bytes()) {
             let once = value.to_text();
             let twice = LongDouble::parse(&once).unwrap().to_text();

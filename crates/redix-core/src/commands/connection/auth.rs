@@ -1,7 +1,7 @@
 //! AUTH and HELLO: letting a client in.
 //!
-//! There is one user, `default`, whose password is `requirepass`. Passwords are compared as digests,
-//! in a time that does not depend on where they differ.
+//! There is one user, `default`, whose password is `requirepass`. Passwords are compared as
+//! digests, in a time that does not depend on where they differ.
 
 use redix_resp::reply::Proto;
 use redix_types::num::parse_i64;
@@ -11,8 +11,8 @@ use super::{BAD_NAME, is_plain_word, set_proto};
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
+use crate::config::REDIS_VERSION;
 use crate::error::{CommandResult, ReplyError};
-use crate::persist::save::SERVER_VERSION;
 use crate::registry::DEFAULT_USER;
 use crate::sync::lock;
 
@@ -185,7 +185,7 @@ fn describe_server(cx: &mut Ctx<'_, '_>) {
     reply.bulk_str("server");
     reply.bulk_str("redis");
     reply.bulk_str("version");
-    reply.bulk_str(SERVER_VERSION);
+    reply.bulk_str(REDIS_VERSION);
     reply.bulk_str("proto");
     reply.int(if reply.proto == Proto::Resp3 { 3 } else { 2 });
     reply.bulk_str("id");

@@ -36,7 +36,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .acl(acl::KEYSPACE | acl::DANGEROUS)
         .world()
         .since("4.0.0")
-        .complexity("O(N) where N is the count of clients watching or blocking on keys from both databases.")
+        .complexity("O(N) where N is the number of clients that watch or wait for keys of either")
         .doc("Exchanges the contents of two databases.")
         .args(&[
             ArgSpec::new("index1", ArgKind::Integer),

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
+use crate::config::REDIS_VERSION;
 use crate::engine::{Engine, Paused};
 use crate::error::CommandResult;
 use crate::keyspace::SHARDS;
@@ -23,9 +24,6 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("info", Group::Server,
     .history(&[("7.0.0", "Several sections may be asked for.")])
     .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
     .args(&[ArgSpec::new("section", ArgKind::String).optional().multiple()])];
-
-/// The version of Redis whose commands and replies clients may expect.
-pub const REDIS_VERSION: &str = "7.2.4";
 
 /// A section: its name, whether it is shown by default, and its writer.
 type Section = (&'static str, bool, fn(&Facts<'_>, &mut String));
@@ -61,8 +59,12 @@ struct Facts<'a> {
 /// Appends a line `name:value`.
 macro_rules! field {
     ($out:expr, $name:literal, $($value:tt)+) => {
-        // Writing to a string cannot fail.
-        { write!($out, concat!($name, ":")).ok(); write!($out, $($value)+).ok(); $out.push_str("\r\n"); }
+        {
+            $out.push_str(concat!($name, ":"));
+            // Writing to a string cannot fail.
+            write!($out, $($value)+).ok();
+            $out.push_str("\r\n");
+        }
     };
 }
 
@@ -441,6 +443,13 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     ] {
         write!(out, "{zero}:0\r\n").ok();
     }
+    loop_stats(facts, out);
+}
+
+/// The second half of the section: errors and event loops.
+fn loop_stats(facts: &Facts<'_>, out: &mut String) {
+    let totals = &facts.totals;
+    let rates = facts.engine.rates.now();
     field!(out, "unexpected_error_replies", "0");
     field!(out, "total_error_replies", "{}", totals.error_replies);
     field!(out, "dump_payload_sanitizations", "0");

@@ -16,8 +16,36 @@ use crate::sync::Arc;
 
 /// The commands of this file.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::write("append", Group::String, 3, const { &[KeySpec::one(1, access::RW | access::INSERT)] }, append).flags(flag::DENYOOM | flag::FAST).acl(acl::STRING).since("2.0.0").complexity("O(1) amortised while what is added is small: the room behind a string grows in proportion.").doc("Adds bytes to the end of the string at a key, which is created if need be.").args(&[ArgSpec::key("key"), ArgSpec::new("value", ArgKind::String)]),
-    CommandSpec::write("setrange", Group::String, 4, const { &[KeySpec::one(1, access::RW | access::UPDATE)] }, setrange).flags(flag::DENYOOM).acl(acl::STRING).since("2.2.0").complexity("O(1) plus the copying of the value, O(M) for M bytes.").doc("Writes bytes over part of the string at a key, which grows if need be.").args(&[ArgSpec::key("key"), ArgSpec::new("offset", ArgKind::Integer), ArgSpec::new("value", ArgKind::String)]),
+    CommandSpec::write(
+        "append",
+        Group::String,
+        3,
+        const { &[KeySpec::one(1, access::RW | access::INSERT)] },
+        append,
+    )
+    .flags(flag::DENYOOM | flag::FAST)
+    .acl(acl::STRING)
+    .since("2.0.0")
+    .complexity("O(1) amortised: the room behind a string grows in proportion.")
+    .doc("Adds bytes to the end of the string at a key, which is created if need be.")
+    .args(&[ArgSpec::key("key"), ArgSpec::new("value", ArgKind::String)]),
+    CommandSpec::write(
+        "setrange",
+        Group::String,
+        4,
+        const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
+        setrange,
+    )
+    .flags(flag::DENYOOM)
+    .acl(acl::STRING)
+    .since("2.2.0")
+    .complexity("O(1) plus the copying of the value, O(M) for M bytes.")
+    .doc("Writes bytes over part of the string at a key, which grows if need be.")
+    .args(&[
+        ArgSpec::key("key"),
+        ArgSpec::new("offset", ArgKind::Integer),
+        ArgSpec::new("value", ArgKind::String),
+    ]),
 ];
 
 /// `APPEND key value` -> the new length. Errors: WRONGTYPE, too long.

@@ -13,30 +13,30 @@
 //! ```
 //!
 //! Before an entry at or after the position that is not done changes or goes, the writer encodes it
-//! into the queue ([`PreImages`]) and marks it done; an entry born there is marked done at birth. The
-//! walk skips and clears done marks, so none is left when it ends. Order does not depend on the
+//! into the queue ([`PreImages`]) and marks it done; an entry born there is marked done at birth.
+//! The walk skips and clears done marks, so none is left when it ends. Order does not depend on the
 //! number of buckets, so splits and merges move nothing past the position. A table that was empty
 //! at the cut has no walk: what is born in it is neither marked nor visited.
 //!
-//! Whole tables keep their walk wherever they go: SWAPDB moves them, and the saver finds them by the
-//! number their database had at the cut; FLUSHDB hands them to the queue, and the saver walks them
-//! without a lock, then frees them.
+//! Whole tables keep their walk wherever they go: SWAPDB moves them, and the saver finds them by
+//! the number their database had at the cut; FLUSHDB hands them to the queue, and the saver walks
+//! them without a lock, then frees them.
 //!
 //! **Failure and cancelling** end the same way: the queue is closed and emptied, the temporary is
 //! removed, and the walk goes on to its end only to clear marks. Until then the snapshot counts as
 //! under way, so that the next one meets clean tables.
 //!
 //! **The queue** is drained into the file at every step. When the saver is paced
-//! (`rdb-key-save-delay`) it spills to an unlinked file beyond `snapshot-buffer-limit`; when the disk
-//! itself is stalled, so that the saver cannot even spill, the snapshot fails at twice the limit
-//! rather than take all memory. Workers never wait for either.
+//! (`rdb-key-save-delay`) it spills to an unlinked file beyond `snapshot-buffer-limit`; when the
+//! disk itself is stalled, so that the saver cannot even spill, the snapshot fails at twice the
+//! limit rather than take all memory. Workers never wait for either.
 //!
 //! Rejected: copying pages by fork (doubles memory under writes, stalls for the page tables), and
 //! versioned entries (a word per entry at all times, for something that is rare).
 //!
-//! **Invariants.** A step ends without a lock or gate. The queue's mutex is a leaf: nothing is locked
-//! under it, and nothing is encoded or written under it by the saver. Each key of the cut is in the
-//! file once.
+//! **Invariants.** A step ends without a lock or gate. The queue's mutex is a leaf: nothing is
+//! locked under it, and nothing is encoded or written under it by the saver. Each key of the cut is
+//! in the file once.
 
 mod preimages;
 mod saver;

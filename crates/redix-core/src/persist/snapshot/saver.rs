@@ -14,8 +14,8 @@ use crate::persist::record::{Ages, value_of};
 use crate::persist::save::{WRITE_BYTES, start_file, write_pending};
 use crate::rdb::write::{RdbEncoder, RecordEncoder, encode_select_db};
 
-/// How long a shard's lock is to be held, in nanoseconds; the budget of a hold follows what the last
-/// one took.
+/// How long a shard's lock is to be held, in nanoseconds; the budget of a hold follows what the
+/// last one took.
 const HOLD_NS: u64 = 20_000;
 /// The largest budget of one hold, in entries or buckets.
 const HOLD_BUDGET_MAX: usize = 64;
@@ -268,7 +268,8 @@ impl Saver {
         self.tables.extend(tables);
     }
 
-    /// Walks some of a table that is in the keyspace no more; frees it in the background at its end.
+    /// Walks some of a table that is in the keyspace no more; frees it in the background at its
+    /// end.
     fn walk_table(&mut self, ground: Ground<'_>) {
         let Some(mut part) = self.tables.pop() else { return };
         let Some(walk) = &part.walk else { return };

@@ -121,8 +121,8 @@ pub(super) fn no_touch(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     done(cx.reply)
 }
 
-/// `CLIENT IMPORT-SOURCE ON|OFF` -> OK for OFF. Errors: anything else, outside import mode, in which
-/// this server never is.
+/// `CLIENT IMPORT-SOURCE ON|OFF` -> OK for OFF. Errors: anything else, outside import mode, in
+/// which this server never is.
 pub(super) fn import_source(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if !args.is(2, "OFF") {
         return Err(ReplyError::Static("ERR Server is not in import mode"));

@@ -23,8 +23,8 @@ pub(super) fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `CLIENT LIST [filter value …]` -> verbatim text, one line for each connection in the order of the
-/// ids. Errors: an unknown filter or value.
+/// `CLIENT LIST [filter value …]` -> verbatim text, one line for each connection in the order of
+/// the ids. Errors: an unknown filter or value.
 pub(super) fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let filter = Filter::parse(cx, args, 2)?;
     let now_ms = cx.now_ms();
