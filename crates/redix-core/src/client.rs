@@ -15,6 +15,7 @@ use crate::command::args::Args;
 use crate::registry::ClientShared;
 use crate::session::Session;
 use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
 
 /// The least space offered to one read.
 pub const READ_MIN: usize = 16 * 1024;
@@ -217,6 +218,19 @@ impl Client {
             halted: false,
             ready: false,
             held: false,
+        }
+    }
+
+    /// Lets other threads see the sizes of its buffers.
+    pub fn publish(&self) {
+        let shared = &self.shared;
+        shared.query_bytes.store(self.input.pending_bytes(), Ordering::Relaxed);
+        shared.query_free.store(self.input.free_bytes(), Ordering::Relaxed);
+        let output = self.reply.len();
+        shared.output_bytes.store(output, Ordering::Relaxed);
+        shared.output_capacity.store(self.reply.capacity(), Ordering::Relaxed);
+        if output > shared.output_peak.load(Ordering::Relaxed) {
+            shared.output_peak.store(output, Ordering::Relaxed);
         }
     }
 

@@ -360,7 +360,7 @@ impl Turn<'_> {
         {
             runner.refuse_protocol(client, &error);
         }
-        publish(client);
+        client.publish();
         // With its output full it waits until the server has sent some of it.
         !client.halted
             && !client.closing()
@@ -394,16 +394,4 @@ fn note_activity(client: &Client, now_ms: i64, commands: usize) {
     shared.last_active_ms.store(now_ms, Ordering::Relaxed);
     let total = shared.commands.load(Ordering::Relaxed) + commands as u64;
     shared.commands.store(total, Ordering::Relaxed);
-}
-
-fn publish(client: &Client) {
-    let shared = &client.shared;
-    shared.query_bytes.store(client.input.pending_bytes(), Ordering::Relaxed);
-    shared.query_free.store(client.input.free_bytes(), Ordering::Relaxed);
-    let output = client.reply.len();
-    shared.output_bytes.store(output, Ordering::Relaxed);
-    shared.output_capacity.store(client.reply.capacity(), Ordering::Relaxed);
-    if output > shared.output_peak.load(Ordering::Relaxed) {
-        shared.output_peak.store(output, Ordering::Relaxed);
-    }
 }

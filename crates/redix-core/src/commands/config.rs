@@ -83,7 +83,7 @@ fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// `CONFIG SET name value …` -> OK; all of it or nothing. Errors: an unknown, immutable, protected
 /// or repeated directive; a value that it or the process refuses.
 fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(ReplyError::Syntax);
     }
     let names: Vec<_> = (2..args.len()).step_by(2).map(|at| text(args, at)).collect();

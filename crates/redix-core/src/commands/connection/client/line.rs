@@ -9,6 +9,7 @@ use std::io::Write as _;
 use crate::client::Client;
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
+use crate::command::table::CommandTable;
 use crate::registry::{ClientShared, client_flag};
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
@@ -41,12 +42,23 @@ pub(super) fn write_own(out: &mut Vec<u8>, cx: &Ctx<'_, '_>, args: Args<'_>) {
 
 /// Appends the line of another client.
 pub(super) fn write(out: &mut Vec<u8>, client: &ClientShared, cx: &Ctx<'_, '_>) {
+    append_seen(out, client, &cx.engine.commands, cx.now_ms());
+}
+
+/// The line of a client without its end, for the log.
+pub fn describe(client: &ClientShared, commands: &CommandTable, now_ms: i64) -> String {
+    let mut line = Vec::new();
+    append_seen(&mut line, client, commands, now_ms);
+    String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
+}
+
+fn append_seen(out: &mut Vec<u8>, client: &ClientShared, commands: &CommandTable, now_ms: i64) {
     let command = match client.last_command.load(Ordering::Relaxed) {
         u16::MAX => "NULL".to_owned(),
-        id => cx.engine.commands.by_id(id).full_name(),
+        id => commands.by_id(id).full_name(),
     };
-    let idle_ms = cx.now_ms().saturating_sub(client.last_active_ms.load(Ordering::Relaxed));
-    append(out, client, cx.now_ms(), &Doing { command, argv_bytes: 0, idle_ms });
+    let idle_ms = now_ms.saturating_sub(client.last_active_ms.load(Ordering::Relaxed));
+    append(out, client, now_ms, &Doing { command, argv_bytes: 0, idle_ms });
 }
 
 fn append(out: &mut Vec<u8>, client: &ClientShared, now_ms: i64, doing: &Doing) {
@@ -66,13 +78,13 @@ fn append(out: &mut Vec<u8>, client: &ClientShared, now_ms: i64, doing: &Doing) 
         + room
         + multi_bytes
         + doing.argv_bytes;
-    let result = write!(
+    let result = writeln!(
         out,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 \
          ssub=0 multi={} watch={} qbuf={query} qbuf-free={query_free} argv-mem={} \
          multi-mem={multi_bytes} rbs={room} rbp={} obl={fixed} oll={nodes} omem={listed} \
          tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} \
-         tot-net-in={} tot-net-out={} tot-cmds={}\n",
+         tot-net-in={} tot-net-out={} tot-cmds={}",
         client.id,
         client.addr,
         client.laddr,

@@ -10,6 +10,8 @@ mod identity;
 mod line;
 mod tracking;
 
+pub use line::describe;
+
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
