@@ -214,7 +214,15 @@ impl Server {
         match request {
             Request::Shutdown(how) => {
                 let ClientShared { id, addr, laddr, fd, .. } = client;
-                let client = format!("id={id} addr={addr} laddr={laddr} fd={fd}");
+                let texts = client.texts.lock().clone();
+                let client = format!(
+                    "id={id} addr={addr} laddr={laddr} fd={fd} name={} user={} lib-name={} \
+                     lib-ver={}",
+                    texts.name.escape_ascii(),
+                    texts.user,
+                    texts.lib_name.escape_ascii(),
+                    texts.lib_ver.escape_ascii()
+                );
                 shutdown::shut_down(self, how, Some(&client));
                 Err("ERR Errors trying to SHUTDOWN. Check logs.")
             }

@@ -13,6 +13,7 @@ use std::thread;
 use libc::{SIGINT, SIGTERM};
 use redix_core::config::ShutdownOn;
 use redix_core::effects::Shutdown;
+use redix_core::persist::file::{Writer, temporary_path};
 use signal_hook::iterator::Signals;
 
 use crate::log;
@@ -39,6 +40,10 @@ pub fn listen_for_signals(server: &Arc<Server>) -> io::Result<()> {
 fn on_signal(server: &Arc<Server>, signal: i32) {
     if UNDER_WAY.load(Ordering::Acquire) {
         log::from_signal_handler("You insist... exiting now.");
+        for writer in [Writer::Foreground, Writer::Background] {
+            // The snapshot that nobody will finish; usually there is one at most.
+            std::fs::remove_file(temporary_path(&server.engine.config(), writer)).ok();
+        }
         std::process::exit(1);
     }
     if server.engine.loading.load(Ordering::Relaxed) {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 use redix_core::client::{Client, READ_MAX};
+use redix_core::commands::connection::client;
 use redix_core::config::{Config, OutputLimit};
 use redix_core::effects::Request;
 use redix_core::engine::Engine;
@@ -301,7 +302,8 @@ impl EventLoop {
                 ReadOutcome::Ended => {
                     // What was asked before is still answered, unless it waits for others.
                     conn.ended = true;
-                    if client.halted || (client.input.parked() == 0 && conn.unsent(client) == 0) {
+                    let idle = !client.ready && client.input.parked() == 0;
+                    if client.halted || (idle && conn.unsent(client) == 0) {
                         self.closed.push(token);
                     }
                     continue;
@@ -323,7 +325,7 @@ impl EventLoop {
                 self.engine.stats.thread(self.index).cell.query_limit_disconnections.bump();
                 log::warning(&format!(
                     "Closing client that reached max query buffer length: {}",
-                    describe(&client.shared)
+                    describe(&self.engine, &client.shared)
                 ));
                 self.closed.push(token);
                 continue;
@@ -446,7 +448,7 @@ impl EventLoop {
         self.engine.stats.thread(self.index).cell.output_limit_disconnections.bump();
         log::warning(&format!(
             "Client {} closed for overcoming of output buffer limits.",
-            describe(&client.shared)
+            describe(&self.engine, &client.shared)
         ));
         true
     }
@@ -464,7 +466,10 @@ impl EventLoop {
         if let Some(client) = self.worker.remove(token) {
             self.handle.load.fetch_sub(1, Ordering::Relaxed);
             if log::enabled(Level::Verbose) {
-                log::verbose(&format!("Client closed connection {}", describe(&client.shared)));
+                log::verbose(&format!(
+                    "Client closed connection {}",
+                    describe(&self.engine, &client.shared)
+                ));
             }
         }
     }
@@ -505,8 +510,10 @@ impl EventLoop {
         if client.reply.is_empty() {
             client.reply.shrink_to(if idle_ms > IDLE_MS { 0 } else { READ_MAX });
         }
-        let unsent = conn.unsent(client) as u64;
-        if self.is_over_limit(token, unsent, config.client_output_buffer_limit.normal) {
+        client.publish();
+        let unsent = conn.unsent(client);
+        client.shared.output_bytes.store(unsent, Ordering::Relaxed);
+        if self.is_over_limit(token, unsent as u64, config.client_output_buffer_limit.normal) {
             self.closed.push(token);
         }
     }
@@ -527,7 +534,6 @@ fn must_wait(conn: &Conn, client: &Client) -> bool {
 }
 
 /// A connection as log lines name it.
-fn describe(client: &ClientShared) -> String {
-    let ClientShared { id, addr, laddr, fd, .. } = client;
-    format!("id={id} addr={addr} laddr={laddr} fd={fd}")
+fn describe(engine: &Engine, client: &ClientShared) -> String {
+    client::describe(client, &engine.commands, engine.env.clock.unix_us() / 1000)
 }

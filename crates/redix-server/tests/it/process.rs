@@ -246,3 +246,73 @@ fn the_background_process_is_named_by_its_pid_file() {
     signal(pid, "TERM");
     eventually("it has ended", || log().contains("bye bye") && !dir.path().join("p").exists());
 }
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut server = start(&["--save", "900", "1"]);
+    // A save that never ends: opening a pipe waits for its reader.
+    let pipe = server.dir().join(format!("temp-save-{}.rdb", server.pid()));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    signal(server.pid(), "TERM");
+    eventually("saving has begun", || server.log().contains("Saving the final RDB snapshot"));
+    signal(server.pid(), "TERM");
+    assert_eq!(server.wait_for_exit().unwrap().code(), Some(1));
+    assert!(server.log().contains("You insist... exiting now."));
+    assert!(!pipe.exists());
+}
+
+#[test]
+fn listening_follows_the_configuration() {
+    let server = start(&[]);
+    let mut client = connect(&server);
+    let mut set =
+        |name: &str, value: &str| client.cmd(&["CONFIG", "SET", name, value]).unwrap().pretty();
+    let is_up = |host: &str| {
+        let addr = format!("{host}:{}", server.port()).parse().unwrap();
+        Client::connect(addr).and_then(|mut client| client.cmd(&["PING"])).is_ok()
+    };
+    assert!(!is_up("127.0.0.3"));
+    assert_eq!(set("bind", "127.0.0.1 127.0.0.3"), "+OK");
+    assert!(is_up("127.0.0.1") && is_up("127.0.0.3"));
+    let refused = "-ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to \
+                   specified addresses.";
+    assert_eq!(set("bind", "192.0.2.1"), refused);
+    assert!(is_up("127.0.0.1") && is_up("127.0.0.3"));
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = "-ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen \
+                   on this port. Check server logs.";
+    assert_eq!(set("port", &taken.local_addr().unwrap().port().to_string()), refused);
+    assert!(is_up("127.0.0.1"));
+    let free = taken.local_addr().unwrap().port();
+    drop(taken);
+    assert_eq!(set("port", &free.to_string()), "+OK");
+    assert!(!is_up("127.0.0.1"));
+    let mut moved = Client::connect(format!("127.0.0.1:{free}").parse().unwrap()).unwrap();
+    assert_eq!(moved.cmd(&["PING"]).unwrap().pretty(), "+PONG");
+    // Connections do not depend on the socket that they came by.
+    assert_eq!(set("bind", "127.0.0.1"), "+OK");
+}
+
+#[test]
+fn more_clients_than_the_system_allows_are_refused() {
+    let server = start(&[]);
+    let reply = connect(&server).cmd(&["CONFIG", "SET", "maxclients", "4000000000"]).unwrap();
+    let begin = "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating \
+                 system is not able to handle the specified number of clients, try with ";
+    assert!(reply.pretty().starts_with(begin), "{}", reply.pretty());
+}
+
+#[test]
+fn the_log_level_follows_the_configuration() {
+    let server = start(&[]);
+    let mut client = connect(&server);
+    assert_eq!(client.cmd(&["CONFIG", "SET", "loglevel", "verbose"]).unwrap().pretty(), "+OK");
+    let addr = connect(&server).local_addr().unwrap();
+    eventually("accepting is logged", || server.log().contains(&format!("Accepted {addr}")));
+    eventually("closing is logged", || {
+        server.log().lines().any(|line| {
+            line.contains("Client closed connection id=") && line.contains(&format!("addr={addr} "))
+        })
+    });
+}
