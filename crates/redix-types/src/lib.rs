@@ -8,6 +8,7 @@ pub mod entry;
 pub mod glob;
 pub mod num;
 pub mod prefetch;
+pub mod sha1;
 pub mod table;
 
 pub use entry::{
