@@ -202,6 +202,16 @@ impl Reply {
         self.header(self.mark(b'>'), len as u64);
     }
 
+    /// Header of what RESP3 says about the value after it; `pairs` times a key and a value follow.
+    /// RESP2 has nothing of the kind: false says that nothing was written and nothing may follow.
+    #[must_use = "RESP2 has no attributes"]
+    pub fn attribute(&mut self, pairs: usize) -> bool {
+        if self.proto == Proto::Resp3 {
+            self.header(b'|', pairs as u64);
+        }
+        self.proto == Proto::Resp3
+    }
+
     /// Double, as the text of [`push_f64`].
     pub fn double(&mut self, value: f64) {
         let mut text = Vec::with_capacity(32);

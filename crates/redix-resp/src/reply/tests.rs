@@ -199,3 +199,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn attributes_are_there_in_resp3_only() {
+    let mut reply = Reply::new(Proto::Resp3);
+    assert!(reply.attribute(1));
+    assert_eq!(reply.take(), b"|1\r\n");
+    reply.proto = Proto::Resp2;
+    assert!(!reply.attribute(1));
+    assert!(reply.is_empty());
+}
