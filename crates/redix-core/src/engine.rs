@@ -11,15 +11,16 @@ pub use saving::Loading;
 use std::sync::OnceLock;
 
 use crate::command::table::CommandTable;
+use crate::commandlog::CommandLog;
 use crate::config::{Apply, Config, ConfigSetError};
 use crate::effects::Sink;
 use crate::env::Env;
 use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
+use crate::latency::LatencyMonitor;
 use crate::rates::RateSampler;
 use crate::registry::Registry;
 use crate::saves::Saves;
-use crate::slowlog::SlowLog;
 use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
@@ -87,8 +88,10 @@ pub struct Engine {
     pub pause: Pause,
     /// Saving.
     pub saves: Saves,
-    /// Slow commands.
-    pub slowlog: SlowLog,
+    /// Slow and large commands.
+    pub commandlog: CommandLog,
+    /// Latency spikes.
+    pub latency: LatencyMonitor,
     /// Error replies by code.
     pub errors: ErrorStats,
     /// How much is happening per second.
@@ -99,6 +102,10 @@ pub struct Engine {
     pub loading: AtomicBool,
     /// `DEBUG SET-ACTIVE-EXPIRE 0`.
     pub active_expire: AtomicBool,
+    /// `DEBUG PAUSE-CRON 1`: nothing happens by itself.
+    pub cron_paused: AtomicBool,
+    /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 1`.
+    pub skip_checksums: AtomicBool,
     /// A random id of this run, 40 hexadecimal digits.
     pub run_id: String,
     /// Unix time in microseconds of the start.
@@ -131,12 +138,15 @@ impl Engine {
             registry: Registry::default(),
             pause: Pause::default(),
             saves: Saves::new(started_us / 1_000_000),
-            slowlog: SlowLog::default(),
+            commandlog: CommandLog::default(),
+            latency: LatencyMonitor::default(),
             errors: ErrorStats::default(),
             rates: RateSampler::default(),
             startup_memory: AtomicU64::new(0),
             loading: AtomicBool::new(false),
             active_expire: AtomicBool::new(true),
+            cron_paused: AtomicBool::new(false),
+            skip_checksums: AtomicBool::new(false),
             run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             started_us,
             sink: OnceLock::new(),

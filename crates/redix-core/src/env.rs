@@ -12,6 +12,8 @@ pub trait Clock: Send + Sync {
     fn unix_us(&self) -> i64;
     /// Nanoseconds of a clock that never goes back; only differences mean something.
     fn mono_ns(&self) -> u64;
+    /// Lets this much time pass on the calling thread (`DEBUG SLEEP`).
+    fn sleep_us(&self, us: u64);
 }
 
 /// Randomness fit for keys, ids and sampling.

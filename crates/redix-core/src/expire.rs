@@ -26,6 +26,7 @@ use redix_types::entry::EntryBox;
 use crate::command::dispatch::Runner;
 use crate::engine::{Engine, Paused};
 use crate::keyspace::SHARDS;
+use crate::latency::event;
 use crate::sync::atomic::Ordering;
 
 /// How long one step may sweep.
@@ -95,7 +96,10 @@ impl Sweeper {
     /// Sweeps for at most about [`SLICE_NS`]. Returns the nanoseconds from the beginning of this
     /// step to that of the next. The caller holds no gate.
     pub fn step(&mut self, engine: &Engine) -> u64 {
-        if !engine.active_expire.load(Ordering::Relaxed) || engine.loading.load(Ordering::Relaxed) {
+        if !engine.active_expire.load(Ordering::Relaxed)
+            || engine.cron_paused.load(Ordering::Relaxed)
+            || engine.loading.load(Ordering::Relaxed)
+        {
             return REST_NS;
         }
         let started_ns = engine.env.clock.mono_ns();
@@ -114,6 +118,12 @@ impl Sweeper {
         cell.expire_sampled.add(tally.looked);
         cell.expire_stale.add(tally.removed);
         cell.expire_cycle_ns.add(spent_ns);
+        engine.latency.note(
+            engine.config().latency_monitor_threshold,
+            event::EXPIRE_CYCLE,
+            spent_ns,
+            engine.env.clock.unix_us(),
+        );
         if end == End::TimeLimit {
             cell.expire_cycle_limit_reached.bump();
             return spent_ns * (1 + REST_FACTOR);

@@ -14,6 +14,7 @@
 
 pub mod client;
 pub mod command;
+pub mod commandlog;
 pub mod commands;
 pub mod config;
 pub mod effects;
@@ -23,6 +24,7 @@ pub mod error;
 pub mod errorstats;
 pub mod expire;
 pub mod keyspace;
+pub mod latency;
 pub mod mailbox;
 pub mod monitor;
 pub mod persist;
@@ -31,7 +33,6 @@ pub mod rdb;
 pub mod registry;
 pub mod saves;
 pub mod session;
-pub mod slowlog;
 pub mod stats;
 pub mod sync;
 pub mod worker;

@@ -22,6 +22,9 @@ impl Clock for SystemClock {
     fn mono_ns(&self) -> u64 {
         self.0.now_ns()
     }
+    fn sleep_us(&self, us: u64) {
+        std::thread::sleep(std::time::Duration::from_micros(us));
+    }
 }
 
 /// The kernel's randomness.

@@ -480,6 +480,9 @@ impl EventLoop {
             let now_ns = self.engine.env.clock.mono_ns();
             self.engine.rates.sample(now_ns, &self.engine.stats.totals());
         }
+        if self.engine.cron_paused.load(Ordering::Relaxed) {
+            return;
+        }
         let config = Arc::clone(self.worker.config());
         let now_ms = self.engine.env.clock.unix_us() / 1000;
         let count = self.conns.len();

@@ -61,6 +61,9 @@ impl Clock for SharedClock {
     fn mono_ns(&self) -> u64 {
         (self.unix_us() - EPOCH_MS * 1000).unsigned_abs() * 1000
     }
+    fn sleep_us(&self, us: u64) {
+        self.0.0.fetch_add(us as i64, Ordering::Relaxed);
+    }
 }
 
 /// Randomness from a seed.

@@ -57,6 +57,22 @@ impl<'a> Args<'a> {
         redix_types::num::parse_i64(self.get(index)).ok_or(ReplyError::NotInteger)
     }
 
+    /// An upper bound, cheaply had, of [`Args::request_bytes`].
+    #[inline]
+    pub fn request_bytes_max(&self) -> usize {
+        let (first, last) = (self.spans[0], self.spans[self.spans.len() - 1]);
+        // Words follow one another, in the request's own form or without it.
+        let stretch = last.start as usize + last.len as usize - first.start as usize;
+        stretch + (self.spans.len() + 1) * (2 + 20 + 2)
+    }
+
+    /// The length of the request in the protocol's array form.
+    pub fn request_bytes(&self) -> usize {
+        let line = |n: usize| 1 + redix_types::num::i64_len(n as i64) + 2;
+        let words = self.spans.iter().map(|span| span.len as usize);
+        line(self.spans.len()) + words.map(|len| line(len) + len + 2).sum::<usize>()
+    }
+
     /// A cursor over the words from `first` on, for option grammars.
     pub fn options(self, first: usize) -> Options<'a> {
         Options { args: self, next: first }

@@ -22,6 +22,7 @@ use super::plan::{Plan, shards_of};
 use super::spec::{CommandSpec, Group, Locks, LogAs, flag};
 use super::table::Command;
 use crate::client::Client;
+use crate::commandlog::Executed;
 use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::{Engine, Paused};
@@ -29,6 +30,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::{Access, Ageing, Expiry, Held, Swept};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
+use crate::latency::event;
 use crate::registry::{ClientShared, client_flag};
 use crate::session::{Queued, ReplyMode, Session};
 use crate::stats::{CallStats, ThreadStats, latency_bucket};
@@ -160,7 +162,21 @@ impl<'k> Ctx<'_, 'k> {
             self.feed_monitors(args);
         }
         if !spec.has(flag::SKIP_SLOWLOG) {
-            self.engine.slowlog.note(self.config, self.session, self.shared, args, ns, self.now_us);
+            let executed = Executed {
+                session: self.session,
+                client: self.shared,
+                args,
+                ns,
+                reply_bytes: self.reply.len().saturating_sub(mark),
+                now_us: self.now_us,
+            };
+            self.engine.commandlog.note(self.config, &executed);
+        }
+        let threshold_ms = self.config.latency_monitor_threshold;
+        if threshold_ms != 0 {
+            let kind = if spec.has(flag::FAST) { event::FAST_COMMAND } else { event::COMMAND };
+            let ended_us = self.now_us + (ns / 1000) as i64;
+            self.engine.latency.note(threshold_ms, kind, ns, ended_us);
         }
         self.session.secrets.clear();
         ended_ns

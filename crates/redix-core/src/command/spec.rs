@@ -334,6 +334,8 @@ pub enum Group {
     Server,
     /// `scripting`
     Scripting,
+    /// `cluster`
+    Cluster,
 }
 
 impl Group {
@@ -346,6 +348,7 @@ impl Group {
             Self::Transactions => "transactions",
             Self::Server => "server",
             Self::Scripting => "scripting",
+            Self::Cluster => "cluster",
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod connection;
 pub mod keys;
 pub mod persist;
+pub mod scripting;
 pub mod server;
 pub mod string;
 pub mod transactions;
@@ -27,8 +28,16 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     keys::object::COMMANDS,
     keys::scan::COMMANDS,
     persist::COMMANDS,
+    scripting::COMMANDS,
+    server::cluster::COMMANDS,
+    server::commandlog::COMMANDS,
     server::dataset::COMMANDS,
+    server::debug::COMMANDS,
     server::info::COMMANDS,
+    server::latency::COMMANDS,
+    server::lolwut::COMMANDS,
+    server::memory::COMMANDS,
+    server::modules::COMMANDS,
     server::slowlog::COMMANDS,
     server::watching::COMMANDS,
     string::edit::COMMANDS,

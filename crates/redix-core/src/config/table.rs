@@ -434,20 +434,16 @@ directives! {
             alias("commandlog-slow-execution-max-len");
         /// Bytes from which a request is logged as large; -1: none.
         commandlog_request_larger_than: i64 = 1 << 20,
-
-                       "commandlog-request-larger-than" => Int(-1,
-            LONG_MAX), ignored("there is no COMMANDLOG");
+            "commandlog-request-larger-than" => Int(-1, LONG_MAX);
         /// Entries that the log of large requests keeps.
-        commandlog_large_request_max_len: u64 = 128,
-
-                       "commandlog-large-request-max-len" => Int(0,
-            LONG_MAX), ignored("there is no COMMANDLOG");
+        commandlog_large_request_max_len: usize = 128,
+            "commandlog-large-request-max-len" => Int(0, LONG_MAX);
         /// Bytes from which a reply is logged as large; -1: none.
         commandlog_reply_larger_than: i64 = 1 << 20,
-            "commandlog-reply-larger-than" => Int(-1, LONG_MAX), ignored("there is no COMMANDLOG");
+            "commandlog-reply-larger-than" => Int(-1, LONG_MAX);
         /// Entries that the log of large replies keeps.
-        commandlog_large_reply_max_len: u64 = 128,
-            "commandlog-large-reply-max-len" => Int(0, LONG_MAX), ignored("there is no COMMANDLOG");
+        commandlog_large_reply_max_len: usize = 128,
+            "commandlog-large-reply-max-len" => Int(0, LONG_MAX);
         /// Milliseconds from which an event enters LATENCY's history; 0: none.
         latency_monitor_threshold: u64 = 0, "latency-monitor-threshold" => Int(0, LONG_MAX);
         /// Measure the latency of each command.

@@ -44,7 +44,9 @@ impl Background {
         let now_ns = engine.env.clock.mono_ns();
         if now_ns >= self.next_cron_ns {
             self.next_cron_ns = now_ns + CRON_NS;
-            engine.save_if_due();
+            if !engine.cron_paused.load(Ordering::Relaxed) {
+                engine.save_if_due();
+            }
         }
         let freed = engine.keyspace.free_list().step(FREE_PER_STEP);
         if freed > 0 {

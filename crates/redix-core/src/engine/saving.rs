@@ -109,7 +109,9 @@ impl Engine {
     pub fn begin_load(&self, duplicates: Duplicates) -> Result<Option<Loading>, LoadError> {
         let config = self.config();
         let path = snapshot_path(&config);
-        let Some(loader) = Loader::open(&self.env, &config, &path, duplicates)? else {
+        let skip_checksums = self.skip_checksums.load(Ordering::Relaxed);
+        let Some(loader) = Loader::open(&self.env, &config, &path, duplicates, skip_checksums)?
+        else {
             return Ok(None);
         };
         let saves = &self.saves;

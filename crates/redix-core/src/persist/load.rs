@@ -133,6 +133,7 @@ impl Loader {
         config: &Config,
         path: &Path,
         duplicates: Duplicates,
+        skip_checksums: bool,
     ) -> Result<Option<Self>, LoadError> {
         let (source, file_bytes): (Box<dyn Read + Send>, u64) = match env.disk.open(path) {
             Ok(opened) => opened,
@@ -140,7 +141,7 @@ impl Loader {
             Err(source) => return Err(LoadError::Open { path: path.to_owned(), source }),
         };
         let options = ReadOptions {
-            checksums: if config.rdbchecksum {
+            checksums: if config.rdbchecksum && !skip_checksums {
                 ChecksumPolicy::Verify
             } else {
                 ChecksumPolicy::Ignore

@@ -59,6 +59,9 @@ impl Clock for SimClock {
         let step = self.1.lock().unwrap().below(40_000) as u64;
         self.0.now_ns.fetch_add(step, Ordering::Relaxed) + step
     }
+    fn sleep_us(&self, us: u64) {
+        self.0.now_ns.fetch_add(us * 1000, Ordering::Relaxed);
+    }
 }
 
 struct SimEntropy(Mutex<Rng>);

@@ -11,9 +11,10 @@ use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::{LRU_MASK, lfu_minutes};
-use crate::rdb::format::{RdbString, RdbValue, WriteVersion};
+use crate::rdb::format::{ChecksumPolicy, RdbString, RdbValue, WriteVersion};
 use crate::rdb::read::{DumpReader, ReadOptions};
 use crate::rdb::write::RecordEncoder;
+use crate::sync::atomic::Ordering;
 
 /// The family.
 pub const COMMANDS: &[CommandSpec] = &[
@@ -80,6 +81,16 @@ fn dump(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
+/// How payloads are read: DEBUG may have switched their checksums off.
+fn read_options(cx: &Ctx<'_, '_>) -> ReadOptions {
+    let checksums = if cx.engine.skip_checksums.load(Ordering::Relaxed) {
+        ChecksumPolicy::Ignore
+    } else {
+        ChecksumPolicy::Verify
+    };
+    ReadOptions { checksums, ..ReadOptions::default() }
+}
+
 #[derive(Debug, Default, PartialEq, Eq)]
 struct RestoreOptions {
     replace: bool,
@@ -133,7 +144,7 @@ fn restore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if ttl_ms < 0 {
         return Err(ReplyError::Static("ERR Invalid TTL value, must be >= 0"));
     }
-    let mut reader = DumpReader::open(args.get(3), ReadOptions::default())
+    let mut reader = DumpReader::open(args.get(3), read_options(cx))
         .map_err(|_| ReplyError::Static("ERR DUMP payload version or checksum are wrong"))?;
     let RdbValue::Str(value) =
         reader.value().map_err(|_| ReplyError::Static("ERR Bad data format"))?;

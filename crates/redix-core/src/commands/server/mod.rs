@@ -1,7 +1,14 @@
 //! Commands about the server and the data set as a whole.
 
+pub mod cluster;
+pub mod commandlog;
 pub mod dataset;
+pub mod debug;
 pub mod info;
+pub mod latency;
+pub mod lolwut;
+pub mod memory;
+pub mod modules;
 pub mod slowlog;
 pub mod watching;
 

@@ -1,8 +1,11 @@
 //! SLOWLOG: the commands that took longest.
 
+use redix_resp::reply::Reply;
+
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
+use crate::commandlog::LogEntry;
 use crate::error::{CommandResult, ReplyError};
 
 /// The family.
@@ -48,6 +51,21 @@ fn container(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::WrongArity("slowlog".into()))
 }
 
+/// Writes entries of the command log.
+pub(super) fn reply_entries(reply: &mut Reply, entries: &[LogEntry]) {
+    reply.array(entries.len());
+    for entry in entries {
+        reply.array(6);
+        reply.int(entry.id as i64);
+        reply.int(entry.unix_s);
+        reply.int(entry.amount as i64);
+        reply.array(entry.argv.len());
+        entry.argv.iter().for_each(|word| reply.bulk(word));
+        reply.bulk(entry.addr.as_bytes());
+        reply.bulk(&entry.name);
+    }
+}
+
 /// `SLOWLOG GET [count]` -> array of (id, Unix time in s, duration in us, words, address, name).
 /// A count of -1 means all. Errors: another negative count, or no number.
 fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
@@ -58,35 +76,30 @@ fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             Ok(count) => usize::try_from(count).map_err(|_| COUNT_RANGE)?,
             Err(_) => return Err(COUNT_RANGE),
         },
-        _ => return Err(ReplyError::WrongArity("slowlog|get".into())),
+        _ => {
+            let sent = String::from_utf8_lossy(args.get(1));
+            return Err(ReplyError::err(format!(
+                "unknown subcommand or wrong number of arguments for '{sent}'. Try SLOWLOG HELP."
+            )));
+        }
     };
-    let entries = cx.engine.slowlog.newest(count);
-    cx.reply.array(entries.len());
-    for entry in entries {
-        cx.reply.array(6);
-        cx.reply.int(entry.id as i64);
-        cx.reply.int(entry.unix_s);
-        cx.reply.int(entry.duration_us as i64);
-        cx.reply.array(entry.argv.len());
-        entry.argv.iter().for_each(|word| cx.reply.bulk(word));
-        cx.reply.bulk(entry.addr.as_bytes());
-        cx.reply.bulk(&entry.name);
-    }
+    reply_entries(cx.reply, &cx.engine.commandlog.slow.newest(count));
     Ok(())
 }
 
-const COUNT_RANGE: ReplyError =
+/// What a wrong count is answered.
+pub(super) const COUNT_RANGE: ReplyError =
     ReplyError::Static("ERR count should be greater than or equal to -1");
 
 /// `SLOWLOG LEN` -> integer.
 fn len(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    cx.reply.int(cx.engine.slowlog.len() as i64);
+    cx.reply.int(cx.engine.commandlog.slow.len() as i64);
     Ok(())
 }
 
 /// `SLOWLOG RESET` -> OK.
 fn reset(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    cx.engine.slowlog.reset();
+    cx.engine.commandlog.slow.reset();
     cx.reply.ok();
     Ok(())
 }

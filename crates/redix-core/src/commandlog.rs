@@ -1,0 +1,167 @@
+//! The command log: the last commands that took long, were large, or were answered at length.
+//!
+//! Source: COMMANDLOG of Valkey 8.1; its log of slow commands is the one that SLOWLOG shows.
+
+use std::collections::VecDeque;
+
+use crate::command::args::Args;
+use crate::config::Config;
+use crate::registry::ClientShared;
+use crate::session::Session;
+use crate::sync::{Mutex, lock};
+
+/// Words kept of a command.
+const ARGS_MAX: usize = 32;
+/// Bytes kept of a word.
+const ARG_BYTES_MAX: usize = 128;
+
+/// One logged command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Its number, counted since the start.
+    pub id: u64,
+    /// Unix time in seconds.
+    pub unix_s: i64,
+    /// What it was logged for: a duration in microseconds, or a size in bytes.
+    pub amount: u64,
+    /// Its words, shortened.
+    pub argv: Vec<Vec<u8>>,
+    /// The client's address.
+    pub addr: String,
+    /// The client's name.
+    pub name: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    newest_first: VecDeque<LogEntry>,
+    next_id: u64,
+}
+
+/// The log of one kind.
+#[derive(Debug, Default)]
+pub struct Log {
+    entries: Mutex<Entries>,
+}
+
+impl Log {
+    #[cold]
+    fn push(&self, mut entry: LogEntry, max_len: usize) {
+        let mut entries = lock(&self.entries);
+        entry.id = entries.next_id;
+        entries.next_id += 1;
+        entries.newest_first.push_front(entry);
+        entries.newest_first.truncate(max_len);
+    }
+
+    /// The newest `count` entries.
+    pub fn newest(&self, count: usize) -> Vec<LogEntry> {
+        lock(&self.entries).newest_first.iter().take(count).cloned().collect()
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        lock(&self.entries).newest_first.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets all entries.
+    pub fn reset(&self) {
+        lock(&self.entries).newest_first.clear();
+    }
+}
+
+/// A command that has been executed, with what it may be logged for.
+pub struct Executed<'a> {
+    /// The client's protocol state.
+    pub session: &'a Session,
+    /// The client's record.
+    pub client: &'a ClientShared,
+    /// Its words.
+    pub args: Args<'a>,
+    /// How long it took.
+    pub ns: u64,
+    /// The length of its reply.
+    pub reply_bytes: usize,
+    /// Unix time in microseconds.
+    pub now_us: i64,
+}
+
+/// The logs of all kinds.
+#[derive(Debug, Default)]
+pub struct CommandLog {
+    /// Commands that took longer than `commandlog-execution-slower-than` microseconds.
+    pub slow: Log,
+    /// Requests of more than `commandlog-request-larger-than` bytes.
+    pub large_request: Log,
+    /// Replies of more than `commandlog-reply-larger-than` bytes.
+    pub large_reply: Log,
+}
+
+impl CommandLog {
+    /// Logs a command for whatever it deserves to be logged for.
+    #[inline]
+    pub fn note(&self, config: &Config, command: &Executed<'_>) {
+        let us = command.ns / 1000;
+        if reaches(us, config.slowlog_log_slower_than) {
+            self.slow.push(command.entry(us), config.slowlog_max_len);
+        }
+        let limit = config.commandlog_request_larger_than;
+        if reaches(command.args.request_bytes_max() as u64, limit) {
+            let bytes = command.args.request_bytes() as u64;
+            if reaches(bytes, limit) {
+                let max_len = config.commandlog_large_request_max_len;
+                self.large_request.push(command.entry(bytes), max_len);
+            }
+        }
+        let bytes = command.reply_bytes as u64;
+        if reaches(bytes, config.commandlog_reply_larger_than) {
+            self.large_reply.push(command.entry(bytes), config.commandlog_large_reply_max_len);
+        }
+    }
+}
+
+/// Whether an amount is to be logged; a negative limit is none.
+#[inline]
+fn reaches(amount: u64, limit: i64) -> bool {
+    u64::try_from(limit).is_ok_and(|limit| amount >= limit)
+}
+
+impl Executed<'_> {
+    #[cold]
+    fn entry(&self, amount: u64) -> LogEntry {
+        LogEntry {
+            id: 0,
+            unix_s: self.now_us / 1_000_000,
+            amount,
+            argv: shortened(self.args, &self.session.secrets),
+            addr: self.client.addr.clone(),
+            name: lock(&self.client.texts).name.clone(),
+        }
+    }
+}
+
+/// At most [`ARGS_MAX`] words of at most [`ARG_BYTES_MAX`] bytes; what is cut is said.
+fn shortened(args: Args<'_>, secrets: &[usize]) -> Vec<Vec<u8>> {
+    let shown = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
+    let mut argv: Vec<Vec<u8>> = (0..shown)
+        .map(|index| match args.get(index) {
+            _ if secrets.contains(&index) => b"(redacted)".to_vec(),
+            word if word.len() > ARG_BYTES_MAX => {
+                let mut cut = word[..ARG_BYTES_MAX].to_vec();
+                let more = word.len() - ARG_BYTES_MAX;
+                cut.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
+                cut
+            }
+            word => word.to_vec(),
+        })
+        .collect();
+    if shown < args.len() {
+        argv.push(format!("... ({} more arguments)", args.len() - shown).into_bytes());
+    }
+    argv
+}

@@ -1,0 +1,179 @@
+//! DEBUG subcommands about keys and their tables.
+
+use redix_types::entry::{EntryBox, EntryRef, IntBuf, Kind};
+
+use crate::command::args::Args;
+use crate::command::dispatch::{Ctx, done};
+use crate::commands::string::encode_text;
+use crate::env::Level;
+use crate::error::{CommandResult, ReplyError};
+use crate::keyspace::SHARDS;
+use crate::keyspace::access::{Access, LRU_MASK, lfu_decay};
+use crate::keyspace::flush::{Emptied, Freeing, flush};
+use crate::persist::load::Duplicates;
+use crate::rdb::write::RecordEncoder;
+use crate::sync::atomic::Ordering;
+
+/// An entry of the selected database as it lies there, expired or not.
+pub(super) fn raw<'a>(keys: &'a mut Access<'_>, key: &[u8]) -> Option<EntryRef<'a>> {
+    let key = keys.key(key);
+    let db = keys.db;
+    let table = &keys.held.shard(key.shard()).db(db)?.table;
+    Some(table.get(table.find(key.hash, key.bytes)?))
+}
+
+fn existing<'a>(cx: &'a mut Ctx<'_, '_>, args: Args<'_>) -> Result<EntryRef<'a>, ReplyError> {
+    raw(cx.keys, args.get(2)).ok_or(ReplyError::NoSuchKey)
+}
+
+/// `DEBUG OBJECT key [fast]` -> status. Errors: no such key.
+pub(super) fn object(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let fast = args.is(3, "fast");
+    let (ageing, now_ms, clock) = (cx.keys.ageing, cx.now_ms(), cx.keys.lru_clock());
+    let entry = existing(cx, args)?;
+    let mut text = format!(
+        "Value at:{:p} refcount:1 encoding:{}",
+        entry.key().as_ptr(),
+        entry.encoding().name()
+    );
+    if !fast {
+        let mut saved = Vec::new();
+        RecordEncoder::new(true).string(&mut saved, entry.value().string_bytes(&mut IntBuf::new()));
+        text.push_str(&format!(" serializedlength:{}", saved.len()));
+    }
+    if ageing.lfu {
+        let counter = lfu_decay(entry.lru(), now_ms, ageing.lfu_decay_minutes);
+        text.push_str(&format!(" lru:{} lru_seconds_idle:0 freq:{counter}", entry.lru()));
+    } else {
+        let idle = clock.wrapping_sub(entry.lru()) & LRU_MASK;
+        text.push_str(&format!(" lru:{} lru_seconds_idle:{idle}", entry.lru()));
+    }
+    cx.reply.simple(&text);
+    Ok(())
+}
+
+/// `DEBUG LISTPACK key` -> an error.
+pub(super) fn listpack(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    existing(cx, args)?;
+    Err(ReplyError::Static("ERR Not a listpack encoded object."))
+}
+
+/// `DEBUG QUICKLIST key` -> an error.
+pub(super) fn quicklist(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    existing(cx, args)?;
+    Err(ReplyError::Static("ERR Not a quicklist encoded object."))
+}
+
+/// `DEBUG LOADAOF` -> an error.
+pub(super) fn loadaof(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    Err(ReplyError::Static("ERR Error trying to load the AOF files, check server logs."))
+}
+
+/// `DEBUG HTSTATS dbid [full]` -> verbatim text. Errors: no such database.
+pub(super) fn htstats(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let db = u32::try_from(args.int(2)?).ok().filter(|db| *db < cx.engine.keyspace.databases());
+    let db = db.ok_or(ReplyError::Static("ERR Out of range database"))?;
+    let full = args.is(3, "full");
+    let (mut items, mut buckets, mut bytes, mut longest) = (0, 0, 0, 0);
+    for index in 0..SHARDS {
+        let Some(part) = cx.keys.held.shard(index).db(db) else { continue };
+        let stats = part.table.stats();
+        items += stats.items;
+        buckets += stats.buckets;
+        bytes += stats.memory_bytes;
+        longest = longest.max(stats.longest_chain);
+    }
+    let mut text = String::from("[Dictionary HT]\n");
+    if items > 0 {
+        text.push_str(&format!(
+            "Hash table 0 stats (main hash table):\n table size: {buckets}\n number of entries: \
+             {items}\n"
+        ));
+        if full {
+            text.push_str(&format!(" longest chain: {longest}\n bytes: {bytes}\n"));
+        }
+    }
+    // Expiries lie in the entries.
+    text.push_str("[Expires HT]\n");
+    cx.reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// `DEBUG HTSTATS-KEY key [full]` -> an error: no value holds a table.
+pub(super) fn htstats_key(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    existing(cx, args)?;
+    Err(ReplyError::Static(
+        "ERR The value stored at the specified key is not represented using an hash table",
+    ))
+}
+
+/// `DEBUG POPULATE count [prefix] [size]` -> OK. Creates the keys `prefix:0` and so on that do not
+/// exist, with the values `value:0` and so on, cut or filled with zero bytes to `size`. Counts no
+/// change and logs nothing.
+pub(super) fn populate(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    if args.len() > 5 {
+        return Err(super::unknown(args));
+    }
+    let positive = |index: usize| {
+        let number = args.int(index).ok().and_then(|number| usize::try_from(number).ok());
+        number.ok_or(ReplyError::Static("ERR value is out of range, must be positive"))
+    };
+    let count = positive(2)?;
+    let prefix = args.try_get(3).unwrap_or(b"key");
+    let size = if args.len() == 5 { positive(4)? } else { 0 };
+    if size as i64 > cx.config.proto_max_bulk_len {
+        return Err(ReplyError::StringTooLong);
+    }
+    let db = cx.keys.db;
+    for number in 0..count {
+        let name = [prefix, format!(":{number}").as_bytes()].concat();
+        if raw(cx.keys, &name).is_some() {
+            continue;
+        }
+        let mut value = format!("value:{number}").into_bytes();
+        if size > 0 {
+            value.resize(size, 0);
+        }
+        let (encoding, value) = encode_text(&value)?;
+        let age = cx.keys.new_age();
+        let entry = EntryBox::new(&name, Kind::String, encoding, value, None, age);
+        cx.keys.insert_in(db, entry);
+    }
+    done(cx.reply)
+}
+
+/// `DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]` -> OK. Errors: another option; saving or loading failed.
+pub(super) fn reload(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let (mut save, mut empty, mut duplicates) = (true, true, Duplicates::Refuse);
+    let mut options = args.options(2);
+    while options.more() {
+        if options.eat("nosave") {
+            save = false;
+        } else if options.eat("noflush") {
+            empty = false;
+        } else if options.eat("merge") {
+            duplicates = Duplicates::Replace;
+        } else {
+            return Err(ReplyError::Static(
+                "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+            ));
+        }
+    }
+    cx.keys.held.release_in_world();
+    if save && cx.engine.save_now().is_err() {
+        return Err(ReplyError::Static("ERR"));
+    }
+    if empty {
+        flush(cx.keys, Emptied::Each, Freeing::AtOnce);
+    }
+    if let Err(error) = cx.engine.load_now(duplicates) {
+        // What was loaded before the fault stays, and is served.
+        cx.engine.loading.store(false, Ordering::Release);
+        cx.engine.env.log(Level::Warning, &error.to_string());
+        return Err(ReplyError::Static(
+            "ERR Error trying to load the RDB dump, check server logs.",
+        ));
+    }
+    cx.engine.env.log(Level::Warning, "DB reloaded by DEBUG RELOAD");
+    done(cx.reply)
+}

@@ -1,0 +1,61 @@
+//! DEBUG subcommands about the process.
+
+use super::switch;
+use crate::command::args::Args;
+use crate::command::dispatch::{Ctx, done};
+use crate::env::Level;
+use crate::error::{CommandResult, ReplyError};
+use crate::sync::atomic::Ordering;
+
+/// `DEBUG ASSERT`, `OOM`, `PANIC`, `SEGFAULT` -> nothing: the process ends at once, and a core is
+/// left where the system leaves one.
+pub(super) fn crash(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let how = String::from_utf8_lossy(args.get(1)).to_ascii_uppercase();
+    let text = format!("=== REDIX CRASH REPORT: asked for by DEBUG {how} ===");
+    cx.engine.env.log(Level::Warning, &text);
+    std::process::abort()
+}
+
+/// `DEBUG CLIENT-EVICTION` -> an error.
+pub(super) fn client_eviction(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    Err(ReplyError::Static("ERR maxmemory-clients is disabled."))
+}
+
+/// `DEBUG ERROR text` -> that error.
+pub(super) fn error(_: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    Err(ReplyError::Text(String::from_utf8_lossy(args.get(2)).into_owned()))
+}
+
+/// `DEBUG LOG message` -> OK.
+pub(super) fn log(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let message = String::from_utf8_lossy(args.get(2));
+    cx.engine.env.log(Level::Warning, &format!("DEBUG LOG: {message}"));
+    done(cx.reply)
+}
+
+/// `DEBUG SLEEP seconds` -> OK. What is no number is no time.
+pub(super) fn sleep(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let text = String::from_utf8_lossy(args.get(2));
+    let seconds: f64 = text.trim_start().parse().unwrap_or(0.0);
+    // A cast from a float saturates, and makes 0 of what is no number.
+    cx.engine.env.clock.sleep_us((seconds * 1e6) as u64);
+    done(cx.reply)
+}
+
+/// `DEBUG SET-ACTIVE-EXPIRE 0|1` -> OK.
+pub(super) fn set_active_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    cx.engine.active_expire.store(switch(args.get(2)), Ordering::Relaxed);
+    done(cx.reply)
+}
+
+/// `DEBUG PAUSE-CRON 0|1` -> OK.
+pub(super) fn pause_cron(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    cx.engine.cron_paused.store(switch(args.get(2)), Ordering::Relaxed);
+    done(cx.reply)
+}
+
+/// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 0|1` -> OK.
+pub(super) fn set_skip_checksums(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    cx.engine.skip_checksums.store(switch(args.get(2)), Ordering::Relaxed);
+    done(cx.reply)
+}
