@@ -5,6 +5,7 @@
 //! where it was; `--again` starts it anew. The last line is `accept NAME: PASS` or `FAIL`.
 
 mod fuzz;
+mod kill;
 mod suite;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ struct Check(&'static str, &'static str, fn(&mut Progress) -> Result<()>);
 const CHECKS: &[Check] = &[
     Check("suite", "the whole upstream suite with 1, 2 and 4 worker threads", suite::run),
     Check("fuzz", "every fuzz target, the minutes shared among them", fuzz::run),
+    Check("kill", "kill -9 during a background save under load, 20 times", kill::run),
 ];
 
 pub(crate) fn main(args: &[String]) -> Result<()> {
