@@ -3,8 +3,12 @@
 //! Source: the replies of Valkey 9.1 and Redis 7.0 to the same commands.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use redix_resp::reply::Reply;
+
+/// Of a word that an error repeats, at most so many bytes where it could be anything.
+const SHOWN_MAX: usize = 128;
 
 /// What a handler answers instead of a reply. Small, and without allocation on common paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +28,7 @@ pub enum ReplyError {
     /// A subcommand that its container does not have.
     UnknownSubcommand {
         /// What the client sent, shortened for the message.
-        sent: String,
+        sent: Vec<u8>,
         /// The container in upper case.
         container: String,
     },
@@ -38,8 +42,8 @@ pub enum ReplyError {
     NoAuth,
     /// Any other error with its code as first word, for example `ERR no such db`.
     Static(&'static str),
-    /// An error whose text depends on the request.
-    Text(String),
+    /// An error whose text depends on the request, with its code.
+    Text(Vec<u8>),
 }
 
 /// The outcome of a handler: it has written its reply, or it reports an error.
@@ -48,11 +52,38 @@ pub type CommandResult = Result<(), ReplyError>;
 impl ReplyError {
     /// An error of code `ERR` with a text made for this request.
     pub fn err(text: impl AsRef<str>) -> Self {
-        Self::Text(format!("ERR {}", text.as_ref()))
+        Self::Text(format!("ERR {}", text.as_ref()).into())
+    }
+
+    /// An error of code `ERR` that repeats a word of the request, up to a zero byte in it.
+    pub fn quoting(before: &str, word: &[u8], after: &str) -> Self {
+        Self::Text([b"ERR ", before.as_bytes(), until_zero(word), after.as_bytes()].concat())
+    }
+
+    /// A name that `container` has no subcommand for.
+    pub fn unknown_subcommand(sent: &[u8], container: &str) -> Self {
+        let sent = until_zero(&sent[..sent.len().min(SHOWN_MAX)]).to_vec();
+        Self::UnknownSubcommand { sent, container: container.to_ascii_uppercase() }
+    }
+
+    /// A name that is no command's, and the words after it.
+    pub fn unknown_command(name: &[u8], words: impl Iterator<Item = impl AsRef<[u8]>>) -> Self {
+        let mut rest = Vec::new();
+        for word in words {
+            if rest.len() >= SHOWN_MAX {
+                break;
+            }
+            let word = word.as_ref();
+            let word = until_zero(&word[..word.len().min(SHOWN_MAX - rest.len())]);
+            rest.extend_from_slice(&[b"'", word, b"' "].concat());
+        }
+        let name = until_zero(&name[..name.len().min(SHOWN_MAX)]);
+        let start = &b"ERR unknown command '"[..];
+        Self::Text([start, name, b"', with args beginning with: ", &rest].concat())
     }
 
     /// The text on the wire, without the leading `-` and the line end.
-    pub fn text(&self) -> Cow<'static, str> {
+    pub fn text(&self) -> Cow<'static, [u8]> {
         let fixed = match self {
             Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
             Self::Syntax => "ERR syntax error",
@@ -64,26 +95,46 @@ impl ReplyError {
             Self::NoAuth => "NOAUTH Authentication required.",
             Self::Static(text) => text,
             Self::WrongArity(name) => {
-                return format!("ERR wrong number of arguments for '{name}' command").into();
+                let text = format!("ERR wrong number of arguments for '{name}' command");
+                return text.into_bytes().into();
             }
             Self::UnknownSubcommand { sent, container } => {
-                return format!("ERR unknown subcommand '{sent}'. Try {container} HELP.").into();
+                let start = &b"ERR unknown subcommand '"[..];
+                let text = [start, sent, b"'. Try ", container.as_bytes(), b" HELP."];
+                return text.concat().into();
             }
             Self::InvalidExpire(name) => {
-                return format!("ERR invalid expire time in '{name}' command").into();
+                let text = format!("ERR invalid expire time in '{name}' command");
+                return text.into_bytes().into();
             }
             Self::Text(text) => return text.clone().into(),
         };
-        Cow::Borrowed(fixed)
+        Cow::Borrowed(fixed.as_bytes())
     }
 
     /// The first word, under which `INFO errorstats` counts it.
     pub fn code(&self) -> String {
-        self.text().split(' ').next().unwrap_or("ERR").to_owned()
+        let text = self.text();
+        let code = text.split(|byte| *byte == b' ').next().unwrap_or(b"ERR");
+        String::from_utf8_lossy(code).into_owned()
     }
 
     /// Writes the error as a reply.
     pub fn write_to(&self, reply: &mut Reply) {
-        reply.error(self.text().as_bytes());
+        reply.error(self.text());
     }
 }
+
+impl fmt::Display for ReplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.text()))
+    }
+}
+
+/// What the real servers, whose format strings end there, repeat of a word.
+fn until_zero(word: &[u8]) -> &[u8] {
+    word.split(|byte| *byte == 0).next().unwrap_or(word)
+}
+
+#[cfg(test)]
+mod tests;

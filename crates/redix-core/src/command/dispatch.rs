@@ -364,7 +364,7 @@ impl<'k> Runner<'k> {
     /// Answers a protocol error; the client is closed once it is sent.
     pub fn refuse_protocol(&mut self, client: &mut Client, error: &ProtocolError) {
         client.session.close_after_reply = true;
-        let error = ReplyError::err(String::from_utf8_lossy(&error.text()));
+        let error = ReplyError::quoting("", &error.text(), "");
         fail(self.engine, self.stats, &mut client.reply, &error);
     }
 
@@ -384,7 +384,9 @@ impl<'k> Runner<'k> {
         if needs_auth && !session.authenticated {
             return Err(ReplyError::NoAuth);
         }
-        let Some(command) = found else { return Err(unknown_command(args)) };
+        let Some(command) = found else {
+            return Err(ReplyError::unknown_command(args.get(0), args.iter_from(1)));
+        };
         let command = self.resolve(command, args)?;
         let spec = command.spec;
         let flags = effective_flags(spec, session);
@@ -426,12 +428,10 @@ impl<'k> Runner<'k> {
             return Ok(command);
         }
         let name = args.get(1);
-        self.engine.commands.find_subcommand(command, name).ok_or_else(|| {
-            ReplyError::UnknownSubcommand {
-                sent: printable(name, 128),
-                container: command.spec.name.to_ascii_uppercase(),
-            }
-        })
+        self.engine
+            .commands
+            .find_subcommand(command, name)
+            .ok_or_else(|| ReplyError::unknown_subcommand(name, command.spec.name))
     }
 
     fn protected_allowed(&self, command: Command, shared: &ClientShared) -> bool {
@@ -613,8 +613,8 @@ fn show_no_watches(shared: &ClientShared) {
 fn refuse_exec(session: &mut Session, shared: &ClientShared, error: &ReplyError) -> ReplyError {
     discard_transaction(session, shared);
     let text = error.text();
-    let reason = text.strip_prefix("ERR ").unwrap_or(&text);
-    ReplyError::Text(format!("EXECABORT Transaction discarded because of: {reason}"))
+    let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
+    ReplyError::Text([b"EXECABORT Transaction discarded because of: ", reason].concat())
 }
 
 /// MULTI and WATCH are named, as Valkey 9 does; the text for others is that of Valkey 8 and Redis
@@ -625,26 +625,6 @@ fn not_in_multi(command: Command) -> ReplyError {
         return ReplyError::err(format!("Command '{name}' not allowed inside a transaction"));
     }
     ReplyError::Static("ERR Command not allowed inside a transaction")
-}
-
-/// Up to `limit` bytes of a word, as shown in an error: not beyond a zero byte.
-fn printable(word: &[u8], limit: usize) -> String {
-    let shown = &word[..word.len().min(limit)];
-    let end = shown.iter().position(|byte| *byte == 0).unwrap_or(shown.len());
-    String::from_utf8_lossy(&shown[..end]).into_owned()
-}
-
-fn unknown_command(args: Args<'_>) -> ReplyError {
-    let mut rest = String::new();
-    for word in args.iter_from(1) {
-        if rest.len() >= 128 {
-            break;
-        }
-        let word = printable(word, 128 - rest.len());
-        rest.push_str(&format!("'{word}' "));
-    }
-    let name = printable(args.get(0), 128);
-    ReplyError::err(format!("unknown command '{name}', with args beginning with: {rest}"))
 }
 
 fn protected_refusal(command: Command) -> ReplyError {

@@ -169,8 +169,8 @@ fn parse_hello<'a>(cx: &mut Ctx<'_, '_>, args: Args<'a>) -> Result<Hello<'a>, Re
             }
             wish.name = Some(name);
         } else {
-            let word = String::from_utf8_lossy(args.get(at));
-            return Err(ReplyError::err(format!("Syntax error in HELLO option '{word}'")));
+            let word = args.get(at);
+            return Err(ReplyError::quoting("Syntax error in HELLO option '", word, "'"));
         }
     }
     Ok(wish)

@@ -121,8 +121,9 @@ fn set_proto(cx: &mut Ctx<'_, '_>, proto: Proto) {
 }
 
 /// Whether a client, its library or its version may be called so: printable ASCII without blanks.
+/// As the real servers do, only what stands before a zero byte is looked at.
 fn is_plain_word(word: &[u8]) -> bool {
-    word.iter().all(u8::is_ascii_graphic)
+    word.iter().take_while(|byte| **byte != 0).all(u8::is_ascii_graphic)
 }
 
 const BAD_NAME: ReplyError =

@@ -237,8 +237,8 @@ impl Conditions {
             } else if options.eat("LT") {
                 parsed.lt = true;
             } else {
-                let word = String::from_utf8_lossy(options.take().unwrap_or_default());
-                return Err(ReplyError::err(format!("Unsupported option {word}")));
+                let word = options.take().unwrap_or_default();
+                return Err(ReplyError::quoting("Unsupported option ", word, ""));
             }
         }
         if parsed.nx && (parsed.xx || parsed.gt || parsed.lt) {

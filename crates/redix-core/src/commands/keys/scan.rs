@@ -68,9 +68,10 @@ impl<'a> ScanOptions<'a> {
 
 fn kind_named(name: &[u8]) -> Result<Kind, ReplyError> {
     let named = |kind: &Kind| name.eq_ignore_ascii_case(kind.name().as_bytes());
-    KINDS.into_iter().find(named).ok_or_else(|| {
-        ReplyError::err(format!("unknown type name '{}'", String::from_utf8_lossy(name)))
-    })
+    KINDS
+        .into_iter()
+        .find(named)
+        .ok_or_else(|| ReplyError::quoting("unknown type name '", name, "'"))
 }
 
 /// Reads a cursor the lenient way of the real servers: blanks and a plus sign may stand before the

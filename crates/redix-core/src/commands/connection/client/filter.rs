@@ -305,10 +305,19 @@ impl Filter {
     ) -> Result<Self, ReplyError> {
         let mut filter = Self::default();
         let mut next = first;
+        // One word is no filter, not even ID, which may stand without ids among others.
+        if args.len() == first + 1 {
+            return Err(ReplyError::Syntax);
+        }
         while next < args.len() {
             let word = args.get(next).to_ascii_uppercase();
-            let value = args.try_get(next + 1).ok_or(ReplyError::Syntax)?;
-            next += 2;
+            next += 1;
+            if matches!(&word[..], b"ID" | b"NOT-ID") {
+                filter.add(Test::Id(parse_ids(args, &mut next)?), word.starts_with(b"NOT-"));
+                continue;
+            }
+            let value = args.try_get(next).ok_or(ReplyError::Syntax)?;
+            next += 1;
             if word == b"SKIPME" {
                 filter.skip_me = Some(match value.to_ascii_uppercase().as_slice() {
                     b"YES" => true,
@@ -321,12 +330,7 @@ impl Filter {
                 Some(name) => (name, true),
                 None => (&word[..], false),
             };
-            let test = if name == b"ID" {
-                Test::Id(parse_ids(args, &mut next)?)
-            } else {
-                parse_test(cx, name, negated, value)?
-            };
-            filter.add(test, negated);
+            filter.add(parse_test(cx, name, negated, value)?, negated);
         }
         Ok(filter)
     }
@@ -349,16 +353,15 @@ impl Filter {
     }
 }
 
-/// The ids up to the next word that is no number; `next` is behind the first of them.
+/// The ids from `next` up to a word that is no number, if any.
 fn parse_ids(args: Args<'_>, next: &mut usize) -> Result<Vec<u64>, ReplyError> {
     let mut ids = Vec::new();
-    *next -= 1;
     while let Some(id) = args.try_get(*next).and_then(parse_i64) {
         let id = u64::try_from(id).ok().filter(|id| *id > 0);
         ids.push(id.ok_or(ReplyError::Static("ERR client-id should be greater than 0"))?);
         *next += 1;
     }
-    if ids.is_empty() { Err(ReplyError::Syntax) } else { Ok(ids) }
+    Ok(ids)
 }
 
 fn parse_test(
@@ -367,15 +370,14 @@ fn parse_test(
     negated: bool,
     value: &[u8],
 ) -> Result<Test, ReplyError> {
-    let shown = || String::from_utf8_lossy(value);
     let text = || value.to_vec();
     Ok(match name {
         b"TYPE" => Test::Kind(
             Kind::parse(value)
-                .ok_or_else(|| ReplyError::err(format!("Unknown client type '{}'", shown())))?,
+                .ok_or_else(|| ReplyError::quoting("Unknown client type '", value, "'"))?,
         ),
         b"USER" if value == DEFAULT_USER.as_bytes() => Test::User(text()),
-        b"USER" => return Err(ReplyError::err(format!("No such user '{}'", shown()))),
+        b"USER" => return Err(ReplyError::quoting("No such user '", value, "'")),
         b"ADDR" => Test::Addr(text()),
         b"LADDR" => Test::LocalAddr(text()),
         b"IP" => Test::Ip(text()),
@@ -395,8 +397,7 @@ fn parse_test(
 
 fn unknown_letters(what: &str, negated_as: &str, negated: bool, value: &[u8]) -> ReplyError {
     let place = if negated { negated_as } else { "provided" };
-    let value = String::from_utf8_lossy(value);
-    ReplyError::err(format!("Unknown {what} found in the {place} filter: {value}"))
+    ReplyError::quoting(&format!("Unknown {what} found in the {place} filter: "), value, "")
 }
 
 fn parse_db(cx: &Ctx<'_, '_>, value: &[u8]) -> Result<u32, ReplyError> {

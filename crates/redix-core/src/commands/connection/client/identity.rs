@@ -69,19 +69,18 @@ pub(super) fn setname(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// `CLIENT SETINFO LIB-NAME|LIB-VER value` -> OK. Errors: another attribute; a value with blanks or
 /// control characters.
 pub(super) fn setinfo(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let attribute = String::from_utf8_lossy(args.get(2));
+    let attribute = args.get(2);
     let mut texts = lock(&cx.shared.texts);
     let place = if args.is(2, "LIB-NAME") {
         &mut texts.lib_name
     } else if args.is(2, "LIB-VER") {
         &mut texts.lib_ver
     } else {
-        return Err(ReplyError::err(format!("Unrecognized option '{attribute}'")));
+        return Err(ReplyError::quoting("Unrecognized option '", attribute, "'"));
     };
     if !is_plain_word(args.get(3)) {
-        return Err(ReplyError::err(format!(
-            "{attribute} cannot contain spaces, newlines or special characters."
-        )));
+        let after = " cannot contain spaces, newlines or special characters.";
+        return Err(ReplyError::quoting("", attribute, after));
     }
     *place = args.get(3).to_vec();
     drop(texts);

@@ -6,7 +6,7 @@ use crate::command::args::OwnedArgs;
 fn options(words: &str) -> Result<RestoreOptions, String> {
     let words: Vec<&str> = std::iter::once("RESTORE").chain(words.split_whitespace()).collect();
     let owned = OwnedArgs::from_words(&words);
-    RestoreOptions::parse(owned.args().options(1)).map_err(|error| error.text().into_owned())
+    RestoreOptions::parse(owned.args().options(1)).map_err(|error| error.to_string())
 }
 
 #[test]

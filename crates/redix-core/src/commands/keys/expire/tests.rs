@@ -8,7 +8,7 @@ use crate::command::args::OwnedArgs;
 fn conditions(words: &str) -> Result<Conditions, String> {
     let words: Vec<&str> = std::iter::once("EXPIRE").chain(words.split_whitespace()).collect();
     let owned = OwnedArgs::from_words(&words);
-    Conditions::parse(owned.args().options(1)).map_err(|error| error.text().into_owned())
+    Conditions::parse(owned.args().options(1)).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn times_are_absolute_and_never_overflow() {
         ("", Unit::Seconds, NOW, Err(number)),
     ] {
         let parsed = parse_time(word.as_bytes(), unit, base_ms, "expire");
-        let parsed = parsed.map_err(|error| error.text().into_owned());
+        let parsed = parsed.map_err(|error| error.to_string());
         assert_eq!(parsed, expected.map_err(str::to_owned), "{word}");
     }
 }

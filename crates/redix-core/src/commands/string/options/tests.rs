@@ -24,7 +24,7 @@ fn parsed(grammar: Grammar, words: &str) -> String {
             };
             format!("{condition}{get}{expire}").trim_end().to_owned()
         }
-        Err(error) => error.text().into_owned(),
+        Err(error) => error.to_string(),
     }
 }
 
@@ -117,7 +117,7 @@ fn times_are_positive_and_fit() {
     ];
     for (unit, text, expect) in cases {
         let found = expire_at_ms(unit, text.as_bytes(), NOW_MS, "set");
-        let found = found.map_err(|error| error.text().into_owned());
+        let found = found.map_err(|error| error.to_string());
         assert_eq!(found, expect.map_err(str::to_owned), "{unit:?} {text}");
     }
 }
