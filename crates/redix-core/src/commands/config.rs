@@ -86,33 +86,35 @@ fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if !args.len().is_multiple_of(2) {
         return Err(ReplyError::Syntax);
     }
-    let names: Vec<_> = (2..args.len()).step_by(2).map(|at| text(args, at)).collect();
-    for (name, at) in names.iter().zip((3..).step_by(2)) {
-        if config::find(name).is_some_and(|directive| directive.is_sensitive) {
-            cx.session.secrets.push(at);
+    let texts: Vec<_> = args.iter_from(2).map(String::from_utf8_lossy).collect();
+    let pairs: Vec<(&str, &str)> =
+        texts.chunks_exact(2).map(|pair| (pair[0].as_ref(), pair[1].as_ref())).collect();
+    let mut unknown = None;
+    for ((name, _), at) in pairs.iter().zip((2..).step_by(2)) {
+        match config::find(name) {
+            Some(directive) if directive.is_sensitive => cx.session.secrets.push(at + 1),
+            Some(_) => {}
+            None => unknown = unknown.or(Some(args.get(at))),
         }
     }
-    let values = (3..args.len()).step_by(2).map(|at| {
-        std::str::from_utf8(args.get(at)).map_err(|_| {
-            let name = text(args, at - 1);
-            ReplyError::err(format!(
-                "CONFIG SET failed (possibly related to argument '{name}') - argument must be UTF-8"
-            ))
-        })
-    });
-    let values = values.collect::<Result<Vec<_>, _>>()?;
-    let pairs: Vec<_> = names.iter().map(AsRef::as_ref).zip(values).collect();
+    if let Some(name) = unknown {
+        let before = "Unknown option or number of arguments for CONFIG SET - '";
+        return Err(ReplyError::quoting(before, name, "'"));
+    }
     let place = if cx.shared.is_local() { ClientPlace::Local } else { ClientPlace::Remote };
     let refused = |error: config::ConfigSetError| ReplyError::err(error.to_string());
     let (new, changed) = cx.engine.config().plan_set(&pairs, place).map_err(refused)?;
+    let not_utf8 = |at: &usize| std::str::from_utf8(args.get(*at)).is_err();
+    if let Some(at) = (3..args.len()).step_by(2).find(not_utf8) {
+        return Err(ReplyError::err(format!(
+            "CONFIG SET failed (possibly related to argument '{}') - argument must be UTF-8",
+            texts[at - 3]
+        )));
+    }
     if !changed.is_empty() {
         cx.engine.reconfigure(new, &changed).map_err(refused)?;
     }
     done(cx.reply)
-}
-
-fn text(args: Args<'_>, index: usize) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(args.get(index))
 }
 
 /// `CONFIG REWRITE` -> OK. Errors: there is no file; it cannot be written.

@@ -116,24 +116,24 @@ impl std::error::Error for ConfigSetError {}
 
 impl Config {
     /// CONFIG GET: names and values for all `patterns` (globs in any case), each name once, in the
-    /// order of the table. A pattern without wildcards also finds hidden directives. A name and
-    /// its other name are listed separately, as far as a pattern matches each.
+    /// order of the table. A pattern without wildcards also finds hidden directives, and is the
+    /// name as the answer spells it. A name and its other name are listed separately, as far as a
+    /// pattern matches each.
     #[must_use]
-    pub fn get(&self, patterns: &[&str]) -> Vec<(&'static str, String)> {
+    pub fn get<'a>(&self, patterns: &[&'a str]) -> Vec<(&'a str, String)> {
         let mut found = Vec::new();
         for directive in DIRECTIVES {
             for name in directive.names() {
-                let matches = |pattern: &&str| {
+                let shown = patterns.iter().find_map(|pattern| {
                     if pattern.contains(['*', '?', '[', '\\']) {
-                        !directive.is_hidden
-                            && glob::matches(pattern.as_bytes(), name.as_bytes(), Case::Insensitive)
+                        let matches =
+                            glob::matches(pattern.as_bytes(), name.as_bytes(), Case::Insensitive);
+                        (matches && !directive.is_hidden).then_some(name)
                     } else {
-                        pattern.eq_ignore_ascii_case(name)
+                        pattern.eq_ignore_ascii_case(name).then_some(*pattern)
                     }
-                };
-                if patterns.iter().any(matches) {
-                    found.push((name, directive.text(self)));
-                }
+                });
+                found.extend(shown.map(|shown| (shown, directive.text(self))));
             }
         }
         found

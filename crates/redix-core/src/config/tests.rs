@@ -284,7 +284,7 @@ fn guarded_directives_ask_where_the_client_is() {
 #[test]
 fn config_get_knows_globs_and_both_names() {
     let config = Config::default();
-    let names = |patterns: &[&str]| -> Vec<&str> {
+    let names = |patterns: &[&'static str]| -> Vec<&'static str> {
         config.get(patterns).into_iter().map(|(name, _)| name).collect()
     };
     assert_eq!(names(&["SAVE", "sav?"]), ["save"]);
