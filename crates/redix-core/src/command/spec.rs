@@ -370,6 +370,8 @@ pub struct CommandSpec {
     pub keys: &'static [KeySpec],
     /// Finds key positions where the specifications cannot tell them, as GETKEYS needs them.
     pub get_keys: Option<GetKeys>,
+    /// What access `VARIABLE_FLAGS` comes to for these words.
+    pub key_access: Option<fn(Args<'_>) -> u32>,
     /// Which locks it needs.
     pub locks: Locks,
     /// How a write is logged.
@@ -408,6 +410,7 @@ impl CommandSpec {
             acl: 0,
             keys: &[],
             get_keys: None,
+            key_access: None,
             locks: Locks::Keys,
             log_as: LogAs::Nothing,
             since: "1.0.0",
@@ -474,6 +477,11 @@ impl CommandSpec {
     /// Finds its keys by a function.
     pub const fn get_keys(mut self, get_keys: GetKeys) -> Self {
         self.get_keys = Some(get_keys);
+        self
+    }
+    /// Tells what its words make of a key with `VARIABLE_FLAGS`.
+    pub const fn key_access(mut self, key_access: fn(Args<'_>) -> u32) -> Self {
+        self.key_access = Some(key_access);
         self
     }
     /// Visits shards one at a time.

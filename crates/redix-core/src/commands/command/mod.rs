@@ -98,7 +98,7 @@ fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     for name in args.iter_from(2) {
         match named(&cx.engine.commands, name) {
             Some(found) => info::write(cx.reply, found.spec, found.container),
-            None => cx.reply.null_array(),
+            None => cx.reply.null(),
         }
     }
     Ok(())
@@ -202,7 +202,8 @@ fn keys_of(commands: &CommandTable, words: Args<'_>) -> Result<Vec<(usize, u32)>
         return Err(ReplyError::Static(text));
     }
     let mut keys = Vec::new();
-    for_each_key(spec, words, |index, access| keys.push((index, access)));
+    let variable = spec.key_access.map(|key_access| key_access(words));
+    for_each_key(spec, words, |index, access| keys.push((index, variable.unwrap_or(access))));
     if keys.is_empty() && !spec.has(flag::NO_MANDATORY_KEYS) {
         return Err(ReplyError::Static("ERR Invalid arguments specified for command"));
     }

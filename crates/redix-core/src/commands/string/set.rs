@@ -29,6 +29,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         },
         set,
     )
+    .key_access(set_key_access)
     .flags(flag::DENYOOM)
     .acl(acl::STRING)
     .doc("Gives a key a string value, whatever it held before.")
@@ -220,6 +221,11 @@ fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     store(cx, key, args.get(2), Ttl::Clear)?;
     cx.reply.ok();
     Ok(())
+}
+
+fn set_key_access(args: Args<'_>) -> u32 {
+    let gets = (3..args.len()).any(|index| args.is(index, "GET"));
+    if gets { access::RW | access::ACCESS | access::UPDATE } else { access::OW | access::UPDATE }
 }
 
 fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> CommandResult {
