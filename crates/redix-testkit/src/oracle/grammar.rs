@@ -248,10 +248,21 @@ impl Grammar {
     }
 
     fn spoil(&mut self, line: &mut Line) {
-        const JUNK: [&str; 10] =
-            ["", "abc", "NX", "GET", "-1", "1.5", "9223372036854775808", "EX", "\0", "*"];
+        const JUNK: [&[u8]; 11] = [
+            b"",
+            b"abc",
+            b"NX",
+            b"GET",
+            b"-1",
+            b"1.5",
+            b"9223372036854775808",
+            b"EX",
+            b"\0",
+            b"*",
+            b"\xff\r\nx\0y",
+        ];
         line.options = vec!["!spoiled"];
-        let junk = (*self.rng.pick(&JUNK)).as_bytes().to_vec();
+        let junk = self.rng.pick(&JUNK).to_vec();
         match self.rng.below(4) {
             0 if line.args.len() > 1 => drop(line.args.pop()),
             1 => line.args.push(junk),

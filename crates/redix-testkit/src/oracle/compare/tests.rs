@@ -46,4 +46,19 @@ fn dumps_are_equal_but_for_the_footer_and_the_encoder() {
     assert!(check(&[0, 0xc3, 3, 0x41, 0x2c, 1, 2, 3], &[0, 0xc3, 2, 0x41, 0x2c, 1, 2]));
     assert!(!check(&[0, 0xc3, 3, 0x41, 0x2c, 1, 2, 3], &[0, 0xc3, 2, 0x41, 0x2d, 1, 2]));
     assert!(!equal(Compare::Dump, &bulk(b"short"), &bulk(b"shorter")));
+    assert!(check(&[0, 0xc3, 2, 3, 1, 2], &[0, 3, b'x', b'x', b'x']));
+    assert!(!check(&[0, 0xc3, 2, 4, 1, 2], &[0, 3, b'x', b'x', b'x']));
+}
+
+#[test]
+fn descriptions_are_equal_but_for_their_prose() {
+    let spec = |notes: &str, flags: &[&str]| {
+        let words = array(flags);
+        Value::Array(vec![bulk(b"notes"), bulk(notes.as_bytes()), bulk(b"flags"), words])
+    };
+    let check = |a: &Value, b: &Value| equal(Compare::CommandInfo, a, b);
+    assert!(check(&spec("one", &["RW", "access"]), &spec("other", &["access", "RW"])));
+    assert!(!check(&spec("one", &["RW"]), &spec("one", &["RO"])));
+    let map = |notes: &str| Value::Map(vec![(bulk(b"notes"), bulk(notes.as_bytes()))]);
+    assert!(check(&map("one"), &map("other")));
 }
