@@ -23,7 +23,7 @@ pub(super) fn client_eviction(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult
 
 /// `DEBUG ERROR text` -> that error.
 pub(super) fn error(_: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    Err(ReplyError::Text(String::from_utf8_lossy(args.get(2)).into_owned()))
+    Err(ReplyError::Text(args.get(2).to_vec()))
 }
 
 /// `DEBUG LOG message` -> OK.
