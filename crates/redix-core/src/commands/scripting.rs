@@ -2,7 +2,7 @@
 
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
-use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, LogAs, acl, flag};
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 
 /// The family.
@@ -15,7 +15,6 @@ pub const COMMANDS: &[CommandSpec] =
             CommandSpec::write("flush", Group::Scripting, -2, const { &[] }, flush)
                 .flags(flag::NOSCRIPT)
                 .acl(acl::SCRIPTING)
-                .log_as(LogAs::Nothing)
                 .since("7.0.0")
                 .complexity("O(N) where N is the number of functions deleted")
                 .doc("Removes every library of functions.")
