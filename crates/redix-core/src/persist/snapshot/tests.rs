@@ -97,10 +97,16 @@ impl World {
                     let number = std::str::from_utf8(&value).ok().and_then(|t| t.parse().ok());
                     match number {
                         Some(n) => {
-                            keys.set(key, Kind::String, Encoding::Int, NewValue::Int(n), ttl)
+                            keys.set(key, Kind::String, Encoding::Int, NewValue::Int(n), ttl);
                         }
                         None => {
-                            keys.set(key, Kind::String, Encoding::Raw, NewValue::Bytes(&value), ttl)
+                            keys.set(
+                                key,
+                                Kind::String,
+                                Encoding::Raw,
+                                NewValue::Bytes(&value),
+                                ttl,
+                            );
                         }
                     }
                 }
