@@ -244,6 +244,18 @@ impl Host for NoHost {
     fn purge_memory(&self) {}
 }
 
+/// A simulated environment around a clock and a disk, its randomness from a seed.
+pub fn sim_env(clock: &Arc<SimClock>, disk: &SimDisk, seed: u64) -> Env {
+    Env {
+        clock: Box::new(SharedClock(Arc::clone(clock))),
+        entropy: Box::new(SimEntropy::new(seed)),
+        disk: Box::new(disk.clone()),
+        log: Box::new(NoLog),
+        memory: Box::new(NoMemory),
+        host: Box::new(NoHost::default()),
+    }
+}
+
 /// One connection of a [`SimEngine`].
 struct Conn {
     token: usize,
@@ -266,14 +278,7 @@ impl SimEngine {
     /// An empty engine whose randomness depends on the seed alone.
     pub fn new(config: Config, seed: u64) -> Result<Self> {
         let (clock, disk) = (Arc::new(SimClock::default()), SimDisk::default());
-        let env = Env {
-            clock: Box::new(SharedClock(Arc::clone(&clock))),
-            entropy: Box::new(SimEntropy::new(seed)),
-            disk: Box::new(disk.clone()),
-            log: Box::new(NoLog),
-            memory: Box::new(NoMemory),
-            host: Box::new(NoHost::default()),
-        };
+        let env = sim_env(&clock, &disk, seed);
         let engine = Arc::new(Engine::new(env, config, 1).map_err(anyhow::Error::msg)?);
         let sink = Arc::new(RecordingSink::default());
         engine.set_sink(Arc::clone(&sink) as Arc<dyn Sink>);
