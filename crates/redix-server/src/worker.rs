@@ -43,6 +43,8 @@ const WAKE: Token = Token(usize::MAX);
 const EVENTS_MAX: usize = 1024;
 /// Bytes of commands that may wait behind one that is held back.
 const WAITING_INPUT_MAX: usize = 1024 * 1024;
+/// Bytes of freed buffers from which on the allocator is asked to give pages back.
+const FREED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// After so long without a command the buffers of a connection are freed.
 const IDLE_MS: i64 = 2000;
 
@@ -104,6 +106,8 @@ pub struct EventLoop {
     sweeper: Sweeper,
     /// Where the next round of periodic work begins.
     visited: usize,
+    /// Bytes of buffers freed since memory was last given back to the system.
+    freed_bytes: usize,
     /// The end of the last pause after which held-back commands were tried again.
     resumed_after_ms: i64,
     engine: Arc<Engine>,
@@ -130,6 +134,7 @@ impl EventLoop {
             closed: Vec::new(),
             sweeper: Sweeper::new(&engine, index),
             visited: 0,
+            freed_bytes: 0,
             resumed_after_ms: 0,
             engine,
             index,
@@ -490,6 +495,10 @@ impl EventLoop {
             self.visited = if self.visited + 1 < count { self.visited + 1 } else { 0 };
             self.visit(self.visited, &config, now_ms);
         }
+        if self.freed_bytes > FREED_BYTES_MAX {
+            self.freed_bytes = 0;
+            self.engine.env.host.purge_memory();
+        }
         self.close_marked();
     }
 
@@ -507,6 +516,12 @@ impl EventLoop {
             self.closed.push(token);
             return;
         }
+        let held = |client: &ClientShared| {
+            client.query_free.load(Ordering::Relaxed)
+                + client.output_capacity.load(Ordering::Relaxed)
+        };
+        client.publish();
+        let held_before = held(&client.shared);
         if idle_ms > IDLE_MS {
             client.input.shrink();
         }
@@ -514,6 +529,7 @@ impl EventLoop {
             client.reply.shrink_to(if idle_ms > IDLE_MS { 0 } else { READ_MAX });
         }
         client.publish();
+        self.freed_bytes += held_before.saturating_sub(held(&client.shared));
         let unsent = conn.unsent(client);
         client.shared.output_bytes.store(unsent, Ordering::Relaxed);
         if self.is_over_limit(token, unsent as u64, config.client_output_buffer_limit.normal) {
