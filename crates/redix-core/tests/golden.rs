@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use redix_core::command::spec::{Begin, CommandSpec, Find, LogAs, flag};
 use redix_core::commands::FAMILIES;
-use redix_core::config::Config;
+use redix_core::config::{Config, Guard};
 use redix_testkit::engine::SimEngine;
 use redix_testkit::script::{Script, golden_scripts};
 
@@ -35,7 +35,8 @@ fn golden_in_engine() {
             continue;
         }
         for &proto in script.protos() {
-            let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+            let config = Config { enable_debug_command: Guard::Yes, ..Config::default() };
+            let mut engine = SimEngine::new(config, 1).unwrap();
             if let Err(error) = script.check(&mut engine, proto) {
                 failures.push(format!("{}: {error:#}", script.name()));
             }

@@ -170,9 +170,13 @@ const SUBCOMMANDS: &[CommandSpec] = &[
             ArgSpec::new(
                 "subcommand",
                 ArgKind::OneOf(&[
-                    ArgSpec::new("importing", ArgKind::String).token("IMPORTING"),
-                    ArgSpec::new("migrating", ArgKind::String).token("MIGRATING"),
-                    ArgSpec::new("node", ArgKind::String).token("NODE"),
+                    ArgSpec::new("importing", ArgKind::String)
+                        .token("IMPORTING")
+                        .display("node-id"),
+                    ArgSpec::new("migrating", ArgKind::String)
+                        .token("MIGRATING")
+                        .display("node-id"),
+                    ArgSpec::new("node", ArgKind::String).token("NODE").display("node-id"),
                     ArgSpec::word("stable", "STABLE"),
                 ]),
             ),
@@ -191,7 +195,7 @@ const SUBCOMMANDS: &[CommandSpec] = &[
         .doc("Lists the replicas of a node.")
         .tips(&["nondeterministic_output"])
         .args(&[ArgSpec::new("node-id", ArgKind::String)])
-        .deprecated("5.0.0", "CLUSTER REPLICAS"),
+        .deprecated("5.0.0", "`CLUSTER REPLICAS`"),
     CommandSpec::plain("slot-stats", Group::Cluster, -4, refuse)
         .flags(flag::STALE | flag::LOADING)
         .since("8.0.0")
