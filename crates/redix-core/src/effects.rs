@@ -33,6 +33,8 @@ pub mod class {
     pub const STRING: u32 = 1 << 3;
     /// `x`: an expired key was deleted.
     pub const EXPIRED: u32 = 1 << 8;
+    /// `m`: a read found no key.
+    pub const MISS: u32 = 1 << 11;
     /// `n`: a key was created.
     pub const NEW: u32 = 1 << 14;
 }

@@ -252,6 +252,32 @@ fn the_sweep_stands_still_while_it_is_switched_off_or_paused() {
 }
 
 #[test]
+fn a_pause_hides_expired_keys_and_keeps_them() {
+    let mut engine = engine();
+    run(&mut engine, "SET k v PX 100");
+    engine.clock().advance_ms(100);
+    let now_ms = engine.engine().env.clock.unix_us() / 1000;
+    engine.engine().pause.start(now_ms, now_ms + 1000, false);
+    for command in ["GET k", "TYPE k", "TTL k", "KEYS k", "SCAN 0"] {
+        let reply = run(&mut engine, command);
+        let nothing = [
+            Value::Null,
+            Value::Simple(b"none".to_vec()),
+            Value::Int(-2),
+            Value::Array(Vec::new()),
+            Value::Array(vec![Value::Bulk(b"0".to_vec()), Value::Array(Vec::new())]),
+        ];
+        assert!(nothing.contains(&reply), "{command}: {reply:?}");
+    }
+    assert_eq!(engine.engine().keyspace.key_count(0), 1);
+    // There is nothing else to name.
+    assert_eq!(run(&mut engine, "RANDOMKEY"), Value::Bulk(b"k".to_vec()));
+    engine.engine().pause.end();
+    assert_eq!(run(&mut engine, "GET k"), Value::Null);
+    assert_eq!(engine.engine().keyspace.key_count(0), 0);
+}
+
+#[test]
 fn the_sweep_fails_a_transaction_that_watches_the_key() {
     let mut engine = engine();
     run(&mut engine, "SET k v PX 100");

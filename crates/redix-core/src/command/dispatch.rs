@@ -450,6 +450,11 @@ impl<'k> Runner<'k> {
         plan: &Plan,
     ) {
         self.keys.db = session.db;
+        // A pause promises that the data does not change.
+        self.keys.expiry = match self.engine.pause.at(self.keys.now_ms) {
+            Paused::Nothing => Expiry::Delete,
+            Paused::Writes | Paused::All => Expiry::Hide,
+        };
         self.keys.touch = !session.no_touch;
         self.keys.effects.begin(self.engine.sink().is_some(), self.config.notify_keyspace_events);
         let world = self.take_locks(session, command.spec, plan);

@@ -262,6 +262,7 @@ impl<'k> Access<'k> {
     pub fn lookup_read(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
         let Some(pos) = self.find(key) else {
             self.cell.keyspace_misses.bump();
+            self.effects.notify(class::MISS, "keymiss", self.db, key.bytes);
             return None;
         };
         self.cell.keyspace_hits.bump();

@@ -154,5 +154,5 @@ const HELP: &[&str] = &[
 
 fn lookup<'c>(cx: &'c mut Ctx<'_, '_>, args: Args<'_>) -> Option<EntryRef<'c>> {
     let key = cx.key(args, 2);
-    cx.keys.lookup_untouched(key)
+    cx.keys.lookup_unnoticed(key)
 }

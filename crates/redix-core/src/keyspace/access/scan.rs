@@ -12,11 +12,11 @@
 use redix_types::entry::EntryRef;
 use redix_types::table::ORDER_BITS;
 
-use super::Access;
+use super::{Access, Expiry};
 use crate::keyspace::SHARDS;
 
-/// Random shards tried by [`Access::random_key`] before it says that there is no key: with keys
-/// vanishing under it, each try may find none.
+/// Keys tried by [`Access::random_key`]: with keys vanishing under it, or expired ones that are not
+/// to be deleted, every try may fail.
 const RANDOM_TRIES: usize = 100;
 
 /// Names of keys, in one allocation.
@@ -120,9 +120,11 @@ impl Access<'_> {
         found
     }
 
-    /// The name of a key chosen at random among those that have not expired.
+    /// The name of a key chosen at random among those that have not expired. Where expired keys
+    /// stay and nothing else is met, it is the name of one of them.
     pub fn random_key(&mut self) -> Option<Vec<u8>> {
         let db = self.db;
+        let mut hidden = None;
         for _ in 0..RANDOM_TRIES {
             let total = self.keyspace.key_count(db);
             if total == 0 {
@@ -144,7 +146,8 @@ impl Access<'_> {
             if self.exists(self.key(&key)) {
                 return Some(key);
             }
+            hidden = (self.expiry == Expiry::Hide).then_some(key);
         }
-        None
+        hidden
     }
 }
