@@ -32,7 +32,7 @@ pub mod flag {
         7 LOADING "loading" "Allowed while the data set is loading.",
         8 STALE "stale" "Allowed on a replica with stale data.",
         9 SKIP_MONITOR "skip_monitor" "Not shown to MONITOR.",
-        10 SKIP_SLOWLOG "skip_slowlog" "Not written to the slow log.",
+        10 SKIP_SLOWLOG "skip_commandlog" "Not written to the slow log.",
         11 ASKING "asking" "Behaves as if ASKING had been sent.",
         12 FAST "fast" "Takes constant or logarithmic time.",
         13 NO_AUTH "no_auth" "Needs no authentication.",

@@ -36,6 +36,7 @@ const SUBCOMMANDS: &[CommandSpec] = &[
         .since("3.0.0")
         .complexity("O(N) where N is the number of failure reports")
         .doc("Counts the reports that a node has failed.")
+        .history(&[("9.0.0", "Reports about a node that has failed already do not count.")])
         .tips(&["nondeterministic_output"])
         .args(&[ArgSpec::new("node-id", ArgKind::String)]),
     CommandSpec::plain("countkeysinslot", Group::Cluster, 3, refuse)
@@ -136,11 +137,22 @@ const SUBCOMMANDS: &[CommandSpec] = &[
         .doc("Lists the replicas of a node.")
         .tips(&["nondeterministic_output"])
         .args(&[ArgSpec::new("node-id", ArgKind::String)]),
-    CommandSpec::plain("replicate", Group::Cluster, 3, refuse)
+    CommandSpec::plain("replicate", Group::Cluster, -3, refuse)
         .flags(CHANGING)
         .since("3.0.0")
         .doc("Makes this node a replica of another.")
-        .args(&[ArgSpec::new("node-id", ArgKind::String)]),
+        .history(&[("9.0.0", "The words `NO ONE`.")])
+        .args(&[ArgSpec::new(
+            "args",
+            ArgKind::OneOf(&[
+                ArgSpec::new("node-id", ArgKind::String),
+                ArgSpec::new(
+                    "no-one",
+                    ArgKind::Block(&[ArgSpec::word("no", "NO"), ArgSpec::word("one", "ONE")]),
+                )
+                .since("9.0.0"),
+            ]),
+        )]),
     CommandSpec::plain("reset", Group::Cluster, -2, refuse)
         .flags(flag::ADMIN | flag::STALE | flag::NOSCRIPT)
         .since("3.0.0")
@@ -161,7 +173,7 @@ const SUBCOMMANDS: &[CommandSpec] = &[
         .doc("Sets the epoch of a new node.")
         .args(&[ArgSpec::new("config-epoch", ArgKind::Integer)]),
     CommandSpec::plain("setslot", Group::Cluster, -4, refuse)
-        .flags(flag::NO_ASYNC_LOADING | flag::ADMIN | flag::STALE | flag::MAY_REPLICATE)
+        .flags(CHANGING)
         .since("3.0.0")
         .doc("Binds a hash slot to a node.")
         .history(&[("8.0.0", "The word `TIMEOUT`.")])
@@ -187,6 +199,7 @@ const SUBCOMMANDS: &[CommandSpec] = &[
         .since("7.0.0")
         .complexity("O(N) where N is the total number of cluster nodes")
         .doc("Maps hash slots to shards.")
+        .history(&[("9.1.0", "The ids of shards and the availability zones of nodes.")])
         .tips(&["nondeterministic_output"]),
     CommandSpec::plain("slaves", Group::Cluster, 3, refuse)
         .flags(flag::ADMIN | flag::STALE)
@@ -229,7 +242,11 @@ const SUBCOMMANDS: &[CommandSpec] = &[
         .since("3.0.0")
         .complexity(PER_NODE)
         .doc("Maps hash slots to nodes.")
-        .history(&[("4.0.0", "The ids of nodes."), ("7.0.0", "More about how a node is reached.")])
+        .history(&[
+            ("4.0.0", "The ids of nodes."),
+            ("7.0.0", "More about how a node is reached."),
+            ("9.1.0", "The availability zones of nodes."),
+        ])
         .tips(&["nondeterministic_output"]),
 ];
 

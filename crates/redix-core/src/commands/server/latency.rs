@@ -44,7 +44,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("latency", Group::Serv
             )
             .doc("Returns how long commands took, as cumulative counts.")
             .tips(OF_ALL_NODES)
-            .args(&[ArgSpec::new("COMMAND", ArgKind::String).multiple().optional()]),
+            .args(&[ArgSpec::new("command", ArgKind::String).multiple().optional()]),
         CommandSpec::plain("history", Group::Server, 3, history)
             .flags(GUARDED)
             .since("2.8.13")

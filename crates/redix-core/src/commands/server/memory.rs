@@ -23,11 +23,13 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("memory", Group::Serve
             .since("4.0.0")
             .doc("Lists the subcommands."),
         CommandSpec::plain("malloc-stats", Group::Server, 2, malloc_stats)
+            .flags(flag::LOADING)
             .since("4.0.0")
             .complexity("Depends on how much memory is allocated, could be slow")
             .doc("Returns what the allocator says about itself.")
             .tips(OF_ALL_SHARDS),
         CommandSpec::plain("purge", Group::Server, 2, purge)
+            .flags(flag::LOADING)
             .since("4.0.0")
             .complexity("Depends on how much memory is allocated, could be slow")
             .doc("Gives memory that is free back to the system.")
