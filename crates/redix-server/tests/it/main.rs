@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod clients;
+mod command_info;
+mod connections;
 mod golden;
 mod persist;
 mod process;

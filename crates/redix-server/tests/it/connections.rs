@@ -1,0 +1,136 @@
+//! Connections that act on one another: killed, paused, silenced, configured.
+
+use std::time::{Duration, Instant};
+
+use redix_resp::Value;
+use redix_testkit::Client;
+
+use crate::{connect, eventually, start};
+
+const TWO_WORKERS: &[&str] = &["--worker-threads", "2"];
+
+fn id(client: &mut Client) -> String {
+    let Value::Int(id) = client.must(&["CLIENT", "ID"]).unwrap() else { panic!("no id") };
+    id.to_string()
+}
+
+/// A field of the line about a client.
+fn field(asking: &mut Client, id: &str, name: &str) -> Option<String> {
+    let list = asking.must(&["CLIENT", "LIST", "ID", id]).unwrap();
+    let Value::Bulk(line) = list else { panic!("no text") };
+    let line = String::from_utf8(line).unwrap();
+    let mut fields = line.split([' ', '\n']).filter_map(|field| field.split_once('='));
+    fields.find(|(field, _)| *field == name).map(|(_, value)| value.to_owned())
+}
+
+#[test]
+fn a_killed_client_is_gone_at_once_and_executes_nothing_more() {
+    let server = start(TWO_WORKERS);
+    let mut killer = connect(&server);
+    for _ in 0..20 {
+        let mut victim = connect(&server);
+        let victim_id = id(&mut victim);
+        let killed = killer.must(&["CLIENT", "KILL", "ID", &victim_id]).unwrap();
+        assert_eq!(killed, Value::Int(1));
+        assert_eq!(field(&mut killer, &victim_id, "id"), None, "still listed");
+        victim.cmd(&["SET", "by-the-dead", "1"]).unwrap_err();
+    }
+    assert_eq!(killer.must(&["EXISTS", "by-the-dead"]).unwrap(), Value::Int(0));
+}
+
+#[test]
+fn a_client_that_kills_itself_is_answered_first() {
+    let server = start(TWO_WORKERS);
+    let mut client = connect(&server);
+    let own_id = id(&mut client);
+    let spared = client.must(&["CLIENT", "KILL", "ID", &own_id]).unwrap();
+    assert_eq!(spared, Value::Int(0));
+    let killed = client.must(&["CLIENT", "KILL", "ID", &own_id, "SKIPME", "no"]).unwrap();
+    assert_eq!(killed, Value::Int(1));
+    assert!(client.is_closed_by_peer().unwrap());
+}
+
+#[test]
+fn a_pause_holds_writes_back_until_it_is_ended() {
+    let server = start(TWO_WORKERS);
+    let (mut pauser, mut writer) = (connect(&server), connect(&server));
+    let writer_id = id(&mut writer);
+    pauser.must(&["CLIENT", "PAUSE", "1000000", "WRITE"]).unwrap();
+    assert_eq!(writer.must(&["EXISTS", "k"]).unwrap(), Value::Int(0), "reads go on");
+    writer.send(&["SET", "k", "v"]).unwrap();
+    eventually("the writer is held back", || {
+        field(&mut pauser, &writer_id, "flags").as_deref() == Some("b")
+    });
+    assert_eq!(pauser.must(&["EXISTS", "k"]).unwrap(), Value::Int(0));
+    pauser.must(&["CLIENT", "UNPAUSE"]).unwrap();
+    assert_eq!(writer.reply().unwrap(), Value::Simple(b"OK".to_vec()));
+    assert_eq!(field(&mut pauser, &writer_id, "flags").as_deref(), Some("N"));
+}
+
+#[test]
+fn a_pause_ends_by_itself() {
+    let server = start(TWO_WORKERS);
+    let mut client = connect(&server);
+    let began = Instant::now();
+    client.must(&["CLIENT", "PAUSE", "150"]).unwrap();
+    client.must(&["PING"]).unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(140), "not held back");
+}
+
+#[test]
+fn replies_are_switched_off_and_on() {
+    let server = start(TWO_WORKERS);
+    let mut client = connect(&server);
+    let silent = [
+        &["CLIENT", "REPLY", "SKIP"][..],
+        &["ECHO", "skipped"],
+        &["ECHO", "one"],
+        &["CLIENT", "REPLY", "OFF"],
+        &["ECHO", "off"],
+        &["NOSUCH"],
+        &["CLIENT", "REPLY", "SKIP"],
+        &["CLIENT", "REPLY", "ON"],
+        &["ECHO", "two"],
+    ];
+    silent.iter().for_each(|words| client.send(words).unwrap());
+    assert_eq!(client.reply().unwrap(), Value::Bulk(b"one".to_vec()));
+    assert_eq!(client.reply().unwrap(), Value::Simple(b"OK".to_vec()));
+    assert_eq!(client.reply().unwrap(), Value::Bulk(b"two".to_vec()));
+}
+
+#[test]
+fn a_new_password_shuts_out_new_clients_only() {
+    let server = start(TWO_WORKERS);
+    let mut old = connect(&server);
+    old.must(&["CONFIG", "SET", "requirepass", "secret"]).unwrap();
+    old.must(&["PING"]).unwrap();
+    let mut new = connect(&server);
+    let refused = |reply: Value| matches!(reply, Value::Error(text) if text.starts_with(b"NOAUTH"));
+    assert!(refused(new.cmd(&["PING"]).unwrap()));
+    assert!(refused(new.cmd(&["HELLO", "3"]).unwrap()));
+    new.must(&["AUTH", "secret"]).unwrap();
+    new.must(&["PING"]).unwrap();
+    new.must(&["RESET"]).unwrap();
+    assert!(refused(new.cmd(&["PING"]).unwrap()));
+    new.must(&["HELLO", "3", "AUTH", "default", "secret"]).unwrap();
+    new.must(&["PING"]).unwrap();
+}
+
+#[test]
+fn secrets_are_shown_to_nobody() {
+    let server = start(TWO_WORKERS);
+    let (mut monitor, mut client) = (connect(&server), connect(&server));
+    client.must(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]).unwrap();
+    monitor.must(&["MONITOR"]).unwrap();
+    client.must(&["AUTH", "default", "hidden1"]).unwrap();
+    client.must(&["HELLO", "2", "AUTH", "default", "hidden2", "SETNAME", "shown"]).unwrap();
+    client.must(&["CONFIG", "SET", "requirepass", "hidden3", "timeout", "0"]).unwrap();
+    client.must(&["ECHO", "end"]).unwrap();
+    let mut seen = String::new();
+    while !seen.contains("end") {
+        seen += &monitor.reply().unwrap().pretty();
+    }
+    seen += &client.must(&["SLOWLOG", "GET"]).unwrap().pretty();
+    assert!(seen.contains("shown") && seen.contains("(redacted)"), "{seen}");
+    assert!(!seen.contains("hidden"), "{seen}");
+}
