@@ -34,10 +34,21 @@ struct Unreachable {
 
 impl Unreachable {
     fn start(args: &[&str]) -> Self {
+        let options = ["--port", "0", "--save", "", "--unixsocket", "redix.sock"];
+        Self::run(TempDir::new("redix").unwrap(), &[&options, args].concat())
+    }
+
+    fn start_from(config: &str) -> Self {
         let dir = TempDir::new("redix").unwrap();
+        let listen = "port 0\nsave \"\"\nunixsocket redix.sock\n";
+        fs::write(dir.path().join("redix.conf"), format!("{listen}{config}")).unwrap();
+        Self::run(dir, &["redix.conf"])
+    }
+
+    fn run(dir: TempDir, args: &[&str]) -> Self {
         let log = fs::File::create(dir.path().join("server.log")).unwrap();
         let mut command = Command::new(program());
-        command.args(["--port", "0", "--save", "", "--unixsocket", "redix.sock"]).args(args);
+        command.args(args);
         command.current_dir(dir.path()).stdin(Stdio::null()).stdout(log);
         Self { child: command.spawn().unwrap(), dir }
     }
@@ -315,4 +326,24 @@ fn the_log_level_follows_the_configuration() {
             line.contains("Client closed connection id=") && line.contains(&format!("addr={addr} "))
         })
     });
+}
+
+#[test]
+fn a_configuration_file_is_rewritten_in_place() {
+    let server = Unreachable::start_from("# kept\ntimeout 7\nmaxmemory-samples 9\n");
+    let mut stream = server.connect();
+    let path = server.dir.path().join("redix.conf");
+    let replies = b"+OK\r\n+OK\r\n";
+    stream.write_all(b"CONFIG SET timeout 77 slowlog-max-len 55\r\nCONFIG REWRITE\r\n").unwrap();
+    let mut got = [0; 10];
+    stream.read_exact(&mut got).unwrap();
+    assert_eq!(&got, replies);
+    let text = fs::read_to_string(&path).unwrap();
+    for line in ["# kept", "timeout 77", "maxmemory-samples 9", "slowlog-max-len 55", "port 0"] {
+        assert!(text.lines().any(|other| other == line), "no {line:?} in:\n{text}");
+    }
+    let names = fs::read_dir(server.dir.path()).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    let temporary = names.iter().find(|name| name.to_string_lossy().ends_with(".tmp"));
+    assert_eq!(temporary, None);
 }
