@@ -7,7 +7,7 @@ use super::Engine;
 use crate::effects::Shutdown;
 use crate::env::Level;
 use crate::persist::file::{self, SaveError, snapshot_path};
-use crate::persist::load::{Duplicates, LoadError, LoadStep, Loaded, Loader};
+use crate::persist::load::{ChecksumPolicy, Duplicates, LoadError, LoadStep, Loaded, Loader};
 use crate::persist::save;
 use crate::persist::snapshot::{Cut, PreImages};
 use crate::sync::atomic::Ordering;
@@ -109,11 +109,10 @@ impl Engine {
     pub fn begin_load(&self, duplicates: Duplicates) -> Result<Option<Loading>, LoadError> {
         let config = self.config();
         let path = snapshot_path(&config);
-        let skip_checksums = self.skip_checksums.load(Ordering::Relaxed);
-        let Some(loader) = Loader::open(&self.env, &config, &path, duplicates, skip_checksums)?
-        else {
-            return Ok(None);
-        };
+        let verify = config.rdbchecksum && !self.skip_checksums.load(Ordering::Relaxed);
+        let checksums = if verify { ChecksumPolicy::Verify } else { ChecksumPolicy::Ignore };
+        let opened = Loader::open(&self.env, &config, &path, duplicates, checksums)?;
+        let Some(loader) = opened else { return Ok(None) };
         let saves = &self.saves;
         saves.load_started_s.store(self.unix_s(), Ordering::Relaxed);
         saves.load_total_bytes.store(loader.file_bytes(), Ordering::Relaxed);
@@ -124,12 +123,27 @@ impl Engine {
     }
 
     /// Loads the snapshot file at once; the caller holds the world and no shard's lock. No file:
-    /// nothing is loaded.
-    pub fn load_now(&self, duplicates: Duplicates) -> Result<Loaded, LoadError> {
+    /// nothing is loaded. A key that is there already is an error. After an error what came before
+    /// it in the file stays loaded.
+    pub fn load_now(&self) -> Result<Loaded, LoadError> {
+        self.load_at_once(Duplicates::Refuse)
+    }
+
+    /// As [`Engine::load_now`], but what the file has replaces what is there.
+    pub fn merge_now(&self) -> Result<Loaded, LoadError> {
+        self.load_at_once(Duplicates::Replace)
+    }
+
+    fn load_at_once(&self, duplicates: Duplicates) -> Result<Loaded, LoadError> {
         let Some(mut loading) = self.begin_load(duplicates)? else { return Ok(Loaded::default()) };
         loop {
-            if let Some(loaded) = loading.step(self)? {
-                return Ok(loaded);
+            match loading.step(self) {
+                Ok(None) => {}
+                Ok(Some(loaded)) => return Ok(loaded),
+                Err(error) => {
+                    self.loading.store(false, Ordering::Release);
+                    return Err(error);
+                }
             }
         }
     }

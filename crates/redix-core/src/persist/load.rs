@@ -19,7 +19,8 @@ use super::record::{Ages, entry_of};
 use crate::config::Config;
 use crate::env::Env;
 use crate::keyspace::{Keyspace, shard_of};
-use crate::rdb::format::{ChecksumPolicy, RdbError, RdbErrorKind, opcode};
+pub use crate::rdb::format::ChecksumPolicy;
+use crate::rdb::format::{RdbError, RdbErrorKind, opcode};
 use crate::rdb::read::{Event, RdbReader, ReadOptions};
 
 /// Entries put in place together.
@@ -133,21 +134,14 @@ impl Loader {
         config: &Config,
         path: &Path,
         duplicates: Duplicates,
-        skip_checksums: bool,
+        checksums: ChecksumPolicy,
     ) -> Result<Option<Self>, LoadError> {
         let (source, file_bytes): (Box<dyn Read + Send>, u64) = match env.disk.open(path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LoadError::Open { path: path.to_owned(), source }),
         };
-        let options = ReadOptions {
-            checksums: if config.rdbchecksum && !skip_checksums {
-                ChecksumPolicy::Verify
-            } else {
-                ChecksumPolicy::Ignore
-            },
-            ..ReadOptions::default()
-        };
+        let options = ReadOptions { checksums, ..ReadOptions::default() };
         let now_ms = env.clock.unix_us() / 1000;
         Ok(Some(Self {
             reader: RdbReader::new(source, options),
@@ -266,3 +260,6 @@ impl Loader {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

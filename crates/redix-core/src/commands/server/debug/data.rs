@@ -10,9 +10,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::SHARDS;
 use crate::keyspace::access::{Access, LRU_MASK, lfu_decay};
 use crate::keyspace::flush::{Emptied, Freeing, flush};
-use crate::persist::load::Duplicates;
 use crate::rdb::write::RecordEncoder;
-use crate::sync::atomic::Ordering;
 
 /// An entry of the selected database as it lies there, expired or not.
 pub(super) fn raw<'a>(keys: &'a mut Access<'_>, key: &[u8]) -> Option<EntryRef<'a>> {
@@ -144,7 +142,7 @@ pub(super) fn populate(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// `DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]` -> OK. Errors: another option; saving or loading failed.
 pub(super) fn reload(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let (mut save, mut empty, mut duplicates) = (true, true, Duplicates::Refuse);
+    let (mut save, mut empty, mut merge) = (true, true, false);
     let mut options = args.options(2);
     while options.more() {
         if options.eat("nosave") {
@@ -152,7 +150,7 @@ pub(super) fn reload(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         } else if options.eat("noflush") {
             empty = false;
         } else if options.eat("merge") {
-            duplicates = Duplicates::Replace;
+            merge = true;
         } else {
             return Err(ReplyError::Static(
                 "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
@@ -166,9 +164,8 @@ pub(super) fn reload(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if empty {
         flush(cx.keys, Emptied::Each, Freeing::AtOnce);
     }
-    if let Err(error) = cx.engine.load_now(duplicates) {
-        // What was loaded before the fault stays, and is served.
-        cx.engine.loading.store(false, Ordering::Release);
+    let loaded = if merge { cx.engine.merge_now() } else { cx.engine.load_now() };
+    if let Err(error) = loaded {
         cx.engine.env.log(Level::Warning, &error.to_string());
         return Err(ReplyError::Static(
             "ERR Error trying to load the RDB dump, check server logs.",

@@ -1,0 +1,149 @@
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use redix_types::entry::{Encoding, Kind, NewValue};
+
+use super::*;
+use crate::config::MaxmemoryPolicy;
+use crate::engine::Engine;
+use crate::keyspace::SHARDS;
+use crate::persist::save::save;
+use crate::persist::sim::Sim;
+use crate::rdb::format::RdbString;
+use crate::rdb::format::RdbValue;
+use crate::rdb::write::{EntryMeta, RdbEncoder, WriteOptions};
+
+const FILE: &str = "/data/dump.rdb";
+
+fn engine(sim: &Sim, policy: MaxmemoryPolicy) -> Engine {
+    let config =
+        Config { dir: "/data".into(), databases: 4, maxmemory_policy: policy, ..Config::default() };
+    Engine::new(sim.env(1), config, 1).unwrap()
+}
+
+fn load(engine: &Engine, duplicates: Duplicates) -> Result<Loaded, LoadError> {
+    let config = engine.config();
+    let (path, checksums) = (Path::new(FILE), ChecksumPolicy::Verify);
+    let loader = Loader::open(&engine.env, &config, path, duplicates, checksums)?;
+    let mut loader = loader.expect("the file is there");
+    while loader.step(&engine.keyspace, 7)? == LoadStep::More {}
+    Ok(loader.loaded())
+}
+
+fn insert(engine: &Engine, db: u32, key: &str, value: NewValue<'_>, lru: u32) {
+    let key = engine.keyspace.key(key.as_bytes());
+    let entry = EntryBox::new(key.bytes, Kind::String, Encoding::Raw, value, None, lru);
+    let mut shard = engine.keyspace.lock(key.shard());
+    let part = shard.db_mut(db);
+    part.table.insert_new(key.hash, entry, false, engine.keyspace.hasher());
+    engine.keyspace.publish_counts(db, key.shard(), &part.table);
+}
+
+/// Database, key and age of every entry.
+fn ages(engine: &Engine) -> Vec<(u32, String, u32)> {
+    let mut found = Vec::new();
+    for shard in 0..SHARDS {
+        let shard = engine.keyspace.lock(shard);
+        for db in 0..shard.db_count() {
+            shard.db(db).unwrap().table.scan(0, usize::MAX, |entry| {
+                found.push((db, String::from_utf8(entry.key().to_vec()).unwrap(), entry.lru()));
+            });
+        }
+    }
+    found.sort();
+    found
+}
+
+fn reload(policy: MaxmemoryPolicy, lru: u32) -> u32 {
+    let sim = Sim::default();
+    let from = engine(&sim, policy);
+    insert(&from, 2, "k", NewValue::Bytes(b"v"), lru);
+    save(&from.env, &from.keyspace, &from.config()).unwrap();
+    let to = engine(&sim, policy);
+    load(&to, Duplicates::Refuse).unwrap();
+    let found = ages(&to);
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].0, found[0].1.as_str()), (2, "k"));
+    found[0].2
+}
+
+#[test]
+fn ages_survive_under_the_policies_that_use_them() {
+    let now_ms = Sim::default().env(1).clock.unix_us() / 1000;
+    let clock = (now_ms / 1000) as u32 & 0x00ff_ffff;
+    // Idle for 100 s; the simulated clock may go on by one meanwhile.
+    let lru = reload(MaxmemoryPolicy::AllkeysLru, clock - 100);
+    assert!(clock - lru >= 99 && clock - lru <= 100, "{lru} of {clock}");
+    let minutes = (now_ms / 60_000) as u32 & 0xffff;
+    assert_eq!(reload(MaxmemoryPolicy::VolatileLfu, minutes << 8 | 77) & 0xff, 77);
+    // Without such a policy the file says nothing, and the key is new.
+    let lru = reload(MaxmemoryPolicy::NoEviction, clock - 100);
+    assert!(lru >= clock, "{lru} of {clock}");
+}
+
+#[test]
+fn what_was_saved_is_loaded_and_counted() {
+    let sim = Sim::default();
+    let from = engine(&sim, MaxmemoryPolicy::NoEviction);
+    for i in 0..1000 {
+        insert(&from, i % 3, &format!("k{i}"), NewValue::Int(i64::from(i)), 0);
+    }
+    save(&from.env, &from.keyspace, &from.config()).unwrap();
+    assert_eq!(sim.files.lock().unwrap().keys().collect::<Vec<_>>(), [&PathBuf::from(FILE)]);
+    let to = engine(&sim, MaxmemoryPolicy::NoEviction);
+    let loaded = load(&to, Duplicates::Refuse).unwrap();
+    assert_eq!((loaded.keys, loaded.expired), (1000, 0));
+    assert_eq!(loaded.bytes, sim.files.lock().unwrap()[Path::new(FILE)].len() as u64);
+    assert_eq!([0, 1, 2, 3].map(|db| to.keyspace.key_count(db)), [334, 333, 333, 0]);
+}
+
+fn file_of(sim: &Sim, fill: impl FnOnce(&mut RdbEncoder)) {
+    let mut encoder = RdbEncoder::new(WriteOptions::default());
+    fill(&mut encoder);
+    encoder.eof();
+    sim.files.lock().unwrap().insert(FILE.into(), encoder.pending().to_vec());
+}
+
+fn value(text: &[u8]) -> RdbValue<'_> {
+    RdbValue::Str(RdbString::Bytes(text))
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_refused_or_replaced() {
+    let sim = Sim::default();
+    file_of(&sim, |encoder| {
+        encoder.select_db(1);
+        encoder.entry(b"k", EntryMeta::default(), value(b"first"));
+        encoder.entry(b"k", EntryMeta::default(), value(b"second"));
+    });
+    let refusing = engine(&sim, MaxmemoryPolicy::NoEviction);
+    let text = load(&refusing, Duplicates::Refuse).unwrap_err().to_string();
+    assert!(text.contains(FILE) && text.contains("key \"k\"") && text.contains("twice"), "{text}");
+    let replacing = engine(&sim, MaxmemoryPolicy::NoEviction);
+    load(&replacing, Duplicates::Replace).unwrap();
+    assert_eq!(replacing.keyspace.key_count(1), 1);
+}
+
+#[test]
+fn functions_are_not_dropped_silently() {
+    let sim = Sim::default();
+    file_of(&sim, |encoder| encoder.function(b"#!lua name=lib\n"));
+    let text = load(&engine(&sim, MaxmemoryPolicy::NoEviction), Duplicates::Refuse);
+    let text = text.unwrap_err().to_string();
+    assert!(text.contains("function library") && text.contains("not supported"), "{text}");
+}
+
+#[test]
+fn a_failed_save_leaves_the_old_file() {
+    let sim = Sim::default();
+    let engine = engine(&sim, MaxmemoryPolicy::NoEviction);
+    insert(&engine, 0, "k", NewValue::Bytes(b"v"), 0);
+    save(&engine.env, &engine.keyspace, &engine.config()).unwrap();
+    let before = sim.files.lock().unwrap().clone();
+    insert(&engine, 0, "l", NewValue::Bytes(b"v"), 0);
+    sim.disk_full.store(true, Ordering::Relaxed);
+    assert!(engine.save_now().is_err());
+    assert_eq!(*sim.files.lock().unwrap(), before);
+}
