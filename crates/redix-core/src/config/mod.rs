@@ -155,10 +155,11 @@ impl Config {
             let unknown = || ConfigSetError::Unknown { name: (*name).into() };
             directives.push(find(name).ok_or_else(unknown)?);
         }
-        let refused = |index: usize, reason: &str| ConfigSetError::Refused {
-            name: pairs[index].0.into(),
+        let refusal = |name: &str, reason: &str| ConfigSetError::Refused {
+            name: name.into(),
             reason: reason.into(),
         };
+        let refused = |index: usize, reason: &str| refusal(pairs[index].0, reason);
         for (index, directive) in directives.iter().enumerate() {
             let same_name = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(pairs[index].0);
             if directive.is_immutable {
@@ -172,10 +173,11 @@ impl Config {
             }
         }
         let mut new = self.clone();
-        for (index, directive) in directives.iter().enumerate() {
+        for (directive, (name, value)) in directives.iter().zip(pairs) {
+            // A name is shown as the client spelled it only where its value does not matter.
             directive
-                .apply(&mut new, &[pairs[index].1.into()])
-                .map_err(|reason| refused(index, &reason))?;
+                .apply(&mut new, &[(*value).into()])
+                .map_err(|reason| refusal(&name.to_ascii_lowercase(), &reason))?;
         }
         let mut changed = Vec::new();
         for directive in directives {
