@@ -61,10 +61,8 @@ fn flush(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             return Err(ReplyError::Static("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
         }
         _ => {
-            let sent = String::from_utf8_lossy(args.get(1));
-            return Err(ReplyError::err(format!(
-                "unknown subcommand or wrong number of arguments for '{sent}'. Try FUNCTION HELP."
-            )));
+            let before = "unknown subcommand or wrong number of arguments for '";
+            return Err(ReplyError::quoting(before, args.get(1), "'. Try FUNCTION HELP."));
         }
     }
     cx.reply.ok();
@@ -83,8 +81,7 @@ fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             options.take().ok_or(ReplyError::Static("ERR library name argument was not given"))?;
         } else {
             let word = options.take().unwrap_or_default();
-            let word = String::from_utf8_lossy(word);
-            return Err(ReplyError::err(format!("Unknown argument {word}")));
+            return Err(ReplyError::quoting("Unknown argument ", word, ""));
         }
     }
     cx.reply.array(0);

@@ -111,8 +111,7 @@ fn reset(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 fn graph(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let name = args.get(2);
     let Some(series) = cx.engine.latency.get(name) else {
-        let name = String::from_utf8_lossy(name);
-        return Err(ReplyError::err(format!("No samples available for event '{name}'")));
+        return Err(ReplyError::quoting("No samples available for event '", name, "'"));
     };
     let text = graph::draw(&String::from_utf8_lossy(name), &series, cx.now_us / 1_000_000);
     cx.reply.verbatim("txt", text.as_bytes());

@@ -77,10 +77,8 @@ fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             Err(_) => return Err(COUNT_RANGE),
         },
         _ => {
-            let sent = String::from_utf8_lossy(args.get(1));
-            return Err(ReplyError::err(format!(
-                "unknown subcommand or wrong number of arguments for '{sent}'. Try SLOWLOG HELP."
-            )));
+            let before = "unknown subcommand or wrong number of arguments for '";
+            return Err(ReplyError::quoting(before, args.get(1), "'. Try SLOWLOG HELP."));
         }
     };
     reply_entries(cx.reply, &cx.engine.commandlog.slow.newest(count));

@@ -112,10 +112,9 @@ fn debug(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 fn unknown(args: Args<'_>) -> ReplyError {
-    let sent = String::from_utf8_lossy(&args.get(1)[..args.get(1).len().min(128)]).into_owned();
-    ReplyError::err(format!(
-        "unknown subcommand or wrong number of arguments for '{sent}'. Try DEBUG HELP."
-    ))
+    let sent = &args.get(1)[..args.get(1).len().min(128)];
+    let before = "unknown subcommand or wrong number of arguments for '";
+    ReplyError::quoting(before, sent, "'. Try DEBUG HELP.")
 }
 
 /// A switch as C's `atoi` reads it: anything that does not begin with a number other than 0 is off.
