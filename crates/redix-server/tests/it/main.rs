@@ -8,6 +8,7 @@ mod clients;
 mod command_info;
 mod connections;
 mod golden;
+mod oracle;
 mod persist;
 mod process;
 mod transactions;

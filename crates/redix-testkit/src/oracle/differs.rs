@@ -87,7 +87,7 @@ pub fn verify_all(differences: &[Difference], redix: SocketAddr) -> Result<()> {
     }
     let leader = super::start(Peer::Valkey)?;
     for difference in differences {
-        let named = difference.server.available().then(|| super::start(difference.server));
+        let named = difference.server.available_or_skip().then(|| super::start(difference.server));
         let named = named.transpose()?;
         difference.verify(redix, leader.addr(), named.as_ref().map(Server::addr))?;
     }

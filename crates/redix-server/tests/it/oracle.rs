@@ -1,0 +1,73 @@
+//! Random commands on Redix and on Valkey, the leading real server: both answer the same, and leave
+//! the same behind. `golden/DIFFERS.txt` has what may differ; each of its lines is verified.
+//!
+//! A few thousand commands of each family; `cargo xtask accept oracle` runs many more.
+
+use redix_testkit::oracle::{self, Family, Plan, differs};
+use redix_testkit::peer::repo_root;
+use redix_testkit::{Peer, Server};
+
+const SEED: u64 = 20;
+/// Of each family under each protocol.
+const COUNT: usize = 3000;
+
+fn redix() -> Server {
+    super::start(&["--databases", "16"])
+}
+
+fn differences() -> Vec<differs::Difference> {
+    let path = repo_root().join("golden/DIFFERS.txt");
+    differs::load(&path).unwrap()
+}
+
+fn compare(family: Family) {
+    if !Peer::Valkey.available_or_skip() {
+        return;
+    }
+    let (redix, valkey) = (redix(), oracle::start(Peer::Valkey).unwrap());
+    for proto in [2, 3] {
+        let (seed, count, oracle) = (SEED, COUNT, Peer::Valkey);
+        let plan = Plan { seed, count, family, proto, oracle, epoch: None };
+        let report =
+            oracle::run_stream_on(redix.addr(), valkey.addr(), &plan, &differences()).unwrap();
+        report.check().unwrap();
+        assert!(report.commands >= COUNT);
+    }
+}
+
+#[test]
+fn oracle_string() {
+    compare(Family::String);
+}
+
+#[test]
+fn oracle_keys() {
+    compare(Family::Keys);
+}
+
+#[test]
+fn oracle_expiry() {
+    compare(Family::Expiry);
+}
+
+#[test]
+fn oracle_transaction() {
+    compare(Family::Transaction);
+}
+
+#[test]
+fn oracle_connection() {
+    compare(Family::Connection);
+}
+
+#[test]
+fn oracle_server() {
+    compare(Family::Server);
+}
+
+#[test]
+fn oracle_differences_are_those_of_the_servers_they_name() {
+    let differences = differences();
+    assert!(!differences.is_empty());
+    differs::verify_all(&differences, redix().addr()).unwrap();
+}
