@@ -6,6 +6,7 @@
 
 mod fuzz;
 mod kill;
+mod oracle;
 mod suite;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ const CHECKS: &[Check] = &[
     Check("suite", "the whole upstream suite with 1, 2 and 4 worker threads", suite::run),
     Check("fuzz", "every fuzz target, the minutes shared among them", fuzz::run),
     Check("kill", "kill -9 during a background save under load, 20 times", kill::run),
+    Check("oracle", "200,000 random commands under each protocol beside Valkey", oracle::run),
 ];
 
 pub(crate) fn main(args: &[String]) -> Result<()> {

@@ -44,3 +44,10 @@ fn fuzz_targets_are_read_from_the_manifest() {
                     name = \"rdb_read\"\n";
     assert_eq!(fuzz::targets(manifest), ["request", "rdb_read"]);
 }
+
+#[test]
+fn commands_of_all_reports_are_added_up() {
+    let text = "2003 commands of family keys under RESP2 against valkey, seed 1: 0 kinds\n  GET  ran 5\n\n\
+                2100 commands of family string under RESP2 against valkey, seed 1: 0 kinds\n";
+    assert_eq!(oracle::commands(text), 4103);
+}
