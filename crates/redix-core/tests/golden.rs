@@ -8,6 +8,7 @@ use redix_core::command::spec::{Begin, CommandSpec, Find, LogAs, flag};
 use redix_core::commands::FAMILIES;
 use redix_core::config::{Config, Guard};
 use redix_testkit::engine::SimEngine;
+use redix_testkit::peer::repo_root;
 use redix_testkit::script::{Script, golden_scripts};
 
 fn every_spec(mut f: impl FnMut(Option<&CommandSpec>, &CommandSpec)) {
@@ -15,6 +16,11 @@ fn every_spec(mut f: impl FnMut(Option<&CommandSpec>, &CommandSpec)) {
         f(None, spec);
         spec.subcommands.iter().for_each(|sub| f(Some(spec), sub));
     }
+}
+
+/// As the real servers are started for these scripts.
+fn config() -> Config {
+    Config { enable_debug_command: Guard::Yes, ..Config::default() }
 }
 
 /// A script may need a type that only commands of another family make; it then begins with one.
@@ -35,14 +41,45 @@ fn golden_in_engine() {
             continue;
         }
         for &proto in script.protos() {
-            let config = Config { enable_debug_command: Guard::Yes, ..Config::default() };
-            let mut engine = SimEngine::new(config, 1).unwrap();
+            let mut engine = SimEngine::new(config(), 1).unwrap();
             if let Err(error) = script.check(&mut engine, proto) {
                 failures.push(format!("{}: {error:#}", script.name()));
             }
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// Words that some golden script sends first, in lower case.
+fn scripted_words() -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    for path in golden_scripts().unwrap() {
+        for command in Script::load(&path).unwrap().commands() {
+            words.insert(String::from_utf8_lossy(&command[0]).to_lowercase());
+        }
+    }
+    words
+}
+
+#[test]
+fn every_command_has_a_golden_script_or_a_reason() {
+    let path = repo_root().join("golden/MISSING.txt");
+    #[expect(clippy::disallowed_methods, reason = "the engine has no part in this")]
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut missing = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (name, reason) = line.split_once(": ").expect("lines are `name: reason`");
+        assert!(reason.len() > 10, "no reason for {name}");
+        assert!(missing.insert(name.to_owned()), "{name} twice");
+    }
+    let (scripted, mut wrong) = (scripted_words(), Vec::new());
+    for spec in FAMILIES.iter().copied().flatten() {
+        if scripted.contains(spec.name) == missing.remove(spec.name) {
+            wrong.push(spec.name);
+        }
+    }
+    assert!(wrong.is_empty(), "either a script or a reason, please: {wrong:?}");
+    assert!(missing.is_empty(), "not commands: {missing:?}");
 }
 
 #[test]

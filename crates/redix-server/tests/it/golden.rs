@@ -6,7 +6,9 @@ use redix_testkit::script::{Script, check_golden_on};
 
 #[test]
 fn golden_over_tcp() {
-    let server = Launch::redix(env!("CARGO_BIN_EXE_redix")).start().unwrap();
+    // As the real servers are started for these scripts.
+    let launch = Launch::redix(env!("CARGO_BIN_EXE_redix"));
+    let server = launch.args(&["--enable-debug-command", "yes"]).start().unwrap();
     let ran = check_golden_on(server.addr(), has_first_command);
     assert!(ran.unwrap() > 0, "no script ran");
 }
