@@ -23,7 +23,7 @@ use redix_core::env::{
     Wake,
 };
 use redix_core::mailbox::Mailbox;
-use redix_core::registry::ClientShared;
+use redix_core::registry::{ClientShared, client_flag};
 use redix_core::worker::Worker;
 use redix_resp::{Proto, ReplyDecoder, Value, encode_command};
 
@@ -316,11 +316,26 @@ impl SimEngine {
             if let Some(reply) = self.next_reply(conn, token)? {
                 return Ok(reply);
             }
-            if !self.worker.has_ready() {
+            if !self.worker.has_ready() && !self.end_pause(token)? {
                 break;
             }
         }
         bail!("no reply: the command is held back or its reply is switched off")
+    }
+
+    /// Lets time pass until a pause that holds a connection back is over; false if none does.
+    fn end_pause(&mut self, token: usize) -> Result<bool> {
+        let now_ms = self.clock.0.load(Ordering::Relaxed) / 1000;
+        let left_ms = self.engine.pause.until_ms() - now_ms;
+        let client = self.client(token)?;
+        if !client.held {
+            return Ok(false);
+        }
+        (client.held, client.halted) = (false, false);
+        client.shared.set_flag(client_flag::HELD, false);
+        self.clock.advance_ms(left_ms.max(0));
+        self.worker.mark_ready(token);
+        Ok(true)
     }
 
     /// The oldest push that a connection received and that was not yet taken.
@@ -369,7 +384,9 @@ impl SimEngine {
     }
 
     fn next_reply(&mut self, conn: u8, token: usize) -> Result<Option<Value>> {
-        let bytes = self.client(token)?.reply.take();
+        let client = self.client(token)?;
+        let bytes = client.reply.take();
+        client.shared.output_bytes.store(0, Ordering::Relaxed);
         let conn = self.conns.get_mut(&conn).context("the connection was just used")?;
         conn.decoder.feed(&bytes);
         while let Some(value) = conn.decoder.next_reply()? {
