@@ -134,3 +134,36 @@ fn every_command_is_described() {
         assert!(spec.since.split('.').count() == 3, "{}: since {:?}", spec.name, spec.since);
     });
 }
+
+/// The names that `docs/info.md` calls constant: what stands in backquotes in a first column.
+fn constant_fields(document: &str) -> Vec<&str> {
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `"));
+    let columns = rows.filter_map(|row| row.split(" | ").next());
+    columns.flat_map(|names| names.split(", ").map(|name| name.trim_matches('`'))).collect()
+}
+
+#[test]
+fn documented_constants_are_fields_of_info_that_do_not_vary() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/info.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let names = constant_fields(&document);
+    assert!(names.len() > 80, "{names:?}");
+    let info = |engine: &mut SimEngine| {
+        let reply = engine.execute(1, &["INFO", "everything"]).unwrap().pretty();
+        let lines = reply.split("\\r\\n").map(|line| line.trim_matches('"'));
+        lines.map(str::to_owned).collect::<BTreeSet<String>>()
+    };
+    let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+    let before = info(&mut engine);
+    for words in [&["SET", "k", "v"][..], &["GET", "none"], &["NOPE"], &["WATCH", "k"]] {
+        engine.execute(1, words).unwrap();
+    }
+    engine.clock().advance_ms(100_000);
+    let after = info(&mut engine);
+    for name in names {
+        let field = format!("{name}:");
+        let line = before.iter().find(|line| line.starts_with(&field));
+        let line = line.unwrap_or_else(|| panic!("INFO has no field {name}"));
+        assert!(after.contains(line), "{line} has changed");
+    }
+}
