@@ -12,6 +12,7 @@ use crate::config::REDIS_VERSION;
 use crate::engine::{Engine, Paused};
 use crate::error::CommandResult;
 use crate::keyspace::SHARDS;
+use crate::registry::client_flag;
 use crate::stats::{CallStats, Totals, latency_bucket_end_ns};
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -196,6 +197,8 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     };
     let watching = clients.iter().filter(|client| client.watched.load(Relaxed) > 0).count();
     let watched: u32 = clients.iter().map(|client| client.watched.load(Relaxed)).sum();
+    // No command blocks; a pause does.
+    let held = clients.iter().filter(|client| client.has_flag(client_flag::HELD)).count();
     let now_ms = facts.now_us / 1000;
     let paused = facts.engine.pause.at(now_ms);
     field!(out, "connected_clients", "{}", clients.len());
@@ -205,7 +208,7 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     field!(out, "client_recent_max_input_buffer", "{input}");
     let output = largest(|c| c.output_bytes.load(Relaxed));
     field!(out, "client_recent_max_output_buffer", "{output}");
-    field!(out, "blocked_clients", "0");
+    field!(out, "blocked_clients", "{held}");
     field!(out, "tracking_clients", "0");
     field!(out, "pubsub_clients", "0");
     field!(out, "watching_clients", "{watching}");
