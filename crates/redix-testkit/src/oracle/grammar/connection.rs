@@ -3,7 +3,7 @@
 use super::{Compare, Grammar, Line, Rule};
 
 pub(super) const RULES: &[Rule] =
-    &[echo, ping, select, hello, reset, name, client, client, unknown];
+    &[echo, ping, select, hello, reset, auth, name, client, client, unknown];
 
 fn echo(g: &mut Grammar) -> Vec<Line> {
     vec![Line::new("ECHO").arg(g.value())]
@@ -35,6 +35,16 @@ fn hello(g: &mut Grammar) -> Vec<Line> {
 fn reset(g: &mut Grammar) -> Vec<Line> {
     let proto = g.traits.proto.to_string();
     vec![Line::new("RESET"), Line::new("HELLO").arg(proto).by(Compare::Hello).note("version")]
+}
+
+/// There is no password, so that any is right for the default user, but only with its name.
+fn auth(g: &mut Grammar) -> Vec<Line> {
+    let line = Line::new("AUTH");
+    vec![match g.rng.below(4) {
+        0 => line.arg("password").note("!no password is set"),
+        1 => line.arg("nobody").arg("password").note("!nobody"),
+        _ => line.arg("default").arg(g.value()),
+    }]
 }
 
 fn client_name(g: &mut Grammar) -> &'static str {

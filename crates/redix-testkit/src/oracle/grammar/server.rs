@@ -16,6 +16,7 @@ pub(super) const RULES: &[Rule] = &[
     command_keys,
     command_list,
     times,
+    observe,
 ];
 
 fn flush(g: &mut Grammar) -> Vec<Line> {
@@ -194,6 +195,30 @@ fn command_list(g: &mut Grammar) -> Vec<Line> {
             line.arg("FILTERBY").option("ACLCAT").arg("nosuchcategory")
         }
         _ => Line::new("COMMAND LIST").arg("FILTERBY").arg("NOSUCH").arg("x").note("!filter"),
+    }]
+}
+
+/// What is empty on a server that nothing happened to, and what is forbidden by default.
+fn observe(g: &mut Grammar) -> Vec<Line> {
+    vec![match g.rng.below(14) {
+        0 => Line::new("SLOWLOG LEN").by(Compare::TypeOnly),
+        // Spoiled, it would show what was slow.
+        1 => Line { is_fixed: true, ..Line::new("SLOWLOG GET").arg("-2").note("!count") },
+        2 => Line::new("SLOWLOG RESET"),
+        3 => Line::new("LATENCY RESET").arg("command"),
+        4 => Line::new("LATENCY HISTORY").arg("command"),
+        5 => Line::new("LATENCY GRAPH").arg(g.value()).note("!no event"),
+        6 => Line::new("LATENCY LATEST"),
+        7 => Line::new("CONFIG RESETSTAT"),
+        8 => Line::new("FUNCTION LIST"),
+        9 => {
+            let how = g.one_of(&["SYNC", "ASYNC"]);
+            Line::new("FUNCTION FLUSH").option(how)
+        }
+        10 => Line::new("CLUSTER INFO").note("!disabled"),
+        11 => Line::new("DEBUG").arg("SLEEP").arg("0").note("!forbidden"),
+        12 => Line::new("MODULE LOAD").arg("x").note("!forbidden"),
+        _ => Line::new("MEMORY USAGE").arg("no such key"),
     }]
 }
 

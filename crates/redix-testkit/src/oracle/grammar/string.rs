@@ -25,7 +25,49 @@ pub(super) const RULES: &[Rule] = &[
     setnx,
     set_with_expiry,
     lcs,
+    delete_if,
+    mset_with_expiry,
 ];
+
+/// DELIFEQ, which only Valkey has.
+fn delete_if(g: &mut Grammar) -> Vec<Line> {
+    if !g.is_valkey() {
+        return read(g);
+    }
+    let (key, value) = (g.key(), g.value());
+    let line = Line::new("DELIFEQ").arg(&key).arg(&value);
+    let set = Line::new("SET").arg(key).arg(value);
+    if g.rng.chance(50) { vec![set, line] } else { vec![line] }
+}
+
+/// MSETEX, likewise.
+fn mset_with_expiry(g: &mut Grammar) -> Vec<Line> {
+    if !g.is_valkey() {
+        return mset(g);
+    }
+    let keys = g.some_keys();
+    let count = if g.rng.chance(90) { keys.len() } else { g.rng.below(6) };
+    let mut line = Line::new("MSETEX").arg(count.to_string());
+    for key in keys {
+        line = line.arg(key).arg(g.value());
+    }
+    if g.rng.chance(40) {
+        let condition = g.one_of(&["NX", "XX"]);
+        line = line.option(condition);
+    }
+    vec![match g.rng.below(8) {
+        0 => line.option("EX").arg(g.future(Unit::Seconds)),
+        1 => line.option("PX").arg(g.future(Unit::Millis)),
+        2 => line.option("EXAT").arg(g.future(Unit::UnixSeconds)),
+        3 => line.option("PXAT").arg(g.future(Unit::UnixMillis)),
+        4 => line.option("KEEPTTL"),
+        5 => {
+            let wrong = g.one_of(&["0", "-1", "abc", "9223372036854775807"]);
+            line.arg("EX").arg(wrong).note("!expiry")
+        }
+        _ => line,
+    }]
+}
 
 /// Option words that belong together, some with a value.
 type Options = Vec<(&'static str, Option<Vec<u8>>)>;
