@@ -18,6 +18,11 @@ use crate::sync::{Mutex, lock};
 /// about a microsecond per kilobyte, and a lock is held for some 20.
 pub(super) const SHARE_LEN_MIN: usize = 4096;
 
+/// When a chunk of records is full.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Room for the record that fills it; a longer one makes it grow.
+const CHUNK_SPARE_BYTES: usize = SHARE_LEN_MIN + 512;
+
 /// A string on the heap, shared with the keyspace until it is encoded.
 pub(super) struct Shared {
     pub(super) db: u32,
@@ -52,8 +57,9 @@ impl Shared {
 /// What has been handed over since the saver last asked.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// Records, each run of them behind the SELECTDB that it needs; the first too.
-    pub(super) records: Vec<u8>,
+    /// Records, each run of them behind the SELECTDB that it needs; the first too. In chunks, so
+    /// that no writer copies megabytes to make room for one more.
+    pub(super) chunks: Vec<Vec<u8>>,
     /// How many records.
     pub(super) keys: u64,
     pub(super) shared: Vec<Shared>,
@@ -66,7 +72,8 @@ struct Queue {
     /// The database that the end of `batch.records` has selected.
     selected: Option<u32>,
     encoder: RecordEncoder,
-    shared_bytes: u64,
+    /// Bytes of records and of shared strings in `batch`.
+    bytes: u64,
     /// Nothing more is wanted.
     closed: bool,
 }
@@ -82,13 +89,23 @@ pub struct PreImages {
     cancelled: Mutex<bool>,
 }
 
+impl Batch {
+    /// The chunk that takes the next record.
+    fn chunk(&mut self) -> &mut Vec<u8> {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK_BYTES) {
+            self.chunks.push(Vec::with_capacity(CHUNK_BYTES + CHUNK_SPARE_BYTES));
+        }
+        self.chunks.last_mut().expect("one was pushed if there was none")
+    }
+}
+
 impl PreImages {
     pub(super) fn new(config: &Config, ages: Ages) -> Self {
         let queue = Queue {
             batch: Batch::default(),
             selected: None,
             encoder: RecordEncoder::new(write_options(config).compression),
-            shared_bytes: 0,
+            bytes: 0,
             closed: false,
         };
         Self {
@@ -142,14 +159,13 @@ impl PreImages {
         self.overrun.load(Ordering::Acquire).then(|| self.peak_bytes())
     }
 
-    /// Takes everything out, leaving the memory of `spare` for what comes next.
-    pub(super) fn take(&self, spare: Vec<u8>) -> Batch {
+    /// Takes everything out.
+    pub(super) fn take(&self) -> Batch {
         let mut queue = lock(&self.queue);
-        let empty = Batch { records: spare, ..Batch::default() };
         queue.selected = None;
-        queue.shared_bytes = 0;
+        queue.bytes = 0;
         self.waiting_bytes.store(0, Ordering::Relaxed);
-        std::mem::replace(&mut queue.batch, empty)
+        std::mem::take(&mut queue.batch)
     }
 
     /// Ends the collecting and drops what was collected, but for tables: their marks are nobody's
@@ -159,7 +175,7 @@ impl PreImages {
         queue.closed = true;
         let tables = std::mem::take(&mut queue.batch.tables);
         queue.batch = Batch { tables, ..Batch::default() };
-        queue.shared_bytes = 0;
+        queue.bytes = 0;
         self.waiting_bytes.store(0, Ordering::Relaxed);
     }
 }
@@ -170,29 +186,31 @@ impl PreWrite for PreImages {
         if queue.closed {
             return;
         }
-        let Queue { batch, selected, encoder, shared_bytes, closed } = &mut *queue;
+        let Queue { batch, selected, encoder, bytes, closed } = &mut *queue;
         match Shared::of(db, entry, self.ages) {
             Some(shared) => {
-                *shared_bytes += shared.bytes();
+                *bytes += shared.bytes();
                 batch.shared.push(shared);
             }
             None => {
+                let chunk = batch.chunk();
+                let before = chunk.len();
                 if *selected != Some(db) {
-                    encode_select_db(&mut batch.records, db);
+                    encode_select_db(chunk, db);
                     *selected = Some(db);
                 }
-                let meta = self.ages.meta(entry);
-                encoder.entry(&mut batch.records, entry.key(), meta, value_of(entry));
+                encoder.entry(chunk, entry.key(), self.ages.meta(entry), value_of(entry));
+                *bytes += (chunk.len() - before) as u64;
                 batch.keys += 1;
             }
         }
-        let waiting = batch.records.len() as u64 + *shared_bytes;
+        let waiting = *bytes;
         self.waiting_bytes.store(waiting, Ordering::Relaxed);
         self.peak_bytes.fetch_max(waiting, Ordering::Relaxed);
         if waiting > self.limit_bytes.saturating_mul(2) {
             // Nothing drains this but a saver that is stuck in a write.
             *closed = true;
-            batch.records = Vec::new();
+            batch.chunks = Vec::new();
             batch.shared = Vec::new();
             self.overrun.store(true, Ordering::Release);
         }

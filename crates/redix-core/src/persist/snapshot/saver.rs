@@ -79,7 +79,6 @@ pub struct Saver {
     shared: Vec<Shared>,
     /// Tables that left the keyspace.
     tables: Vec<DbShard>,
-    spare: Vec<u8>,
     spill: Option<Spill>,
     hold_budget: usize,
     keys_written: u64,
@@ -106,7 +105,6 @@ impl Saver {
             selected: None,
             shared: Vec::new(),
             tables: Vec::new(),
-            spare: Vec::new(),
             spill: None,
             hold_budget: HOLD_BUDGET_MAX / 4,
             keys_written: 0,
@@ -152,7 +150,7 @@ impl Saver {
             return if self.cut.pre_images.over_limit() { self.spill(ground.env) } else { Ok(()) };
         }
         let before = self.keys_written;
-        self.collect();
+        self.collect()?;
         if self.tables.is_empty() {
             for _ in 0..holds {
                 self.advance(ground)?;
@@ -254,18 +252,17 @@ impl Saver {
     }
 
     /// Takes over what the workers have left.
-    fn collect(&mut self) {
-        let spare = std::mem::take(&mut self.spare);
-        let Batch { mut records, keys, shared, tables } = self.cut.pre_images.take(spare);
-        if !records.is_empty() {
-            self.encoder.records(&records);
-            self.selected = None;
-            self.keys_written += keys;
-            records.clear();
-        }
-        self.spare = records;
+    fn collect(&mut self) -> Result<(), SaveError> {
+        let Batch { chunks, keys, shared, tables } = self.cut.pre_images.take();
         self.shared.extend(shared);
         self.tables.extend(tables);
+        self.keys_written += keys;
+        for chunk in chunks {
+            self.encoder.records(&chunk);
+            self.selected = None;
+            self.write(WRITE_BYTES)?;
+        }
+        Ok(())
     }
 
     /// Walks some of a table that is in the keyspace no more; frees it in the background at its
@@ -307,7 +304,7 @@ impl Saver {
 
     /// After all walks: no more can come in. Copies what was spilled, then writes the end.
     fn finish(&mut self, spill_offset: u64) -> Result<(), SaveError> {
-        self.collect();
+        self.collect()?;
         if !self.tables.is_empty() {
             return Ok(());
         }
@@ -351,16 +348,17 @@ impl Saver {
                 none.insert(Spill { file, keys: 0, encoder })
             }
         };
-        let spare = std::mem::take(&mut self.spare);
-        let Batch { mut records, keys, shared, tables } = cut.pre_images.take(spare);
+        let Batch { mut chunks, keys, shared, tables } = cut.pre_images.take();
         spill.keys += keys + shared.len() as u64;
         for shared in shared {
-            encode_select_db(&mut records, shared.db);
-            spill.encoder.entry(&mut records, &shared.key, shared.meta, shared.rdb_value());
+            let mut record = Vec::new();
+            encode_select_db(&mut record, shared.db);
+            spill.encoder.entry(&mut record, &shared.key, shared.meta, shared.rdb_value());
+            chunks.push(record);
         }
-        spill.file.append(&records).map_err(|source| spill_error("write to", cut, source))?;
-        records.clear();
-        self.spare = records;
+        for chunk in chunks {
+            spill.file.append(&chunk).map_err(|source| spill_error("write to", cut, source))?;
+        }
         self.tables.extend(tables);
         Ok(())
     }
@@ -416,7 +414,7 @@ impl Saver {
         }
         let Stage::Clear { shard: SHARDS, .. } = self.stage else { return Turn::More };
         // Tables may have left the keyspace while their marks were being cleared.
-        for table in self.cut.pre_images.take(Vec::new()).tables {
+        for table in self.cut.pre_images.take().tables {
             ground.keyspace.free_list().push(table.table);
         }
         match std::mem::replace(&mut self.stage, Stage::Over) {
