@@ -112,18 +112,15 @@ impl Sweeper {
         }
         self.steps += 1;
         let (tally, end) = self.sweep(&mut runner, engine, started_ns);
+        let threshold_ms = runner.config.latency_monitor_threshold;
         drop(runner);
         let spent_ns = engine.env.clock.mono_ns().saturating_sub(started_ns);
         let cell = &engine.stats.thread(self.worker).cell;
         cell.expire_sampled.add(tally.looked);
         cell.expire_stale.add(tally.removed);
         cell.expire_cycle_ns.add(spent_ns);
-        engine.latency.note(
-            engine.config().latency_monitor_threshold,
-            event::EXPIRE_CYCLE,
-            spent_ns,
-            engine.env.clock.unix_us(),
-        );
+        let now_us = engine.env.clock.unix_us();
+        engine.latency.note(threshold_ms, event::EXPIRE_CYCLE, spent_ns, now_us);
         if end == End::TimeLimit {
             cell.expire_cycle_limit_reached.bump();
             return spent_ns * (1 + REST_FACTOR);
