@@ -3,9 +3,10 @@
 //! Under `cfg(shuttle)` they are the model checker's, so that the same code runs under random
 //! schedules; otherwise they are `parking_lot`'s and the standard library's.
 
+pub use std::sync::Arc;
+
 #[cfg(not(shuttle))]
 mod real {
-    pub use std::sync::Arc;
     pub use std::sync::atomic;
 
     /// A mutual exclusion lock without poisoning: what a panic leaves behind is judged by the
@@ -23,7 +24,6 @@ mod real {
 
 #[cfg(shuttle)]
 mod real {
-    pub use shuttle::sync::Arc;
     pub use shuttle::sync::atomic;
 
     /// The model checker's mutex.
@@ -37,7 +37,7 @@ mod real {
     }
 }
 
-pub use real::{Arc, Mutex, MutexGuard, atomic, lock};
+pub use real::{Mutex, MutexGuard, atomic, lock};
 
 /// Keeps a value on cache lines of its own: 128 bytes, because the prefetcher of common x86 cores
 /// fetches lines in pairs.
