@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::process::{command, find_program, no_more, run, take_flag};
+use crate::process::{command, find_program, no_more, run, take_flag, target_dir};
 use crate::{setup, tidy};
 
 /// Tests that need a real server, kill processes or take long; `--quick` leaves them out.
@@ -33,6 +33,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     if quick {
         return Ok(());
     }
+    step("schedules", schedules)?;
     step("doc", || {
         let mut doc = cargo("doc --workspace --no-deps --document-private-items");
         run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
@@ -43,6 +44,15 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         println!("xtask test: deny: not run (cargo-deny is not installed)");
     }
     Ok(())
+}
+
+/// The tests under the model checker's schedules, built apart because `--cfg shuttle` changes the
+/// locks of the whole engine.
+fn schedules() -> Result<()> {
+    let mut test = cargo("test --package redix-core --test schedules");
+    test.env("RUSTFLAGS", "--cfg shuttle");
+    test.env("CARGO_TARGET_DIR", target_dir().join("shuttle"));
+    run(&mut test)
 }
 
 /// Runs one step and prints its name and time.
