@@ -78,7 +78,7 @@ fn nextest(quick: bool, filter: Option<&str>, phase: Phase) -> Result<()> {
     if phase == Phase::Build {
         return run(&mut cargo("nextest run --workspace --no-run"));
     }
-    let mut tests = cargo("nextest run --workspace");
+    let mut tests = cargo("nextest run --workspace --no-fail-fast");
     if quick {
         let slow: Vec<String> = SLOW_PREFIXES.iter().map(|p| format!("test({p})")).collect();
         tests.args(["-E", &format!("not ({})", slow.join(" + "))]);
@@ -91,7 +91,7 @@ fn cargo_test(quick: bool, filter: Option<&str>, phase: Phase) -> Result<()> {
     if phase == Phase::Build {
         return run(&mut cargo("test --workspace --no-run"));
     }
-    let mut tests = cargo("test --workspace");
+    let mut tests = cargo("test --workspace --no-fail-fast");
     tests.args(filter);
     if quick {
         tests.arg("--");
