@@ -6,7 +6,8 @@ use super::source::Source;
 const CORE: &str = "crates/redix-core/src/";
 
 /// Named by everything above them: errors, the outside world, locks, parameters, counters.
-const BASE: &[&str] = &["error", "env", "sync", "config", "stats", "errorstats", "rates", "saves"];
+const BASE: &[&str] =
+    &["error", "env", "sync", "config", "stats", "errorstats", "rates", "saves", "latency"];
 
 /// The edges inside [`BASE`].
 const ALLOWED_BASE: &[(&str, &[&str])] = &[
@@ -18,6 +19,7 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
     ("errorstats", &["error", "sync"]),
     ("rates", &["stats", "sync"]),
     ("saves", &["error", "sync", "config"]),
+    ("latency", &["sync"]),
 ];
 
 /// A module and what it may name besides [`BASE`] and itself. What matters is what is absent:
@@ -42,7 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("blocking", &["keyspace", "effects", "session", "registry", "mailbox", "command"]),
     ("pubsub", &["effects", "session", "registry", "mailbox"]),
     ("tracking", &["keyspace", "effects", "session", "registry", "mailbox", "pubsub"]),
-    ("slowlog", &["command", "registry", "session"]),
+    ("commandlog", &["command", "registry", "session"]),
     ("monitor", &["command", "registry", "session", "mailbox"]),
     ("client", &["command", "registry", "session", "mailbox", "acl"]),
     ("persist", &["keyspace", "effects", "rdb"]),
@@ -50,22 +52,62 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "command",
         &[
-            "keyspace", "effects", "acl", "cluster", "registry", "mailbox", "session", "blocking",
-            "pubsub", "tracking", "slowlog", "monitor", "client", "engine",
+            "keyspace",
+            "effects",
+            "acl",
+            "cluster",
+            "registry",
+            "mailbox",
+            "session",
+            "blocking",
+            "pubsub",
+            "tracking",
+            "commandlog",
+            "monitor",
+            "client",
+            "engine",
         ],
     ),
     (
         "commands",
         &[
-            "keyspace", "effects", "acl", "cluster", "registry", "mailbox", "session", "blocking",
-            "pubsub", "tracking", "slowlog", "monitor", "client", "command", "rdb", "engine",
+            "keyspace",
+            "effects",
+            "acl",
+            "cluster",
+            "registry",
+            "mailbox",
+            "session",
+            "blocking",
+            "pubsub",
+            "tracking",
+            "commandlog",
+            "monitor",
+            "client",
+            "command",
+            "rdb",
+            "engine",
         ],
     ),
     (
         "engine",
         &[
-            "keyspace", "effects", "acl", "cluster", "registry", "mailbox", "session", "blocking",
-            "pubsub", "tracking", "slowlog", "monitor", "client", "command", "commands", "persist",
+            "keyspace",
+            "effects",
+            "acl",
+            "cluster",
+            "registry",
+            "mailbox",
+            "session",
+            "blocking",
+            "pubsub",
+            "tracking",
+            "commandlog",
+            "monitor",
+            "client",
+            "command",
+            "commands",
+            "persist",
         ],
     ),
     ("expire", &["keyspace", "command", "engine"]),
