@@ -6,7 +6,8 @@
 //! - `Seconds`, `Millis`: the servers get a command at different times. Differences of 2 s pass;
 //!   negative answers must be equal.
 //! - `TypeOnly`: RANDOMKEY, TIME, LASTSAVE, CLIENT ID, CLIENT LIST, COMMAND COUNT.
-//! - `Dump`: the footer has the version of the format; LZF lets an encoder choose, even whether it is
+//! - `Dump`: the footer has the version of the format; LZF lets an encoder choose, even whether it
+//!   is
 //!   worth it, so where a string is compressed only the plain length is compared (that the payload
 //!   can be restored, RESTORE shows; what is in it, GET).
 //! - `Scan`: cursors and order are each server's own, and an element may come twice. What an

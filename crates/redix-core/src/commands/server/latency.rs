@@ -81,8 +81,8 @@ fn history(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `LATENCY LATEST` -> array of (event, Unix time in s and ms of the newest spike, ms of the longest,
-/// ms of all, how many).
+/// `LATENCY LATEST` -> array of (event, Unix time in s and ms of the newest spike, ms of the
+/// longest, ms of all, how many).
 fn latest(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     let events = cx.engine.latency.all();
     cx.reply.array(events.len());

@@ -140,7 +140,8 @@ pub(super) fn populate(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     done(cx.reply)
 }
 
-/// `DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]` -> OK. Errors: another option; saving or loading failed.
+/// `DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]` -> OK. Errors: another option; saving or loading
+/// failed.
 pub(super) fn reload(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (mut save, mut empty, mut merge) = (true, true, false);
     let mut options = args.options(2);

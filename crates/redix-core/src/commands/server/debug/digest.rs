@@ -77,8 +77,8 @@ pub(super) fn digest(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `DEBUG DIGEST-VALUE [key ...]` -> array of statuses of 40 hexadecimal digits; all 0 for a key that
-/// does not exist.
+/// `DEBUG DIGEST-VALUE [key ...]` -> array of statuses of 40 hexadecimal digits; all 0 for a key
+/// that does not exist.
 pub(super) fn digest_value(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.reply.array(args.len() - 2);
     for key in args.iter_from(2) {

@@ -1,7 +1,8 @@
 //! DEBUG: what tests and people in search of a defect need, behind `enable-debug-command`.
 //!
-//! It has no subcommands in the command table: COMMAND shows none in the real servers either. All of
-//! them hold the world, so that DEBUG SLEEP stops everything, as it does in a server of one thread.
+//! It has no subcommands in the command table: COMMAND shows none in the real servers either. All
+//! of them hold the world, so that DEBUG SLEEP stops everything, as it does in a server of one
+//! thread.
 
 mod data;
 mod digest;
