@@ -420,6 +420,9 @@ directives! {
         enable_protected_configs: Guard = Guard::No, "enable-protected-configs" => Word, immutable;
         /// Who may use DEBUG.
         enable_debug_command: Guard = Guard::No, "enable-debug-command" => Word, immutable;
+        /// Check invariants at run time; for tests.
+        enable_debug_assert: bool = false, "enable-debug-assert" => Bool, immutable, hidden,
+            ignored("the checks are those of another server");
         /// Who may use MODULE.
         enable_module_command: Guard = Guard::No, "enable-module-command" => Word, immutable,
             ignored("there are no modules");

@@ -287,7 +287,7 @@ fn config_get_knows_globs_and_both_names() {
     let names = |patterns: &[&'static str]| -> Vec<&'static str> {
         config.get(patterns).into_iter().map(|(name, _)| name).collect()
     };
-    assert_eq!(names(&["SAVE", "sav?"]), ["save"]);
+    assert_eq!(names(&["SAVE", "sav?"]), ["SAVE"], "as it was spelled");
     assert_eq!(names(&["*-priority"]), ["replica-priority", "slave-priority"]);
     assert_eq!(names(&["slave-priority"]), ["slave-priority"]);
     assert_eq!(names(&["primaryauth", "databases"]), ["databases", "primaryauth"]);
