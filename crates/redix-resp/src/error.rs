@@ -18,7 +18,7 @@ pub enum ProtocolError {
     InvalidBulkLength,
     /// An argument of a multibulk command begins with this byte instead of `$`.
     ExpectedDollar(u8),
-    /// A CR, or the end of an argument, is not followed by the bytes that must follow it.
+    /// An argument is not followed by CR LF.
     InvalidCrlf,
     /// The line of a `*` count is longer than the inline limit.
     TooBigMultibulkCount,

@@ -330,13 +330,14 @@ impl RequestParser {
             return Err(too_big);
         }
         match (cr, buf.get(self.scanned + 1)) {
-            (Some(_), Some(b'\n')) => {
+            // Whatever follows the CR passes for the LF, as in Redis 7 and 8 and Valkey 8, whose
+            // suite sends CR CR LF; Valkey 9 refuses it.
+            (Some(_), Some(_)) => {
                 let line = &buf[self.pos..self.scanned];
                 self.scanned += 2;
                 self.pos = self.scanned;
                 Ok(Some(line))
             }
-            (Some(_), Some(_)) => Err(ProtocolError::InvalidCrlf),
             _ => Ok(None),
         }
     }
