@@ -280,7 +280,7 @@ fn parse_time(
 }
 
 /// `EXPIRE key seconds [NX | XX | GT | LT]` -> 1 if set, else 0. Logged as `PEXPIREAT` or, where
-/// the time is over, as the deletion; events `expire` and `del`.
+/// the time is over, as the deletion; events `expire` and `expired`.
 fn expire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     set_expire(cx, args, Unit::Seconds, Base::Now)
 }
@@ -312,9 +312,8 @@ fn set_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) -> C
     }
     let (now_ms, keys) = (cx.now_ms(), &mut *cx.keys);
     if at_ms <= now_ms {
-        keys.delete(key);
+        keys.delete_expired(key);
         keys.effects.log(keys.db, &[keys.expired_as, key.bytes]);
-        keys.effects.notify(class::GENERIC, "del", keys.db, key.bytes);
     } else {
         keys.set_expire(key, Some(at_ms));
         let at = at_ms.to_string();
