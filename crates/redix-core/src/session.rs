@@ -49,8 +49,8 @@ pub struct Watched {
     pub db: u32,
     /// The key.
     pub key: Box<[u8]>,
-    /// Whether it had expired, but was still there, when it was watched.
-    pub was_expired: bool,
+    /// Whether it was there, and had not expired, when it was watched.
+    pub was_alive: bool,
 }
 
 /// The keys that a session watches.

@@ -122,7 +122,7 @@ fn watched_key_changed(cx: &mut Ctx<'_, '_>) -> bool {
     watches.flag.is_set()
         || watches.keys.iter().any(|watched| {
             let key = cx.keys.keyspace.key(&watched.key);
-            !watched.was_expired && cx.keys.is_stale(watched.db, key)
+            watched.was_alive && cx.keys.is_stale(watched.db, key)
         })
 }
 
@@ -140,9 +140,8 @@ fn watch(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 fn watch_key(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
     // A key whose time has come goes now, where this server deletes such keys: its going is then no
     // change of a watched key.
-    cx.keys.exists(key);
+    let was_alive = cx.keys.exists(key);
     let db = cx.keys.db;
-    let was_expired = cx.keys.is_stale(db, key);
     let watches = cx.session.watches.get_or_insert_with(|| Watches {
         flag: Arc::new(WatchFlag::new(Arc::clone(&cx.shared.flags), client_flag::DIRTY)),
         keys: Vec::new(),
@@ -150,7 +149,7 @@ fn watch_key(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
     if watches.keys.iter().any(|other| other.db == db && *other.key == *key.bytes) {
         return;
     }
-    watches.keys.push(Watched { db, key: key.bytes.into(), was_expired });
+    watches.keys.push(Watched { db, key: key.bytes.into(), was_alive });
     cx.keys.held.shard(key.shard()).watch(db, key.bytes, &watches.flag);
 }
 
