@@ -210,7 +210,8 @@ fn observe(g: &mut Grammar) -> Vec<Line> {
         5 => Line::new("LATENCY GRAPH").arg(g.value()).note("!no event"),
         6 => Line::new("LATENCY LATEST"),
         7 => Line::new("CONFIG RESETSTAT"),
-        // Valkey repeats a wrong word with its line ends, which breaks the protocol; Redis does not.
+        // Valkey repeats a wrong word with its line ends, which breaks the protocol; Redis does
+        // not.
         8 => Line { is_fixed: true, ..Line::new("FUNCTION LIST") },
         9 => {
             let how = g.one_of(&["SYNC", "ASYNC"]);
