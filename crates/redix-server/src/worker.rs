@@ -39,6 +39,8 @@ use crate::conn::{Conn, ReadOutcome, Stream, WriteOutcome};
 use crate::log;
 
 const WAKE: Token = Token(usize::MAX);
+/// The most bytes of replies that may wait for a client that has not authenticated.
+const STRANGER_OUTPUT_MAX: u64 = 16 * 1024;
 /// Readiness events taken per wait.
 const EVENTS_MAX: usize = 1024;
 /// Bytes of commands that may wait behind one that is held back.
@@ -437,7 +439,8 @@ impl EventLoop {
         else {
             return false;
         };
-        let over_hard = limit.hard_bytes != 0 && unsent > limit.hard_bytes;
+        let over_hard = (limit.hard_bytes != 0 && unsent > limit.hard_bytes)
+            || (!client.session.authenticated && unsent > STRANGER_OUTPUT_MAX);
         let over_soft = limit.soft_bytes != 0 && unsent > limit.soft_bytes;
         let mut too_long = false;
         if over_soft {

@@ -1,5 +1,7 @@
 //! Connections that act on one another: killed, paused, silenced, configured.
 
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use redix_resp::Value;
@@ -133,4 +135,18 @@ fn secrets_are_shown_to_nobody() {
     seen += &client.must(&["SLOWLOG", "GET"]).unwrap().pretty();
     assert!(seen.contains("shown") && seen.contains("(redacted)"), "{seen}");
     assert!(!seen.contains("hidden"), "{seen}");
+}
+
+#[test]
+fn a_stranger_that_never_reads_is_closed() {
+    let server = start(&[]);
+    connect(&server).must(&["CONFIG", "SET", "requirepass", "secret"]).unwrap();
+    let mut stranger = TcpStream::connect(server.addr()).unwrap();
+    stranger.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    let batch = b"PING\r\n".repeat(10_000);
+    // 100 batches are answered with 35 MB, which no socket holds.
+    let error = (0..100).find_map(|_| stranger.write_all(&batch).err());
+    let kind = error.map(|error| error.kind());
+    let closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    assert!(kind.is_some_and(|kind| closed.contains(&kind)), "{kind:?}");
 }
