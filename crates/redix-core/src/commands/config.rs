@@ -119,7 +119,9 @@ fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// `CONFIG REWRITE` -> OK. Errors: there is no file; it cannot be written.
 fn rewrite(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    cx.engine.rewrite_config_file().map_err(|error| ReplyError::err(error.to_string()))?;
+    cx.engine
+        .rewrite_config_file(config::rewrite)
+        .map_err(|error| ReplyError::err(error.to_string()))?;
     done(cx.reply)
 }
 

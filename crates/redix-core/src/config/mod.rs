@@ -33,7 +33,7 @@ pub use directive::{Directive, Standing};
 pub use docs::{markdown, sample_conf};
 pub use kinds::Words;
 pub use parse::{CommandLine, ConfigError, ConfigFile, Includes, Loaded, Source, load};
-pub use rewrite::rewrite;
+pub use rewrite::{rewrite, rewrite_all};
 pub use table::{Config, DIRECTIVES};
 pub use types::*;
 pub use words::{quote, split_args};

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::kinds::FileLine;
 use super::table::Config;
 use super::words::split_args;
 use super::{DIRECTIVES, find};
@@ -20,12 +21,24 @@ const KEPT: &[&str] = &["include", "rename-command", "user", "loadmodule"];
 /// The file `old`, changed as little as possible so that it gives `config`.
 #[must_use]
 pub fn rewrite(old: &[u8], config: &Config) -> Vec<u8> {
+    rewritten(old, config, |_| {})
+}
+
+/// The same with a line for every directive that has a value, default or not.
+#[must_use]
+pub fn rewrite_all(old: &[u8], config: &Config) -> Vec<u8> {
+    rewritten(old, config, |line| line.differs_from_default = true)
+}
+
+fn rewritten(old: &[u8], config: &Config, adjust: impl Fn(&mut FileLine)) -> Vec<u8> {
     let mut file = File::read(old);
     let default = Config::default();
     for directive in DIRECTIVES {
         let text = directive.text(config);
         let is_empty_default = text.is_empty() && text == directive.text(&default);
-        let lines = if is_empty_default { Vec::new() } else { (directive.lines)(config, &default) };
+        let mut lines =
+            if is_empty_default { Vec::new() } else { (directive.lines)(config, &default) };
+        lines.iter_mut().for_each(&adjust);
         file.put(directive.name, &lines);
     }
     file.finish()
@@ -70,7 +83,7 @@ impl File {
 
     /// Gives the directive `name` these lines: those that differ from the default, and others as
     /// far as the file has lines to hold them.
-    fn put(&mut self, name: &'static str, lines: &[super::kinds::FileLine]) {
+    fn put(&mut self, name: &'static str, lines: &[FileLine]) {
         let mut places = self.places.remove(name).unwrap_or_default();
         let needed = lines.iter().filter(|line| line.differs_from_default).count();
         let mut spare = places.len().saturating_sub(needed);

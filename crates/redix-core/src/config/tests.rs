@@ -515,6 +515,15 @@ masteruser \"u\\t\\xc3\\xa9\"
 }
 
 #[test]
+fn a_file_with_every_directive_gives_the_same_values() {
+    let config = parse("timeout 7\nsave 5 6").unwrap().config;
+    let written = String::from_utf8(rewrite_all(b"# kept\nport 6379\n", &config)).unwrap();
+    assert!(written.starts_with("# kept\nport 6379\n"), "{written}");
+    assert!(written.lines().count() > 150, "{written}");
+    assert_eq!(parse(&written).unwrap().config, config);
+}
+
+#[test]
 fn rewrite_of_nothing_holds_only_differences() {
     assert_eq!(rewrite(b"", &Config::default()), b"");
     let config = Config { port: 7000, ..Config::default() };

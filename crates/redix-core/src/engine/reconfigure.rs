@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::Engine;
-use crate::config;
+use crate::config::Config;
 use crate::env::Level;
 
 /// Why the configuration file was not written. The text is the error's, without its `ERR ` code.
@@ -29,12 +29,17 @@ impl std::error::Error for RewriteError {}
 
 impl Engine {
     /// Writes the present configuration to its file, which is replaced as a whole; in the world.
-    pub fn rewrite_config_file(&self) -> Result<(), RewriteError> {
+    /// `rewrite` makes the new text of the old one: [`rewrite`](crate::config::rewrite) or
+    /// [`rewrite_all`](crate::config::rewrite_all).
+    pub fn rewrite_config_file(
+        &self,
+        rewrite: fn(&[u8], &Config) -> Vec<u8>,
+    ) -> Result<(), RewriteError> {
         let path = self.config_path();
         if path.is_empty() {
             return Err(RewriteError::NoFile);
         }
-        let outcome = self.rewrite_file(Path::new(path));
+        let outcome = self.rewrite_file(Path::new(path), rewrite);
         match &outcome {
             Ok(()) => self.env.log(Level::Notice, "CONFIG REWRITE executed with success."),
             Err(error) => {
@@ -44,7 +49,7 @@ impl Engine {
         outcome.map_err(RewriteError::Io)
     }
 
-    fn rewrite_file(&self, path: &Path) -> io::Result<()> {
+    fn rewrite_file(&self, path: &Path, rewrite: fn(&[u8], &Config) -> Vec<u8>) -> io::Result<()> {
         let disk = &self.env.disk;
         let mut old = Vec::new();
         match disk.open(path) {
@@ -54,7 +59,7 @@ impl Engine {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let new = config::rewrite(&old, &self.config());
+        let new = rewrite(&old, &self.config());
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{:016x}.tmp", self.env.entropy.next_u64()));
         let temporary = PathBuf::from(name);

@@ -27,7 +27,19 @@ type Subcommand = (&'static str, i32, [&'static str; 2], crate::command::spec::H
 
 const SUBCOMMANDS: &[Subcommand] = &[
     ("assert", 2, ["ASSERT", "End the process as a failed assertion does."], process::crash),
+    (
+        "client-enforce-reply-list",
+        3,
+        ["CLIENT-ENFORCE-REPLY-LIST <0|1>", "No effect: replies wait in one buffer."],
+        process::enforce_reply_list,
+    ),
     ("client-eviction", 2, ["CLIENT-EVICTION", "Always an error."], process::client_eviction),
+    (
+        "config-rewrite-force-all",
+        2,
+        ["CONFIG-REWRITE-FORCE-ALL", "CONFIG REWRITE with a line for every directive."],
+        process::rewrite_config,
+    ),
     ("digest", 2, ["DIGEST", "A signature of all data."], digest::digest),
     (
         "digest-value",

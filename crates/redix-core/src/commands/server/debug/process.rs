@@ -48,6 +48,19 @@ pub(super) fn set_active_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> Command
     done(cx.reply)
 }
 
+/// `DEBUG CLIENT-ENFORCE-REPLY-LIST 0|1` -> OK. All replies wait in one buffer, so that there is no
+/// choice to enforce.
+pub(super) fn enforce_reply_list(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    done(cx.reply)
+}
+
+/// `DEBUG CONFIG-REWRITE-FORCE-ALL` -> OK. Errors: as CONFIG REWRITE.
+pub(super) fn rewrite_config(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    let rewritten = cx.engine.rewrite_config_file(crate::config::rewrite_all);
+    rewritten.map_err(|error| ReplyError::err(error.to_string()))?;
+    done(cx.reply)
+}
+
 /// `DEBUG PAUSE-CRON 0|1` -> OK.
 pub(super) fn pause_cron(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.engine.cron_paused.store(switch(args.get(2)), Ordering::Relaxed);
