@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use redix_core::persist::rdb::{ChecksumPolicy, RdbError, RdbString, RdbValue};
-use redix_core::persist::rdb_read::{Event, RdbReader, ReadOptions};
-use redix_core::persist::rdb_write::{EntryMeta, IdleOrFreq, RdbEncoder, WriteOptions};
+use redix_core::rdb::format::{ChecksumPolicy, RdbError, RdbString, RdbValue};
+use redix_core::rdb::read::{Event, RdbReader, ReadOptions};
+use redix_core::rdb::write::{EntryMeta, IdleOrFreq, RdbEncoder, WriteOptions};
 
 fuzz_target!(|data: &[u8]| {
     let verified = read(data, ChecksumPolicy::Verify);

@@ -4,9 +4,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use redix_core::persist::rdb::{ChecksumPolicy, RdbError, RdbString, RdbValue, WriteVersion};
-use redix_core::persist::rdb_read::{DumpReader, ReadOptions};
-use redix_core::persist::rdb_write::RecordEncoder;
+use redix_core::rdb::format::{ChecksumPolicy, RdbError, RdbString, RdbValue, WriteVersion};
+use redix_core::rdb::read::{DumpReader, ReadOptions};
+use redix_core::rdb::write::RecordEncoder;
 
 fuzz_target!(|data: &[u8]| {
     // The footer is part of the input here, but for what no input could guess: the checksum.
