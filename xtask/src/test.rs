@@ -38,6 +38,11 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         let mut doc = cargo("doc --workspace --no-deps --document-private-items");
         run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
     })?;
+    // The fuzz targets are a workspace of their own, which nothing above compiles.
+    step("fuzz targets", || {
+        let mut check = cargo("check --quiet --manifest-path fuzz/Cargo.toml --target-dir");
+        run(check.arg(target_dir().join("fuzz")))
+    })?;
     if find_program("cargo-deny").is_some() {
         step("deny", || run(&mut cargo("deny --offline check licenses bans sources")))?;
     } else {
