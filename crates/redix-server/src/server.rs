@@ -5,7 +5,7 @@
 //! from one. Changes of the configuration are carried out by the thread that runs CONFIG SET, which
 //! holds the world.
 //!
-//! **Invariants.** A descriptor that cannot be accepted is tried again after [`RETRY_MS`], not in a
+//! **Invariants.** A descriptor that cannot be accepted is tried again after `RETRY_MS`, not in a
 //! loop. No lock of this module is held while waiting for anything but another accept.
 
 use std::io::{self, IsTerminal, Write};
