@@ -1,6 +1,6 @@
 //! One connection's state machine: bytes in, commands out, replies out. No socket.
 //!
-//! **Invariants.** Bytes before `start` have been executed and are dropped by [`Client::compact`].
+//! **Invariants.** Bytes before `start` have been executed and are dropped by [`Input::compact`].
 //! Parsed commands are a look-ahead only: they keep their place in the buffer until they are
 //! executed, so that a connection that is held back gives nothing away. After a protocol error
 //! nothing more is parsed; the error is answered after the replies of the commands before it.

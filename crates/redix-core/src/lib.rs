@@ -1,7 +1,7 @@
 //! The engine: `(now, session, argv) -> reply + effects`.
 //!
 //! Everything a Redis-compatible server does with commands, keys and files, written without
-//! sockets, threads or a wall clock: those come in through [`env`], so that the same code runs
+//! sockets, threads or a wall clock: those come in through [`mod@env`], so that the same code runs
 //! under the server, under a test and under a simulator.
 //!
 //! Reading order: [`keyspace`] (shards, gates, the locked view), [`command`] (specification, lock

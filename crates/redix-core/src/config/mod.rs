@@ -2,7 +2,7 @@
 //!
 //! One table ([`DIRECTIVES`], in `table.rs`) drives everything: the configuration file and the
 //! command line ([`load`], [`CommandLine`]), CONFIG GET ([`Config::get`]), CONFIG SET
-//! ([`Config::plan_set`]), CONFIG REWRITE ([`rewrite`]), `redix.conf` ([`sample_conf`]) and the
+//! ([`Config::plan_set`]), CONFIG REWRITE ([`rewrite()`]), `redix.conf` ([`sample_conf`]) and the
 //! documentation ([`markdown`]). To add a directive, add a record there.
 //!
 //! What a change means for sockets, files and limits is the server's affair: it reads the new

@@ -1,6 +1,6 @@
 //! CLIENT: the connections, seen and steered by one another.
 //!
-//! [`identity`] is what a connection is and says of itself, [`line`] one line of CLIENT LIST,
+//! [`identity`] is what a connection is and says of itself, [`mod@line`] one line of CLIENT LIST,
 //! [`filter`] the choice of connections, [`control`] what is done to them, [`tracking`] the answers
 //! about client-side caching, which is always off.
 
