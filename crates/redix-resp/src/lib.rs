@@ -2,7 +2,7 @@
 //!
 //! - [`request`]: incremental parser of commands (multibulk and inline), and their encoder.
 //! - [`reply`]: encoder of replies into a connection's output buffer.
-//! - [`decode`]: decoder of replies, for links to other servers and for tests.
+//! - [`mod@decode`]: decoder of replies, for links to other servers and for tests.
 //! - [`error`]: what the parser refuses, with the text that goes on the wire.
 //! - [`number`]: integers and doubles as text, exactly as the protocol writes them.
 //!

@@ -25,7 +25,7 @@
 //! **Invariants** (the model tests in `tests.rs` check all after random histories):
 //! * T1: every pointer in `segments` leads to a live allocation of `segment_capacity` buckets, of
 //!   which those numbered below `n` are initialised.
-//! * T2: a node whose state has [`CHAINED`] holds in its last slot a link to a live child of the
+//! * T2: a node whose state has `CHAINED` holds in its last slot a link to a live child of the
 //!   capacity written in the link; only nodes of 7 slots chain, and no two links are alike.
 //! * T3: a slot whose presence bit is set holds a pointer from `Item::into_raw` that nobody else
 //!   owns. Its mark is `Item::is_marked` of the item; `marked` counts them and `len` all.
