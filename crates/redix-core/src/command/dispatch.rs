@@ -402,6 +402,9 @@ impl<'k> Runner<'k> {
         if self.engine.loading.load(Ordering::Relaxed) && !spec.has(flag::LOADING) {
             return Err(ReplyError::Static("LOADING Redis is loading the dataset in memory"));
         }
+        if flags & flag::DENYOOM != 0 && self.out_of_memory() {
+            return Err(ReplyError::Oom);
+        }
         if flags & flag::WRITE != 0 {
             self.engine.saves.admit_write(&self.config)?;
         }
@@ -412,6 +415,12 @@ impl<'k> Runner<'k> {
             return Ok(Admitted::Queue(command));
         }
         Ok(Admitted::Run(command))
+    }
+
+    /// Whether `maxmemory` is used up. Nothing is evicted, whatever the policy says.
+    fn out_of_memory(&self) -> bool {
+        let limit = self.config.maxmemory;
+        limit != 0 && self.engine.env.memory.used_bytes() > limit
     }
 
     fn paused(&self, flags: u32) -> bool {

@@ -150,3 +150,18 @@ fn a_stranger_that_never_reads_is_closed() {
     let closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
     assert!(kind.is_some_and(|kind| closed.contains(&kind)), "{kind:?}");
 }
+
+#[test]
+fn with_the_memory_used_up_nothing_is_added_but_all_can_be_read_and_deleted() {
+    let server = start(TWO_WORKERS);
+    let mut client = connect(&server);
+    client.must(&["SET", "old", "1"]).unwrap();
+    client.must(&["CONFIG", "SET", "maxmemory", "1"]).unwrap();
+    let refused = client.cmd(&["SET", "new", "1"]).unwrap();
+    let text = "OOM command not allowed when used memory > 'maxmemory'.";
+    assert_eq!(refused, Value::Error(text.into()));
+    assert_eq!(client.must(&["GET", "old"]).unwrap(), Value::Bulk(b"1".to_vec()));
+    assert_eq!(client.must(&["DEL", "old"]).unwrap(), Value::Int(1));
+    client.must(&["CONFIG", "SET", "maxmemory", "0"]).unwrap();
+    client.must(&["SET", "new", "1"]).unwrap();
+}
