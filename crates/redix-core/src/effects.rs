@@ -2,27 +2,75 @@
 //!
 //! A handler that changes data records effects in the form that Redis would replicate (`SET …
 //! PXAT`, `DEL` for an expiry, …), with the keyspace events that subscribers may want and the
-//! requests that only the server can carry out. The dispatcher hands them to the [`Sink`] of the
-//! engine while the unit's locks are still held, so that the order of records is the order of
+//! requests that only the server can carry out. The dispatcher hands the records to the
+//! replication log while the unit's locks are still held, so that the order of records is the order of
 //! changes.
 //!
-//! **Invariants.** Nothing here blocks. Without a recording sink no record is built.
+//! **Invariants.** Nothing here blocks. Unless someone records, no record is built.
 
-/// A write in the form in which replicas and the append-only file receive it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogRecord {
-    /// The database it applies to.
-    pub db: u32,
-    /// The command and its arguments.
-    pub argv: Vec<Vec<u8>>,
+use redix_resp::request::encode_command;
+
+/// Writes in the form in which replicas and the append-only file receive them: each an array of
+/// bulk strings, encoded one behind the other.
+#[derive(Debug, Default)]
+pub struct Records {
+    bytes: Vec<u8>,
+    frames: Vec<Frame>,
 }
 
-/// Receives what each execution unit leaves behind, under the unit's locks.
-pub trait Sink: Send + Sync {
-    /// Appends the records of one unit, in order. `multi` tells whether several of them form one
-    /// transaction; deletions by a command that comes across keys at random do not.
-    /// Must neither wait nor lock a shard.
-    fn append(&self, records: &[LogRecord], multi: bool);
+/// Where a record ends, and the database it applies to.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    db: u32,
+    end: usize,
+}
+
+/// The most memory that is kept for the next unit's records.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+impl Records {
+    /// Adds a command and its arguments.
+    pub fn push(&mut self, db: u32, argv: &[impl AsRef<[u8]>]) {
+        encode_command(&mut self.bytes, argv);
+        self.frames.push(Frame { db, end: self.bytes.len() });
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Each record's database and bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        let starts = std::iter::once(0).chain(self.frames.iter().map(|frame| frame.end));
+        let frames = self.frames.iter().zip(starts);
+        frames.map(|(frame, start)| (frame.db, &self.bytes[start..frame.end]))
+    }
+
+    /// All bytes, one record behind the other.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes the bytes, so that they need not be copied; nothing is left.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        self.frames.clear();
+        std::mem::take(&mut self.bytes)
+    }
+
+    fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes.clear();
+        if self.bytes.capacity() > KEPT_BYTES_MAX {
+            self.bytes = Vec::new();
+        }
+    }
 }
 
 /// Classes of keyspace events, in the letters of `notify-keyspace-events`.
@@ -77,14 +125,14 @@ pub struct Shutdown {
 pub struct Effects {
     recording: bool,
     event_mask: u32,
-    records: Vec<LogRecord>,
+    records: Records,
     events: Vec<Event>,
     restated: bool,
     dirty: u64,
 }
 
 impl Effects {
-    /// Prepares for a unit: whether a sink records, and which event classes somebody asked for.
+    /// Prepares for a unit: whether records are wanted, and which event classes somebody asked for.
     pub fn begin(&mut self, recording: bool, event_mask: u32) {
         self.recording = recording;
         self.event_mask = event_mask;
@@ -121,8 +169,7 @@ impl Effects {
     /// Logs something that the command did besides itself, such as the deletion of an expired key.
     pub fn log_also(&mut self, db: u32, argv: &[&[u8]]) {
         if self.recording {
-            let argv = argv.iter().map(|arg| arg.to_vec()).collect();
-            self.records.push(LogRecord { db, argv });
+            self.records.push(db, argv);
         }
     }
 
@@ -144,9 +191,10 @@ impl Effects {
         }
     }
 
-    /// The records so far.
-    pub fn records(&self) -> &[LogRecord] {
-        &self.records
+    /// The records so far, to be handed on.
+    #[inline]
+    pub fn records(&mut self) -> &mut Records {
+        &mut self.records
     }
 
     /// The events so far.

@@ -13,13 +13,13 @@ use std::sync::OnceLock;
 use crate::command::table::CommandTable;
 use crate::commandlog::CommandLog;
 use crate::config::{Apply, Config, ConfigSetError};
-use crate::effects::Sink;
 use crate::env::Env;
 use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
 use crate::latency::LatencyMonitor;
 use crate::rates::RateSampler;
 use crate::registry::Registry;
+use crate::repl::Replication;
 use crate::saves::Saves;
 use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -94,6 +94,8 @@ pub struct Engine {
     pub latency: LatencyMonitor,
     /// Error replies by code.
     pub errors: ErrorStats,
+    /// Replication.
+    pub repl: Replication,
     /// How much is happening per second.
     pub rates: RateSampler,
     /// Bytes in use once the server was ready.
@@ -110,7 +112,6 @@ pub struct Engine {
     pub run_id: String,
     /// Unix time in microseconds of the start.
     pub started_us: i64,
-    sink: OnceLock<Arc<dyn Sink>>,
     config_path: OnceLock<String>,
     applier: OnceLock<Arc<dyn Apply>>,
     snapshot: Mutex<saving::Snapshot>,
@@ -120,11 +121,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine for `workers` workers; one more gate and counter cell serves all background work.
+    /// An engine for `workers` workers; one more gate and counter cell serves all background work,
+    /// and one the link to a primary.
     /// Fails with a message about `rename-command`.
     pub fn new(env: Env, config: Config, workers: usize) -> Result<Self, String> {
         let commands = CommandTable::new(crate::commands::FAMILIES, &config.rename_command)?;
-        let threads = workers + 1;
+        let threads = workers + 2;
         let mut hash_key = [0; 16];
         env.entropy.fill(&mut hash_key);
         let mut run_id = [0; 20];
@@ -134,6 +136,7 @@ impl Engine {
             keyspace: Keyspace::new(config.databases, threads, hash_key),
             stats: Stats::new(threads, commands.all().len()),
             commands,
+            repl: Replication::new(&*env.entropy),
             env,
             registry: Registry::default(),
             pause: Pause::default(),
@@ -149,7 +152,6 @@ impl Engine {
             skip_checksums: AtomicBool::new(false),
             run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             started_us,
-            sink: OnceLock::new(),
             config_path: OnceLock::new(),
             applier: OnceLock::new(),
             snapshot: Mutex::new(saving::Snapshot::default()),
@@ -161,12 +163,17 @@ impl Engine {
 
     /// The gate and counter cell of background work.
     pub fn background_thread(&self) -> usize {
+        self.threads - 2
+    }
+
+    /// The gate and counter cell of the link to a primary.
+    pub fn link_thread(&self) -> usize {
         self.threads - 1
     }
 
     /// The number of workers.
     pub fn workers(&self) -> usize {
-        self.threads - 1
+        self.threads - 2
     }
 
     /// The present configuration.
@@ -214,16 +221,5 @@ impl Engine {
     /// The absolute path of the configuration file; empty if there is none.
     pub fn config_path(&self) -> &str {
         self.config_path.get().map_or("", String::as_str)
-    }
-
-    /// Installs the receiver of log records; once, before any worker runs.
-    pub fn set_sink(&self, sink: Arc<dyn Sink>) {
-        assert!(self.sink.set(sink).is_ok(), "the sink is installed once");
-    }
-
-    /// The receiver of log records.
-    #[inline]
-    pub fn sink(&self) -> Option<&Arc<dyn Sink>> {
-        self.sink.get()
     }
 }

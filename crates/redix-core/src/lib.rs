@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`keyspace`] (shards, gates, the locked view), [`command`] (specification, lock
 //! plan, dispatch, batches), [`commands`] (one file per family), [`worker`] (the connections of one
-//! thread), [`rdb`] (the file format), [`persist`] (the forkless snapshot).
+//! thread), [`rdb`] (the file format), [`persist`] (the forkless snapshot), [`repl`]
+//! (the log of writes and the two roles).
 //!
 //! **Invariants.** Handlers never lock, read a clock, do I/O or see a socket. Locks are taken in
 //! ascending shard index, all before the handler runs. Time is frozen per command.
@@ -31,6 +32,7 @@ pub mod persist;
 pub mod rates;
 pub mod rdb;
 pub mod registry;
+pub mod repl;
 pub mod saves;
 pub mod session;
 pub mod stats;

@@ -1,7 +1,7 @@
 //! An engine inside the test: no socket, thread, file or wall clock.
 //!
-//! [`SimEngine`] is one worker over simulated time, randomness and disk, all from one seed, with a
-//! sink that keeps what was logged. It also runs golden scripts, under which it sees the log and
+//! [`SimEngine`] is one worker over simulated time, randomness and disk, all from one seed; its
+//! replication log is recorded. It also runs golden scripts, under which it sees the log and
 //! lets time pass instead of waiting for it.
 //!
 //! **Invariants.** The same seed and the same calls give the same replies. Time stands still but
@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, bail, ensure};
-use redix_core::client::Client;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use redix_core::client::{Client, Input, READ_MAX};
 use redix_core::config::Config;
-use redix_core::effects::{LogRecord, Sink};
+use redix_core::effects::Records;
 use redix_core::engine::Engine;
 use redix_core::env::{
     Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
@@ -24,7 +24,9 @@ use redix_core::env::{
 };
 use redix_core::mailbox::Mailbox;
 use redix_core::registry::{ClientShared, client_flag};
+use redix_core::repl::log::Reader;
 use redix_core::worker::Worker;
+use redix_resp::request::Limits;
 use redix_resp::{Proto, ReplyDecoder, Value, encode_command};
 
 use crate::rng::Rng;
@@ -167,43 +169,11 @@ impl Disk for SimDisk {
     }
 }
 
-/// Keeps the log as a replica would receive it: with SELECT where the database changes, and with
-/// MULTI and EXEC around what is one transaction.
-#[derive(Default)]
-pub struct RecordingSink(Mutex<Recorded>);
-
-#[derive(Default)]
-struct Recorded {
-    db: u32,
-    commands: Vec<Command>,
-}
-
-impl RecordingSink {
-    /// The commands logged since the last call.
-    pub fn take(&self) -> Vec<Command> {
-        std::mem::take(&mut locked(&self.0).commands)
-    }
-}
-
-impl Sink for RecordingSink {
-    fn append(&self, records: &[LogRecord], multi: bool) {
-        let mut recorded = locked(&self.0);
-        let wrapped = multi && records.len() > 1;
-        if wrapped {
-            recorded.commands.push(vec![b"MULTI".to_vec()]);
-        }
-        for record in records {
-            if record.db != recorded.db {
-                recorded.db = record.db;
-                let db = record.db.to_string().into_bytes();
-                recorded.commands.push(vec![b"SELECT".to_vec(), db]);
-            }
-            recorded.commands.push(record.argv.clone());
-        }
-        if wrapped {
-            recorded.commands.push(vec![b"EXEC".to_vec()]);
-        }
-    }
+/// A record that has the log say which database it is in.
+fn selecting_db_0() -> Records {
+    let mut records = Records::default();
+    records.push(0, &[b"PING"]);
+    records
 }
 
 struct NoWake;
@@ -269,7 +239,7 @@ pub struct SimEngine {
     worker: Worker,
     clock: Arc<SimClock>,
     disk: SimDisk,
-    sink: Arc<RecordingSink>,
+    log: Reader,
     conns: HashMap<u8, Conn>,
     proto: u8,
 }
@@ -280,12 +250,14 @@ impl SimEngine {
         let (clock, disk) = (Arc::new(SimClock::default()), SimDisk::default());
         let env = sim_env(&clock, &disk, seed);
         let engine = Arc::new(Engine::new(env, config, 1).map_err(anyhow::Error::msg)?);
-        let sink = Arc::new(RecordingSink::default());
-        engine.set_sink(Arc::clone(&sink) as Arc<dyn Sink>);
+        engine.repl.log.start(u64::MAX, &SimEntropy::new(seed));
+        // Whoever reads the log is in database 0 at first.
+        let end = engine.repl.log.append(&mut selecting_db_0(), false);
+        let log = engine.repl.log.reader(end).map_err(|_| anyhow!("the log is recorded"))?;
         let mailbox = Arc::new(Mailbox::new(Box::new(NoWake)));
         engine.registry.add_worker(Arc::clone(&mailbox));
         let worker = Worker::new(Arc::clone(&engine), 0, mailbox);
-        Ok(Self { engine, worker, clock, disk, sink, conns: HashMap::new(), proto: 2 })
+        Ok(Self { engine, worker, clock, disk, log, conns: HashMap::new(), proto: 2 })
     }
 
     /// What its threads would share.
@@ -341,6 +313,17 @@ impl SimEngine {
     /// The oldest push that a connection received and that was not yet taken.
     pub fn take_push(&mut self, conn: u8) -> Option<Value> {
         self.conns.get_mut(&conn)?.pushes.pop_front()
+    }
+
+    /// The commands logged since the last call, as a replica receives them.
+    fn take_records(&mut self) -> Vec<Command> {
+        let mut input = Input::default();
+        let mut bytes = Vec::new();
+        while self.engine.repl.log.read(&self.log, READ_MAX, &mut bytes) > 0 {}
+        input.push(&bytes);
+        input.parse(usize::MAX, &Limits::default());
+        let words = |index| input.args(index).iter_from(0).map(<[u8]>::to_vec).collect();
+        (0..input.parked()).map(words).collect()
     }
 
     /// When a key of database 0 expires, in milliseconds since the Unix epoch.
@@ -421,7 +404,7 @@ impl ScriptTarget for SimEngine {
     }
 
     fn take_log(&mut self) -> Option<Vec<Command>> {
-        Some(self.sink.take())
+        Some(self.take_records())
     }
 }
 

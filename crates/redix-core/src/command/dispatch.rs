@@ -353,7 +353,7 @@ impl<'k> Runner<'k> {
     ) -> Swept {
         self.keys.held.release();
         self.keys.held.allow_walk();
-        self.keys.effects.begin(self.engine.sink().is_some(), self.config.notify_keyspace_events);
+        self.keys.effects.begin(self.engine.repl.recording(), self.config.notify_keyspace_events);
         let swept = self.keys.sweep((db, shard), from, buckets, removed);
         // Every deletion is a unit of its own.
         self.finish_unit(false);
@@ -465,7 +465,7 @@ impl<'k> Runner<'k> {
             Paused::Writes | Paused::All => Expiry::Hide,
         };
         self.keys.touch = !session.no_touch;
-        self.keys.effects.begin(self.engine.sink().is_some(), self.config.notify_keyspace_events);
+        self.keys.effects.begin(self.engine.repl.recording(), self.config.notify_keyspace_events);
         let world = self.take_locks(session, command.spec, plan);
         let mut cx = Ctx {
             engine: self.engine,
@@ -555,14 +555,12 @@ impl<'k> Runner<'k> {
     /// Hands on what the unit left behind, while its locks are held.
     #[inline]
     fn finish_unit(&mut self, multi: bool) {
-        let effects = &self.keys.effects;
+        let effects = &mut self.keys.effects;
         if effects.dirty() != 0 {
             self.stats.cell.dirty.add(effects.dirty());
         }
-        if let Some(sink) = self.engine.sink()
-            && !effects.records().is_empty()
-        {
-            sink.append(effects.records(), multi);
+        if !effects.records().is_empty() {
+            self.engine.repl.log.append(effects.records(), multi);
         }
     }
 }

@@ -1,0 +1,393 @@
+//! The stream of writes that replicas follow.
+//!
+//! Every unit that changed data is appended whole, under its shard locks, in the form in which a
+//! replica receives it: commands as arrays of bulk strings, `SELECT` where the database changes,
+//! `MULTI` and `EXEC` around what is one transaction. The bytes have *offsets*: `end` counts all
+//! bytes ever produced, so a replica that has applied `n` bytes wants the one at offset `n` next
+//! (on the wire, `PSYNC` names it `n + 1`).
+//!
+//! The bytes lie in blocks behind one mutex that is held for one copy. Kept are the last
+//! `repl-backlog-size` bytes and whatever a [`Reader`] has yet to take; trimming drops whole blocks.
+//! Nobody waits for a reader: who follows too far behind is dropped by whoever owns it.
+//!
+//! The stream has a *name*, the replication id. It changes whenever bytes may have gone unrecorded,
+//! and when a replica becomes a primary, which keeps the name of its former primary as second name,
+//! valid up to where it then stood. Source: Redis documentation, "Replication", and the fields of
+//! `INFO replication`.
+//!
+//! Rejected: a ring of fixed size, which would have to be as large as the slowest replica's lag; and
+//! a buffer for each replica, which copies every write once for each.
+//!
+//! **Invariants.** The mutex is a leaf. The end never goes back while the name stays. Recording
+//! starts and stops in the world, so every unit sees one answer to [`Log::active`].
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use redix_resp::request::encode_command;
+
+use crate::effects::Records;
+use crate::env::Entropy;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, lock};
+
+/// Bytes of a block; a unit of at least so many becomes a block of its own without being copied.
+const BLOCK_BYTES: usize = 16 * 1024;
+
+/// The name of a stream: 40 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplId([u8; 40]);
+
+impl ReplId {
+    /// The name that stands for none.
+    pub const NONE: Self = Self([b'0'; 40]);
+
+    /// A name that nobody else has.
+    pub fn random(entropy: &dyn Entropy) -> Self {
+        let mut raw = [0; 20];
+        entropy.fill(&mut raw);
+        let mut text = [0; 40];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(raw) {
+            pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+            pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+        }
+        Self(text)
+    }
+
+    /// A name as it came over the wire or out of a file: any 40 visible characters.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text: [u8; 40] = text.try_into().ok()?;
+        text.iter().all(u8::is_ascii_graphic).then_some(Self(text))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("it was made of ASCII")
+    }
+}
+
+/// The names of a stream and how far they reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// The present name.
+    pub id: ReplId,
+    /// The former primary's name, [`ReplId::NONE`] if there was none.
+    pub id2: ReplId,
+    /// Up to where the second name is valid: the end of the stream when it was given up.
+    pub id2_end: u64,
+    /// Bytes ever produced under these names: `master_repl_offset`.
+    pub end: u64,
+}
+
+impl History {
+    /// `second_repl_offset` as INFO shows it: the first offset that the second name does not cover,
+    /// -1 if there is no second name.
+    pub fn second_offset(&self) -> i64 {
+        if self.id2 == ReplId::NONE { -1 } else { self.id2_end as i64 + 1 }
+    }
+}
+
+/// What is kept of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// The offset of the first byte kept.
+    pub start: u64,
+    /// Bytes kept: `repl_backlog_histlen`.
+    pub len: u64,
+    /// Bytes of memory that they take.
+    pub memory: u64,
+}
+
+/// The offset asked for is no longer, or not yet, there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfReach;
+
+/// The stream of writes.
+pub struct Log {
+    active: AtomicBool,
+    /// The end as of the last append, for those who only want to know whether there is more.
+    end: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct Block {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+struct State {
+    history: History,
+    blocks: VecDeque<Block>,
+    backlog_bytes: u64,
+    /// The database that readers of the end are in; none: they have to be told.
+    db: Option<u32>,
+    readers: Vec<Arc<AtomicU64>>,
+}
+
+/// Someone's place in the stream: bytes from there on are kept as long as this lives.
+#[derive(Debug)]
+pub struct Reader {
+    offset: Arc<AtomicU64>,
+}
+
+impl Reader {
+    /// The offset of the next byte that it wants.
+    pub fn offset(&self) -> u64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+}
+
+impl Log {
+    /// A stream that is not recorded yet.
+    pub fn new(entropy: &dyn Entropy) -> Self {
+        let history =
+            History { id: ReplId::random(entropy), id2: ReplId::NONE, id2_end: 0, end: 0 };
+        Self {
+            active: AtomicBool::new(false),
+            end: AtomicU64::new(0),
+            state: Mutex::new(State {
+                history,
+                blocks: VecDeque::new(),
+                backlog_bytes: 0,
+                db: None,
+                readers: Vec::new(),
+            }),
+        }
+    }
+
+    /// Whether the stream is recorded.
+    #[inline]
+    pub fn active(&self) -> bool {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Bytes ever produced: `master_repl_offset`.
+    #[inline]
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// The names.
+    pub fn history(&self) -> History {
+        lock(&self.state).history
+    }
+
+    /// What is kept; `None` while the stream is not recorded.
+    pub fn backlog(&self) -> Option<Backlog> {
+        if !self.active() {
+            return None;
+        }
+        let state = lock(&self.state);
+        let start = state.start();
+        let memory = state.blocks.iter().map(|block| block.bytes.capacity() as u64).sum();
+        Some(Backlog { start, len: state.history.end - start, memory })
+    }
+
+    /// Starts recording; in the world. What was written before went unrecorded, so the stream gets
+    /// a new name.
+    pub fn start(&self, backlog_bytes: u64, entropy: &dyn Entropy) {
+        let mut state = lock(&self.state);
+        state.history.id = ReplId::random(entropy);
+        state.history.id2 = ReplId::NONE;
+        state.begin(backlog_bytes);
+        self.active.store(true, Ordering::Release);
+    }
+
+    /// Follows a primary's stream from `end` on, under its name; in the world.
+    pub fn adopt(&self, id: ReplId, end: u64, backlog_bytes: u64) {
+        let mut state = lock(&self.state);
+        state.history = History { id, id2: ReplId::NONE, id2_end: 0, end };
+        state.begin(backlog_bytes);
+        self.end.store(end, Ordering::Release);
+        self.active.store(true, Ordering::Release);
+    }
+
+    /// Goes on under a primary's new name, what was known as the second one; in the world. The
+    /// stream itself is the same up to here.
+    pub fn rename(&self, id: ReplId) {
+        let mut state = lock(&self.state);
+        state.history.id2 = state.history.id;
+        state.history.id2_end = state.history.end;
+        state.history.id = id;
+    }
+
+    /// Goes on as a primary where the former one stopped; in the world.
+    pub fn take_over(&self, entropy: &dyn Entropy) {
+        self.rename(ReplId::random(entropy));
+        lock(&self.state).db = None;
+    }
+
+    /// Stops recording and forgets what was kept, together with the names, since what follows goes
+    /// unrecorded; in the world.
+    pub fn stop(&self, entropy: &dyn Entropy) {
+        let mut state = lock(&self.state);
+        self.active.store(false, Ordering::Release);
+        state.history.id = ReplId::random(entropy);
+        state.history.id2 = ReplId::NONE;
+        state.blocks.clear();
+    }
+
+    /// Keeps at least so many bytes from now on.
+    pub fn set_backlog_bytes(&self, bytes: u64) {
+        let mut state = lock(&self.state);
+        state.backlog_bytes = bytes;
+        state.trim();
+    }
+
+    /// Has the next record be preceded by SELECT: for those who begin to read at the end.
+    pub fn forget_db(&self) {
+        lock(&self.state).db = None;
+    }
+
+    /// The database that a reader of the end is in, if it is known.
+    pub fn db(&self) -> Option<u32> {
+        lock(&self.state).db
+    }
+
+    /// Appends what one unit left behind; under the unit's locks. `multi` tells whether several
+    /// records form one transaction. Returns the end behind them.
+    pub fn append(&self, records: &mut Records, multi: bool) -> u64 {
+        let mut state = lock(&self.state);
+        let wrapped = multi && records.len() > 1;
+        if wrapped {
+            state.put(b"*1\r\n$5\r\nMULTI\r\n");
+        }
+        if records.len() == 1 && records.bytes().len() >= BLOCK_BYTES {
+            let db = records.iter().next().map_or(0, |(db, _)| db);
+            state.select(db);
+            state.put_block(records.take_bytes());
+        } else {
+            for (db, bytes) in records.iter() {
+                state.select(db);
+                state.put(bytes);
+            }
+        }
+        if wrapped {
+            state.put(b"*1\r\n$4\r\nEXEC\r\n");
+        }
+        self.finish(state)
+    }
+
+    /// Appends bytes as they are: PING, GETACK, what a primary has sent. Returns the end behind
+    /// them.
+    pub fn append_raw(&self, bytes: &[u8]) -> u64 {
+        let mut state = lock(&self.state);
+        state.put(bytes);
+        self.finish(state)
+    }
+
+    fn finish(&self, mut state: crate::sync::MutexGuard<'_, State>) -> u64 {
+        state.trim();
+        let end = state.history.end;
+        self.end.store(end, Ordering::Release);
+        end
+    }
+
+    /// A place in the stream.
+    pub fn reader(&self, offset: u64) -> Result<Reader, OutOfReach> {
+        let mut state = lock(&self.state);
+        if offset < state.start() || offset > state.history.end {
+            return Err(OutOfReach);
+        }
+        let offset = Arc::new(AtomicU64::new(offset));
+        state.readers.push(Arc::clone(&offset));
+        Ok(Reader { offset })
+    }
+
+    /// A place in the stream for one who has applied `offset` bytes of the stream called `id`; out
+    /// of reach if that is another stream or its bytes are gone.
+    pub fn resume(&self, id: ReplId, offset: u64) -> Result<Reader, OutOfReach> {
+        if !self.active() {
+            return Err(OutOfReach);
+        }
+        let history = self.history();
+        let known = id == history.id
+            || (id == history.id2 && id != ReplId::NONE && offset <= history.id2_end);
+        if known { self.reader(offset) } else { Err(OutOfReach) }
+    }
+
+    /// Appends to `out` up to about `max` bytes (at most the rest of a block more) from the reader's
+    /// place on, and moves it behind them. Returns how many.
+    pub fn read(&self, reader: &Reader, max: usize, out: &mut Vec<u8>) -> usize {
+        let mut offset = reader.offset();
+        let before = out.len();
+        let state = lock(&self.state);
+        let at = state.blocks.partition_point(|block| block.end() <= offset);
+        for block in state.blocks.range(at..) {
+            let from = (offset - block.start) as usize;
+            let count = (block.bytes.len() - from).min(max - (out.len() - before));
+            out.extend_from_slice(&block.bytes[from..from + count]);
+            offset += count as u64;
+            if out.len() - before >= max {
+                break;
+            }
+        }
+        reader.offset.store(offset, Ordering::Relaxed);
+        out.len() - before
+    }
+}
+
+impl Block {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl State {
+    fn begin(&mut self, backlog_bytes: u64) {
+        self.blocks.clear();
+        self.readers.clear();
+        self.backlog_bytes = backlog_bytes;
+        self.db = None;
+    }
+
+    fn start(&self) -> u64 {
+        self.blocks.front().map_or(self.history.end, |block| block.start)
+    }
+
+    fn select(&mut self, db: u32) {
+        if self.db == Some(db) {
+            return;
+        }
+        self.db = Some(db);
+        let mut bytes = Vec::new();
+        encode_command(&mut bytes, &[&b"SELECT"[..], db.to_string().as_bytes()]);
+        self.put(&bytes);
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let fits = |block: &Block| {
+            block.bytes.capacity() - block.bytes.len() >= bytes.len() && !bytes.is_empty()
+        };
+        if !self.blocks.back().is_some_and(fits) {
+            let start = self.history.end;
+            let bytes = Vec::with_capacity(BLOCK_BYTES.max(bytes.len()));
+            self.blocks.push_back(Block { start, bytes });
+        }
+        let block = self.blocks.back_mut().expect("one was just made sure of");
+        block.bytes.extend_from_slice(bytes);
+        self.history.end += bytes.len() as u64;
+    }
+
+    fn put_block(&mut self, bytes: Vec<u8>) {
+        let (start, len) = (self.history.end, bytes.len() as u64);
+        self.blocks.push_back(Block { start, bytes });
+        self.history.end += len;
+    }
+
+    /// Drops the blocks that neither the backlog nor a reader needs.
+    fn trim(&mut self) {
+        let kept_from = self.history.end.saturating_sub(self.backlog_bytes);
+        if self.blocks.front().is_none_or(|block| block.end() > kept_from) {
+            return;
+        }
+        self.readers.retain(|reader| Arc::strong_count(reader) > 1);
+        let behind = self.readers.iter().map(|reader| reader.load(Ordering::Relaxed)).min();
+        let kept_from = behind.map_or(kept_from, |offset| offset.min(kept_from));
+        while self.blocks.front().is_some_and(|block| block.end() <= kept_from) {
+            self.blocks.pop_front();
+        }
+    }
+}

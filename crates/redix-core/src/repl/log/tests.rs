@@ -1,0 +1,128 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+/// Bytes that differ from call to call.
+struct Counter(AtomicU64);
+
+impl Entropy for Counter {
+    fn fill(&self, out: &mut [u8]) {
+        out.fill(self.0.fetch_add(1, Ordering::Relaxed) as u8);
+    }
+}
+
+fn entropy() -> Counter {
+    Counter(AtomicU64::new(1))
+}
+
+fn records(commands: &[(u32, &[&str])]) -> Records {
+    let mut records = Records::default();
+    commands.iter().for_each(|(db, argv)| records.push(*db, argv));
+    records
+}
+
+fn recording(backlog_bytes: u64) -> Log {
+    let log = Log::new(&entropy());
+    log.start(backlog_bytes, &entropy());
+    log
+}
+
+fn read_all(log: &Log, reader: &Reader) -> String {
+    let mut bytes = Vec::new();
+    while log.read(reader, 7, &mut bytes) > 0 {}
+    String::from_utf8(bytes).unwrap().replace("\r\n", " ")
+}
+
+#[test]
+fn select_comes_where_the_database_changes_and_multi_around_several_records() {
+    let log = recording(1 << 20);
+    let reader = log.reader(0).unwrap();
+    log.append(&mut records(&[(0, &["A"])]), true);
+    log.append(&mut records(&[(0, &["B"]), (2, &["C"])]), true);
+    log.append(&mut records(&[(2, &["D"]), (2, &["E"])]), false);
+    log.append_raw(b"*1\r\n$4\r\nPING\r\n");
+    assert_eq!(
+        read_all(&log, &reader),
+        "*2 $6 SELECT $1 0 *1 $1 A *1 $5 MULTI *1 $1 B *2 $6 SELECT $1 2 *1 $1 C *1 $4 EXEC \
+         *1 $1 D *1 $1 E *1 $4 PING "
+    );
+    assert_eq!(reader.offset(), log.end());
+    log.forget_db();
+    log.append(&mut records(&[(2, &["F"])]), true);
+    assert_eq!(read_all(&log, &reader), "*2 $6 SELECT $1 2 *1 $1 F ");
+}
+
+#[test]
+fn a_large_record_becomes_a_block_of_its_own() {
+    let log = recording(1 << 20);
+    let reader = log.reader(0).unwrap();
+    let value = "x".repeat(3 * BLOCK_BYTES);
+    log.append(&mut records(&[(0, &["SET", "k", &value])]), true);
+    log.append(&mut records(&[(0, &["B"])]), true);
+    let text = read_all(&log, &reader);
+    assert!(text.ends_with(&format!("$1 k ${} {value} *1 $1 B ", value.len())));
+}
+
+#[test]
+fn what_a_reader_has_yet_to_take_is_kept_and_no_more_than_that() {
+    let log = recording(BLOCK_BYTES as u64);
+    let reader = log.reader(0).unwrap();
+    let unit = "y".repeat(1000);
+    for _ in 0..100 {
+        log.append(&mut records(&[(0, &[&unit])]), true);
+    }
+    assert_eq!(log.backlog().unwrap().start, 0);
+    let text = read_all(&log, &reader);
+    assert_eq!(text.matches(&unit).count(), 100);
+    drop(reader);
+    log.append(&mut records(&[(0, &["Z"])]), true);
+    let backlog = log.backlog().unwrap();
+    assert_eq!(backlog.start + backlog.len, log.end());
+    assert!(backlog.len >= BLOCK_BYTES as u64 && backlog.len < 3 * BLOCK_BYTES as u64);
+    assert_eq!(log.reader(backlog.start - 1).unwrap_err(), OutOfReach);
+    assert_eq!(log.reader(log.end() + 1).unwrap_err(), OutOfReach);
+    assert!(log.reader(log.end()).is_ok());
+}
+
+#[test]
+fn a_stream_is_resumed_under_either_name_as_far_as_it_reaches() {
+    let log = recording(1 << 20);
+    let former = log.history().id;
+    let end = log.append(&mut records(&[(0, &["A"])]), true);
+    log.take_over(&Counter(AtomicU64::new(50)));
+    log.append(&mut records(&[(0, &["B"])]), true);
+    let history = log.history();
+    assert_eq!((history.id2, history.id2_end), (former, end));
+    assert_eq!(history.second_offset(), end as i64 + 1);
+    assert_ne!(history.id, former);
+    assert!(log.resume(former, end).is_ok());
+    assert_eq!(log.resume(former, end + 1).unwrap_err(), OutOfReach);
+    assert!(log.resume(history.id, end + 1).is_ok());
+    assert_eq!(
+        log.resume(ReplId::random(&Counter(AtomicU64::new(77))), 0).unwrap_err(),
+        OutOfReach
+    );
+    assert_eq!(log.resume(ReplId::NONE, 0).unwrap_err(), OutOfReach);
+}
+
+#[test]
+fn starting_and_stopping_change_the_name() {
+    let log = Log::new(&entropy());
+    let first = log.history().id;
+    assert!(!log.active() && log.backlog().is_none());
+    let source = Counter(AtomicU64::new(9));
+    log.start(1 << 20, &source);
+    let second = log.history().id;
+    log.stop(&source);
+    let third = log.history().id;
+    assert!(first != second && second != third);
+    assert_eq!(log.resume(third, 0).unwrap_err(), OutOfReach);
+}
+
+#[test]
+fn a_name_is_forty_visible_characters() {
+    assert!(ReplId::parse(&[b'a'; 40]).is_some());
+    assert!(ReplId::parse(&[b'a'; 39]).is_none());
+    assert!(ReplId::parse(&[b' '; 40]).is_none());
+    assert_eq!(ReplId::random(&entropy()).as_str(), "01".repeat(20));
+}
