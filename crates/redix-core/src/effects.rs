@@ -3,8 +3,8 @@
 //! A handler that changes data records effects in the form that Redis would replicate (`SET …
 //! PXAT`, `DEL` for an expiry, …), with the keyspace events that subscribers may want and the
 //! requests that only the server can carry out. The dispatcher hands the records to the
-//! replication log while the unit's locks are still held, so that the order of records is the order of
-//! changes.
+//! replication log while the unit's locks are still held, so that the order of records is the order
+//! of changes.
 //!
 //! **Invariants.** Nothing here blocks. Unless someone records, no record is built.
 

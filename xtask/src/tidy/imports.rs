@@ -25,8 +25,8 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
 /// A module and what it may name besides [`BASE`] and itself. What matters is what is absent:
 ///
 /// - `keyspace` knows nothing of commands or clients;
-/// - handlers in `commands` see neither `persist` nor `repl`: they say what they did in `effects`,
-///   and of the engine they see what `Ctx` hands them;
+/// - handlers in `commands` do not see `persist`: they say what they did in `effects`, and of the
+///   engine they see what `Ctx` hands them; the replication family names what is in `repl`;
 /// - `persist` and `repl` know no command: replay hands words to dispatch;
 /// - `rdb` is a codec that knows neither keyspace nor commands, so that DUMP and RESTORE can stand
 ///   on it without seeing the snapshot in `persist`;
@@ -46,9 +46,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tracking", &["keyspace", "effects", "session", "registry", "mailbox", "pubsub"]),
     ("commandlog", &["command", "registry", "session"]),
     ("monitor", &["command", "registry", "session", "mailbox"]),
-    ("client", &["command", "registry", "session", "mailbox", "acl"]),
+    ("client", &["command", "registry", "session", "mailbox", "acl", "repl"]),
     ("persist", &["keyspace", "effects", "rdb"]),
-    ("repl", &["keyspace", "effects", "rdb"]),
+    ("repl", &["keyspace", "effects", "rdb", "registry", "mailbox"]),
     (
         "command",
         &[
@@ -65,6 +65,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "commandlog",
             "monitor",
             "client",
+            "repl",
             "engine",
         ],
     ),
@@ -86,6 +87,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "client",
             "command",
             "rdb",
+            "repl",
             "engine",
         ],
     ),
@@ -108,6 +110,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "command",
             "commands",
             "persist",
+            "repl",
         ],
     ),
     ("expire", &["keyspace", "command", "engine"]),
@@ -115,7 +118,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "worker",
         &[
             "keyspace", "effects", "acl", "registry", "mailbox", "session", "blocking", "pubsub",
-            "tracking", "monitor", "client", "command", "engine",
+            "tracking", "monitor", "client", "command", "repl", "engine",
         ],
     ),
 ];

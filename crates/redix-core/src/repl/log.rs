@@ -7,16 +7,16 @@
 //! (on the wire, `PSYNC` names it `n + 1`).
 //!
 //! The bytes lie in blocks behind one mutex that is held for one copy. Kept are the last
-//! `repl-backlog-size` bytes and whatever a [`Reader`] has yet to take; trimming drops whole blocks.
-//! Nobody waits for a reader: who follows too far behind is dropped by whoever owns it.
+//! `repl-backlog-size` bytes and whatever a [`Reader`] has yet to take; trimming drops whole
+//! blocks. Nobody waits for a reader: who follows too far behind is dropped by whoever owns it.
 //!
 //! The stream has a *name*, the replication id. It changes whenever bytes may have gone unrecorded,
 //! and when a replica becomes a primary, which keeps the name of its former primary as second name,
 //! valid up to where it then stood. Source: Redis documentation, "Replication", and the fields of
 //! `INFO replication`.
 //!
-//! Rejected: a ring of fixed size, which would have to be as large as the slowest replica's lag; and
-//! a buffer for each replica, which copies every write once for each.
+//! Rejected: a ring of fixed size, which would have to be as large as the slowest replica's lag;
+//! and a buffer for each replica, which copies every write once for each.
 //!
 //! **Invariants.** The mutex is a leaf. The end never goes back while the name stays. Recording
 //! starts and stops in the world, so every unit sees one answer to [`Log::active`].
@@ -308,8 +308,8 @@ impl Log {
         if known { self.reader(offset) } else { Err(OutOfReach) }
     }
 
-    /// Appends to `out` up to about `max` bytes (at most the rest of a block more) from the reader's
-    /// place on, and moves it behind them. Returns how many.
+    /// Appends to `out` up to about `max` bytes (at most the rest of a block more) from the
+    /// reader's place on, and moves it behind them. Returns how many.
     pub fn read(&self, reader: &Reader, max: usize, out: &mut Vec<u8>) -> usize {
         let mut offset = reader.offset();
         let before = out.len();
