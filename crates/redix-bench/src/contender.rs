@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use redix_testkit::{Launch, Peer, Server};
 
 use crate::options::Mode;
+use crate::replica::Replica;
 
 /// The processor of one-threaded servers; the client has [`CLIENT_CPUS`].
 const SERVER_CPUS: &str = "0";
@@ -18,16 +19,19 @@ pub(crate) struct Contender {
     peer: Peer,
     args: &'static [&'static str],
     pub(crate) workers: usize,
+    /// A replica listens to it.
+    replica: bool,
     /// Its executable was built with the C library's allocator, which no distribution does.
     jemalloc: bool,
 }
 
-const CONTENDERS: [Contender; 5] = [
+const CONTENDERS: [Contender; 7] = [
     Contender {
         name: "redix",
         peer: Peer::Redix,
         args: &["--worker-threads", "1"],
         workers: 1,
+        replica: false,
         jemalloc: false,
     },
     Contender {
@@ -35,6 +39,7 @@ const CONTENDERS: [Contender; 5] = [
         peer: Peer::Redix,
         args: &["--worker-threads", "2"],
         workers: 2,
+        replica: false,
         jemalloc: false,
     },
     Contender {
@@ -42,6 +47,7 @@ const CONTENDERS: [Contender; 5] = [
         peer: Peer::Valkey,
         args: &["--io-threads", "1"],
         workers: 1,
+        replica: false,
         jemalloc: true,
     },
     Contender {
@@ -49,6 +55,7 @@ const CONTENDERS: [Contender; 5] = [
         peer: Peer::Redis7,
         args: &["--io-threads", "1"],
         workers: 1,
+        replica: false,
         jemalloc: false,
     },
     Contender {
@@ -56,7 +63,24 @@ const CONTENDERS: [Contender; 5] = [
         peer: Peer::Redis8,
         args: &["--io-threads", "1"],
         workers: 1,
+        replica: false,
         jemalloc: false,
+    },
+    Contender {
+        name: "redix+replica",
+        peer: Peer::Redix,
+        args: &["--worker-threads", "1"],
+        workers: 1,
+        replica: true,
+        jemalloc: false,
+    },
+    Contender {
+        name: "valkey+replica",
+        peer: Peer::Valkey,
+        args: &["--io-threads", "1"],
+        workers: 1,
+        replica: true,
+        jemalloc: true,
     },
 ];
 
@@ -104,6 +128,16 @@ impl Contender {
         launch.start().with_context(|| format!("starting {}", self.name))
     }
 
+    /// The replica that belongs to the configuration, synchronised.
+    pub(crate) fn attach_replica(&self, server: &Server) -> Result<Option<Replica>> {
+        if !self.replica {
+            return Ok(None);
+        }
+        let replica = Replica::attach(server.addr())?;
+        replica.wait_synced().with_context(|| format!("a replica of {}", self.name))?;
+        Ok(Some(replica))
+    }
+
     /// The processors the client may use beside it.
     pub(crate) fn client_cpus(&self) -> &'static str {
         if self.workers == 1 { CLIENT_CPUS } else { ALL_CPUS }
@@ -112,8 +146,10 @@ impl Contender {
     /// Version and flags, for the conditions line.
     pub(crate) fn describe(&self) -> String {
         let version = self.peer.version().unwrap_or_else(|| "of unknown version".into());
+        let replica = if self.replica { ", with a replica that only listens" } else { "" };
         let preload = if self.jemalloc { ", LD_PRELOAD=libjemalloc.so.2" } else { "" };
-        format!("{} = {} {version} {}{preload}", self.name, self.peer.name(), self.args.join(" "))
+        let (peer, args) = (self.peer.name(), self.args.join(" "));
+        format!("{} = {peer} {version} {args}{preload}{replica}", self.name)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::contender::{self, Contender, Placement};
 use crate::host;
 use crate::load::{Load, Until};
 use crate::options::Options;
+use crate::replica::Replica;
 use crate::report::{Figure, Section};
 use crate::requests::{Op, Requests};
 use crate::stats::median;
@@ -34,6 +35,8 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 const PHASE_LIMIT: Duration = Duration::from_secs(300);
 /// Requests that were due and have no reply: beyond it the rate is above what the server can do.
 const BACKLOG_MAX: usize = 2_000_000;
+/// The action that is no command.
+const ATTACH: &str = "replica";
 const PROBE: Duration = Duration::from_secs(2);
 
 /// The waiting times of a phase.
@@ -140,18 +143,24 @@ fn measure(contender: &Contender, options: &Options, rate: f64) -> Result<Turn> 
     })
 }
 
-/// Sends the action and watches until the server has no snapshot under way; the peak of its memory
+/// Carries out the action and watches until the replica is synchronised, if that is it, and the server has no snapshot under way; the peak of its memory
 /// in KiB.
 fn disturb(server: &Server, action: &[String]) -> Result<u64> {
     let mut client = Client::connect(server.addr())?;
     client.set_timeout(PHASE_LIMIT);
-    client.must(action)?;
+    let replica = if action == [ATTACH] {
+        Some(Replica::attach(server.addr())?)
+    } else {
+        client.must(action)?;
+        None
+    };
     let mut peak_kb = 0;
     loop {
         peak_kb = peak_kb.max(server.rss_kb()? + private_kb_of_children(server.pid()));
         let info = client.must(&["INFO", "persistence"])?.pretty();
-        if !info.contains("rdb_bgsave_in_progress:1") && !info.contains("aof_rewrite_in_progress:1")
-        {
+        let saving = ["rdb_bgsave_in_progress:1", "aof_rewrite_in_progress:1"];
+        let synced = replica.as_ref().map_or(Ok(true), Replica::is_synced)?;
+        if synced && !saving.iter().any(|line| info.contains(line)) {
             return Ok(peak_kb);
         }
         thread::sleep(WATCH_INTERVAL);

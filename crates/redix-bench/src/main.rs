@@ -18,6 +18,7 @@ mod latency;
 mod load;
 mod memory;
 mod options;
+mod replica;
 mod report;
 mod requests;
 mod stats;

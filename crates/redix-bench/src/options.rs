@@ -11,7 +11,8 @@ use crate::requests::Op;
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask bench [OPTIONS]            throughput and memory
        cargo xtask bench latency [OPTIONS]    open loop, with a disturbance in the middle
-  --contenders A,B,…  the subject first: redix redix2 valkey redis7 redis8 (all but the last)
+  --contenders A,B,…  the subject first: redix redix2 valkey redis7 redis8 redix+replica
+                      valkey+replica (the first four)
   --only WHAT,…       of: get set memory
   --depths N,…        pipeline depths (1,16,64)
   --pairs N           interleaved rounds (7)
@@ -24,7 +25,7 @@ usage: cargo xtask bench [OPTIONS]            throughput and memory
 latency only:
   --rate N            requests a second (half of what the slowest contender can do)
   --sets PERCENT      share of SET among GET (50)
-  --action COMMAND    sent in the middle, such as BGSAVE
+  --action COMMAND    sent in the middle, such as BGSAVE; `replica`: one attaches
 ";
 
 /// Which measurement.

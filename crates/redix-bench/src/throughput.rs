@@ -15,6 +15,7 @@ use crate::contender::{self, Contender, Placement};
 use crate::host::{self, HostTime};
 use crate::load::{Load, Until};
 use crate::options::Options;
+use crate::replica::Replica;
 use crate::report::{Figure, Section};
 use crate::requests::{Op, Requests};
 use crate::stats::{Ratio, median};
@@ -53,6 +54,12 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
             .iter()
             .map(|contender| start_loaded(contender, options))
             .collect::<Result<_>>()?;
+        // The thread of a replica stays where it begins: beside the client.
+        host::pin_self(contender::CLIENT_CPUS)?;
+        let replicas = options.contenders.iter().zip(&servers);
+        let replicas: Vec<Option<Replica>> = replicas
+            .map(|(contender, server)| contender.attach_replica(server))
+            .collect::<Result<_>>()?;
         for (cell, &(op, depth)) in options.cells.iter().enumerate() {
             let mut requests = Requests::uniform(op, options.keys, options.keys, options.value_len);
             for turn in 0..servers.len() {
@@ -62,6 +69,9 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
                     .with_context(|| format!("{} {}", options.contenders[who].name, op.name()))?;
                 samples[cell][who].push(sample);
             }
+        }
+        for replica in replicas.iter().flatten() {
+            replica.is_synced().context("what was measured had no replica")?;
         }
         eprintln!("round {} of {} done", round + 1, options.pairs);
     }
