@@ -12,6 +12,7 @@ use redix_resp::reply::{Proto, Reply};
 use redix_resp::request::{Limits, Parsed, RequestParser, Span};
 
 use crate::command::args::Args;
+use crate::command::blocked::Blocked;
 use crate::registry::ClientShared;
 use crate::session::Session;
 use crate::sync::Arc;
@@ -205,6 +206,8 @@ pub struct Client {
     pub ready: bool,
     /// Held back by a pause: tried again when the worker is told to.
     pub held: bool,
+    /// The wait of its first parked command, which has been executed but not answered.
+    pub blocked: Option<Blocked>,
 }
 
 impl Client {
@@ -218,6 +221,7 @@ impl Client {
             halted: false,
             ready: false,
             held: false,
+            blocked: None,
         }
     }
 

@@ -10,6 +10,7 @@ pub use saving::Loading;
 
 use std::sync::OnceLock;
 
+use crate::blocking::Blocking;
 use crate::command::table::CommandTable;
 use crate::commandlog::CommandLog;
 use crate::config::{Apply, Config, ConfigSetError};
@@ -86,6 +87,8 @@ pub struct Engine {
     pub stats: Stats,
     /// CLIENT PAUSE.
     pub pause: Pause,
+    /// Who waits for what.
+    pub blocking: Blocking,
     /// Saving.
     pub saves: Saves,
     /// Slow and large commands.
@@ -140,6 +143,7 @@ impl Engine {
             env,
             registry: Registry::default(),
             pause: Pause::default(),
+            blocking: Blocking::default(),
             saves: Saves::new(started_us / 1_000_000),
             commandlog: CommandLog::default(),
             latency: LatencyMonitor::default(),

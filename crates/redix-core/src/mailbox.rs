@@ -5,8 +5,20 @@
 //! visible.
 
 use crate::env::Wake;
+use crate::error::ReplyError;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, lock};
+
+/// How the wait of a blocked client has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitEnd {
+    /// Somebody has answered: the reply.
+    Served(Vec<u8>),
+    /// As if its time had run out: the command says what it answers then.
+    TimedOut,
+    /// With an error.
+    Failed(ReplyError),
+}
 
 /// What another thread wants a worker to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +39,15 @@ pub enum Mail {
         /// Its place in the worker.
         token: usize,
     },
+    /// Let a blocked connection go on: its wait has ended.
+    Unblocked {
+        /// The connection's id.
+        client: u64,
+        /// Its place in the worker.
+        token: usize,
+        /// How.
+        end: WaitEnd,
+    },
     /// Try held-back commands again: a pause has ended or the configuration has changed.
     Resume,
 }
@@ -36,6 +57,12 @@ pub struct Mailbox {
     mail: Mutex<Vec<Mail>>,
     waiting: AtomicBool,
     waker: Box<dyn Wake>,
+}
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailbox").finish_non_exhaustive()
+    }
 }
 
 impl Mailbox {

@@ -4,11 +4,14 @@
 //! at once, and its worker tests the mark before each command.
 //!
 //! **Invariants.** Numbers in a record are written by the connection's own worker only (but for the
-//! kill mark and the flag of a changed watched key); readers may see them slightly old, never torn.
+//! kill mark, the flag of a changed watched key and what belongs to a wait); readers may see them
+//! slightly old, never torn.
 
 use std::collections::BTreeMap;
 
-use crate::mailbox::{Mail, Mailbox};
+use crate::blocking::Waiter;
+use crate::error::ReplyError;
+use crate::mailbox::{Mail, Mailbox, WaitEnd};
 use crate::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
@@ -34,12 +37,14 @@ pub mod client_flag {
     pub const HELD: u32 = 1 << 7;
     /// Said that it can follow redirections.
     pub const CAN_REDIRECT: u32 = 1 << 8;
+    /// `b`: waits for something.
+    pub const BLOCKED: u32 = 1 << 9;
 
     /// The letters, in the order in which CLIENT LIST shows them.
     pub const LETTERS: &[(u32, char)] = &[
         (MONITOR, 'O'),
         (MULTI, 'x'),
-        (HELD, 'b'),
+        (HELD | BLOCKED, 'b'),
         (DIRTY, 'd'),
         (CLOSING, 'c'),
         (UNIX, 'U'),
@@ -117,6 +122,8 @@ pub struct ClientShared {
     pub commands: AtomicU64,
     /// Must be closed before it executes anything more.
     pub killed: AtomicBool,
+    /// What it waits in, from when it blocks until its worker has answered it.
+    pub waiter: Mutex<Option<Arc<Waiter>>>,
 }
 
 impl ClientShared {
@@ -151,6 +158,7 @@ impl ClientShared {
             net_out: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             killed: AtomicBool::new(false),
+            waiter: Mutex::new(None),
         }
     }
 
@@ -169,6 +177,24 @@ impl ClientShared {
         } else {
             self.flags.fetch_and(!bits, Ordering::Relaxed);
         }
+    }
+
+    /// Unix time in milliseconds when the wait that it is in ends by itself.
+    pub fn waits_until_ms(&self) -> Option<i64> {
+        let waiter = lock(&self.waiter);
+        waiter.as_ref().filter(|waiter| !waiter.is_over())?.deadline_ms()
+    }
+
+    /// Ends its wait, if it is in one, without an answer: nobody serves it from here on.
+    pub fn abandon_wait(&self) {
+        if let Some(waiter) = lock(&self.waiter).take() {
+            waiter.claim();
+        }
+    }
+
+    /// Ends its wait; false if it is in none.
+    fn end_wait(&self, end: WaitEnd) -> bool {
+        lock(&self.waiter).as_ref().is_some_and(|waiter| waiter.end(end))
     }
 
     /// Whether the client came over a Unix socket or the loopback interface.
@@ -251,15 +277,33 @@ impl Registry {
     /// Marks a connection as killed, removes it at once and tells its worker.
     pub fn kill(&self, client: &Arc<ClientShared>) {
         client.killed.store(true, Ordering::Release);
+        client.abandon_wait();
         self.remove(client.id);
         let token = client.token.load(Ordering::Relaxed);
         self.post(client.worker, Mail::Kill { client: client.id, token });
     }
 
+    /// Ends the wait of a blocked connection; false if there is no such connection or it does not
+    /// wait.
+    pub fn unblock(&self, id: u64, end: WaitEnd) -> bool {
+        self.get(id).is_some_and(|client| client.end_wait(end))
+    }
+
+    /// Ends the waits of all blocked connections with an error.
+    pub fn unblock_all(&self, error: &ReplyError) {
+        for client in self.all() {
+            client.end_wait(WaitEnd::Failed(error.clone()));
+        }
+    }
+
+    /// A worker's mailbox.
+    pub fn mailbox(&self, worker: usize) -> Option<Arc<Mailbox>> {
+        lock(&self.mailboxes).get(worker).cloned()
+    }
+
     /// Leaves a message for a worker.
     pub fn post(&self, worker: usize, mail: Mail) {
-        let mailbox = lock(&self.mailboxes).get(worker).cloned();
-        if let Some(mailbox) = mailbox {
+        if let Some(mailbox) = self.mailbox(worker) {
             mailbox.post(mail);
         }
     }

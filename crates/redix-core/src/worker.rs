@@ -9,6 +9,10 @@
 //! **Invariants.** Commands of one connection run in order. No table memory is read without its
 //! lock. A wrong hint (after SELECT, inside MULTI) costs time only.
 
+mod blocked;
+
+use std::collections::BTreeSet;
+
 use redix_resp::request::Limits;
 
 use crate::client::Client;
@@ -64,6 +68,8 @@ pub struct Worker {
     done: Vec<(usize, usize, Option<Command>)>,
     running: Option<usize>,
     asked: Vec<Asked>,
+    /// When waits end by themselves, in Unix milliseconds, with the places of the connections.
+    deadlines: BTreeSet<(i64, usize)>,
     config: Arc<Config>,
     config_version: u64,
     mailbox: Arc<Mailbox>,
@@ -84,6 +90,7 @@ impl Worker {
             done: Vec::with_capacity(GROUP_MAX),
             running: None,
             asked: Vec::new(),
+            deadlines: BTreeSet::new(),
             config,
             config_version,
             mailbox,
@@ -106,6 +113,7 @@ impl Worker {
     pub fn remove(&mut self, token: usize) -> Option<Client> {
         let client = self.clients.get_mut(token)?.take()?;
         self.free.push(token);
+        self.forget_wait(token, &client);
         self.engine.registry.remove(client.shared.id);
         Some(client)
     }
@@ -157,7 +165,19 @@ impl Worker {
         if self.ready.is_empty() {
             return Vec::new();
         }
-        let Self { engine, index, clients, ready, group, done, running, asked, config, .. } = self;
+        let Self {
+            engine,
+            index,
+            clients,
+            ready,
+            group,
+            done,
+            running,
+            asked,
+            deadlines,
+            config,
+            ..
+        } = self;
         let engine: &Engine = engine;
         // A place may be listed twice where one connection has closed and another taken it;
         // commands gathered twice would run twice.
@@ -166,7 +186,7 @@ impl Worker {
             client.is_some_and(|client| std::mem::take(&mut client.ready))
         });
         let mut runner = Runner::new(engine, Arc::clone(config), *index);
-        let mut turn = Turn { engine, config, clients, group, done, running, asked };
+        let mut turn = Turn { engine, config, clients, group, done, running, asked, deadlines };
         let mut again = Vec::new();
         for &token in ready.iter() {
             let mut taken = 0;
@@ -232,6 +252,7 @@ struct Turn<'a> {
     /// The connection whose turn it is.
     running: &'a mut Option<usize>,
     asked: &'a mut Vec<Asked>,
+    deadlines: &'a mut BTreeSet<(i64, usize)>,
 }
 
 impl Turn<'_> {
@@ -295,6 +316,10 @@ impl Turn<'_> {
                     client.halted = true;
                     client.held = true;
                     client.shared.set_flag(client_flag::HELD, true);
+                }
+                Flow::Block => {
+                    let blocked = runner.blocked.take();
+                    blocked::halt(client, blocked, item.token, runner.now_ms(), self.deadlines);
                 }
             }
             for request in runner.requests.drain(..) {

@@ -1,16 +1,21 @@
-//! Gates, lock plans and mailboxes under random schedules of the model checker.
+//! Gates, lock plans, mailboxes and waits under random schedules of the model checker.
 //!
 //! Compiled only under `--cfg shuttle` (`cargo xtask test` runs it so). A schedule that fails is
 //! printed by shuttle and can be replayed with `shuttle::replay`. A deadlock is a failure.
 #![cfg(shuttle)]
 
+use redix_core::blocking::{Acknowledgement, Address, Blocking, Waiter};
 use redix_core::env::Wake;
+use redix_core::error::ReplyError;
 use redix_core::keyspace::Keyspace;
 use redix_core::keyspace::access::Held;
 use redix_core::keyspace::gate::Gates;
-use redix_core::mailbox::{Mail, Mailbox};
+use redix_core::mailbox::{Mail, Mailbox, WaitEnd};
 use redix_core::sync::Arc;
-use redix_core::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use redix_core::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+use redix_resp::reply::Proto;
 use shuttle::sync::mpsc::{Sender, channel};
 use shuttle::thread;
 
@@ -159,6 +164,78 @@ fn no_message_is_missed() {
                 assert_eq!(order, [0, 1], "each thread's messages keep their order");
             }
             posters.into_iter().for_each(|poster| poster.join().expect("it did not panic"));
+        },
+        SCHEDULES,
+    );
+}
+
+/// Serving, the deadline, UNBLOCK and the end of the connection all at once: exactly one of them
+/// ends the wait, and the client is answered once, or never if its end won.
+#[test]
+fn one_end_of_a_wait_wins() {
+    shuttle::check_random(
+        || {
+            let (bell, _heard) = channel();
+            let mailbox = Arc::new(Mailbox::new(Box::new(Bell(bell))));
+            let address =
+                Address { client: 1, token: 0, mailbox: Arc::clone(&mailbox), proto: Proto::Resp2 };
+            let waiter = Waiter::new(address, Some(1), Arc::new(AtomicU32::new(0)), 1);
+            let taken = Arc::new(AtomicUsize::new(0));
+            let ends: [fn(&Waiter, &AtomicUsize) -> bool; 4] = [
+                |waiter, taken| {
+                    waiter.serve(|reply| {
+                        taken.fetch_add(1, Ordering::SeqCst);
+                        thread::yield_now();
+                        reply.int(1);
+                    })
+                },
+                |waiter, _| waiter.end(WaitEnd::TimedOut),
+                |waiter, _| waiter.end(WaitEnd::Failed(ReplyError::Static("UNBLOCKED"))),
+                |waiter, _| waiter.claim(),
+            ];
+            let threads = ends.map(|end| {
+                let (waiter, taken) = (Arc::clone(&waiter), Arc::clone(&taken));
+                thread::spawn(move || end(&waiter, &taken))
+            });
+            let won = threads.map(|thread| thread.join().expect("it did not panic"));
+            assert_eq!(won.iter().filter(|won| **won).count(), 1, "{won:?}");
+            assert_eq!(taken.load(Ordering::SeqCst), usize::from(won[0]));
+            let answers = mailbox.take().len();
+            assert_eq!(answers, usize::from(!won[3]));
+        },
+        SCHEDULES,
+    );
+}
+
+/// Whoever waits for an acknowledgement that comes meanwhile is served, by one side or the other.
+#[test]
+fn no_acknowledgement_is_missed() {
+    shuttle::check_random(
+        || {
+            let (bell, heard) = channel();
+            let mailbox = Arc::new(Mailbox::new(Box::new(Bell(bell))));
+            let blocking = Arc::new(Blocking::default());
+            let reached = Arc::new(AtomicU64::new(0));
+            let replica = {
+                let (blocking, reached) = (Arc::clone(&blocking), Arc::clone(&reached));
+                thread::spawn(move || {
+                    for offset in [5, 10] {
+                        reached.store(offset, Ordering::SeqCst);
+                        let count = |wanted| i64::from(reached.load(Ordering::SeqCst) >= wanted);
+                        blocking.offsets.acknowledge(count);
+                    }
+                })
+            };
+            let address =
+                Address { client: 1, token: 0, mailbox: Arc::clone(&mailbox), proto: Proto::Resp2 };
+            let waiter = Waiter::new(address, None, Arc::new(AtomicU32::new(0)), 1);
+            let wanted = Acknowledgement { offset: 7, replicas: 1 };
+            let count = |wanted| i64::from(reached.load(Ordering::SeqCst) >= wanted);
+            blocking.offsets.wait(&waiter, wanted, count);
+            heard.recv().expect("the wait is served");
+            replica.join().expect("it did not panic");
+            assert!(waiter.is_over());
+            assert_eq!(mailbox.take().len(), 1);
         },
         SCHEDULES,
     );

@@ -160,6 +160,7 @@ impl EventLoop {
                 self.take_messages();
             }
             self.resume_after_pause();
+            self.end_waits();
             self.read_all();
             self.touched.extend_from_slice(self.worker.ready());
             let busy = !self.touched.is_empty();
@@ -189,11 +190,21 @@ impl EventLoop {
         }
         let until_due = Duration::from_nanos(due_ns.saturating_sub(now_ns));
         let pause_end_ms = self.engine.pause.until_ms();
-        if pause_end_ms == self.resumed_after_ms {
+        let pause_end_ms = (pause_end_ms != self.resumed_after_ms).then_some(pause_end_ms);
+        let Some(due_ms) = pause_end_ms.into_iter().chain(self.worker.next_deadline_ms()).min()
+        else {
             return until_due;
+        };
+        // To the microsecond: what ends a moment early would only be waited for once more.
+        let left_us = due_ms.saturating_mul(1000).saturating_sub(self.engine.env.clock.unix_us());
+        until_due.min(Duration::from_micros(u64::try_from(left_us).unwrap_or(0)))
+    }
+
+    /// Ends the waits of blocked clients whose time has run out.
+    fn end_waits(&mut self) {
+        if self.worker.next_deadline_ms().is_some() {
+            self.worker.end_overdue(self.engine.env.clock.unix_us() / 1000);
         }
-        let left_ms = pause_end_ms - self.engine.env.clock.unix_us() / 1000;
-        until_due.min(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
     }
 
     /// Sorts what the kernel reports; true if there are messages.
@@ -239,6 +250,9 @@ impl EventLoop {
                     if self.worker.client(token).is_some_and(|client| client.shared.id == id) {
                         self.close(token);
                     }
+                }
+                Mail::Unblocked { client, token, end } => {
+                    self.worker.unblocked(client, token, end);
                 }
                 Mail::Resume => self.resume(),
             }

@@ -22,7 +22,7 @@ use redix_core::env::{
     Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
     Wake,
 };
-use redix_core::mailbox::Mailbox;
+use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::log::Reader;
 use redix_core::worker::Worker;
@@ -285,14 +285,57 @@ impl SimEngine {
         for _ in 0..TURNS_MAX {
             // What only a process can do is not done here: a script sees the reply all the same.
             drop(self.worker.run());
+            self.deliver();
             if let Some(reply) = self.next_reply(conn, token)? {
                 return Ok(reply);
             }
-            if !self.worker.has_ready() && !self.end_pause(token)? {
+            if !self.worker.has_ready() && !self.end_pause(token)? && !self.end_wait(token)? {
                 break;
             }
         }
         bail!("no reply: the command is held back or its reply is switched off")
+    }
+
+    /// Sends a command without waiting for its reply, and lets the engine do what it can at once.
+    pub fn send<W: AsRef<[u8]>>(&mut self, conn: u8, args: &[W]) -> Result<()> {
+        let mut bytes = Vec::new();
+        encode_command(&mut bytes, args);
+        let token = self.conn(conn)?;
+        self.client(token)?.input.push(&bytes);
+        self.worker.mark_ready(token);
+        self.settle()
+    }
+
+    /// The next reply that a connection has received, without letting time pass.
+    pub fn take_reply(&mut self, conn: u8) -> Result<Option<Value>> {
+        let token = self.conn(conn)?;
+        self.next_reply(conn, token)
+    }
+
+    /// Lets time pass; what was due meanwhile happens at its end.
+    pub fn pass_ms(&mut self, ms: i64) -> Result<()> {
+        self.clock.advance_ms(ms);
+        self.worker.end_overdue(self.clock.0.load(Ordering::Relaxed) / 1000);
+        self.settle()
+    }
+
+    /// Closes a connection.
+    pub fn close(&mut self, conn: u8) {
+        if let Some(conn) = self.conns.remove(&conn) {
+            self.worker.remove(conn.token);
+        }
+    }
+
+    /// Runs until nothing is left to do without time passing.
+    fn settle(&mut self) -> Result<()> {
+        for _ in 0..TURNS_MAX {
+            self.deliver();
+            if !self.worker.has_ready() {
+                return Ok(());
+            }
+            drop(self.worker.run());
+        }
+        bail!("the engine does not come to rest")
     }
 
     /// Lets time pass until a pause that holds a connection back is over; false if none does.
@@ -308,6 +351,27 @@ impl SimEngine {
         self.clock.advance_ms(left_ms.max(0));
         self.worker.mark_ready(token);
         Ok(true)
+    }
+
+    /// Lets time pass until the wait that a connection is blocked in is over; false if it is in
+    /// none or would wait for ever.
+    fn end_wait(&mut self, token: usize) -> Result<bool> {
+        let Some(deadline_ms) = self.client(token)?.shared.waits_until_ms() else {
+            return Ok(false);
+        };
+        let now_ms = self.clock.0.load(Ordering::Relaxed) / 1000;
+        self.clock.advance_ms((deadline_ms - now_ms).max(0));
+        self.worker.end_overdue(deadline_ms);
+        Ok(true)
+    }
+
+    /// Hands the messages of other connections over.
+    fn deliver(&mut self) {
+        for mail in self.worker.take_mail() {
+            if let Mail::Unblocked { client, token, end } = mail {
+                self.worker.unblocked(client, token, end);
+            }
+        }
     }
 
     /// The oldest push that a connection received and that was not yet taken.

@@ -38,10 +38,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("keyspace", &["effects"]),
     ("acl", &["keyspace"]),
     ("cluster", &["keyspace"]),
-    ("registry", &["mailbox"]),
+    // What waits is told through a mailbox; what wakes it is known to `command` and `worker`.
+    ("blocking", &["mailbox"]),
+    ("registry", &["mailbox", "blocking"]),
     // A session keeps parsed commands: the queue of MULTI.
     ("session", &["keyspace", "effects", "acl", "command"]),
-    ("blocking", &["keyspace", "effects", "session", "registry", "mailbox", "command"]),
     ("pubsub", &["effects", "session", "registry", "mailbox"]),
     ("tracking", &["keyspace", "effects", "session", "registry", "mailbox", "pubsub"]),
     ("commandlog", &["command", "registry", "session"]),
@@ -117,8 +118,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
-            "keyspace", "effects", "acl", "registry", "mailbox", "session", "blocking", "pubsub",
-            "tracking", "monitor", "client", "command", "repl", "engine",
+            "keyspace",
+            "effects",
+            "acl",
+            "registry",
+            "mailbox",
+            "session",
+            "blocking",
+            "pubsub",
+            "tracking",
+            "commandlog",
+            "monitor",
+            "client",
+            "command",
+            "repl",
+            "engine",
         ],
     ),
 ];

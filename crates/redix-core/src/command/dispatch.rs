@@ -18,6 +18,7 @@ use redix_resp::reply::Reply;
 use redix_types::entry::EntryBox;
 
 use super::args::Args;
+use super::blocked::Blocked;
 use super::plan::{Plan, shards_of};
 use super::spec::{CommandSpec, Group, Locks, LogAs, flag};
 use super::table::Command;
@@ -59,6 +60,8 @@ pub struct Ctx<'a, 'k> {
     pub command: Command,
     /// Whether EXEC runs it.
     pub queued: bool,
+    /// The wait that it has begun instead of replying.
+    pub blocked: &'a mut Option<Blocked>,
     /// Unix time in microseconds, frozen for the command.
     pub now_us: i64,
     /// Counters of this thread.
@@ -117,6 +120,7 @@ impl<'k> Ctx<'_, 'k> {
             requests: &mut *self.requests,
             command: queued.command,
             queued: true,
+            blocked: &mut *self.blocked,
             now_us: self.now_us,
             stats: self.stats,
         };
@@ -146,22 +150,23 @@ impl<'k> Ctx<'_, 'k> {
             let words: Vec<&[u8]> = args.iter_from(0).collect();
             self.keys.effects.log_also(db, &words);
         }
-        let calls = self.call_stats();
         let ns = ended_ns.saturating_sub(started_ns);
-        calls.calls.bump();
-        calls.ns.add(ns);
-        calls.latency[latency_bucket(ns)].bump();
-        self.stats.cell.commands.bump();
-        self.stats.cell.command_ns.add(ns);
-        if let Err(error) = outcome {
-            self.reply.truncate(mark);
-            calls.failed.bump();
-            fail(self.engine, self.stats, self.reply, &error);
+        // A command that blocks is counted when its wait is over.
+        let blocked = self.blocked.is_some();
+        if let Some(blocked) = self.blocked {
+            blocked.ns = ns;
+        } else {
+            let calls = count_call(self.stats, self.command, ns);
+            if let Err(error) = outcome {
+                self.reply.truncate(mark);
+                calls.failed.bump();
+                fail(self.engine, self.stats, self.reply, &error);
+            }
         }
         if self.engine.registry.monitored() {
             self.feed_monitors(args);
         }
-        if !spec.has(flag::SKIP_SLOWLOG) {
+        if !blocked && !spec.has(flag::SKIP_SLOWLOG) {
             let executed = Executed {
                 session: self.session,
                 client: self.shared,
@@ -182,10 +187,6 @@ impl<'k> Ctx<'_, 'k> {
         ended_ns
     }
 
-    fn call_stats(&self) -> &'k CallStats {
-        self.stats.calls[self.command.id as usize].get_or_init(Box::default)
-    }
-
     #[cold]
     fn feed_monitors(&self, args: Args<'_>) {
         if self.command.spec.has(flag::SKIP_MONITOR | flag::ADMIN) {
@@ -194,6 +195,18 @@ impl<'k> Ctx<'_, 'k> {
         let line = crate::monitor::line(self.now_us, self.session, self.shared, args);
         self.engine.registry.feed_monitors(line);
     }
+}
+
+/// Counts a call that took `ns` nanoseconds.
+#[inline]
+pub fn count_call(stats: &ThreadStats, command: Command, ns: u64) -> &CallStats {
+    let calls = stats.calls[command.id as usize].get_or_init(Box::default);
+    calls.calls.bump();
+    calls.ns.add(ns);
+    calls.latency[latency_bucket(ns)].bump();
+    stats.cell.commands.bump();
+    stats.cell.command_ns.add(ns);
+    calls
 }
 
 /// Counts and writes an error reply.
@@ -210,6 +223,8 @@ pub enum Flow {
     Next,
     /// It was not executed and must be kept: the client is held back.
     Hold,
+    /// It waits, as [`Runner::blocked`] says, and must be kept: the client is halted.
+    Block,
 }
 
 /// What a thread runs commands with, for one group.
@@ -222,6 +237,8 @@ pub struct Runner<'k> {
     pub keys: Access<'k>,
     /// What the server is to do.
     pub requests: Vec<Request>,
+    /// The wait that the last command has begun.
+    pub blocked: Option<Blocked>,
     stats: &'k ThreadStats,
     gate: Option<GateGuard<'k>>,
     thread: usize,
@@ -253,6 +270,7 @@ impl<'k> Runner<'k> {
             config,
             engine,
             requests: Vec::new(),
+            blocked: None,
             stats,
             gate: Some(gate),
             thread,
@@ -315,7 +333,7 @@ impl<'k> Runner<'k> {
         let flow = match self.admit(session, shared, args, found) {
             Ok(Admitted::Run(command)) => {
                 self.run(session, shared, reply, args, command, plan);
-                Flow::Next
+                if self.blocked.is_some() { Flow::Block } else { Flow::Next }
             }
             Ok(Admitted::Queue(command)) => {
                 queue(session, shared, command, args);
@@ -478,12 +496,16 @@ impl<'k> Runner<'k> {
             requests: &mut self.requests,
             command,
             queued: false,
+            blocked: &mut self.blocked,
             now_us: self.now_us,
             stats: self.stats,
         };
         let ended_ns = cx.call_since(args, self.last_ns);
         self.advance_to(ended_ns);
-        self.finish_unit(!command.spec.has(flag::TOUCHES_ARBITRARY_KEYS));
+        let multi = !command.spec.has(flag::TOUCHES_ARBITRARY_KEYS);
+        if let Some(end) = self.finish_unit(multi) {
+            session.write_offset = end;
+        }
         if let Some(world) = world {
             self.keys.held.release();
             drop(world);
@@ -552,16 +574,18 @@ impl<'k> Runner<'k> {
         None
     }
 
-    /// Hands on what the unit left behind, while its locks are held.
+    /// Hands on what the unit left behind, while its locks are held. Returns where the replication
+    /// stream ends behind it, if it left something there.
     #[inline]
-    fn finish_unit(&mut self, multi: bool) {
+    fn finish_unit(&mut self, multi: bool) -> Option<u64> {
         let effects = &mut self.keys.effects;
         if effects.dirty() != 0 {
             self.stats.cell.dirty.add(effects.dirty());
         }
-        if !effects.records().is_empty() {
-            self.engine.repl.log.append(effects.records(), multi);
+        if effects.records().is_empty() {
+            return None;
         }
+        Some(self.engine.repl.log.append(effects.records(), multi))
     }
 }
 

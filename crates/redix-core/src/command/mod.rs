@@ -5,6 +5,7 @@
 //! Nothing here knows any single command: the families are handed in from [`crate::commands`].
 
 pub mod args;
+pub mod blocked;
 pub mod dispatch;
 pub mod plan;
 pub mod spec;

@@ -197,8 +197,9 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     };
     let watching = clients.iter().filter(|client| client.watched.load(Relaxed) > 0).count();
     let watched: u32 = clients.iter().map(|client| client.watched.load(Relaxed)).sum();
-    // No command blocks; a pause does.
-    let held = clients.iter().filter(|client| client.has_flag(client_flag::HELD)).count();
+    let blocking = client_flag::HELD | client_flag::BLOCKED;
+    let blocked = clients.iter().filter(|client| client.has_flag(blocking)).count();
+    let timed = clients.iter().filter(|client| client.waits_until_ms().is_some()).count();
     let now_ms = facts.now_us / 1000;
     let paused = facts.engine.pause.at(now_ms);
     field!(out, "connected_clients", "{}", clients.len());
@@ -208,11 +209,11 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     field!(out, "client_recent_max_input_buffer", "{input}");
     let output = largest(|c| c.output_bytes.load(Relaxed));
     field!(out, "client_recent_max_output_buffer", "{output}");
-    field!(out, "blocked_clients", "{held}");
+    field!(out, "blocked_clients", "{blocked}");
     field!(out, "tracking_clients", "0");
     field!(out, "pubsub_clients", "0");
     field!(out, "watching_clients", "{watching}");
-    field!(out, "clients_in_timeout_table", "0");
+    field!(out, "clients_in_timeout_table", "{timed}");
     field!(out, "total_watched_keys", "{watched}");
     field!(out, "total_blocking_keys", "0");
     field!(out, "total_blocking_keys_on_nokey", "0");

@@ -5,7 +5,7 @@ use super::on_or_off;
 use crate::command::args::Args;
 use crate::command::dispatch::{Ctx, done};
 use crate::error::{CommandResult, ReplyError};
-use crate::mailbox::Mail;
+use crate::mailbox::{Mail, WaitEnd};
 use crate::registry::{ClientShared, client_flag};
 use crate::session::ReplyMode;
 use crate::sync::Arc;
@@ -77,15 +77,22 @@ pub(super) fn unpause(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     done(cx.reply)
 }
 
-/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]` -> integer, 0: no client is ever blocked by a command.
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]` -> integer, 1 if the client was blocked by a command.
 /// Errors: the id is no number; another reason.
 pub(super) fn unblock(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.len() > 3 && !args.is(3, "TIMEOUT") && !args.is(3, "ERROR") {
         let text = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR";
         return Err(ReplyError::Static(text));
     }
-    args.int(2)?;
-    cx.reply.int(0);
+    let end = if args.try_get(3).is_some() && args.is(3, "ERROR") {
+        let text = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+        WaitEnd::Failed(ReplyError::Static(text))
+    } else {
+        WaitEnd::TimedOut
+    };
+    let id = u64::try_from(args.int(2)?).ok();
+    let was_blocked = id.is_some_and(|id| cx.engine.registry.unblock(id, end));
+    cx.reply.int(i64::from(was_blocked));
     Ok(())
 }
 
