@@ -27,6 +27,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     keys::expire::COMMANDS,
     keys::object::COMMANDS,
     keys::scan::COMMANDS,
+    keys::wait::COMMANDS,
     persist::COMMANDS,
     scripting::COMMANDS,
     server::cluster::COMMANDS,

@@ -5,7 +5,8 @@
 //! - [`expire`]: setting, asking and removing expiries;
 //! - [`copy`]: other names and databases;
 //! - [`dump`]: values as bytes;
-//! - [`object`]: how a value is kept.
+//! - [`object`]: how a value is kept;
+//! - [`wait`]: until replicas have what was written.
 
 pub mod basic;
 pub mod copy;
@@ -13,3 +14,4 @@ pub mod dump;
 pub mod expire;
 pub mod object;
 pub mod scan;
+pub mod wait;

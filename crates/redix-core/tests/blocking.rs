@@ -1,0 +1,189 @@
+//! What a command that waits owes to its client and to everybody else.
+
+#![allow(clippy::unwrap_used)]
+
+use redix_core::config::Config;
+use redix_core::error::ReplyError;
+use redix_resp::Value;
+use redix_testkit::engine::SimEngine;
+
+fn engine() -> SimEngine {
+    SimEngine::new(Config::default(), 1).unwrap()
+}
+
+fn run(engine: &mut SimEngine, conn: u8, command: &str) -> String {
+    let words: Vec<&str> = command.split(' ').collect();
+    engine.execute(conn, &words).unwrap().pretty()
+}
+
+fn send(engine: &mut SimEngine, conn: u8, command: &str) {
+    let words: Vec<&str> = command.split(' ').collect();
+    engine.send(conn, &words).unwrap();
+}
+
+/// What a connection has received by now.
+fn replies(engine: &mut SimEngine, conn: u8) -> Vec<String> {
+    std::iter::from_fn(|| engine.take_reply(conn).unwrap()).map(|value| value.pretty()).collect()
+}
+
+fn id(engine: &mut SimEngine, conn: u8) -> String {
+    run(engine, conn, "CLIENT ID").replace("(integer) ", "")
+}
+
+fn info(engine: &mut SimEngine, field: &str) -> i64 {
+    let text = run(engine, 9, "INFO everything");
+    let line = text.split("\\r\\n").find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("INFO has no {field}")).parse().unwrap()
+}
+
+/// A connection's line in CLIENT LIST.
+fn line(engine: &mut SimEngine, id: &str) -> String {
+    run(engine, 9, &format!("CLIENT LIST ID {id}"))
+}
+
+#[test]
+fn a_wait_ends_at_its_deadline_and_not_before() {
+    let mut engine = engine();
+    send(&mut engine, 1, "WAIT 1 100");
+    send(&mut engine, 2, "WAIT 1 50");
+    engine.pass_ms(49).unwrap();
+    assert!(replies(&mut engine, 2).is_empty());
+    engine.pass_ms(1).unwrap();
+    assert_eq!(replies(&mut engine, 2), ["(integer) 0"]);
+    assert!(replies(&mut engine, 1).is_empty());
+    engine.pass_ms(50).unwrap();
+    assert_eq!(replies(&mut engine, 1), ["(integer) 0"]);
+}
+
+#[test]
+fn what_is_sent_behind_waits_too() {
+    let mut engine = engine();
+    send(&mut engine, 1, "SET k v");
+    send(&mut engine, 1, "WAIT 1 100");
+    send(&mut engine, 1, "GET k");
+    send(&mut engine, 1, "WAIT 1 100");
+    send(&mut engine, 1, "PING");
+    assert_eq!(replies(&mut engine, 1), ["+OK"]);
+    engine.pass_ms(100).unwrap();
+    assert_eq!(replies(&mut engine, 1), ["(integer) 0", "\"v\""]);
+    engine.pass_ms(100).unwrap();
+    assert_eq!(replies(&mut engine, 1), ["(integer) 0", "+PONG"]);
+}
+
+#[test]
+fn a_blocked_client_shows_and_is_counted() {
+    let mut engine = engine();
+    let (first, second) = (id(&mut engine, 1), id(&mut engine, 2));
+    send(&mut engine, 1, "WAIT 1 0");
+    send(&mut engine, 2, "WAIT 1 1000");
+    assert!(line(&mut engine, &first).contains(" flags=b "), "{}", line(&mut engine, &first));
+    assert!(line(&mut engine, &first).contains(" cmd=wait "));
+    assert_eq!(info(&mut engine, "blocked_clients"), 2);
+    assert_eq!(info(&mut engine, "clients_in_timeout_table"), 1);
+    engine.pass_ms(1000).unwrap();
+    assert_eq!(info(&mut engine, "blocked_clients"), 1);
+    assert_eq!(info(&mut engine, "clients_in_timeout_table"), 0);
+    assert!(line(&mut engine, &second).contains(" flags=N "));
+    engine.close(1);
+    assert_eq!(info(&mut engine, "blocked_clients"), 0);
+}
+
+#[test]
+fn a_blocked_command_is_counted_and_logged_when_it_ends() {
+    let mut engine = engine();
+    assert_eq!(run(&mut engine, 9, "CONFIG SET slowlog-log-slower-than 0"), "+OK");
+    let calls = |engine: &mut SimEngine| {
+        let text = run(engine, 9, "INFO commandstats");
+        let logged = run(engine, 9, "SLOWLOG GET -1").matches("\"WAIT\"").count();
+        (text.contains("cmdstat_wait:calls=1,"), logged)
+    };
+    send(&mut engine, 1, "WAIT 1 100");
+    assert_eq!(calls(&mut engine), (false, 0));
+    engine.pass_ms(100).unwrap();
+    assert_eq!(calls(&mut engine), (true, 1));
+}
+
+#[test]
+fn unblock_answers_in_place_of_whoever_was_awaited() {
+    let mut engine = engine();
+    let waiting = id(&mut engine, 1);
+    assert_eq!(run(&mut engine, 2, &format!("CLIENT UNBLOCK {waiting}")), "(integer) 0");
+    for (how, expected) in [
+        ("", "(integer) 0"),
+        (" TIMEOUT", "(integer) 0"),
+        (" ERROR", "-UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+    ] {
+        send(&mut engine, 1, "WAIT 1 0");
+        assert_eq!(info(&mut engine, "blocked_clients"), 1);
+        let unblock = format!("CLIENT UNBLOCK {waiting}{how}");
+        assert_eq!(run(&mut engine, 2, &unblock), "(integer) 1");
+        assert_eq!(info(&mut engine, "blocked_clients"), 0);
+        assert_eq!(run(&mut engine, 2, &unblock), "(integer) 0");
+        assert_eq!(replies(&mut engine, 1), [expected]);
+        assert_eq!(run(&mut engine, 1, "PING"), "+PONG");
+    }
+}
+
+#[test]
+fn a_killed_or_closed_client_is_not_served() {
+    let mut engine = engine();
+    for close in [false, true] {
+        let victim = id(&mut engine, 1);
+        send(&mut engine, 1, "WAIT 1 100");
+        let shared = engine.engine().registry.get(victim.parse().unwrap()).unwrap();
+        let waiter = shared.waiter.lock().clone().unwrap();
+        if close {
+            engine.close(1);
+        } else {
+            assert_eq!(run(&mut engine, 2, &format!("CLIENT KILL ID {victim}")), "(integer) 1");
+        }
+        assert!(!waiter.serve(|_| panic!("nothing may be taken for it")));
+        engine.pass_ms(100).unwrap();
+        engine.close(1);
+    }
+    assert_eq!(run(&mut engine, 1, "PING"), "+PONG");
+}
+
+#[test]
+fn a_changed_role_ends_every_wait() {
+    let mut engine = engine();
+    send(&mut engine, 1, "WAIT 1 0");
+    send(&mut engine, 2, "WAIT 1 100");
+    let error = "UNBLOCKED force unblock from blocking operation, instance state changed";
+    engine.engine().registry.unblock_all(&ReplyError::Static(error));
+    assert_eq!(run(&mut engine, 3, "PING"), "+PONG");
+    for conn in [1, 2] {
+        assert_eq!(replies(&mut engine, conn), [format!("-{error}")]);
+    }
+    engine.pass_ms(100).unwrap();
+    assert!(replies(&mut engine, 2).is_empty(), "its deadline is gone with its wait");
+}
+
+#[test]
+fn nothing_waits_inside_a_transaction() {
+    let mut engine = engine();
+    assert_eq!(run(&mut engine, 1, "MULTI"), "+OK");
+    assert_eq!(run(&mut engine, 1, "WAIT 1 0"), "+QUEUED");
+    send(&mut engine, 1, "EXEC");
+    assert_eq!(engine.take_reply(1).unwrap(), Some(Value::Array(vec![Value::Int(0)])));
+}
+
+#[test]
+fn a_silenced_client_stays_silent() {
+    let mut engine = engine();
+    send(&mut engine, 1, "CLIENT REPLY SKIP");
+    send(&mut engine, 1, "WAIT 1 100");
+    engine.pass_ms(100).unwrap();
+    assert_eq!(run(&mut engine, 1, "PING"), "+PONG");
+}
+
+#[test]
+fn a_pause_neither_prolongs_nor_ends_a_wait() {
+    let mut engine = engine();
+    send(&mut engine, 1, "WAIT 1 100");
+    send(&mut engine, 2, "CLIENT PAUSE 1000");
+    engine.pass_ms(99).unwrap();
+    assert!(replies(&mut engine, 1).is_empty());
+    engine.pass_ms(1).unwrap();
+    assert_eq!(replies(&mut engine, 1), ["(integer) 0"]);
+}
