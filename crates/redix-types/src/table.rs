@@ -235,20 +235,29 @@ impl<T: Item> Table<T> {
     /// Looks a key up.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Pos> {
+        self.find_item(hash, key).map(|(pos, _)| pos)
+    }
+
+    /// Looks a key up: where its item lies, and a view of it.
+    #[inline]
+    pub fn find_item(&self, hash: u64, key: &[u8]) -> Option<(Pos, T::Ref<'_>)> {
         let bucket = self.segments.bucket_of(hash)?;
-        for (link, node) in self.segments.node(bucket).chain().enumerate() {
+        let mut node = self.segments.node(bucket);
+        let mut link = 0;
+        loop {
             for slot in node.candidates(hash) {
-                let entry = node.slot(slot);
-                if entry.matches(hash) && T::key(self.view(entry)) == key {
-                    return Some(Pos {
-                        bucket: bucket as u32,
-                        link: link as u32,
-                        slot: slot as u32,
-                    });
+                let found = node.slot(slot);
+                if found.matches(hash) {
+                    let item = self.view(found);
+                    if T::key(item) == key {
+                        let pos = Pos { bucket: bucket as u32, link, slot: slot as u32 };
+                        return Some((pos, item));
+                    }
                 }
             }
+            node = node.child()?;
+            link += 1;
         }
-        None
     }
 
     /// The item at a position. Panics if there is none.

@@ -218,15 +218,20 @@ impl<'k> Access<'k> {
     /// Finds a key that has not expired; one that has is dealt with.
     #[inline]
     fn find_in(&mut self, db: u32, key: Key<'_>) -> Option<Pos> {
+        self.find_aged(db, key).map(|(pos, _)| pos)
+    }
+
+    /// The same, with the key's age.
+    #[inline]
+    fn find_aged(&mut self, db: u32, key: Key<'_>) -> Option<(Pos, u32)> {
         let shard = self.held.shard(key.shard());
-        let table = &shard.db(db)?.table;
-        let pos = table.find(key.hash, key.bytes)?;
-        match table.get(pos).expire_at_ms() {
+        let (pos, entry) = shard.db(db)?.table.find_item(key.hash, key.bytes)?;
+        match entry.expire_at_ms() {
             Some(at) if at <= self.now_ms => {
                 self.expire(db, key, pos);
                 None
             }
-            _ => Some(pos),
+            _ => Some((pos, entry.lru())),
         }
     }
 
@@ -252,6 +257,7 @@ impl<'k> Access<'k> {
         entry
     }
 
+    #[inline]
     fn get(&mut self, db: u32, key: Key<'_>, pos: Pos) -> EntryRef<'_> {
         let shard = self.held.shard(key.shard());
         shard.db(db).expect("a position was found in it").table.get(pos)
@@ -260,14 +266,14 @@ impl<'k> Access<'k> {
     /// Reads a key as a command does that counts as a hit or miss and refreshes the key's age.
     #[inline]
     pub fn lookup_read(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
-        let Some(pos) = self.find(key) else {
+        let Some((pos, age)) = self.find_aged(self.db, key) else {
             self.cell.keyspace_misses.bump();
             self.effects.notify(class::MISS, "keymiss", self.db, key.bytes);
             return None;
         };
         self.cell.keyspace_hits.bump();
         if self.touch {
-            self.refresh(key, pos);
+            self.refresh(key, pos, age);
         }
         Some(self.get(self.db, key, pos))
     }
@@ -303,9 +309,9 @@ impl<'k> Access<'k> {
         key: Key<'_>,
         kind: Kind,
     ) -> Result<Option<EntryRef<'_>>, ReplyError> {
-        let Some(pos) = self.find(key) else { return Ok(None) };
+        let Some((pos, age)) = self.find_aged(self.db, key) else { return Ok(None) };
         if self.touch {
-            self.refresh(key, pos);
+            self.refresh(key, pos, age);
         }
         let entry = self.get(self.db, key, pos);
         if entry.kind() == kind { Ok(Some(entry)) } else { Err(ReplyError::WrongType) }
@@ -318,29 +324,35 @@ impl<'k> Access<'k> {
 
     /// Refreshes a key's age as a read does; false if it does not exist.
     pub fn touch_key(&mut self, key: Key<'_>) -> bool {
-        let found = self.find(key);
-        if let Some(pos) = found {
-            self.refresh(key, pos);
+        let found = self.find_aged(self.db, key);
+        if let Some((pos, age)) = found {
+            self.refresh(key, pos, age);
         }
         found.is_some()
     }
 
-    fn refresh(&mut self, key: Key<'_>, pos: Pos) {
-        let old = self.get(self.db, key, pos).lru();
-        let new = self.next_age(old);
-        if new != old {
-            let db = self.db;
-            // An age is no content: a snapshot may hold the older or the newer one.
-            let part = self.held.shard(key.shard()).db_mut(db);
-            part.table.modify(pos, |entry| entry.set_lru(new));
+    /// Gives a key the age of one that is being used, where it has another.
+    #[inline]
+    fn refresh(&mut self, key: Key<'_>, pos: Pos, age: u32) {
+        let new = self.next_age(age);
+        if new != age {
+            self.set_age(key, pos, new);
         }
     }
 
+    fn set_age(&mut self, key: Key<'_>, pos: Pos, age: u32) {
+        // An age is no content: a snapshot may hold the older or the newer one.
+        let part = self.held.shard(key.shard()).db_mut(self.db);
+        part.table.modify(pos, |entry| entry.set_lru(age));
+    }
+
     /// The age field of a key that is being used.
+    #[inline]
     fn next_age(&mut self, old: u32) -> u32 {
-        if !self.ageing.lfu {
-            return self.lru_clock();
-        }
+        if self.ageing.lfu { self.next_lfu_age(old) } else { self.lru_clock() }
+    }
+
+    fn next_lfu_age(&mut self, old: u32) -> u32 {
         let counter = lfu_decay(old, self.now_ms, self.ageing.lfu_decay_minutes);
         let random = (self.random() >> 11) as f64 / (1u64 << 53) as f64;
         (lfu_minutes(self.now_ms) << 8) | lfu_increment(counter, random, self.ageing.lfu_log_factor)

@@ -28,9 +28,9 @@ impl Access<'_> {
 
     /// Reads a key of any type on behalf of a write: refreshes its age, counts no hit.
     pub fn lookup_any_write(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
-        let pos = self.find(key)?;
+        let (pos, age) = self.find_aged(self.db, key)?;
         if self.touch {
-            self.refresh(key, pos);
+            self.refresh(key, pos, age);
         }
         Some(self.get(self.db, key, pos))
     }
