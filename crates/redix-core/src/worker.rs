@@ -24,7 +24,6 @@ use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::Engine;
 use crate::error::ReplyError;
-use crate::keyspace::shard::Entries;
 use crate::keyspace::shard_of;
 use crate::mailbox::{Mail, Mailbox};
 use crate::registry::client_flag;
@@ -35,16 +34,33 @@ use crate::sync::atomic::Ordering;
 pub const GROUP_MAX: usize = 64;
 /// Nodes of a bucket's chain that the hints follow.
 const PREFETCH_LINKS: usize = 3;
+/// The most keys of a group that are hinted at: more would push each other out of the caches.
+const HINTS_MAX: usize = 512;
 /// The most bytes of replies that one connection may collect in a turn before it is written to.
 pub const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 
 /// A command of the group.
 struct Item {
-    token: usize,
-    /// Its place among the client's parked commands.
-    index: usize,
     command: Option<Command>,
     plan: Plan,
+}
+
+/// Consecutive commands of one connection within the group.
+#[derive(Clone, Copy)]
+struct Run {
+    /// The connection's place in the worker.
+    token: usize,
+    /// The first command's place among the client's parked commands.
+    parked: usize,
+    /// The first command's place in the group.
+    first: usize,
+    len: usize,
+}
+
+/// A key that the group will look up.
+struct Hint {
+    db: u32,
+    hash: u64,
 }
 
 /// Something that a connection's command has asked the server for.
@@ -56,6 +72,24 @@ pub struct Asked {
     pub request: Request,
 }
 
+/// The commands that go through the passes together.
+#[derive(Default)]
+struct Group {
+    items: Vec<Item>,
+    /// The connections that they belong to, in order.
+    runs: Vec<Run>,
+    /// Their keys.
+    hints: Vec<Hint>,
+}
+
+impl Group {
+    fn clear(&mut self) {
+        self.items.clear();
+        self.runs.clear();
+        self.hints.clear();
+    }
+}
+
 /// One thread's connections.
 pub struct Worker {
     engine: Arc<Engine>,
@@ -63,9 +97,7 @@ pub struct Worker {
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
     ready: Vec<usize>,
-    group: Vec<Item>,
-    /// Place, number of commands and the last of them, of each connection in the group.
-    done: Vec<(usize, usize, Option<Command>)>,
+    group: Group,
     running: Option<usize>,
     asked: Vec<Asked>,
     /// When waits end by themselves, in Unix milliseconds, with the places of the connections.
@@ -86,8 +118,7 @@ impl Worker {
             clients: Vec::new(),
             free: Vec::new(),
             ready: Vec::new(),
-            group: Vec::with_capacity(GROUP_MAX),
-            done: Vec::with_capacity(GROUP_MAX),
+            group: Group::default(),
             running: None,
             asked: Vec::new(),
             deadlines: BTreeSet::new(),
@@ -166,17 +197,7 @@ impl Worker {
             return Vec::new();
         }
         let Self {
-            engine,
-            index,
-            clients,
-            ready,
-            group,
-            done,
-            running,
-            asked,
-            deadlines,
-            config,
-            ..
+            engine, index, clients, ready, group, running, asked, deadlines, config, ..
         } = self;
         let engine: &Engine = engine;
         // A place may be listed twice where one connection has closed and another taken it;
@@ -186,7 +207,7 @@ impl Worker {
             client.is_some_and(|client| std::mem::take(&mut client.ready))
         });
         let mut runner = Runner::new(engine, Arc::clone(config), *index);
-        let mut turn = Turn { engine, config, clients, group, done, running, asked, deadlines };
+        let mut turn = Turn { engine, config, clients, group, running, asked, deadlines };
         let mut again = Vec::new();
         for &token in ready.iter() {
             let mut taken = 0;
@@ -209,16 +230,11 @@ impl Worker {
         std::mem::take(&mut self.asked)
     }
 
-    /// Puts the connections in order after [`Worker::run`] has panicked: what was executed is not
-    /// executed again, the rest of the turn is tried again. Returns the connection whose turn it
-    /// was, which the server must close.
+    /// Puts the connections in order after [`Worker::run`] has panicked: the rest of the turn is
+    /// tried again, but for the connection whose turn it was. That one is returned; what it sent
+    /// may be executed in part, and the server must close it.
     pub fn recover(&mut self) -> Option<usize> {
         self.group.clear();
-        for (token, count, _) in std::mem::take(&mut self.done) {
-            if let Some(client) = self.clients[token].as_mut() {
-                client.input.executed(count);
-            }
-        }
         for token in std::mem::take(&mut self.ready) {
             self.mark_ready(token);
         }
@@ -246,9 +262,7 @@ struct Turn<'a> {
     engine: &'a Engine,
     config: &'a Config,
     clients: &'a mut Vec<Option<Client>>,
-    group: &'a mut Vec<Item>,
-    /// How many commands of which connection were executed and are still in its input.
-    done: &'a mut Vec<(usize, usize, Option<Command>)>,
+    group: &'a mut Group,
     /// The connection whose turn it is.
     running: &'a mut Option<usize>,
     asked: &'a mut Vec<Asked>,
@@ -270,10 +284,11 @@ impl Turn<'_> {
         // Authentication changes how the next command is parsed.
         let ahead = if limits.authenticated { GROUP_MAX } else { 1 };
         client.input.parse(ahead.max(*taken), &limits);
-        let room = GROUP_MAX - self.group.len();
-        let parked = client.input.parked();
-        let count = (parked - *taken).min(room);
-        for index in *taken..*taken + count {
+        let first = self.group.items.len();
+        let parked = *taken;
+        let count = (client.input.parked() - parked).min(GROUP_MAX - first);
+        let db = client.session.db;
+        for index in parked..parked + count {
             let args = client.input.args(index);
             let command = self.engine.commands.find(args.get(0));
             let command = command.map(|found| subcommand_of(&self.engine.commands, found, args));
@@ -281,37 +296,47 @@ impl Turn<'_> {
                 Some(found) => Plan::of(&self.engine.keyspace, found.spec, args),
                 None => Plan::default(),
             };
-            plan.hashes().for_each(|hash| self.engine.keyspace.prefetch_shard(shard_of(hash)));
-            self.group.push(Item { token, index, command, plan });
+            for hash in plan.hashes().take(HINTS_MAX - self.group.hints.len().min(HINTS_MAX)) {
+                self.engine.keyspace.prefetch_shard(shard_of(hash));
+                self.group.hints.push(Hint { db, hash });
+            }
+            self.group.items.push(Item { command, plan });
+        }
+        if count > 0 {
+            self.group.runs.push(Run { token, parked, first, len: count });
         }
         *taken += count;
-        self.group.len() == GROUP_MAX || (!limits.authenticated && count > 0)
+        self.group.items.len() == GROUP_MAX || (!limits.authenticated && count > 0)
     }
 
     /// Runs the group and drops its commands from the inputs.
     fn execute(&mut self, runner: &mut Runner<'_>) {
         self.prefetch(runner);
-        for item in self.group.drain(..) {
+        for index in 0..self.group.runs.len() {
+            self.execute_run(runner, self.group.runs[index]);
+        }
+        runner.keys.held.release();
+        self.group.clear();
+    }
+
+    /// Runs one connection's commands, until it is halted.
+    fn execute_run(&mut self, runner: &mut Runner<'_>, run: Run) {
+        let Some(client) = self.clients[run.token].as_mut() else { return };
+        *self.running = Some(run.token);
+        let mut executed = 0;
+        for item in &self.group.items[run.first..run.first + run.len] {
             runner.yield_to_world();
-            let Some(client) = self.clients[item.token].as_mut() else { continue };
             // Replies only grow during a turn, so what is passed over once is passed over to its
             // end.
             if client.halted || client.closing() || client.reply.len() > TURN_OUTPUT_MAX {
-                continue;
+                break;
             }
             if client.shared.killed.load(Ordering::Acquire) {
                 client.halted = true;
-                continue;
+                break;
             }
-            *self.running = Some(item.token);
-            match runner.execute(client, item.index, item.command, &item.plan) {
-                Flow::Next => match self.done.last_mut() {
-                    Some((token, count, last)) if *token == item.token => {
-                        *count += 1;
-                        *last = item.command;
-                    }
-                    _ => self.done.push((item.token, 1, item.command)),
-                },
+            match runner.execute(client, run.parked + executed, item.command, &item.plan) {
+                Flow::Next => executed += 1,
                 Flow::Hold => {
                     client.halted = true;
                     client.held = true;
@@ -319,57 +344,42 @@ impl Turn<'_> {
                 }
                 Flow::Block => {
                     let blocked = runner.blocked.take();
-                    blocked::halt(client, blocked, item.token, runner.now_ms(), self.deadlines);
+                    blocked::halt(client, blocked, run.token, runner.now_ms(), self.deadlines);
                 }
             }
-            for request in runner.requests.drain(..) {
-                client.halted |= matches!(request, Request::Shutdown(_));
-                self.asked.push(Asked { token: item.token, request });
-            }
-        }
-        runner.keys.held.release();
-        for (token, count, last) in self.done.drain(..) {
-            if let Some(client) = self.clients[token].as_mut() {
-                note_activity(client, runner.now_ms(), count);
-                if let Some(last) = last {
-                    client.shared.last_command.store(last.id, Ordering::Relaxed);
+            if !runner.requests.is_empty() {
+                for request in runner.requests.drain(..) {
+                    client.halted |= matches!(request, Request::Shutdown(_));
+                    self.asked.push(Asked { token: run.token, request });
                 }
-                client.input.executed(count);
             }
         }
+        let Some(last) = executed.checked_sub(1) else { return };
+        note_activity(client, runner.now_ms(), executed);
+        if let Some(last) = self.group.items[run.first + last].command {
+            client.shared.last_command.store(last.id, Ordering::Relaxed);
+        }
+        client.input.executed(executed);
     }
 
     /// The hints: buckets first, then entries, each under a brief lock. Where an entry is not in
-    /// its bucket but further down the chain (one in two is), the chain is followed one node a
-    /// pass.
-    fn prefetch(&self, runner: &Runner<'_>) {
-        if self.group.len() < 2 {
+    /// its bucket but further down the chain, the chain is followed one node a pass.
+    fn prefetch(&mut self, runner: &Runner<'_>) {
+        if self.group.items.len() < 2 {
             return;
         }
         let keyspace = runner.keys.keyspace;
-        let hint = |item: &Item, f: &dyn Fn(&Entries, u64) -> bool| {
-            let db = self.clients[item.token].as_ref().map_or(0, |client| client.session.db);
-            item.plan.hashes().fold(false, |more, hash| {
-                let shard = keyspace.lock(shard_of(hash));
-                more | shard.db(db).is_some_and(|part| f(&part.table, hash))
-            })
-        };
-        for item in self.group.iter() {
-            hint(item, &|table, hash| {
-                table.prefetch_bucket(hash);
-                false
-            });
-        }
-        // One bit for each item that is not yet found.
-        let mut missing = u64::MAX;
-        for link in 0..PREFETCH_LINKS {
-            for (place, item) in self.group.iter().enumerate() {
-                if missing & (1 << place) != 0
-                    && !hint(item, &|table, hash| table.prefetch_item(hash, link))
-                {
-                    missing &= !(1 << place);
-                }
+        let hints = &mut self.group.hints;
+        for &Hint { db, hash } in hints.iter() {
+            if let Some(part) = keyspace.lock(shard_of(hash)).db(db) {
+                part.table.prefetch_bucket(hash);
             }
+        }
+        for link in 0..PREFETCH_LINKS {
+            hints.retain(|&Hint { db, hash }| {
+                let shard = keyspace.lock(shard_of(hash));
+                shard.db(db).is_some_and(|part| part.table.prefetch_item(hash, link))
+            });
         }
     }
 
