@@ -48,9 +48,22 @@ pub struct Input {
     parked: VecDeque<Parked>,
     error: Option<ProtocolError>,
     wanted: usize,
+    keeps_blanks: bool,
 }
 
 impl Input {
+    /// Has [`Input::raw`] cover blank lines and empty multibulks too: they count as part of the
+    /// command behind them.
+    pub fn keep_blanks(&mut self) {
+        self.keeps_blanks = true;
+    }
+
+    /// The bytes of the parked command `index` places from the front as they came.
+    pub fn raw(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(self.start, |before| self.parked[before].end);
+        &self.bytes[start..self.parked[index].end]
+    }
+
     /// Space for the next read, at least [`READ_MIN`] bytes; what was read is then announced by
     /// [`Input::received`].
     pub fn space(&mut self) -> &mut [u8] {
@@ -125,7 +138,7 @@ impl Input {
         self.wanted = 0;
         let spans = first_span..self.spans.len();
         if spans.is_empty() {
-            if self.parked.is_empty() {
+            if self.parked.is_empty() && !self.keeps_blanks {
                 self.start = self.parsed;
             }
             return;
@@ -151,9 +164,11 @@ impl Input {
             self.parked.drain(..count);
         }
         if self.parked.is_empty() {
-            self.start = self.parsed;
+            if !self.keeps_blanks {
+                self.start = self.parsed;
+            }
             self.spans.clear();
-            if self.parsed == self.filled && self.parser.is_idle() {
+            if self.start == self.filled && self.parser.is_idle() {
                 self.filled = 0;
                 self.parsed = 0;
                 self.start = 0;

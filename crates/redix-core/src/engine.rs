@@ -2,6 +2,7 @@
 
 mod background;
 mod reconfigure;
+mod role;
 mod saving;
 
 pub use background::{Background, Rest};

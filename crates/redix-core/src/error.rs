@@ -50,6 +50,9 @@ pub enum ReplyError {
 pub type CommandResult = Result<(), ReplyError>;
 
 impl ReplyError {
+    /// The data set is not there yet.
+    pub const LOADING: Self = Self::Static("LOADING Redis is loading the dataset in memory");
+
     /// An error of code `ERR` with a text made for this request.
     pub fn err(text: impl AsRef<str>) -> Self {
         Self::Text(format!("ERR {}", text.as_ref()).into())

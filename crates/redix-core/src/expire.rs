@@ -99,6 +99,7 @@ impl Sweeper {
         if !engine.active_expire.load(Ordering::Relaxed)
             || engine.cron_paused.load(Ordering::Relaxed)
             || engine.loading.load(Ordering::Relaxed)
+            || engine.repl.is_replica()
         {
             return REST_NS;
         }
@@ -146,7 +147,8 @@ impl Sweeper {
         let is_stale = |tally: Tally| tally.removed * 100 > tally.looked * stale_percent_max;
         let (mut all, mut sample) = (Tally::default(), Tally::default());
         let mut cells = self.cells(engine).min(CELLS_PER_STEP);
-        while cells > 0 {
+        // On a replica the primary says when keys go; the role changes while this yields.
+        while cells > 0 && !engine.repl.is_replica() {
             if engine.keyspace.expire_count_in(self.db, self.shard) == 0 {
                 self.next_cell(engine);
                 cells -= 1;

@@ -38,4 +38,5 @@ pub mod saves;
 pub mod session;
 pub mod stats;
 pub mod sync;
+pub mod upstream;
 pub mod worker;

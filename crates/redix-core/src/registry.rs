@@ -35,6 +35,8 @@ pub mod client_flag {
     pub const NO_TOUCH: u32 = 1 << 6;
     /// `b`: held back by a pause.
     pub const HELD: u32 = 1 << 7;
+    /// `M`: the link to the primary.
+    pub const PRIMARY: u32 = 1 << 10;
     /// Said that it can follow redirections.
     pub const CAN_REDIRECT: u32 = 1 << 8;
     /// `b`: waits for something.
@@ -43,6 +45,7 @@ pub mod client_flag {
     /// The letters, in the order in which CLIENT LIST shows them.
     pub const LETTERS: &[(u32, char)] = &[
         (MONITOR, 'O'),
+        (PRIMARY, 'M'),
         (MULTI, 'x'),
         (HELD | BLOCKED, 'b'),
         (DIRTY, 'd'),

@@ -62,6 +62,17 @@ pub struct Watches {
     pub keys: Vec<Watched>,
 }
 
+/// What applying the stream of a primary leaves behind for the link.
+#[derive(Debug, Default)]
+pub struct PrimaryLink {
+    /// Bytes of a transaction that has begun: they enter the log when it ends.
+    pub pending: Vec<u8>,
+    /// The primary wants to know how far its stream was applied.
+    pub ack_wanted: bool,
+    /// What could not be applied, and why; nothing is executed after it.
+    pub failure: Option<String>,
+}
+
 /// The protocol state of one connection.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -85,6 +96,8 @@ pub struct Session {
     pub write_offset: u64,
     /// Receives MONITOR lines.
     pub monitor: bool,
+    /// Present in the one client that applies the stream of a primary.
+    pub primary_link: Option<Box<PrimaryLink>>,
     /// Words of the command under way that MONITOR and SLOWLOG must not show, by index.
     pub secrets: Vec<usize>,
 }

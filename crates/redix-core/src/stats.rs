@@ -72,6 +72,8 @@ cell! {
     rejected_connections,
     /// Bytes read from clients.
     net_input_bytes,
+    /// Of those, bytes read from a primary.
+    repl_input_bytes,
     /// Bytes written to clients.
     net_output_bytes,
     /// Reads that met bytes.

@@ -2,11 +2,13 @@
 //!
 //! Reading order: [`startup`] (arguments to configuration), [`server`] (the process and its main
 //! thread), [`worker`] (the event loop of one thread), [`conn`] (one connection's socket),
+//! [`link`] (the socket to a primary),
 //! [`shutdown`] (the end), [`mod@env`] (the engine's environment).
 
 pub mod alloc;
 pub mod conn;
 pub mod env;
+pub mod link;
 pub mod listen;
 pub mod log;
 pub mod process;

@@ -23,6 +23,7 @@ use redix_core::config::{Apply, Config, ConfigSetError};
 use redix_core::effects::Request;
 use redix_core::engine::Engine;
 use redix_core::registry::{ClientShared, client_flag};
+use redix_core::repl::status::Target;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::conn::Stream;
@@ -32,7 +33,7 @@ use crate::saver::{self, SaverHandle};
 use crate::startup::{Startup, VERSION};
 use crate::sys::TitleArea;
 use crate::worker::{Arrival, EventLoop, Handle, Requests};
-use crate::{env, log, shutdown, sys};
+use crate::{env, link, log, shutdown, sys};
 
 /// How long accepting rests after the system refused a descriptor.
 const RETRY_MS: u64 = 100;
@@ -137,7 +138,12 @@ pub fn run(startup: Startup) -> Result<(), String> {
             .map_err(|error| format!("Can't start a thread: {error}"))?;
     }
     log::notice("Server initialized");
+    if let Some((host, port)) = engine.config().replicaof.clone() {
+        let _world = engine.keyspace.gates().world();
+        engine.follow(Target { host, port });
+    }
     saver::start(&server)?;
+    link::start(&engine)?;
     server.accept_forever(poll)
 }
 

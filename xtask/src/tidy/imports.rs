@@ -115,6 +115,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("expire", &["keyspace", "command", "engine"]),
+    // The link to a primary drives a worker of its own.
+    (
+        "upstream",
+        &[
+            "keyspace", "registry", "mailbox", "session", "client", "command", "persist", "repl",
+            "engine", "worker",
+        ],
+    ),
     (
         "worker",
         &[

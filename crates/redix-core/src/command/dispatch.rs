@@ -13,6 +13,8 @@
 //! **Invariants.** No lock is added to a plan that has begun. A world command first lets go of the
 //! thread's gate. An error reply leaves nothing else of the command in the reply buffer.
 
+mod apply;
+
 use redix_resp::error::ProtocolError;
 use redix_resp::reply::Reply;
 use redix_types::entry::EntryBox;
@@ -79,6 +81,11 @@ impl<'k> Ctx<'_, 'k> {
     #[inline]
     pub fn now_ms(&self) -> i64 {
         self.keys.now_ms
+    }
+
+    /// Whether an expiry given now is over at once. Never on a replica: the primary says so.
+    pub fn is_past(&self, at_ms: i64) -> bool {
+        at_ms <= self.now_ms() && !self.engine.repl.is_replica()
     }
 
     /// Selects a database for the rest of the session.
@@ -322,6 +329,9 @@ impl<'k> Runner<'k> {
         found: Option<Command>,
         plan: &Plan,
     ) -> Flow {
+        if client.session.primary_link.is_some() {
+            return self.apply(client, index, found, plan);
+        }
         let Client { input, reply, session, shared, .. } = client;
         let args = input.args(index);
         let mark = reply.len();
@@ -332,7 +342,8 @@ impl<'k> Runner<'k> {
         };
         let flow = match self.admit(session, shared, args, found) {
             Ok(Admitted::Run(command)) => {
-                self.run(session, shared, reply, args, command, plan);
+                let world = self.run_unit(session, shared, reply, args, command, plan);
+                self.leave_world(world);
                 if self.blocked.is_some() { Flow::Block } else { Flow::Next }
             }
             Ok(Admitted::Queue(command)) => {
@@ -418,13 +429,16 @@ impl<'k> Runner<'k> {
             return Err(not_in_multi(command));
         }
         if self.engine.loading.load(Ordering::Relaxed) && !spec.has(flag::LOADING) {
-            return Err(ReplyError::Static("LOADING Redis is loading the dataset in memory"));
+            return Err(ReplyError::LOADING);
         }
         if flags & flag::DENYOOM != 0 && self.out_of_memory() {
             return Err(ReplyError::Oom);
         }
         if flags & flag::WRITE != 0 {
             self.engine.saves.admit_write(&self.config)?;
+        }
+        if self.engine.repl.is_replica() {
+            self.admit_on_replica(flags)?;
         }
         if self.paused(flags) {
             return Ok(Admitted::Hold);
@@ -435,10 +449,32 @@ impl<'k> Runner<'k> {
         Ok(Admitted::Run(command))
     }
 
+    /// What a replica refuses: writes, and answers from old data where they are not wanted.
+    fn admit_on_replica(&self, flags: u32) -> Result<(), ReplyError> {
+        if flags & flag::WRITE != 0 && self.config.replica_read_only {
+            return Err(ReplyError::Static(
+                "READONLY You can't write against a read only replica.",
+            ));
+        }
+        if !self.config.replica_serve_stale_data
+            && flags & flag::STALE == 0
+            && !self.engine.repl.upstream.is_up()
+        {
+            return Err(ReplyError::Static(
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            ));
+        }
+        if flags & flag::NO_ASYNC_LOADING != 0 && self.engine.repl.upstream.async_loading() {
+            return Err(ReplyError::LOADING);
+        }
+        Ok(())
+    }
+
     /// Whether `maxmemory` is used up. Nothing is evicted, whatever the policy says.
     fn out_of_memory(&self) -> bool {
         let limit = self.config.maxmemory;
-        limit != 0 && self.engine.env.memory.used_bytes() > limit
+        let is_ours = || !(self.engine.repl.is_replica() && self.config.replica_ignore_maxmemory);
+        limit != 0 && is_ours() && self.engine.env.memory.used_bytes() > limit
     }
 
     fn paused(&self, flags: u32) -> bool {
@@ -466,8 +502,9 @@ impl<'k> Runner<'k> {
         self.config.protected_command_allowed(name, shared.is_local())
     }
 
-    /// Takes the locks, calls the handler, hands on the effects, releases.
-    fn run(
+    /// Takes the locks, calls the handler, hands on the effects. A world that was taken is still
+    /// held; see [`Runner::leave_world`].
+    fn run_unit(
         &mut self,
         session: &mut Session,
         shared: &Arc<ClientShared>,
@@ -475,13 +512,9 @@ impl<'k> Runner<'k> {
         args: Args<'_>,
         command: Command,
         plan: &Plan,
-    ) {
+    ) -> Option<WorldGuard<'k>> {
         self.keys.db = session.db;
-        // A pause promises that the data does not change.
-        self.keys.expiry = match self.engine.pause.at(self.keys.now_ms) {
-            Paused::Nothing => Expiry::Delete,
-            Paused::Writes | Paused::All => Expiry::Hide,
-        };
+        self.keys.expiry = self.expiry(session, command.spec);
         self.keys.touch = !session.no_touch;
         self.keys.effects.begin(self.engine.repl.recording(), self.config.notify_keyspace_events);
         let world = self.take_locks(session, command.spec, plan);
@@ -506,6 +539,35 @@ impl<'k> Runner<'k> {
         if let Some(end) = self.finish_unit(multi) {
             session.write_offset = end;
         }
+        world
+    }
+
+    /// What the unit does with keys whose time has come.
+    #[inline]
+    fn expiry(&self, session: &Session, spec: &CommandSpec) -> Expiry {
+        if self.engine.repl.is_replica() {
+            return self.replica_expiry(session, spec);
+        }
+        // A pause promises that the data does not change.
+        match self.engine.pause.at(self.keys.now_ms) {
+            Paused::Nothing => Expiry::Delete,
+            Paused::Writes | Paused::All => Expiry::Hide,
+        }
+    }
+
+    /// The primary says when keys go; only what a client writes here itself goes by this clock.
+    fn replica_expiry(&self, session: &Session, spec: &CommandSpec) -> Expiry {
+        if session.primary_link.is_some() {
+            Expiry::Ignore
+        } else if spec.has(flag::WRITE) && !self.config.replica_read_only {
+            Expiry::Delete
+        } else {
+            Expiry::Hide
+        }
+    }
+
+    /// Lets go of the world and goes on under the gate.
+    fn leave_world(&mut self, world: Option<WorldGuard<'k>>) {
         if let Some(world) = world {
             self.keys.held.release();
             drop(world);

@@ -7,6 +7,7 @@ pub mod config;
 pub mod connection;
 pub mod keys;
 pub mod persist;
+pub mod repl;
 pub mod scripting;
 pub mod server;
 pub mod string;
@@ -29,6 +30,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     keys::scan::COMMANDS,
     keys::wait::COMMANDS,
     persist::COMMANDS,
+    repl::replicaof::COMMANDS,
     scripting::COMMANDS,
     server::cluster::COMMANDS,
     server::commandlog::COMMANDS,

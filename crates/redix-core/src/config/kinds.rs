@@ -691,7 +691,18 @@ impl Kind<Option<(String, u16)>> for HostPort {
         value.as_ref().map_or_else(String::new, |(host, port)| format!("{host} {port}"))
     }
 
+    fn file_text(&self, value: &Option<(String, u16)>) -> String {
+        let quoted = |(host, port): &(String, u16)| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_".contains(&byte);
+            match host.is_empty() || !host.bytes().all(plain) {
+                true => format!("{} {port}", quote(host.as_bytes())),
+                false => format!("{host} {port}"),
+            }
+        };
+        value.as_ref().map_or_else(|| "no one".into(), quoted)
+    }
+
     fn describe(&self) -> String {
-        "host port".into()
+        "host port, or no one".into()
     }
 }

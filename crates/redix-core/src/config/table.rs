@@ -89,7 +89,7 @@ directives! {
         /// Without a password, answer only clients of this machine.
         protected_mode: bool = true, "protected-mode" => Bool;
         /// Local address for connections that the server itself opens.
-        bind_source_addr: String = String::new(), "bind-source-addr" => ANY, ignored(NO_REPLICA);
+        bind_source_addr: String = String::new(), "bind-source-addr" => ANY;
         /// Connections that the kernel may hold until they are accepted.
         tcp_backlog: u32 = 511, "tcp-backlog" => Int(0, INT_MAX), immutable;
         /// Path of a Unix socket to listen on as well.
@@ -472,37 +472,31 @@ directives! {
     group "Replication" {
         /// Be a replica of this server.
         replicaof: Option<(String, u16)> = None,
-            "replicaof" => HostPort, immutable, alias("slaveof"),
-            unsupported_unless_default("replication");
+            "replicaof" => HostPort, immutable, alias("slaveof");
         /// User name for the primary.
-        masteruser: String = String::new(), "masteruser" => ANY, sensitive, alias("primaryuser"),
-            ignored(NO_REPLICA);
+        masteruser: String = String::new(), "masteruser" => ANY, sensitive, alias("primaryuser");
         /// Password for the primary.
-        masterauth: String = String::new(), "masterauth" => ANY, sensitive, alias("primaryauth"),
-            ignored(NO_REPLICA);
+        masterauth: String = String::new(), "masterauth" => ANY, sensitive, alias("primaryauth");
         /// Answer from old data while the primary cannot be reached.
         replica_serve_stale_data: bool = true, "replica-serve-stale-data" => Bool,
-            alias("slave-serve-stale-data"), ignored(NO_REPLICA);
+            alias("slave-serve-stale-data");
         /// Refuse writes on a replica.
-        replica_read_only: bool = true, "replica-read-only" => Bool, alias("slave-read-only"),
-            ignored(NO_REPLICA);
+        replica_read_only: bool = true, "replica-read-only" => Bool, alias("slave-read-only");
         /// Address that a replica tells its primary.
         replica_announce_ip: String = String::new(), "replica-announce-ip" => ANY,
-            alias("slave-announce-ip"), ignored(NO_REPLICA);
+            alias("slave-announce-ip");
         /// Port that a replica tells its primary.
         replica_announce_port: u16 = 0, "replica-announce-port" => Int(0, 65535),
-            alias("slave-announce-port"), ignored(NO_REPLICA);
+            alias("slave-announce-port");
         /// Let Sentinel know about this replica.
         replica_announced: bool = true, "replica-announced" => Bool, ignored(NO_REPLICA);
         /// Rank for promotion: the lowest first, 0: never.
-        replica_priority: u32 = 100, "replica-priority" => Int(0, INT_MAX), alias("slave-priority"),
-            ignored(NO_REPLICA);
+        replica_priority: u32 = 100, "replica-priority" => Int(0, INT_MAX), alias("slave-priority");
         /// Leave eviction on a replica to its primary.
         replica_ignore_maxmemory: bool = true, "replica-ignore-maxmemory" => Bool,
-            alias("slave-ignore-maxmemory"), ignored(NO_REPLICA);
+            alias("slave-ignore-maxmemory");
         /// Free the old data of a replica in the background before a full synchronisation.
-        replica_lazy_flush: bool = true, "replica-lazy-flush" => Bool, alias("slave-lazy-flush"),
-            ignored(NO_REPLICA);
+        replica_lazy_flush: bool = true, "replica-lazy-flush" => Bool, alias("slave-lazy-flush");
         /// Let a replica go on where its disk fails.
         replica_ignore_disk_write_errors: bool = false, "replica-ignore-disk-write-errors" => Bool,
             ignored(NO_REPLICA);
@@ -538,7 +532,7 @@ directives! {
         repl_ping_replica_period: u32 = 10, "repl-ping-replica-period" => Int(1, INT_MAX),
             alias("repl-ping-slave-period"), ignored(NO_REPLICA);
         /// Seconds of silence after which a replication link counts as broken.
-        repl_timeout: u32 = 60, "repl-timeout" => Int(1, INT_MAX), ignored(NO_REPLICA);
+        repl_timeout: u32 = 60, "repl-timeout" => Int(1, INT_MAX);
         /// Replicas without which writes are refused; 0: none needed.
         min_replicas_to_write: u32 = 0, "min-replicas-to-write" => Int(0, INT_MAX),
             alias("min-slaves-to-write"), unsupported_unless_default("replication");

@@ -318,8 +318,8 @@ fn the_file_stops_at_its_first_bad_line() {
         let error = parse(text).unwrap_err();
         assert_eq!((error.line, error.reason.as_str()), (line, reason), "{text}");
     }
-    let refused = reason_for("replicaof 127.0.0.1 6379");
-    assert_eq!(refused, "only the default is supported: Redix lacks replication");
+    let refused = reason_for("cluster-enabled yes");
+    assert_eq!(refused, "only the default is supported: Redix lacks cluster mode");
 }
 
 #[test]
@@ -342,9 +342,9 @@ fn save_lines_add_up_until_an_empty_one() {
 
 #[test]
 fn ignored_directives_are_reported_when_they_differ() {
-    let loaded = parse("replica-priority 7\nactiverehashing yes\nhz 20").unwrap();
+    let loaded = parse("dual-channel-replication-enabled yes\nactiverehashing yes\nhz 20").unwrap();
     let names: Vec<_> = loaded.ignored.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["replica-priority"]);
+    assert_eq!(names, ["dual-channel-replication-enabled"]);
 }
 
 #[test]

@@ -7,7 +7,9 @@ use super::Engine;
 use crate::effects::Shutdown;
 use crate::env::Level;
 use crate::persist::file::{self, SaveError, snapshot_path};
-use crate::persist::load::{ChecksumPolicy, Duplicates, LoadError, LoadStep, Loaded, Loader};
+use crate::persist::load::{
+    ChecksumPolicy, Duplicates, Expired, LoadError, LoadOptions, LoadStep, Loaded, Loader,
+};
 use crate::persist::save;
 use crate::persist::snapshot::{Cut, PreImages};
 use crate::sync::atomic::Ordering;
@@ -111,7 +113,10 @@ impl Engine {
         let path = snapshot_path(&config);
         let verify = config.rdbchecksum && !self.skip_checksums.load(Ordering::Relaxed);
         let checksums = if verify { ChecksumPolicy::Verify } else { ChecksumPolicy::Ignore };
-        let opened = Loader::open(&self.env, &config, &path, duplicates, checksums)?;
+        // When keys of a replica expire is for its primary to say.
+        let expired = if self.repl.is_replica() { Expired::Keep } else { Expired::PassOver };
+        let how = LoadOptions { duplicates, expired, checksums };
+        let opened = Loader::open(&self.env, &config, &path, how)?;
         let Some(loader) = opened else { return Ok(None) };
         let saves = &self.saves;
         saves.load_started_s.store(self.unix_s(), Ordering::Relaxed);
@@ -120,6 +125,11 @@ impl Engine {
         self.loading.store(true, Ordering::Release);
         let began_ns = self.env.clock.mono_ns();
         Ok(Some(Loading { loader, path, began_ns, key_delay: config.key_load_delay }))
+    }
+
+    /// Ends a load that has failed: clients are served again, from what the caller has left there.
+    pub fn give_up_loading(&self) {
+        self.loading.store(false, Ordering::Release);
     }
 
     /// Loads the snapshot file at once; the caller holds the world and no shard's lock. No file:
@@ -141,7 +151,7 @@ impl Engine {
                 Ok(None) => {}
                 Ok(Some(loaded)) => return Ok(loaded),
                 Err(error) => {
-                    self.loading.store(false, Ordering::Release);
+                    self.give_up_loading();
                     return Err(error);
                 }
             }

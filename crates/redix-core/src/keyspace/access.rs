@@ -5,8 +5,9 @@
 //! it where the plan allows (in the world, or one at a time for commands that walk the keyspace).
 //!
 //! **Invariants.** An expired key is never seen: meeting one deletes it (and logs a `DEL`), or
-//! hides it where deletion is somebody else's business. Every change goes through [`Access`], which
-//! calls the snapshot's hook first, publishes the counts, marks watchers and counts the change.
+//! hides it where deletion is somebody else's business; only what a primary sends sees it. Every
+//! change goes through [`Access`], which calls the snapshot's hook first, publishes the counts,
+//! marks watchers and counts the change.
 
 mod relocate;
 mod scan;
@@ -137,6 +138,8 @@ pub enum Expiry {
     Delete,
     /// Treat it as missing: somebody else (the primary, the sweep that is switched off) deletes it.
     Hide,
+    /// Treat it as if it were still to come: what is done was decided elsewhere.
+    Ignore,
 }
 
 /// How values age for eviction.
@@ -227,7 +230,7 @@ impl<'k> Access<'k> {
         let shard = self.held.shard(key.shard());
         let (pos, entry) = shard.db(db)?.table.find_item(key.hash, key.bytes)?;
         match entry.expire_at_ms() {
-            Some(at) if at <= self.now_ms => {
+            Some(at) if at <= self.now_ms && self.expiry != Expiry::Ignore => {
                 self.expire(db, key, pos);
                 None
             }
@@ -237,7 +240,7 @@ impl<'k> Access<'k> {
 
     #[cold]
     fn expire(&mut self, db: u32, key: Key<'_>, pos: Pos) {
-        if self.expiry == Expiry::Hide {
+        if self.expiry != Expiry::Delete {
             return;
         }
         drop(self.remove_at(db, key, pos));

@@ -89,6 +89,14 @@ pub fn flush(keys: &mut Access<'_>, what: Emptied, freeing: Freeing) -> u64 {
     (0..SHARDS).map(|index| flush_shard(keyspace, index, dbs.clone(), what, freeing)).sum()
 }
 
+/// Empties every database outside of a command, leaving what was there to the free list; in the
+/// world. The caller has abandoned a snapshot under way. Returns how many keys there were.
+pub fn empty_keyspace(keyspace: &Keyspace) -> u64 {
+    let dbs = 0..keyspace.databases();
+    let flush = |index| flush_shard(keyspace, index, dbs.clone(), Emptied::All, Freeing::InSteps);
+    (0..SHARDS).map(flush).sum()
+}
+
 fn flush_shard(
     keyspace: &Keyspace,
     index: usize,

@@ -35,6 +35,26 @@ pub enum Duplicates {
     Replace,
 }
 
+/// What to do with a key whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// It is counted, nothing else.
+    PassOver,
+    /// It is loaded all the same: somebody else decides when it goes.
+    Keep,
+}
+
+/// How a file is loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadOptions {
+    /// Keys that are there already.
+    pub duplicates: Duplicates,
+    /// Keys whose time has come.
+    pub expired: Expired,
+    /// Whether the checksum is compared.
+    pub checksums: ChecksumPolicy,
+}
+
 /// Why a file could not be loaded.
 #[derive(Debug)]
 pub enum LoadError {
@@ -113,7 +133,7 @@ pub struct Loader {
     file_bytes: u64,
     ages: Ages,
     now_ms: i64,
-    duplicates: Duplicates,
+    how: LoadOptions,
     group: Vec<Arrival>,
     loaded: Loaded,
 }
@@ -133,15 +153,14 @@ impl Loader {
         env: &Env,
         config: &Config,
         path: &Path,
-        duplicates: Duplicates,
-        checksums: ChecksumPolicy,
+        how: LoadOptions,
     ) -> Result<Option<Self>, LoadError> {
         let (source, file_bytes): (Box<dyn Read + Send>, u64) = match env.disk.open(path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LoadError::Open { path: path.to_owned(), source }),
         };
-        let options = ReadOptions { checksums, ..ReadOptions::default() };
+        let options = ReadOptions { checksums: how.checksums, ..ReadOptions::default() };
         let now_ms = env.clock.unix_us() / 1000;
         Ok(Some(Self {
             reader: RdbReader::new(source, options),
@@ -149,7 +168,7 @@ impl Loader {
             file_bytes,
             ages: Ages::new(config, now_ms),
             now_ms,
-            duplicates,
+            how,
             group: Vec::with_capacity(GROUP),
             loaded: Loaded::default(),
         }))
@@ -192,7 +211,10 @@ impl Loader {
                 let databases = keyspace.databases();
                 return Err(LoadError::TooManyDatabases { path: self.path.clone(), databases });
             }
-            Event::Key(record) if record.expire_at_ms.is_some_and(|at| at < self.now_ms) => {
+            Event::Key(record)
+                if self.how.expired == Expired::PassOver
+                    && record.expire_at_ms.is_some_and(|at| at < self.now_ms) =>
+            {
                 self.loaded.expired += 1;
             }
             Event::Key(record) => {
@@ -241,7 +263,7 @@ impl Loader {
         let index = shard_of(hash);
         let mut shard = keyspace.lock(index);
         if let Some(pos) = shard.db_mut(db).table.find(hash, entry.as_ref().key()) {
-            if self.duplicates == Duplicates::Refuse {
+            if self.how.duplicates == Duplicates::Refuse {
                 let key = Some(entry.as_ref().key().to_vec());
                 let kind = RdbErrorKind::Corrupt("the key is in the file twice");
                 let source = RdbError { offset, key, kind };

@@ -159,7 +159,7 @@ fn restore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         (ttl_ms, false) => Some(ttl_ms.wrapping_add(cx.now_ms())),
     };
     match expire_at_ms {
-        Some(at_ms) if at_ms <= cx.now_ms() => delete_replaced(cx, key),
+        Some(at_ms) if cx.is_past(at_ms) => delete_replaced(cx, key),
         _ => {
             let age = age(cx, &options);
             cx.keys.put(key, (Kind::String, encoding, value), expire_at_ms, age);

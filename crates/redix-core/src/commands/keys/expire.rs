@@ -310,8 +310,8 @@ fn set_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) -> C
         cx.reply.int(0);
         return Ok(());
     }
-    let (now_ms, keys) = (cx.now_ms(), &mut *cx.keys);
-    if at_ms <= now_ms {
+    let (past, keys) = (cx.is_past(at_ms), &mut *cx.keys);
+    if past {
         keys.delete_expired(key);
         keys.effects.log(keys.db, &[keys.expired_as, key.bytes]);
     } else {

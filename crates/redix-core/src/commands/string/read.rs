@@ -176,7 +176,7 @@ fn getex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Ok(());
     }
     match at_ms {
-        Some(at_ms) if at_ms <= cx.now_ms() => expire_at_once(cx, key),
+        Some(at_ms) if cx.is_past(at_ms) => expire_at_once(cx, key),
         Some(at_ms) => {
             cx.keys.set_expire(key, Some(at_ms));
             notify_generic(cx, "expire", key);

@@ -244,7 +244,7 @@ fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> Comma
         return Ok(());
     }
     match at_ms {
-        Some(at_ms) if at_ms <= cx.now_ms() => expire_at_once(cx, key),
+        Some(at_ms) if cx.is_past(at_ms) => expire_at_once(cx, key),
         Some(at_ms) => {
             store(cx, key, args.get(2), Ttl::At(at_ms))?;
             notify_generic(cx, "expire", key);

@@ -25,8 +25,9 @@ fn engine(sim: &Sim, policy: MaxmemoryPolicy) -> Engine {
 
 fn load(engine: &Engine, duplicates: Duplicates) -> Result<Loaded, LoadError> {
     let config = engine.config();
-    let (path, checksums) = (Path::new(FILE), ChecksumPolicy::Verify);
-    let loader = Loader::open(&engine.env, &config, path, duplicates, checksums)?;
+    let checksums = ChecksumPolicy::Verify;
+    let how = LoadOptions { duplicates, expired: Expired::PassOver, checksums };
+    let loader = Loader::open(&engine.env, &config, Path::new(FILE), how)?;
     let mut loader = loader.expect("the file is there");
     while loader.step(&engine.keyspace, 7)? == LoadStep::More {}
     Ok(loader.loaded())

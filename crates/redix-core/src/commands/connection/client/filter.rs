@@ -218,6 +218,10 @@ enum Kind {
 }
 
 impl Kind {
+    fn of(client: &ClientShared) -> Self {
+        if client.has_flag(client_flag::PRIMARY) { Self::Primary } else { Self::Normal }
+    }
+
     fn parse(word: &[u8]) -> Option<Self> {
         Some(match word.to_ascii_lowercase().as_slice() {
             b"normal" => Self::Normal,
@@ -255,7 +259,7 @@ impl Test {
         match self {
             Self::Id(ids) => ids.contains(&client.id),
             // Every connection is an ordinary one.
-            Self::Kind(kind) => *kind == Kind::Normal,
+            Self::Kind(kind) => *kind == Kind::of(client),
             Self::User(user) => texts().user.as_bytes() == *user,
             Self::Addr(addr) => client.addr.as_bytes() == *addr,
             Self::LocalAddr(addr) => client.laddr.as_bytes() == *addr,

@@ -1,0 +1,3 @@
+//! Replication as commands see it.
+
+pub mod replicaof;

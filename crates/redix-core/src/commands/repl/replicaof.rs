@@ -1,0 +1,75 @@
+//! REPLICAOF: whom this server follows.
+
+use crate::command::args::Args;
+use crate::command::dispatch::Ctx;
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
+use crate::commands::connection::client;
+use crate::env::Level;
+use crate::error::{CommandResult, ReplyError};
+use crate::repl::status::Target;
+
+/// The commands of this file.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::plain("replicaof", Group::Server, 3, replicaof)
+        .flags(FLAGS)
+        .world()
+        .since("5.0.0")
+        .doc("Makes the server a replica of another, or a primary again.")
+        .args(ARGS),
+    CommandSpec::plain("slaveof", Group::Server, 3, replicaof)
+        .flags(FLAGS)
+        .world()
+        .doc("Makes the server a replica of another, or a primary again.")
+        .deprecated("5.0.0", "`REPLICAOF`")
+        .args(ARGS),
+];
+
+const FLAGS: u32 = flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NOSCRIPT | flag::STALE;
+
+const ARGS: &[ArgSpec] = &[ArgSpec::new(
+    "args",
+    ArgKind::OneOf(&[
+        ArgSpec::new(
+            "host-port",
+            ArgKind::Block(&[
+                ArgSpec::new("host", ArgKind::String),
+                ArgSpec::new("port", ArgKind::Integer),
+            ]),
+        ),
+        ArgSpec::new(
+            "no-one",
+            ArgKind::Block(&[ArgSpec::word("no", "NO"), ArgSpec::word("one", "ONE")]),
+        ),
+    ]),
+)];
+
+/// `REPLICAOF host port` or `REPLICAOF NO ONE` -> OK. Errors: the port is none. Following another
+/// server goes on in the background.
+fn replicaof(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let engine = cx.engine;
+    if args.is(1, "no") && args.is(2, "one") {
+        if engine.stop_following() {
+            announce(cx, "PRIMARY MODE enabled");
+        }
+        cx.reply.ok();
+        return Ok(());
+    }
+    let port = args.int(2).ok().and_then(|port| u16::try_from(port).ok());
+    let port = port.ok_or(ReplyError::Static("ERR Invalid master port"))?;
+    let host = String::from_utf8_lossy(args.get(1)).into_owned();
+    let present = engine.repl.upstream.target();
+    if present.is_some_and(|old| old.port == port && old.host.eq_ignore_ascii_case(&host)) {
+        cx.reply.simple("OK Already connected to specified master");
+        return Ok(());
+    }
+    let text = format!("REPLICAOF {host}:{port} enabled");
+    engine.follow(Target { host, port });
+    announce(cx, &text);
+    cx.reply.ok();
+    Ok(())
+}
+
+fn announce(cx: &Ctx<'_, '_>, what: &str) {
+    let client = client::describe(cx.shared, &cx.engine.commands, cx.now_ms());
+    cx.engine.env.log(Level::Notice, &format!("{what} (user request from '{client}')"));
+}

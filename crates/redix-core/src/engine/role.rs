@@ -1,0 +1,53 @@
+//! Changing the role: primary or replica.
+
+use super::Engine;
+use crate::repl::status::Target;
+use crate::sync::atomic::Ordering;
+
+impl Engine {
+    /// Makes this server a replica of `target`; in the world. What it has stays until the primary
+    /// has sent something else; if the log is part of the primary's stream, only what it misses is
+    /// fetched.
+    pub fn follow(&self, target: Target) {
+        let repl = &self.repl;
+        if !repl.is_replica() {
+            // Clients that wait for data would write where only the primary's stream may.
+            repl.upstream.set_stream_db(repl.log.db().unwrap_or(0));
+        }
+        self.drop_link();
+        let mut config = (*self.config()).clone();
+        config.replicaof = Some((target.host.clone(), target.port));
+        self.set_config(config);
+        repl.upstream.set_target(Some(target));
+        repl.set_replica(true);
+        repl.upstream.wake();
+    }
+
+    /// Makes this server a primary that goes on where its former primary stopped; in the world.
+    /// False if it is one already.
+    pub fn stop_following(&self) -> bool {
+        let repl = &self.repl;
+        if !repl.is_replica() {
+            return false;
+        }
+        self.drop_link();
+        let mut config = (*self.config()).clone();
+        config.replicaof = None;
+        self.set_config(config);
+        repl.upstream.set_target(None);
+        if repl.log.active() {
+            repl.log.take_over(&*self.env.entropy);
+        }
+        repl.set_replica(false);
+        repl.upstream.wake();
+        true
+    }
+
+    /// Has nothing more of the present primary applied.
+    fn drop_link(&self) {
+        if let Some(client) = self.repl.upstream.client() {
+            client.killed.store(true, Ordering::Release);
+            self.registry.remove(client.id);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What the rest of the engine knows about the primary and the link to it.
+//!
+//! REPLICAOF writes the target, in the world; the link ([`crate::upstream`]) follows it and writes
+//! everything else; INFO, ROLE and the gates read.
+//!
+//! **Invariant.** The generation grows with every change of the target, so that the link can tell
+//! in the world whether what it is about to do is still wanted.
+
+use crate::env::Wake;
+use crate::registry::ClientShared;
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, lock};
+use std::sync::OnceLock;
+
+/// The primary that is to be followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// How far the link is, in the terms of ROLE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// There is no primary.
+    None,
+    /// The next try is due.
+    Connect,
+    /// The connection is being made.
+    Connecting,
+    /// It stands; what is to follow is being agreed on.
+    Handshake,
+    /// A full synchronisation is under way.
+    Sync,
+    /// The stream is followed.
+    Connected,
+}
+
+impl LinkState {
+    /// Its word in ROLE.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Connect => "connect",
+            Self::Connecting => "connecting",
+            Self::Handshake => "handshake",
+            Self::Sync => "sync",
+            Self::Connected => "connected",
+        }
+    }
+
+    fn of(number: u8) -> Self {
+        [Self::None, Self::Connect, Self::Connecting, Self::Handshake, Self::Sync, Self::Connected]
+            [usize::from(number)]
+    }
+}
+
+/// A full synchronisation under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transfer {
+    /// Bytes to come in all; `None` where the primary does not know.
+    pub total_bytes: Option<u64>,
+    /// Bytes received.
+    pub read_bytes: u64,
+    /// Unix time in milliseconds of the last of them.
+    pub last_io_ms: i64,
+}
+
+/// The state of the link as others see it.
+pub struct Status {
+    target: Mutex<Option<Target>>,
+    generation: AtomicU64,
+    state: AtomicU8,
+    /// Unix time in milliseconds of the last byte from the primary; meaningful while connected.
+    last_io_ms: AtomicI64,
+    /// Unix time in milliseconds since when the link is down; 0: it has not been up.
+    down_since_ms: AtomicI64,
+    transfer: Mutex<Option<Transfer>>,
+    /// Bytes of the stream received but not applied.
+    unapplied: AtomicU64,
+    /// The database that the stream is in where no link says so.
+    stream_db: AtomicU32,
+    /// The data set is being replaced beside the one that is served.
+    async_loading: AtomicBool,
+    client: Mutex<Option<Arc<ClientShared>>>,
+    waker: OnceLock<Box<dyn Wake>>,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            target: Mutex::new(None),
+            generation: AtomicU64::new(0),
+            state: AtomicU8::new(LinkState::None as u8),
+            last_io_ms: AtomicI64::new(0),
+            down_since_ms: AtomicI64::new(0),
+            transfer: Mutex::new(None),
+            unapplied: AtomicU64::new(0),
+            stream_db: AtomicU32::new(0),
+            async_loading: AtomicBool::new(false),
+            client: Mutex::new(None),
+            waker: OnceLock::new(),
+        }
+    }
+}
+
+impl Status {
+    /// Installs what wakes the thread of the link; once, before the role changes.
+    pub fn set_waker(&self, waker: Box<dyn Wake>) {
+        assert!(self.waker.set(waker).is_ok(), "there is one link");
+    }
+
+    /// The primary that is to be followed.
+    pub fn target(&self) -> Option<Target> {
+        lock(&self.target).clone()
+    }
+
+    /// A number that grows with every change of the target.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// How far the link is.
+    pub fn state(&self) -> LinkState {
+        LinkState::of(self.state.load(Ordering::Relaxed))
+    }
+
+    /// Whether the stream is followed: `master_link_status:up`.
+    #[inline]
+    pub fn is_up(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == LinkState::Connected as u8
+    }
+
+    /// The full synchronisation under way.
+    pub fn transfer(&self) -> Option<Transfer> {
+        *lock(&self.transfer)
+    }
+
+    /// Whether the data set is being replaced beside the one that is served.
+    #[inline]
+    pub fn async_loading(&self) -> bool {
+        self.async_loading.load(Ordering::Relaxed)
+    }
+
+    /// Seconds since the last byte from the primary; -1 while the link is down.
+    pub fn last_io_seconds_ago(&self, now_ms: i64) -> i64 {
+        if !self.is_up() {
+            return -1;
+        }
+        (now_ms - self.last_io_ms.load(Ordering::Relaxed)).max(0) / 1000
+    }
+
+    /// Seconds since the link went down; -1 if it has not been up.
+    pub fn down_seconds(&self, now_ms: i64) -> i64 {
+        match self.down_since_ms.load(Ordering::Relaxed) {
+            0 => -1,
+            since_ms => (now_ms - since_ms).max(0) / 1000,
+        }
+    }
+
+    /// Bytes of the stream that were received but are not applied.
+    pub fn unapplied_bytes(&self) -> u64 {
+        self.unapplied.load(Ordering::Relaxed)
+    }
+
+    /// The database that the stream is in behind the last byte applied; in the world.
+    pub fn stream_db(&self) -> u32 {
+        match &*lock(&self.client) {
+            Some(client) => client.db.load(Ordering::Relaxed),
+            None => self.stream_db.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The connection to the primary, while its stream is followed.
+    pub fn client(&self) -> Option<Arc<ClientShared>> {
+        lock(&self.client).clone()
+    }
+
+    /// Has the thread of the link look at what has changed.
+    pub fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
+            waker.wake();
+        }
+    }
+
+    /// Names another primary, or none; in the world.
+    pub(crate) fn set_target(&self, target: Option<Target>) {
+        let state = if target.is_some() { LinkState::Connect } else { LinkState::None };
+        *lock(&self.target) = target;
+        self.generation.fetch_add(1, Ordering::Release);
+        self.down_since_ms.store(0, Ordering::Relaxed);
+        self.set_state(state);
+        self.set_transfer(None);
+    }
+
+    pub(crate) fn set_state(&self, state: LinkState) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_down(&self, now_ms: i64) {
+        self.down_since_ms.store(now_ms.max(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_transfer(&self, transfer: Option<Transfer>) {
+        *lock(&self.transfer) = transfer;
+    }
+
+    pub(crate) fn note_read(&self, now_ms: i64, unapplied: u64) {
+        self.last_io_ms.store(now_ms, Ordering::Relaxed);
+        self.unapplied.store(unapplied, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_stream_db(&self, db: u32) {
+        self.stream_db.store(db, Ordering::Relaxed);
+    }
+
+    /// Shows the client that applies the stream; `None` keeps the database that it was in.
+    pub(crate) fn set_client(&self, client: Option<Arc<ClientShared>>) {
+        let mut place = lock(&self.client);
+        if let Some(old) = &*place {
+            self.stream_db.store(old.db.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        *place = client;
+    }
+}

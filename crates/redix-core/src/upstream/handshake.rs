@@ -1,0 +1,196 @@
+//! What is agreed on before the stream: lines from the primary, commands to it.
+
+use redix_resp::request::encode_command;
+
+use super::Broken;
+use crate::config::{Config, REDIS_VERSION};
+use crate::env::{Env, Level};
+use crate::repl::log::ReplId;
+
+/// The longest line that a primary may send.
+const LINE_MAX: usize = 8 * 1024;
+
+/// The handshake under way.
+pub(super) struct Handshake {
+    stage: Stage,
+    /// What the answers to come belong to, the next one first.
+    due: std::collections::VecDeque<Due>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Ping,
+    Introduced,
+    Asked,
+}
+
+/// A command whose answer is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Auth,
+    Replconf(&'static str),
+}
+
+/// What a line of the primary leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The primary is there.
+    Alive,
+    /// It knows who this is, and may be asked for the stream.
+    Ready,
+    /// The whole data set follows, then the stream called `id` from `end` on.
+    Full {
+        /// The name of the stream.
+        id: ReplId,
+        /// Bytes of it that the data set contains.
+        end: u64,
+    },
+    /// The stream goes on where this replica stands, perhaps under this name.
+    Continue(Option<ReplId>),
+}
+
+/// Appends a command.
+pub(super) fn command(out: &mut Vec<u8>, words: &[&str]) {
+    encode_command(out, words);
+}
+
+impl Handshake {
+    /// Asks whether somebody is there.
+    pub(super) fn begin(out: &mut Vec<u8>) -> Self {
+        command(out, &["PING"]);
+        Self { stage: Stage::Ping, due: std::collections::VecDeque::new() }
+    }
+
+    /// Says who this replica is.
+    pub(super) fn introduce(&mut self, config: &Config, out: &mut Vec<u8>) {
+        self.stage = Stage::Introduced;
+        if !config.masterauth.is_empty() {
+            match config.masteruser.as_str() {
+                "" => command(out, &["AUTH", &config.masterauth]),
+                user => command(out, &["AUTH", user, &config.masterauth]),
+            }
+            self.due.push_back(Due::Auth);
+        }
+        let port = match config.replica_announce_port {
+            0 => config.port,
+            announced => announced,
+        };
+        command(out, &["REPLCONF", "listening-port", &port.to_string()]);
+        self.due.push_back(Due::Replconf("listening-port"));
+        if !config.replica_announce_ip.is_empty() {
+            command(out, &["REPLCONF", "ip-address", &config.replica_announce_ip]);
+            self.due.push_back(Due::Replconf("ip-address"));
+        }
+        command(out, &["REPLCONF", "capa", "eof", "capa", "psync2"]);
+        self.due.push_back(Due::Replconf("capa"));
+        // The version whose files are understood, not the program's own.
+        command(out, &["REPLCONF", "version", REDIS_VERSION]);
+        self.due.push_back(Due::Replconf("version"));
+    }
+
+    /// Asks for the stream from `from` on, if there is such a place. Real primaries refuse that
+    /// while they have something else to answer.
+    pub(super) fn ask(&mut self, from: Option<(ReplId, u64)>, out: &mut Vec<u8>) {
+        self.stage = Stage::Asked;
+        match from {
+            Some((id, end)) => command(out, &["PSYNC", id.as_str(), &(end + 1).to_string()]),
+            None => command(out, &["PSYNC", "?", "-1"]),
+        }
+    }
+
+    /// Takes lines out of `inbox` until one leads to something; `None` if more has to come first.
+    pub(super) fn next(
+        &mut self,
+        inbox: &mut Vec<u8>,
+        env: &Env,
+        config: &Config,
+    ) -> Result<Option<Answer>, Broken> {
+        while let Some(line) = take_line(inbox)? {
+            // Newlines show that a busy primary is alive.
+            if line.is_empty() {
+                continue;
+            }
+            match self.stage {
+                Stage::Ping => return pong(env, &line).map(Some),
+                Stage::Asked => return psync_answer(&line, config).map(Some),
+                Stage::Introduced => {}
+            }
+            match self.due.pop_front() {
+                None => return Err(Broken::new(format!("Unexpected words: {line}"))),
+                Some(Due::Auth) if line.starts_with('-') => {
+                    return Err(Broken::new(format!("Unable to AUTH to PRIMARY: {line}")));
+                }
+                Some(Due::Replconf(option)) if line.starts_with('-') => {
+                    let text = format!(
+                        "(Non critical) Primary does not understand REPLCONF {option}: {line}"
+                    );
+                    env.log(Level::Notice, &text);
+                }
+                Some(Due::Auth | Due::Replconf(_)) => {}
+            }
+            if self.due.is_empty() {
+                return Ok(Some(Answer::Ready));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a primary that answers PING so may be asked further: an error about permission comes
+/// from one that is there.
+fn pong(env: &Env, line: &str) -> Result<Answer, Broken> {
+    let fine = ["+", "-NOAUTH", "-NOPERM", "-ERR operation not permitted"];
+    if fine.iter().any(|start| line.starts_with(start)) {
+        env.log(Level::Notice, "Primary replied to PING, replication can continue...");
+        return Ok(Answer::Alive);
+    }
+    Err(Broken::new(format!("Error reply to PING from primary: '{line}'")))
+}
+
+fn psync_answer(line: &str, config: &Config) -> Result<Answer, Broken> {
+    let mut words = line.split(' ');
+    match words.next() {
+        Some("+FULLRESYNC") => {
+            let id = words.next().and_then(|word| ReplId::parse(word.as_bytes()));
+            let end = words.next().and_then(|word| word.parse::<u64>().ok());
+            match id.zip(end.filter(|end| i64::try_from(*end).is_ok())) {
+                Some((id, end)) => Ok(Answer::Full { id, end }),
+                None => Err(Broken::new(format!(
+                    "The PRIMARY answered with a wrong +FULLRESYNC: {line}"
+                ))),
+            }
+        }
+        Some("+CONTINUE") => match words.next() {
+            None | Some("") => Ok(Answer::Continue(None)),
+            Some(word) => match ReplId::parse(word.as_bytes()) {
+                Some(id) => Ok(Answer::Continue(Some(id))),
+                None => Err(Broken::new(format!("The PRIMARY answered with a wrong id: {line}"))),
+            },
+        },
+        Some("-NOMASTERLINK" | "-LOADING") => Err(Broken::new(format!(
+            "Primary is currently unable to PSYNC but should be in the future: {line}"
+        ))),
+        _ => {
+            let hint = if config.masterauth.is_empty() && line.starts_with("-NOAUTH") {
+                " (primaryauth is not set)"
+            } else {
+                ""
+            };
+            Err(Broken::new(format!("Unexpected reply to PSYNC from primary: {line}{hint}")))
+        }
+    }
+}
+
+/// Takes one line, without its end, out of what was received.
+pub(super) fn take_line(inbox: &mut Vec<u8>) -> Result<Option<String>, Broken> {
+    match memchr::memchr(b'\n', inbox) {
+        Some(at) if at <= LINE_MAX => {
+            let line: Vec<u8> = inbox.drain(..=at).collect();
+            let line = line.strip_suffix(b"\n").unwrap_or(&line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            Ok(Some(line.escape_ascii().to_string()))
+        }
+        None if inbox.len() <= LINE_MAX => Ok(None),
+        _ => Err(Broken::new("The PRIMARY sent a line that is too long.")),
+    }
+}

@@ -1,0 +1,601 @@
+//! The link to a primary: a replica's half of the replication protocol, without a socket.
+//!
+//! **How to drive it.** Make one [`Upstream`] for an engine, and call [`Upstream::step`] with
+//! something that carries bytes ([`Transport`]), again and again:
+//!
+//! - at once, if it answered [`Rest::None`];
+//! - if it answered [`Rest::Until`], at that reading of `Clock::mono_ns`, or earlier as soon as the
+//!   transport can be read, written or has connected, or the waker of [`Status`] was called.
+//!
+//! Calling it more often is harmless. Everything else (time, randomness, files, the log) comes from
+//! the engine's [`Env`](crate::env::Env), so the same environment and the same bytes give the same
+//! run. Whom to follow is told by [`Engine::follow`] and [`Engine::stop_following`], in the world,
+//! which REPLICAOF calls.
+//!
+//! **What it does.** Connects; PING, AUTH, `REPLCONF`; asks with `PSYNC` for the stream from where
+//! the log ends, if the log is part of one; receives the data set where the primary sends it whole
+//! ([`transfer`]); then feeds the stream to an ordinary [`Client`] of a [`Worker`] of its own, so
+//! that commands run in groups with all their hints. What was applied is appended to the log as it
+//! came (`Runner::apply`), so `log.end()` is the number of bytes applied whenever the world can be
+//! taken. It is acknowledged each second, and when the primary asks.
+//!
+//! **When something goes wrong** the connection is dropped and made again, with a partial
+//! resynchronisation where the log still is what the primary sent. A command that cannot be applied
+//! is never passed over: it ends the log's history, and everything is fetched anew, each time in a
+//! row after a longer rest.
+//!
+//! **Invariants.** No step ends while holding a lock, a gate or the world. Whatever changes the
+//! role, the log's name or the data set is done in the world, after looking whether the primary is
+//! still the one to follow.
+//!
+//! Source: Redis documentation, "Replication"; the handshake as Redis 7.0 and Valkey 9 send it.
+
+mod handshake;
+mod transfer;
+
+use std::io;
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::engine::{Engine, Rest};
+use crate::env::{Level, Wake};
+use crate::mailbox::Mailbox;
+use crate::registry::{ClientShared, client_flag};
+use crate::repl::log::ReplId;
+use crate::repl::status::{LinkState, Status, Target};
+use crate::session::PrimaryLink;
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use crate::worker::Worker;
+use handshake::{Answer, Handshake};
+use transfer::Receiving;
+
+/// Between two tries to connect, and two acknowledgements.
+const SECOND_NS: u64 = 1_000_000_000;
+/// The longest rest after synchronisations that came to nothing.
+const BACK_OFF_MAX_NS: u64 = 32 * SECOND_NS;
+/// How long a step may be waited for without looking whether the link was killed.
+const NAP_NS: u64 = 100_000_000;
+/// Reads from the transport per step.
+const READS_PER_STEP: usize = 16;
+/// What one read outside the stream may bring.
+const READ_BYTES: usize = 64 * 1024;
+
+/// What carries bytes to and from the primary. At most one connection at a time.
+pub trait Transport {
+    /// Begins to connect, from the address `from` unless it is empty. An earlier connection is
+    /// closed.
+    fn connect(&mut self, host: &str, port: u16, from: &str) -> io::Result<()>;
+    /// Whether the connection stands; false: not yet. The error is why it never will.
+    fn connected(&mut self) -> io::Result<bool>;
+    /// The addresses of the peer and of this end, as CLIENT LIST shows them.
+    fn names(&self) -> (String, String);
+    /// Reads some bytes; 0 at the end, `WouldBlock` where there are none yet.
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize>;
+    /// Writes some bytes; `WouldBlock` where none are taken now.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Closes the connection, if there is one.
+    fn close(&mut self);
+}
+
+/// What the link is doing.
+enum Phase {
+    /// There is no primary.
+    Idle,
+    /// The next try is due at this time.
+    Waiting(u64),
+    /// The connection is being made.
+    Connecting,
+    /// What is to follow is being agreed on.
+    Handshake(Handshake),
+    /// The data set is being received or loaded.
+    Sync(Box<Receiving>),
+    /// The stream is followed by this client of the worker.
+    Stream(usize),
+}
+
+/// Why the connection is given up.
+#[derive(Debug)]
+struct Broken {
+    /// What the log says.
+    text: String,
+    /// Whether what was received is of no use, so that trying again at once would not help.
+    futile: bool,
+}
+
+impl Broken {
+    fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), futile: false }
+    }
+
+    fn futile(text: impl Into<String>) -> Self {
+        Self { text: text.into(), futile: true }
+    }
+}
+
+/// The link of one engine.
+pub struct Upstream {
+    engine: Arc<Engine>,
+    worker: Worker,
+    phase: Phase,
+    /// The generation of the target that is followed.
+    generation: u64,
+    target: Option<Target>,
+    /// Bytes read that no phase has taken yet.
+    inbox: Vec<u8>,
+    outbox: Vec<u8>,
+    buffer: Vec<u8>,
+    /// When the primary was last heard of.
+    heard_ns: u64,
+    next_ack_ns: u64,
+    /// Synchronisations in a row that came to nothing.
+    failures: u32,
+}
+
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+impl Upstream {
+    /// The link of an engine; it does nothing until the engine is told to follow.
+    pub fn new(engine: Arc<Engine>) -> Self {
+        // Nobody leaves messages for it: it looks for itself whether its client was killed.
+        let mailbox = Arc::new(Mailbox::new(Box::new(NoWake)));
+        let worker = Worker::new(Arc::clone(&engine), engine.link_thread(), mailbox);
+        Self {
+            engine,
+            worker,
+            phase: Phase::Idle,
+            generation: 0,
+            target: None,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            buffer: Vec::new(),
+            heard_ns: 0,
+            next_ack_ns: 0,
+            failures: 0,
+        }
+    }
+
+    /// Does some of whatever there is to do, and says when to be called again.
+    pub fn step(&mut self, transport: &mut dyn Transport) -> Rest {
+        let now_ns = self.engine.env.clock.mono_ns();
+        self.follow_target(transport, now_ns);
+        let outcome = match &mut self.phase {
+            Phase::Idle => return Rest::Until(now_ns + SECOND_NS),
+            Phase::Waiting(due_ns) if now_ns < *due_ns => return Rest::Until(*due_ns),
+            Phase::Waiting(_) => self.connect(transport, now_ns),
+            Phase::Connecting => self.greet(transport, now_ns),
+            Phase::Handshake(_) => self.shake_hands(transport, now_ns),
+            Phase::Sync(_) => self.synchronise(transport, now_ns),
+            Phase::Stream(token) => {
+                let token = *token;
+                self.follow_stream(transport, token, now_ns)
+            }
+        };
+        let outcome = outcome.and_then(|rest| {
+            self.send(transport)?;
+            Ok(rest)
+        });
+        match outcome {
+            Ok(rest) => rest,
+            Err(broken) => self.give_up(transport, &broken, now_ns),
+        }
+    }
+
+    /// Puts everything in order after [`Upstream::step`] has panicked: what was being applied is
+    /// not known to be whole, so everything is fetched anew.
+    pub fn recover(&mut self, transport: &mut dyn Transport) -> Rest {
+        self.worker.recover();
+        let now_ns = self.engine.env.clock.mono_ns();
+        self.forget_history();
+        self.give_up(transport, &Broken::futile("The link to the PRIMARY is made anew."), now_ns)
+    }
+
+    /// Ends the log's history: what the data set holds is not what the primary's has.
+    fn forget_history(&self) {
+        let _world = self.engine.keyspace.gates().world();
+        if self.is_wanted() {
+            self.engine.repl.log.stop(&*self.engine.env.entropy);
+        }
+    }
+
+    /// Drops what belongs to another primary than the one to follow.
+    fn follow_target(&mut self, transport: &mut dyn Transport, now_ns: u64) {
+        let status = &self.engine.repl.upstream;
+        let generation = status.generation();
+        if generation == self.generation {
+            return;
+        }
+        self.generation = generation;
+        self.target = status.target();
+        self.drop_connection(transport);
+        self.failures = 0;
+        self.phase = if self.target.is_some() { Phase::Waiting(now_ns) } else { Phase::Idle };
+    }
+
+    /// Whether the primary is still the one to follow; asked in the world.
+    fn is_wanted(&self) -> bool {
+        self.engine.repl.upstream.generation() == self.generation
+    }
+
+    fn status(&self) -> &Status {
+        &self.engine.repl.upstream
+    }
+
+    fn notice(&self, text: &str) {
+        self.engine.env.log(Level::Notice, text);
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.engine.env.clock.unix_us() / 1000
+    }
+
+    fn timeout_ns(&self, config: &Config) -> u64 {
+        u64::from(config.repl_timeout) * SECOND_NS
+    }
+
+    fn connect(&mut self, transport: &mut dyn Transport, now_ns: u64) -> Result<Rest, Broken> {
+        // The data set is loaded first, and says from where the stream is wanted.
+        if self.engine.loading.load(Ordering::Acquire) {
+            return Ok(Rest::Until(now_ns + NAP_NS));
+        }
+        let Some(Target { host, port }) = self.target.clone() else { return Ok(Rest::None) };
+        self.notice(&format!("Connecting to PRIMARY {host}:{port}"));
+        let from = &self.engine.config().bind_source_addr;
+        if let Err(error) = transport.connect(&host, port, from) {
+            let text = format!("Unable to connect to PRIMARY: {error}");
+            return Err(Broken::new(text));
+        }
+        self.notice("PRIMARY <-> REPLICA sync started");
+        self.heard_ns = now_ns;
+        self.phase = Phase::Connecting;
+        self.status().set_state(LinkState::Connecting);
+        Ok(Rest::None)
+    }
+
+    fn greet(&mut self, transport: &mut dyn Transport, now_ns: u64) -> Result<Rest, Broken> {
+        let config = self.engine.config();
+        match transport.connected() {
+            Ok(true) => {}
+            Ok(false) => {
+                return self.wait_for_primary(&config, now_ns, || {
+                    "Timeout connecting to the PRIMARY...".into()
+                });
+            }
+            Err(error) => {
+                return Err(Broken::new(format!("Error condition on socket for SYNC: {error}")));
+            }
+        }
+        self.notice("Non blocking connect for SYNC fired the event.");
+        self.heard_ns = now_ns;
+        self.phase = Phase::Handshake(Handshake::begin(&mut self.outbox));
+        self.status().set_state(LinkState::Handshake);
+        Ok(Rest::None)
+    }
+
+    /// Rests until the primary is heard of, unless it has been silent for too long.
+    fn wait_for_primary(
+        &self,
+        config: &Config,
+        now_ns: u64,
+        words: impl FnOnce() -> String,
+    ) -> Result<Rest, Broken> {
+        let due_ns = self.heard_ns + self.timeout_ns(config);
+        if now_ns >= due_ns {
+            return Err(Broken::new(words()));
+        }
+        Ok(Rest::Until(due_ns.min(now_ns + NAP_NS)))
+    }
+
+    /// Reads into the inbox; false if there was nothing.
+    fn fill_inbox(&mut self, transport: &mut dyn Transport, now_ns: u64) -> Result<bool, Broken> {
+        self.buffer.resize(READ_BYTES, 0);
+        match transport.read(&mut self.buffer) {
+            Ok(0) => Err(Broken::new("I/O error reading from the PRIMARY: connection lost")),
+            Ok(count) => {
+                self.inbox.extend_from_slice(&self.buffer[..count]);
+                self.note_received(count, now_ns);
+                Ok(true)
+            }
+            Err(error) if is_transient(&error) => Ok(false),
+            Err(error) => Err(Broken::new(format!("I/O error reading from the PRIMARY: {error}"))),
+        }
+    }
+
+    fn note_received(&mut self, count: usize, now_ns: u64) {
+        self.heard_ns = now_ns;
+        let cell = &self.engine.stats.thread(self.engine.link_thread()).cell;
+        cell.repl_input_bytes.add(count as u64);
+    }
+
+    fn shake_hands(&mut self, transport: &mut dyn Transport, now_ns: u64) -> Result<Rest, Broken> {
+        let read = self.fill_inbox(transport, now_ns)?;
+        let config = self.engine.config();
+        loop {
+            let Phase::Handshake(handshake) = &mut self.phase else { return Ok(Rest::None) };
+            let Some(answer) = handshake.next(&mut self.inbox, &self.engine.env, &config)? else {
+                break;
+            };
+            match answer {
+                Answer::Alive => handshake.introduce(&config, &mut self.outbox),
+                Answer::Ready => self.ask(),
+                Answer::Full { id, end } => self.begin_receiving(id, end),
+                Answer::Continue(id) => self.resume(transport, id, now_ns)?,
+            }
+        }
+        if read {
+            return Ok(Rest::None);
+        }
+        self.wait_for_primary(&config, now_ns, || {
+            "Timeout waiting for the PRIMARY to answer...".into()
+        })
+    }
+
+    /// Asks for the stream.
+    fn ask(&mut self) {
+        let Phase::Handshake(handshake) = &mut self.phase else { return };
+        let log = &self.engine.repl.log;
+        let from = log.active().then(|| log.history()).map(|history| (history.id, history.end));
+        handshake.ask(from, &mut self.outbox);
+        let text = match from {
+            Some((id, end)) => {
+                let id = id.as_str();
+                format!("Trying a partial resynchronization (request {id}:{}).", end + 1)
+            }
+            None => "Partial resynchronization not possible (no cached primary)".into(),
+        };
+        self.notice(&text);
+    }
+
+    fn begin_receiving(&mut self, id: ReplId, end: u64) {
+        self.notice(&format!("Full resync from primary: {}:{end}", id.as_str()));
+        self.phase = Phase::Sync(Box::new(Receiving::new(id, end)));
+        self.status().set_state(LinkState::Sync);
+    }
+
+    /// The primary goes on where the log ends, perhaps under a new name.
+    fn resume(
+        &mut self,
+        transport: &dyn Transport,
+        id: Option<ReplId>,
+        now_ns: u64,
+    ) -> Result<(), Broken> {
+        self.notice("Successful partial resynchronization with primary.");
+        let engine = Arc::clone(&self.engine);
+        let world = engine.keyspace.gates().world();
+        if !self.is_wanted() {
+            return Err(Broken::new("The PRIMARY is no longer the one to follow."));
+        }
+        let log = &engine.repl.log;
+        if !log.active() {
+            return Err(Broken::futile(
+                "The PRIMARY goes on with a stream that is not known here.",
+            ));
+        }
+        let renamed = id.filter(|id| *id != log.history().id);
+        if let Some(id) = renamed {
+            log.rename(id);
+        }
+        drop(world);
+        if let Some(id) = renamed {
+            self.notice(&format!("Primary replication ID changed to {}", id.as_str()));
+        }
+        self.notice("PRIMARY <-> REPLICA sync: Primary accepted a Partial Resynchronization.");
+        self.begin_stream(transport, now_ns);
+        Ok(())
+    }
+
+    /// Has a new client apply what comes from now on; what was read already comes first.
+    fn begin_stream(&mut self, transport: &dyn Transport, now_ns: u64) {
+        let engine = &self.engine;
+        let id = engine.registry.next_id();
+        let (addr, laddr) = transport.names();
+        let now_ms = self.now_ms();
+        let shared = ClientShared::new(id, addr, laddr, -1, now_ms, engine.link_thread());
+        shared.set_flag(client_flag::PRIMARY, true);
+        let db = engine.repl.upstream.stream_db();
+        shared.db.store(db, Ordering::Relaxed);
+        let shared = Arc::new(shared);
+        let mut client = Client::new(Arc::clone(&shared), true);
+        client.session.db = db;
+        client.session.never_blocks = true;
+        client.session.primary_link = Some(Box::default());
+        client.input.keep_blanks();
+        client.input.push(&std::mem::take(&mut self.inbox));
+        let token = self.worker.insert(client);
+        self.worker.mark_ready(token);
+        self.phase = Phase::Stream(token);
+        let status = self.status();
+        status.set_transfer(None);
+        status.set_client(Some(shared));
+        status.note_read(now_ms, 0);
+        status.set_state(LinkState::Connected);
+        self.heard_ns = now_ns;
+        self.failures = 0;
+        self.acknowledge(now_ns);
+    }
+
+    fn acknowledge(&mut self, now_ns: u64) {
+        let end = self.engine.repl.log.end().to_string();
+        handshake::command(&mut self.outbox, &["REPLCONF", "ACK", &end]);
+        self.next_ack_ns = now_ns + SECOND_NS;
+    }
+
+    fn follow_stream(
+        &mut self,
+        transport: &mut dyn Transport,
+        token: usize,
+        now_ns: u64,
+    ) -> Result<Rest, Broken> {
+        let mut drained = false;
+        for _ in 0..READS_PER_STEP {
+            self.resume_after_pause(token);
+            drained = !self.read_stream(transport, token, now_ns)?;
+            // It asks the process for nothing: no command of a primary does.
+            drop(self.worker.run());
+            self.check_applied(token)?;
+            if drained {
+                break;
+            }
+        }
+        let Some(client) = self.worker.client(token) else {
+            return Err(Broken::new("The client of the PRIMARY is gone."));
+        };
+        let unapplied = client.input.pending_bytes() as u64;
+        let killed = client.shared.killed.load(Ordering::Acquire);
+        let asked = link_of(client).is_some_and(|link| std::mem::take(&mut link.ack_wanted));
+        self.status().note_read(self.now_ms(), unapplied);
+        if killed {
+            return Err(Broken::new("Connection with primary lost: it was killed."));
+        }
+        if asked || now_ns >= self.next_ack_ns {
+            self.acknowledge(now_ns);
+        }
+        if !drained || self.worker.has_ready() {
+            return Ok(Rest::None);
+        }
+        let config = self.engine.config();
+        let rest = self.wait_for_primary(&config, now_ns, || {
+            "PRIMARY timeout: no data nor PING received...".into()
+        })?;
+        Ok(match rest {
+            Rest::Until(due_ns) => Rest::Until(due_ns.min(self.next_ack_ns)),
+            Rest::None => Rest::None,
+        })
+    }
+
+    /// Reads some of the stream into its client; false if there was nothing, or the client has to
+    /// execute first what it has.
+    fn read_stream(
+        &mut self,
+        transport: &mut dyn Transport,
+        token: usize,
+        now_ns: u64,
+    ) -> Result<bool, Broken> {
+        let Some(client) = self.worker.client(token) else { return Ok(false) };
+        if client.held {
+            return Ok(false);
+        }
+        match transport.read(client.input.space()) {
+            Ok(0) => Err(Broken::new("Connection with primary lost.")),
+            Ok(count) => {
+                client.input.received(count);
+                let total = client.shared.net_in.load(Ordering::Relaxed) + count as u64;
+                client.shared.net_in.store(total, Ordering::Relaxed);
+                self.worker.mark_ready(token);
+                self.note_received(count, now_ns);
+                Ok(true)
+            }
+            Err(error) if is_transient(&error) => Ok(false),
+            Err(error) => Err(Broken::new(format!("Connection with primary lost: {error}"))),
+        }
+    }
+
+    /// Lets the client go on once a pause that held it back is over.
+    fn resume_after_pause(&mut self, token: usize) {
+        let now_ms = self.now_ms();
+        let over = self.engine.pause.until_ms() <= now_ms;
+        if let Some(client) = self.worker.client(token)
+            && client.held
+            && over
+        {
+            client.held = false;
+            client.halted = false;
+            client.shared.set_flag(client_flag::HELD, false);
+            self.worker.mark_ready(token);
+        }
+    }
+
+    /// Whether everything so far could be applied. If not, the log's history ends.
+    fn check_applied(&mut self, token: usize) -> Result<(), Broken> {
+        let Some(client) = self.worker.client(token) else { return Ok(()) };
+        let broken = client.closing();
+        let Some(link) = link_of(client) else { return Ok(()) };
+        let failure = match link.failure.take() {
+            Some(failure) => failure,
+            None if broken => "protocol error in the stream".into(),
+            None => return Ok(()),
+        };
+        let offset = self.engine.repl.log.end();
+        self.forget_history();
+        let text = format!(
+            "Can't apply the stream of the PRIMARY at offset {offset}: {failure}. A full \
+             resynchronization follows."
+        );
+        self.engine.env.log(Level::Warning, &text);
+        Err(Broken::futile("The stream of the PRIMARY can't be followed."))
+    }
+
+    fn send(&mut self, transport: &mut dyn Transport) -> Result<(), Broken> {
+        let mut sent = 0;
+        while sent < self.outbox.len() {
+            match transport.write(&self.outbox[sent..]) {
+                Ok(0) => return Err(Broken::new("Connection with primary lost.")),
+                Ok(count) => sent += count,
+                Err(error) if is_transient(&error) => break,
+                Err(error) => {
+                    let text = format!("I/O error writing to the PRIMARY: {error}");
+                    return Err(Broken::new(text));
+                }
+            }
+        }
+        self.outbox.drain(..sent);
+        Ok(())
+    }
+
+    /// Closes the connection and decides when to try again.
+    fn give_up(&mut self, transport: &mut dyn Transport, broken: &Broken, now_ns: u64) -> Rest {
+        self.engine.env.log(Level::Warning, &broken.text);
+        let was_up = matches!(self.phase, Phase::Stream(_));
+        self.drop_connection(transport);
+        let rest_ns = if broken.futile {
+            let rest_ns = (SECOND_NS << self.failures.min(5)).min(BACK_OFF_MAX_NS);
+            self.failures += 1;
+            rest_ns
+        } else if was_up {
+            // The sooner it is back, the likelier the primary still has what it missed.
+            0
+        } else {
+            SECOND_NS
+        };
+        self.phase = Phase::Waiting(now_ns + rest_ns);
+        if self.is_wanted() {
+            self.status().set_state(LinkState::Connect);
+        }
+        Rest::Until(now_ns + rest_ns)
+    }
+
+    /// Closes the connection and forgets what was received but not applied.
+    fn drop_connection(&mut self, transport: &mut dyn Transport) {
+        transport.close();
+        self.inbox.clear();
+        self.outbox.clear();
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Stream(token) => {
+                self.worker.remove(token);
+                let (status, now_ms) = (self.status(), self.now_ms());
+                status.set_client(None);
+                if self.is_wanted() {
+                    status.set_down(now_ms);
+                    self.notice("Caching the disconnected primary state.");
+                }
+            }
+            Phase::Sync(receiving) => {
+                receiving.abandon(&self.engine);
+                self.status().set_transfer(None);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn link_of(client: &mut Client) -> Option<&mut PrimaryLink> {
+    client.session.primary_link.as_deref_mut()
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}

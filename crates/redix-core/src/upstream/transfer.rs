@@ -1,0 +1,383 @@
+//! A full synchronisation: the data set is received into a file, which takes the place of the
+//! snapshot file and is then loaded.
+//!
+//! It comes in one of two forms: `$<length>` and so many bytes, or, where the primary does not
+//! know the length in advance, `$EOF:<mark>` and bytes up to the 40 bytes of the mark. Empty lines
+//! before it show that the primary is still preparing it. Lengths are believed only as the bytes
+//! come.
+//!
+//! **Invariants.** The old data set, and the log with which it can be resumed, stay until the new
+//! one has been received whole. From then until it is loaded the log has no name that anybody
+//! could ask for.
+
+use std::path::PathBuf;
+
+use super::handshake::take_line;
+use super::{Broken, Phase, SECOND_NS, Transport, Upstream};
+use crate::engine::{Engine, Loading, Rest};
+use crate::env::{DiskFile, Level};
+use crate::keyspace::flush::empty_keyspace;
+use crate::persist::file::snapshot_path;
+use crate::persist::load::Duplicates;
+use crate::repl::log::ReplId;
+use crate::repl::status::Transfer;
+use crate::sync::Arc;
+
+/// Bytes between two syncs of the file, so that the last one has little to do.
+const SYNC_EVERY_BYTES: u64 = 8 << 20;
+/// Reads per step.
+const READS_PER_STEP: usize = 32;
+const MARK_LEN: usize = 40;
+
+/// A full synchronisation under way.
+pub(super) struct Receiving {
+    id: ReplId,
+    /// Bytes of the stream that the data set contains.
+    end: u64,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The line that says in which form it comes.
+    Header,
+    Body(Body),
+    Load(Box<Load>),
+}
+
+struct Body {
+    form: Form,
+    file: Box<dyn DiskFile>,
+    path: PathBuf,
+    written: u64,
+    synced: u64,
+}
+
+/// How the end is told.
+#[derive(Debug, PartialEq, Eq)]
+enum Form {
+    /// So many bytes are still to come.
+    Sized(u64),
+    /// By this mark.
+    Marked([u8; MARK_LEN]),
+}
+
+struct Load {
+    loading: Loading,
+    /// When the primary is told again that somebody is here.
+    newline_ns: u64,
+}
+
+/// What a step of a synchronisation has come to.
+enum Progress {
+    More(Rest),
+    Done,
+}
+
+impl Receiving {
+    pub(super) fn new(id: ReplId, end: u64) -> Self {
+        Self { id, end, stage: Stage::Header }
+    }
+
+    /// Leaves nothing of it behind.
+    pub(super) fn abandon(self, engine: &Engine) {
+        match self.stage {
+            Stage::Header => {}
+            Stage::Body(body) => {
+                drop(body.file);
+                // It may be gone already: it is about to be renamed.
+                engine.env.disk.remove(&body.path).ok();
+            }
+            // Half a data set is not served.
+            Stage::Load(_) => {
+                let _world = engine.keyspace.gates().world();
+                empty_keyspace(&engine.keyspace);
+                engine.give_up_loading();
+            }
+        }
+    }
+}
+
+impl Upstream {
+    /// Goes on with the full synchronisation.
+    pub(super) fn synchronise(
+        &mut self,
+        transport: &mut dyn Transport,
+        now_ns: u64,
+    ) -> Result<Rest, Broken> {
+        let Phase::Sync(mut receiving) = std::mem::replace(&mut self.phase, Phase::Idle) else {
+            return Ok(Rest::None);
+        };
+        let progress = match &mut receiving.stage {
+            Stage::Header => self.receive_header(&mut receiving, transport, now_ns),
+            Stage::Body(_) => self.receive_body(&mut receiving, transport, now_ns),
+            Stage::Load(load) => self.load(load, now_ns),
+        };
+        match progress {
+            Ok(Progress::More(rest)) => {
+                self.phase = Phase::Sync(receiving);
+                Ok(rest)
+            }
+            Ok(Progress::Done) => self.finish(&receiving, transport, now_ns),
+            Err(broken) => {
+                receiving.abandon(&self.engine);
+                self.status().set_transfer(None);
+                Err(broken)
+            }
+        }
+    }
+
+    fn receive_header(
+        &mut self,
+        receiving: &mut Receiving,
+        transport: &mut dyn Transport,
+        now_ns: u64,
+    ) -> Result<Progress, Broken> {
+        let read = self.fill_inbox(transport, now_ns)?;
+        while let Some(line) = take_line(&mut self.inbox)? {
+            if line.is_empty() {
+                continue;
+            }
+            let form = parse_header(&line)?;
+            let total_bytes = match form {
+                Form::Sized(bytes) => Some(bytes),
+                Form::Marked(_) => None,
+            };
+            self.notice(&match total_bytes {
+                Some(bytes) => format!(
+                    "PRIMARY <-> REPLICA sync: receiving {bytes} bytes from primary to disk"
+                ),
+                None => "PRIMARY <-> REPLICA sync: receiving streamed RDB from primary with EOF \
+                         to disk"
+                    .into(),
+            });
+            let last_io_ms = self.now_ms();
+            self.status().set_transfer(Some(Transfer { total_bytes, read_bytes: 0, last_io_ms }));
+            receiving.stage = Stage::Body(self.create_file(form)?);
+            return Ok(Progress::More(Rest::None));
+        }
+        if read {
+            return Ok(Progress::More(Rest::None));
+        }
+        self.wait_for_bulk(now_ns)
+    }
+
+    fn wait_for_bulk(&self, now_ns: u64) -> Result<Progress, Broken> {
+        let config = self.engine.config();
+        let rest = self.wait_for_primary(&config, now_ns, || {
+            "Timeout receiving bulk data from PRIMARY... If the problem persists try to set the \
+             'repl-timeout' parameter in the config file to a larger value."
+                .into()
+        });
+        rest.map(Progress::More)
+    }
+
+    fn create_file(&self, form: Form) -> Result<Body, Broken> {
+        let env = &self.engine.env;
+        let name = format!("temp-{}.{}.rdb", env.clock.unix_us() / 1_000_000, env.host.facts().pid);
+        let path = PathBuf::from(&self.engine.config().dir).join(name);
+        match env.disk.create(&path) {
+            Ok(file) => Ok(Body { form, file, path, written: 0, synced: 0 }),
+            Err(error) => Err(Broken::futile(format!(
+                "Opening the temp file needed for PRIMARY <-> REPLICA synchronization: {error}"
+            ))),
+        }
+    }
+
+    fn receive_body(
+        &mut self,
+        receiving: &mut Receiving,
+        transport: &mut dyn Transport,
+        now_ns: u64,
+    ) -> Result<Progress, Broken> {
+        let Stage::Body(body) = &mut receiving.stage else {
+            return Ok(Progress::More(Rest::None));
+        };
+        for _ in 0..READS_PER_STEP {
+            let whole = body.take(&mut self.inbox)?;
+            self.show_received(body.written);
+            if whole {
+                self.begin_load(receiving, now_ns)?;
+                return Ok(Progress::More(Rest::None));
+            }
+            if !self.fill_inbox(transport, now_ns)? {
+                return self.wait_for_bulk(now_ns);
+            }
+        }
+        Ok(Progress::More(Rest::None))
+    }
+
+    fn show_received(&self, read_bytes: u64) {
+        let status = self.status();
+        if let Some(transfer) = status.transfer()
+            && transfer.read_bytes != read_bytes
+        {
+            let last_io_ms = self.now_ms();
+            status.set_transfer(Some(Transfer { read_bytes, last_io_ms, ..transfer }));
+        }
+    }
+
+    /// Gives the received file its name and begins to load it in place of the old data.
+    fn begin_load(&mut self, receiving: &mut Receiving, now_ns: u64) -> Result<(), Broken> {
+        let engine = Arc::clone(&self.engine);
+        if let Stage::Body(body) = &mut receiving.stage {
+            body.install(&engine)?;
+        }
+        self.notice("PRIMARY <-> REPLICA sync: Flushing old data");
+        let world = engine.keyspace.gates().world();
+        if !self.is_wanted() {
+            return Err(Broken::new("The PRIMARY is no longer the one to follow."));
+        }
+        engine.abandon_snapshot();
+        engine.repl.log.stop(&*engine.env.entropy);
+        empty_keyspace(&engine.keyspace);
+        let loading = engine.begin_load(Duplicates::Refuse);
+        drop(world);
+        if !engine.config().replica_lazy_flush {
+            // Two data sets at once may be more than there is room for.
+            while engine.keyspace.free_list().step(FREE_PER_STEP) > 0 {}
+        }
+        self.notice("PRIMARY <-> REPLICA sync: Loading DB in memory");
+        match loading {
+            Ok(Some(loading)) => {
+                receiving.stage = Stage::Load(Box::new(Load { loading, newline_ns: now_ns }));
+                Ok(())
+            }
+            Ok(None) => Err(Broken::futile("The file just received is gone.")),
+            Err(error) => Err(load_failed(&error)),
+        }
+    }
+
+    fn load(&mut self, load: &mut Load, now_ns: u64) -> Result<Progress, Broken> {
+        if now_ns >= load.newline_ns {
+            load.newline_ns = now_ns + SECOND_NS;
+            self.outbox.push(b'\n');
+        }
+        let engine = &self.engine;
+        let step = {
+            let _gate = engine.keyspace.gates().enter(engine.link_thread());
+            load.loading.step(engine)
+        };
+        match step {
+            Ok(None) if load.loading.delay_us() > 0 => {
+                Ok(Progress::More(Rest::Until(now_ns + load.loading.delay_us() * 1000)))
+            }
+            Ok(None) => Ok(Progress::More(Rest::None)),
+            Ok(Some(_)) => Ok(Progress::Done),
+            Err(error) => Err(load_failed(&error)),
+        }
+    }
+
+    /// The data set is there: its stream is followed from now on.
+    fn finish(
+        &mut self,
+        receiving: &Receiving,
+        transport: &dyn Transport,
+        now_ns: u64,
+    ) -> Result<Rest, Broken> {
+        let engine = Arc::clone(&self.engine);
+        let world = engine.keyspace.gates().world();
+        if !self.is_wanted() {
+            return Err(Broken::new("The PRIMARY is no longer the one to follow."));
+        }
+        let backlog_bytes = engine.config().repl_backlog_size;
+        engine.repl.log.adopt(receiving.id, receiving.end, backlog_bytes);
+        // The primary names the database of its first command after the cut.
+        engine.repl.upstream.set_stream_db(0);
+        drop(world);
+        self.notice("PRIMARY <-> REPLICA sync: Finished with success");
+        self.begin_stream(transport, now_ns);
+        Ok(Rest::None)
+    }
+}
+
+/// Entries freed between two looks at whether there are more.
+const FREE_PER_STEP: usize = 4096;
+
+fn load_failed(error: &dyn std::error::Error) -> Broken {
+    Broken::futile(format!(
+        "Failed trying to load the PRIMARY synchronization DB from disk: {error}"
+    ))
+}
+
+impl Body {
+    /// Takes what belongs to the data set out of what was received; true once it is whole.
+    fn take(&mut self, inbox: &mut Vec<u8>) -> Result<bool, Broken> {
+        let (count, whole, skipped) = match &mut self.form {
+            Form::Sized(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(inbox.len());
+                *left -= count as u64;
+                (count, *left == 0, 0)
+            }
+            Form::Marked(mark) => match memchr::memmem::find(inbox, mark) {
+                Some(at) => (at, true, MARK_LEN),
+                // The beginning of the mark may be among the last bytes.
+                None => (inbox.len().saturating_sub(MARK_LEN - 1), false, 0),
+            },
+        };
+        self.write(&inbox[..count])?;
+        inbox.drain(..count + skipped);
+        Ok(whole)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        self.file
+            .write_all(bytes)
+            .map_err(|error| self.failed("Write error or short write", &error))?;
+        self.written += bytes.len() as u64;
+        if self.written - self.synced >= SYNC_EVERY_BYTES {
+            self.file.sync().map_err(|error| self.failed("Sync error", &error))?;
+            self.synced = self.written;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, what: &str, error: &std::io::Error) -> Broken {
+        let path = self.path.display();
+        Broken::futile(format!(
+            "{what} on the DB dump file {path} needed for PRIMARY <-> REPLICA synchronization: \
+             {error}"
+        ))
+    }
+
+    /// Puts the whole file in the place of the snapshot file.
+    fn install(&mut self, engine: &Engine) -> Result<(), Broken> {
+        let config = engine.config();
+        let path = snapshot_path(&config);
+        let flushed = self.file.flush().and_then(|()| self.file.sync());
+        flushed.map_err(|error| self.failed("Sync error", &error))?;
+        // A save under way would put older data in its place.
+        engine.abandon_snapshot();
+        let renamed = engine.env.disk.rename(&self.path, &path);
+        renamed.map_err(|error| {
+            Broken::futile(format!(
+                "Failed trying to rename the temp DB into {} in PRIMARY <-> REPLICA \
+                 synchronization: {error}",
+                config.dbfilename
+            ))
+        })?;
+        if let Err(error) = engine.env.disk.sync_dir(std::path::Path::new(&config.dir)) {
+            engine.env.log(Level::Warning, &format!("Can't sync the directory: {error}"));
+        }
+        Ok(())
+    }
+}
+
+fn parse_header(line: &str) -> Result<Form, Broken> {
+    if let Some(text) = line.strip_prefix('-') {
+        let text = format!("PRIMARY aborted replication with an error: {text}");
+        return Err(Broken::new(text));
+    }
+    if let Some(mark) = line.strip_prefix("$EOF:")
+        && let Ok(mark) = mark.as_bytes().try_into()
+    {
+        return Ok(Form::Marked(mark));
+    }
+    let bytes = line.strip_prefix('$').and_then(|len| len.parse::<u64>().ok());
+    match bytes.filter(|bytes| i64::try_from(*bytes).is_ok()) {
+        Some(bytes) => Ok(Form::Sized(bytes)),
+        None => Err(Broken::futile(format!(
+            "Bad protocol from PRIMARY, the first byte is not '$' (we received '{line}'), are you \
+             sure the host and port are right?"
+        ))),
+    }
+}

@@ -1,0 +1,155 @@
+//! The thread with the socket to the primary; what is said over it is decided by
+//! [`redix_core::upstream`].
+//!
+//! **Invariants.** The socket never blocks. The thread sleeps only in its poll, from which
+//! REPLICAOF wakes it.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use redix_core::engine::{Engine, Rest};
+use redix_core::env::Wake;
+use redix_core::upstream::{Transport, Upstream};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::log;
+
+const WAKE: Token = Token(0);
+const SOCKET: Token = Token(1);
+
+struct Waking(Waker);
+
+impl Wake for Waking {
+    fn wake(&self) {
+        // The only failure is a full event counter, and then the thread is being woken anyway.
+        self.0.wake().ok();
+    }
+}
+
+/// Starts the thread. It connects once the engine is a replica and has loaded its data.
+pub fn start(engine: &Arc<Engine>) -> Result<(), String> {
+    let fail = |error: io::Error| format!("Can't make an event loop: {error}");
+    let poll = Poll::new().map_err(fail)?;
+    let waker = Waker::new(poll.registry(), WAKE).map_err(fail)?;
+    engine.repl.upstream.set_waker(Box::new(Waking(waker)));
+    let socket = LinkSocket { registry: poll.registry().try_clone().map_err(fail)?, stream: None };
+    let engine = Arc::clone(engine);
+    thread::Builder::new()
+        .name("link".into())
+        .spawn(move || run(&engine, poll, socket))
+        .map(drop)
+        .map_err(|error| format!("Can't start a thread: {error}"))
+}
+
+fn run(engine: &Arc<Engine>, mut poll: Poll, mut socket: LinkSocket) {
+    let mut events = Events::with_capacity(4);
+    let mut upstream = Upstream::new(Arc::clone(engine));
+    loop {
+        let step = catch_unwind(AssertUnwindSafe(|| upstream.step(&mut socket)));
+        let rest = step.unwrap_or_else(|_| {
+            log::warning("A command of the primary panicked.");
+            upstream.recover(&mut socket)
+        });
+        let Rest::Until(due_ns) = rest else { continue };
+        let nap_ns = due_ns.saturating_sub(engine.env.clock.mono_ns());
+        match poll.poll(&mut events, Some(Duration::from_nanos(nap_ns))) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                // Without its poll it looks now and then.
+                log::warning(&format!("The link to the primary can't wait: {error}"));
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
+    }
+}
+
+/// The socket to the primary, as the engine sees it.
+struct LinkSocket {
+    registry: Registry,
+    stream: Option<TcpStream>,
+}
+
+impl LinkSocket {
+    fn stream(&mut self) -> io::Result<&mut TcpStream> {
+        self.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Transport for LinkSocket {
+    fn connect(&mut self, host: &str, port: u16, from: &str) -> io::Result<()> {
+        self.close();
+        let mut last = io::Error::other("the name has no address");
+        for addr in (host, port).to_socket_addrs()? {
+            match open(addr, from) {
+                Ok(mut stream) => {
+                    let interest = Interest::READABLE | Interest::WRITABLE;
+                    self.registry.register(&mut stream, SOCKET, interest)?;
+                    stream.set_nodelay(true).ok();
+                    self.stream = Some(stream);
+                    return Ok(());
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        let stream = self.stream()?;
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        match stream.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn names(&self) -> (String, String) {
+        let name = |addr: Option<io::Result<SocketAddr>>| match addr {
+            Some(Ok(addr)) => addr.to_string(),
+            _ => "?:0".into(),
+        };
+        let stream = self.stream.as_ref();
+        (name(stream.map(TcpStream::peer_addr)), name(stream.map(TcpStream::local_addr)))
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.stream()?.read(out)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream()?.write(bytes)
+    }
+
+    fn close(&mut self) {
+        if let Some(mut stream) = self.stream.take() {
+            // Closing it takes it out of the poll in any case.
+            self.registry.deregister(&mut stream).ok();
+        }
+    }
+}
+
+/// Begins to connect to `addr`, from the address `from` unless it is empty.
+fn open(addr: SocketAddr, from: &str) -> io::Result<TcpStream> {
+    if from.is_empty() {
+        return TcpStream::connect(addr);
+    }
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    let source = (from, 0).to_socket_addrs()?.find(|source| source.is_ipv4() == addr.is_ipv4());
+    let source = source.ok_or_else(|| io::Error::other("bind-source-addr is of another family"))?;
+    socket.bind(&source.into())?;
+    match socket.connect(&addr.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
