@@ -32,6 +32,8 @@ pub enum SaveError {
     InProgress,
     /// It was given up on request.
     Cancelled,
+    /// All replicas that it was for are gone.
+    NoReceiver,
 }
 
 impl fmt::Display for SaveError {
@@ -45,6 +47,7 @@ impl fmt::Display for SaveError {
             ),
             Self::InProgress => f.write_str("another save is in progress"),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::NoReceiver => f.write_str("no replica is left to receive it"),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod file;
 pub mod load;
+pub mod payload;
 pub mod record;
 pub mod save;
 #[cfg(test)]

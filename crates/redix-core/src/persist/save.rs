@@ -7,7 +7,7 @@ use crate::config::{Config, REDIS_VERSION};
 use crate::env::Env;
 use crate::keyspace::{Keyspace, SHARDS};
 use crate::rdb::format::WriteVersion;
-use crate::rdb::write::{FileInfo, RdbEncoder, WriteOptions};
+use crate::rdb::write::{FileInfo, RdbEncoder, ReplicationInfo, WriteOptions};
 
 /// Encoded bytes kept before they go to the file.
 pub(super) const WRITE_BYTES: usize = 256 << 10;
@@ -23,23 +23,48 @@ pub fn write_options(config: &Config) -> WriteOptions {
     }
 }
 
-/// The start of every file: who wrote it, when.
-pub fn start_file(config: &Config, now_ms: i64, used_memory: u64) -> RdbEncoder {
+/// Where a snapshot stands in a replication stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamPosition {
+    /// The database that the stream has selected.
+    pub db: u32,
+    /// The stream's name.
+    pub id: String,
+    /// Bytes of the stream that the snapshot contains.
+    pub offset: u64,
+}
+
+/// The start of every file: who wrote it, when, where in the replication stream.
+pub fn start_file(
+    config: &Config,
+    now_ms: i64,
+    used_memory: u64,
+    position: Option<&StreamPosition>,
+) -> RdbEncoder {
     let mut encoder = RdbEncoder::new(write_options(config));
     encoder.info(&FileInfo {
         server_version: REDIS_VERSION,
         created_at_s: u64::try_from(now_ms / 1000).unwrap_or(0),
         used_memory,
-        replication: None,
+        replication: position.map(|position| ReplicationInfo {
+            stream_db: position.db,
+            id: &position.id,
+            offset: i64::try_from(position.offset).unwrap_or(i64::MAX),
+        }),
         aof_base: false,
     });
     encoder
 }
 
 /// Writes the snapshot file from start to end. The caller holds the world and no shard's lock.
-pub fn save(env: &Env, keyspace: &Keyspace, config: &Config) -> Result<(), SaveError> {
+pub fn save(
+    env: &Env,
+    keyspace: &Keyspace,
+    config: &Config,
+    position: Option<&StreamPosition>,
+) -> Result<(), SaveError> {
     let mut file = SaveFile::create(&*env.disk, config, Writer::Foreground)?;
-    match write_all(&mut file, env, keyspace, config) {
+    match write_all(&mut file, env, keyspace, config, position) {
         Ok(()) => file.publish(&*env.disk),
         Err(error) => {
             file.discard(&*env.disk);
@@ -53,10 +78,11 @@ fn write_all(
     env: &Env,
     keyspace: &Keyspace,
     config: &Config,
+    position: Option<&StreamPosition>,
 ) -> Result<(), SaveError> {
     let now_ms = env.clock.unix_us() / 1000;
     let ages = Ages::new(config, now_ms);
-    let mut encoder = start_file(config, now_ms, env.memory.used_bytes());
+    let mut encoder = start_file(config, now_ms, env.memory.used_bytes(), position);
     for db in 0..keyspace.databases() {
         let keys = keyspace.key_count(db);
         if keys == 0 {

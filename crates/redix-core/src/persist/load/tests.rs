@@ -61,7 +61,7 @@ fn reload(policy: MaxmemoryPolicy, lru: u32) -> u32 {
     let sim = Sim::default();
     let from = engine(&sim, policy);
     insert(&from, 2, "k", NewValue::Bytes(b"v"), lru);
-    save(&from.env, &from.keyspace, &from.config()).unwrap();
+    save(&from.env, &from.keyspace, &from.config(), None).unwrap();
     let to = engine(&sim, policy);
     load(&to, Duplicates::Refuse).unwrap();
     let found = ages(&to);
@@ -91,7 +91,7 @@ fn what_was_saved_is_loaded_and_counted() {
     for i in 0..1000 {
         insert(&from, i % 3, &format!("k{i}"), NewValue::Int(i64::from(i)), 0);
     }
-    save(&from.env, &from.keyspace, &from.config()).unwrap();
+    save(&from.env, &from.keyspace, &from.config(), None).unwrap();
     assert_eq!(sim.files.lock().unwrap().keys().collect::<Vec<_>>(), [&PathBuf::from(FILE)]);
     let to = engine(&sim, MaxmemoryPolicy::NoEviction);
     let loaded = load(&to, Duplicates::Refuse).unwrap();
@@ -141,7 +141,7 @@ fn a_failed_save_leaves_the_old_file() {
     let sim = Sim::default();
     let engine = engine(&sim, MaxmemoryPolicy::NoEviction);
     insert(&engine, 0, "k", NewValue::Bytes(b"v"), 0);
-    save(&engine.env, &engine.keyspace, &engine.config()).unwrap();
+    save(&engine.env, &engine.keyspace, &engine.config(), None).unwrap();
     let before = sim.files.lock().unwrap().clone();
     insert(&engine, 0, "l", NewValue::Bytes(b"v"), 0);
     sim.disk_full.store(true, Ordering::Relaxed);

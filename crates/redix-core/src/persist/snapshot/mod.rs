@@ -46,7 +46,9 @@ mod tests;
 pub use preimages::PreImages;
 pub use saver::{Ground, Saver, Turn};
 
+use super::payload::Payload;
 use super::record::Ages;
+use super::save::StreamPosition;
 use crate::config::Config;
 use crate::env::Env;
 use crate::keyspace::shard::{PreWrite, Walk};
@@ -64,8 +66,22 @@ pub struct DbAtCut {
     pub expires: u64,
 }
 
+/// Where a snapshot goes.
+#[derive(Debug, Clone, Default)]
+pub enum Target {
+    /// Into the snapshot file.
+    #[default]
+    File,
+    /// To replicas.
+    Replicas(Arc<Payload>),
+}
+
 /// One instant of the data set, about to be saved.
 pub struct Cut {
+    /// Where it goes.
+    pub target: Target,
+    /// Where it stands in the replication stream, if that is recorded.
+    pub position: Option<StreamPosition>,
     /// Receives what changes before the saver gets there.
     pub pre_images: Arc<PreImages>,
     /// The databases that were not empty, ascending.
@@ -110,7 +126,25 @@ impl Cut {
             .collect();
         let config = Arc::clone(config);
         let used_memory = env.memory.used_bytes();
-        Self { pre_images, dbs, at_ms, dirty, used_memory, config, ages }
+        let (target, position) = (Target::File, None);
+        Self { target, position, pre_images, dbs, at_ms, dirty, used_memory, config, ages }
+    }
+
+    /// The cut of a snapshot without any keys.
+    pub fn without_keys(env: &Env, config: &Arc<Config>) -> Self {
+        let at_ms = env.clock.unix_us() / 1000;
+        let ages = Ages::new(config, at_ms);
+        Self {
+            target: Target::File,
+            position: None,
+            pre_images: Arc::new(PreImages::new(config, ages)),
+            dbs: Vec::new(),
+            at_ms,
+            dirty: 0,
+            used_memory: env.memory.used_bytes(),
+            config: Arc::clone(config),
+            ages,
+        }
     }
 
     /// Keys of all databases.

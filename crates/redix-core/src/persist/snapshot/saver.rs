@@ -1,15 +1,17 @@
 //! The saver: walks the keyspace of a cut and writes the file, step by step.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use redix_types::entry::EntryRef;
 
 use super::preimages::{Batch, Shared};
-use super::{Cut, DbAtCut};
+use super::{Cut, DbAtCut, Target};
 use crate::env::{Env, SpillFile};
 use crate::keyspace::shard::{DbShard, Shard};
 use crate::keyspace::{Keyspace, SHARDS};
 use crate::persist::file::{SaveError, SaveFile, Writer};
+use crate::persist::payload::Payload;
 use crate::persist::record::{Ages, value_of};
 use crate::persist::save::{WRITE_BYTES, start_file, write_pending};
 use crate::rdb::write::{RdbEncoder, RecordEncoder, encode_select_db};
@@ -21,6 +23,8 @@ const HOLD_NS: u64 = 20_000;
 const HOLD_BUDGET_MAX: usize = 64;
 /// Entries of a table outside the keyspace visited per step, or marks cleared per step.
 const UNLOCKED_BUDGET: usize = 256;
+/// How long to wait for replicas that are a full window behind.
+const WINDOW_WAIT_NS: u64 = 1_000_000;
 /// What is read back from the spill file at a time.
 const SPILL_READ_BYTES: usize = 256 << 10;
 
@@ -47,7 +51,7 @@ pub enum Turn {
 }
 
 enum Stage {
-    /// Creates the file.
+    /// Creates the file, if it goes into one.
     Open,
     /// Walks shard `shard` of database `cut.dbs[index]`.
     Walk {
@@ -58,7 +62,7 @@ enum Stage {
     Finish {
         spill_offset: u64,
     },
-    /// Syncs and renames.
+    /// Syncs and renames, or tells the replicas that this was all.
     Publish,
     /// Clears the marks of a snapshot that has failed.
     Clear {
@@ -72,7 +76,7 @@ enum Stage {
 pub struct Saver {
     cut: Cut,
     stage: Stage,
-    file: Option<SaveFile>,
+    out: Option<Output>,
     encoder: RdbEncoder,
     /// The database that the end of the file has selected.
     selected: Option<u32>,
@@ -86,6 +90,12 @@ pub struct Saver {
     due_ns: u64,
 }
 
+/// Where encoded bytes go.
+enum Output {
+    File(SaveFile),
+    Replicas(Arc<Payload>),
+}
+
 /// What did not fit in memory.
 struct Spill {
     file: Box<dyn SpillFile>,
@@ -96,11 +106,11 @@ struct Spill {
 impl Saver {
     /// A saver for a cut that was just taken.
     pub fn new(cut: Cut) -> Self {
-        let encoder = start_file(&cut.config, cut.at_ms, cut.used_memory);
+        let encoder = start_file(&cut.config, cut.at_ms, cut.used_memory, cut.position.as_ref());
         Self {
             cut,
             stage: Stage::Open,
-            file: None,
+            out: None,
             encoder,
             selected: None,
             shared: Vec::new(),
@@ -146,6 +156,7 @@ impl Saver {
         if let Some(bytes) = self.cut.pre_images.overrun() {
             return Err(SaveError::BufferFull(bytes));
         }
+        self.wait_for_receivers(ground.env)?;
         if self.due_ns > ground.env.clock.mono_ns() {
             return if self.cut.pre_images.over_limit() { self.spill(ground.env) } else { Ok(()) };
         }
@@ -173,7 +184,10 @@ impl Saver {
             Stage::Open => {
                 let (disk, cut) = (&*ground.env.disk, &self.cut);
                 let create = || SaveFile::create(disk, &cut.config, Writer::Background);
-                self.file = Some(cut.pre_images.unless_cancelled(create)?);
+                self.out = Some(match &cut.target {
+                    Target::File => Output::File(cut.pre_images.unless_cancelled(create)?),
+                    Target::Replicas(payload) => Output::Replicas(Arc::clone(payload)),
+                });
                 self.enter(0, 0);
             }
             Stage::Walk { index, shard } => {
@@ -182,18 +196,28 @@ impl Saver {
                 self.write(WRITE_BYTES)?;
             }
             Stage::Finish { spill_offset } => self.finish(spill_offset)?,
-            Stage::Publish => {
-                let disk = &*ground.env.disk;
-                let file = self.file.as_mut().expect("a file is open until it is published");
-                file.sync()?;
-                self.cut.pre_images.unless_cancelled(|| file.rename(disk))?;
-                let file = self.file.take().expect("it was there a moment ago");
-                self.stage = Stage::Over;
-                file.sync_dir(disk)?;
-            }
+            Stage::Publish => self.publish(ground.env)?,
             Stage::Clear { .. } | Stage::Over => {}
         }
         Ok(())
+    }
+
+    /// Makes what was written count. What fails before stays in `out`, to be given up.
+    fn publish(&mut self, env: &Env) -> Result<(), SaveError> {
+        let disk = &*env.disk;
+        match self.out.as_mut() {
+            None => {}
+            Some(Output::Replicas(payload)) => payload.finish(),
+            Some(Output::File(file)) => {
+                file.sync()?;
+                self.cut.pre_images.unless_cancelled(|| file.rename(disk))?;
+            }
+        }
+        self.stage = Stage::Over;
+        match self.out.take() {
+            Some(Output::File(file)) => file.sync_dir(disk),
+            _ => Ok(()),
+        }
     }
 
     /// Goes to a shard of a database, or to the end.
@@ -330,10 +354,25 @@ impl Saver {
     }
 
     fn write(&mut self, threshold: usize) -> Result<(), SaveError> {
-        match &mut self.file {
-            Some(file) => write_pending(&mut self.encoder, file, threshold),
-            None => Ok(()),
+        match &mut self.out {
+            Some(Output::File(file)) => write_pending(&mut self.encoder, file, threshold),
+            Some(Output::Replicas(payload)) if self.encoder.pending().len() >= threshold => {
+                payload.write(self.encoder.pending())?;
+                self.encoder.drain();
+                Ok(())
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Rests while the slowest replica is a full window behind.
+    fn wait_for_receivers(&mut self, env: &Env) -> Result<(), SaveError> {
+        if let Some(Output::Replicas(payload)) = &self.out
+            && payload.full()?
+        {
+            self.due_ns = self.due_ns.max(env.clock.mono_ns() + WINDOW_WAIT_NS);
+        }
+        Ok(())
     }
 
     /// Moves what waits in memory to the spill file.
@@ -380,8 +419,14 @@ impl Saver {
 
     /// Gives up: from here on only marks are cleared.
     fn fail(&mut self, ground: Ground<'_>, error: SaveError) {
-        if let Some(file) = self.file.take() {
-            file.discard(&*ground.env.disk);
+        match self.out.take() {
+            Some(Output::File(file)) => file.discard(&*ground.env.disk),
+            Some(Output::Replicas(payload)) => payload.fail(),
+            None => {
+                if let Target::Replicas(payload) = &self.cut.target {
+                    payload.fail();
+                }
+            }
         }
         self.cut.pre_images.close();
         self.spill = None;
