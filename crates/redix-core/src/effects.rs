@@ -105,6 +105,8 @@ pub struct Event {
 pub enum Request {
     /// Wake the saver: a background save has begun or is to be given up.
     BgSave,
+    /// Send what the connection's feed holds, from now on: it has become a replica.
+    Feed,
     /// Stop the process.
     Shutdown(Shutdown),
 }

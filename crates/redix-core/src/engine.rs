@@ -2,11 +2,13 @@
 
 mod background;
 mod reconfigure;
+mod replicas;
 mod role;
 mod saving;
 
 pub use background::{Background, Rest};
 pub use reconfigure::RewriteError;
+pub use replicas::{Synced, Wish};
 pub use saving::Loading;
 
 use std::sync::OnceLock;
@@ -140,7 +142,7 @@ impl Engine {
             keyspace: Keyspace::new(config.databases, threads, hash_key),
             stats: Stats::new(threads, commands.all().len()),
             commands,
-            repl: Replication::new(&*env.entropy),
+            repl: Replication::new(&*env.entropy, workers),
             env,
             registry: Registry::default(),
             pause: Pause::default(),
@@ -214,7 +216,11 @@ impl Engine {
         if let Some(applier) = self.applier.get() {
             applier.apply(&self.config(), &mut config, changed)?;
         }
+        if changed.contains(&"repl-backlog-size") {
+            self.repl.log.set_backlog_bytes(config.repl_backlog_size);
+        }
         self.set_config(config);
+        self.count_good_replicas();
         Ok(())
     }
 

@@ -79,6 +79,11 @@ impl Mailbox {
         }
     }
 
+    /// Wakes the worker without a message.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
     /// Takes all messages, in the order of posting.
     pub fn take(&self) -> Vec<Mail> {
         if !self.waiting.swap(false, Ordering::AcqRel) {

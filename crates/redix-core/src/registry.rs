@@ -41,9 +41,12 @@ pub mod client_flag {
     pub const CAN_REDIRECT: u32 = 1 << 8;
     /// `b`: waits for something.
     pub const BLOCKED: u32 = 1 << 9;
+    /// `S`: a replica.
+    pub const REPLICA: u32 = 1 << 10;
 
     /// The letters, in the order in which CLIENT LIST shows them.
     pub const LETTERS: &[(u32, char)] = &[
+        (REPLICA, 'S'),
         (MONITOR, 'O'),
         (PRIMARY, 'M'),
         (MULTI, 'x'),
@@ -308,6 +311,14 @@ impl Registry {
     pub fn post(&self, worker: usize, mail: Mail) {
         if let Some(mailbox) = self.mailbox(worker) {
             mailbox.post(mail);
+        }
+    }
+
+    /// Wakes a worker.
+    pub fn wake(&self, worker: usize) {
+        let mailbox = lock(&self.mailboxes).get(worker).cloned();
+        if let Some(mailbox) = mailbox {
+            mailbox.wake();
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::command::args::OwnedArgs;
 use crate::command::table::Command;
 use crate::keyspace::shard::WatchFlag;
+use crate::repl::primary::Replica;
 
 /// Whether replies are sent. Source: CLIENT REPLY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,6 +99,8 @@ pub struct Session {
     pub monitor: bool,
     /// Present in the one client that applies the stream of a primary.
     pub primary_link: Option<Box<PrimaryLink>>,
+    /// It has introduced itself as a replica.
+    pub replica: Option<Arc<Replica>>,
     /// Words of the command under way that MONITOR and SLOWLOG must not show, by index.
     pub secrets: Vec<usize>,
 }

@@ -100,6 +100,14 @@ cell! {
     output_limit_disconnections,
     /// Clients closed over their query buffer limit.
     query_limit_disconnections,
+    /// Replicas that asked for a snapshot or needed one.
+    sync_full,
+    /// Replicas that went on where they had stopped.
+    sync_partial_ok,
+    /// Replicas that could not.
+    sync_partial_err,
+    /// Bytes sent to replicas.
+    net_repl_output_bytes,
     /// Changes to the data.
     dirty,
     /// Nanoseconds spent executing commands.

@@ -102,6 +102,10 @@ pub struct Worker {
     asked: Vec<Asked>,
     /// When waits end by themselves, in Unix milliseconds, with the places of the connections.
     deadlines: BTreeSet<(i64, usize)>,
+    /// The replicas among the connections.
+    feeding: Vec<usize>,
+    /// The end of the log when they were last looked after.
+    fed_end: u64,
     config: Arc<Config>,
     config_version: u64,
     mailbox: Arc<Mailbox>,
@@ -122,6 +126,8 @@ impl Worker {
             running: None,
             asked: Vec::new(),
             deadlines: BTreeSet::new(),
+            feeding: Vec::new(),
+            fed_end: 0,
             config,
             config_version,
             mailbox,
@@ -145,7 +151,11 @@ impl Worker {
         let client = self.clients.get_mut(token)?.take()?;
         self.free.push(token);
         self.forget_wait(token, &client);
+        self.feeding.retain(|other| *other != token);
         self.engine.registry.remove(client.shared.id);
+        if let Some(replica) = &client.session.replica {
+            self.engine.forget_replica(replica);
+        }
         Some(client)
     }
 
@@ -183,6 +193,21 @@ impl Worker {
         &self.ready
     }
 
+    /// The replicas among the connections, if there may be something new to send to them; other
+    /// workers are told of theirs. To be asked once a turn, after [`Worker::run`].
+    pub fn fed(&mut self) -> &[usize] {
+        let repl = &self.engine.repl;
+        if repl.replicas.count() == 0 {
+            return &[];
+        }
+        self.engine.ask_for_acks();
+        let told = repl.replicas.take_told(self.index);
+        let end = repl.log.end();
+        repl.replicas.tell_of(end, &self.engine.registry, Some(self.index));
+        let grown = std::mem::replace(&mut self.fed_end, end) != end;
+        if told || grown { &self.feeding } else { &[] }
+    }
+
     /// Executes what the ready connections have sent. Returns what the server is to do. Connections
     /// with more to execute stay ready for the next turn. One that asks for the end of the process
     /// stays halted until [`Worker::refuse`].
@@ -197,7 +222,17 @@ impl Worker {
             return Vec::new();
         }
         let Self {
-            engine, index, clients, ready, group, running, asked, deadlines, config, ..
+            engine,
+            index,
+            clients,
+            ready,
+            group,
+            running,
+            asked,
+            deadlines,
+            feeding,
+            config,
+            ..
         } = self;
         let engine: &Engine = engine;
         // A place may be listed twice where one connection has closed and another taken it;
@@ -207,11 +242,11 @@ impl Worker {
             client.is_some_and(|client| std::mem::take(&mut client.ready))
         });
         let mut runner = Runner::new(engine, Arc::clone(config), *index);
-        let mut turn = Turn { engine, config, clients, group, running, asked, deadlines };
+        let mut turn = Turn { engine, config, clients, group, running, asked, deadlines, feeding };
         let mut again = Vec::new();
         for &token in ready.iter() {
             let mut taken = 0;
-            while turn.gather(token, &mut taken) {
+            while turn.gather(token, &mut taken, runner.now_ms()) {
                 // A full group in the middle of a connection's commands.
                 turn.execute(&mut runner);
                 taken = 0;
@@ -267,18 +302,25 @@ struct Turn<'a> {
     running: &'a mut Option<usize>,
     asked: &'a mut Vec<Asked>,
     deadlines: &'a mut BTreeSet<(i64, usize)>,
+    feeding: &'a mut Vec<usize>,
 }
 
 impl Turn<'_> {
     /// Adds a connection's commands to the group; true if the group is full and there may be more.
     /// `taken` counts the connection's commands in the group.
-    fn gather(&mut self, token: usize, taken: &mut usize) -> bool {
+    fn gather(&mut self, token: usize, taken: &mut usize, now_ms: i64) -> bool {
         *self.running = Some(token);
         let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
             return false;
         };
         if client.halted || client.closing() || client.reply.len() > TURN_OUTPUT_MAX {
             return false;
+        }
+        if *taken == 0
+            && let Some(replica) = &client.session.replica
+        {
+            // Even an empty line says that it is alive.
+            replica.heard(now_ms);
         }
         let limits = limits(self.config, client.session.authenticated);
         // Authentication changes how the next command is parsed.
@@ -350,6 +392,10 @@ impl Turn<'_> {
             if !runner.requests.is_empty() {
                 for request in runner.requests.drain(..) {
                     client.halted |= matches!(request, Request::Shutdown(_));
+                    if request == Request::Feed {
+                        self.feeding.push(run.token);
+                        continue;
+                    }
                     self.asked.push(Asked { token: run.token, request });
                 }
             }

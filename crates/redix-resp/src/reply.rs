@@ -107,6 +107,12 @@ impl Reply {
         self.buf.extend_from_slice(bytes);
     }
 
+    /// The buffer itself, to append bytes that are no replies without copying them once more.
+    #[inline]
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.buf
+    }
+
     /// Status reply `+OK`.
     #[inline]
     pub fn ok(&mut self) {

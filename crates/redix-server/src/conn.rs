@@ -80,6 +80,8 @@ pub struct Conn {
     sent: usize,
     /// Reading rests until the client has taken replies or its commands were executed.
     pub suspended: bool,
+    /// The socket took less than was offered and has not reported room since.
+    pub blocked: bool,
     /// Commands rest until the output has been sent.
     pub stalled: bool,
     /// The kernel has reported that the peer sends nothing more: it is to be read to its end.
@@ -97,6 +99,7 @@ impl Conn {
             stream,
             sent: 0,
             suspended: false,
+            blocked: false,
             stalled: false,
             closing_seen: false,
             ended: false,

@@ -236,6 +236,8 @@ impl Server {
                 self.saver.wake();
                 Ok(())
             }
+            // The worker itself sees to it.
+            Request::Feed => Ok(()),
         }
     }
 

@@ -29,6 +29,7 @@ use redix_core::error::ReplyError;
 use redix_core::expire::Sweeper;
 use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::{ClientShared, client_flag};
+use redix_core::repl::primary::Replica;
 use redix_core::worker::{Asked, TURN_OUTPUT_MAX, Worker};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,6 +42,10 @@ use crate::log;
 const WAKE: Token = Token(usize::MAX);
 /// The most bytes of replies that may wait for a client that has not authenticated.
 const STRANGER_OUTPUT_MAX: u64 = 16 * 1024;
+/// Bytes moved from a replica's feed into its output at a time.
+const FEED_BYTES: usize = 256 * 1024;
+/// Bytes sent to one replica in a turn before others have theirs.
+const FEED_TURN_BYTES: usize = 2 * 1024 * 1024;
 /// Readiness events taken per wait.
 const EVENTS_MAX: usize = 1024;
 /// Bytes of commands that may wait behind one that is held back.
@@ -165,6 +170,7 @@ impl EventLoop {
             self.touched.extend_from_slice(self.worker.ready());
             let busy = !self.touched.is_empty();
             self.execute(requests);
+            self.touched.extend_from_slice(self.worker.fed());
             self.flush_all();
             now_ns = self.engine.env.clock.mono_ns();
             if now_ns >= next_cron_ns {
@@ -185,7 +191,7 @@ impl EventLoop {
 
     /// How long to wait for events where periodic work is due at `due_ns`.
     fn timeout(&self, now_ns: u64, due_ns: u64) -> Duration {
-        if !self.readable.is_empty() || self.worker.has_ready() {
+        if !self.readable.is_empty() || !self.touched.is_empty() || self.worker.has_ready() {
             return Duration::ZERO;
         }
         let until_due = Duration::from_nanos(due_ns.saturating_sub(now_ns));
@@ -225,6 +231,9 @@ impl EventLoop {
                 conn.closing_seen = true;
             }
             if event.is_writable() {
+                if let Some(Some(conn)) = self.conns.get_mut(token) {
+                    conn.blocked = false;
+                }
                 self.touched.push(token);
             }
         }
@@ -407,6 +416,11 @@ impl EventLoop {
         if client.shared.killed.load(Ordering::Acquire) {
             return Fate::Close;
         }
+        if let Some(replica) = client.session.replica.clone()
+            && replica.attached()
+        {
+            return self.flush_replica(token, &replica, config);
+        }
         conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
         let mut go_on = false;
         let count = match conn.flush(client) {
@@ -441,6 +455,63 @@ impl EventLoop {
         }
         let limit = config.client_output_buffer_limit.normal;
         if unsent > 0 && self.is_over_limit(token, unsent as u64, limit) {
+            return Fate::Close;
+        }
+        Fate::Stay
+    }
+
+    /// Sends a replica what its feed holds, as far as its socket takes it, up to a limit: there are
+    /// others. What it has yet to be sent counts as its output.
+    // HOT PATH: once per turn and replica that has something to be sent.
+    fn flush_replica(&mut self, token: usize, replica: &Arc<Replica>, config: &Config) -> Fate {
+        let (Some(Some(conn)), Some(client)) =
+            (self.conns.get_mut(token), self.worker.client(token))
+        else {
+            return Fate::Stay;
+        };
+        let mut total = 0;
+        while !conn.blocked {
+            let room = FEED_BYTES.saturating_sub(client.reply.len());
+            if self.engine.fill_replica(replica, room, client.reply.bytes_mut()).is_err() {
+                return Fate::Close;
+            }
+            if client.reply.is_empty() {
+                break;
+            }
+            match conn.flush(client) {
+                WriteOutcome::Broken => return Fate::Close,
+                WriteOutcome::Part(count) => {
+                    conn.blocked = true;
+                    total += count;
+                }
+                WriteOutcome::All(count) => total += count,
+            }
+            if client.closing() {
+                return Fate::Close;
+            }
+            if total >= FEED_TURN_BYTES {
+                self.touched.push(token);
+                break;
+            }
+        }
+        if client.closing() {
+            return Fate::Close;
+        }
+        if conn.suspended && !must_wait(conn, client) {
+            conn.suspended = false;
+            self.readable.push(token);
+        }
+        let unsent = conn.unsent(client) as u64 + replica.lag(self.engine.repl.log.end());
+        replica.note_sending(conn.blocked && total == 0, || self.engine.env.clock.unix_us() / 1000);
+        client.shared.output_bytes.store(unsent as usize, Ordering::Relaxed);
+        if total > 0 {
+            let sent = client.shared.net_out.load(Ordering::Relaxed) + total as u64;
+            client.shared.net_out.store(sent, Ordering::Relaxed);
+            let cell = &self.engine.stats.thread(self.index).cell;
+            cell.net_repl_output_bytes.add(total as u64);
+            cell.writes.bump();
+        }
+        if unsent > 0 && self.is_over_limit(token, unsent, replica_limit(config)) {
             return Fate::Close;
         }
         Fate::Stay
@@ -527,7 +598,8 @@ impl EventLoop {
             return;
         };
         let idle_ms = now_ms - client.shared.last_active_ms.load(Ordering::Relaxed);
-        let exempt = client.halted || client.session.monitor;
+        let replica = client.session.replica.clone().filter(|replica| replica.attached());
+        let exempt = client.halted || client.session.monitor || replica.is_some();
         if config.timeout != 0 && idle_ms > i64::from(config.timeout) * 1000 && !exempt {
             log::verbose("Closing idle client");
             self.closed.push(token);
@@ -547,9 +619,13 @@ impl EventLoop {
         }
         client.publish();
         self.freed_bytes += held_before.saturating_sub(held(&client.shared));
-        let unsent = conn.unsent(client);
-        client.shared.output_bytes.store(unsent, Ordering::Relaxed);
-        if self.is_over_limit(token, unsent as u64, config.client_output_buffer_limit.normal) {
+        let (lag, limit) = match &replica {
+            Some(replica) => (replica.lag(self.engine.repl.log.end()), replica_limit(config)),
+            None => (0, config.client_output_buffer_limit.normal),
+        };
+        let unsent = conn.unsent(client) as u64 + lag;
+        client.shared.output_bytes.store(unsent as usize, Ordering::Relaxed);
+        if self.is_over_limit(token, unsent, limit) {
             self.closed.push(token);
         }
     }
@@ -560,6 +636,14 @@ impl EventLoop {
 enum Fate {
     Stay,
     Close,
+}
+
+/// The output limits of replicas. What the backlog keeps anyway is not held against them.
+fn replica_limit(config: &Config) -> OutputLimit {
+    let limit = config.client_output_buffer_limit.replica;
+    let raised =
+        if limit.hard_bytes == 0 { 0 } else { limit.hard_bytes.max(config.repl_backlog_size) };
+    OutputLimit { hard_bytes: raised, ..limit }
 }
 
 /// Whether reading from a connection would only fill memory.

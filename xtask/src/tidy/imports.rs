@@ -42,14 +42,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("blocking", &["mailbox"]),
     ("registry", &["mailbox", "blocking"]),
     // A session keeps parsed commands: the queue of MULTI.
-    ("session", &["keyspace", "effects", "acl", "command"]),
+    ("session", &["keyspace", "effects", "acl", "command", "repl"]),
     ("pubsub", &["effects", "session", "registry", "mailbox"]),
     ("tracking", &["keyspace", "effects", "session", "registry", "mailbox", "pubsub"]),
     ("commandlog", &["command", "registry", "session"]),
     ("monitor", &["command", "registry", "session", "mailbox"]),
     ("client", &["command", "registry", "session", "mailbox", "acl", "repl"]),
     ("persist", &["keyspace", "effects", "rdb"]),
-    ("repl", &["keyspace", "effects", "rdb", "registry", "mailbox"]),
+    ("repl", &["keyspace", "effects", "rdb", "registry", "mailbox", "persist"]),
     (
         "command",
         &[

@@ -29,6 +29,7 @@ use crate::commandlog::Executed;
 use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::{Engine, Paused};
+use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::{Access, Ageing, Expiry, Held, Swept};
@@ -363,11 +364,39 @@ impl<'k> Runner<'k> {
                 Flow::Next
             }
         };
-        if session.reply_mode != ReplyMode::On && !matches!(session.reply_mode, ReplyMode::SkipNext)
+        if session.replica.as_ref().is_some_and(|replica| replica.attached()) {
+            if reply.len() > mark {
+                self.silence_replica(session, reply, mark, args);
+            }
+        } else if session.reply_mode != ReplyMode::On
+            && !matches!(session.reply_mode, ReplyMode::SkipNext)
         {
             reply.truncate(mark);
         }
         flow
+    }
+
+    /// Nothing but the stream may go to a replica: one that makes the server answer is closed.
+    #[cold]
+    fn silence_replica(
+        &self,
+        session: &mut Session,
+        reply: &mut Reply,
+        mark: usize,
+        args: Args<'_>,
+    ) {
+        let said = reply.as_bytes()[mark..].trim_ascii_end();
+        let quoted = if said.starts_with(b"-") { said } else { b"a reply" };
+        self.engine.env.log(
+            Level::Warning,
+            &format!(
+                "Replica generated a reply to command '{}', disconnecting it: {}",
+                args.get(0).to_ascii_lowercase().escape_ascii(),
+                quoted.escape_ascii()
+            ),
+        );
+        reply.truncate(mark);
+        session.close_after_reply = true;
     }
 
     /// Sweeps expired keys out of a stretch of one shard's table and hands on what that left
@@ -436,11 +465,16 @@ impl<'k> Runner<'k> {
         }
         if flags & flag::WRITE != 0 {
             self.engine.saves.admit_write(&self.config)?;
+            self.enough_replicas()?;
         }
         if self.engine.repl.is_replica() {
             self.admit_on_replica(flags)?;
         }
-        if self.paused(flags) {
+        if session.replica.as_ref().is_some_and(|replica| replica.attached()) {
+            if flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0 {
+                return Err(ReplyError::Static("ERR Replica can't interact with the keyspace"));
+            }
+        } else if self.paused(flags) {
             return Ok(Admitted::Hold);
         }
         if session.multi.is_some() && !spec.has(flag::RUNS_IN_MULTI) {
@@ -468,6 +502,20 @@ impl<'k> Runner<'k> {
             return Err(ReplyError::LOADING);
         }
         Ok(())
+    }
+
+    /// Whether writes are accepted with the replicas that there are.
+    fn enough_replicas(&self) -> Result<(), ReplyError> {
+        let (config, repl) = (&self.config, &self.engine.repl);
+        let needed = config.min_replicas_to_write as usize;
+        if needed == 0
+            || config.min_replicas_max_lag == 0
+            || repl.is_replica()
+            || repl.replicas.good() >= needed
+        {
+            return Ok(());
+        }
+        Err(ReplyError::Static("NOREPLICAS Not enough good replicas to write."))
     }
 
     /// Whether `maxmemory` is used up. Nothing is evicted, whatever the policy says.

@@ -504,22 +504,19 @@ directives! {
         propagation_error_behavior: PropagationError = PropagationError::Ignore,
             "propagation-error-behavior" => Word, ignored(NO_REPLICA);
         /// Bytes of the stream that are kept for replicas that come back.
-        repl_backlog_size: u64 = 10 << 20, "repl-backlog-size" => MemoryFloor(16 << 10),
-            ignored(NO_REPLICA);
+        repl_backlog_size: u64 = 10 << 20, "repl-backlog-size" => MemoryFloor(16 << 10);
         /// Seconds after the last replica for which the stream is kept; 0: forever.
-        repl_backlog_ttl: u64 = 3600, "repl-backlog-ttl" => Int(0, LONG_MAX), ignored(NO_REPLICA);
+        repl_backlog_ttl: u64 = 3600, "repl-backlog-ttl" => Int(0, LONG_MAX);
         /// Save bandwidth rather than time on replication links.
         repl_disable_tcp_nodelay: bool = false,
-            "repl-disable-tcp-nodelay" => Bool, ignored(NO_REPLICA);
+            "repl-disable-tcp-nodelay" => Bool;
         /// Stream a full synchronisation without a file.
-        repl_diskless_sync: bool = true, "repl-diskless-sync" => Bool, ignored(NO_REPLICA);
+        repl_diskless_sync: bool = true, "repl-diskless-sync" => Bool;
         /// Seconds to wait for further replicas before a full synchronisation.
-        repl_diskless_sync_delay: u32 = 5, "repl-diskless-sync-delay" => Int(0, INT_MAX),
-            ignored(NO_REPLICA);
+        repl_diskless_sync_delay: u32 = 5, "repl-diskless-sync-delay" => Int(0, INT_MAX);
         /// Replicas at which that wait ends; 0: it does not.
         repl_diskless_sync_max_replicas: u32 = 0,
-            "repl-diskless-sync-max-replicas" => Int(0, INT_MAX),
-            ignored(NO_REPLICA);
+            "repl-diskless-sync-max-replicas" => Int(0, INT_MAX);
         /// How a replica loads a full synchronisation.
         repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, "repl-diskless-load" => Word,
             ignored(NO_REPLICA);
@@ -530,15 +527,15 @@ directives! {
         repl_mptcp: bool = false, "repl-mptcp" => Bool, immutable, ignored(NO_REPLICA);
         /// Seconds between the pings of a primary.
         repl_ping_replica_period: u32 = 10, "repl-ping-replica-period" => Int(1, INT_MAX),
-            alias("repl-ping-slave-period"), ignored(NO_REPLICA);
+            alias("repl-ping-slave-period");
         /// Seconds of silence after which a replication link counts as broken.
         repl_timeout: u32 = 60, "repl-timeout" => Int(1, INT_MAX);
         /// Replicas without which writes are refused; 0: none needed.
         min_replicas_to_write: u32 = 0, "min-replicas-to-write" => Int(0, INT_MAX),
-            alias("min-slaves-to-write"), unsupported_unless_default("replication");
+            alias("min-slaves-to-write");
         /// Seconds of lag up to which a replica counts for that.
         min_replicas_max_lag: u32 = 10, "min-replicas-max-lag" => Int(0, INT_MAX),
-            alias("min-slaves-max-lag"), ignored(NO_REPLICA);
+            alias("min-slaves-max-lag");
     }
 
     group "Scripts" {

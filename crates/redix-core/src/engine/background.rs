@@ -4,9 +4,10 @@
 //! holding a lock, a gate or the world.
 
 use super::Engine;
+use super::replicas::ReplicationCron;
 use crate::env::Level;
 use crate::persist::file::SaveError;
-use crate::persist::snapshot::{Ground, Saver, Turn};
+use crate::persist::snapshot::{Ground, Saver, Target, Turn};
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 
@@ -36,6 +37,7 @@ pub enum Rest {
 pub struct Background {
     saver: Option<Saver>,
     next_cron_ns: u64,
+    replication: ReplicationCron,
 }
 
 impl Background {
@@ -45,6 +47,7 @@ impl Background {
         if now_ns >= self.next_cron_ns {
             self.next_cron_ns = now_ns + CRON_NS;
             if !engine.cron_paused.load(Ordering::Relaxed) {
+                self.replication.step(engine, now_ns);
                 engine.save_if_due();
             }
         }
@@ -65,7 +68,13 @@ impl Background {
             let Some(cut) = lock(&engine.snapshot).cut.take() else {
                 return Rest::Until(self.next_cron_ns);
             };
-            engine.env.log(Level::Notice, "Background saving started");
+            engine.env.log(
+                Level::Notice,
+                match cut.target {
+                    Target::File => "Background saving started",
+                    Target::Replicas(_) => "Background RDB transfer started",
+                },
+            );
             self.saver = Some(Saver::new(cut));
         }
         let Some(saver) = &mut self.saver else { return Rest::None };
@@ -76,6 +85,9 @@ impl Background {
         };
         let turn = saver.step(ground, HOLDS_PER_STEP);
         engine.note_progress(saver);
+        if matches!(saver.cut().target, Target::Replicas(_)) {
+            engine.repl.replicas.tell(&engine.registry, None);
+        }
         match turn {
             Turn::More => Rest::None,
             Turn::Until(due_ns) => {
@@ -101,7 +113,16 @@ impl Engine {
     /// Notes how a background save has ended.
     fn end_snapshot(&self, saver: &Saver, outcome: &Result<(), SaveError>) {
         let (saves, now_s) = (&self.saves, self.unix_s());
+        let to_file = matches!(saver.cut().target, Target::File);
         match outcome {
+            Ok(()) if !to_file => {
+                saves.last_ok.store(true, Ordering::Relaxed);
+                self.env.log(Level::Notice, "Background RDB transfer terminated with success");
+            }
+            // Nothing is wrong with the disk.
+            Err(error) if !to_file => {
+                self.env.log(Level::Warning, &format!("Background transfer error: {error}"));
+            }
             Ok(()) => {
                 self.stats.dirty_at_save.store(saver.cut().dirty, Ordering::Relaxed);
                 saves.last_save_s.store(now_s, Ordering::Relaxed);
@@ -126,6 +147,7 @@ impl Engine {
             counter.store(0, Ordering::Relaxed);
         }
         lock(&self.snapshot).pre_images = None;
+        self.end_sync(saver.cut(), outcome);
         saves.running_since_s.store(0, Ordering::Relaxed);
     }
 

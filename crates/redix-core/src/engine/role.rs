@@ -15,6 +15,8 @@ impl Engine {
             repl.upstream.set_stream_db(repl.log.db().unwrap_or(0));
         }
         self.drop_link();
+        // They are to find out by themselves whether they can go on with what comes.
+        self.drop_replicas();
         let mut config = (*self.config()).clone();
         config.replicaof = Some((target.host.clone(), target.port));
         self.set_config(config);
@@ -31,6 +33,8 @@ impl Engine {
             return false;
         }
         self.drop_link();
+        // They learn the stream's new name when they come back.
+        self.drop_replicas();
         let mut config = (*self.config()).clone();
         config.replicaof = None;
         self.set_config(config);

@@ -4,14 +4,15 @@
 use std::path::PathBuf;
 
 use super::Engine;
+use crate::config::Config;
 use crate::effects::Shutdown;
 use crate::env::Level;
 use crate::persist::file::{self, SaveError, snapshot_path};
 use crate::persist::load::{
     ChecksumPolicy, Duplicates, Expired, LoadError, LoadOptions, LoadStep, Loaded, Loader,
 };
-use crate::persist::save;
-use crate::persist::snapshot::{Cut, PreImages};
+use crate::persist::save::{self, StreamPosition};
+use crate::persist::snapshot::{Cut, PreImages, Target};
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
 
@@ -22,6 +23,18 @@ pub(super) struct Snapshot {
     pub(super) cut: Option<Cut>,
     /// What is collected for it; there as long as the snapshot is under way.
     pub(super) pre_images: Option<Arc<PreImages>>,
+    /// The version of its file format.
+    pub(super) rdb_version: u8,
+}
+
+/// A snapshot about to be begun.
+pub(super) struct SnapshotPlan {
+    /// What the files say, frozen.
+    pub(super) config: Arc<Config>,
+    /// Where it goes.
+    pub(super) target: Target,
+    /// Whether it has any keys at all.
+    pub(super) with_keys: bool,
 }
 
 /// Keys loaded between two looks at the world and the clock.
@@ -35,7 +48,8 @@ impl Engine {
         let saves = &self.saves;
         saves.started.fetch_add(1, Ordering::Relaxed);
         let dirty = self.stats.totals().dirty;
-        let saved = save::save(&self.env, &self.keyspace, &self.config());
+        let position = self.stream_position();
+        let saved = save::save(&self.env, &self.keyspace, &self.config(), position.as_ref());
         match &saved {
             Ok(()) => {
                 self.stats.dirty_at_save.store(dirty, Ordering::Relaxed);
@@ -53,13 +67,25 @@ impl Engine {
     /// Takes the cut of a background save; [`super::Background`] then carries it out. The caller
     /// holds the world and no shard's lock. Fails if a background save is under way.
     pub fn begin_snapshot(&self) -> Result<(), SaveError> {
+        let config = self.config();
+        self.begin_planned(SnapshotPlan { config, target: Target::File, with_keys: true })
+    }
+
+    /// The same for whatever is planned.
+    pub(super) fn begin_planned(&self, plan: SnapshotPlan) -> Result<(), SaveError> {
         let saves = &self.saves;
         if saves.running() {
             return Err(SaveError::InProgress);
         }
         saves.started.fetch_add(1, Ordering::Relaxed);
         let dirty = self.stats.totals().dirty;
-        let cut = Cut::take(&self.env, &self.keyspace, &self.config(), dirty);
+        let mut cut = if plan.with_keys {
+            Cut::take(&self.env, &self.keyspace, &plan.config, dirty)
+        } else {
+            Cut::without_keys(&self.env, &plan.config)
+        };
+        cut.target = plan.target;
+        cut.position = self.stream_position();
         let now_s = cut.at_ms / 1000;
         saves.last_try_s.store(now_s, Ordering::Relaxed);
         saves.keys_done.store(0, Ordering::Relaxed);
@@ -67,8 +93,31 @@ impl Engine {
         saves.running_since_s.store(now_s, Ordering::Relaxed);
         let mut snapshot = lock(&self.snapshot);
         snapshot.pre_images = Some(Arc::clone(&cut.pre_images));
+        snapshot.rdb_version = plan.config.rdb_version;
         snapshot.cut = Some(cut);
         Ok(())
+    }
+
+    /// The version of the file format of the snapshot under way.
+    pub(super) fn snapshot_rdb_version(&self) -> u8 {
+        lock(&self.snapshot).rdb_version
+    }
+
+    /// Where the data stands in the replication stream, if that is recorded; in the world.
+    fn stream_position(&self) -> Option<StreamPosition> {
+        let log = &self.repl.log;
+        log.active().then(|| {
+            let history = log.history();
+            StreamPosition {
+                db: if self.repl.is_replica() {
+                    self.repl.upstream.stream_db()
+                } else {
+                    log.db().unwrap_or(0)
+                },
+                id: history.id.as_str().to_owned(),
+                offset: history.end,
+            }
+        })
     }
 
     /// Asks for the background save under way to be given up; whether there was one. It counts as

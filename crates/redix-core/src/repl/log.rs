@@ -316,7 +316,9 @@ impl Log {
         let state = lock(&self.state);
         let at = state.blocks.partition_point(|block| block.end() <= offset);
         for block in state.blocks.range(at..) {
-            let from = (offset - block.start) as usize;
+            // Where the stream began anew, the bytes that an old reader wants are gone.
+            let Some(from) = offset.checked_sub(block.start) else { break };
+            let from = from as usize;
             let count = (block.bytes.len() - from).min(max - (out.len() - before));
             out.extend_from_slice(&block.bytes[from..from + count]);
             offset += count as u64;

@@ -1,24 +1,28 @@
 //! Replication: the log of writes, and what the two roles make of it.
 //!
-//! Reading order: [`log`] (the stream of writes, its offsets and its name), [`status`] (the primary
-//! and the link to it, as others see them; the link itself is [`crate::upstream`]). The state of
-//! both roles is in [`Replication`].
+//! Reading order: [`log`] (the stream of writes, its offsets and its name), [`primary`] (who
+//! follows this server), [`status`] (whom this server follows and the link to it, as others see
+//! them; the link itself is [`crate::upstream`]). The state of both roles is in [`Replication`].
 //!
 //! **Invariants.** The role changes in the world only. A replica never records what it does itself:
 //! its log holds its primary's bytes, as far as they have been applied.
 
 pub mod log;
+pub mod primary;
 pub mod status;
 
 use crate::env::Entropy;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use log::Log;
+use primary::Replicas;
 use status::Status;
 
 /// The state of replication, shared by all threads.
 pub struct Replication {
     /// What is sent to replicas.
     pub log: Log,
+    /// Who follows this server.
+    pub replicas: Replicas,
     /// The primary, if this is a replica.
     pub upstream: Status,
     replica: AtomicBool,
@@ -26,9 +30,10 @@ pub struct Replication {
 
 impl Replication {
     /// A primary without replicas, its history named at random.
-    pub fn new(entropy: &dyn Entropy) -> Self {
+    pub fn new(entropy: &dyn Entropy, workers: usize) -> Self {
         Self {
             log: Log::new(entropy),
+            replicas: Replicas::new(workers),
             upstream: Status::default(),
             replica: AtomicBool::new(false),
         }
@@ -40,9 +45,9 @@ impl Replication {
         self.replica.load(Ordering::Relaxed)
     }
 
-    /// How many replicas have acknowledged the stream up to `offset`: there are none.
-    pub fn acknowledged(&self, _offset: u64) -> i64 {
-        0
+    /// How many replicas have acknowledged the stream up to `offset`.
+    pub fn acknowledged(&self, offset: u64) -> i64 {
+        self.replicas.acknowledged(offset)
     }
 
     /// Changes the role; in the world.

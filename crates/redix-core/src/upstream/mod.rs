@@ -378,6 +378,8 @@ impl Upstream {
         let renamed = id.filter(|id| *id != log.history().id);
         if let Some(id) = renamed {
             log.rename(id);
+            // They learn the new name when they come back.
+            engine.drop_replicas();
         }
         drop(world);
         if let Some(id) = renamed {
@@ -436,6 +438,7 @@ impl Upstream {
             drained = !self.read_stream(transport, token, now_ns)?;
             // It asks the process for nothing: no command of a primary does.
             drop(self.worker.run());
+            self.engine.feed_replicas();
             self.check_applied(token)?;
             if drained {
                 break;

@@ -280,6 +280,7 @@ impl Upstream {
             return Err(Broken::new("The PRIMARY is no longer the one to follow."));
         }
         let backlog_bytes = engine.config().repl_backlog_size;
+        engine.drop_replicas();
         engine.repl.log.adopt(receiving.id, receiving.end, backlog_bytes);
         // The primary names the database of its first command after the cut.
         engine.repl.upstream.set_stream_db(0);

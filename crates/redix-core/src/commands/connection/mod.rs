@@ -86,6 +86,9 @@ fn quit(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 
 /// `RESET` -> `RESET`. What the client said about its library and its capabilities stays.
 fn reset(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    if cx.session.replica.as_ref().is_some_and(|replica| replica.attached()) {
+        return Err(ReplyError::Static("ERR can only reset normal client connections"));
+    }
     cx.discard_transaction();
     cx.engine.registry.remove_monitor(cx.shared.id);
     cx.session.reset(cx.config.requirepass.is_empty());

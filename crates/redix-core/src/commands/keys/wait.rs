@@ -44,6 +44,7 @@ fn wait(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         deadline_ms,
         Box::new(move |engine, reply| reply.int(engine.repl.acknowledged(offset))),
     );
+    engine.repl.replicas.want_acks();
     engine.blocking.offsets.wait(&waiter, Acknowledgement { offset, replicas }, acknowledged);
     Ok(())
 }

@@ -1,3 +1,8 @@
-//! Replication as commands see it.
+//! Replication as clients see it: who follows whom, and how far.
+//!
+//! PSYNC, SYNC and REPLCONF are what replicas say to their primary.
 
+pub mod psync;
+pub mod replconf;
 pub mod replicaof;
+pub mod role;

@@ -13,7 +13,6 @@ use crate::engine::{Engine, Paused};
 use crate::error::CommandResult;
 use crate::keyspace::SHARDS;
 use crate::registry::client_flag;
-use crate::repl::status::LinkState;
 use crate::stats::{CallStats, Totals, latency_bucket_end_ns};
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -36,7 +35,7 @@ const SECTIONS: &[Section] = &[
     ("Memory", true, memory),
     ("Persistence", true, persistence),
     ("Stats", true, stats),
-    ("Replication", true, replication),
+    ("Replication", true, replication::write),
     ("CPU", true, cpu),
     ("Modules", true, nothing),
     ("Commandstats", false, command_stats),
@@ -69,6 +68,8 @@ macro_rules! field {
         }
     };
 }
+
+mod replication;
 
 /// `INFO [section ...]` -> verbatim text. Unknown sections are left out.
 fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
@@ -326,8 +327,9 @@ fn memory(facts: &Facts<'_>, out: &mut String) {
     field!(out, "mem_fragmentation_ratio", "{:.2}", ratio(memory.resident, memory.used));
     field!(out, "mem_fragmentation_bytes", "{}", memory.resident as i64 - memory.used as i64);
     field!(out, "mem_not_counted_for_evict", "0");
-    field!(out, "mem_replication_backlog", "0");
-    field!(out, "mem_total_replication_buffers", "0");
+    let log_bytes = facts.engine.repl.log.backlog().map_or(0, |backlog| backlog.memory);
+    field!(out, "mem_replication_backlog", "{log_bytes}");
+    field!(out, "mem_total_replication_buffers", "{log_bytes}");
     field!(out, "mem_clients_slaves", "0");
     field!(out, "mem_clients_normal", "{}", memory.clients);
     field!(out, "mem_cluster_links", "0");
@@ -407,15 +409,15 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "total_net_input_bytes", "{}", totals.net_input_bytes);
     field!(out, "total_net_output_bytes", "{}", totals.net_output_bytes);
     field!(out, "total_net_repl_input_bytes", "0");
-    field!(out, "total_net_repl_output_bytes", "0");
+    field!(out, "total_net_repl_output_bytes", "{}", totals.net_repl_output_bytes);
     field!(out, "instantaneous_input_kbps", "{:.2}", rates.input_bytes / 1024.0);
     field!(out, "instantaneous_output_kbps", "{:.2}", rates.output_bytes / 1024.0);
     field!(out, "instantaneous_input_repl_kbps", "0.00");
     field!(out, "instantaneous_output_repl_kbps", "0.00");
     field!(out, "rejected_connections", "{}", totals.rejected_connections);
-    field!(out, "sync_full", "0");
-    field!(out, "sync_partial_ok", "0");
-    field!(out, "sync_partial_err", "0");
+    field!(out, "sync_full", "{}", totals.sync_full);
+    field!(out, "sync_partial_ok", "{}", totals.sync_partial_ok);
+    field!(out, "sync_partial_err", "{}", totals.sync_partial_err);
     field!(out, "expired_keys", "{}", totals.expired_keys);
     let stale = totals.expire_stale as f64 * 100.0 / totals.expire_sampled.max(1) as f64;
     field!(out, "expired_stale_perc", "{stale:.2}");
@@ -486,65 +488,6 @@ fn loop_stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "acl_access_denied_cmd", "0");
     field!(out, "acl_access_denied_key", "0");
     field!(out, "acl_access_denied_channel", "0");
-}
-
-fn replication(facts: &Facts<'_>, out: &mut String) {
-    let repl = &facts.engine.repl;
-    if repl.is_replica() {
-        field!(out, "role", "slave");
-        upstream(facts, out);
-    } else {
-        field!(out, "role", "master");
-    }
-    field!(out, "connected_slaves", "0");
-    field!(out, "replicas_waiting_psync", "0");
-    field!(out, "master_failover_state", "no-failover");
-    let history = repl.log.history();
-    field!(out, "master_replid", "{}", history.id.as_str());
-    field!(out, "master_replid2", "{}", history.id2.as_str());
-    field!(out, "master_repl_offset", "{}", history.end);
-    field!(out, "second_repl_offset", "{}", history.second_offset());
-    let backlog = repl.log.backlog();
-    field!(out, "repl_backlog_active", "{}", u8::from(backlog.is_some()));
-    field!(out, "repl_backlog_size", "{}", facts.config.repl_backlog_size);
-    let first = backlog.map_or(0, |backlog| backlog.start + 1);
-    field!(out, "repl_backlog_first_byte_offset", "{first}");
-    field!(out, "repl_backlog_histlen", "{}", backlog.map_or(0, |backlog| backlog.len));
-}
-
-/// The fields of a replica about its primary.
-fn upstream(facts: &Facts<'_>, out: &mut String) {
-    let (status, config) = (&facts.engine.repl.upstream, facts.config);
-    let now_ms = facts.now_us / 1000;
-    let (host, port) = status.target().map_or((String::new(), 0), |to| (to.host, to.port));
-    field!(out, "master_host", "{host}");
-    field!(out, "master_port", "{port}");
-    field!(out, "master_link_status", "{}", if status.is_up() { "up" } else { "down" });
-    field!(out, "master_last_io_seconds_ago", "{}", status.last_io_seconds_ago(now_ms));
-    let syncing = status.state() == LinkState::Sync;
-    field!(out, "master_sync_in_progress", "{}", u8::from(syncing));
-    let applied = facts.engine.repl.log.end();
-    field!(out, "slave_read_repl_offset", "{}", applied + status.unapplied_bytes());
-    field!(out, "slave_repl_offset", "{applied}");
-    // There is no second connection for the data set, so nothing waits beside it.
-    field!(out, "replicas_repl_buffer_size", "0");
-    field!(out, "replicas_repl_buffer_peak", "0");
-    if let Some(transfer) = status.transfer() {
-        let (total, read) = (transfer.total_bytes.unwrap_or(0), transfer.read_bytes);
-        let percent = if total == 0 { 0.0 } else { read as f64 / total as f64 * 100.0 };
-        field!(out, "master_sync_total_bytes", "{total}");
-        field!(out, "master_sync_read_bytes", "{read}");
-        field!(out, "master_sync_left_bytes", "{}", total as i64 - read as i64);
-        field!(out, "master_sync_perc", "{percent:.2}");
-        let idle_s = (now_ms - transfer.last_io_ms).max(0) / 1000;
-        field!(out, "master_sync_last_io_seconds_ago", "{idle_s}");
-    }
-    if !status.is_up() {
-        field!(out, "master_link_down_since_seconds", "{}", status.down_seconds(now_ms));
-    }
-    field!(out, "slave_priority", "{}", config.replica_priority);
-    field!(out, "slave_read_only", "{}", u8::from(config.replica_read_only));
-    field!(out, "replica_announced", "{}", u8::from(config.replica_announced));
 }
 
 fn cpu(facts: &Facts<'_>, out: &mut String) {

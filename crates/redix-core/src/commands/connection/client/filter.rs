@@ -219,7 +219,13 @@ enum Kind {
 
 impl Kind {
     fn of(client: &ClientShared) -> Self {
-        if client.has_flag(client_flag::PRIMARY) { Self::Primary } else { Self::Normal }
+        if client.has_flag(client_flag::PRIMARY) {
+            Self::Primary
+        } else if client.has_flag(client_flag::REPLICA) {
+            Self::Replica
+        } else {
+            Self::Normal
+        }
     }
 
     fn parse(word: &[u8]) -> Option<Self> {
@@ -258,7 +264,6 @@ impl Test {
         let texts = || lock(&client.texts);
         match self {
             Self::Id(ids) => ids.contains(&client.id),
-            // Every connection is an ordinary one.
             Self::Kind(kind) => *kind == Kind::of(client),
             Self::User(user) => texts().user.as_bytes() == *user,
             Self::Addr(addr) => client.addr.as_bytes() == *addr,

@@ -66,8 +66,14 @@ fn append(out: &mut Vec<u8>, client: &ClientShared, now_ms: i64, doing: &Doing) 
     let (query, query_free) = (get(&client.query_bytes), get(&client.query_free));
     let (output, room) = (get(&client.output_bytes), get(&client.output_capacity));
     let multi_bytes = get(&client.multi_bytes);
-    let (fixed, nodes, listed) =
-        if output <= FIXED_OUTPUT_BYTES { (output, 0, 0) } else { (0, 1, room) };
+    let (fixed, nodes, listed) = if client.has_flag(client_flag::REPLICA) {
+        // Whatever a replica has yet to be sent lies in the log.
+        (0, usize::from(output > 0), output)
+    } else if output <= FIXED_OUTPUT_BYTES {
+        (output, 0, 0)
+    } else {
+        (0, 1, room)
+    };
     let texts = lock(&client.texts).clone();
     let names = texts.name.len() + texts.lib_name.len() + texts.lib_ver.len() + texts.user.len();
     let total = size_of::<Client>()

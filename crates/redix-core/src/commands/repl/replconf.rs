@@ -1,0 +1,145 @@
+//! What a replica tells its primary about itself and about how far it has come.
+
+use redix_types::num::parse_i64;
+
+use crate::command::args::Args;
+use crate::command::dispatch::Ctx;
+use crate::command::spec::{CommandSpec, Group, flag};
+use crate::error::{CommandResult, ReplyError};
+use crate::repl::primary::{Replica, Wanted};
+use crate::sync::Arc;
+
+/// The family.
+pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("replconf", Group::Server, -1, replconf)
+    .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::ALLOW_BUSY)
+    .since("3.0.0")
+    .doc("Tells the primary about a replica; replicas use it.")];
+
+/// The longest address that a replica may announce. Source: Redis, `NET_HOST_STR_LEN`.
+const IP_BYTES_MAX: usize = 255;
+
+/// `REPLCONF option value [option value ...]` -> OK. `ACK offset` and `GETACK *` get no reply.
+/// Errors: syntax; an option that is not known; a value that makes no sense.
+fn replconf(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    if args.len().is_multiple_of(2) {
+        return Err(ReplyError::Syntax);
+    }
+    for at in (1..args.len()).step_by(2) {
+        let (option, value) = (args.get(at).to_ascii_lowercase(), args.get(at + 1));
+        match option.as_slice() {
+            b"ack" => {
+                acknowledge(cx, value);
+                return Ok(());
+            }
+            // A replica is asked through the stream, not by a client.
+            b"getack" => return Ok(()),
+            _ => announce(cx, &option, args.get(at), value)?,
+        }
+    }
+    cx.reply.ok();
+    Ok(())
+}
+
+fn acknowledge(cx: &Ctx<'_, '_>, value: &[u8]) {
+    let Some(replica) = cx.session.replica.as_ref().filter(|replica| replica.attached()) else {
+        return;
+    };
+    if let Some(offset) = parse_i64(value).and_then(|offset| u64::try_from(offset).ok()) {
+        replica.ack(offset, cx.now_ms());
+        let engine = cx.engine;
+        if !engine.blocking.offsets.is_empty() {
+            engine.blocking.offsets.acknowledge(|offset| engine.repl.acknowledged(offset));
+        }
+    }
+}
+
+/// The record of this connection as a replica.
+pub(super) fn introduced<'a>(cx: &'a mut Ctx<'_, '_>) -> &'a Arc<Replica> {
+    let shared = cx.shared;
+    cx.session.replica.get_or_insert_with(|| Replica::new(Arc::clone(shared)))
+}
+
+fn announce(cx: &mut Ctx<'_, '_>, option: &[u8], as_said: &[u8], value: &[u8]) -> CommandResult {
+    match option {
+        b"listening-port" => {
+            let port = parse_i64(value).ok_or(ReplyError::NotInteger)?;
+            // A port out of range is as good as none.
+            let port = u16::try_from(port).unwrap_or(0);
+            introduced(cx).announce(|said| said.port = port);
+        }
+        b"ip-address" => {
+            if value.len() > IP_BYTES_MAX {
+                return Err(ReplyError::err(format!(
+                    "REPLCONF ip-address provided by replica instance is too long: {} bytes",
+                    value.len()
+                )));
+            }
+            let ip = String::from_utf8_lossy(value).into_owned();
+            introduced(cx).announce(|said| said.ip = ip);
+        }
+        b"capa" => {
+            let capability = value.to_ascii_lowercase();
+            introduced(cx).announce(|said| match capability.as_slice() {
+                b"eof" => said.eof = true,
+                b"psync2" => said.psync2 = true,
+                // What is not known here is not used.
+                _ => {}
+            });
+        }
+        b"version" => {
+            let version = parse_version(value)
+                .ok_or_else(|| ReplyError::quoting("Unrecognized version format: ", value, ""))?;
+            introduced(cx).announce(|said| said.version = version);
+        }
+        b"rdb-only" => {
+            let only = match parse_i64(value) {
+                Some(number @ (0 | 1)) => number == 1,
+                Some(_) => {
+                    return Err(ReplyError::Static(
+                        "ERR value is out of range, value must between 0 and 1",
+                    ));
+                }
+                None => return Err(ReplyError::NotInteger),
+            };
+            introduced(cx).announce(|said| said.wanted.rdb_only = only);
+        }
+        b"rdb-filter-only" => {
+            let (without_data, without_functions) = parse_filter(value)?;
+            introduced(cx).announce(|said| {
+                said.wanted = Wanted { without_data, without_functions, ..said.wanted };
+            });
+        }
+        _ => {
+            return Err(ReplyError::quoting("Unrecognized REPLCONF option: ", as_said, ""));
+        }
+    }
+    Ok(())
+}
+
+/// `7.2.4` as 8 bits for each part.
+fn parse_version(text: &[u8]) -> Option<u32> {
+    let mut parts = text.split(|byte| *byte == b'.').map(|part| {
+        let number = parse_i64(part)?;
+        u8::try_from(number).ok()
+    });
+    let mut version = 0;
+    for _ in 0..3 {
+        version = version << 8 | u32::from(parts.next()??);
+    }
+    parts.next().is_none().then_some(version)
+}
+
+/// What a filter leaves out: keys, function libraries. It names what is to be included.
+fn parse_filter(value: &[u8]) -> Result<(bool, bool), ReplyError> {
+    let (mut without_data, mut without_functions) = (true, true);
+    for word in value.split(|byte| *byte == b' ').filter(|word| !word.is_empty()) {
+        match word {
+            b"functions" => without_functions = false,
+            b"data" => without_data = false,
+            _ => {
+                return Err(ReplyError::quoting("Unsupported rdb-filter-only option: ", word, ""));
+            }
+        }
+    }
+    Ok((without_data, without_functions))
+}

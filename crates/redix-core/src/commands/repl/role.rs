@@ -1,0 +1,34 @@
+//! Which part this server plays.
+
+use crate::command::args::Args;
+use crate::command::dispatch::Ctx;
+use crate::command::spec::{CommandSpec, Group, acl, flag};
+use crate::error::CommandResult;
+use crate::repl::primary::Phase;
+
+/// The family.
+pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("role", Group::Server, 1, role)
+    .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::SENTINEL)
+    .acl(acl::ADMIN | acl::DANGEROUS)
+    .since("2.8.12")
+    .doc("Returns whether this server is a primary or a replica, of whom, and how far it is.")];
+
+/// `ROLE` -> of a primary: `master`, its offset, and of each replica that is online its address,
+/// its port and what it has acknowledged.
+fn role(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    let repl = &cx.engine.repl;
+    cx.reply.array(3);
+    cx.reply.bulk_str("master");
+    cx.reply.int(repl.log.end() as i64);
+    let mut replicas = repl.replicas.all();
+    replicas.retain(|replica| replica.phase() == Phase::Online);
+    cx.reply.array(replicas.len());
+    for replica in replicas {
+        let (ip, port) = replica.address();
+        cx.reply.array(3);
+        cx.reply.bulk_str(&ip);
+        cx.reply.bulk_int(i64::from(port));
+        cx.reply.bulk_int(replica.acked() as i64);
+    }
+    Ok(())
+}

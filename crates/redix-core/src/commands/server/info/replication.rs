@@ -1,0 +1,93 @@
+//! The section Replication.
+
+use std::fmt::Write;
+
+use super::Facts;
+use crate::repl::Replication;
+use crate::repl::status::LinkState;
+
+pub(super) fn write(facts: &Facts<'_>, out: &mut String) {
+    let repl = &facts.engine.repl;
+    if repl.is_replica() {
+        field!(out, "role", "slave");
+        upstream(facts, out);
+    } else {
+        field!(out, "role", "master");
+    }
+    replicas(facts, repl, out);
+    field!(out, "replicas_waiting_psync", "0");
+    field!(out, "master_failover_state", "no-failover");
+    stream(facts, repl, out);
+}
+
+fn replicas(facts: &Facts<'_>, repl: &Replication, out: &mut String) {
+    let config = facts.config;
+    field!(out, "connected_slaves", "{}", repl.replicas.count());
+    if config.min_replicas_to_write != 0 && config.min_replicas_max_lag != 0 {
+        field!(out, "min_slaves_good_slaves", "{}", repl.replicas.good());
+    }
+    let now_ms = facts.now_us / 1000;
+    for (index, replica) in repl.replicas.all().iter().enumerate() {
+        let (ip, port) = replica.address();
+        let lag_s = match replica.acked_ms() {
+            0 => 0,
+            at_ms => (now_ms - at_ms).max(0) / 1000,
+        };
+        // Writing to a string cannot fail.
+        write!(
+            out,
+            "slave{index}:ip={ip},port={port},state={},offset={},lag={lag_s},type=replica\r\n",
+            replica.phase().word(),
+            replica.acked(),
+        )
+        .ok();
+    }
+}
+
+fn stream(facts: &Facts<'_>, repl: &Replication, out: &mut String) {
+    let (history, backlog) = (repl.log.history(), repl.log.backlog());
+    field!(out, "master_replid", "{}", history.id.as_str());
+    field!(out, "master_replid2", "{}", history.id2.as_str());
+    field!(out, "master_repl_offset", "{}", history.end);
+    field!(out, "second_repl_offset", "{}", history.second_offset());
+    field!(out, "repl_backlog_active", "{}", u8::from(backlog.is_some()));
+    field!(out, "repl_backlog_size", "{}", facts.config.repl_backlog_size);
+    let first = backlog.map_or(0, |backlog| backlog.start + 1);
+    field!(out, "repl_backlog_first_byte_offset", "{first}");
+    field!(out, "repl_backlog_histlen", "{}", backlog.map_or(0, |backlog| backlog.len));
+}
+
+/// The fields of a replica about its primary.
+fn upstream(facts: &Facts<'_>, out: &mut String) {
+    let (status, config) = (&facts.engine.repl.upstream, facts.config);
+    let now_ms = facts.now_us / 1000;
+    let (host, port) = status.target().map_or((String::new(), 0), |to| (to.host, to.port));
+    field!(out, "master_host", "{host}");
+    field!(out, "master_port", "{port}");
+    field!(out, "master_link_status", "{}", if status.is_up() { "up" } else { "down" });
+    field!(out, "master_last_io_seconds_ago", "{}", status.last_io_seconds_ago(now_ms));
+    let syncing = status.state() == LinkState::Sync;
+    field!(out, "master_sync_in_progress", "{}", u8::from(syncing));
+    let applied = facts.engine.repl.log.end();
+    field!(out, "slave_read_repl_offset", "{}", applied + status.unapplied_bytes());
+    field!(out, "slave_repl_offset", "{applied}");
+    // There is no second connection for the data set, so nothing waits beside it.
+    field!(out, "replicas_repl_buffer_size", "0");
+    field!(out, "replicas_repl_buffer_peak", "0");
+    if let Some(transfer) = status.transfer() {
+        let (total, read) = (transfer.total_bytes.unwrap_or(0), transfer.read_bytes);
+        let percent = if total == 0 { 0.0 } else { read as f64 / total as f64 * 100.0 };
+        field!(out, "master_sync_total_bytes", "{total}");
+        field!(out, "master_sync_read_bytes", "{read}");
+        field!(out, "master_sync_left_bytes", "{}", total as i64 - read as i64);
+        field!(out, "master_sync_perc", "{percent:.2}");
+        let idle_s = (now_ms - transfer.last_io_ms).max(0) / 1000;
+        field!(out, "master_sync_last_io_seconds_ago", "{idle_s}");
+    }
+    if !status.is_up() {
+        field!(out, "master_link_down_since_seconds", "{}", status.down_seconds(now_ms));
+    }
+    field!(out, "slave_priority", "{}", config.replica_priority);
+    field!(out, "slave_read_only", "{}", u8::from(config.replica_read_only));
+    field!(out, "replica_announced", "{}", u8::from(config.replica_announced));
+}

@@ -1,0 +1,463 @@
+//! What the engine does for its replicas: synchronisation, the snapshots made for them, pings and
+//! timeouts.
+//!
+//! One snapshot runs at a time. A replica that needs one joins that under way if it goes to a file
+//! for replicas and suits it too, or else waits; those that wait begin together, those that can
+//! read a stream of unknown length after `repl-diskless-sync-delay`. Source: the rules of Redis'
+//! `syncCommand` and `replicationCron`, and its log lines.
+
+use super::Engine;
+use super::saving::SnapshotPlan;
+use crate::env::Level;
+use crate::persist::file::{SaveError, snapshot_path};
+use crate::persist::payload::Payload;
+use crate::persist::snapshot::{Cut, Target};
+use crate::registry::Registry;
+use crate::repl::log::{OutOfReach, Reader, ReplId};
+use crate::repl::primary::{Filled, Lost, Phase, Replica, Wanted};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+
+/// What a replica that asks for synchronisation has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish<'a> {
+    /// Nothing.
+    Everything,
+    /// So many bytes less one of the stream called so.
+    From {
+        /// The stream's name.
+        id: &'a [u8],
+        /// The first byte wanted, counted from 1; `None` where it was no number.
+        next: Option<i64>,
+    },
+}
+
+/// How a replica is synchronised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synced {
+    /// It goes on where it stopped.
+    Partly,
+    /// It gets a snapshot, which has been begun; the saver is to be woken.
+    Begun,
+    /// It gets a snapshot later, or joins one.
+    Waiting,
+}
+
+const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+const GET_ACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Once a second.
+#[derive(Default)]
+pub(super) struct ReplicationCron {
+    next_ns: u64,
+    seconds: u64,
+}
+
+impl ReplicationCron {
+    pub(super) fn step(&mut self, engine: &Engine, now_ns: u64) {
+        engine.begin_sync_if_due();
+        if now_ns < self.next_ns {
+            return;
+        }
+        self.next_ns = now_ns + SECOND_NS;
+        self.seconds += 1;
+        engine.look_after_replicas(self.seconds);
+    }
+}
+
+impl Engine {
+    fn say(&self, text: &str) {
+        self.env.log(Level::Notice, text);
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.env.clock.unix_us() / 1000
+    }
+
+    /// Synchronises a replica; `legacy` with SYNC, which expects no words before the snapshot. The
+    /// caller holds the world and no shard's lock.
+    pub fn synchronise(&self, replica: &Arc<Replica>, wish: Wish<'_>, legacy: bool) -> Synced {
+        let (log, replicas) = (&self.repl.log, &self.repl.replicas);
+        self.say(&format!("Replica {} asks for synchronization", replica.name()));
+        if let Wish::From { id, next } = wish
+            && let Some((reader, offset)) = self.resume(replica, id, next)
+        {
+            replicas.attach(replica);
+            let history = log.history();
+            let words = if replica.announced().psync2 {
+                format!("+CONTINUE {}\r\n", history.id.as_str())
+            } else {
+                "+CONTINUE\r\n".to_owned()
+            };
+            replica.resume(words.as_bytes(), reader, self.now_ms());
+            self.say(&format!(
+                "Partial resynchronization request from {} accepted. Sending {} bytes of backlog \
+                 starting from offset {}.",
+                replica.name(),
+                history.end - offset,
+                offset + 1
+            ));
+            self.count_good_replicas();
+            return Synced::Partly;
+        }
+        if wish == Wish::Everything && !legacy {
+            self.say(&format!("Full resync requested by replica {}", replica.name()));
+        }
+        replica.set_legacy(legacy);
+        replica.wait_for_start(self.now_ms());
+        replicas.attach(replica);
+        if !log.active() {
+            log.start(self.config().repl_backlog_size, &*self.env.entropy);
+            let history = log.history();
+            self.say(&format!(
+                "Replication backlog created, my new replication IDs are '{}' and '{}'",
+                history.id.as_str(),
+                history.id2.as_str()
+            ));
+        }
+        self.begin_or_join(replica)
+    }
+
+    /// The place in the log from which a replica goes on, with its offset, if it can.
+    fn resume(&self, replica: &Replica, id: &[u8], next: Option<i64>) -> Option<(Reader, u64)> {
+        let history = self.repl.log.history();
+        let known = ReplId::parse(id)
+            .filter(|id| *id == history.id || (*id == history.id2 && *id != ReplId::NONE));
+        let Some(id) = known else {
+            self.say(&format!(
+                "Partial resynchronization not accepted: Replication ID mismatch (Replica asked \
+                 for '{}', my replication IDs are '{}' and '{}')",
+                id.escape_ascii(),
+                history.id.as_str(),
+                history.id2.as_str()
+            ));
+            return None;
+        };
+        let next = next?;
+        if id != history.id && next > history.second_offset() {
+            self.say(&format!(
+                "Partial resynchronization not accepted: Requested offset for second ID was \
+                 {next}, but I can reply up to {}",
+                history.second_offset()
+            ));
+            return None;
+        }
+        let offset = u64::try_from(next.checked_sub(1)?).ok();
+        match offset.ok_or(OutOfReach).and_then(|at| Ok((self.repl.log.resume(id, at)?, at))) {
+            Ok(found) => Some(found),
+            Err(OutOfReach) => {
+                let name = replica.name();
+                self.say(&format!(
+                    "Unable to partial resync with replica {name} for lack of backlog (Replica \
+                     request was: {next})."
+                ));
+                if next > 0 && next.unsigned_abs() > history.end + 1 {
+                    self.env.log(
+                        Level::Warning,
+                        &format!(
+                            "Warning: replica {name} tried to PSYNC with an offset that is \
+                             greater than the master replication offset."
+                        ),
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn begin_or_join(&self, replica: &Arc<Replica>) -> Synced {
+        if self.saves.running() {
+            self.join_snapshot(replica);
+            return Synced::Waiting;
+        }
+        let config = self.config();
+        if config.repl_diskless_sync
+            && replica.announced().eof
+            && config.repl_diskless_sync_delay != 0
+        {
+            self.say("Delay next BGSAVE for diskless SYNC");
+            return Synced::Waiting;
+        }
+        self.begin_sync();
+        Synced::Begun
+    }
+
+    /// Joins the snapshot under way, if it goes to a file for a replica that can do no more.
+    fn join_snapshot(&self, replica: &Arc<Replica>) {
+        let mine = replica.announced();
+        let suits = |other: &Arc<Replica>| {
+            let theirs = other.announced();
+            (!theirs.eof || mine.eof)
+                && (!theirs.psync2 || mine.psync2)
+                && filter_of(theirs.wanted) == filter_of(mine.wanted)
+                && mine.rdb_version() >= self.snapshot_rdb_version()
+        };
+        let all = self.repl.replicas.all();
+        if all.iter().any(|other| other.receives_payload()) {
+            self.say("Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC");
+            return;
+        }
+        let cut = all.iter().filter(|other| suits(other)).find_map(|other| other.cut_at());
+        let Some(Ok(reader)) = cut.map(|offset| self.repl.log.reader(offset)) else {
+            self.say(
+                "Can't attach the replica to the current BGSAVE. Waiting for next BGSAVE for SYNC",
+            );
+            return;
+        };
+        self.hand_over(replica, reader, None);
+        self.say("Waiting for end of BGSAVE for SYNC");
+    }
+
+    /// Tells a replica that its snapshot is on its way.
+    fn hand_over(&self, replica: &Arc<Replica>, reader: Reader, payload: Option<&Arc<Payload>>) {
+        let id = self.repl.log.history().id;
+        let words = if replica.is_legacy() {
+            String::new()
+        } else {
+            format!("+FULLRESYNC {} {}\r\n", id.as_str(), reader.offset())
+        };
+        replica.begin(words.as_bytes(), reader, payload.map(Payload::reader));
+    }
+
+    /// Begins the snapshot for those that wait for one; the caller holds the world and no shard's
+    /// lock, and no snapshot is under way.
+    fn begin_sync(&self) {
+        let mut group = self.waiting_replicas();
+        let Some(first) = group.first() else { return };
+        let filter = filter_of(first.announced().wanted);
+        group.retain(|replica| filter_of(replica.announced().wanted) == filter);
+        let said: Vec<_> = group.iter().map(|replica| replica.announced()).collect();
+        let mut config = self.config();
+        let filtered = filter != (false, false);
+        let diskless = (config.repl_diskless_sync || filtered) && said.iter().all(|said| said.eof);
+        if said.iter().any(|said| said.rdb_version() < config.rdb_version) {
+            Arc::make_mut(&mut config).rdb_version = 10;
+        }
+        let payload = diskless.then(|| Payload::new(&*self.env.entropy));
+        let target = if diskless { "replicas sockets" } else { "disk" };
+        self.say(&format!("Starting BGSAVE for SYNC with target: {target}"));
+        let log = &self.repl.log;
+        if !self.repl.is_replica() {
+            log.forget_db();
+        }
+        for replica in &group {
+            match log.reader(log.end()) {
+                Ok(reader) => self.hand_over(replica, reader, payload.as_ref()),
+                Err(OutOfReach) => self.drop_replica(replica),
+            }
+        }
+        let plan = SnapshotPlan {
+            config,
+            target: payload.map_or(Target::File, Target::Replicas),
+            with_keys: !filter.0,
+        };
+        self.begin_planned(plan).expect("no snapshot is under way, and the world is held");
+        self.repl.replicas.tell(&self.registry, None);
+    }
+
+    fn waiting_replicas(&self) -> Vec<Arc<Replica>> {
+        let mut all = self.repl.replicas.all();
+        all.retain(|replica| replica.phase() == Phase::WaitStart);
+        all
+    }
+
+    /// Begins the snapshot that replicas have been waiting for, if the time has come.
+    fn begin_sync_if_due(&self) {
+        if self.repl.replicas.count() == 0
+            || self.saves.running()
+            || self.loading.load(Ordering::Relaxed)
+        {
+            return;
+        }
+        let (waiting, config) = (self.waiting_replicas(), self.config());
+        let Some(since_ms) = waiting.iter().map(|replica| replica.waiting_since_ms()).min() else {
+            return;
+        };
+        let waited_ms = self.now_ms() - since_ms;
+        let enough = config.repl_diskless_sync_max_replicas;
+        let due = !config.repl_diskless_sync
+            || waited_ms >= i64::from(config.repl_diskless_sync_delay) * 1000
+            || (enough != 0 && waiting.len() >= enough as usize);
+        if !due {
+            return;
+        }
+        let _world = self.keyspace.gates().world();
+        // A command may have been faster.
+        if !self.saves.running() {
+            self.begin_sync();
+        }
+    }
+
+    /// Sends what a snapshot has become to the replicas that it was for.
+    pub(super) fn end_sync(&self, cut: &Cut, outcome: &Result<(), SaveError>) {
+        let mut group = self.repl.replicas.all();
+        let served = |replica: &Arc<Replica>| match cut.target {
+            Target::Replicas(_) => replica.receives_payload(),
+            Target::File => replica.cut_at().is_some(),
+        };
+        group.retain(served);
+        for replica in &group {
+            let name = replica.name();
+            match (&cut.target, outcome) {
+                (_, Err(_)) => {
+                    self.env.log(
+                        Level::Warning,
+                        &format!("SYNC failed. BGSAVE for replica {name} returned an error"),
+                    );
+                    self.drop_replica(replica);
+                }
+                (Target::Replicas(_), Ok(())) => self.say(&format!(
+                    "Streamed replica with replica {name} (socket). Waiting for REPLCONF ACK from \
+                     replica to enable streaming"
+                )),
+                (Target::File, Ok(())) => match self.env.disk.open(&snapshot_path(&cut.config)) {
+                    Ok((file, len)) => replica.send_file(file, len),
+                    Err(error) => {
+                        self.env.log(
+                            Level::Warning,
+                            &format!("SYNC failed. Can't open the file after BGSAVE: {error}"),
+                        );
+                        self.drop_replica(replica);
+                    }
+                },
+            }
+        }
+        self.repl.replicas.tell(&self.registry, None);
+    }
+
+    /// Pings, reassures and judges the replicas; once a second.
+    fn look_after_replicas(&self, seconds: u64) {
+        let (log, replicas, config) = (&self.repl.log, &self.repl.replicas, self.config());
+        if replicas.count() == 0 {
+            self.stop_recording_if_due(config.repl_backlog_ttl);
+            return;
+        }
+        let paused = self.pause.at(self.now_ms()) != super::Paused::Nothing;
+        let ping = seconds.is_multiple_of(u64::from(config.repl_ping_replica_period));
+        if ping && !paused && !self.repl.is_replica() {
+            log.append_raw(PING);
+            replicas.tell_of(log.end(), &self.registry, None);
+        }
+        let (now_ms, timeout_ms) = (self.now_ms(), i64::from(config.repl_timeout) * 1000);
+        for replica in replicas.all() {
+            let silent = |since_ms: i64| since_ms != 0 && now_ms - since_ms > timeout_ms;
+            let lost = match replica.phase() {
+                Phase::Online if !replica.is_legacy() && silent(replica.acked_ms()) => {
+                    Some("streaming")
+                }
+                Phase::WaitEnd | Phase::SendBulk if silent(replica.stuck_since_ms()) => {
+                    Some("full")
+                }
+                Phase::WaitStart | Phase::WaitEnd => {
+                    replica.reassure();
+                    None
+                }
+                _ => None,
+            };
+            if let Some(kind) = lost {
+                let name = replica.name();
+                let text = format!("Disconnecting timedout replica ({kind} sync): {name}");
+                self.env.log(Level::Warning, &text);
+                self.drop_replica(&replica);
+            }
+        }
+        replicas.tell(&self.registry, None);
+        self.count_good_replicas();
+    }
+
+    /// Asks the replicas how far they are, if somebody waits for that and the data may change.
+    pub fn ask_for_acks(&self) {
+        let paused = || self.pause.at(self.now_ms()) != super::Paused::Nothing;
+        let replicas = &self.repl.replicas;
+        let primary = !self.repl.is_replica();
+        if replicas.acks_wanted() && primary && !paused() && replicas.take_acks_wanted() {
+            self.repl.log.append_raw(GET_ACK);
+        }
+    }
+
+    /// Stops recording once no replica has been there for `ttl_s` seconds.
+    fn stop_recording_if_due(&self, ttl_s: u64) {
+        let replicas = &self.repl.replicas;
+        let due = || {
+            let empty_since_ms = replicas.empty_since_ms();
+            let for_s = (self.now_ms() - empty_since_ms) / 1000;
+            self.repl.recording()
+                && replicas.count() == 0
+                && empty_since_ms != 0
+                && u64::try_from(for_s).is_ok_and(|for_s| for_s > ttl_s)
+        };
+        if ttl_s == 0 || !due() {
+            return;
+        }
+        let _world = self.keyspace.gates().world();
+        if due() {
+            self.repl.log.stop(&*self.env.entropy);
+            self.say(&format!(
+                "Replication backlog freed after {ttl_s} seconds without connected replicas."
+            ));
+        }
+    }
+
+    /// Counts the replicas that let writes pass `min-replicas-to-write`.
+    pub fn count_good_replicas(&self) {
+        let lag_ms_max = i64::from(self.config().min_replicas_max_lag) * 1000;
+        self.repl.replicas.count_good(self.now_ms(), lag_ms_max);
+    }
+
+    /// Moves up to about `max` bytes of what a replica is to be sent to `out`.
+    pub fn fill_replica(
+        &self,
+        replica: &Arc<Replica>,
+        max: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Lost> {
+        let Filled { bytes, transferred } = replica.fill(&self.repl.log, max, out)?;
+        if transferred {
+            replica.heard(self.now_ms());
+            let name = replica.name();
+            self.say(&match replica.phase() {
+                Phase::Served => format!(
+                    "RDB transfer completed, rdb only replica ({name}) should be disconnected asap"
+                ),
+                _ => format!("Synchronization with replica {name} succeeded"),
+            });
+            self.count_good_replicas();
+        }
+        Ok(bytes)
+    }
+
+    /// Forgets a replica whose connection is closed.
+    pub fn forget_replica(&self, replica: &Arc<Replica>) {
+        if replica.attached() {
+            self.say(&format!("Connection with replica {} lost.", replica.name()));
+        }
+        self.repl.replicas.detach(replica, self.now_ms());
+        self.count_good_replicas();
+    }
+
+    /// Closes a replica's connection.
+    pub fn drop_replica(&self, replica: &Arc<Replica>) {
+        self.repl.replicas.detach(replica, self.now_ms());
+        self.registry.kill(&replica.client);
+    }
+
+    /// Closes the connections of all replicas: the stream that they follow is no more.
+    pub fn drop_replicas(&self) {
+        for replica in self.repl.replicas.all() {
+            self.drop_replica(&replica);
+        }
+    }
+
+    /// Tells the workers that host replicas that the log has grown; for whoever appends to it
+    /// outside of a worker's turn.
+    pub fn feed_replicas(&self) {
+        let registry: &Registry = &self.registry;
+        self.repl.replicas.tell_of(self.repl.log.end(), registry, None);
+    }
+}
+
+/// What is left out: keys, function libraries.
+fn filter_of(wanted: Wanted) -> (bool, bool) {
+    (wanted.without_data, wanted.without_functions)
+}

@@ -1,0 +1,551 @@
+//! The replicas that follow this server, and what each is sent next.
+//!
+//! A replica is an ordinary connection of its worker. What it is sent comes from its *feed*: words
+//! of the handshake, then the snapshot, then the log from where the snapshot was cut. Its worker
+//! moves bytes from there into the connection's output as fast as the socket takes them
+//! ([`Replica::fill`]); what has not been taken stays in the log, where the feed's [`Reader`] keeps
+//! it, so that no replica has a copy of its own.
+//!
+//! ```text
+//! Handshake -> WaitStart -> WaitEnd -> SendBulk -> Online      a snapshot through a file
+//! Handshake -> WaitStart -> WaitEnd ------------> Online      a snapshot through the socket
+//! Handshake ------------------------------------> Online      a partial resynchronisation
+//! ```
+//!
+//! A worker that hosts replicas is *told* when there is more to send: once, until it looks. Who
+//! appends to the log tells the others at the end of its turn ([`Replicas::tell`]).
+//!
+//! **Invariants.** A feed's mutex is a leaf but for the log's and the payload's. Nothing is sent
+//! from the log before the snapshot has been sent whole; nor, after one through the socket, before
+//! the replica has acknowledged it, since it finds the end of the snapshot by looking at what it
+//! read last.
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+
+use super::log::{Log, Reader};
+use crate::persist::payload::{PayloadReader, Progress};
+use crate::registry::{ClientShared, Registry, client_flag};
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, Mutex, Padded, lock};
+
+/// How far a replica has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// It has introduced itself, no more.
+    Handshake,
+    /// A snapshot is to be begun for it.
+    WaitStart,
+    /// Its snapshot is being written.
+    WaitEnd,
+    /// Its snapshot is a file that is being sent.
+    SendBulk,
+    /// It follows the log.
+    Online,
+    /// It wanted the snapshot only, and has it.
+    Served,
+}
+
+impl Phase {
+    const ALL: [Self; 6] = [
+        Self::Handshake,
+        Self::WaitStart,
+        Self::WaitEnd,
+        Self::SendBulk,
+        Self::Online,
+        Self::Served,
+    ];
+
+    /// As INFO names it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Handshake | Self::WaitStart | Self::WaitEnd => "wait_bgsave",
+            Self::SendBulk => "send_bulk",
+            Self::Online => "online",
+            Self::Served => "rdb_transmitted",
+        }
+    }
+}
+
+/// What a replica does not want in its snapshot. Source: `REPLCONF rdb-filter-only`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Only the snapshot, not what follows it.
+    pub rdb_only: bool,
+    /// No keys.
+    pub without_data: bool,
+    /// No function libraries.
+    pub without_functions: bool,
+}
+
+/// What a replica has said about itself with REPLCONF.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Announced {
+    /// The port that it listens on; 0: not said.
+    pub port: u16,
+    /// Its address, where it is not that of the connection; empty: not said.
+    pub ip: String,
+    /// Can read a snapshot of unknown length.
+    pub eof: bool,
+    /// Can follow a change of the stream's name.
+    pub psync2: bool,
+    /// Its version, 8 bits for each of three parts; 0: not said.
+    pub version: u32,
+    /// What it wants.
+    pub wanted: Wanted,
+}
+
+impl Announced {
+    /// The newest RDB version that it is known to read. Redis does not say its version; what 7.0
+    /// reads, everyone reads.
+    pub fn rdb_version(&self) -> u8 {
+        if self.version >= 0x07_02_00 { 11 } else { 10 }
+    }
+}
+
+/// The connection is to be closed: what it was to be sent is not to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost;
+
+enum Transfer {
+    File { file: Box<dyn Read + Send>, left: u64 },
+    Payload(PayloadReader),
+}
+
+/// What comes next for a replica.
+#[derive(Default)]
+struct Feed {
+    /// Words before anything else.
+    words: Vec<u8>,
+    transfer: Option<Transfer>,
+    /// Its place in the log.
+    reader: Option<Reader>,
+    /// Whether the log may flow.
+    open: bool,
+    /// Let go: nothing is sent any more.
+    closed: bool,
+}
+
+/// One replica.
+pub struct Replica {
+    /// The connection.
+    pub client: Arc<ClientShared>,
+    announced: Mutex<Announced>,
+    phase: AtomicU8,
+    /// Bytes that it has said to have applied.
+    acked: AtomicU64,
+    /// Unix time in milliseconds when it last said so.
+    acked_ms: AtomicI64,
+    /// Unix time in milliseconds when it began to wait for a snapshot.
+    waiting_since_ms: AtomicI64,
+    /// Unix time in milliseconds since which its socket has taken nothing; 0: it does.
+    stuck_since_ms: AtomicI64,
+    /// It came with SYNC and acknowledges nothing.
+    legacy: AtomicBool,
+    feed: Mutex<Feed>,
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replica")
+            .field("client", &self.client.id)
+            .field("phase", &self.phase())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`Replica::fill`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filled {
+    /// Bytes appended.
+    pub bytes: usize,
+    /// The snapshot was sent whole with them.
+    pub transferred: bool,
+}
+
+impl Replica {
+    /// A connection that has begun to introduce itself.
+    pub fn new(client: Arc<ClientShared>) -> Arc<Self> {
+        Arc::new(Self {
+            client,
+            announced: Mutex::new(Announced::default()),
+            phase: AtomicU8::new(Phase::Handshake as u8),
+            acked: AtomicU64::new(0),
+            acked_ms: AtomicI64::new(0),
+            waiting_since_ms: AtomicI64::new(0),
+            stuck_since_ms: AtomicI64::new(0),
+            legacy: AtomicBool::new(false),
+            feed: Mutex::new(Feed::default()),
+        })
+    }
+
+    /// How far it has come.
+    pub fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(Ordering::Acquire))]
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// Whether it has asked to be synchronised: from then on it is no ordinary client.
+    pub fn attached(&self) -> bool {
+        self.phase() != Phase::Handshake
+    }
+
+    /// What it has said about itself.
+    pub fn announced(&self) -> Announced {
+        lock(&self.announced).clone()
+    }
+
+    /// Takes note of something that it says about itself.
+    pub fn announce(&self, change: impl FnOnce(&mut Announced)) {
+        change(&mut lock(&self.announced));
+    }
+
+    /// Its address and port as INFO shows them.
+    pub fn address(&self) -> (String, u16) {
+        let announced = lock(&self.announced);
+        let ip = if announced.ip.is_empty() {
+            peer_ip(&self.client.addr).to_owned()
+        } else {
+            announced.ip.clone()
+        };
+        (ip, announced.port)
+    }
+
+    /// Its name in the log.
+    pub fn name(&self) -> String {
+        match self.address() {
+            (ip, 0) => format!("{ip}:<unknown-replica-port>"),
+            (ip, port) => format!("{ip}:{port}"),
+        }
+    }
+
+    /// Bytes that it has said to have applied.
+    pub fn acked(&self) -> u64 {
+        self.acked.load(Ordering::Acquire)
+    }
+
+    /// Unix time in milliseconds when it last said so, or came online.
+    pub fn acked_ms(&self) -> i64 {
+        self.acked_ms.load(Ordering::Relaxed)
+    }
+
+    /// When it began to wait for a snapshot.
+    pub fn waiting_since_ms(&self) -> i64 {
+        self.waiting_since_ms.load(Ordering::Relaxed)
+    }
+
+    /// Since when its socket has taken nothing of what there was; 0: it does.
+    pub fn stuck_since_ms(&self) -> i64 {
+        self.stuck_since_ms.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of whether the socket takes anything.
+    pub fn note_sending(&self, stuck: bool, now_ms: impl FnOnce() -> i64) {
+        if !stuck {
+            self.stuck_since_ms.store(0, Ordering::Relaxed);
+        } else if self.stuck_since_ms() == 0 {
+            self.stuck_since_ms.store(now_ms(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it came with SYNC: it gets no words before the snapshot and acknowledges nothing.
+    pub fn is_legacy(&self) -> bool {
+        self.legacy.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of whether it came with SYNC.
+    pub fn set_legacy(&self, legacy: bool) {
+        self.legacy.store(legacy, Ordering::Relaxed);
+    }
+
+    /// Takes note that it is alive.
+    pub fn heard(&self, now_ms: i64) {
+        self.acked_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Takes note of what it says to have applied. After a snapshot through the socket this opens
+    /// the log.
+    pub fn ack(&self, offset: u64, now_ms: i64) {
+        self.acked.fetch_max(offset, Ordering::AcqRel);
+        self.acked_ms.store(now_ms, Ordering::Relaxed);
+        if self.phase() == Phase::Online {
+            lock(&self.feed).open = true;
+        }
+    }
+
+    /// Has it wait for a snapshot.
+    pub fn wait_for_start(&self, now_ms: i64) {
+        self.waiting_since_ms.store(now_ms, Ordering::Relaxed);
+        self.set_phase(Phase::WaitStart);
+    }
+
+    /// Has it go on in the log at once, after these words.
+    pub fn resume(&self, words: &[u8], reader: Reader, now_ms: i64) {
+        let mut feed = lock(&self.feed);
+        feed.words.extend_from_slice(words);
+        feed.reader = Some(reader);
+        feed.open = true;
+        self.acked_ms.store(now_ms, Ordering::Relaxed);
+        self.set_phase(Phase::Online);
+    }
+
+    /// Its snapshot has been cut where `reader` stands; `payload` carries it, or else a file that
+    /// is yet to be written.
+    pub fn begin(&self, words: &[u8], reader: Reader, payload: Option<PayloadReader>) {
+        let mut feed = lock(&self.feed);
+        feed.words.extend_from_slice(words);
+        feed.reader = Some(reader);
+        feed.transfer = payload.map(Transfer::Payload);
+        self.set_phase(Phase::WaitEnd);
+    }
+
+    /// Where its snapshot was cut, while it waits for it.
+    pub fn cut_at(&self) -> Option<u64> {
+        let feed = lock(&self.feed);
+        if self.phase() != Phase::WaitEnd || matches!(feed.transfer, Some(Transfer::Payload(_))) {
+            return None;
+        }
+        feed.reader.as_ref().map(Reader::offset)
+    }
+
+    /// Whether its snapshot comes through the socket.
+    pub fn receives_payload(&self) -> bool {
+        matches!(lock(&self.feed).transfer, Some(Transfer::Payload(_)))
+    }
+
+    /// The file that it waits for is written: sends it.
+    pub fn send_file(&self, file: Box<dyn Read + Send>, len: u64) {
+        let mut feed = lock(&self.feed);
+        feed.words.extend_from_slice(format!("${len}\r\n").as_bytes());
+        feed.transfer = Some(Transfer::File { file, left: len });
+        self.set_phase(Phase::SendBulk);
+    }
+
+    /// Lets it know that it is not forgotten: an empty line, unless the snapshot is on its way.
+    pub fn reassure(&self) {
+        let mut feed = lock(&self.feed);
+        if feed.transfer.is_none() && feed.words.is_empty() {
+            feed.words.push(b'\n');
+        }
+    }
+
+    /// Bytes of the log that it has yet to be sent.
+    pub fn lag(&self, end: u64) -> u64 {
+        let feed = lock(&self.feed);
+        feed.reader.as_ref().map_or(0, |reader| end.saturating_sub(reader.offset()))
+    }
+
+    /// Appends up to about `max` bytes of what comes next to `out`.
+    // HOT PATH: once per turn and replica; allocates only to grow `out`.
+    pub fn fill(&self, log: &Log, max: usize, out: &mut Vec<u8>) -> Result<Filled, Lost> {
+        let mut feed = lock(&self.feed);
+        if feed.closed {
+            return Err(Lost);
+        }
+        let before = out.len();
+        out.append(&mut feed.words);
+        let mut ended = false;
+        match &mut feed.transfer {
+            None => {}
+            Some(Transfer::Payload(payload)) => match payload.read(max, out) {
+                Progress::Read(_) => {}
+                Progress::Ended => ended = true,
+                Progress::Failed => return Err(Lost),
+            },
+            Some(Transfer::File { file, left }) => {
+                *left -= read_file(file, (max as u64).min(*left), out)?;
+                ended = *left == 0;
+            }
+        }
+        if ended {
+            self.end_transfer(&mut feed);
+        } else if feed.open
+            && feed.transfer.is_none()
+            && let Some(reader) = &feed.reader
+        {
+            log.read(reader, max, out);
+        }
+        Ok(Filled { bytes: out.len() - before, transferred: ended })
+    }
+
+    fn end_transfer(&self, feed: &mut Feed) {
+        let through_socket = matches!(feed.transfer, Some(Transfer::Payload(_)));
+        feed.transfer = None;
+        if lock(&self.announced).wanted.rdb_only {
+            feed.reader = None;
+            self.set_phase(Phase::Served);
+            return;
+        }
+        feed.open = !through_socket;
+        self.set_phase(Phase::Online);
+    }
+
+    /// Gives up everything that is kept for it.
+    fn let_go(&self) {
+        *lock(&self.feed) = Feed { closed: true, ..Feed::default() };
+    }
+}
+
+/// Appends up to `max` bytes of a file; a file that ends early is lost.
+fn read_file(file: &mut dyn Read, max: u64, out: &mut Vec<u8>) -> Result<u64, Lost> {
+    let count = file.take(max).read_to_end(out).map_err(|_| Lost)? as u64;
+    if count == 0 && max > 0 { Err(Lost) } else { Ok(count) }
+}
+
+fn peer_ip(addr: &str) -> &str {
+    let ip = addr.rsplit_once(':').map_or(addr, |(ip, _)| ip);
+    ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip)
+}
+
+#[derive(Default)]
+struct Host {
+    replicas: AtomicUsize,
+    told: AtomicBool,
+}
+
+/// All replicas.
+pub struct Replicas {
+    list: Mutex<Vec<Arc<Replica>>>,
+    count: AtomicUsize,
+    /// Those that count for `min-replicas-to-write`.
+    good: AtomicUsize,
+    /// Unix time in milliseconds when the last one left, or of the start.
+    empty_since_ms: AtomicI64,
+    /// By worker.
+    hosts: Box<[Padded<Host>]>,
+    /// The end of the log up to which the hosts have been told.
+    told_end: AtomicU64,
+    acks_wanted: AtomicBool,
+}
+
+impl Replicas {
+    /// None, of so many workers.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            list: Mutex::new(Vec::new()),
+            count: AtomicUsize::new(0),
+            good: AtomicUsize::new(0),
+            empty_since_ms: AtomicI64::new(0),
+            hosts: (0..workers).map(|_| Padded::default()).collect(),
+            told_end: AtomicU64::new(0),
+            acks_wanted: AtomicBool::new(false),
+        }
+    }
+
+    /// How many there are.
+    #[inline]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// How many count for `min-replicas-to-write`, as of the last look.
+    #[inline]
+    pub fn good(&self) -> usize {
+        self.good.load(Ordering::Relaxed)
+    }
+
+    /// Counts anew those that are online and have acknowledged something within `lag_ms_max`.
+    pub fn count_good(&self, now_ms: i64, lag_ms_max: i64) {
+        let list = lock(&self.list);
+        let is_good = |replica: &&Arc<Replica>| {
+            replica.phase() == Phase::Online && now_ms - replica.acked_ms() <= lag_ms_max
+        };
+        self.good.store(list.iter().filter(is_good).count(), Ordering::Relaxed);
+    }
+
+    /// How many have acknowledged the stream up to `offset`.
+    pub fn acknowledged(&self, offset: u64) -> i64 {
+        if self.count() == 0 {
+            return 0;
+        }
+        let list = lock(&self.list);
+        let has =
+            |replica: &&Arc<Replica>| replica.phase() == Phase::Online && replica.acked() >= offset;
+        list.iter().filter(has).count() as i64
+    }
+
+    /// Has all be asked, at the end of a worker's turn, how far they are.
+    pub fn want_acks(&self) {
+        self.acks_wanted.store(true, Ordering::Release);
+    }
+
+    /// Whether they are to be asked.
+    #[inline]
+    pub fn acks_wanted(&self) -> bool {
+        self.acks_wanted.load(Ordering::Relaxed)
+    }
+
+    /// Whether they are to be asked; that is then done.
+    pub fn take_acks_wanted(&self) -> bool {
+        self.acks_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// All of them, in the order of their coming.
+    pub fn all(&self) -> Vec<Arc<Replica>> {
+        lock(&self.list).clone()
+    }
+
+    /// Unix time in milliseconds when the last one left, 0: there never was one.
+    pub fn empty_since_ms(&self) -> i64 {
+        self.empty_since_ms.load(Ordering::Relaxed)
+    }
+
+    /// Adds a connection that asks to be synchronised.
+    pub fn attach(&self, replica: &Arc<Replica>) {
+        let mut list = lock(&self.list);
+        if list.iter().all(|other| !Arc::ptr_eq(other, replica)) {
+            list.push(Arc::clone(replica));
+            self.hosts[replica.client.worker].replicas.fetch_add(1, Ordering::AcqRel);
+        }
+        self.count.store(list.len(), Ordering::Relaxed);
+        replica.client.set_flag(client_flag::REPLICA, true);
+    }
+
+    /// Removes one whose connection is closed or about to be; harmless if it is gone already.
+    pub fn detach(&self, replica: &Arc<Replica>, now_ms: i64) {
+        replica.let_go();
+        let mut list = lock(&self.list);
+        let before = list.len();
+        list.retain(|other| !Arc::ptr_eq(other, replica));
+        if list.len() < before {
+            self.hosts[replica.client.worker].replicas.fetch_sub(1, Ordering::AcqRel);
+            self.empty_since_ms.store(now_ms, Ordering::Relaxed);
+        }
+        self.count.store(list.len(), Ordering::Relaxed);
+    }
+
+    /// Tells the workers that host replicas, but for `but`, that there is something to send.
+    pub fn tell(&self, registry: &Registry, but: Option<usize>) {
+        for (index, host) in self.hosts.iter().enumerate() {
+            if Some(index) != but
+                && host.replicas.load(Ordering::Acquire) != 0
+                && !host.told.swap(true, Ordering::AcqRel)
+            {
+                registry.wake(index);
+            }
+        }
+    }
+
+    /// The same where the log has grown to `end`, unless somebody has told of that already.
+    #[inline]
+    pub fn tell_of(&self, end: u64, registry: &Registry, but: Option<usize>) {
+        if self.count() != 0
+            && self.told_end.load(Ordering::Relaxed) != end
+            && self.told_end.swap(end, Ordering::AcqRel) != end
+        {
+            self.tell(registry, but);
+        }
+    }
+
+    /// Whether worker `index` has been told since it last asked.
+    pub fn take_told(&self, index: usize) -> bool {
+        let host = &self.hosts[index];
+        host.told.load(Ordering::Relaxed) && host.told.swap(false, Ordering::AcqRel)
+    }
+}

@@ -1,0 +1,144 @@
+#![allow(clippy::unwrap_used)]
+
+use std::io::Cursor;
+
+use super::*;
+use crate::persist::payload::Payload;
+use crate::repl::log::Log;
+
+struct Fixed;
+
+impl crate::env::Entropy for Fixed {
+    fn fill(&self, out: &mut [u8]) {
+        out.fill(7);
+    }
+}
+
+fn replica(addr: &str) -> Arc<Replica> {
+    let client = ClientShared::new(1, addr.into(), "127.0.0.1:6379".into(), 3, 0, 0);
+    Replica::new(Arc::new(client))
+}
+
+fn log() -> Log {
+    let log = Log::new(&Fixed);
+    log.start(1 << 20, &Fixed);
+    log
+}
+
+fn filled(replica: &Replica, log: &Log) -> Vec<u8> {
+    let mut out = Vec::new();
+    while replica.fill(log, 4, &mut out).unwrap().bytes > 0 {}
+    out
+}
+
+#[test]
+fn a_file_is_followed_by_the_log_from_the_cut_on() {
+    let (log, replica) = (log(), replica("127.0.0.1:5000"));
+    log.append_raw(b"before");
+    replica.wait_for_start(5);
+    assert_eq!(replica.phase(), Phase::WaitStart);
+    replica.begin(b"+FULLRESYNC x 6\r\n", log.reader(log.end()).unwrap(), None);
+    assert_eq!(replica.cut_at(), Some(6));
+    log.append_raw(b"after");
+    assert_eq!(filled(&replica, &log), b"+FULLRESYNC x 6\r\n");
+    replica.reassure();
+    assert_eq!(filled(&replica, &log), b"\n");
+    assert_eq!(replica.lag(log.end()), 5);
+    replica.send_file(Box::new(Cursor::new(b"SNAPSHOT".to_vec())), 8);
+    assert_eq!(replica.phase(), Phase::SendBulk);
+    replica.reassure();
+    assert_eq!(filled(&replica, &log), b"$8\r\nSNAPSHOTafter");
+    assert_eq!((replica.phase(), replica.lag(log.end())), (Phase::Online, 0));
+}
+
+#[test]
+fn a_file_that_ends_early_costs_the_connection() {
+    let (log, replica) = (log(), replica("127.0.0.1:5000"));
+    replica.begin(b"", log.reader(0).unwrap(), None);
+    replica.send_file(Box::new(Cursor::new(b"SHORT".to_vec())), 8);
+    let mut out = Vec::new();
+    assert!(replica.fill(&log, 100, &mut out).is_ok());
+    assert_eq!(replica.fill(&log, 100, &mut out), Err(Lost));
+}
+
+#[test]
+fn after_a_stream_the_log_waits_for_an_acknowledgement() {
+    let (log, replica) = (log(), replica("127.0.0.1:5000"));
+    let payload = Payload::new(&Fixed);
+    replica.begin(b"", log.reader(0).unwrap(), Some(payload.reader()));
+    log.append_raw(b"later");
+    payload.finish();
+    let framed = filled(&replica, &log);
+    assert!(framed.starts_with(b"$EOF:0707") && framed.ends_with(b"0707"));
+    assert_eq!(replica.phase(), Phase::Online);
+    assert_eq!(filled(&replica, &log), b"");
+    replica.ack(0, 1);
+    assert_eq!(filled(&replica, &log), b"later");
+}
+
+#[test]
+fn one_that_wants_the_snapshot_only_gets_no_more() {
+    let (log, replica) = (log(), replica("127.0.0.1:5000"));
+    replica.announce(|said| said.wanted.rdb_only = true);
+    replica.begin(b"", log.reader(0).unwrap(), None);
+    log.append_raw(b"later");
+    replica.send_file(Box::new(Cursor::new(b"S".to_vec())), 1);
+    assert_eq!(filled(&replica, &log), b"$1\r\nS");
+    assert_eq!((replica.phase(), replica.lag(log.end())), (Phase::Served, 0));
+}
+
+#[test]
+fn what_is_let_go_holds_nothing_back() {
+    let (log, replica, replicas) = (log(), replica("127.0.0.1:5000"), Replicas::new(1));
+    replicas.attach(&replica);
+    replicas.attach(&replica);
+    assert_eq!(replicas.count(), 1);
+    log.set_backlog_bytes(0);
+    replica.resume(b"+CONTINUE\r\n", log.reader(0).unwrap(), 1);
+    log.append_raw(&[b'x'; 100_000]);
+    assert_eq!(log.backlog().unwrap().start, 0);
+    replicas.detach(&replica, 9);
+    replicas.detach(&replica, 10);
+    assert_eq!((replicas.count(), replicas.empty_since_ms()), (0, 9));
+    assert_eq!(replica.fill(&log, 10, &mut Vec::new()), Err(Lost));
+    log.append_raw(b"y");
+    assert_ne!(log.backlog().unwrap().start, 0);
+}
+
+#[test]
+fn those_online_and_heard_of_lately_are_good() {
+    let (log, replicas) = (log(), Replicas::new(1));
+    let (early, late) = (replica("127.0.0.1:5000"), replica("127.0.0.1:5001"));
+    for (replica, now_ms) in [(&early, 1000), (&late, 9000)] {
+        replicas.attach(replica);
+        replica.resume(b"", log.reader(0).unwrap(), now_ms);
+    }
+    replicas.count_good(10_000, 9_000);
+    assert_eq!(replicas.good(), 2);
+    replicas.count_good(10_001, 9_000);
+    assert_eq!(replicas.good(), 1);
+    late.ack(5, 10_000);
+    assert_eq!((replicas.acknowledged(0), replicas.acknowledged(5)), (2, 1));
+}
+
+#[test]
+fn names_are_what_was_said_or_seen() {
+    let replica = replica("[::1]:5000");
+    assert_eq!(replica.name(), "::1:<unknown-replica-port>");
+    replica.announce(|said| said.port = 7000);
+    assert_eq!(replica.name(), "::1:7000");
+    replica.announce(|said| said.ip = "replica.example".into());
+    assert_eq!(replica.address(), ("replica.example".into(), 7000));
+}
+
+#[test]
+fn only_versions_that_were_said_count() {
+    let mut said = Announced::default();
+    assert_eq!(said.rdb_version(), 10);
+    said.version = 0x07_00_0f;
+    assert_eq!(said.rdb_version(), 10);
+    said.version = 0x07_02_00;
+    assert_eq!(said.rdb_version(), 11);
+    said.version = 0x08_00_00;
+    assert_eq!(said.rdb_version(), 11);
+}
