@@ -12,7 +12,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use redix_core::engine::{Background, Loading, Rest};
-use redix_core::persist::load::{Duplicates, LoadError};
+use redix_core::persist::load::LoadError;
 
 use crate::server::Server;
 use crate::{log, sys};
@@ -36,8 +36,7 @@ impl SaverHandle {
 /// Opens the snapshot file, if there is one, and starts the thread. Loading has begun when this
 /// returns. The error is the reason why the server cannot start.
 pub fn start(server: &Arc<Server>) -> Result<(), String> {
-    let loading =
-        server.engine.begin_load(Duplicates::Refuse).map_err(|error| fatal_text(&error))?;
+    let loading = server.engine.begin_first_load().map_err(|error| fatal_text(&error))?;
     let shared = Arc::clone(server);
     let thread = thread::Builder::new()
         .name("saver".into())

@@ -1,8 +1,14 @@
 //! Changing the role: primary or replica.
 
 use super::Engine;
+use crate::error::ReplyError;
 use crate::repl::status::Target;
 use crate::sync::atomic::Ordering;
+
+/// What blocked clients are told when this server becomes a replica.
+const STATE_CHANGED: ReplyError = ReplyError::Static(
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+);
 
 impl Engine {
     /// Makes this server a replica of `target`; in the world. What it has stays until the primary
@@ -11,7 +17,8 @@ impl Engine {
     pub fn follow(&self, target: Target) {
         let repl = &self.repl;
         if !repl.is_replica() {
-            // Clients that wait for data would write where only the primary's stream may.
+            // What they wait for may come from the primary now, which does not know of them.
+            self.registry.unblock_all(&STATE_CHANGED);
             repl.upstream.set_stream_db(repl.log.db().unwrap_or(0));
         }
         self.drop_link();

@@ -9,10 +9,11 @@ use crate::effects::Shutdown;
 use crate::env::Level;
 use crate::persist::file::{self, SaveError, snapshot_path};
 use crate::persist::load::{
-    ChecksumPolicy, Duplicates, Expired, LoadError, LoadOptions, LoadStep, Loaded, Loader,
+    ChecksumPolicy, Duplicates, Expired, LoadError, LoadOptions, LoadStep, Loaded, Loader, Origin,
 };
 use crate::persist::save::{self, StreamPosition};
 use crate::persist::snapshot::{Cut, PreImages, Target};
+use crate::repl::log::ReplId;
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
 
@@ -155,6 +156,32 @@ impl Engine {
         saved
     }
 
+    /// Begins loading the snapshot file for a server that has just started: it goes on in the
+    /// stream of writes where the file says that it stands.
+    pub fn begin_first_load(&self) -> Result<Option<Loading>, LoadError> {
+        let loading = self.begin_load(Duplicates::Refuse)?;
+        Ok(loading.map(|loading| Loading { resumes: true, ..loading }))
+    }
+
+    /// Goes on in a stream of writes. Nobody writes while the data set is being loaded, so this
+    /// needs no world. A primary goes on under a new name, which keeps the old one for replicas
+    /// that stand no further than the file does.
+    fn resume_stream(&self, mut origin: Origin) {
+        let (repl, config) = (&self.repl, self.config());
+        let Some((id, end)) = ReplId::parse(&origin.id).zip(u64::try_from(origin.offset).ok())
+        else {
+            return;
+        };
+        repl.log.adopt(id, end, config.repl_backlog_size);
+        repl.upstream.set_stream_db(origin.db);
+        if !repl.is_replica() {
+            repl.log.take_over(&*self.env.entropy);
+            if !origin.deletions.is_empty() {
+                repl.log.append(&mut origin.deletions, false);
+            }
+        }
+    }
+
     /// Begins loading the snapshot file; `None` if there is none, which is an empty data set.
     /// Loading clients' view (INFO, `-LOADING`) begins here and ends with [`Loading::step`].
     pub fn begin_load(&self, duplicates: Duplicates) -> Result<Option<Loading>, LoadError> {
@@ -173,7 +200,8 @@ impl Engine {
         saves.load_done_bytes.store(0, Ordering::Relaxed);
         self.loading.store(true, Ordering::Release);
         let began_ns = self.env.clock.mono_ns();
-        Ok(Some(Loading { loader, path, began_ns, key_delay: config.key_load_delay }))
+        let key_delay = config.key_load_delay;
+        Ok(Some(Loading { loader, path, began_ns, key_delay, resumes: false }))
     }
 
     /// Ends a load that has failed: clients are served again, from what the caller has left there.
@@ -218,6 +246,7 @@ pub struct Loading {
     path: PathBuf,
     began_ns: u64,
     key_delay: i32,
+    resumes: bool,
 }
 
 impl Loading {
@@ -234,6 +263,11 @@ impl Loading {
         saves.last_load_expired.store(loaded.expired, Ordering::Relaxed);
         if step == LoadStep::More {
             return Ok(None);
+        }
+        if self.resumes
+            && let Some(origin) = self.loader.take_origin()
+        {
+            engine.resume_stream(origin);
         }
         engine.loading.store(false, Ordering::Release);
         let seconds = engine.env.clock.mono_ns().saturating_sub(self.began_ns) as f64 / 1e9;

@@ -14,13 +14,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use redix_types::entry::EntryBox;
+use redix_types::num::parse_i64;
 
 use super::record::{Ages, entry_of};
 use crate::config::Config;
+use crate::effects::Records;
 use crate::env::Env;
 use crate::keyspace::{Keyspace, shard_of};
 pub use crate::rdb::format::ChecksumPolicy;
-use crate::rdb::format::{RdbError, RdbErrorKind, opcode};
+use crate::rdb::format::{RdbError, RdbErrorKind, RdbString, opcode};
 use crate::rdb::read::{Event, RdbReader, ReadOptions};
 
 /// Entries put in place together.
@@ -106,6 +108,19 @@ impl std::error::Error for LoadError {
     }
 }
 
+/// Where the data set of a file stands in a stream of writes.
+#[derive(Debug, Default)]
+pub struct Origin {
+    /// The stream's name.
+    pub id: Vec<u8>,
+    /// Bytes of the stream that the data set contains; negative: the file does not say.
+    pub offset: i64,
+    /// The database that the stream is in there.
+    pub db: u32,
+    /// The deletions that passing over expired keys amounts to.
+    pub deletions: Records,
+}
+
 /// What was loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Loaded {
@@ -136,6 +151,8 @@ pub struct Loader {
     how: LoadOptions,
     group: Vec<Arrival>,
     loaded: Loaded,
+    origin: Option<Origin>,
+    deletions_bytes_max: usize,
 }
 
 /// An entry on its way into the keyspace.
@@ -171,6 +188,8 @@ impl Loader {
             how,
             group: Vec::with_capacity(GROUP),
             loaded: Loaded::default(),
+            origin: None,
+            deletions_bytes_max: usize::try_from(config.repl_backlog_size).unwrap_or(usize::MAX),
         }))
     }
 
@@ -182,6 +201,14 @@ impl Loader {
     /// What has been loaded so far.
     pub fn loaded(&self) -> Loaded {
         Loaded { bytes: self.reader.offset(), ..self.loaded }
+    }
+
+    /// Takes what the file says about its place in a stream. Nothing if it says nothing, or if
+    /// more keys had expired than a backlog could tell.
+    pub fn take_origin(&mut self) -> Option<Origin> {
+        let origin = self.origin.take()?;
+        (origin.offset >= 0 && origin.deletions.bytes().len() <= self.deletions_bytes_max)
+            .then_some(origin)
     }
 
     /// Loads about `budget` keys. The caller holds a gate or the world, and no shard's lock.
@@ -216,6 +243,11 @@ impl Loader {
                     && record.expire_at_ms.is_some_and(|at| at < self.now_ms) =>
             {
                 self.loaded.expired += 1;
+                if let Some(origin) = &mut self.origin
+                    && origin.deletions.bytes().len() <= self.deletions_bytes_max
+                {
+                    origin.deletions.push(record.db, &[&b"DEL"[..], record.key]);
+                }
             }
             Event::Key(record) => {
                 let hash = keyspace.hasher().hash(record.key);
@@ -232,9 +264,9 @@ impl Loader {
                 let source = RdbError { offset: self.reader.offset(), key: None, kind };
                 return Err(LoadError::Content { path: self.path.clone(), source });
             }
+            Event::Aux { name, value } => note_aux(&mut self.origin, name, value),
             // About the file, hints not to be believed, and what the reader has checked.
             Event::Start(_)
-            | Event::Aux { .. }
             | Event::SelectDb(_)
             | Event::ResizeDb { .. }
             | Event::SlotInfo { .. }
@@ -280,6 +312,24 @@ impl Loader {
         keyspace.publish_counts(db, index, &part.table);
         self.loaded.keys += 1;
         Ok(())
+    }
+}
+
+fn note_aux(origin: &mut Option<Origin>, name: &[u8], value: RdbString<'_>) {
+    let number = match value {
+        RdbString::Int(value) => Some(value),
+        RdbString::Bytes(bytes) => parse_i64(bytes),
+    };
+    let start = || Origin { offset: -1, ..Origin::default() };
+    match (name, value, number) {
+        (b"repl-id", RdbString::Bytes(id), _) => {
+            origin.get_or_insert_with(start).id = id.to_vec();
+        }
+        (b"repl-offset", _, Some(offset)) => origin.get_or_insert_with(start).offset = offset,
+        (b"repl-stream-db", _, Some(db)) => {
+            origin.get_or_insert_with(start).db = u32::try_from(db).unwrap_or(0);
+        }
+        _ => {}
     }
 }
 
