@@ -100,6 +100,11 @@ impl SimDisk {
         self.file(path).ok().map(|file| locked(&file).clone())
     }
 
+    /// The files there are.
+    pub fn names(&self) -> Vec<PathBuf> {
+        locked(&self.0).keys().cloned().collect()
+    }
+
     fn file(&self, path: &Path) -> io::Result<Content> {
         locked(&self.0).get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -263,6 +268,11 @@ impl SimEngine {
     /// What its threads would share.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The same, for whoever is to share it.
+    pub fn share(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
     }
 
     /// Its time.

@@ -128,7 +128,10 @@ pub struct Upstream {
     /// When the primary was last heard of.
     heard_ns: u64,
     next_ack_ns: u64,
-    /// Synchronisations in a row that came to nothing.
+    /// When the stream began to be followed.
+    up_since_ns: u64,
+    /// Synchronisations in a row that came to nothing, or to a stream that soon could not be
+    /// applied.
     failures: u32,
 }
 
@@ -155,6 +158,7 @@ impl Upstream {
             buffer: Vec::new(),
             heard_ns: 0,
             next_ack_ns: 0,
+            up_since_ns: 0,
             failures: 0,
         }
     }
@@ -416,7 +420,7 @@ impl Upstream {
         status.note_read(now_ms, 0);
         status.set_state(LinkState::Connected);
         self.heard_ns = now_ns;
-        self.failures = 0;
+        self.up_since_ns = now_ns;
         self.acknowledge(now_ns);
     }
 
@@ -554,6 +558,9 @@ impl Upstream {
         self.engine.env.log(Level::Warning, &broken.text);
         let was_up = matches!(self.phase, Phase::Stream(_));
         self.drop_connection(transport);
+        if was_up && now_ns - self.up_since_ns > BACK_OFF_MAX_NS {
+            self.failures = 0;
+        }
         let rest_ns = if broken.futile {
             let rest_ns = (SECOND_NS << self.failures.min(5)).min(BACK_OFF_MAX_NS);
             self.failures += 1;

@@ -1,0 +1,521 @@
+//! The link to a primary, driven without a socket: the test is the primary and the network.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redix_core::config::Config;
+use redix_core::engine::{Engine, Rest};
+use redix_core::repl::status::{LinkState, Target};
+use redix_core::upstream::{Transport, Upstream};
+use redix_resp::{Value, encode_command};
+use redix_testkit::engine::SimEngine;
+
+const ID: &str = "0123456789abcdef0123456789abcdef01234567";
+const OTHER_ID: &str = "fedcba9876543210fedcba9876543210fedcba98";
+const MARK: &[u8; 40] = b"mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm";
+
+/// The network, whose other end is the test.
+struct Wire {
+    /// On its way to the replica.
+    coming: VecDeque<u8>,
+    /// What the replica has sent.
+    sent: Vec<u8>,
+    /// The most bytes of one read.
+    read_max: usize,
+    is_open: bool,
+    /// The primary has closed the connection.
+    is_ended: bool,
+    connects: usize,
+    refuses: bool,
+}
+
+impl Transport for Wire {
+    fn connect(&mut self, host: &str, port: u16, from: &str) -> io::Result<()> {
+        assert_eq!((host, port, from), ("primary", 6379, ""));
+        self.connects += 1;
+        if self.refuses {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        (self.is_open, self.is_ended) = (true, false);
+        self.coming.clear();
+        self.sent.clear();
+        Ok(())
+    }
+    fn connected(&mut self) -> io::Result<bool> {
+        Ok(self.is_open)
+    }
+    fn names(&self) -> (String, String) {
+        ("10.0.0.1:6379".into(), "10.0.0.2:5000".into())
+    }
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        assert!(self.is_open, "the connection is closed");
+        let count = self.coming.len().min(self.read_max).min(out.len());
+        if count == 0 && !self.is_ended {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        for (place, byte) in out.iter_mut().zip(self.coming.drain(..count)) {
+            *place = byte;
+        }
+        Ok(count)
+    }
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        assert!(self.is_open, "the connection is closed");
+        // Byte by byte, so that every write is a partial one.
+        self.sent.push(bytes[0]);
+        Ok(1)
+    }
+    fn close(&mut self) {
+        self.is_open = false;
+    }
+}
+
+/// A replica and the wire to its primary.
+struct Rig {
+    sim: SimEngine,
+    engine: Arc<Engine>,
+    upstream: Upstream,
+    wire: Wire,
+}
+
+impl Rig {
+    fn new(config: Config) -> Self {
+        let sim = SimEngine::new(config, 7).unwrap();
+        let engine = sim.share();
+        // Nothing to go on from.
+        engine.repl.log.stop(&*engine.env.entropy);
+        let upstream = Upstream::new(sim.share());
+        let wire = Wire {
+            coming: VecDeque::new(),
+            sent: Vec::new(),
+            read_max: 1,
+            is_open: false,
+            is_ended: false,
+            connects: 0,
+            refuses: false,
+        };
+        let rig = Self { sim, engine, upstream, wire };
+        rig.engine.follow(Target { host: "primary".into(), port: 6379 });
+        rig
+    }
+
+    /// Runs until the replica waits for something, and then, where that is its own next try, not
+    /// further.
+    fn settle(&mut self) {
+        let mut quiet = 0;
+        while quiet < 3 {
+            let rest = self.upstream.step(&mut self.wire);
+            let busy = rest == Rest::None || (self.wire.is_open && !self.wire.coming.is_empty());
+            quiet = if busy { 0 } else { quiet + 1 };
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.sim.clock().advance_ms(time.as_millis() as i64);
+        self.settle();
+    }
+
+    /// The primary sends something.
+    fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.wire.coming.extend(bytes.as_ref());
+        self.settle();
+    }
+
+    /// The primary sends a command of the stream; its length.
+    fn stream(&mut self, words: &[&str]) -> u64 {
+        let mut bytes = Vec::new();
+        encode_command(&mut bytes, words);
+        self.send(&bytes);
+        bytes.len() as u64
+    }
+
+    fn cut(&mut self) {
+        self.wire.is_ended = true;
+        self.settle();
+    }
+
+    /// What the replica has sent since the last call, as text.
+    fn sent(&mut self) -> String {
+        let sent = std::mem::take(&mut self.wire.sent);
+        String::from_utf8(sent).unwrap().replace("\r\n", " ")
+    }
+
+    /// Shakes hands up to the question for the stream, which is returned.
+    fn agree(&mut self) -> String {
+        self.settle();
+        assert_eq!(self.sent(), "*1 $4 PING ");
+        self.send("+PONG\r\n");
+        assert!(self.sent().contains("listening-port"));
+        self.send("+OK\r\n+OK\r\n-ERR unknown option\r\n");
+        self.sent()
+    }
+
+    /// A whole synchronisation with what `dump` holds; the stream goes on behind `end`.
+    fn synchronise(&mut self, dump: &[u8], end: u64) {
+        self.agree();
+        self.send(format!("\n+FULLRESYNC {ID} {end}\r\n\n\n$EOF:"));
+        self.send([MARK, &b"\r\n"[..], dump, MARK].concat());
+        assert_eq!(self.state(), LinkState::Connected);
+    }
+
+    /// The same once the stream was asked for.
+    fn synchronise_from_header(&mut self) {
+        let dump = dump(&[("k", "v")]);
+        self.send(format!("+FULLRESYNC {ID} 3\r\n${}\r\n", dump.len()));
+        self.send(dump);
+    }
+
+    fn state(&self) -> LinkState {
+        self.engine.repl.upstream.state()
+    }
+
+    fn end(&self) -> u64 {
+        self.engine.repl.log.end()
+    }
+
+    fn get(&mut self, key: &str) -> Value {
+        self.sim.execute(1, &["GET", key]).unwrap()
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Value {
+        self.sim.execute(1, &["SET", key, value]).unwrap()
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Bulk(text.as_bytes().to_vec())
+}
+
+/// A snapshot file with these keys.
+fn dump(keys: &[(&str, &str)]) -> Vec<u8> {
+    let mut sim = SimEngine::new(Config::default(), 1).unwrap();
+    for (key, value) in keys {
+        sim.execute(1, &["SET", key, value]).unwrap();
+    }
+    sim.execute(1, &["SAVE"]).unwrap();
+    sim.disk().content(Path::new("./dump.rdb")).unwrap()
+}
+
+#[test]
+fn a_data_set_comes_in_either_form_byte_by_byte() {
+    let dump = dump(&[("k", "v"), ("l", "w")]);
+    let mut rig = Rig::new(Config::default());
+    rig.engine.stop_following();
+    rig.set("old", "1");
+    rig.engine.follow(Target { host: "primary".into(), port: 6379 });
+    assert!(rig.agree().ends_with("PSYNC $1 ? $2 -1 "));
+    rig.send(format!("+FULLRESYNC {ID} 1000\r\n\n"));
+    assert_eq!(rig.state(), LinkState::Sync);
+    rig.send(format!("${}\r\n", dump.len()));
+    rig.send(&dump[..dump.len() - 1]);
+    let bytes = dump.len() as u64;
+    let transfer = rig.engine.repl.upstream.transfer().unwrap();
+    assert_eq!((transfer.total_bytes, transfer.read_bytes), (Some(bytes), bytes - 1));
+    assert_eq!(rig.get("old"), text("1"), "the old data is served until the new one is whole");
+    rig.send(&dump[dump.len() - 1..]);
+    assert_eq!(rig.state(), LinkState::Connected);
+    assert_eq!((rig.get("k"), rig.get("old")), (text("v"), Value::Null));
+    assert_eq!(rig.sent(), "\n*3 $8 REPLCONF $3 ACK $4 1000 ");
+    let len = rig.stream(&["SET", "k", "x"]);
+    assert_eq!((rig.end(), rig.get("k")), (1000 + len, text("x")));
+
+    let mut rig = Rig::new(Config::default());
+    rig.synchronise(&dump, 5);
+    assert_eq!((rig.get("l"), rig.end()), (text("w"), 5));
+    assert_eq!(rig.engine.repl.log.history().id.as_str(), ID);
+}
+
+#[test]
+fn the_stream_right_behind_the_mark_is_followed() {
+    let mut rig = Rig::new(Config::default());
+    rig.wire.read_max = usize::MAX;
+    rig.agree();
+    let mut bytes = format!("+FULLRESYNC {ID} 0\r\n$EOF:").into_bytes();
+    bytes.extend([MARK, &b"\r\n"[..], &dump(&[]), MARK].concat());
+    encode_command(&mut bytes, &["SELECT", "3"]);
+    encode_command(&mut bytes, &["SET", "k", "v"]);
+    rig.send(bytes);
+    assert_eq!(rig.get("k"), Value::Null);
+    rig.sim.execute(1, &["SELECT", "3"]).unwrap();
+    assert_eq!((rig.get("k"), rig.end()), (text("v"), 23 + 27));
+}
+
+#[test]
+fn a_cut_link_goes_on_where_it_was() {
+    let mut rig = Rig::new(Config::default());
+    rig.synchronise(&dump(&[]), 100);
+    let mut end = 100 + rig.stream(&["SELECT", "2"]);
+    end += rig.stream(&["SET", "a", "1"]);
+    // Half a command is not applied, and asked for again.
+    rig.send("*3\r\n$3\r\nSET\r\n$1\r\nb");
+    assert_eq!(rig.end(), end);
+    rig.cut();
+    assert_eq!(rig.wire.connects, 2, "a link that was up is made again at once");
+    assert!(rig.agree().ends_with(&format!("PSYNC $40 {ID} $3 {} ", end + 1)));
+    rig.send(format!("+CONTINUE {OTHER_ID}\r\n"));
+    assert_eq!(rig.state(), LinkState::Connected);
+    let history = rig.engine.repl.log.history();
+    assert_eq!((history.id.as_str(), history.id2.as_str()), (OTHER_ID, ID));
+    assert_eq!((history.id2_end, history.end), (end, end));
+    rig.stream(&["SET", "b", "2"]);
+    rig.sim.execute(1, &["SELECT", "2"]).unwrap();
+    assert_eq!((rig.get("a"), rig.get("b")), (text("1"), text("2")), "the database is kept");
+}
+
+#[test]
+fn a_transaction_enters_the_log_as_a_whole() {
+    let mut rig = Rig::new(Config::default());
+    rig.synchronise(&dump(&[]), 0);
+    rig.stream(&["MULTI"]);
+    rig.stream(&["SET", "a", "1"]);
+    rig.stream(&["SET", "b", "1"]);
+    assert_eq!((rig.end(), rig.get("a")), (0, Value::Null));
+    rig.cut();
+    assert!(rig.agree().ends_with(&format!("PSYNC $40 {ID} $1 1 ")));
+    rig.send("+CONTINUE\r\n");
+    let reader = rig.engine.repl.log.reader(0).unwrap();
+    let mut all = Vec::new();
+    for words in [&["MULTI"][..], &["SET", "a", "2"], &["EXEC"], &["SET", "c", "3"]] {
+        encode_command(&mut all, words);
+        rig.stream(words);
+    }
+    assert_eq!((rig.end(), rig.get("a")), (all.len() as u64, text("2")));
+    let mut logged = Vec::new();
+    rig.engine.repl.log.read(&reader, usize::MAX, &mut logged);
+    assert_eq!(logged, all, "the log holds the primary's bytes");
+}
+
+#[test]
+fn bytes_between_commands_count() {
+    let mut rig = Rig::new(Config::default());
+    rig.synchronise(&dump(&[]), 0);
+    rig.wire.read_max = usize::MAX;
+    rig.send("\r\n*0\r\n*1\r\n$4\r\nPING\r\n\r\n");
+    assert_eq!(rig.end(), 2 + 4 + 14);
+    rig.stream(&["PING"]);
+    assert_eq!(rig.end(), 2 + 4 + 14 + 2 + 14);
+}
+
+#[test]
+fn what_was_applied_is_acknowledged_each_second_and_on_demand() {
+    let mut rig = Rig::new(Config::default());
+    rig.synchronise(&dump(&[]), 7);
+    assert!(rig.sent().ends_with("*3 $8 REPLCONF $3 ACK $1 7 "));
+    let len = rig.stream(&["REPLCONF", "GETACK", "*"]);
+    assert_eq!(rig.sent(), format!("*3 $8 REPLCONF $3 ACK $2 {} ", 7 + len));
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.sent(), format!("*3 $8 REPLCONF $3 ACK $2 {} ", 7 + len));
+}
+
+#[test]
+fn what_cannot_be_applied_is_fetched_anew() {
+    let mut rig = Rig::new(Config::default());
+    for round in 0_u32..3 {
+        rig.synchronise(&dump(&[("k", "v")]), 0);
+        rig.stream(&["SET", "k", "w"]);
+        let end = rig.end();
+        rig.wire.read_max = usize::MAX;
+        let mut bytes = Vec::new();
+        for words in [&["MULTI"][..], &["INCR", "k"], &["SET", "l", "1"], &["EXEC"]] {
+            encode_command(&mut bytes, words);
+        }
+        encode_command(&mut bytes, &["SET", "l", "2"]);
+        rig.send(bytes);
+        assert_eq!(rig.state(), LinkState::Connect);
+        assert!(!rig.engine.repl.log.active(), "the stream of this data set is not the primary's");
+        assert_eq!((rig.end(), rig.get("l")), (end, text("1")), "nothing behind it is applied");
+        rig.pass(Duration::from_millis((1000 << round) - 1));
+        assert!(!rig.wire.is_open, "each round waits longer");
+        rig.pass(Duration::from_millis(1));
+        rig.wire.read_max = 1;
+        assert_eq!(rig.state(), LinkState::Handshake);
+    }
+    assert!(rig.agree().ends_with("PSYNC $1 ? $2 -1 "));
+}
+
+#[test]
+fn a_hostile_primary_costs_a_connection() {
+    let garbage: Vec<u8> = dump(&[("k", "v")]).iter().map(|byte| byte ^ 0x55).collect();
+    let header = |body: &str| format!("+FULLRESYNC {ID} 1\r\n{body}").into_bytes();
+    let cases: Vec<Vec<u8>> = vec![
+        b"-ERR no\r\n".to_vec(),
+        b"-LOADING later\r\n".to_vec(),
+        b"+CONTINUE\r\n".to_vec(),
+        format!("+CONTINUE {}\r\n", &ID[1..]).into_bytes(),
+        b"+FULLRESYNC\r\n".to_vec(),
+        format!("+FULLRESYNC {ID} 99999999999999999999\r\n").into_bytes(),
+        format!("+FULLRESYNC {ID} 18446744073709551615\r\n").into_bytes(),
+        format!("+FULLRESYNC {}x 1\r\n", ID).into_bytes(),
+        vec![b'x'; 10_000],
+        header("$99999999999999999999\r\n"),
+        header("$-1\r\n"),
+        header("$EOF:short\r\n"),
+        header("*3\r\n"),
+        header("-ERR the snapshot failed\r\n"),
+        header(&"$".repeat(10_000)),
+        [header(&format!("${}\r\n", garbage.len())), garbage].concat(),
+        [header("$9\r\n"), b"REDIS0011".to_vec()].concat(),
+    ];
+    for case in cases {
+        let mut rig = Rig::new(Config::default());
+        rig.engine.stop_following();
+        rig.set("old", "1");
+        rig.engine.follow(Target { host: "primary".into(), port: 6379 });
+        rig.wire.read_max = usize::MAX;
+        rig.agree();
+        let case_text = case.escape_ascii().to_string();
+        rig.send(case);
+        assert_eq!(rig.state(), LinkState::Connect, "{case_text}");
+        assert!(!rig.wire.is_open, "{case_text}");
+        assert!(rig.engine.repl.upstream.transfer().is_none());
+        rig.pass(Duration::from_secs(1));
+        assert!(rig.agree().ends_with("PSYNC $1 ? $2 -1 "), "{case_text}");
+        rig.synchronise_from_header();
+        assert_eq!(rig.get("k"), text("v"), "{case_text}");
+    }
+}
+
+#[test]
+fn an_absurd_length_is_believed_only_as_the_bytes_come() {
+    let mut rig = Rig::new(Config::default());
+    rig.agree();
+    rig.send(format!("+FULLRESYNC {ID} 1\r\n$9223372036854775807\r\n"));
+    rig.send(vec![b'x'; 1000]);
+    assert_eq!(rig.state(), LinkState::Sync);
+    rig.cut();
+    assert_eq!(rig.state(), LinkState::Connect);
+    let left = rig.sim.disk().names();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn silence_ends_the_connection_in_every_phase() {
+    let config = || Config { repl_timeout: 5, ..Config::default() };
+    let steps: [(&str, LinkState); 4] = [
+        ("", LinkState::Handshake),
+        ("+PONG\r\n", LinkState::Handshake),
+        (
+            "+OK\r\n+OK\r\n+OK\r\n+FULLRESYNC 0123456789abcdef0123456789abcdef01234567 0\r\n",
+            LinkState::Sync,
+        ),
+        ("$100\r\nREDIS", LinkState::Sync),
+    ];
+    for count in 1..=steps.len() {
+        let mut rig = Rig::new(config());
+        rig.settle();
+        for (bytes, state) in &steps[..count] {
+            rig.send(bytes);
+            assert_eq!(rig.state(), *state);
+        }
+        rig.pass(Duration::from_millis(4999));
+        assert!(rig.wire.is_open);
+        rig.pass(Duration::from_millis(1));
+        assert!(!rig.wire.is_open, "after {count} steps");
+    }
+    let mut rig = Rig::new(config());
+    rig.synchronise(&dump(&[]), 0);
+    rig.pass(Duration::from_millis(4999));
+    rig.stream(&["PING"]);
+    rig.pass(Duration::from_millis(4999));
+    assert_eq!(rig.state(), LinkState::Connected);
+    rig.pass(Duration::from_millis(1));
+    assert_eq!(rig.wire.connects, 2);
+}
+
+#[test]
+fn a_refused_connection_is_tried_each_second() {
+    let mut rig = Rig::new(Config::default());
+    rig.wire.refuses = true;
+    for tries in 1..5 {
+        rig.settle();
+        assert_eq!((rig.wire.connects, rig.state()), (tries, LinkState::Connect));
+        rig.pass(Duration::from_millis(999));
+        assert_eq!(rig.wire.connects, tries);
+        rig.sim.clock().advance_ms(1);
+    }
+}
+
+#[test]
+fn the_primary_is_told_who_follows_it() {
+    let config = Config {
+        port: 7000,
+        masteruser: "repl".into(),
+        masterauth: "secret".into(),
+        replica_announce_ip: "1.2.3.4".into(),
+        ..Config::default()
+    };
+    let mut rig = Rig::new(config);
+    rig.settle();
+    rig.send("-NOAUTH Authentication required.\r\n");
+    assert_eq!(
+        rig.sent(),
+        "*1 $4 PING *3 $4 AUTH $4 repl $6 secret *3 $8 REPLCONF $14 listening-port $4 7000 *3 $8 \
+         REPLCONF $10 ip-address $7 1.2.3.4 *5 $8 REPLCONF $4 capa $3 eof $4 capa $6 psync2 *3 $8 \
+         REPLCONF $7 version $5 7.2.4 "
+    );
+    rig.send("-WRONGPASS no\r\n");
+    assert_eq!(rig.state(), LinkState::Connect);
+}
+
+#[test]
+fn keys_go_when_the_primary_says_so() {
+    let mut rig = Rig::new(Config::default());
+    rig.synchronise(&dump(&[]), 0);
+    let past = "1600000000000";
+    rig.stream(&["SET", "k", "1", "PXAT", past]);
+    rig.stream(&["SET", "l", "1"]);
+    rig.stream(&["PEXPIREAT", "l", past]);
+    assert_eq!((rig.get("k"), rig.get("l")), (Value::Null, Value::Null), "they are hidden");
+    assert_eq!(rig.sim.execute(1, &["DBSIZE"]).unwrap(), Value::Int(2));
+    rig.stream(&["INCR", "k"]);
+    rig.stream(&["PERSIST", "k"]);
+    assert_eq!(rig.get("k"), text("2"), "to the primary it was still there");
+    rig.stream(&["DEL", "l"]);
+    assert_eq!(rig.sim.execute(1, &["DBSIZE"]).unwrap(), Value::Int(1));
+}
+
+#[test]
+fn a_replica_that_takes_over_keeps_the_history() {
+    let mut rig = Rig::new(Config::default());
+    rig.synchronise(&dump(&[]), 50);
+    rig.stream(&["SET", "a", "1"]);
+    rig.stream(&["MULTI"]);
+    rig.stream(&["SET", "b", "1"]);
+    let end = rig.end();
+    assert_eq!(
+        rig.set("c", "1"),
+        Value::Error(b"READONLY You can't write against a read only replica.".to_vec())
+    );
+    rig.sim.execute(1, &["REPLICAOF", "NO", "ONE"]).unwrap();
+    let history = rig.engine.repl.log.history();
+    assert_eq!((history.id2.as_str(), history.id2_end, history.end), (ID, end, end));
+    rig.wire.coming.extend(b"*1\r\n$4\r\nEXEC\r\n");
+    rig.settle();
+    assert_eq!((rig.state(), rig.wire.is_open), (LinkState::None, false));
+    assert_eq!(rig.get("b"), Value::Null, "nothing more of the primary is applied");
+    rig.set("c", "1");
+    let mut expected = Vec::new();
+    encode_command(&mut expected, &["SELECT", "0"]);
+    encode_command(&mut expected, &["SET", "c", "1"]);
+    assert_eq!(rig.end(), end + expected.len() as u64);
+    // Back again: what came since is part of the history that is asked for.
+    rig.engine.follow(Target { host: "primary".into(), port: 6379 });
+    let id = rig.engine.repl.log.history().id;
+    let asked = format!("PSYNC $40 {} $3 {} ", id.as_str(), rig.end() + 1);
+    assert!(rig.agree().ends_with(&asked));
+}
+
+#[test]
+fn a_killed_link_is_made_again() {
+    let mut rig = Rig::new(Config::default());
+    rig.synchronise(&dump(&[]), 0);
+    let line = rig.sim.execute(1, &["CLIENT", "LIST", "TYPE", "master"]).unwrap().pretty();
+    assert!(line.contains("addr=10.0.0.1:6379") && line.contains("flags=M"), "{line}");
+    assert_eq!(rig.sim.execute(1, &["CLIENT", "KILL", "TYPE", "master"]).unwrap(), Value::Int(1));
+    rig.wire.coming.extend(b"*1\r\n$8\r\nFLUSHALL\r\n");
+    rig.settle();
+    assert_eq!((rig.wire.connects, rig.end()), (2, 0));
+}
