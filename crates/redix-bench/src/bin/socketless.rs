@@ -1,11 +1,12 @@
 //! What the engine costs without a kernel: request bytes into the connections' state machines of
-//! one and of two threads, replies thrown away.
+//! one and of two threads, replies thrown away; and the stream of a primary into a replica's.
 //!
 //! Usage: `socketless [KEYS] [DEPTH] [VALUE_BYTES]`. Each figure is the best and the median of many
 //! short windows, because everything else on the machine can only add to it.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout)]
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
@@ -16,6 +17,9 @@ use redix_core::engine::Engine;
 use redix_core::env::Wake;
 use redix_core::mailbox::Mailbox;
 use redix_core::registry::ClientShared;
+use redix_core::repl::log::ReplId;
+use redix_core::repl::status::Target;
+use redix_core::upstream::{Transport, Upstream};
 use redix_core::worker::Worker;
 
 #[global_allocator]
@@ -63,6 +67,74 @@ fn main() {
             2.0 * one.1 / two.1
         );
     }
+    let (best, median) = measure_applying(&engine, keys, value);
+    println!("SET applied by a replica: best {best:.1} median {median:.1}");
+}
+
+/// A primary that has sent everything already: the answers of the handshake, then the stream.
+struct Sent {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Transport for Sent {
+    fn connect(&mut self, _: &str, _: u16, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+    fn connected(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+    fn names(&self) -> (String, String) {
+        ("127.0.0.1:1".into(), "127.0.0.1:2".into())
+    }
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let rest = &self.bytes[self.taken..];
+        if rest.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = rest.len().min(out.len());
+        out[..count].copy_from_slice(&rest[..count]);
+        self.taken += count;
+        Ok(count)
+    }
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+    fn close(&mut self) {}
+}
+
+/// Best and median nanoseconds per command of a primary's stream.
+fn measure_applying(engine: &Arc<Engine>, keys: usize, value: usize) -> (f64, f64) {
+    {
+        let _world = engine.keyspace.gates().world();
+        let id = ReplId::random(&*engine.env.entropy);
+        engine.repl.log.adopt(id, 0, engine.config().repl_backlog_size);
+        engine.follow(Target { host: "primary".into(), port: 1 });
+    }
+    let mut upstream = Upstream::new(Arc::clone(engine));
+    let greeting = b"+PONG\r\n+OK\r\n+OK\r\n+OK\r\n+CONTINUE\r\n";
+    let mut sent = Sent { bytes: greeting.to_vec(), taken: 0 };
+    let value = vec![b'z'; value];
+    let mut random = 1_u64;
+    let mut windows = Vec::with_capacity(WINDOWS);
+    while windows.len() < WINDOWS {
+        let started = Instant::now();
+        let done = engine.repl.log.end();
+        while !(engine.repl.upstream.is_up() && sent.taken == sent.bytes.len()) {
+            upstream.step(&mut sent);
+        }
+        if engine.repl.log.end() > done {
+            windows.push(started.elapsed().as_nanos() as f64 / WINDOW_COMMANDS as f64);
+        }
+        sent.bytes.clear();
+        sent.taken = 0;
+        for _ in 0..WINDOW_COMMANDS {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            request(&mut sent.bytes, Op::Set, (random >> 33) as usize % keys, &value);
+        }
+    }
+    windows.sort_by(f64::total_cmp);
+    (windows[0], windows[windows.len() / 2])
 }
 
 /// A worker with its connections.
