@@ -14,6 +14,7 @@ use redix_resp::request::{Limits, Parsed, RequestParser, Span};
 use crate::command::args::Args;
 use crate::command::blocked::Blocked;
 use crate::registry::ClientShared;
+use crate::repl::log::Log;
 use crate::session::Session;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -58,10 +59,11 @@ impl Input {
         self.keeps_blanks = true;
     }
 
-    /// The bytes of the parked command `index` places from the front as they came.
-    pub fn raw(&self, index: usize) -> &[u8] {
-        let start = index.checked_sub(1).map_or(self.start, |before| self.parked[before].end);
-        &self.bytes[start..self.parked[index].end]
+    /// The bytes of some of the parked commands as they came; of at least one.
+    pub fn raw(&self, commands: std::ops::Range<usize>) -> &[u8] {
+        let before = commands.start.checked_sub(1);
+        let start = before.map_or(self.start, |before| self.parked[before].end);
+        &self.bytes[start..self.parked[commands.end - 1].end]
     }
 
     /// Space for the next read, at least [`READ_MIN`] bytes; what was read is then announced by
@@ -238,6 +240,24 @@ impl Client {
             held: false,
             blocked: None,
         }
+    }
+
+    /// Lets what it has applied of a primary's stream enter the log.
+    #[inline]
+    pub fn log_applied(&mut self, log: &Log) {
+        if let Some(link) = &mut self.session.primary_link {
+            link.log(log, &self.input);
+        }
+    }
+
+    /// Drops the first `count` parked commands: they have been executed. What they applied of a
+    /// primary's stream enters the log first.
+    #[inline]
+    pub fn executed(&mut self, count: usize, log: &Log) {
+        if let Some(link) = &mut self.session.primary_link {
+            link.log_all(log, &self.input, count);
+        }
+        self.input.executed(count);
     }
 
     /// Lets other threads see the sizes of its buffers.

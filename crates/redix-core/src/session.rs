@@ -66,8 +66,12 @@ pub struct Watches {
 /// What applying the stream of a primary leaves behind for the link.
 #[derive(Debug, Default)]
 pub struct PrimaryLink {
-    /// Bytes of a transaction that has begun: they enter the log when it ends.
+    /// Bytes of a transaction that began in an earlier group: they enter the log when it ends.
     pub pending: Vec<u8>,
+    /// The first parked command whose bytes are neither in the log nor pending.
+    pub first: usize,
+    /// How many of the parked commands make up whole units.
+    pub whole: usize,
     /// The primary wants to know how far its stream was applied.
     pub ack_wanted: bool,
     /// What could not be applied, and why; nothing is executed after it.

@@ -367,7 +367,10 @@ impl Turn<'_> {
         *self.running = Some(run.token);
         let mut executed = 0;
         for item in &self.group.items[run.first..run.first + run.len] {
-            runner.yield_to_world();
+            if runner.world_waiting() {
+                client.log_applied(&self.engine.repl.log);
+                runner.yield_to_world();
+            }
             // Replies only grow during a turn, so what is passed over once is passed over to its
             // end.
             if client.halted || client.closing() || client.reply.len() > TURN_OUTPUT_MAX {
@@ -405,7 +408,7 @@ impl Turn<'_> {
         if let Some(last) = self.group.items[run.first + last].command {
             client.shared.last_command.store(last.id, Ordering::Relaxed);
         }
-        client.input.executed(executed);
+        client.executed(executed, &self.engine.repl.log);
     }
 
     /// The hints: buckets first, then entries, each under a brief lock. Where an entry is not in

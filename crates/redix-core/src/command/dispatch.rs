@@ -312,6 +312,12 @@ impl<'k> Runner<'k> {
         self.keys.now_ms
     }
 
+    /// Whether somebody wants the world.
+    #[inline]
+    pub fn world_waiting(&self) -> bool {
+        self.engine.keyspace.gates().world_waiting()
+    }
+
     /// Lets go of everything while somebody wants the world, then goes on.
     #[inline]
     pub fn yield_to_world(&mut self) {

@@ -2,16 +2,17 @@
 //!
 //! The gates that clients meet are not for it: what the primary has done is done here too. Its
 //! replies go nowhere; an error among them means that this data set is not the primary's any more.
-//! The bytes of a unit enter the log as they came, in the order of the stream, before the unit's
-//! world is let go of; those of a transaction when it ends, as a whole.
+//! The bytes of a unit enter the log as they came, those of a transaction when it ends, as a whole.
+//! Units that follow one another are appended together.
 //!
-//! **Invariant.** Whenever the world can be taken, the log ends where the applied stream does.
+//! **Invariant.** Whenever the world can be taken, the log ends where the applied stream does: the
+//! bytes are appended before the gate, or the unit's world, is let go of.
 
 use super::{Admitted, Flow, Runner, fail, queue};
-use crate::client::Client;
+use crate::client::{Client, Input};
 use crate::command::args::Args;
 use crate::command::plan::Plan;
-use crate::command::spec::flag;
+use crate::command::spec::{Locks, flag};
 use crate::command::table::Command;
 use crate::error::ReplyError;
 use crate::repl::log::Log;
@@ -33,6 +34,12 @@ impl Runner<'_> {
         match self.admit_applied(session, args, found) {
             Ok(Some(Admitted::Hold)) => return Flow::Hold,
             Ok(Some(Admitted::Run(command))) => {
+                if command.spec.locks != Locks::Keys
+                    && let Some(link) = &mut session.primary_link
+                {
+                    // It may have to let go of the gate to get its locks.
+                    link.log(&self.engine.repl.log, input);
+                }
                 world = self.run_unit(session, shared, reply, args, command, plan);
             }
             Ok(Some(Admitted::Queue(command))) => queue(session, shared, command, args),
@@ -41,12 +48,15 @@ impl Runner<'_> {
             Err(error) => fail(self.engine, self.stats, reply, &error),
         }
         let applied = self.stats.cell.error_replies.get() == errors;
-        let in_multi = session.multi.is_some();
+        let is_whole = session.multi.is_none();
         if let Some(link) = &mut session.primary_link {
-            if applied {
-                link.log(&self.engine.repl.log, input.raw(index), in_multi);
-            } else {
+            if !applied {
                 link.failure = Some(describe(args, reply.as_bytes()));
+            } else if is_whole {
+                link.whole = index + 1;
+            }
+            if world.is_some() {
+                link.log(&self.engine.repl.log, input);
             }
         }
         reply.clear();
@@ -93,17 +103,30 @@ impl Runner<'_> {
 }
 
 impl PrimaryLink {
-    /// Appends the bytes of an applied command, or keeps them until its transaction ends.
-    fn log(&mut self, log: &Log, bytes: &[u8], in_multi: bool) {
-        if in_multi {
-            self.pending.extend_from_slice(bytes);
-        } else if self.pending.is_empty() {
+    /// Appends the bytes of what was applied since the last time, up to the last whole unit.
+    pub(crate) fn log(&mut self, log: &Log, input: &Input) {
+        if self.whole <= self.first {
+            return;
+        }
+        let bytes = input.raw(self.first..self.whole);
+        if self.pending.is_empty() {
             log.append_raw(bytes);
         } else {
             self.pending.extend_from_slice(bytes);
             log.append_raw(&self.pending);
             self.pending = Vec::new();
         }
+        self.first = self.whole;
+    }
+
+    /// The same before the first `executed` commands leave the input: what belongs to a unit that
+    /// has yet to end is kept.
+    pub(crate) fn log_all(&mut self, log: &Log, input: &Input, executed: usize) {
+        self.log(log, input);
+        if self.first < executed {
+            self.pending.extend_from_slice(input.raw(self.first..executed));
+        }
+        (self.first, self.whole) = (0, 0);
     }
 }
 
