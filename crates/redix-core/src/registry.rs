@@ -36,7 +36,7 @@ pub mod client_flag {
     /// `b`: held back by a pause.
     pub const HELD: u32 = 1 << 7;
     /// `M`: the link to the primary.
-    pub const PRIMARY: u32 = 1 << 10;
+    pub const PRIMARY: u32 = 1 << 12;
     /// Said that it can follow redirections.
     pub const CAN_REDIRECT: u32 = 1 << 8;
     /// `b`: waits for something.

@@ -348,7 +348,7 @@ fn a_hostile_primary_costs_a_connection() {
         b"+FULLRESYNC\r\n".to_vec(),
         format!("+FULLRESYNC {ID} 99999999999999999999\r\n").into_bytes(),
         format!("+FULLRESYNC {ID} 18446744073709551615\r\n").into_bytes(),
-        format!("+FULLRESYNC {}x 1\r\n", ID).into_bytes(),
+        format!("+FULLRESYNC {ID}x 1\r\n").into_bytes(),
         vec![b'x'; 10_000],
         header("$99999999999999999999\r\n"),
         header("$-1\r\n"),

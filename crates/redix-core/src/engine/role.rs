@@ -21,9 +21,8 @@ impl Engine {
             self.registry.unblock_all(&STATE_CHANGED);
             repl.upstream.set_stream_db(repl.log.db().unwrap_or(0));
         }
+        // Those who follow this server stay: the primary may go on with the stream that they have.
         self.drop_link();
-        // They are to find out by themselves whether they can go on with what comes.
-        self.drop_replicas();
         let mut config = (*self.config()).clone();
         config.replicaof = Some((target.host.clone(), target.port));
         self.set_config(config);

@@ -264,10 +264,11 @@ impl Loading {
         if step == LoadStep::More {
             return Ok(None);
         }
+        let db = self.stream_db(engine);
         if self.resumes
             && let Some(origin) = self.loader.take_origin()
         {
-            engine.resume_stream(origin);
+            engine.resume_stream(Origin { db, ..origin });
         }
         engine.loading.store(false, Ordering::Release);
         let seconds = engine.env.clock.mono_ns().saturating_sub(self.began_ns) as f64 / 1e9;
@@ -281,6 +282,12 @@ impl Loading {
             .env
             .log(Level::Notice, &format!("DB loaded from disk: {seconds:.3} seconds ({path})"));
         Ok(Some(loaded))
+    }
+
+    /// The database that the file says the stream of writes is in; 0 if it does not say.
+    pub fn stream_db(&self, engine: &Engine) -> u32 {
+        let db = self.loader.stream_db();
+        if db < engine.keyspace.databases() { db } else { 0 }
     }
 
     /// Microseconds to wait before the next step (`key-load-delay`).

@@ -203,6 +203,11 @@ impl Loader {
         Loaded { bytes: self.reader.offset(), ..self.loaded }
     }
 
+    /// The database that the stream of writes is in, as far as the file says so.
+    pub fn stream_db(&self) -> u32 {
+        self.origin.as_ref().map_or(0, |origin| origin.db)
+    }
+
     /// Takes what the file says about its place in a stream. Nothing if it says nothing, or if
     /// more keys had expired than a backlog could tell.
     pub fn take_origin(&mut self) -> Option<Origin> {

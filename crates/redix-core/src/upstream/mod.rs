@@ -202,6 +202,7 @@ impl Upstream {
     fn forget_history(&self) {
         let _world = self.engine.keyspace.gates().world();
         if self.is_wanted() {
+            self.engine.drop_replicas();
             self.engine.repl.log.stop(&*self.engine.env.entropy);
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct Receiving {
     id: ReplId,
     /// Bytes of the stream that the data set contains.
     end: u64,
+    /// The database that the stream is in there.
+    db: u32,
     stage: Stage,
 }
 
@@ -75,7 +77,7 @@ enum Progress {
 
 impl Receiving {
     pub(super) fn new(id: ReplId, end: u64) -> Self {
-        Self { id, end, stage: Stage::Header }
+        Self { id, end, db: 0, stage: Stage::Header }
     }
 
     /// Leaves nothing of it behind.
@@ -110,7 +112,7 @@ impl Upstream {
         let progress = match &mut receiving.stage {
             Stage::Header => self.receive_header(&mut receiving, transport, now_ns),
             Stage::Body(_) => self.receive_body(&mut receiving, transport, now_ns),
-            Stage::Load(load) => self.load(load, now_ns),
+            Stage::Load(_) => self.load(&mut receiving, now_ns),
         };
         match progress {
             Ok(Progress::More(rest)) => {
@@ -228,6 +230,7 @@ impl Upstream {
             return Err(Broken::new("The PRIMARY is no longer the one to follow."));
         }
         engine.abandon_snapshot();
+        engine.drop_replicas();
         engine.repl.log.stop(&*engine.env.entropy);
         empty_keyspace(&engine.keyspace);
         let loading = engine.begin_load(Duplicates::Refuse);
@@ -247,7 +250,10 @@ impl Upstream {
         }
     }
 
-    fn load(&mut self, load: &mut Load, now_ns: u64) -> Result<Progress, Broken> {
+    fn load(&mut self, receiving: &mut Receiving, now_ns: u64) -> Result<Progress, Broken> {
+        let Stage::Load(load) = &mut receiving.stage else {
+            return Ok(Progress::More(Rest::None));
+        };
         if now_ns >= load.newline_ns {
             load.newline_ns = now_ns + SECOND_NS;
             self.outbox.push(b'\n');
@@ -262,7 +268,10 @@ impl Upstream {
                 Ok(Progress::More(Rest::Until(now_ns + load.loading.delay_us() * 1000)))
             }
             Ok(None) => Ok(Progress::More(Rest::None)),
-            Ok(Some(_)) => Ok(Progress::Done),
+            Ok(Some(_)) => {
+                receiving.db = load.loading.stream_db(&self.engine);
+                Ok(Progress::Done)
+            }
             Err(error) => Err(load_failed(&error)),
         }
     }
@@ -280,10 +289,9 @@ impl Upstream {
             return Err(Broken::new("The PRIMARY is no longer the one to follow."));
         }
         let backlog_bytes = engine.config().repl_backlog_size;
-        engine.drop_replicas();
         engine.repl.log.adopt(receiving.id, receiving.end, backlog_bytes);
-        // The primary names the database of its first command after the cut.
-        engine.repl.upstream.set_stream_db(0);
+        // A primary that is a replica itself does not name the database of what follows.
+        engine.repl.upstream.set_stream_db(receiving.db);
         drop(world);
         self.notice("PRIMARY <-> REPLICA sync: Finished with success");
         self.begin_stream(transport, now_ns);
