@@ -374,11 +374,31 @@ impl RequestParser {
     }
 }
 
+const CRLF: u16 = u16::from_le_bytes(*b"\r\n");
+
 /// Reads `mark`, a number of at most 9 digits and CR LF at `pos`: the number and the offset behind
 /// it. None if it is anything else, whole or not, right or wrong.
 #[inline(always)]
 fn length_line(buf: &[u8], pos: usize, mark: u8) -> Option<(u32, usize)> {
     let line = buf.get(pos..)?;
+    // Nearly all numbers have one digit or two.
+    if let Some(&[first, a, b, c, d]) = line.first_chunk()
+        && first == mark
+    {
+        let (high, low) = (a.wrapping_sub(b'0'), b.wrapping_sub(b'0'));
+        if high <= 9 && u16::from_le_bytes([b, c]) == CRLF {
+            return Some((u32::from(high), pos + 4));
+        }
+        if matches!(high, 1..=9) && low <= 9 && u16::from_le_bytes([c, d]) == CRLF {
+            return Some((u32::from(high * 10 + low), pos + 5));
+        }
+    }
+    any_length_line(line, mark).map(|(number, len)| (number, pos + len))
+}
+
+/// The same at the start of `line`, for a number of any length.
+#[inline(never)]
+fn any_length_line(line: &[u8], mark: u8) -> Option<(u32, usize)> {
     let [first, digit, rest @ ..] = line else { return None };
     let mut number = u32::from(digit.wrapping_sub(b'0'));
     if *first != mark || number > 9 {
@@ -390,8 +410,7 @@ fn length_line(buf: &[u8], pos: usize, mark: u8) -> Option<(u32, usize)> {
         let byte = *rest.get(at)?;
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
-            return (byte == b'\r' && rest.get(at + 1) == Some(&b'\n'))
-                .then_some((number, pos + at + 4));
+            return (byte == b'\r' && rest.get(at + 1) == Some(&b'\n')).then_some((number, at + 4));
         }
         if at == 8 || leading_zero {
             return None;
@@ -406,7 +425,8 @@ fn length_line(buf: &[u8], pos: usize, mark: u8) -> Option<(u32, usize)> {
 fn whole_bulk(buf: &[u8], pos: usize, len_max: i64) -> Option<(Span, usize)> {
     let (len, body) = length_line(buf, pos, b'$')?;
     let end = body + len as usize;
-    if i64::from(len) > len_max || buf.get(end..end + 2)? != b"\r\n" {
+    let [cr, lf] = *buf.get(end..)?.first_chunk()?;
+    if i64::from(len) > len_max || u16::from_le_bytes([cr, lf]) != CRLF {
         return None;
     }
     Some((Span::new(body, len as usize), end + 2))
