@@ -12,7 +12,7 @@
 //!
 //! HOT PATH: no alloc, no log, no syscall.
 
-use crate::number::{IntText, push_f64};
+use crate::number::{INT_TEXT_MAX, IntText, push_f64};
 
 /// Version of the protocol that a connection speaks; it is RESP2 until `HELLO 3`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +38,9 @@ pub struct Reply {
 pub struct DeferredLen {
     at: usize,
 }
+
+/// Bytes around a bulk string: the mark, its length and two line ends.
+const BULK_FRAME_MAX: usize = 1 + INT_TEXT_MAX + 2 + 2;
 
 /// Stands where a deferred header will be; a length of one digit fits without moving anything.
 const DEFERRED_HEADER: &[u8; 4] = b"*0\r\n";
@@ -147,8 +150,8 @@ impl Reply {
     /// String of any bytes.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        self.buf.reserve(bytes.len() + BULK_FRAME_MAX);
         self.header(b'$', bytes.len() as u64);
-        self.buf.reserve(bytes.len() + 2);
         self.buf.extend_from_slice(bytes);
         self.buf.extend_from_slice(b"\r\n");
     }

@@ -219,13 +219,12 @@ impl<'k> Access<'k> {
     }
 
     /// Finds a key that has not expired; one that has is dealt with.
-    #[inline]
     fn find_in(&mut self, db: u32, key: Key<'_>) -> Option<Pos> {
         self.find_aged(db, key).map(|(pos, _)| pos)
     }
 
     /// The same, with the key's age.
-    #[inline]
+    #[inline(always)]
     fn find_aged(&mut self, db: u32, key: Key<'_>) -> Option<(Pos, u32)> {
         let shard = self.held.shard(key.shard());
         let (pos, entry) = shard.db(db)?.table.find_item(key.hash, key.bytes)?;
@@ -293,7 +292,7 @@ impl<'k> Access<'k> {
     }
 
     /// Reads a key of a given kind, counting and refreshing as [`Access::lookup_read`].
-    #[inline]
+    #[inline(always)]
     pub fn lookup_kind(
         &mut self,
         key: Key<'_>,
