@@ -20,6 +20,17 @@ mod real {
     pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock()
     }
+
+    /// A lock for sections of well under a microsecond that are nearly never contended.
+    pub type SpinMutex<T> = redix_types::spin::SpinMutex<T>;
+    /// The guard of a [`SpinMutex`].
+    pub type SpinGuard<'a, T> = redix_types::spin::SpinGuard<'a, T>;
+
+    /// Takes a lock, waiting for it.
+    #[inline]
+    pub fn spin<T>(mutex: &SpinMutex<T>) -> SpinGuard<'_, T> {
+        mutex.lock()
+    }
 }
 
 #[cfg(shuttle)]
@@ -35,9 +46,15 @@ mod real {
     pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+
+    /// The same: how one waits makes no difference to the model checker.
+    pub type SpinMutex<T> = Mutex<T>;
+    /// The guard of a [`SpinMutex`].
+    pub type SpinGuard<'a, T> = MutexGuard<'a, T>;
+    pub use lock as spin;
 }
 
-pub use real::{Mutex, MutexGuard, atomic, lock};
+pub use real::{Mutex, MutexGuard, SpinGuard, SpinMutex, atomic, lock, spin};
 
 /// Keeps a value on cache lines of its own: 128 bytes, because the prefetcher of common x86 cores
 /// fetches lines in pairs.

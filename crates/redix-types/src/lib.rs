@@ -1,7 +1,7 @@
 //! Value structures of the keyspace: entries, hash tables, number text and patterns.
 //!
-//! Nothing here knows a clock, a lock, a command or the wire: callers bring the time, hold the
-//! lock of whatever they pass in, and bound lengths before they get here. This is one of the few
+//! Nothing here knows a clock, a command or the wire, or takes a lock: callers bring the time, hold
+//! the lock of whatever they pass in, and bound lengths before they get here. This is one of the few
 //! places where `unsafe` is allowed; every block names the invariant it stands on.
 
 pub mod entry;
@@ -9,6 +9,7 @@ pub mod glob;
 pub mod num;
 pub mod prefetch;
 pub mod sha1;
+pub mod spin;
 pub mod table;
 
 pub use entry::{

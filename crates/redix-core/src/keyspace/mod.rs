@@ -15,7 +15,7 @@ pub mod shard;
 use redix_types::table::KeyHasher;
 
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{Mutex, Padded, lock};
+use crate::sync::{Padded, SpinMutex, spin};
 use flush::FreeList;
 use gate::Gates;
 use shard::{Shard, ShardGuard};
@@ -56,7 +56,7 @@ struct Counts {
 
 /// All shards of all databases.
 pub struct Keyspace {
-    shards: Box<[Padded<Mutex<Shard>>]>,
+    shards: Box<[Padded<SpinMutex<Shard>>]>,
     counts: Box<[Counts]>,
     databases: u32,
     hasher: KeyHasher,
@@ -69,7 +69,7 @@ impl Keyspace {
     pub fn new(databases: u32, threads: usize, hash_key: [u8; 16]) -> Self {
         let cells = SHARDS * databases as usize;
         Self {
-            shards: (0..SHARDS).map(|_| Padded(Mutex::new(Shard::new()))).collect(),
+            shards: (0..SHARDS).map(|_| Padded(SpinMutex::new(Shard::new()))).collect(),
             counts: (0..cells).map(|_| Counts::default()).collect(),
             databases,
             hasher: KeyHasher::new(hash_key),
@@ -109,7 +109,7 @@ impl Keyspace {
     /// Takes a shard's lock. The caller holds a gate or the world, and no lock of a higher index.
     #[inline]
     pub fn lock(&self, shard: usize) -> ShardGuard<'_> {
-        ShardGuard::new(lock(&self.shards[shard].0))
+        ShardGuard::new(spin(&self.shards[shard].0))
     }
 
     /// Hints that a shard's lock and tables will be needed.

@@ -14,7 +14,7 @@ use redix_types::table::{Pos, Table, order};
 
 use super::Key;
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use crate::sync::{Arc, MutexGuard};
+use crate::sync::{Arc, SpinGuard};
 
 /// The table of one database in one shard.
 pub type Entries = Table<EntryBox>;
@@ -230,10 +230,10 @@ impl DbShard {
 }
 
 /// The lock of a shard, held.
-pub struct ShardGuard<'a>(MutexGuard<'a, Shard>);
+pub struct ShardGuard<'a>(SpinGuard<'a, Shard>);
 
 impl<'a> ShardGuard<'a> {
-    pub(super) fn new(guard: MutexGuard<'a, Shard>) -> Self {
+    pub(super) fn new(guard: SpinGuard<'a, Shard>) -> Self {
         Self(guard)
     }
 }
