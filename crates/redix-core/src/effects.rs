@@ -130,6 +130,7 @@ pub struct Effects {
     records: Records,
     events: Vec<Event>,
     restated: bool,
+    freed_long: bool,
     dirty: u64,
 }
 
@@ -141,6 +142,7 @@ impl Effects {
         self.records.clear();
         self.events.clear();
         self.restated = false;
+        self.freed_long = false;
         self.dirty = 0;
     }
 
@@ -154,6 +156,18 @@ impl Effects {
     #[inline]
     pub fn add_dirty(&mut self, changes: u64) {
         self.dirty += changes;
+    }
+
+    /// States that the unit frees a value that is not small.
+    #[inline]
+    pub fn note_freed_long(&mut self) {
+        self.freed_long = true;
+    }
+
+    /// Whether the unit freed a value that is not small.
+    #[inline]
+    pub fn freed_long(&self) -> bool {
+        self.freed_long
     }
 
     /// Changes counted so far.

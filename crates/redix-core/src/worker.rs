@@ -19,7 +19,7 @@ use crate::client::Client;
 use crate::command::args::Args;
 use crate::command::dispatch::{Flow, Runner, fail};
 use crate::command::plan::Plan;
-use crate::command::table::{Command, CommandTable};
+use crate::command::table::{Command, CommandTable, Memo};
 use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::Engine;
@@ -80,6 +80,7 @@ struct Group {
     runs: Vec<Run>,
     /// Their keys.
     hints: Vec<Hint>,
+    memo: Memo,
 }
 
 impl Group {
@@ -332,7 +333,7 @@ impl Turn<'_> {
         let db = client.session.db;
         for index in parked..parked + count {
             let args = client.input.args(index);
-            let command = self.engine.commands.find(args.get(0));
+            let command = self.engine.commands.find_again(args.get(0), &mut self.group.memo);
             let command = command.map(|found| subcommand_of(&self.engine.commands, found, args));
             let plan = match command {
                 Some(found) => Plan::of(&self.engine.keyspace, found.spec, args),
@@ -354,9 +355,11 @@ impl Turn<'_> {
     /// Runs the group and drops its commands from the inputs.
     fn execute(&mut self, runner: &mut Runner<'_>) {
         self.prefetch(runner);
+        runner.begin_group();
         for index in 0..self.group.runs.len() {
             self.execute_run(runner, self.group.runs[index]);
         }
+        runner.end_stretch();
         runner.keys.held.release();
         self.group.clear();
     }

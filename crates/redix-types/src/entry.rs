@@ -675,6 +675,12 @@ impl<'a> EntryRef<'a> {
         self.head()[4] & HAS_EXPIRY != 0
     }
 
+    /// Whether the value lies behind a pointer, as long ones do.
+    #[inline]
+    pub fn is_on_heap(self) -> bool {
+        (self.head()[4] >> FORM_SHIFT) & 3 == Form::Heap as u8
+    }
+
     /// When the key expires, in milliseconds since the Unix epoch.
     #[inline]
     pub fn expire_at_ms(self) -> Option<i64> {

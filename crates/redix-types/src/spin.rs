@@ -31,7 +31,6 @@ pub struct RawSpin(AtomicBool);
 // back only by the winner's `unlock`; the acquire and release orders make what it wrote in between
 // visible to the next. The test counts under contention, where a lost section would show.
 unsafe impl RawMutex for RawSpin {
-    #[expect(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
     const INIT: Self = RawSpin(AtomicBool::new(false));
     type GuardMarker = GuardNoSend;
 

@@ -24,6 +24,7 @@ use super::blocked::Blocked;
 use super::plan::{Plan, shards_of};
 use super::spec::{CommandSpec, Group, Locks, LogAs, flag};
 use super::table::Command;
+use super::timing::{BRIEF_BYTES_MAX, Stretch, Timing, call_stats, count_calls};
 use crate::client::Client;
 use crate::commandlog::Executed;
 use crate::config::Config;
@@ -37,7 +38,7 @@ use crate::keyspace::gate::{GateGuard, WorldGuard};
 use crate::latency::event;
 use crate::registry::{ClientShared, client_flag};
 use crate::session::{Queued, ReplyMode, Session};
-use crate::stats::{CallStats, ThreadStats, latency_bucket};
+use crate::stats::ThreadStats;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
@@ -138,17 +139,21 @@ impl<'k> Ctx<'_, 'k> {
     /// Calls the handler, with statistics, MONITOR, the slow log and the record of the change.
     fn call(&mut self, args: Args<'_>) {
         let started_ns = self.engine.env.clock.mono_ns();
-        self.call_since(args, started_ns);
+        self.call_timed(args, Timing::alone(started_ns));
     }
 
-    /// The same for a command that began at `started_ns`; returns when it ended.
-    fn call_since(&mut self, args: Args<'_>, started_ns: u64) -> u64 {
+    /// The same for a command that is timed in this way; returns when it ended, unless it is to be
+    /// timed with those that follow.
+    fn call_timed(&mut self, args: Args<'_>, timing: Timing) -> Option<u64> {
         let spec = self.command.spec;
         let mark = self.reply.len();
         let dirty = self.keys.effects.dirty();
         let db = self.keys.db;
         let outcome = (spec.handler)(self, args);
-        let ended_ns = self.engine.env.clock.mono_ns();
+        let brief = timing.may_wait
+            && self.reply.len() <= mark + BRIEF_BYTES_MAX
+            && !self.keys.effects.freed_long();
+        let ended_ns = (!brief).then(|| self.engine.env.clock.mono_ns());
         let restated = self.keys.effects.take_restated();
         if self.keys.effects.recording()
             && spec.log_as == LogAs::Verbatim
@@ -158,23 +163,37 @@ impl<'k> Ctx<'_, 'k> {
             let words: Vec<&[u8]> = args.iter_from(0).collect();
             self.keys.effects.log_also(db, &words);
         }
-        let ns = ended_ns.saturating_sub(started_ns);
+        let ns = ended_ns.map_or(0, |ended_ns| ended_ns.saturating_sub(timing.started_ns));
         // A command that blocks is counted when its wait is over.
         let blocked = self.blocked.is_some();
         if let Some(blocked) = self.blocked {
             blocked.ns = ns;
         } else {
-            let calls = count_call(self.stats, self.command, ns);
+            if ended_ns.is_some() {
+                count_calls(self.stats, self.command, timing.untimed + 1, ns);
+            }
             if let Err(error) = outcome {
                 self.reply.truncate(mark);
-                calls.failed.bump();
+                call_stats(self.stats, self.command).failed.bump();
                 fail(self.engine, self.stats, self.reply, &error);
             }
         }
         if self.engine.registry.monitored() {
             self.feed_monitors(args);
         }
-        if !blocked && !spec.has(flag::SKIP_SLOWLOG) {
+        if ended_ns.is_some() && !blocked {
+            self.note_duration(args, ns, mark);
+        }
+        if !self.session.secrets.is_empty() {
+            self.session.secrets.clear();
+        }
+        ended_ns
+    }
+
+    /// Writes the command, whose reply begins at `mark`, to whatever log it deserves to be in.
+    fn note_duration(&self, args: Args<'_>, ns: u64, mark: usize) {
+        let spec = self.command.spec;
+        if !spec.has(flag::SKIP_SLOWLOG) {
             let executed = Executed {
                 session: self.session,
                 client: self.shared,
@@ -191,8 +210,6 @@ impl<'k> Ctx<'_, 'k> {
             let ended_us = self.now_us + (ns / 1000) as i64;
             self.engine.latency.note(threshold_ms, kind, ns, ended_us);
         }
-        self.session.secrets.clear();
-        ended_ns
     }
 
     #[cold]
@@ -203,18 +220,6 @@ impl<'k> Ctx<'_, 'k> {
         let line = crate::monitor::line(self.now_us, self.session, self.shared, args);
         self.engine.registry.feed_monitors(line);
     }
-}
-
-/// Counts a call that took `ns` nanoseconds.
-#[inline]
-pub fn count_call(stats: &ThreadStats, command: Command, ns: u64) -> &CallStats {
-    let calls = stats.calls[command.id as usize].get_or_init(Box::default);
-    calls.calls.bump();
-    calls.ns.add(ns);
-    calls.latency[latency_bucket(ns)].bump();
-    stats.cell.commands.bump();
-    stats.cell.command_ns.add(ns);
-    calls
 }
 
 /// Counts and writes an error reply.
@@ -250,6 +255,7 @@ pub struct Runner<'k> {
     stats: &'k ThreadStats,
     gate: Option<GateGuard<'k>>,
     thread: usize,
+    stretch: Stretch,
     now_us: i64,
     last_ns: u64,
     started_us: i64,
@@ -261,6 +267,7 @@ impl<'k> Runner<'k> {
     pub fn new(engine: &'k Engine, config: Arc<Config>, thread: usize) -> Self {
         let stats = engine.stats.thread(thread);
         let gate = engine.keyspace.gates().enter(thread);
+        let stretch = Stretch::new(&config);
         let mut runner = Self {
             keys: Access {
                 keyspace: &engine.keyspace,
@@ -282,6 +289,7 @@ impl<'k> Runner<'k> {
             stats,
             gate: Some(gate),
             thread,
+            stretch,
             now_us: 0,
             last_ns: 0,
             started_us: 0,
@@ -299,7 +307,21 @@ impl<'k> Runner<'k> {
         self.advance_to(self.started_ns);
     }
 
-    /// Lets the frozen time follow the monotonic clock, which is read after every command anyway.
+    /// Reads the monotonic clock before the commands of a group.
+    pub fn begin_group(&mut self) {
+        self.advance_to(self.engine.env.clock.mono_ns());
+    }
+
+    /// Reads the monotonic clock and counts the calls that have not been timed yet.
+    pub fn end_stretch(&mut self) {
+        if let Some((command, calls)) = self.stretch.take() {
+            let ended_ns = self.engine.env.clock.mono_ns();
+            count_calls(self.stats, command, calls, ended_ns.saturating_sub(self.last_ns));
+            self.advance_to(ended_ns);
+        }
+    }
+
+    /// Lets the frozen time follow the monotonic clock.
     #[inline]
     fn advance_to(&mut self, now_ns: u64) {
         self.last_ns = now_ns;
@@ -322,6 +344,7 @@ impl<'k> Runner<'k> {
     #[inline]
     pub fn yield_to_world(&mut self) {
         if self.engine.keyspace.gates().world_waiting() {
+            self.end_stretch();
             self.keys.held.release();
             self.gate = None;
             self.gate = Some(self.engine.keyspace.gates().enter(self.thread));
@@ -433,7 +456,7 @@ impl<'k> Runner<'k> {
     }
 
     fn count_rejected(&self, command: Command) {
-        self.stats.calls[command.id as usize].get_or_init(Box::default).rejected.bump();
+        call_stats(self.stats, command).rejected.bump();
     }
 
     /// The gates: whether this client may run this command now.
@@ -558,6 +581,7 @@ impl<'k> Runner<'k> {
 
     /// Takes the locks, calls the handler, hands on the effects. A world that was taken is still
     /// held; see [`Runner::leave_world`].
+    #[inline(always)]
     fn run_unit(
         &mut self,
         session: &mut Session,
@@ -571,6 +595,10 @@ impl<'k> Runner<'k> {
         self.keys.expiry = self.expiry(session, command.spec);
         self.keys.touch = !session.no_touch;
         self.keys.effects.begin(self.engine.repl.recording(), self.config.notify_keyspace_events);
+        if self.stretch.is_of_another(command) {
+            self.end_stretch();
+        }
+        let timing = self.stretch.timing(command, args, self.last_ns);
         let world = self.take_locks(session, command.spec, plan);
         let mut cx = Ctx {
             engine: self.engine,
@@ -587,8 +615,13 @@ impl<'k> Runner<'k> {
             now_us: self.now_us,
             stats: self.stats,
         };
-        let ended_ns = cx.call_since(args, self.last_ns);
-        self.advance_to(ended_ns);
+        match cx.call_timed(args, timing) {
+            Some(ended_ns) => {
+                self.stretch.take();
+                self.advance_to(ended_ns);
+            }
+            None => self.stretch.add(command),
+        }
         let multi = !command.spec.has(flag::TOUCHES_ARBITRARY_KEYS);
         if let Some(end) = self.finish_unit(multi) {
             session.write_offset = end;
@@ -635,6 +668,7 @@ impl<'k> Runner<'k> {
         self.config = self.engine.config();
         self.keys.ageing = ageing(&self.config);
         self.keys.expired_as = expired_as(&self.config);
+        self.stretch = Stretch::new(&self.config);
     }
 
     fn take_locks(

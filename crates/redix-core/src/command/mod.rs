@@ -10,3 +10,4 @@ pub mod dispatch;
 pub mod plan;
 pub mod spec;
 pub mod table;
+pub mod timing;

@@ -46,6 +46,7 @@ pub mod flag {
         21 SENTINEL "" "Sentinels answer it too.",
         22 TOUCHES_ARBITRARY_KEYS "" "Touches keys that it does not name.",
         23 RUNS_IN_MULTI "" "Runs at once inside MULTI instead of being queued.",
+        24 BRIEF "" "Short work where words, reply and what it frees are short.",
     }
 }
 

@@ -29,6 +29,14 @@ impl Command {
     }
 }
 
+/// The last short name that was looked up and what it meant: most commands are like the one before.
+#[derive(Debug, Default)]
+pub struct Memo {
+    word: u64,
+    len: usize,
+    command: Option<Command>,
+}
+
 /// A name of up to 24 bytes, folded to lower case and padded with zeroes.
 type Folded = [u64; 3];
 
@@ -65,6 +73,9 @@ fn load(bytes: &[u8]) -> u64 {
     if let (Some(head), Some(tail)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
         return u64::from(head) | u64::from(tail) << (8 * (bytes.len() - 4));
+    }
+    if let [a, b, c] = *bytes {
+        return u64::from(u32::from_le_bytes([a, b, c, 0]));
     }
     bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
@@ -163,6 +174,19 @@ impl CommandTable {
             }
             slot = (slot + 1) % SLOTS;
         }
+    }
+
+    /// The same, at little cost where the name is as it was last time.
+    #[inline]
+    pub fn find_again(&self, name: &[u8], memo: &mut Memo) -> Option<Command> {
+        if name.len() > 8 {
+            return self.find(name);
+        }
+        let word = load(name);
+        if memo.word != word || memo.len != name.len() {
+            *memo = Memo { word, len: name.len(), command: self.find(name) };
+        }
+        memo.command
     }
 
     /// Finds a subcommand of a container, in any case.

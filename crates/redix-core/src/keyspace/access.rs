@@ -242,7 +242,11 @@ impl<'k> Access<'k> {
         if self.expiry != Expiry::Delete {
             return;
         }
-        drop(self.remove_at(db, key, pos));
+        let entry = self.remove_at(db, key, pos);
+        if entry.as_ref().is_on_heap() {
+            self.effects.note_freed_long();
+        }
+        drop(entry);
         self.cell.expired_keys.bump();
         self.effects.log_also(db, &[self.expired_as, key.bytes]);
         self.effects.notify(class::EXPIRED, "expired", db, key.bytes);
@@ -400,7 +404,8 @@ impl<'k> Access<'k> {
         match pos {
             Some(pos) => {
                 part.before_write(key.hash, pos);
-                part.table.modify(pos, |entry| {
+                let long = part.table.modify(pos, |entry| {
+                    let long = entry.as_ref().is_on_heap();
                     // The expiry first: with both fields changing, only one of them may need to
                     // move the entry.
                     match ttl {
@@ -410,7 +415,11 @@ impl<'k> Access<'k> {
                     }
                     entry.replace_value(kind, encoding, value);
                     entry.set_lru(age);
+                    long
                 });
+                if long {
+                    self.effects.note_freed_long();
+                }
             }
             None => {
                 let expire_at_ms = match ttl {

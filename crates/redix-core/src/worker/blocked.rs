@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use super::Worker;
 use crate::client::Client;
 use crate::command::blocked::Blocked;
-use crate::command::dispatch::{count_call, fail};
+use crate::command::dispatch::fail;
 use crate::command::spec::flag;
+use crate::command::timing::{call_stats, count_calls};
 use crate::commandlog::Executed;
 use crate::mailbox::WaitEnd;
 use crate::session::ReplyMode;
@@ -83,13 +84,13 @@ impl Worker {
             self.deadlines.remove(&(deadline_ms, token));
         }
         let (command, ns) = (blocked.command, blocked.ns);
-        let calls = count_call(stats, command, ns);
+        count_calls(stats, command, 1, ns);
         let mark = client.reply.len();
         match end {
             WaitEnd::Served(bytes) => client.reply.raw(&bytes),
             WaitEnd::TimedOut => (blocked.on_timeout)(&self.engine, &mut client.reply),
             WaitEnd::Failed(error) => {
-                calls.failed.bump();
+                call_stats(stats, command).failed.bump();
                 fail(&self.engine, stats, &mut client.reply, &error);
             }
         }

@@ -21,7 +21,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
         incr,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .doc("Adds one to the number at a key; a missing key counts as 0.")
     .args(&[ArgSpec::key("key")]),
@@ -32,7 +32,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
         decr,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .doc("Takes one from the number at a key; a missing key counts as 0.")
     .args(&[ArgSpec::key("key")]),
@@ -43,7 +43,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
         incrby,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .doc("Adds an amount to the number at a key; a missing key counts as 0.")
     .args(&[ArgSpec::key("key"), ArgSpec::new("increment", ArgKind::Integer)]),
@@ -54,7 +54,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
         decrby,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .doc("Takes an amount from the number at a key; a missing key counts as 0.")
     .args(&[ArgSpec::key("key"), ArgSpec::new("decrement", ArgKind::Integer)]),

@@ -23,7 +23,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         get,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .doc("Returns the string at a key.")
     .args(&[ArgSpec::key("key")]),
@@ -95,7 +95,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     .args(&[ArgSpec::key("key").multiple()])
     .tips(&["request_policy:multi_shard"]),
     CommandSpec::read("strlen", Group::String, 2, const { &[KeySpec::one(1, access::RO)] }, strlen)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::STRING)
         .since("2.2.0")
         .doc("Returns the length in bytes of the string at a key.")

@@ -30,7 +30,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         set,
     )
     .key_access(set_key_access)
-    .flags(flag::DENYOOM)
+    .flags(flag::DENYOOM | flag::BRIEF)
     .acl(acl::STRING)
     .doc("Gives a key a string value, whatever it held before.")
     .history(&[
@@ -77,7 +77,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::OW | access::UPDATE)] },
         setex,
     )
-    .flags(flag::DENYOOM)
+    .flags(flag::DENYOOM | flag::BRIEF)
     .acl(acl::STRING)
     .log_as(LogAs::Effect)
     .since("2.0.0")
@@ -94,7 +94,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::OW | access::UPDATE)] },
         psetex,
     )
-    .flags(flag::DENYOOM)
+    .flags(flag::DENYOOM | flag::BRIEF)
     .acl(acl::STRING)
     .log_as(LogAs::Effect)
     .since("2.6.0")
@@ -111,7 +111,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::OW | access::INSERT)] },
         setnx,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .doc("Gives a key a string, but only if the key does not exist.")
     .args(&[ArgSpec::key("key"), ArgSpec::new("value", ArgKind::String)]),

@@ -1,0 +1,110 @@
+//! How long commands take, without a look at the clock after each.
+//!
+//! A look costs 10 ns and more on a virtual machine, a twentieth of a GET. Commands flagged `BRIEF`
+//! are therefore timed in *stretches*: the clock is read behind up to [`STRETCH_MAX`] calls of one
+//! command in a row, each of which is counted with an equal share.
+//!
+//! **Invariants.** The sums of calls and of time are exact. What may take long is never hidden in a
+//! stretch: a call with long words begins none, and one that replies at length or
+//! frees a long value ends its own and is charged with all of it, which overstates its time by a few
+//! microseconds at most. Where a log or the latency monitor asks for single microseconds or few bytes, every command
+//! is timed alone.
+
+use super::args::Args;
+use super::spec::flag;
+use super::table::Command;
+use crate::config::Config;
+use crate::stats::{CallStats, ThreadStats, latency_bucket};
+
+/// The most calls that are timed together.
+const STRETCH_MAX: u64 = 16;
+/// Bytes of words, and of a reply, beyond which a command is timed alone.
+pub(super) const BRIEF_BYTES_MAX: usize = 4096;
+/// The lowest `slowlog-log-slower-than`, in microseconds, that no stretch of brief commands comes
+/// near.
+const SLOWLOG_MIN_US: i64 = 1000;
+
+/// Calls that have been made and not yet been counted.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    untimed: Option<(Command, u64)>,
+    /// Whether nobody asks for more about single short commands.
+    allowed: bool,
+}
+
+/// When and how a call is timed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    /// When the stretch began, as `Clock::mono_ns`.
+    pub started_ns: u64,
+    /// Calls of the stretch before this one.
+    pub untimed: u64,
+    /// Whether this one may go untimed too, if it turns out to be brief.
+    pub may_wait: bool,
+}
+
+impl Timing {
+    /// For a call that is timed alone.
+    pub(super) fn alone(started_ns: u64) -> Self {
+        Self { started_ns, untimed: 0, may_wait: false }
+    }
+}
+
+impl Stretch {
+    /// Nothing is untimed.
+    pub(super) fn new(config: &Config) -> Self {
+        let beyond = |limit: i64, least: i64| limit < 0 || limit >= least;
+        let bytes = BRIEF_BYTES_MAX as i64 + 1;
+        let allowed = beyond(config.slowlog_log_slower_than, SLOWLOG_MIN_US)
+            && beyond(config.commandlog_request_larger_than, bytes)
+            && beyond(config.commandlog_reply_larger_than, bytes)
+            && config.latency_monitor_threshold == 0;
+        Self { untimed: None, allowed }
+    }
+
+    /// Whether calls of another command are still to be timed before `command` runs.
+    #[inline]
+    pub(super) fn is_of_another(&self, command: Command) -> bool {
+        self.untimed.is_some_and(|(other, _)| other.id != command.id)
+    }
+
+    /// How a call of `command` is timed, where no other command's calls are untimed.
+    #[inline]
+    pub(super) fn timing(&self, command: Command, args: Args<'_>, started_ns: u64) -> Timing {
+        let untimed = self.untimed.map_or(0, |(_, calls)| calls);
+        let may_wait = self.allowed
+            && command.spec.has(flag::BRIEF)
+            && untimed + 1 < STRETCH_MAX
+            && args.request_bytes_max() <= BRIEF_BYTES_MAX;
+        Timing { started_ns, untimed, may_wait }
+    }
+
+    /// Takes note of a call that was not timed.
+    #[inline]
+    pub(super) fn add(&mut self, command: Command) {
+        self.untimed = Some((command, self.untimed.map_or(0, |(_, calls)| calls) + 1));
+    }
+
+    /// The calls that are still to be counted; none remain.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<(Command, u64)> {
+        self.untimed.take()
+    }
+}
+
+/// Counts `calls` calls that took `ns` nanoseconds together.
+#[inline]
+pub fn count_calls(stats: &ThreadStats, command: Command, calls: u64, ns: u64) {
+    let of_command = call_stats(stats, command);
+    of_command.calls.add(calls);
+    of_command.ns.add(ns);
+    of_command.latency[latency_bucket(ns / calls.max(1))].add(calls);
+    stats.cell.commands.add(calls);
+    stats.cell.command_ns.add(ns);
+}
+
+/// The counters of one command.
+#[inline]
+pub fn call_stats(stats: &ThreadStats, command: Command) -> &CallStats {
+    stats.calls[command.id as usize].get_or_init(Box::default)
+}
