@@ -170,7 +170,7 @@ impl<'k> Ctx<'_, 'k> {
             blocked.ns = ns;
         } else {
             if ended_ns.is_some() {
-                count_calls(self.stats, self.command, timing.untimed + 1, ns);
+                count_calls(self.stats, self.config, self.command, timing.untimed + 1, ns);
             }
             if let Err(error) = outcome {
                 self.reply.truncate(mark);
@@ -316,7 +316,13 @@ impl<'k> Runner<'k> {
     pub fn end_stretch(&mut self) {
         if let Some((command, calls)) = self.stretch.take() {
             let ended_ns = self.engine.env.clock.mono_ns();
-            count_calls(self.stats, command, calls, ended_ns.saturating_sub(self.last_ns));
+            count_calls(
+                self.stats,
+                &self.config,
+                command,
+                calls,
+                ended_ns.saturating_sub(self.last_ns),
+            );
             self.advance_to(ended_ns);
         }
     }

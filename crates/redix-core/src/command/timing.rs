@@ -94,11 +94,13 @@ impl Stretch {
 
 /// Counts `calls` calls that took `ns` nanoseconds together.
 #[inline]
-pub fn count_calls(stats: &ThreadStats, command: Command, calls: u64, ns: u64) {
+pub fn count_calls(stats: &ThreadStats, config: &Config, command: Command, calls: u64, ns: u64) {
     let of_command = call_stats(stats, command);
     of_command.calls.add(calls);
     of_command.ns.add(ns);
-    of_command.latency[latency_bucket(ns / calls.max(1))].add(calls);
+    if config.latency_tracking {
+        of_command.latency[latency_bucket(ns / calls.max(1))].add(calls);
+    }
     stats.cell.commands.add(calls);
     stats.cell.command_ns.add(ns);
 }

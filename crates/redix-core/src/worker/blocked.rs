@@ -84,7 +84,7 @@ impl Worker {
             self.deadlines.remove(&(deadline_ms, token));
         }
         let (command, ns) = (blocked.command, blocked.ns);
-        count_calls(stats, command, 1, ns);
+        count_calls(stats, &self.config, command, 1, ns);
         let mark = client.reply.len();
         match end {
             WaitEnd::Served(bytes) => client.reply.raw(&bytes),

@@ -537,9 +537,14 @@ impl CallTotals {
         }
     }
 
-    /// The duration in nanoseconds that `percent` of the calls did not exceed.
+    /// The calls whose duration was noted: `latency-tracking` was on.
+    pub fn measured(&self) -> u64 {
+        self.latency.iter().sum()
+    }
+
+    /// The duration in nanoseconds that `percent` of those calls did not exceed.
     pub fn percentile_ns(&self, percent: f64) -> u64 {
-        let wanted = (self.calls as f64 * percent / 100.0).ceil().max(1.0) as u64;
+        let wanted = (self.measured() as f64 * percent / 100.0).ceil().max(1.0) as u64;
         let mut seen = 0;
         for (bucket, count) in self.latency.iter().enumerate() {
             seen += count;
@@ -590,7 +595,7 @@ fn latency_stats(facts: &Facts<'_>, out: &mut String) {
         return;
     }
     for_each_called(facts.engine, |name, totals| {
-        if totals.calls == 0 {
+        if totals.measured() == 0 {
             return;
         }
         write!(out, "latency_percentiles_usec_{name}:").ok();

@@ -145,14 +145,15 @@ fn histogram(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let mut commands = 0;
     let reply = &mut *cx.reply;
     for_each_called(cx.engine, |name, totals| {
-        if totals.calls == 0 || !asked(name) {
+        let measured = totals.measured();
+        if measured == 0 || !asked(name) {
             return;
         }
         commands += 1;
         reply.bulk_str(name);
         reply.map(2);
         reply.bulk_str("calls");
-        reply.int(totals.calls as i64);
+        reply.int(measured as i64);
         reply.bulk_str("histogram_usec");
         let steps = cumulative(&totals.latency);
         reply.map(steps.len());
