@@ -233,7 +233,7 @@ impl Client {
         Self {
             input: Input::default(),
             reply: Reply::new(Proto::Resp2),
-            session: Session { authenticated, ..Session::default() },
+            session: Session { authenticated, known: authenticated, ..Session::default() },
             shared,
             halted: false,
             ready: false,

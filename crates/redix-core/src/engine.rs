@@ -76,6 +76,39 @@ impl Pause {
     }
 }
 
+/// How the buffers of waiting replies are fitted to what they hold, and shown: DEBUG changes it.
+#[derive(Debug)]
+pub struct ReplyBuffers {
+    /// After so many milliseconds a buffer is fitted to the most that it had to hold; negative:
+    /// never.
+    pub peak_reset_ms: AtomicI64,
+    /// Whether buffers give memory back at all.
+    pub resizing: AtomicBool,
+    /// CLIENT LIST shows all that waits as a list.
+    pub listed: AtomicBool,
+}
+
+/// As [`ReplyBuffers::peak_reset_ms`], unless DEBUG says otherwise.
+pub const PEAK_RESET_MS: i64 = 2000;
+
+impl Default for ReplyBuffers {
+    fn default() -> Self {
+        Self {
+            peak_reset_ms: AtomicI64::new(PEAK_RESET_MS),
+            resizing: AtomicBool::new(true),
+            listed: AtomicBool::new(false),
+        }
+    }
+}
+
+impl ReplyBuffers {
+    /// Whether a buffer is to be fitted whose peak has counted for so long.
+    pub fn peak_is_over(&self, age_ms: i64) -> bool {
+        let after_ms = self.peak_reset_ms.load(Ordering::Relaxed);
+        after_ms >= 0 && age_ms >= after_ms
+    }
+}
+
 /// What all threads share.
 pub struct Engine {
     /// Time, randomness, disk.
@@ -112,6 +145,8 @@ pub struct Engine {
     pub active_expire: AtomicBool,
     /// `DEBUG PAUSE-CRON 1`: nothing happens by itself.
     pub cron_paused: AtomicBool,
+    /// The buffers of waiting replies.
+    pub reply_buffers: ReplyBuffers,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 1`.
     pub skip_checksums: AtomicBool,
     /// A random id of this run, 40 hexadecimal digits.
@@ -156,6 +191,7 @@ impl Engine {
             loading: AtomicBool::new(false),
             active_expire: AtomicBool::new(true),
             cron_paused: AtomicBool::new(false),
+            reply_buffers: ReplyBuffers::default(),
             skip_checksums: AtomicBool::new(false),
             run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             started_us,

@@ -118,7 +118,7 @@ pub struct ClientShared {
     pub output_bytes: AtomicUsize,
     /// Bytes that the output buffer takes.
     pub output_capacity: AtomicUsize,
-    /// The most bytes that ever waited in it after a turn.
+    /// The most bytes that waited in it after a turn since its buffer was last fitted to them.
     pub output_peak: AtomicUsize,
     /// Bytes received.
     pub net_in: AtomicU64,

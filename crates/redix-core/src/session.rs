@@ -85,6 +85,8 @@ pub struct Session {
     pub db: u32,
     /// Whether commands other than AUTH and HELLO are allowed.
     pub authenticated: bool,
+    /// Whether it has been authenticated at some time: what it is owed is limited as for anybody.
+    pub known: bool,
     /// The open transaction.
     pub multi: Option<Multi>,
     /// Watched keys.
@@ -126,6 +128,6 @@ impl Session {
     /// Back to the state of a new connection, as RESET does; `authenticated` says whether new
     /// connections are.
     pub fn reset(&mut self, authenticated: bool) {
-        *self = Self { authenticated, ..Self::default() };
+        *self = Self { authenticated, known: self.known, ..Self::default() };
     }
 }

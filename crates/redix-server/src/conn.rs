@@ -90,6 +90,8 @@ pub struct Conn {
     pub ended: bool,
     /// Unix time in milliseconds since which the output has been over its soft limit.
     pub over_soft_since_ms: Option<i64>,
+    /// Unix time in milliseconds since which the peak of its output counts.
+    pub peak_since_ms: i64,
 }
 
 impl Conn {
@@ -104,6 +106,7 @@ impl Conn {
             closing_seen: false,
             ended: false,
             over_soft_since_ms: None,
+            peak_since_ms: 0,
         }
     }
 

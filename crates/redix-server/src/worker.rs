@@ -40,7 +40,7 @@ use crate::conn::{Conn, ReadOutcome, Stream, WriteOutcome};
 use crate::log;
 
 const WAKE: Token = Token(usize::MAX);
-/// The most bytes of replies that may wait for a client that has not authenticated.
+/// The most bytes of replies that may wait for a client that never authenticated.
 const STRANGER_OUTPUT_MAX: u64 = 16 * 1024;
 /// Bytes moved from a replica's feed into its output at a time.
 const FEED_BYTES: usize = 256 * 1024;
@@ -421,6 +421,12 @@ impl EventLoop {
         {
             return self.flush_replica(token, &replica, config);
         }
+        // DEBUG has each reply wait as a node of a list, which is more than a stranger may be owed.
+        let listed = self.engine.reply_buffers.listed.load(Ordering::Relaxed);
+        if listed && !client.session.known && !client.reply.is_empty() {
+            self.note_over_limit(token);
+            return Fate::Close;
+        }
         conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
         let mut go_on = false;
         let count = match conn.flush(client) {
@@ -525,7 +531,7 @@ impl EventLoop {
             return false;
         };
         let over_hard = (limit.hard_bytes != 0 && unsent > limit.hard_bytes)
-            || (!client.session.authenticated && unsent > STRANGER_OUTPUT_MAX);
+            || (!client.session.known && unsent > STRANGER_OUTPUT_MAX);
         let over_soft = limit.soft_bytes != 0 && unsent > limit.soft_bytes;
         let mut too_long = false;
         if over_soft {
@@ -538,12 +544,18 @@ impl EventLoop {
         if !over_hard && !too_long {
             return false;
         }
-        self.engine.stats.thread(self.index).cell.output_limit_disconnections.bump();
-        log::warning(&format!(
-            "Client {} closed for overcoming of output buffer limits.",
-            describe(&self.engine, &client.shared)
-        ));
+        self.note_over_limit(token);
         true
+    }
+
+    fn note_over_limit(&mut self, token: usize) {
+        self.engine.stats.thread(self.index).cell.output_limit_disconnections.bump();
+        if let Some(client) = self.worker.client(token) {
+            log::warning(&format!(
+                "Client {} closed for overcoming of output buffer limits.",
+                describe(&self.engine, &client.shared)
+            ));
+        }
     }
 
     fn close_marked(&mut self) {
@@ -614,8 +626,13 @@ impl EventLoop {
         if idle_ms > IDLE_MS {
             client.input.shrink();
         }
-        if client.reply.is_empty() {
-            client.reply.shrink_to(if idle_ms > IDLE_MS { 0 } else { READ_MAX });
+        let buffers = &self.engine.reply_buffers;
+        let peak = buffers.peak_is_over(now_ms - conn.peak_since_ms).then(|| {
+            conn.peak_since_ms = now_ms;
+            client.shared.output_peak.swap(client.reply.len(), Ordering::Relaxed)
+        });
+        if client.reply.is_empty() && buffers.resizing.load(Ordering::Relaxed) {
+            client.reply.shrink_to(peak.unwrap_or(READ_MAX).min(READ_MAX));
         }
         client.publish();
         self.freed_bytes += held_before.saturating_sub(held(&client.shared));
@@ -655,5 +672,5 @@ fn must_wait(conn: &Conn, client: &Client) -> bool {
 
 /// A connection as log lines name it.
 fn describe(engine: &Engine, client: &ClientShared) -> String {
-    client::describe(client, &engine.commands, engine.env.clock.unix_us() / 1000)
+    client::describe(client, engine, engine.env.clock.unix_us() / 1000)
 }

@@ -165,3 +165,47 @@ fn with_the_memory_used_up_nothing_is_added_but_all_can_be_read_and_deleted() {
     client.must(&["CONFIG", "SET", "maxmemory", "0"]).unwrap();
     client.must(&["SET", "new", "1"]).unwrap();
 }
+
+#[test]
+fn buffers_of_replies_are_fitted_as_debug_says() {
+    let server = start(&["--enable-debug-command", "yes"]);
+    let (mut control, mut reader) = (connect(&server), connect(&server));
+    let reader_id = id(&mut reader);
+    let room = |control: &mut Client| -> usize {
+        field(control, &reader_id, "rbs").unwrap().parse().unwrap()
+    };
+    control.must(&["SET", "k", &"x".repeat(30_000)]).unwrap();
+    control.must(&["DEBUG", "REPLYBUFFER", "PEAK-RESET-TIME", "NEVER"]).unwrap();
+    reader.must(&["GET", "k"]).unwrap();
+    eventually("the reader is idle and was visited", || {
+        field(&mut control, &reader_id, "qbuf-free").is_some_and(|bytes| bytes == "0")
+    });
+    assert!(room(&mut control) >= 30_000, "{}", room(&mut control));
+    control.must(&["DEBUG", "REPLYBUFFER", "RESIZING", "0"]).unwrap();
+    control.must(&["DEBUG", "REPLYBUFFER", "PEAK-RESET-TIME", "10"]).unwrap();
+    eventually("the peak is forgotten", || {
+        field(&mut control, &reader_id, "rbp").is_some_and(|peak| peak == "0")
+    });
+    assert!(room(&mut control) >= 30_000, "{}", room(&mut control));
+    control.must(&["DEBUG", "REPLYBUFFER", "RESIZING", "1"]).unwrap();
+    eventually("the buffer is given back", || room(&mut control) < 1000);
+}
+
+#[test]
+fn replies_show_as_a_list_where_that_is_enforced() {
+    let server = start(&["--enable-debug-command", "yes", "--requirepass", "secret"]);
+    let (mut control, mut other) = (connect(&server), connect(&server));
+    control.must(&["AUTH", "secret"]).unwrap();
+    other.must(&["AUTH", "secret"]).unwrap();
+    other.must(&["RESET"]).unwrap();
+    control.must(&["DEBUG", "CLIENT-ENFORCE-REPLY-LIST", "1"]).unwrap();
+    // Any reply is now more than may wait for a stranger; who was authenticated once is none.
+    let refused = other.cmd(&["GET", "k"]).unwrap().pretty();
+    assert_eq!(refused, "-NOAUTH Authentication required.");
+    let mut stranger = connect(&server);
+    stranger.send(&["GET", "k"]).unwrap();
+    assert!(stranger.is_closed_by_peer().unwrap());
+    control.must(&["DEBUG", "CLIENT-ENFORCE-REPLY-LIST", "0"]).unwrap();
+    let mut stranger = connect(&server);
+    assert_eq!(stranger.cmd(&["GET", "k"]).unwrap().pretty(), "-NOAUTH Authentication required.");
+}

@@ -105,6 +105,7 @@ fn authenticate(cx: &mut Ctx<'_, '_>, user: &[u8], password: &[u8]) -> CommandRe
         return Err(WRONG_PASS);
     }
     cx.session.authenticated = true;
+    cx.session.known = true;
     DEFAULT_USER.clone_into(&mut lock(&cx.shared.texts).user);
     Ok(())
 }

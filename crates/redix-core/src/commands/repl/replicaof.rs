@@ -70,6 +70,6 @@ fn replicaof(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 fn announce(cx: &Ctx<'_, '_>, what: &str) {
-    let client = client::describe(cx.shared, &cx.engine.commands, cx.now_ms());
+    let client = client::describe(cx.shared, cx.engine, cx.now_ms());
     cx.engine.env.log(Level::Notice, &format!("{what} (user request from '{client}')"));
 }

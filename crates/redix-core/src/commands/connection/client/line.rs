@@ -2,20 +2,25 @@
 //!
 //! Fields and order are those of Valkey 9.1. A connection has one growing buffer for replies, where
 //! Redis has a fixed one and a list behind it: what fits in Redis' fixed buffer is shown as `obl`,
-//! what a larger reply takes as one node of the list.
+//! what a larger reply takes as one node of the list. `DEBUG CLIENT-ENFORCE-REPLY-LIST 1` shows all
+//! as the list.
 
 use std::io::Write as _;
 
 use crate::client::Client;
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
-use crate::command::table::CommandTable;
+use crate::engine::Engine;
 use crate::registry::{ClientShared, client_flag};
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 
 /// Bytes of replies that Redis keeps before it begins a list.
 const FIXED_OUTPUT_BYTES: usize = 16 * 1024;
+
+fn fixed_output_bytes(engine: &Engine) -> usize {
+    if engine.reply_buffers.listed.load(Ordering::Relaxed) { 0 } else { FIXED_OUTPUT_BYTES }
+}
 
 /// What is under way on a connection.
 struct Doing {
@@ -37,31 +42,39 @@ pub(super) fn letters(client: &ClientShared) -> String {
 pub(super) fn write_own(out: &mut Vec<u8>, cx: &Ctx<'_, '_>, args: Args<'_>) {
     let argv_bytes = args.iter_from(0).map(<[u8]>::len).sum();
     let command = cx.command.full_name();
-    append(out, cx.shared, cx.now_ms(), &Doing { command, argv_bytes, idle_ms: 0 });
+    let doing = Doing { command, argv_bytes, idle_ms: 0 };
+    append(out, cx.shared, cx.now_ms(), fixed_output_bytes(cx.engine), &doing);
 }
 
 /// Appends the line of another client.
 pub(super) fn write(out: &mut Vec<u8>, client: &ClientShared, cx: &Ctx<'_, '_>) {
-    append_seen(out, client, &cx.engine.commands, cx.now_ms());
+    append_seen(out, client, cx.engine, cx.now_ms());
 }
 
 /// The line of a client without its end, for the log.
-pub fn describe(client: &ClientShared, commands: &CommandTable, now_ms: i64) -> String {
+pub fn describe(client: &ClientShared, engine: &Engine, now_ms: i64) -> String {
     let mut line = Vec::new();
-    append_seen(&mut line, client, commands, now_ms);
+    append_seen(&mut line, client, engine, now_ms);
     String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
 }
 
-fn append_seen(out: &mut Vec<u8>, client: &ClientShared, commands: &CommandTable, now_ms: i64) {
+fn append_seen(out: &mut Vec<u8>, client: &ClientShared, engine: &Engine, now_ms: i64) {
     let command = match client.last_command.load(Ordering::Relaxed) {
         u16::MAX => "NULL".to_owned(),
-        id => commands.by_id(id).full_name(),
+        id => engine.commands.by_id(id).full_name(),
     };
     let idle_ms = now_ms.saturating_sub(client.last_active_ms.load(Ordering::Relaxed));
-    append(out, client, now_ms, &Doing { command, argv_bytes: 0, idle_ms });
+    let doing = Doing { command, argv_bytes: 0, idle_ms };
+    append(out, client, now_ms, fixed_output_bytes(engine), &doing);
 }
 
-fn append(out: &mut Vec<u8>, client: &ClientShared, now_ms: i64, doing: &Doing) {
+fn append(
+    out: &mut Vec<u8>,
+    client: &ClientShared,
+    now_ms: i64,
+    fixed_bytes: usize,
+    doing: &Doing,
+) {
     let get = |counter: &crate::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
     let (query, query_free) = (get(&client.query_bytes), get(&client.query_free));
     let (output, room) = (get(&client.output_bytes), get(&client.output_capacity));
@@ -69,7 +82,7 @@ fn append(out: &mut Vec<u8>, client: &ClientShared, now_ms: i64, doing: &Doing) 
     let (fixed, nodes, listed) = if client.has_flag(client_flag::REPLICA) {
         // Whatever a replica has yet to be sent lies in the log.
         (0, usize::from(output > 0), output)
-    } else if output <= FIXED_OUTPUT_BYTES {
+    } else if output <= fixed_bytes {
         (output, 0, 0)
     } else {
         (0, 1, room)

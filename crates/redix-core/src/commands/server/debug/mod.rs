@@ -30,7 +30,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     (
         "client-enforce-reply-list",
         3,
-        ["CLIENT-ENFORCE-REPLY-LIST <0|1>", "No effect: replies wait in one buffer."],
+        ["CLIENT-ENFORCE-REPLY-LIST <0|1>", "Let CLIENT LIST show all replies as a list."],
         process::enforce_reply_list,
     ),
     ("client-eviction", 2, ["CLIENT-EVICTION", "Always an error."], process::client_eviction),
@@ -90,6 +90,15 @@ const SUBCOMMANDS: &[Subcommand] = &[
         -2,
         ["RELOAD [NOSAVE] [NOFLUSH] [MERGE]", "Save everything, forget it and load it again."],
         data::reload,
+    ),
+    (
+        "replybuffer",
+        4,
+        [
+            "REPLYBUFFER (PEAK-RESET-TIME (NEVER|RESET|<ms>)|RESIZING <0|1>)",
+            "When the buffers of replies are fitted to what they hold, and whether.",
+        ],
+        process::reply_buffer,
     ),
     ("segfault", 2, ["SEGFAULT", "End the process as a wrong access does."], process::crash),
     (

@@ -3,6 +3,7 @@
 use super::switch;
 use crate::command::args::Args;
 use crate::command::dispatch::{Ctx, done};
+use crate::engine::PEAK_RESET_MS;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::sync::atomic::Ordering;
@@ -48,9 +49,30 @@ pub(super) fn set_active_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> Command
     done(cx.reply)
 }
 
-/// `DEBUG CLIENT-ENFORCE-REPLY-LIST 0|1` -> OK. All replies wait in one buffer, so that there is no
-/// choice to enforce.
-pub(super) fn enforce_reply_list(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+/// `DEBUG CLIENT-ENFORCE-REPLY-LIST 0|1` -> OK. All replies wait in one buffer: what is enforced is
+/// that CLIENT LIST shows them as `oll` and `omem`, never as `obl`, and that any reply is more than
+/// may wait for a client that never authenticated, as a node of the list is.
+pub(super) fn enforce_reply_list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    cx.engine.reply_buffers.listed.store(switch(args.get(2)), Ordering::Relaxed);
+    done(cx.reply)
+}
+
+/// `DEBUG REPLYBUFFER PEAK-RESET-TIME NEVER|RESET|milliseconds` -> OK.
+/// `DEBUG REPLYBUFFER RESIZING 0|1` -> OK. Errors: no number, another word.
+pub(super) fn reply_buffer(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let buffers = &cx.engine.reply_buffers;
+    if args.is(2, "PEAK-RESET-TIME") {
+        let ms = match () {
+            () if args.is(3, "NEVER") => -1,
+            () if args.is(3, "RESET") => PEAK_RESET_MS,
+            () => args.int(3)?,
+        };
+        buffers.peak_reset_ms.store(ms, Ordering::Relaxed);
+    } else if args.is(2, "RESIZING") {
+        buffers.resizing.store(switch(args.get(3)), Ordering::Relaxed);
+    } else {
+        return Err(super::unknown(args));
+    }
     done(cx.reply)
 }
 
