@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn restore(payload: &[u8], checksums: ChecksumPolicy) -> Result<Vec<u8>, RdbError> {
-    let options = ReadOptions { checksums, string_len_max: 1 << 20 };
+    let options = ReadOptions { checksums, string_len_max: 1 << 20, ..ReadOptions::default() };
     let mut reader = DumpReader::open(payload, options)?;
     let RdbValue::Str(value) = reader.value()?;
     Ok(match value {

@@ -177,7 +177,8 @@ impl Loader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LoadError::Open { path: path.to_owned(), source }),
         };
-        let options = ReadOptions { checksums: how.checksums, ..ReadOptions::default() };
+        let (checksums, versions) = (how.checksums, config.rdb_version_check);
+        let options = ReadOptions { checksums, versions, ..ReadOptions::default() };
         let now_ms = env.clock.unix_us() / 1000;
         Ok(Some(Self {
             reader: RdbReader::new(source, options),

@@ -3,6 +3,7 @@
 //! Source: the files that Redis 7.0.15 and 8.2.3 and Valkey 9.1.2 write and accept; the names of
 //! opcodes and types follow `rdb.h` of those servers.
 
+use crate::config::RdbVersionCheck;
 use std::fmt;
 use std::io;
 
@@ -29,10 +30,11 @@ pub enum RdbVersion {
 
 impl RdbVersion {
     const REDIS_MAX: u16 = 12;
+    /// What lies between the two belongs to Redis; what comes after, to Valkey.
     const VALKEY: u16 = 80;
 
     /// From the first nine bytes of a file: `REDIS` and four digits, or `VALKEY` and three.
-    pub(super) fn from_magic(magic: [u8; 9]) -> Result<Self, RdbErrorKind> {
+    pub(super) fn from_magic(magic: [u8; 9], check: RdbVersionCheck) -> Result<Self, RdbErrorKind> {
         let (digits, valkey) = match (magic.strip_prefix(b"REDIS"), magic.strip_prefix(b"VALKEY")) {
             (Some(digits), _) => (digits, false),
             (_, Some(digits)) => (digits, true),
@@ -42,7 +44,7 @@ impl RdbVersion {
             return Err(RdbErrorKind::BadMagic);
         }
         let number = digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-        match Self::from_number(number)? {
+        match Self::from_number(number, check)? {
             version @ RdbVersion::Valkey(_) if valkey => Ok(version),
             version @ RdbVersion::Redis(1..) if !valkey => Ok(version),
             _ => Err(RdbErrorKind::UnsupportedVersion(number)),
@@ -50,11 +52,15 @@ impl RdbVersion {
     }
 
     /// From the footer of a DUMP payload, which has a number and no name.
-    pub(super) fn from_number(number: u16) -> Result<Self, RdbErrorKind> {
-        match number {
-            0..=Self::REDIS_MAX => Ok(RdbVersion::Redis(number)),
-            Self::VALKEY => Ok(RdbVersion::Valkey(number)),
-            _ => Err(RdbErrorKind::UnsupportedVersion(number)),
+    ///
+    /// A version that is not known is refused, or taken for what its fork will have made of it.
+    pub(super) fn from_number(number: u16, check: RdbVersionCheck) -> Result<Self, RdbErrorKind> {
+        match (number, check) {
+            (0..=Self::REDIS_MAX, _) => Ok(RdbVersion::Redis(number)),
+            (Self::VALKEY, _) => Ok(RdbVersion::Valkey(number)),
+            (_, RdbVersionCheck::Strict) => Err(RdbErrorKind::UnsupportedVersion(number)),
+            (..Self::VALKEY, RdbVersionCheck::Relaxed) => Ok(RdbVersion::Redis(number)),
+            (_, RdbVersionCheck::Relaxed) => Ok(RdbVersion::Valkey(number)),
         }
     }
 

@@ -20,6 +20,7 @@ use super::format::{
 };
 use super::input::{BLOCK_LEN, Input};
 use super::lzf;
+use crate::config::RdbVersionCheck;
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
 
@@ -30,11 +31,17 @@ pub struct ReadOptions {
     pub checksums: ChecksumPolicy,
     /// The longest string that is accepted, in bytes, after decompression.
     pub string_len_max: u64,
+    /// What becomes of a version that is not known.
+    pub versions: RdbVersionCheck,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { checksums: ChecksumPolicy::default(), string_len_max: STRING_LEN_MAX }
+        Self {
+            checksums: ChecksumPolicy::default(),
+            string_len_max: STRING_LEN_MAX,
+            versions: RdbVersionCheck::Strict,
+        }
     }
 }
 
@@ -218,7 +225,8 @@ impl<'s> RdbReader<'s> {
     fn next_part(&mut self) -> Result<Part> {
         match self.state {
             State::Start => {
-                let version = RdbVersion::from_magic(self.input.array()?)?;
+                let version =
+                    RdbVersion::from_magic(self.input.array()?, self.decoder.options.versions)?;
                 self.decoder.version = version;
                 self.state = State::Body;
                 Ok(Part::Start(version))
@@ -330,7 +338,7 @@ pub struct DumpReader<'s> {
 impl<'s> DumpReader<'s> {
     /// Checks version and checksum.
     pub fn open(payload: &'s [u8], options: ReadOptions) -> std::result::Result<Self, RdbError> {
-        let (body, version) = verify_dump_payload(payload, options.checksums)?;
+        let (body, version) = verify_dump_payload(payload, options)?;
         let mut decoder = Decoder::new(options);
         decoder.version = version;
         // The checksum was compared as a whole; the block need not be longer than what it holds.
@@ -360,7 +368,7 @@ const DUMP_FOOTER_LEN: usize = 10;
 /// Unlike in a file, a checksum of zero is compared like any other.
 pub fn verify_dump_payload(
     payload: &[u8],
-    checksums: ChecksumPolicy,
+    options: ReadOptions,
 ) -> std::result::Result<(&[u8], RdbVersion), RdbError> {
     let fail = |offset: usize, kind| Err(RdbError { offset: offset as u64, key: None, kind });
     let Some(body_len) = payload.len().checked_sub(DUMP_FOOTER_LEN) else {
@@ -370,11 +378,11 @@ pub fn verify_dump_payload(
     let (body, version) = summed.split_at(body_len);
     let number = version.iter().rev().fold(0, |sum, &byte| sum << 8 | u16::from(byte));
     let found = found.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-    let version = match RdbVersion::from_number(number) {
+    let version = match RdbVersion::from_number(number, options.versions) {
         Ok(version) => version,
         Err(kind) => return fail(body_len, kind),
     };
-    if checksums == ChecksumPolicy::Verify {
+    if options.checksums == ChecksumPolicy::Verify {
         let expected = Checksum::of(summed);
         if expected != found {
             return fail(body_len + 2, RdbErrorKind::Checksum { expected, found });

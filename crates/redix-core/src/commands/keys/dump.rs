@@ -81,14 +81,16 @@ fn dump(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// How payloads are read: DEBUG may have switched their checksums off.
+/// How payloads are read: DEBUG may have switched their checksums off, `rdb-version-check` the
+/// refusal of versions that are not known.
 fn read_options(cx: &Ctx<'_, '_>) -> ReadOptions {
     let checksums = if cx.engine.skip_checksums.load(Ordering::Relaxed) {
         ChecksumPolicy::Ignore
     } else {
         ChecksumPolicy::Verify
     };
-    ReadOptions { checksums, ..ReadOptions::default() }
+    let versions = cx.config.rdb_version_check;
+    ReadOptions { checksums, versions, ..ReadOptions::default() }
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -535,14 +535,43 @@ fn broken_payloads_are_refused() {
 fn payload_checks_follow_the_policy() {
     let value = RdbValue::Str(RdbString::Bytes(b"v"));
     let mut payload = RecordEncoder::new(true).dump(WriteVersion::V11, value);
-    let (body, version) = verify_dump_payload(&payload, ChecksumPolicy::Verify).unwrap();
+    let (body, version) = verify_dump_payload(&payload, ReadOptions::default()).unwrap();
     assert_eq!((body, version), (b"\0\x01v".as_slice(), RdbVersion::Redis(11)));
     *payload.last_mut().unwrap() ^= 1;
-    verify_dump_payload(&payload, ChecksumPolicy::Verify).unwrap_err();
-    verify_dump_payload(&payload, ChecksumPolicy::Ignore).unwrap();
+    verify_dump_payload(&payload, ReadOptions::default()).unwrap_err();
+    let ignore = ReadOptions { checksums: ChecksumPolicy::Ignore, ..ReadOptions::default() };
+    verify_dump_payload(&payload, ignore).unwrap();
     payload[3] = 13;
-    let error = verify_dump_payload(&payload, ChecksumPolicy::Ignore).unwrap_err();
+    let error = verify_dump_payload(&payload, ignore).unwrap_err();
     assert_eq!(error.to_string(), "at offset 3: RDB version 13 is not supported");
+}
+
+#[test]
+fn versions_that_are_not_known_are_taken_where_the_check_is_relaxed() {
+    let version = |magic: &[u8; 9], versions| {
+        let options = ReadOptions { versions, ..ReadOptions::default() };
+        let mut reader = RdbReader::new(&magic[..], options);
+        match reader.next_event() {
+            Ok(Event::Start(version)) => Ok(version),
+            Ok(other) => panic!("no start: {other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    use RdbVersionCheck::{Relaxed, Strict};
+    let refused = |number| Err(format!("at offset 0: RDB version {number} is not supported"));
+    for (magic, number, relaxed) in [
+        (b"REDIS0000", 0, None),
+        (b"REDIS0013", 13, Some(RdbVersion::Redis(13))),
+        (b"REDIS0079", 79, Some(RdbVersion::Redis(79))),
+        (b"REDIS0080", 80, None),
+        (b"VALKEY079", 79, None),
+        (b"VALKEY081", 81, Some(RdbVersion::Valkey(81))),
+        (b"VALKEY999", 999, Some(RdbVersion::Valkey(999))),
+    ] {
+        assert_eq!(version(magic, Strict), refused(number));
+        assert_eq!(version(magic, Relaxed), relaxed.ok_or(()).or(refused(number)), "{number}");
+    }
+    assert_eq!(version(b"VALKEY080", Strict), Ok(RdbVersion::Valkey(80)));
 }
 
 fn any_meta() -> impl Strategy<Value = EntryMeta> {
