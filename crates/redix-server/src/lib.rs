@@ -11,6 +11,7 @@ pub mod env;
 pub mod link;
 pub mod listen;
 pub mod log;
+pub mod oom;
 pub mod process;
 pub mod saver;
 pub mod server;

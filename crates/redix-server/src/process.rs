@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
-use redix_core::config::{Config, OomScoreAdj, Supervised};
+use redix_core::config::{Config, Supervised};
 
 use crate::{log, sys};
 
@@ -197,20 +197,4 @@ pub fn title(config: &Config, program: &str, config_file: &str) -> String {
         rest = &rest[c.len_utf8()..];
     }
     out.trim_end().to_owned()
-}
-
-/// The kernel's score of the process at the start, to which relative scores are added.
-pub fn oom_score() -> Option<i32> {
-    std::fs::read_to_string("/proc/self/oom_score_adj").ok()?.trim().parse().ok()
-}
-
-/// Sets the kernel's score as the configuration says; `base` is the score at the start.
-pub fn set_oom_score(config: &Config, base: i32) -> io::Result<()> {
-    let own = config.oom_score_adj_values[0];
-    let score = match config.oom_score_adj {
-        OomScoreAdj::No => base,
-        OomScoreAdj::Relative => base.saturating_add(own),
-        OomScoreAdj::Absolute => own,
-    };
-    std::fs::write("/proc/self/oom_score_adj", score.clamp(-1000, 1000).to_string())
 }

@@ -28,6 +28,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::conn::Stream;
 use crate::listen::{self, Listener};
+use crate::oom::OomScore;
 use crate::process::{self, PidFile, Supervisor};
 use crate::saver::{self, SaverHandle};
 use crate::startup::{Startup, VERSION};
@@ -53,7 +54,7 @@ pub struct Server {
     supervisor: Supervisor,
     title: Mutex<Option<TitleArea>>,
     program: String,
-    oom_base: Option<i32>,
+    oom_score: OomScore,
 }
 
 /// The listening sockets by their tokens in the main thread's poll. Tokens are not used twice.
@@ -93,7 +94,6 @@ pub fn run(startup: Startup) -> Result<(), String> {
     }
     announce_start(&config, &ignored, file.is_some());
     process::make_room_for_clients(&mut config)?;
-    let oom_base = process::oom_score();
     let title = if config.set_proc_title { TitleArea::find() } else { None };
     let pid_file = PidFile::write(&config, background);
     show_banner(&config);
@@ -121,11 +121,12 @@ pub fn run(startup: Startup) -> Result<(), String> {
         supervisor,
         title: Mutex::new(title),
         program: std::env::args().next().unwrap_or_else(|| "redix".into()),
-        oom_base,
+        oom_score: OomScore::default(),
     });
     engine.set_applier(Arc::new(Applier(Arc::clone(&server))));
     server.show_title(&engine.config());
-    server.set_oom_score(&engine.config());
+    // It was logged, and is no reason not to serve.
+    server.oom_score.follow(&engine.config()).ok();
     shutdown::listen_for_signals(&server)
         .map_err(|error| format!("Can't handle signals: {error}"))?;
     for (index, (event_loop, _)) in loops.into_iter().enumerate() {
@@ -270,16 +271,6 @@ impl Server {
     fn show_title(&self, config: &Config) {
         if let Some(area) = &mut *self.title.lock() {
             area.set(&process::title(config, &self.program, self.engine.config_path()));
-        }
-    }
-
-    fn set_oom_score(&self, config: &Config) {
-        let Some(base) = self.oom_base else { return };
-        if config.oom_score_adj == redix_core::config::OomScoreAdj::No {
-            return;
-        }
-        if let Err(error) = process::set_oom_score(config, base) {
-            log::warning(&format!("Unable to write oom_score_adj: {}", sys::error_text(&error)));
         }
     }
 
@@ -510,9 +501,20 @@ impl Apply for Applier {
                 return Err(refused("maxclients", reason));
             }
         }
+        let oom =
+            ["oom-score-adj", "oom-score-adj-values"].into_iter().find(|name| is_changed(name));
+        if let Some(name) = oom
+            && server.oom_score.follow(new).is_err()
+        {
+            let reason = "Failed to set current oom_score_adj. Check server logs.";
+            return Err(refused(name, reason.into()));
+        }
         if is_changed("dir") {
             let moved = std::env::set_current_dir(&new.dir).and_then(|()| std::env::current_dir());
-            let dir = moved.map_err(|error| refused("dir", sys::error_text(&error)))?;
+            let dir = moved.map_err(|error| {
+                server.oom_score.follow(old).ok();
+                refused("dir", sys::error_text(&error))
+            })?;
             new.dir = dir.display().to_string();
         }
         let name = if is_changed("port") { "port" } else { "bind" };
@@ -521,14 +523,12 @@ impl Apply for Applier {
         {
             // Where the old directory is gone too, the new one is as good.
             std::env::set_current_dir(&old.dir).ok();
+            server.oom_score.follow(old).ok();
             return Err(error);
         }
         log::configure(new);
         if ["proc-title-template", "port", "bind"].into_iter().any(is_changed) {
             server.show_title(new);
-        }
-        if is_changed("oom-score-adj") || is_changed("oom-score-adj-values") {
-            server.set_oom_score(new);
         }
         Ok(())
     }

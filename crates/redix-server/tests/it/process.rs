@@ -347,3 +347,34 @@ fn a_configuration_file_is_rewritten_in_place() {
     let temporary = names.iter().find(|name| name.to_string_lossy().ends_with(".tmp"));
     assert_eq!(temporary, None);
 }
+
+#[test]
+fn the_oom_score_follows_and_is_put_back() {
+    let server = start(&[]);
+    let path = format!("/proc/{}/oom_score_adj", server.pid());
+    let score = || -> i32 { std::fs::read_to_string(&path).unwrap().trim().parse().unwrap() };
+    let mut client = connect(&server);
+    let mut set =
+        |args: &[&str]| client.cmd(&[&["CONFIG", "SET"], args].concat()).unwrap().pretty();
+    // Somebody else sets it, as a supervisor does; it is what relative scores stand on.
+    let base = score() + 1;
+    std::fs::write(&path, base.to_string()).unwrap();
+    assert_eq!(set(&["oom-score-adj-values", "9 9 9"]), "+OK");
+    assert_eq!(score(), base);
+    assert_eq!(set(&["oom-score-adj", "relative"]), "+OK");
+    assert_eq!(score(), base + 9);
+    assert_eq!(set(&["oom-score-adj-values", "11 9 9"]), "+OK");
+    assert_eq!(score(), base + 11);
+    assert_eq!(set(&["oom-score-adj", "no"]), "+OK");
+    assert_eq!(score(), base);
+    let absolute = ["oom-score-adj", "absolute", "oom-score-adj-values"];
+    assert_eq!(set(&[&absolute[..], &["500 500 500"]].concat()), "+OK");
+    assert_eq!(score(), 500);
+    // Only who may do anything may lower it so far.
+    let refused = set(&["oom-score-adj-values", "-1000 -1000 -1000"]);
+    if refused != "+OK" {
+        assert!(refused.contains("Failed to set current oom_score_adj"), "{refused}");
+        assert_eq!(score(), 500);
+        assert!(set(&["oom-score-adj-values", "600 500 500"]) == "+OK" && score() == 600);
+    }
+}
