@@ -40,6 +40,8 @@ use crate::conn::{Conn, ReadOutcome, Stream, WriteOutcome};
 use crate::log;
 
 const WAKE: Token = Token(usize::MAX);
+/// So much may be owed at once whatever the limit: real servers keep it apart from what they limit.
+const SMALL_OUTPUT_BYTES: u64 = 16 * 1024;
 /// The most bytes of replies that may wait for a client that never authenticated.
 const STRANGER_OUTPUT_MAX: u64 = 16 * 1024;
 /// Bytes moved from a replica's feed into its output at a time.
@@ -399,11 +401,11 @@ impl EventLoop {
     fn flush_all(&mut self) {
         let config = Arc::clone(self.worker.config());
         for token in std::mem::take(&mut self.touched) {
+            // At once: it may be listed twice, and what closes it is to be counted once.
             if self.flush(token, &config) == Fate::Close {
-                self.closed.push(token);
+                self.close(token);
             }
         }
-        self.close_marked();
     }
 
     /// Sends what a connection has to be sent, and lets it go on where that was in its way.
@@ -421,9 +423,14 @@ impl EventLoop {
         {
             return self.flush_replica(token, &replica, config);
         }
-        // DEBUG has each reply wait as a node of a list, which is more than a stranger may be owed.
+        // The limit holds for what is owed, whether or not it would be read. DEBUG has each reply wait
+        // as a node of a list, which is more than a stranger may be owed.
         let listed = self.engine.reply_buffers.listed.load(Ordering::Relaxed);
-        if listed && !client.session.known && !client.reply.is_empty() {
+        let owed = conn.unsent(client) as u64;
+        let limit = config.client_output_buffer_limit.normal;
+        if (listed && !client.session.known && owed > 0)
+            || (limit.hard_bytes != 0 && owed > limit.hard_bytes.max(SMALL_OUTPUT_BYTES))
+        {
             self.note_over_limit(token);
             return Fate::Close;
         }
@@ -459,7 +466,6 @@ impl EventLoop {
         if go_on {
             self.worker.mark_ready(token);
         }
-        let limit = config.client_output_buffer_limit.normal;
         if unsent > 0 && self.is_over_limit(token, unsent as u64, limit) {
             return Fate::Close;
         }

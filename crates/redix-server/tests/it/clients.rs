@@ -125,6 +125,23 @@ fn the_output_limit_closes_a_client_that_never_reads() {
 }
 
 #[test]
+fn the_output_limit_holds_for_one_that_reads_too() {
+    let server = start(&["--client-output-buffer-limit", "normal", "100000", "0", "0"]);
+    let mut client = connect(&server);
+    assert_eq!(client.cmd(&["SET", "k", &"x".repeat(90_000)]).unwrap().pretty(), "+OK");
+    assert_eq!(client.cmd(&["STRLEN", "k"]).unwrap().pretty(), "(integer) 90000");
+    client.cmd(&["GET", "k"]).unwrap();
+    client.send_raw(b"GET k\r\nGET k\r\n").unwrap();
+    assert!(client.is_closed_by_peer().unwrap(), "180000 bytes were owed at once");
+    let mut client = connect(&server);
+    assert_eq!(info(&mut client, "client_output_buffer_limit_disconnections"), 1);
+    // What real servers keep outside of the list is not limited.
+    let small = ["CONFIG", "SET", "client-output-buffer-limit", "normal 10 0 0"];
+    assert_eq!(client.cmd(&small).unwrap().pretty(), "+OK");
+    assert_eq!(client.cmd(&["PING", &"x".repeat(1000)]).unwrap().pretty().len(), 1002);
+}
+
+#[test]
 fn the_soft_limit_closes_after_its_time() {
     let server = start(&["--client-output-buffer-limit", "normal", "0", "500000", "1"]);
     let _stream = ask_without_reading(&server);
