@@ -42,7 +42,7 @@ pub mod client_flag {
     /// `b`: waits for something.
     pub const BLOCKED: u32 = 1 << 9;
     /// `S`: a replica.
-    pub const REPLICA: u32 = 1 << 10;
+    pub const REPLICA: u32 = 1 << 11;
 
     /// The letters, in the order in which CLIENT LIST shows them.
     pub const LETTERS: &[(u32, char)] = &[
