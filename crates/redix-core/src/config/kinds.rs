@@ -674,6 +674,8 @@ impl Kind<ShutdownOn> for ShutdownWords {
 pub(super) struct HostPort;
 
 impl Kind<Option<(String, u16)>> for HostPort {
+    const SPLITS: bool = true;
+
     fn parse(
         &self,
         args: &[String],
