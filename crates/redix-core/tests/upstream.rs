@@ -485,6 +485,14 @@ fn a_replica_that_takes_over_keeps_the_history() {
     rig.stream(&["MULTI"]);
     rig.stream(&["SET", "b", "1"]);
     let end = rig.end();
+    let role = Value::Array(vec![
+        text("slave"),
+        text("primary"),
+        Value::Int(6379),
+        text("connected"),
+        Value::Int(end as i64),
+    ]);
+    assert_eq!(rig.sim.execute(1, &["ROLE"]).unwrap(), role);
     assert_eq!(
         rig.set("c", "1"),
         Value::Error(b"READONLY You can't write against a read only replica.".to_vec())
@@ -496,6 +504,7 @@ fn a_replica_that_takes_over_keeps_the_history() {
     rig.settle();
     assert_eq!((rig.state(), rig.wire.is_open), (LinkState::None, false));
     assert_eq!(rig.get("b"), Value::Null, "nothing more of the primary is applied");
+    assert!(rig.sim.execute(1, &["ROLE"]).unwrap().pretty().contains("master"));
     rig.set("c", "1");
     let mut expected = Vec::new();
     encode_command(&mut expected, &["SELECT", "0"]);

@@ -311,6 +311,7 @@ fn the_file_stops_at_its_first_bad_line() {
         ("unixsocketperm 888", 1, "argument couldn't be parsed as an octal number"),
         ("unixsocketperm 1777", 1, "argument must be between 0 and 777 inclusive"),
         ("replicaof x", 1, "wrong number of arguments"),
+        ("replicaof 'x y z'", 1, "wrong number of arguments"),
         ("user alice on", 1, "Redix does not have access control lists yet"),
         ("loadmodule x.so", 1, "Redix does not load modules"),
     ];

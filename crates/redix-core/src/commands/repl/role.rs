@@ -14,9 +14,20 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("role", Group::Server,
     .doc("Returns whether this server is a primary or a replica, of whom, and how far it is.")];
 
 /// `ROLE` -> of a primary: `master`, its offset, and of each replica that is online its address,
-/// its port and what it has acknowledged.
+/// its port and what it has acknowledged; of a replica: `slave`, its primary's address and port,
+/// how far the link is, and what was applied, -1 while the stream is not followed.
 fn role(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     let repl = &cx.engine.repl;
+    if let Some(target) = repl.upstream.target() {
+        cx.reply.array(5);
+        cx.reply.bulk_str("slave");
+        cx.reply.bulk_str(&target.host);
+        cx.reply.int(i64::from(target.port));
+        cx.reply.bulk_str(repl.upstream.state().word());
+        let applied = if repl.upstream.is_up() { repl.log.end() as i64 } else { -1 };
+        cx.reply.int(applied);
+        return Ok(());
+    }
     cx.reply.array(3);
     cx.reply.bulk_str("master");
     cx.reply.int(repl.log.end() as i64);
