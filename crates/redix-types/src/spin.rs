@@ -1,10 +1,10 @@
 //! A lock for sections of well under a microsecond that are nearly never contended.
 //!
-//! Letting go is a plain store, where a lock that puts its waiters to sleep needs an atomic exchange
-//! to learn whether there are any: an uncontended pair costs 3.3 ns instead of 6.0 (Zen 4), and a
-//! command takes three. Whoever has to wait tries for a while, since the holder is likely to be
-//! about to finish, then lets others run, since it may have been taken off its processor, and in
-//! the end sleeps between looks, so that a holder that was stopped for long costs no processor.
+//! Letting go is a plain store, where a lock that puts its waiters to sleep needs an atomic
+//! exchange to learn whether there are any: an uncontended pair costs 3.3 ns instead of 6.0 (Zen
+//! 4), and a command takes three. Whoever has to wait tries for a while, since the holder is likely
+//! to be about to finish, then lets others run, since it may have been taken off its processor, and
+//! in the end sleeps between looks, so that a holder that was stopped for long costs no processor.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};

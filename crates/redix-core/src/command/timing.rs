@@ -5,10 +5,10 @@
 //! command in a row, each of which is counted with an equal share.
 //!
 //! **Invariants.** The sums of calls and of time are exact. What may take long is never hidden in a
-//! stretch: a call with long words begins none, and one that replies at length or
-//! frees a long value ends its own and is charged with all of it, which overstates its time by a few
-//! microseconds at most. Where a log or the latency monitor asks for single microseconds or few bytes, every command
-//! is timed alone.
+//! stretch: a call with long words begins none, and one that replies at length or frees a long
+//! value ends its own and is charged with all of it, which overstates its time by a few
+//! microseconds at most. Where a log or the latency monitor asks for single microseconds or few
+//! bytes, every command is timed alone.
 
 use super::args::Args;
 use super::spec::flag;
