@@ -112,6 +112,13 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whether its commands run when they come, like those of most clients: it is authenticated, in
+    /// no transaction and no replica.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.authenticated && self.multi.is_none() && self.replica.is_none()
+    }
+
     /// Forgets the transaction and the watched keys.
     pub fn discard(&mut self) {
         self.multi = None;

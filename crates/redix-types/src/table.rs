@@ -239,7 +239,7 @@ impl<T: Item> Table<T> {
     }
 
     /// Looks a key up: where its item lies, and a view of it.
-    #[inline]
+    #[inline(always)]
     pub fn find_item(&self, hash: u64, key: &[u8]) -> Option<(Pos, T::Ref<'_>)> {
         let bucket = self.segments.bucket_of(hash)?;
         let mut node = self.segments.node(bucket);
@@ -350,7 +350,7 @@ impl<T: Item> Table<T> {
     }
 
     /// The node of a position that holds an item there.
-    #[inline]
+    #[inline(always)]
     fn node_at(&self, pos: Pos) -> Node {
         assert!((pos.bucket as usize) < self.segments.len(), "stale position");
         let mut node = self.segments.node(pos.bucket as usize);

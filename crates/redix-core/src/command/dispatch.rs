@@ -256,6 +256,9 @@ pub struct Runner<'k> {
     gate: Option<GateGuard<'k>>,
     thread: usize,
     stretch: Stretch,
+    /// Nothing holds commands back, as of the beginning of the group; what does begins in the
+    /// world, or may begin a group later.
+    calm: bool,
     now_us: i64,
     last_ns: u64,
     started_us: i64,
@@ -290,6 +293,7 @@ impl<'k> Runner<'k> {
             gate: Some(gate),
             thread,
             stretch,
+            calm: false,
             now_us: 0,
             last_ns: 0,
             started_us: 0,
@@ -307,9 +311,20 @@ impl<'k> Runner<'k> {
         self.advance_to(self.started_ns);
     }
 
-    /// Reads the monotonic clock before the commands of a group.
+    /// Reads the monotonic clock, and looks whether anything holds commands back, before the
+    /// commands of a group.
     pub fn begin_group(&mut self) {
         self.advance_to(self.engine.env.clock.mono_ns());
+        self.calm = self.is_calm();
+    }
+
+    fn is_calm(&self) -> bool {
+        !self.engine.loading.load(Ordering::Relaxed)
+            && self.config.maxmemory == 0
+            && !self.engine.repl.is_replica()
+            && self.engine.pause.at(self.keys.now_ms) == Paused::Nothing
+            && self.engine.saves.admit_write(&self.config).is_ok()
+            && self.enough_replicas().is_ok()
     }
 
     /// Reads the monotonic clock and counts the calls that have not been timed yet.
@@ -351,6 +366,7 @@ impl<'k> Runner<'k> {
     pub fn yield_to_world(&mut self) {
         if self.engine.keyspace.gates().world_waiting() {
             self.end_stretch();
+            self.calm = false;
             self.keys.held.release();
             self.gate = None;
             self.gate = Some(self.engine.keyspace.gates().enter(self.thread));
@@ -473,6 +489,15 @@ impl<'k> Runner<'k> {
         args: Args<'_>,
         found: Option<Command>,
     ) -> Result<Admitted, ReplyError> {
+        // Nearly all commands.
+        if let Some(command) = found
+            && self.calm
+            && session.is_plain()
+            && command.spec.has(flag::BRIEF)
+            && command.spec.fits(args.len())
+        {
+            return Ok(Admitted::Run(command));
+        }
         let needs_auth = found.is_none_or(|command| !command.spec.has(flag::NO_AUTH));
         if needs_auth && !session.authenticated {
             return Err(ReplyError::NoAuth);
@@ -623,7 +648,7 @@ impl<'k> Runner<'k> {
         };
         match cx.call_timed(args, timing) {
             Some(ended_ns) => {
-                self.stretch.take();
+                self.stretch.forget();
                 self.advance_to(ended_ns);
             }
             None => self.stretch.add(command),
@@ -638,6 +663,9 @@ impl<'k> Runner<'k> {
     /// What the unit does with keys whose time has come.
     #[inline]
     fn expiry(&self, session: &Session, spec: &CommandSpec) -> Expiry {
+        if self.calm {
+            return Expiry::Delete;
+        }
         if self.engine.repl.is_replica() {
             return self.replica_expiry(session, spec);
         }
@@ -660,13 +688,19 @@ impl<'k> Runner<'k> {
     }
 
     /// Lets go of the world and goes on under the gate.
+    #[inline]
     fn leave_world(&mut self, world: Option<WorldGuard<'k>>) {
         if let Some(world) = world {
-            self.keys.held.release();
-            drop(world);
-            self.gate = Some(self.engine.keyspace.gates().enter(self.thread));
-            self.follow_config();
+            self.back_to_gate(world);
         }
+    }
+
+    #[inline(never)]
+    fn back_to_gate(&mut self, world: WorldGuard<'k>) {
+        self.keys.held.release();
+        drop(world);
+        self.gate = Some(self.engine.keyspace.gates().enter(self.thread));
+        self.follow_config();
     }
 
     /// Takes over a configuration that a command of the group has changed.
@@ -675,9 +709,26 @@ impl<'k> Runner<'k> {
         self.keys.ageing = ageing(&self.config);
         self.keys.expired_as = expired_as(&self.config);
         self.stretch = Stretch::new(&self.config);
+        self.calm = self.is_calm();
     }
 
+    #[inline(always)]
     fn take_locks(
+        &mut self,
+        session: &Session,
+        spec: &CommandSpec,
+        plan: &Plan,
+    ) -> Option<WorldGuard<'k>> {
+        // Nearly all commands: one key.
+        if let (Locks::Keys, Some(hash)) = (spec.locks, plan.single()) {
+            self.keys.held.lock_one(crate::keyspace::shard_of(hash));
+            return None;
+        }
+        self.take_many_locks(session, spec, plan)
+    }
+
+    #[inline(never)]
+    fn take_many_locks(
         &mut self,
         session: &Session,
         spec: &CommandSpec,
@@ -685,12 +736,8 @@ impl<'k> Runner<'k> {
     ) -> Option<WorldGuard<'k>> {
         match spec.locks {
             Locks::Keys => {
-                if let Some(hash) = plan.single() {
-                    self.keys.held.lock_one(crate::keyspace::shard_of(hash));
-                } else {
-                    self.keys.held.release();
-                    self.keys.held.lock_plan(&shards_of(plan.hashes()));
-                }
+                self.keys.held.release();
+                self.keys.held.lock_plan(&shards_of(plan.hashes()));
                 None
             }
             Locks::Walk => {

@@ -27,7 +27,10 @@ const SLOWLOG_MIN_US: i64 = 1000;
 /// Calls that have been made and not yet been counted.
 #[derive(Debug)]
 pub(super) struct Stretch {
-    untimed: Option<(Command, u64)>,
+    /// How many.
+    untimed: u64,
+    /// Of which command, where there are any.
+    command: Option<Command>,
     /// Whether nobody asks for more about single short commands.
     allowed: bool,
 }
@@ -59,19 +62,19 @@ impl Stretch {
             && beyond(config.commandlog_request_larger_than, bytes)
             && beyond(config.commandlog_reply_larger_than, bytes)
             && config.latency_monitor_threshold == 0;
-        Self { untimed: None, allowed }
+        Self { untimed: 0, command: None, allowed }
     }
 
     /// Whether calls of another command are still to be timed before `command` runs.
     #[inline]
     pub(super) fn is_of_another(&self, command: Command) -> bool {
-        self.untimed.is_some_and(|(other, _)| other.id != command.id)
+        self.untimed != 0 && self.command.is_some_and(|other| other.id != command.id)
     }
 
     /// How a call of `command` is timed, where no other command's calls are untimed.
     #[inline]
     pub(super) fn timing(&self, command: Command, args: Args<'_>, started_ns: u64) -> Timing {
-        let untimed = self.untimed.map_or(0, |(_, calls)| calls);
+        let untimed = self.untimed;
         let may_wait = self.allowed
             && command.spec.has(flag::BRIEF)
             && untimed + 1 < STRETCH_MAX
@@ -82,13 +85,23 @@ impl Stretch {
     /// Takes note of a call that was not timed.
     #[inline]
     pub(super) fn add(&mut self, command: Command) {
-        self.untimed = Some((command, self.untimed.map_or(0, |(_, calls)| calls) + 1));
+        if self.untimed == 0 {
+            self.command = Some(command);
+        }
+        self.untimed += 1;
+    }
+
+    /// Takes note that all calls have been counted.
+    #[inline]
+    pub(super) fn forget(&mut self) {
+        self.untimed = 0;
     }
 
     /// The calls that are still to be counted; none remain.
     #[inline]
     pub(super) fn take(&mut self) -> Option<(Command, u64)> {
-        self.untimed.take()
+        let calls = std::mem::take(&mut self.untimed);
+        self.command.take().filter(|_| calls != 0).map(|command| (command, calls))
     }
 }
 

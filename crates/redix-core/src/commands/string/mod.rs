@@ -35,7 +35,7 @@ pub const EMBSTR_MAX: usize = 44;
 pub const FALLIBLE_FROM: usize = 1024 * 1024;
 
 /// Writes a string entry's value as a bulk reply.
-#[inline]
+#[inline(always)]
 pub fn reply_string(reply: &mut redix_resp::reply::Reply, entry: EntryRef<'_>) {
     match entry.value() {
         ValueRef::Bytes(bytes) => reply.bulk(bytes),

@@ -140,7 +140,7 @@ fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// Replies with the string at a key or null, and says whether there is one. Errors: WRONGTYPE.
-#[inline]
+#[inline(always)]
 fn reply_get(cx: &mut Ctx<'_, '_>, key: Key<'_>) -> Result<bool, ReplyError> {
     match cx.keys.lookup_kind(key, Kind::String)? {
         Some(entry) => {
