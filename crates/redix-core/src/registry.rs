@@ -185,6 +185,11 @@ impl ClientShared {
         }
     }
 
+    /// Keys that it watches; none once one of them has changed, since EXEC will fail anyway.
+    pub fn watched_keys(&self) -> u32 {
+        if self.has_flag(client_flag::DIRTY) { 0 } else { self.watched.load(Ordering::Relaxed) }
+    }
+
     /// Unix time in milliseconds when the wait that it is in ends by itself.
     pub fn waits_until_ms(&self) -> Option<i64> {
         let waiter = lock(&self.waiter);

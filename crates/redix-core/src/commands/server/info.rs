@@ -197,8 +197,8 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     let largest = |size: fn(&crate::registry::ClientShared) -> usize| {
         clients.iter().map(|client| size(client)).max().unwrap_or(0)
     };
-    let watching = clients.iter().filter(|client| client.watched.load(Relaxed) > 0).count();
-    let watched: u32 = clients.iter().map(|client| client.watched.load(Relaxed)).sum();
+    let watching = clients.iter().filter(|client| client.watched_keys() > 0).count();
+    let watched: u32 = clients.iter().map(|client| client.watched_keys()).sum();
     let blocking = client_flag::HELD | client_flag::BLOCKED;
     let blocked = clients.iter().filter(|client| client.has_flag(blocking)).count();
     let timed = clients.iter().filter(|client| client.waits_until_ms().is_some()).count();

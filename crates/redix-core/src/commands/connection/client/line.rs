@@ -115,7 +115,7 @@ fn append(
         if client.has_flag(client_flag::CAN_REDIRECT) { "r" } else { "" },
         client.db.load(Ordering::Relaxed),
         client.multi.load(Ordering::Relaxed),
-        client.watched.load(Ordering::Relaxed),
+        client.watched_keys(),
         doing.argv_bytes,
         get(&client.output_peak),
         if output > 0 { "rw" } else { "r" },
