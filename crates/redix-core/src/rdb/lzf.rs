@@ -17,6 +17,10 @@
 //! positions are stored relative to a base that only grows, so the entries of earlier values are
 //! recognised as stale instead of being erased.
 //!
+//! Whether a string is compressed at all follows the real servers, as DUMP of Valkey 9.1.2 shows it:
+//! their compressor asks for a little more room than its output takes, copies nothing from the very
+//! first byte and ends with literals, so that short strings are often left as they are.
+//!
 //! Source: the format of LibLZF by Marc Lehmann, as Redis 2.2 and later use it.
 
 use super::format::{RESERVE_AHEAD_MAX, RdbErrorKind};
@@ -32,6 +36,12 @@ const MATCH_MIN: usize = 3;
 const MATCH_MAX: usize = 264;
 /// The longest match whose length fits into the control byte.
 const MATCH_SHORT_MAX: usize = 8;
+/// No step but a literal one begins in the last bytes of the input.
+const TAIL: usize = 2;
+/// Room that must be left before a copy, and at the end with the control byte of the last literals
+/// counted: more than either can take.
+const COPY_ROOM: usize = 5;
+const END_ROOM: usize = 4;
 
 /// Compresses one string after the other; owns the hash table (64 KB) and the output buffer.
 pub struct Compressor {
@@ -49,7 +59,8 @@ impl Default for Compressor {
 }
 
 impl Compressor {
-    /// The compressed form of `input` if it takes at most `len_max` bytes.
+    /// The compressed form of `input` if it takes at most `len_max` bytes; declined a few bytes early
+    /// where the real servers do.
     ///
     /// The result lives until the next call. Empty inputs and those of 2 GB and more are declined.
     pub fn compress(&mut self, input: &[u8], len_max: usize) -> Option<&[u8]> {
@@ -71,14 +82,16 @@ impl Compressor {
             let word = u32::from_le_bytes([a, b, c, 0]);
             (word.wrapping_mul(0x9E37_79B1) >> (32 - table_bits)) as usize
         };
+        let stop = input.len().saturating_sub(TAIL);
         let mut literals_at = 0;
         let mut at = 0;
-        while let Some(&[a, b, c, _]) = input.get(at..at + 4).and_then(|s| s.first_chunk()) {
+        while at < stop {
+            let &[a, b, c] = input[at..].first_chunk().expect("a tail lies behind `stop`");
             let here = self.base + at as u32;
             let seen = std::mem::replace(&mut self.table[slot(a, b, c)], here);
             let from = seen.checked_sub(self.base).map(|position| position as usize);
             let Some(from) = from.filter(|&from| {
-                at - from <= DISTANCE_MAX && input[from..from + MATCH_MIN] == [a, b, c]
+                from > 0 && at - from <= DISTANCE_MAX && input[from..from + MATCH_MIN] == [a, b, c]
             }) else {
                 // Stretches without any match are walked in growing steps: data that does not
                 // compress should cost little.
@@ -87,30 +100,36 @@ impl Compressor {
             };
             let len = match_len(input, from, at);
             push_literals(&mut self.out, &input[literals_at..at]);
-            push_copy(&mut self.out, at - from, len);
-            if self.out.len() > len_max {
+            if self.out.len() + COPY_ROOM > len_max {
                 return false;
             }
+            push_copy(&mut self.out, at - from, len);
             at += len;
             literals_at = at;
-            // One position inside the match is enough to find a repetition of its end.
-            if let Some(&[a, b, c]) = input.get(at - 1..at + 2).and_then(|s| s.first_chunk()) {
-                self.table[slot(a, b, c)] = self.base + (at - 1) as u32;
+            if at >= stop {
+                break;
+            }
+            // Two positions inside the match are enough to find a repetition of its end.
+            for back in [2, 1] {
+                if let Some(&[a, b, c]) = input[at - back..].first_chunk() {
+                    self.table[slot(a, b, c)] = self.base + (at - back) as u32;
+                }
             }
         }
-        let rest = &input[literals_at..];
-        if self.out.len() + rest.len() > len_max {
+        let walked = stop.saturating_sub(literals_at);
+        if self.out.len() + walked + walked / LITERALS_MAX + END_ROOM > len_max {
             return false;
         }
-        push_literals(&mut self.out, rest);
-        self.out.len() <= len_max
+        push_literals(&mut self.out, &input[literals_at..]);
+        true
     }
 }
 
-/// How many bytes at `at` repeat those at `from`: at least 3, known to be equal, at most 264.
+/// How many bytes at `at` repeat those at `from`: at least 3, known to be equal, at most 264; the
+/// tail is repeated only where it is among the three.
 fn match_len(input: &[u8], from: usize, at: usize) -> usize {
-    let end = input.len().min(at + MATCH_MAX);
-    let candidates = input[from + MATCH_MIN..].iter().zip(&input[at + MATCH_MIN..end]);
+    let end = (input.len() - TAIL).min(at + MATCH_MAX);
+    let candidates = input[from + MATCH_MIN..].iter().zip(input[at..end].iter().skip(MATCH_MIN));
     MATCH_MIN + candidates.take_while(|(old, new)| old == new).count()
 }
 
