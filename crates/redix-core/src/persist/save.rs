@@ -23,6 +23,17 @@ pub fn write_options(config: &Config) -> WriteOptions {
     }
 }
 
+/// `rdb-key-save-delay`: what `keys` keys have to take; so many microseconds per key, or below 0 so
+/// many keys per microsecond.
+pub(super) fn pacing_ns(config: &Config, keys: u64) -> u64 {
+    let per = u64::from(config.rdb_key_save_delay.unsigned_abs());
+    match config.rdb_key_save_delay {
+        0 => 0,
+        1.. => keys.saturating_mul(per * 1000),
+        _ => keys.saturating_mul(1000) / per,
+    }
+}
+
 /// Where a snapshot stands in a replication stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamPosition {
@@ -83,6 +94,7 @@ fn write_all(
     let now_ms = env.clock.unix_us() / 1000;
     let ages = Ages::new(config, now_ms);
     let mut encoder = start_file(config, now_ms, env.memory.used_bytes(), position);
+    let mut pause_ns = 0;
     for db in 0..keyspace.databases() {
         let keys = keyspace.key_count(db);
         if keys == 0 {
@@ -93,15 +105,22 @@ fn write_all(
         for shard in 0..SHARDS {
             let mut next = Some(0);
             while let Some(from) = next {
+                let mut keys = 0;
                 {
                     let shard = keyspace.lock(shard);
                     next = shard.db(db).and_then(|part| {
                         part.table.scan(from, SCAN_BUDGET, |entry| {
+                            keys += 1;
                             encoder.entry(entry.key(), ages.meta(entry), value_of(entry));
                         })
                     });
                 }
                 write_pending(&mut encoder, file, WRITE_BYTES)?;
+                pause_ns += pacing_ns(config, keys);
+                if pause_ns >= 1000 {
+                    env.clock.sleep_us(pause_ns / 1000);
+                    pause_ns %= 1000;
+                }
             }
         }
     }

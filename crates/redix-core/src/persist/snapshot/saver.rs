@@ -13,7 +13,7 @@ use crate::keyspace::{Keyspace, SHARDS};
 use crate::persist::file::{SaveError, SaveFile, Writer};
 use crate::persist::payload::Payload;
 use crate::persist::record::{Ages, value_of};
-use crate::persist::save::{WRITE_BYTES, start_file, write_pending};
+use crate::persist::save::{WRITE_BYTES, pacing_ns, start_file, write_pending};
 use crate::rdb::write::{RdbEncoder, RecordEncoder, encode_select_db};
 
 /// How long a shard's lock is to be held, in nanoseconds; the budget of a hold follows what the
@@ -406,15 +406,12 @@ impl Saver {
         self.cut.config.rdb_key_save_delay > 0
     }
 
-    /// `rdb-key-save-delay`: so many microseconds per key; below 0, so many keys per microsecond.
+    /// Puts the next step off by what `keys` keys have to take.
     fn pace(&mut self, env: &Env, keys: u64) {
-        let delay = self.cut.config.rdb_key_save_delay;
-        if delay == 0 || keys == 0 {
-            return;
+        let pause_ns = pacing_ns(&self.cut.config, keys);
+        if pause_ns != 0 {
+            self.due_ns = self.due_ns.max(env.clock.mono_ns()).saturating_add(pause_ns);
         }
-        let per = u64::from(delay.unsigned_abs());
-        let cost_ns = if delay > 0 { keys.saturating_mul(per * 1000) } else { keys * 1000 / per };
-        self.due_ns = self.due_ns.max(env.clock.mono_ns()).saturating_add(cost_ns);
     }
 
     /// Gives up: from here on only marks are cleared.
