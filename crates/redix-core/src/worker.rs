@@ -400,7 +400,6 @@ impl Turn<'_> {
                     client.halted |= matches!(request, Request::Shutdown(_));
                     if request == Request::Feed {
                         self.feeding.push(run.token);
-                        continue;
                     }
                     self.asked.push(Asked { token: run.token, request });
                 }

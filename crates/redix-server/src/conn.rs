@@ -116,6 +116,13 @@ impl Conn {
         registry.register(self.stream.source(), Token(token), interest)
     }
 
+    /// Whether small packets leave at once. A socket that refuses is broken, which is seen later.
+    pub fn set_nodelay(&self, on: bool) {
+        if let Stream::Tcp(stream) = &self.stream {
+            stream.set_nodelay(on).ok();
+        }
+    }
+
     /// Takes the socket from the poll.
     pub fn deregister(&mut self, registry: &Registry) {
         // It is about to be closed, which deregisters it too.

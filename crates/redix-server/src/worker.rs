@@ -390,6 +390,12 @@ impl EventLoop {
         };
         for Asked { token, request } in asked {
             let Some(client) = self.worker.client(token) else { continue };
+            if request == Request::Feed {
+                if let Some(Some(conn)) = self.conns.get(token) {
+                    conn.set_nodelay(!self.worker.config().repl_disable_tcp_nodelay);
+                }
+                continue;
+            }
             let shared = Arc::clone(&client.shared);
             if let Err(text) = requests(&request, &shared) {
                 self.worker.refuse(token, &ReplyError::Static(text));
