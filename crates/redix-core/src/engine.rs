@@ -1,6 +1,7 @@
 //! The engine: everything that all threads share, wired together.
 
 mod background;
+mod ending;
 mod reconfigure;
 mod replicas;
 mod role;
@@ -156,6 +157,7 @@ pub struct Engine {
     config_path: OnceLock<String>,
     applier: OnceLock<Arc<dyn Apply>>,
     snapshot: Mutex<saving::Snapshot>,
+    ending: Mutex<Option<ending::Pending>>,
     config: Mutex<Arc<Config>>,
     config_version: AtomicU64,
     threads: usize,
@@ -198,6 +200,7 @@ impl Engine {
             config_path: OnceLock::new(),
             applier: OnceLock::new(),
             snapshot: Mutex::new(saving::Snapshot::default()),
+            ending: Mutex::new(None),
             config: Mutex::new(Arc::new(config)),
             config_version: AtomicU64::new(1),
             threads,

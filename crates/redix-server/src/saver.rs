@@ -15,7 +15,7 @@ use redix_core::engine::{Background, Loading, Rest};
 use redix_core::persist::load::LoadError;
 
 use crate::server::Server;
-use crate::{log, sys};
+use crate::{log, shutdown, sys};
 
 /// The nice value after loading: about a tenth of a worker's share where they compete.
 const NICE: i32 = 10;
@@ -61,7 +61,9 @@ fn run(server: &Server, loading: Option<Loading>) {
     let engine = &server.engine;
     let mut background = Background::default();
     loop {
-        if let Rest::Until(due_ns) = background.step(engine) {
+        let rest = background.step(engine);
+        shutdown::finish_waiting(server);
+        if let Rest::Until(due_ns) = rest {
             let nap_ns = due_ns.saturating_sub(engine.env.clock.mono_ns());
             thread::park_timeout(Duration::from_nanos(nap_ns));
         }

@@ -58,6 +58,11 @@ fn on_signal(server: &Arc<Server>, signal: i32) {
     log::from_signal_handler(&format!("Received {name} scheduling shutdown..."));
     let how = options(how);
     UNDER_WAY.store(true, Ordering::Release);
+    if server.engine.shutdown_waits(&how) {
+        log::notice("User requested shutdown...");
+        server.engine.begin_shutdown(how, None);
+        return;
+    }
     let server = Arc::clone(server);
     let shut_down = move || shut_down(&server, &how, None);
     // Without memory for a thread, ending without a save would lose what the user wanted saved.
@@ -80,15 +85,28 @@ fn options(words: &ShutdownOn) -> Shutdown {
 /// `asked_by` describes the client that asked. Must not be called by a thread that is inside a
 /// gate.
 pub fn shut_down(server: &Server, how: &Shutdown, asked_by: Option<&str>) {
-    UNDER_WAY.store(true, Ordering::Release);
-    let engine = &server.engine;
-    let world = engine.keyspace.gates().world();
     match asked_by {
         Some(client) => {
             log::notice(&format!("User requested shutdown... (user request from '{client}')"));
         }
         None => log::notice("User requested shutdown..."),
     }
+    finish(server, how);
+}
+
+/// Ends the process for a shutdown that has waited for replicas, if there is one and its time has
+/// come. Must not be called by a thread that is inside a gate.
+pub fn finish_waiting(server: &Server) {
+    if let Some(how) = server.engine.due_shutdown() {
+        finish(server, &how);
+        server.engine.give_up_shutdown();
+    }
+}
+
+fn finish(server: &Server, how: &Shutdown) {
+    UNDER_WAY.store(true, Ordering::Release);
+    let engine = &server.engine;
+    let world = engine.keyspace.gates().world();
     if engine.shutdown_save(how).is_err() && !how.force {
         log::warning("Errors trying to shut down the server. Check the logs for more information.");
         UNDER_WAY.store(false, Ordering::Release);

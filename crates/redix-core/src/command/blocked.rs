@@ -33,8 +33,8 @@ impl Ctx<'_, '_> {
     }
 
     /// Lets the client wait until the returned waiter is claimed, at the latest until `deadline_ms`
-    /// (Unix time; `None`: for ever). Only where [`Ctx::may_block`], by a command flagged
-    /// `BLOCKING`, which then returns without having written a reply.
+    /// (Unix time; `None`: for ever). Only where [`Ctx::may_block`], by a command that
+    /// then returns without having written a reply.
     pub fn block(&mut self, deadline_ms: Option<i64>, on_timeout: TimeoutReply) -> Arc<Waiter> {
         let registry = &self.engine.registry;
         let address = Address {

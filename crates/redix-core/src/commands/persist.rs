@@ -3,7 +3,9 @@
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
+use crate::commands::connection::client;
 use crate::effects::{Request, Shutdown};
+use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::sync::atomic::Ordering;
 
@@ -148,8 +150,8 @@ fn bgsave_cancel(cx: &mut Ctx<'_, '_>) -> CommandResult {
 }
 
 /// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE]` -> nothing: the connection is closed; or an error if
-/// saving failed, which the server answers. `SHUTDOWN ABORT` stops a shutdown that waits for
-/// replicas; there are none, so it never waits.
+/// saving failed, which the server answers. `SHUTDOWN ABORT` -> OK: gives up a shutdown that waits
+/// for replicas. Error: none waits.
 fn shutdown(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let mut how = Shutdown::default();
     let mut abort = false;
@@ -170,12 +172,23 @@ fn shutdown(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         }
     }
     if abort {
-        let alone = how == Shutdown::default();
-        return Err(if alone {
-            ReplyError::Static("ERR No shutdown in progress.")
-        } else {
-            ReplyError::Syntax
-        });
+        if how != Shutdown::default() {
+            return Err(ReplyError::Syntax);
+        }
+        if !cx.engine.give_up_shutdown() {
+            return Err(ReplyError::Static("ERR No shutdown in progress."));
+        }
+        cx.engine.env.log(Level::Notice, "Shutdown manually aborted.");
+        cx.reply.ok();
+        return Ok(());
+    }
+    if cx.may_block() && cx.engine.shutdown_waits(&how) {
+        let client = client::describe(cx.shared, cx.engine, cx.now_ms());
+        let text = format!("User requested shutdown... (user request from '{client}')");
+        cx.engine.env.log(Level::Notice, &text);
+        let waiter = cx.block(None, Box::new(|_, _| {}));
+        cx.engine.begin_shutdown(how, Some(waiter));
+        return Ok(());
     }
     cx.requests.push(Request::Shutdown(how));
     Ok(())

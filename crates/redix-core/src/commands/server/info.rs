@@ -186,6 +186,9 @@ fn server(facts: &Facts<'_>, out: &mut String) {
         let path = &facts.config.unixsocket;
         write!(out, "listener{listeners}:name=unix,bind={path}\r\n").ok();
     }
+    if let Some(left_ms) = facts.engine.shutdown_in_ms() {
+        field!(out, "shutdown_in_milliseconds", "{left_ms}");
+    }
 }
 
 fn binds(facts: &Facts<'_>) -> String {
