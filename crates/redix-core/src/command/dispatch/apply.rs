@@ -8,7 +8,8 @@
 //! **Invariant.** Whenever the world can be taken, the log ends where the applied stream does: the
 //! bytes are appended before the gate, or the unit's world, is let go of.
 
-use super::{Admitted, Flow, Runner, fail, queue};
+use super::gates::{Admitted, not_in_multi};
+use super::{Flow, Runner, fail, queue};
 use crate::client::{Client, Input};
 use crate::command::args::Args;
 use crate::command::plan::Plan;
@@ -90,7 +91,7 @@ impl Runner<'_> {
             return Err(ReplyError::WrongArity(command.full_name().into()));
         }
         if session.multi.is_some() && command.spec.has(flag::NO_MULTI) {
-            return Err(super::not_in_multi(command));
+            return Err(not_in_multi(command));
         }
         if self.paused(command.spec.flags) {
             return Ok(Some(Admitted::Hold));

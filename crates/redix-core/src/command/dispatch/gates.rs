@@ -1,0 +1,190 @@
+//! The gates: what a command has to pass before it is run.
+//!
+//! **Invariants.** Nothing here changes anything. What holds commands back begins in the world, or
+//! may be noticed a group later; see [`Runner::is_calm`].
+
+use super::Runner;
+use crate::command::args::Args;
+use crate::command::spec::{CommandSpec, Group, Locks, flag};
+use crate::command::table::Command;
+use crate::engine::Paused;
+use crate::error::ReplyError;
+use crate::registry::ClientShared;
+use crate::session::Session;
+use crate::sync::atomic::Ordering;
+
+/// What the gates said.
+pub(super) enum Admitted {
+    Run(Command),
+    Queue(Command),
+    Hold,
+}
+
+impl Runner<'_> {
+    /// Whether nothing holds back the commands of ordinary clients.
+    pub(super) fn is_calm(&self) -> bool {
+        !self.engine.loading.load(Ordering::Relaxed)
+            && self.config.maxmemory == 0
+            && !self.engine.repl.is_replica()
+            && self.engine.pause.at(self.keys.now_ms) == Paused::Nothing
+            && self.engine.saves.admit_write(&self.config).is_ok()
+            && self.enough_replicas().is_ok()
+    }
+
+    /// The gates: whether this client may run this command now.
+    pub(super) fn admit(
+        &self,
+        session: &Session,
+        shared: &ClientShared,
+        args: Args<'_>,
+        found: Option<Command>,
+    ) -> Result<Admitted, ReplyError> {
+        // Nearly all commands.
+        if let Some(command) = found
+            && self.calm
+            && session.is_plain()
+            && command.spec.has(flag::BRIEF)
+            && command.spec.fits(args.len())
+        {
+            return Ok(Admitted::Run(command));
+        }
+        let needs_auth = found.is_none_or(|command| !command.spec.has(flag::NO_AUTH));
+        if needs_auth && !session.authenticated {
+            return Err(ReplyError::NoAuth);
+        }
+        let Some(command) = found else {
+            return Err(ReplyError::unknown_command(args.get(0), args.iter_from(1)));
+        };
+        let command = self.resolve(command, args)?;
+        let spec = command.spec;
+        let flags = effective_flags(spec, session);
+        if !spec.fits(args.len()) {
+            return Err(ReplyError::WrongArity(command.full_name().into()));
+        }
+        if spec.has(flag::PROTECTED) && !self.protected_allowed(command, shared) {
+            return Err(protected_refusal(command));
+        }
+        if session.multi.is_some() && spec.has(flag::NO_MULTI) {
+            return Err(not_in_multi(command));
+        }
+        if self.engine.loading.load(Ordering::Relaxed) && !spec.has(flag::LOADING) {
+            return Err(ReplyError::LOADING);
+        }
+        if flags & flag::DENYOOM != 0 && self.out_of_memory() {
+            return Err(ReplyError::Oom);
+        }
+        if flags & flag::WRITE != 0 {
+            self.engine.saves.admit_write(&self.config)?;
+            self.enough_replicas()?;
+        }
+        if self.engine.repl.is_replica() {
+            self.admit_on_replica(flags)?;
+        }
+        if session.replica.as_ref().is_some_and(|replica| replica.attached()) {
+            if flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0 {
+                return Err(ReplyError::Static("ERR Replica can't interact with the keyspace"));
+            }
+        } else if self.paused(flags) {
+            return Ok(Admitted::Hold);
+        }
+        if session.multi.is_some() && !spec.has(flag::RUNS_IN_MULTI) {
+            return Ok(Admitted::Queue(command));
+        }
+        Ok(Admitted::Run(command))
+    }
+
+    /// What a replica refuses: writes, and answers from old data where they are not wanted.
+    fn admit_on_replica(&self, flags: u32) -> Result<(), ReplyError> {
+        if flags & flag::WRITE != 0 && self.config.replica_read_only {
+            return Err(ReplyError::Static(
+                "READONLY You can't write against a read only replica.",
+            ));
+        }
+        if !self.config.replica_serve_stale_data
+            && flags & flag::STALE == 0
+            && !self.engine.repl.upstream.is_up()
+        {
+            return Err(ReplyError::Static(
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            ));
+        }
+        if flags & flag::NO_ASYNC_LOADING != 0 && self.engine.repl.upstream.async_loading() {
+            return Err(ReplyError::LOADING);
+        }
+        Ok(())
+    }
+
+    /// Whether writes are accepted with the replicas that there are.
+    fn enough_replicas(&self) -> Result<(), ReplyError> {
+        let (config, repl) = (&self.config, &self.engine.repl);
+        let needed = config.min_replicas_to_write as usize;
+        if needed == 0
+            || config.min_replicas_max_lag == 0
+            || repl.is_replica()
+            || repl.replicas.good() >= needed
+        {
+            return Ok(());
+        }
+        Err(ReplyError::Static("NOREPLICAS Not enough good replicas to write."))
+    }
+
+    /// Whether `maxmemory` is used up. Nothing is evicted, whatever the policy says.
+    fn out_of_memory(&self) -> bool {
+        let limit = self.config.maxmemory;
+        let is_ours = || !(self.engine.repl.is_replica() && self.config.replica_ignore_maxmemory);
+        limit != 0 && is_ours() && self.engine.env.memory.used_bytes() > limit
+    }
+
+    pub(super) fn paused(&self, flags: u32) -> bool {
+        match self.engine.pause.at(self.keys.now_ms) {
+            Paused::Nothing => false,
+            Paused::All => true,
+            Paused::Writes => flags & (flag::WRITE | flag::MAY_REPLICATE) != 0,
+        }
+    }
+
+    /// The subcommand that the words name, if the command is a container.
+    pub(super) fn resolve(&self, command: Command, args: Args<'_>) -> Result<Command, ReplyError> {
+        if command.spec.subcommands.is_empty() || args.len() < 2 {
+            return Ok(command);
+        }
+        let name = args.get(1);
+        self.engine
+            .commands
+            .find_subcommand(command, name)
+            .ok_or_else(|| ReplyError::unknown_subcommand(name, command.spec.name))
+    }
+
+    fn protected_allowed(&self, command: Command, shared: &ClientShared) -> bool {
+        let name = command.container.map_or(command.spec.name, |container| container.name);
+        self.config.protected_command_allowed(name, shared.is_local())
+    }
+}
+
+/// A command's flags; EXEC also has those of the commands that it is to run.
+fn effective_flags(spec: &CommandSpec, session: &Session) -> u32 {
+    match &session.multi {
+        Some(multi) if spec.locks == Locks::Queue => spec.flags | multi.flags,
+        _ => spec.flags,
+    }
+}
+
+/// MULTI and WATCH are named, as Valkey 9 does; the text for others is that of Valkey 8 and Redis
+/// 7, which is also what their suites expect.
+pub(super) fn not_in_multi(command: Command) -> ReplyError {
+    if command.spec.group == Group::Transactions {
+        let name = command.spec.name;
+        return ReplyError::err(format!("Command '{name}' not allowed inside a transaction"));
+    }
+    ReplyError::Static("ERR Command not allowed inside a transaction")
+}
+
+fn protected_refusal(command: Command) -> ReplyError {
+    let name = command.container.map_or(command.spec.name, |container| container.name);
+    ReplyError::err(format!(
+        "{} command not allowed. If the enable-{name}-command option is set to \"local\", you can \
+         run it from a local connection, otherwise you need to set this option in the configuration \
+         file, and then restart the server.",
+        name.to_ascii_uppercase()
+    ))
+}
