@@ -137,6 +137,9 @@ pub struct Replica {
     phase: AtomicU8,
     /// Bytes that it has said to have applied.
     acked: AtomicU64,
+    /// It has said so at all: until then it may still be loading, and has not even what was written
+    /// before the stream began.
+    has_acked: AtomicBool,
     /// Unix time in milliseconds when it last said so.
     acked_ms: AtomicI64,
     /// Unix time in milliseconds when it began to wait for a snapshot.
@@ -174,6 +177,7 @@ impl Replica {
             announced: Mutex::new(Announced::default()),
             phase: AtomicU8::new(Phase::Handshake as u8),
             acked: AtomicU64::new(0),
+            has_acked: AtomicBool::new(false),
             acked_ms: AtomicI64::new(0),
             waiting_since_ms: AtomicI64::new(0),
             stuck_since_ms: AtomicI64::new(0),
@@ -230,6 +234,11 @@ impl Replica {
         self.acked.load(Ordering::Acquire)
     }
 
+    /// Whether it has said to have applied the stream up to `offset`.
+    pub fn has(&self, offset: u64) -> bool {
+        self.has_acked.load(Ordering::Acquire) && self.acked() >= offset
+    }
+
     /// Unix time in milliseconds when it last said so, or came online.
     pub fn acked_ms(&self) -> i64 {
         self.acked_ms.load(Ordering::Relaxed)
@@ -273,6 +282,7 @@ impl Replica {
     /// the log.
     pub fn ack(&self, offset: u64, now_ms: i64) {
         self.acked.fetch_max(offset, Ordering::AcqRel);
+        self.has_acked.store(true, Ordering::Release);
         self.acked_ms.store(now_ms, Ordering::Relaxed);
         if self.phase() == Phase::Online {
             lock(&self.feed).open = true;
@@ -465,8 +475,7 @@ impl Replicas {
             return 0;
         }
         let list = lock(&self.list);
-        let has =
-            |replica: &&Arc<Replica>| replica.phase() == Phase::Online && replica.acked() >= offset;
+        let has = |replica: &&Arc<Replica>| replica.phase() == Phase::Online && replica.has(offset);
         list.iter().filter(has).count() as i64
     }
 

@@ -77,6 +77,19 @@ fn after_a_stream_the_log_waits_for_an_acknowledgement() {
 }
 
 #[test]
+fn before_it_has_acknowledged_a_replica_has_nothing() {
+    let (log, replica) = (log(), replica("127.0.0.1:5000"));
+    replica.begin(b"", log.reader(0).unwrap(), None);
+    replica.send_file(Box::new(Cursor::new(b"SNAPSHOT".to_vec())), 8);
+    filled(&replica, &log);
+    assert_eq!(replica.phase(), Phase::Online);
+    // It is still loading, so it lacks what was written before the stream began.
+    assert!(!replica.has(0));
+    replica.ack(0, 1);
+    assert!(replica.has(0) && !replica.has(1));
+}
+
+#[test]
 fn one_that_wants_the_snapshot_only_gets_no_more() {
     let (log, replica) = (log(), replica("127.0.0.1:5000"));
     replica.announce(|said| said.wanted.rdb_only = true);
