@@ -3,29 +3,34 @@
 //! - [`peer`]: where the real servers of this machine are.
 //! - [`server`]: runs one, or Redix, in a directory of its own.
 //! - [`client`]: a blocking client that shows replies as they came.
+//! - [`proxy`]: a link between two servers that a test delays, stalls and cuts.
 //! - [`script`]: golden scripts, and the targets they run on.
 //! - [`oracle`]: random commands on Redix and a real server.
 //! - [`engine`]: an engine inside the test, over simulated time, randomness and disk.
+//! - [`writes`]: random writes of strings.
 //! - [`quoting`]: binary-safe text for arguments and replies.
 //! - [`rng`]: the seeded generator of everything random.
 //!
-//! **Invariants.** Nothing here is part of the product. Only [`engine`] knows `redix-core`, so that
-//! the unit tests of core, which are another build of it, can use the rest. A process is ended only
-//! by the id of a child that was started here. No fixed ports and no sleep longer than 10 ms:
-//! everything waits for a condition under a deadline.
+//! **Invariants.** Nothing here is part of the product. Only [`engine`] knows
+//! `redix-core`, so that the unit tests of core, which are another build of it, can use the rest. A
+//! process is ended only by the id of a child that was started here. No fixed ports and no sleep
+//! longer than 10 ms: everything waits for a condition under a deadline.
 #![forbid(unsafe_code)]
 
 pub mod client;
 pub mod engine;
 pub mod oracle;
 pub mod peer;
+pub mod proxy;
 pub mod quoting;
 pub mod rng;
 pub mod script;
 pub mod server;
+pub mod writes;
 
 pub use client::Client;
 pub use peer::Peer;
+pub use proxy::Proxy;
 pub use rng::Rng;
 pub use script::{Script, ScriptTarget};
 pub use server::{Launch, Server};

@@ -1,0 +1,283 @@
+//! A TCP proxy on loopback that delays, stalls and cuts on command.
+//!
+//! It stands between two servers so that a test decides what becomes of their connection. Each
+//! connection has one thread for each direction: it reads, waits for as long as the proxy's
+//! settings want, and passes on. A stalled direction is not read either, so that its sender feels
+//! it as it would feel a full network.
+//!
+//! **Invariants.** [`Proxy::cut`] returns when no connection is left: what was read and not yet
+//! passed on is lost, at any byte. Settings hold for present and future connections alike. All
+//! threads end with the proxy.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+/// The most bytes that are under way inside the proxy, for each connection and direction.
+const CHUNK_BYTES: usize = 16 * 1024;
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From who connected to the server behind the proxy.
+    ToServer,
+    /// From the server behind the proxy to who connected.
+    ToClient,
+}
+
+/// What happens to the bytes of one direction.
+#[derive(Clone, Copy, Default)]
+struct Gate {
+    stalled: bool,
+    delay: Duration,
+    passed: u64,
+}
+
+#[derive(Default)]
+struct State {
+    to_server: Gate,
+    to_client: Gate,
+    /// New connections are closed at once.
+    refusing: bool,
+    ending: bool,
+    accepted: u64,
+    next_id: u64,
+    open: BTreeMap<u64, Link>,
+}
+
+/// One connection.
+struct Link {
+    client: TcpStream,
+    server: TcpStream,
+    /// Its threads are to end even where they wait.
+    cut: bool,
+    /// How many of its threads still run.
+    threads: usize,
+}
+
+impl Link {
+    /// Has its threads end.
+    fn cut(&mut self) {
+        self.cut = true;
+        // A socket that cannot be shut is shut already.
+        let _ = (self.client.shutdown(Shutdown::Both), self.server.shutdown(Shutdown::Both));
+    }
+}
+
+impl State {
+    fn gate(&mut self, way: Way) -> &mut Gate {
+        match way {
+            Way::ToServer => &mut self.to_server,
+            Way::ToClient => &mut self.to_client,
+        }
+    }
+
+    /// One of a connection's threads has ended, and so must the other.
+    fn end_thread(&mut self, id: u64) {
+        let Some(link) = self.open.get_mut(&id) else { return };
+        link.cut();
+        link.threads -= 1;
+        if link.threads == 0 {
+            self.open.remove(&id);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, f: impl FnOnce(&mut State)) {
+        f(&mut self.state());
+        self.changed.notify_all();
+    }
+}
+
+/// A running proxy.
+pub struct Proxy {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// A proxy on a free port before the server at `target`.
+    pub fn to(target: SocketAddr) -> Result<Proxy> {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("binding the proxy")?;
+        let addr = socket.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let seen = Arc::clone(&shared);
+        let listener = std::thread::spawn(move || listen(&socket, target, &seen));
+        Ok(Proxy { addr, shared, listener: Some(listener) })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.addr.port()
+    }
+
+    /// Closes all connections; returns when they are gone. New ones are served.
+    pub fn cut(&self) {
+        let mut state = self.shared.state();
+        let ids: Vec<u64> = state.open.keys().copied().collect();
+        state.open.values_mut().for_each(Link::cut);
+        self.shared.changed.notify_all();
+        while ids.iter().any(|id| state.open.contains_key(id)) {
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Closes all connections, and new ones at once, until [`Proxy::restore`].
+    pub fn sever(&self) {
+        self.shared.change(|state| state.refusing = true);
+        self.cut();
+    }
+
+    /// Serves new connections again.
+    pub fn restore(&self) {
+        self.shared.change(|state| state.refusing = false);
+    }
+
+    /// Passes nothing on in one direction until [`Proxy::resume`].
+    pub fn stall(&self, way: Way) {
+        self.shared.change(|state| state.gate(way).stalled = true);
+    }
+
+    /// Passes bytes on again.
+    pub fn resume(&self, way: Way) {
+        self.shared.change(|state| state.gate(way).stalled = false);
+    }
+
+    /// Keeps bytes back for so long in one direction, 16 KiB at a time: a link that is late and
+    /// slow.
+    pub fn delay(&self, way: Way, delay: Duration) {
+        self.shared.change(|state| state.gate(way).delay = delay);
+    }
+
+    /// Bytes passed on so far in one direction.
+    pub fn passed(&self, way: Way) -> u64 {
+        self.shared.state().gate(way).passed
+    }
+
+    /// Connections accepted so far and not refused.
+    pub fn accepted(&self) -> u64 {
+        self.shared.state().accepted
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> usize {
+        self.shared.state().open.len()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.change(|state| state.ending = true);
+        self.cut();
+        // Accepting ends with one more connection.
+        let _ = TcpStream::connect(self.addr);
+        if let Some(listener) = self.listener.take() {
+            // It has nothing to report.
+            let _ = listener.join();
+        }
+        self.cut();
+    }
+}
+
+fn listen(socket: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
+    for client in socket.incoming() {
+        let state = shared.state();
+        let (ending, refusing) = (state.ending, state.refusing);
+        drop(state);
+        if ending {
+            return;
+        }
+        let Ok(client) = client else { continue };
+        if refusing {
+            continue;
+        }
+        // A server that cannot be reached looks like a connection closed at once.
+        let Ok(server) = TcpStream::connect(target) else { continue };
+        // One that breaks here is closed by being dropped.
+        let _ = open(client, server, shared);
+    }
+}
+
+fn open(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) -> std::io::Result<()> {
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let pairs = [
+        (client.try_clone()?, server.try_clone()?, Way::ToServer),
+        (server.try_clone()?, client.try_clone()?, Way::ToClient),
+    ];
+    let mut state = shared.state();
+    if state.refusing || state.ending {
+        return Ok(());
+    }
+    let id = state.next_id;
+    state.next_id += 1;
+    state.accepted += 1;
+    state.open.insert(id, Link { client, server, cut: false, threads: pairs.len() });
+    drop(state);
+    for (from, to, way) in pairs {
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || {
+            pump(from, to, way, id, &shared);
+            shared.change(|state| state.end_thread(id));
+        });
+    }
+    Ok(())
+}
+
+/// Passes bytes on until one side ends.
+fn pump(mut from: TcpStream, mut to: TcpStream, way: Way, id: u64, shared: &Shared) {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    while let Ok(count @ 1..) = from.read(&mut chunk) {
+        if !wait_to_pass(way, id, shared) || to.write_all(&chunk[..count]).is_err() {
+            return;
+        }
+        shared.state().gate(way).passed += count as u64;
+    }
+}
+
+/// Waits as long as the settings want; false if the connection was cut meanwhile.
+fn wait_to_pass(way: Way, id: u64, shared: &Shared) -> bool {
+    let read_at = Instant::now();
+    let mut state = shared.state();
+    loop {
+        if state.open.get(&id).is_none_or(|link| link.cut) {
+            return false;
+        }
+        let Gate { stalled, delay, .. } = *state.gate(way);
+        let left = delay.saturating_sub(read_at.elapsed());
+        if !stalled && left.is_zero() {
+            return true;
+        }
+        state = if stalled {
+            shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+        } else {
+            let waited = shared.changed.wait_timeout(state, left);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;
