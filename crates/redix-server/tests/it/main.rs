@@ -12,6 +12,7 @@ mod golden;
 mod oracle;
 mod persist;
 mod process;
+mod replication;
 mod transactions;
 mod wire;
 

@@ -1,0 +1,156 @@
+//! A link that is cut, slow or silent.
+
+use std::time::Duration;
+
+use redix_testkit::proxy::Way;
+use redix_testkit::{Peer, Proxy, Rng};
+
+use super::node::{Node, assert_same};
+use super::traffic::Traffic;
+use crate::eventually;
+
+/// Cuts in a test run; the long check has ten (`REDIX_LINK_CUTS`).
+const CUTS: u64 = 4;
+const SEED: u64 = 31;
+
+/// A number from the environment, for the long check.
+pub(super) fn setting(name: &str, default: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
+}
+
+/// A primary with much backlog, and a replica that follows it through a proxy.
+fn linked(primary: Peer, replica: Peer, args: &[&str]) -> (Node, Proxy, Node) {
+    let with = ["--repl-backlog-size", "64mb", "--repl-ping-replica-period", "1"];
+    let mut primary = Node::start(primary, &[&with[..], args].concat());
+    let proxy = Proxy::to(primary.server.addr()).unwrap();
+    let mut replica = Node::start(replica, &["--repl-timeout", "20"]);
+    replica.follow(proxy.addr());
+    replica.wait_linked();
+    primary.wait_for("connected_slaves", "1");
+    (primary, proxy, replica)
+}
+
+/// Breaks the link in one of several ways.
+fn break_link(proxy: &Proxy, traffic: &Traffic, rng: &mut Rng) {
+    match rng.below(4) {
+        // While bytes flow, at whichever of them.
+        0 => {
+            let goal = proxy.passed(Way::ToClient) + rng.below(200_000) as u64;
+            eventually("bytes flow", || proxy.passed(Way::ToClient) >= goal);
+            proxy.cut();
+        }
+        // With much of the stream lost on its way.
+        1 => {
+            proxy.stall(Way::ToClient);
+            traffic.wait_for_writes(2000);
+            proxy.cut();
+            proxy.resume(Way::ToClient);
+        }
+        // With acknowledgements lost on their way.
+        2 => {
+            proxy.stall(Way::ToServer);
+            traffic.wait_for_writes(2000);
+            proxy.cut();
+            proxy.resume(Way::ToServer);
+        }
+        // For some time.
+        _ => {
+            proxy.sever();
+            traffic.wait_for_writes(1 + rng.below(10_000) as u64);
+            proxy.restore();
+        }
+    }
+}
+
+/// The link is cut again and again under writes: each time the replica goes on where it was, and
+/// nothing is lost.
+fn cuts(primary: Peer, replica: Peer) {
+    let seed = setting("REDIX_LINK_SEED", SEED);
+    eprintln!("seed {seed}");
+    let mut rng = Rng::new(seed);
+    let (mut primary, proxy, mut replica) = linked(primary, replica, &[]);
+    let traffic = Traffic::start(primary.server.addr(), rng.next_u64());
+    for cut in 1..=setting("REDIX_LINK_CUTS", CUTS) {
+        traffic.wait_for_writes(1 + rng.below(3000) as u64);
+        break_link(&proxy, &traffic, &mut rng);
+        primary.wait_for("sync_partial_ok", &cut.to_string());
+    }
+    traffic.stop();
+    assert_same(&mut primary, &mut replica);
+    assert_eq!(primary.number("sync_full"), 1);
+}
+for_pairs!(cuts);
+
+/// What a replica missed is no longer there: it gets everything anew.
+fn a_small_backlog(primary: Peer, replica: Peer) {
+    let (mut primary, proxy, mut replica) =
+        linked(primary, replica, &["--repl-backlog-size", "16kb"]);
+    let traffic = Traffic::start(primary.server.addr(), SEED);
+    for round in 2..4 {
+        proxy.sever();
+        let end = primary.number("master_repl_offset") + 500_000;
+        eventually("the backlog overflows", || primary.number("master_repl_offset") > end);
+        proxy.restore();
+        primary.wait_for("sync_full", &round.to_string());
+        replica.wait_linked();
+    }
+    traffic.stop();
+    assert_same(&mut primary, &mut replica);
+    assert_eq!(primary.number("sync_partial_ok"), 0);
+}
+for_pairs!(a_small_backlog: redix_redix, redix_valkey, redis7_redix);
+
+/// A late link only makes a replica late.
+fn a_slow_link(primary: Peer, replica: Peer) {
+    let (mut primary, proxy, mut replica) = linked(primary, replica, &[]);
+    proxy.delay(Way::ToClient, Duration::from_millis(20));
+    proxy.delay(Way::ToServer, Duration::from_millis(50));
+    let traffic = Traffic::start(primary.server.addr(), SEED);
+    traffic.wait_for_writes(3000);
+    traffic.stop();
+    assert_same(&mut primary, &mut replica);
+    assert_eq!(primary.ask("WAIT 1 5000"), "(integer) 1");
+    assert_eq!(primary.number("sync_full"), 1);
+}
+for_pairs!(a_slow_link: redix_redix, redix_redis7, valkey_redix);
+
+/// WAIT counts who has acknowledged, and waits for them.
+fn wait_is_true(primary: Peer, replica: Peer) {
+    let (mut primary, proxy, mut replica) = linked(primary, replica, &[]);
+    primary.must("SET a 1");
+    assert_eq!(primary.ask("WAIT 1 5000"), "(integer) 1");
+    assert_eq!(replica.ask("GET a"), "\"1\"");
+    proxy.stall(Way::ToClient);
+    primary.must("SET a 2");
+    assert_eq!(primary.ask("WAIT 1 200"), "(integer) 0");
+    assert_eq!(primary.ask("WAIT 0 0"), "(integer) 0");
+    assert_eq!(replica.ask("GET a"), "\"1\"");
+    proxy.resume(Way::ToClient);
+    assert_eq!(primary.ask("WAIT 1 0"), "(integer) 1");
+    assert_eq!(replica.ask("GET a"), "\"2\"");
+    // More than there are: it waits for the time given, and tells how many there were.
+    assert_eq!(primary.ask("WAIT 2 100"), "(integer) 1");
+}
+for_pairs!(wait_is_true: redix_redix, redix_valkey, redis7_redix);
+
+/// A primary that falls silent is left after `repl-timeout`, as is a replica.
+fn silence_ends_a_link(primary: Peer, replica: Peer) {
+    let (mut primary, proxy, mut replica) = linked(primary, replica, &["--repl-timeout", "2"]);
+    primary.must("CONFIG SET repl-ping-replica-period 1");
+    replica.must("CONFIG SET repl-timeout 2");
+    proxy.stall(Way::ToClient);
+    replica.wait_for("master_link_status", "down");
+    proxy.cut();
+    proxy.resume(Way::ToClient);
+    replica.wait_linked();
+    primary.wait_for("connected_slaves", "1");
+    proxy.stall(Way::ToServer);
+    primary.wait_for("connected_slaves", "0");
+    proxy.cut();
+    proxy.resume(Way::ToServer);
+    replica.wait_linked();
+    assert_same(&mut primary, &mut replica);
+    assert_eq!(primary.number("sync_full"), 1);
+}
+for_pairs!(silence_ends_a_link: redix_redix);

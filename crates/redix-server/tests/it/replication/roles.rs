@@ -1,0 +1,129 @@
+//! Who is primary, and what becomes of the data when that changes.
+
+use redix_testkit::Peer;
+
+use super::node::{Node, assert_same};
+use super::traffic::Traffic;
+use crate::eventually;
+
+const SEED: u64 = 59;
+
+fn pair(primary: Peer, replica: Peer) -> (Node, Node) {
+    let mut primary = Node::start(primary, &[]);
+    let mut replica = Node::start(replica, &[]);
+    replica.follow(primary.server.addr());
+    replica.wait_linked();
+    primary.wait_for("connected_slaves", "1");
+    (primary, replica)
+}
+
+/// The session that the README promises.
+fn a_session(primary: Peer, replica: Peer) {
+    let mut primary = Node::start(primary, &[]);
+    let mut replica = Node::start(replica, &[]);
+    primary.must("SET before 1");
+    replica.must("SET own 1");
+    let port = primary.server.port();
+    assert_eq!(replica.ask(&format!("REPLICAOF 127.0.0.1 {port}")), "+OK");
+    replica.wait_linked();
+    primary.must("SET after 2");
+    eventually("the write arrives", || replica.ask("GET after") == "\"2\"");
+    assert_eq!(replica.ask("GET before"), "\"1\"");
+    assert_eq!(replica.ask("GET own"), "(null)");
+    assert_eq!(primary.ask("WAIT 1 1000"), "(integer) 1");
+    assert!(replica.ask("SET own 2").starts_with("-READONLY "));
+    assert_eq!(primary.info("role").unwrap(), "master");
+    assert_eq!(primary.number("connected_slaves"), 1);
+    let line = primary.info("slave0").unwrap();
+    let start = format!("ip=127.0.0.1,port={},state=online,offset=", replica.server.port());
+    assert!(line.starts_with(&start), "{line}");
+    assert_eq!(replica.info("role").unwrap(), "slave");
+    assert_eq!(replica.number("master_port"), u64::from(port));
+    assert_eq!(replica.ask("REPLICAOF NO ONE"), "+OK");
+    assert_eq!(replica.info("role").unwrap(), "master");
+    assert_eq!(replica.ask("SET own 2"), "+OK");
+    assert_eq!(replica.ask("GET after"), "\"2\"");
+    primary.wait_for("connected_slaves", "0");
+}
+for_pairs!(a_session);
+
+/// A promoted replica's history is the one that was: its former primary follows it from where it
+/// is, and back.
+fn roles_change_back_and_forth(one: Peer, other: Peer) {
+    let (mut primary, mut replica) = pair(one, other);
+    for turn in 0..3 {
+        let traffic = Traffic::start(primary.server.addr(), SEED + turn);
+        traffic.wait_for_writes(2000);
+        traffic.stop();
+        assert_same(&mut primary, &mut replica);
+        let (old, partial) = (primary.info("master_replid"), replica.number("sync_partial_ok"));
+        let full = replica.number("sync_full");
+        replica.must("REPLICAOF NO ONE");
+        assert_eq!(replica.info("master_replid2"), old);
+        primary.follow(replica.server.addr());
+        primary.wait_linked();
+        replica.wait_for("sync_partial_ok", &(partial + 1).to_string());
+        assert_eq!(replica.number("sync_full"), full, "it took everything anew");
+        (primary, replica) = (replica, primary);
+    }
+    primary.must("SET last word");
+    assert_same(&mut primary, &mut replica);
+}
+for_pairs!(roles_change_back_and_forth);
+
+/// A former primary that wrote on its own has another history: it gets everything anew.
+fn a_history_that_parted_is_not_continued(one: Peer, other: Peer) {
+    let (mut old, mut new) = pair(one, other);
+    old.must("SET shared 1");
+    assert_same(&mut old, &mut new);
+    new.must("REPLICAOF NO ONE");
+    old.must("SET lost 1");
+    new.must("SET kept 1");
+    old.follow(new.server.addr());
+    old.wait_linked();
+    new.wait_for("sync_full", "1");
+    assert_eq!(old.ask("EXISTS lost kept shared"), "(integer) 2");
+    assert_same(&mut new, &mut old);
+}
+for_pairs!(a_history_that_parted_is_not_continued: redix_redix, redix_valkey, valkey_redix);
+
+/// A replica that was stopped and has saved goes on where it was.
+fn a_restarted_replica_goes_on(primary: Peer, replica: Peer) {
+    let mut primary = Node::start(primary, &["--repl-backlog-size", "64mb"]);
+    let port = primary.server.port().to_string();
+    let args = ["--replicaof", "127.0.0.1", &port, "--save", "3600", "1"];
+    let mut replica = Node::start(replica, &args);
+    replica.wait_linked();
+    let traffic = Traffic::start(primary.server.addr(), SEED);
+    traffic.wait_for_writes(1000);
+    assert_eq!(replica.server.stop().unwrap().code(), Some(0));
+    traffic.wait_for_writes(1000);
+    replica.server.restart().unwrap();
+    replica.client = redix_testkit::Client::connect(replica.server.addr()).unwrap();
+    replica.wait_linked();
+    traffic.stop();
+    assert_same(&mut primary, &mut replica);
+    assert_eq!(primary.number("sync_full"), 1);
+    assert_eq!(primary.number("sync_partial_ok"), 1);
+}
+for_pairs!(a_restarted_replica_goes_on: redix_redix, redis7_redix, valkey_redix);
+
+/// A replica's replicas learn the new name when it is promoted, without starting anew.
+fn a_promotion_reaches_the_next(middle: Peer, last: Peer) {
+    let mut first = Node::start(middle, &[]);
+    let mut middle = Node::start(middle, &[]);
+    let mut last = Node::start(last, &[]);
+    middle.follow(first.server.addr());
+    middle.wait_linked();
+    last.follow(middle.server.addr());
+    last.wait_linked();
+    first.must("SET a 1");
+    assert_same(&mut first, &mut last);
+    middle.must("REPLICAOF NO ONE");
+    middle.must("SET b 2");
+    last.wait_linked();
+    assert_same(&mut middle, &mut last);
+    assert_eq!(last.info("master_replid2"), first.info("master_replid"));
+    assert_eq!(middle.number("sync_full"), 1);
+}
+for_pairs!(a_promotion_reaches_the_next: redix_redix, redix_redis7, valkey_redix);
