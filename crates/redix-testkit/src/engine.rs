@@ -7,10 +7,10 @@
 //! **Invariants.** The same seed and the same calls give the same replies. Time stands still but
 //! for [`SimClock::advance_ms`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -43,7 +43,17 @@ pub struct SimClock(AtomicI64);
 impl SimClock {
     /// Lets time pass.
     pub fn advance_ms(&self, ms: i64) {
-        self.0.fetch_add(ms * 1000, Ordering::Relaxed);
+        self.advance_us(ms * 1000);
+    }
+
+    /// As [`SimClock::advance_ms`], in microseconds.
+    pub fn advance_us(&self, us: i64) {
+        self.0.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// How long ago simulated time began.
+    pub fn elapsed_us(&self) -> u64 {
+        (self.0.load(Ordering::Relaxed) - EPOCH_MS * 1000).unsigned_abs()
     }
 }
 
@@ -88,33 +98,64 @@ impl Entropy for SimEntropy {
     }
 }
 
-type Content = Arc<Mutex<Vec<u8>>>;
+/// What a file holds, and how much of it survives a power cut.
+#[derive(Default)]
+struct Bytes {
+    all: Vec<u8>,
+    synced: usize,
+}
 
-/// Files in memory. Every write is durable at once.
+type Content = Arc<Mutex<Bytes>>;
+
+/// Files in memory. Names are durable at once, content when it is synced.
 #[derive(Clone, Default)]
-pub struct SimDisk(Arc<Mutex<HashMap<PathBuf, Content>>>);
+pub struct SimDisk {
+    files: Arc<Mutex<BTreeMap<PathBuf, Content>>>,
+    full: Arc<AtomicBool>,
+}
 
 impl SimDisk {
     /// What a file holds.
     pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
-        self.file(path).ok().map(|file| locked(&file).clone())
+        self.file(path).ok().map(|file| locked(&file).all.clone())
+    }
+
+    /// The disk after a power cut: of what was not synced some is there, as far as it goes.
+    pub fn after_crash(&self, rng: &mut Rng) -> SimDisk {
+        let mut survivor = |content: &Content| {
+            let Bytes { all, synced } = &*locked(content);
+            let len = synced + rng.below(all.len() - synced + 1);
+            Arc::new(Mutex::new(Bytes { all: all[..len].to_vec(), synced: len }))
+        };
+        let files = locked(&self.files);
+        let files = files.iter().map(|(path, content)| (path.clone(), survivor(content)));
+        let files = Arc::new(Mutex::new(files.collect()));
+        SimDisk { files, full: Arc::clone(&self.full) }
+    }
+
+    /// From now on writing fails, or succeeds again.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
     }
 
     /// The files there are.
     pub fn names(&self) -> Vec<PathBuf> {
-        locked(&self.0).keys().cloned().collect()
+        locked(&self.files).keys().cloned().collect()
     }
 
     fn file(&self, path: &Path) -> io::Result<Content> {
-        locked(&self.0).get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        locked(&self.files).get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
-struct SimFile(Content);
+struct SimFile(Content, Arc<AtomicBool>);
 
 impl Write for SimFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        locked(&self.0).extend_from_slice(bytes);
+        if self.1.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        locked(&self.0).all.extend_from_slice(bytes);
         Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -124,6 +165,8 @@ impl Write for SimFile {
 
 impl DiskFile for SimFile {
     fn sync(&mut self) -> io::Result<()> {
+        let mut content = locked(&self.0);
+        content.synced = content.all.len();
         Ok(())
     }
 }
@@ -148,23 +191,23 @@ impl SpillFile for SimSpill {
 
 impl Disk for SimDisk {
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
-        let bytes = locked(&*self.file(path)?).clone();
+        let bytes = locked(&*self.file(path)?).all.clone();
         let len = bytes.len() as u64;
         Ok((Box::new(Cursor::new(bytes)), len))
     }
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let content = Content::default();
-        locked(&self.0).insert(path.to_owned(), Arc::clone(&content));
-        Ok(Box::new(SimFile(content)))
+        locked(&self.files).insert(path.to_owned(), Arc::clone(&content));
+        Ok(Box::new(SimFile(content, Arc::clone(&self.full))))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut files = locked(&self.0);
+        let mut files = locked(&self.files);
         let content = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         files.insert(to.to_owned(), content);
         Ok(())
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
-        locked(&self.0).remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+        locked(&self.files).remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         Ok(())

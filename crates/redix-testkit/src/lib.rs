@@ -7,11 +7,12 @@
 //! - [`script`]: golden scripts, and the targets they run on.
 //! - [`oracle`]: random commands on Redix and a real server.
 //! - [`engine`]: an engine inside the test, over simulated time, randomness and disk.
+//! - [`sim`]: servers, their network and their disks under one seed.
 //! - [`writes`]: random writes of strings.
 //! - [`quoting`]: binary-safe text for arguments and replies.
 //! - [`rng`]: the seeded generator of everything random.
 //!
-//! **Invariants.** Nothing here is part of the product. Only [`engine`] knows
+//! **Invariants.** Nothing here is part of the product. Only [`engine`] and [`sim`] know
 //! `redix-core`, so that the unit tests of core, which are another build of it, can use the rest. A
 //! process is ended only by the id of a child that was started here. No fixed ports and no sleep
 //! longer than 10 ms: everything waits for a condition under a deadline.
@@ -26,6 +27,7 @@ pub mod quoting;
 pub mod rng;
 pub mod script;
 pub mod server;
+pub mod sim;
 pub mod writes;
 
 pub use client::Client;

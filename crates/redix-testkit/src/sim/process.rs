@@ -1,0 +1,512 @@
+//! A server without threads and sockets: an engine, its workers, its background work and its link
+//! to a primary, each of which does some of its work when it is told to.
+//!
+//! What `redix-server` does around the engine is done here too, over the simulated network: read,
+//! run, write, feed the replicas, deliver messages between workers.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use redix_core::client::Client;
+use redix_core::config::Config;
+use redix_core::engine::{Background, Engine, Rest};
+use redix_core::env::{Clock, Env, Level, Log, Wake};
+use redix_core::expire::Sweeper;
+use redix_core::keyspace::SHARDS;
+use redix_core::mailbox::{Mail, Mailbox};
+use redix_core::registry::ClientShared;
+use redix_core::repl::log::History;
+use redix_core::repl::status::Target;
+use redix_core::upstream::{Transport, Upstream};
+use redix_core::worker::Worker;
+use redix_resp::encode_command;
+use redix_types::entry::IntBuf;
+
+use super::net::{End, Net};
+use crate::engine::{EPOCH_MS, SimClock, SimDisk, sim_env};
+
+/// The port of node 0; the others follow.
+pub(super) const FIRST_PORT: u16 = 7000;
+/// Bytes that are taken from a replica's feed at once.
+const FEED_BYTES: usize = 16 * 1024;
+
+/// A client's connection: its worker and its place there.
+pub(super) type Local = (usize, usize);
+
+/// The part of the world that processes share.
+#[derive(Clone)]
+pub(super) struct Outside {
+    pub(super) clock: Arc<SimClock>,
+    pub(super) net: Rc<RefCell<Net>>,
+    pub(super) trace: Trace,
+}
+
+/// What has happened, line by line.
+#[derive(Clone, Default)]
+pub(super) struct Trace(Arc<Mutex<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    now_us: u64,
+    lines: Vec<String>,
+}
+
+impl Trace {
+    /// Notes an event.
+    pub(super) fn note(&self, text: &str) {
+        let mut lines = self.0.lock().expect("nobody panics while holding it");
+        let now_us = lines.now_us;
+        lines.lines.push(format!("{now_us:>9} {text}"));
+    }
+
+    /// Sets the time of further events.
+    pub(super) fn set_time(&self, now_us: u64) {
+        self.0.lock().expect("nobody panics while holding it").now_us = now_us;
+    }
+
+    /// Everything so far.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.0.lock().expect("nobody panics while holding it").lines.clone()
+    }
+}
+
+/// A server's log as part of the trace.
+struct TraceLog(Trace, usize);
+
+impl Log for TraceLog {
+    fn log(&self, _: Level, text: &str) {
+        self.0.note(&format!("node {}: {text}", self.1));
+    }
+}
+
+/// Nobody sleeps here: every worker is looked after again and again.
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+/// A connection that came over the network.
+struct Accepted {
+    link: u64,
+    unsent: Vec<u8>,
+}
+
+/// A worker with its connections, by token.
+struct Hosted {
+    worker: Worker,
+    sweeper: Sweeper,
+    next_sweep_ns: u64,
+    accepted: BTreeMap<usize, Accepted>,
+}
+
+/// What is drawn for a server each time it starts.
+pub(super) struct Life {
+    pub(super) seed: u64,
+    pub(super) workers: usize,
+    /// How far its clock is off.
+    pub(super) skew_us: i64,
+}
+
+/// A clock that shows another time of day than the world's.
+struct SkewedClock(Arc<SimClock>, i64);
+
+impl Clock for SkewedClock {
+    fn unix_us(&self) -> i64 {
+        EPOCH_MS * 1000 + self.0.elapsed_us() as i64 + self.1
+    }
+    fn mono_ns(&self) -> u64 {
+        self.0.elapsed_us() * 1000
+    }
+    fn sleep_us(&self, us: u64) {
+        self.0.advance_us(us as i64);
+    }
+}
+
+/// A running server.
+pub(super) struct Process {
+    pub(super) engine: Arc<Engine>,
+    node: usize,
+    outside: Outside,
+    workers: Vec<Hosted>,
+    background: Background,
+    background_due_ns: u64,
+    upstream: Upstream,
+    socket: Socket,
+    /// Replies to connections of clients.
+    replies: BTreeMap<Local, Vec<u8>>,
+}
+
+impl Process {
+    /// Starts a server on what its disk holds.
+    pub(super) fn start(
+        node: usize,
+        outside: &Outside,
+        disk: &SimDisk,
+        config: Config,
+        life: &Life,
+    ) -> Self {
+        let log = Box::new(TraceLog(outside.trace.clone(), node));
+        let clock = Box::new(SkewedClock(Arc::clone(&outside.clock), life.skew_us));
+        let env = Env { log, clock, ..sim_env(&outside.clock, disk, life.seed) };
+        let engine =
+            Arc::new(Engine::new(env, config, life.workers).expect("the settings are valid"));
+        let host = |index| {
+            let mailbox = Arc::new(Mailbox::new(Box::new(NoWake)));
+            engine.registry.add_worker(Arc::clone(&mailbox));
+            let worker = Worker::new(Arc::clone(&engine), index, mailbox);
+            let sweeper = Sweeper::new(&engine, index);
+            Hosted { worker, sweeper, next_sweep_ns: 0, accepted: BTreeMap::new() }
+        };
+        let workers = (0..life.workers).map(host).collect();
+        if let Some((host, port)) = engine.config().replicaof.clone() {
+            let _world = engine.keyspace.gates().world();
+            engine.follow(Target { host, port });
+        }
+        load(&engine);
+        outside.net.borrow_mut().set_up(node, true);
+        let socket = Socket { node, net: Rc::clone(&outside.net), link: None };
+        Self {
+            upstream: Upstream::new(Arc::clone(&engine)),
+            engine,
+            node,
+            outside: outside.clone(),
+            workers,
+            background: Background::default(),
+            background_due_ns: 0,
+            socket,
+            replies: BTreeMap::new(),
+        }
+    }
+
+    /// Opens a connection of a client that is not of the network.
+    pub(super) fn open(&mut self, worker: usize) -> Local {
+        let client = new_client(&self.engine, "10.0.0.1:1", worker);
+        let local = (worker, self.workers[worker].worker.insert(client));
+        self.replies.insert(local, Vec::new());
+        local
+    }
+
+    /// Sends bytes on a client's connection. False if it is closed.
+    pub(super) fn send(&mut self, (worker, token): Local, bytes: &[u8]) -> bool {
+        if !self.replies.contains_key(&(worker, token)) {
+            return false;
+        }
+        let worker = &mut self.workers[worker].worker;
+        let Some(client) = worker.client(token) else { return false };
+        client.input.push(bytes);
+        worker.mark_ready(token);
+        true
+    }
+
+    /// What a client's connection has been answered since the last call; `None` if it is closed.
+    pub(super) fn take_replies(&mut self, local: Local) -> Option<Vec<u8>> {
+        self.replies.get_mut(&local).map(std::mem::take)
+    }
+
+    /// Executes a command that must succeed; false while it is refused because data are loaded.
+    pub(super) fn order(&mut self, words: &[&str]) -> Result<bool, String> {
+        let local = self.open(0);
+        let mut bytes = Vec::new();
+        encode_command(&mut bytes, words);
+        self.send(local, &bytes);
+        self.turn(local.0);
+        let reply = self.take_replies(local).unwrap_or_default();
+        self.close(local.0, local.1);
+        let done = reply.starts_with(b"+OK") || reply.starts_with(b":");
+        if done || reply.starts_with(b"-LOADING") {
+            return Ok(done);
+        }
+        Err(format!("{words:?} was answered {}", reply.escape_ascii()))
+    }
+
+    /// Synchronisations that it served its replicas with: full ones and partial ones.
+    pub(super) fn syncs(&self) -> (u64, u64) {
+        let totals = self.engine.stats.totals();
+        (totals.sync_full, totals.sync_partial_ok)
+    }
+
+    /// How many workers it has.
+    pub(super) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// One turn of a worker's loop.
+    pub(super) fn turn(&mut self, index: usize) {
+        self.take_mail(index);
+        let now_ms = self.engine.env.clock.unix_us() / 1000;
+        self.workers[index].worker.end_overdue(now_ms);
+        self.accept(index);
+        self.read(index);
+        let worker = &mut self.workers[index].worker;
+        let mut touched = worker.ready().to_vec();
+        // Saving is taken up by the background work, and nobody asks for the end of the process.
+        drop(worker.run());
+        touched.extend_from_slice(worker.fed());
+        self.background_due_ns = 0;
+        self.write(index, &touched);
+        let (host, now_ns) = (&mut self.workers[index], self.engine.env.clock.mono_ns());
+        if now_ns >= host.next_sweep_ns {
+            host.next_sweep_ns = now_ns + host.sweeper.step(&self.engine);
+        }
+    }
+
+    fn take_mail(&mut self, index: usize) {
+        let host = &mut self.workers[index];
+        for mail in host.worker.take_mail() {
+            match mail {
+                Mail::Push { client: id, token, bytes } => {
+                    let client = host.worker.client(token).filter(|c| c.shared.id == id);
+                    if let Some(client) = client {
+                        client.reply.raw(&bytes);
+                    }
+                }
+                Mail::Kill { client: id, token } => {
+                    if host.worker.client(token).is_some_and(|client| client.shared.id == id) {
+                        self.close(index, token);
+                        return self.take_mail(index);
+                    }
+                }
+                Mail::Unblocked { client, token, end } => {
+                    host.worker.unblocked(client, token, end);
+                }
+                Mail::Resume => {}
+            }
+        }
+    }
+
+    fn accept(&mut self, index: usize) {
+        // Each in its turn, as the least loaded worker would be chosen.
+        if self.socket_count() % self.workers.len() != index {
+            return;
+        }
+        while let Some(link) = self.outside.net.borrow_mut().accept(self.node) {
+            let client = new_client(&self.engine, &format!("10.0.0.{link}:1"), index);
+            let host = &mut self.workers[index];
+            let token = host.worker.insert(client);
+            host.accepted.insert(token, Accepted { link, unsent: Vec::new() });
+        }
+    }
+
+    fn socket_count(&self) -> usize {
+        self.workers.iter().map(|host| host.accepted.len()).sum()
+    }
+
+    fn read(&mut self, index: usize) {
+        let host = &mut self.workers[index];
+        let mut closed = Vec::new();
+        for (&token, accepted) in &host.accepted {
+            let Some(client) = host.worker.client(token) else { continue };
+            let mut net = self.outside.net.borrow_mut();
+            match net.read(accepted.link, End::Far, client.input.space()) {
+                Ok(0) => closed.push(token),
+                Ok(count) => {
+                    client.input.received(count);
+                    host.worker.mark_ready(token);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => closed.push(token),
+            }
+        }
+        closed.into_iter().for_each(|token| self.close(index, token));
+    }
+
+    /// Sends replies, then what the feeds of replicas have: of those that were `touched`, and of
+    /// those whose connection takes more than it did.
+    fn write(&mut self, index: usize, touched: &[usize]) {
+        let engine = Arc::clone(&self.engine);
+        let host = &mut self.workers[index];
+        let mut closed = Vec::new();
+        for (&token, accepted) in &mut host.accepted {
+            let Some(client) = host.worker.client(token) else { continue };
+            let pending = !accepted.unsent.is_empty();
+            accepted.unsent.extend_from_slice(&client.reply.take());
+            let closing = client.closing() || client.shared.killed.load(Ordering::Relaxed);
+            let mut net = self.outside.net.borrow_mut();
+            let replica = client.session.replica.clone();
+            let replica = replica
+                .filter(|replica| replica.attached() && (pending || touched.contains(&token)));
+            let mut stands = send(&mut net, accepted);
+            while let Some(replica) = &replica
+                && stands
+                && accepted.unsent.is_empty()
+            {
+                let filled = engine.fill_replica(replica, FEED_BYTES, &mut accepted.unsent);
+                stands = filled.is_ok() && send(&mut net, accepted);
+                if filled.is_ok_and(|bytes| bytes == 0) {
+                    break;
+                }
+            }
+            if !stands || (closing && accepted.unsent.is_empty()) {
+                closed.push(token);
+            }
+        }
+        for (&(_, token), replies) in self.replies.range_mut((index, 0)..(index + 1, 0)) {
+            match host.worker.client(token) {
+                Some(client) if !client.shared.killed.load(Ordering::Relaxed) => {
+                    replies.extend(client.reply.take());
+                }
+                _ => closed.push(token),
+            }
+        }
+        closed.into_iter().for_each(|token| self.close(index, token));
+    }
+
+    fn close(&mut self, index: usize, token: usize) {
+        let host = &mut self.workers[index];
+        if let Some(accepted) = host.accepted.remove(&token) {
+            self.outside.net.borrow_mut().close(accepted.link, End::Far);
+        }
+        self.replies.remove(&(index, token));
+        host.worker.remove(token);
+    }
+
+    /// Some background work, if it is due.
+    pub(super) fn background(&mut self) {
+        if self.engine.env.clock.mono_ns() >= self.background_due_ns {
+            self.background_due_ns = match self.background.step(&self.engine) {
+                Rest::None => 0,
+                Rest::Until(due_ns) => due_ns,
+            };
+        }
+    }
+
+    /// Some work of the link to the primary.
+    pub(super) fn link(&mut self) {
+        self.upstream.step(&mut self.socket);
+    }
+
+    /// The name of its stream and where it ends, if it is recorded.
+    pub(super) fn history(&self) -> Option<History> {
+        let log = &self.engine.repl.log;
+        log.active().then(|| log.history())
+    }
+
+    /// A number that depends on every key, value and expiry, and on nothing else.
+    pub(super) fn digest(&self) -> u64 {
+        let keyspace = &self.engine.keyspace;
+        let _gate = keyspace.gates().enter(self.engine.background_thread());
+        let mut digest = 0u64;
+        for db in 0..keyspace.databases() {
+            for shard in (0..SHARDS).filter(|&shard| keyspace.key_count_in(db, shard) > 0) {
+                let shard = keyspace.lock(shard);
+                let Some(part) = shard.db(db) else { continue };
+                part.table.scan(0, usize::MAX, |entry| {
+                    let mut one = Mix::default();
+                    one.add(&db.to_be_bytes());
+                    one.add(entry.key());
+                    one.add(entry.value().string_bytes(&mut IntBuf::new()));
+                    one.add(&entry.expire_at_ms().unwrap_or(-1).to_be_bytes());
+                    digest = digest.wrapping_add(one.finish());
+                });
+            }
+        }
+        digest
+    }
+
+    /// The value of a key, expired or not.
+    pub(super) fn peek(&self, db: u32, key: &[u8]) -> Option<Vec<u8>> {
+        let keyspace = &self.engine.keyspace;
+        let _gate = keyspace.gates().enter(self.engine.background_thread());
+        let key = keyspace.key(key);
+        let shard = keyspace.lock(key.shard());
+        let table = &shard.db(db)?.table;
+        let entry = table.get(table.find(key.hash, key.bytes)?);
+        Some(entry.value().string_bytes(&mut IntBuf::new()).to_vec())
+    }
+}
+
+fn new_client(engine: &Engine, addr: &str, worker: usize) -> Client {
+    let now_ms = engine.env.clock.unix_us() / 1000;
+    let id = engine.registry.next_id();
+    let shared = ClientShared::new(id, addr.into(), "10.0.0.1:1".into(), 7, now_ms, worker);
+    Client::new(Arc::new(shared), true)
+}
+
+/// Sends what an accepted connection has left; false if it broke.
+fn send(net: &mut Net, accepted: &mut Accepted) -> bool {
+    while !accepted.unsent.is_empty() {
+        match net.write(accepted.link, End::Far, &accepted.unsent) {
+            Ok(count) => drop(accepted.unsent.drain(..count)),
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+    true
+}
+
+/// The data set of the disk, as the process loads it before it serves anybody.
+fn load(engine: &Engine) {
+    let _world = engine.keyspace.gates().world();
+    engine.load_now().expect("what a save left behind can be loaded");
+}
+
+/// A hash of several byte strings, eight bytes at a time (after FNV-1a), with a final mix.
+#[derive(Default)]
+struct Mix(u64);
+
+impl Mix {
+    fn add(&mut self, bytes: &[u8]) {
+        let mut add = |word: u64| {
+            self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        };
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| add(u64::from_le_bytes(*word)));
+        rest.iter().for_each(|byte| add(u64::from(*byte)));
+        // Keeps ("a", "bc") and ("ab", "c") apart.
+        add(bytes.len() as u64);
+    }
+
+    fn finish(self) -> u64 {
+        crate::rng::Rng::new(self.0).next_u64()
+    }
+}
+
+/// The socket of a link to a primary.
+struct Socket {
+    node: usize,
+    net: Rc<RefCell<Net>>,
+    link: Option<u64>,
+}
+
+impl Socket {
+    fn link(&self) -> io::Result<u64> {
+        self.link.ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+}
+
+impl Transport for Socket {
+    fn connect(&mut self, _: &str, port: u16, _: &str) -> io::Result<()> {
+        self.close();
+        let to = usize::from(port - FIRST_PORT);
+        self.link = Some(self.net.borrow_mut().connect(self.node, to)?);
+        Ok(())
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        self.net.borrow().connected(self.link()?)
+    }
+
+    fn names(&self) -> (String, String) {
+        ("10.0.0.1:1".into(), "10.0.0.2:1".into())
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let link = self.link()?;
+        self.net.borrow_mut().read(link, End::Near, out)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let link = self.link()?;
+        self.net.borrow_mut().write(link, End::Near, bytes)
+    }
+
+    fn close(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.net.borrow_mut().close(link, End::Near);
+        }
+    }
+}

@@ -1,0 +1,511 @@
+//! What happens when: the servers take turns, clients act, and things go wrong.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use redix_core::config::Config;
+
+use super::Seen;
+use super::client::{Client, PROBES_DB, Waited, probe_key};
+use super::history::History;
+use super::net::{Net, Route};
+use super::process::{FIRST_PORT, Life, Outside, Process, Trace};
+use crate::engine::{SimClock, SimDisk};
+use crate::rng::Rng;
+
+/// Steps before everything heals: about half a minute of simulated time.
+const STEPS: usize = 4000;
+/// Steps within which the servers have to agree once everything has healed.
+const HEALING_STEPS: usize = 60_000;
+/// Steps of background work in a row: a snapshot takes a few hundred.
+const BACKGROUND_STEPS_MAX: usize = 100;
+/// How far a server's clock may be off.
+const SKEW_US_MAX: i64 = 2_000_000;
+/// What a route without faults is like.
+const FAIR_DELAY_US: u64 = 300;
+
+/// A server, whether it runs or not.
+struct Node {
+    disk: SimDisk,
+    /// The server that it follows, if it is told to.
+    parent: Option<usize>,
+    process: Option<Process>,
+    /// How often it was started.
+    lives: u64,
+    /// The highest probe of each client that it has ever held.
+    probes: Vec<u64>,
+}
+
+/// Everything of one run.
+pub(super) struct World {
+    rng: Rng,
+    clock: Arc<SimClock>,
+    outside: Outside,
+    settings: Config,
+    workers: usize,
+    nodes: Vec<Node>,
+    clients: Vec<Client>,
+    history: History,
+    primary: usize,
+    seen: Seen,
+}
+
+type Check<T = ()> = Result<T, String>;
+
+impl World {
+    /// Everything at its beginning.
+    pub(super) fn new(seed: u64, trace: Trace) -> Self {
+        let mut rng = Rng::new(seed);
+        let count = 2 + rng.below(3);
+        let net = Rc::new(RefCell::new(Net::new(count, rng.next_u64())));
+        let clock = Arc::new(SimClock::default());
+        let outside = Outside { clock: Arc::clone(&clock), net, trace };
+        let clients: Vec<Client> = (0..1 + rng.below(3)).map(Client::new).collect();
+        let mut parents = vec![None];
+        parents.extend((1..count).map(|node| Some(rng.below(node))));
+        let node = |parent| Node {
+            disk: SimDisk::default(),
+            parent,
+            process: None,
+            lives: 0,
+            probes: vec![0; clients.len()],
+        };
+        let nodes = parents.into_iter().map(node).collect();
+        let settings = settings(&mut rng);
+        let workers = 1 + rng.below(2);
+        Self {
+            rng,
+            clock,
+            outside,
+            settings,
+            workers,
+            nodes,
+            clients,
+            history: History::new(count),
+            primary: 0,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Runs to the end; what the servers hold there, and what was met.
+    pub(super) fn run(mut self) -> Check<(u64, Seen)> {
+        for node in 0..self.nodes.len() {
+            self.set_fair_routes(node);
+            self.start(node)?;
+        }
+        for _ in 0..STEPS {
+            self.pass_time(false);
+            match self.rng.below(1000) {
+                0..320 => self.turn()?,
+                320..680 => self.link()?,
+                680..760 => self.background()?,
+                760..994 => self.act()?,
+                _ => self.go_wrong()?,
+            }
+        }
+        self.heal()?;
+        self.agree()?;
+        self.seen.written = self.clients.iter().map(|client| client.written).sum();
+        self.seen.compared = self.history.compared;
+        let digest = self.process(self.primary).map_or(0, |process| process.digest());
+        Ok((digest, self.seen))
+    }
+
+    fn note(&self, text: &str) {
+        self.outside.trace.note(text);
+    }
+
+    fn process(&mut self, node: usize) -> Option<&mut Process> {
+        self.nodes[node].process.as_mut()
+    }
+
+    fn pick(&mut self) -> usize {
+        self.rng.below(self.nodes.len())
+    }
+
+    fn pass_time(&mut self, healing: bool) {
+        let step_us = match self.rng.below(1000) {
+            0..2 if !healing => 500_000 + self.rng.below(2_500_000),
+            2..10 => self.rng.below(100_000),
+            10..50 if healing => self.rng.below(100_000),
+            _ => self.rng.below(800),
+        };
+        self.clock.advance_us(step_us as i64);
+        let now_us = self.clock.elapsed_us();
+        self.outside.net.borrow_mut().now_us = now_us;
+        self.outside.trace.set_time(now_us);
+    }
+
+    /// Looks at a server after it has done something.
+    fn observe(&mut self, node: usize) -> Check {
+        let Node { process: Some(process), probes, .. } = &mut self.nodes[node] else {
+            return Ok(());
+        };
+        for (client, highest) in probes.iter_mut().enumerate() {
+            let value = process.peek(PROBES_DB, &probe_key(client));
+            let value = value.and_then(|value| String::from_utf8(value).ok()?.parse().ok());
+            *highest = value.map_or(*highest, |value: u64| value.max(*highest));
+        }
+        self.history.observe(node, process)
+    }
+
+    fn turn(&mut self) -> Check {
+        let node = self.pick();
+        let worker = self.rng.below(self.workers);
+        self.turn_of(node, worker)
+    }
+
+    fn turn_of(&mut self, node: usize, worker: usize) -> Check {
+        if let Some(process) = self.process(node) {
+            process.turn(worker);
+            self.observe(node)?;
+        }
+        self.receive(node)
+    }
+
+    fn link(&mut self) -> Check {
+        let node = self.pick();
+        self.link_of(node)
+    }
+
+    fn link_of(&mut self, node: usize) -> Check {
+        let Some(process) = self.process(node) else { return Ok(()) };
+        process.link();
+        self.observe(node)
+    }
+
+    fn background(&mut self) -> Check {
+        let node = self.pick();
+        self.background_of(node)
+    }
+
+    fn background_of(&mut self, node: usize) -> Check {
+        // Short ones leave a snapshot in the middle, where writes meet it.
+        let max = *self.rng.pick(&[2, 10, BACKGROUND_STEPS_MAX]);
+        let steps = 1 + self.rng.below(max);
+        let Some(process) = self.process(node) else { return Ok(()) };
+        (0..steps).for_each(|_| process.background());
+        self.observe(node)
+    }
+
+    /// A client sends something, and its server looks at it at once.
+    fn act(&mut self) -> Check {
+        let id = self.rng.below(self.clients.len());
+        if !self.clients[id].idle() {
+            return Ok(());
+        }
+        self.connect(id);
+        let Some(node) = self.clients[id].home.as_ref().map(|home| home.node) else {
+            return Ok(());
+        };
+        let Some(process) = self.nodes[node].process.as_mut() else { return Ok(()) };
+        match self.clients[id].act(process, &mut self.rng) {
+            Some(worker) => self.turn_of(node, worker),
+            None => Ok(()),
+        }
+    }
+
+    /// Has a client be connected to a server that runs, mostly to the primary.
+    fn connect(&mut self, id: usize) {
+        let (primary, any) = (self.primary, self.pick());
+        let client = &mut self.clients[id];
+        let stale = client.home.as_ref().is_none_or(|home| home.node != primary);
+        if !stale || !self.rng.chance(if client.home.is_some() { 20 } else { 100 }) {
+            return;
+        }
+        let node = if self.rng.chance(90) { primary } else { any };
+        let Node { process: Some(process), lives, .. } = &mut self.nodes[node] else { return };
+        client.connect(node, *lives, process, &mut self.rng);
+    }
+
+    /// Delivers replies to the clients of a server.
+    fn receive(&mut self, node: usize) -> Check {
+        for id in 0..self.clients.len() {
+            let Some(home) = &self.clients[id].home else { continue };
+            if home.node != node {
+                continue;
+            }
+            let Node { process, lives, .. } = &mut self.nodes[node];
+            let same = home.life == *lives;
+            let waited = match process {
+                Some(process) if same => self.clients[id].receive(process)?,
+                _ => {
+                    self.clients[id].lose();
+                    continue;
+                }
+            };
+            waited.iter().try_for_each(|waited| self.check_wait(id, node, waited))?;
+        }
+        Ok(())
+    }
+
+    /// As many other servers as WAIT said must have held the write.
+    fn check_wait(&mut self, client: usize, node: usize, waited: &Waited) -> Check {
+        let Waited { value, count } = *waited;
+        self.seen.waits += u64::from(count > 0);
+        let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
+        let have = others.filter(|(_, other)| other.probes[client] >= value).count();
+        if usize::try_from(count).is_ok_and(|count| count <= have) {
+            return Ok(());
+        }
+        Err(format!("WAIT on node {node} answered {count} for {value} of client {client}: {have}"))
+    }
+
+    fn start(&mut self, node: usize) -> Check {
+        let Node { disk, parent, lives, .. } = &mut self.nodes[node];
+        *lives += 1;
+        self.outside.trace.note(&format!("node {node} starts, a replica of {parent:?}"));
+        let mut config = self.settings.clone();
+        config.port = FIRST_PORT + node as u16;
+        config.replicaof = parent.map(|parent| ("10.0.0.1".into(), FIRST_PORT + parent as u16));
+        let life = Life {
+            seed: self.rng.next_u64(),
+            workers: self.workers,
+            skew_us: self.rng.between(-SKEW_US_MAX, SKEW_US_MAX),
+        };
+        let process = Process::start(node, &self.outside, disk, config, &life);
+        self.nodes[node].process = Some(process);
+        self.history.forget(node);
+        self.observe(node)
+    }
+
+    fn crash(&mut self, node: usize) {
+        let Some(process) = self.nodes[node].process.take() else { return };
+        self.note(&format!("node {node} crashes"));
+        self.seen.crashes += 1;
+        self.count_syncs(&process);
+        self.outside.net.borrow_mut().set_up(node, false);
+        drop(process);
+        self.nodes[node].disk = self.nodes[node].disk.after_crash(&mut self.rng);
+        self.history.forget(node);
+    }
+
+    fn count_syncs(&mut self, process: &Process) {
+        let (full, partial) = process.syncs();
+        self.seen.full += full;
+        self.seen.partial += partial;
+    }
+
+    fn go_wrong(&mut self) -> Check {
+        let one = self.pick();
+        let other = (one + 1 + self.rng.below(self.nodes.len() - 1)) % self.nodes.len();
+        match self.rng.below(100) {
+            0..40 => self.cut(one, other),
+            40..55 => {
+                let silent = self.rng.chance(40);
+                self.note(&format!("route {one} -> {other} silent: {silent}"));
+                self.outside.net.borrow_mut().route(one, other).silent = silent;
+            }
+            55..65 => {
+                let severed = self.rng.chance(30);
+                self.note(&format!("route {one} -> {other} severed: {severed}"));
+                self.outside.net.borrow_mut().route(one, other).severed = severed;
+                if severed {
+                    self.cut(one, other);
+                }
+            }
+            65..75 => self.make_late(one, other),
+            75..80 => {
+                self.crash(one);
+                if self.rng.chance(70) {
+                    self.start(one)?;
+                }
+            }
+            80..88 if self.nodes[one].process.is_none() => self.start(one)?,
+            80..88 => self.repoint(one, other)?,
+            88..94 => self.promote(one)?,
+            94..96 => {
+                let kind = *self.rng.pick(&["master", "replica", "normal"]);
+                self.order(one, &["CLIENT", "KILL", "TYPE", kind])?;
+            }
+            96..98 => {
+                let full = self.rng.chance(40);
+                self.note(&format!("disk of node {one} full: {full}"));
+                self.nodes[one].disk.set_full(full);
+            }
+            _ => self.reconfigure(one)?,
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, one: usize, other: usize) {
+        self.note(&format!("link {one} - {other} is cut"));
+        self.seen.cuts += 1;
+        self.outside.net.borrow_mut().cut(one, other);
+    }
+
+    fn make_late(&mut self, one: usize, other: usize) {
+        let delay_us = self.rng.below(100_000) as u64;
+        let jitter_us = self.rng.below(50_000) as u64;
+        let mut net = self.outside.net.borrow_mut();
+        let route = net.route(one, other);
+        *route = Route { delay_us, jitter_us, ..*route };
+    }
+
+    /// Has a replica follow another server, unless that follows it.
+    fn repoint(&mut self, node: usize, parent: usize) -> Check {
+        let mut above = Some(parent);
+        while let Some(next) = above.filter(|&next| next != node) {
+            above = self.nodes[next].parent;
+        }
+        if above.is_some() || node == self.primary {
+            return Ok(());
+        }
+        self.follow(node, parent)
+    }
+
+    fn follow(&mut self, node: usize, parent: usize) -> Check {
+        self.nodes[node].parent = Some(parent);
+        let port = (FIRST_PORT + parent as u16).to_string();
+        self.order(node, &["REPLICAOF", "10.0.0.1", &port])
+    }
+
+    /// Has an operator give a command to a server.
+    fn order(&mut self, node: usize, words: &[&str]) -> Check {
+        self.note(&format!("node {node} is told: {}", words.join(" ")));
+        while let Some(process) = self.process(node) {
+            let done = process.order(words)?;
+            self.observe(node)?;
+            if done {
+                break;
+            }
+            self.pass_time(false);
+            self.link_of(node)?;
+        }
+        self.receive(node)
+    }
+
+    /// Makes a replica the primary; the former one follows it.
+    fn promote(&mut self, node: usize) -> Check {
+        let old = self.primary;
+        if node == old || self.nodes[node].process.is_none() {
+            return Ok(());
+        }
+        self.seen.promotions += 1;
+        self.primary = node;
+        self.nodes[node].parent = None;
+        self.order(node, &["REPLICAOF", "NO", "ONE"])?;
+        // The old one may go on for a while, and others follow it as they did.
+        if self.rng.chance(50) {
+            self.linger()?;
+        }
+        self.follow(old, node)
+    }
+
+    /// Lets things go on for a while.
+    fn linger(&mut self) -> Check {
+        for _ in 0..self.rng.below(100) {
+            self.pass_time(false);
+            match self.rng.below(3) {
+                0 => self.turn()?,
+                1 => self.link()?,
+                _ => self.act()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn reconfigure(&mut self, node: usize) -> Check {
+        let (name, value) = *self.rng.pick(&[
+            ("repl-backlog-size", "16384"),
+            ("repl-backlog-size", "1048576"),
+            ("repl-diskless-sync", "no"),
+            ("repl-diskless-sync", "yes"),
+            ("repl-diskless-load", "disabled"),
+            ("repl-diskless-load", "swapdb"),
+            ("repl-diskless-load", "on-empty-db"),
+        ]);
+        self.order(node, &["CONFIG", "SET", name, value])
+    }
+
+    fn set_fair_routes(&mut self, node: usize) {
+        let mut net = self.outside.net.borrow_mut();
+        for other in 0..self.nodes.len() {
+            *net.route(node, other) = Route { delay_us: FAIR_DELAY_US, ..Route::default() };
+        }
+    }
+
+    fn heal(&mut self) -> Check {
+        self.note("everything heals");
+        for node in 0..self.nodes.len() {
+            self.set_fair_routes(node);
+            self.nodes[node].disk.set_full(false);
+            if self.nodes[node].process.is_none() {
+                self.start(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the servers work until all hold the same at the same offset.
+    fn agree(&mut self) -> Check {
+        for _ in 0..HEALING_STEPS {
+            self.pass_time(true);
+            let node = self.pick();
+            for worker in 0..self.workers {
+                self.turn_of(node, worker)?;
+            }
+            self.link_of(node)?;
+            self.background_of(node)?;
+            if self.agreed()? {
+                self.note("all agree");
+                for node in 0..self.nodes.len() {
+                    let process = self.nodes[node].process.take().ok_or("it was started")?;
+                    self.count_syncs(&process);
+                    self.nodes[node].process = Some(process);
+                }
+                return Ok(());
+            }
+        }
+        Err(format!("the servers do not come to agree: {}", self.places()))
+    }
+
+    fn agreed(&self) -> Check<bool> {
+        let all = self.nodes.iter().map(|node| node.process.as_ref());
+        let all: Vec<&Process> = all.flatten().collect();
+        let up = |node: &Node| {
+            let linked = |process: &Process| process.engine.repl.upstream.is_up();
+            node.parent.is_none() || node.process.as_ref().is_some_and(linked)
+        };
+        let first = all[0].history().map(|history| (history.id, history.end));
+        let same = |process: &&Process| {
+            process.history().map(|history| (history.id, history.end)) == first
+        };
+        if first.is_none() || !self.nodes.iter().all(up) || !all.iter().all(same) {
+            return Ok(false);
+        }
+        let digest = all[0].digest();
+        if all.iter().any(|process| process.digest() != digest) {
+            return Err(format!("the servers differ at the end: {}", self.places()));
+        }
+        Ok(true)
+    }
+
+    fn places(&self) -> String {
+        let place = |(node, state): (usize, &Node)| {
+            let Some(process) = &state.process else { return format!("{node}: down") };
+            let link = process.engine.repl.upstream.state();
+            match process.history() {
+                Some(at) => format!("{node}: {}:{} {link:?}", at.id.as_str(), at.end),
+                None => format!("{node}: no stream {link:?}"),
+            }
+        };
+        self.nodes.iter().enumerate().map(place).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Settings of all servers of a run.
+fn settings(rng: &mut Rng) -> Config {
+    Config {
+        dir: "/data".into(),
+        databases: PROBES_DB + 1,
+        save: Vec::new(),
+        repl_backlog_size: *rng.pick(&[16 << 10, 1 << 20, 10 << 20, 10 << 20]),
+        repl_diskless_sync: rng.chance(50),
+        repl_diskless_sync_delay: rng.below(2) as u32,
+        repl_ping_replica_period: 1 + rng.below(10) as u32,
+        repl_timeout: 5 + rng.below(20) as u32,
+        ..Config::default()
+    }
+}
