@@ -7,6 +7,8 @@
 mod fuzz;
 mod kill;
 mod oracle;
+mod replication;
+mod sim;
 mod suite;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,12 @@ const CHECKS: &[Check] = &[
     Check("fuzz", "every fuzz target, the minutes shared among them", fuzz::run),
     Check("kill", "kill -9 during a background save under load, 20 times", kill::run),
     Check("oracle", "200,000 random commands under each protocol beside Valkey", oracle::run),
+    Check(
+        "replication",
+        "each pair of servers, the link between them cut ten times",
+        replication::run,
+    ),
+    Check("sim", "2,000 simulated seeds of replication", sim::run),
 ];
 
 pub(crate) fn main(args: &[String]) -> Result<()> {
@@ -40,7 +48,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let Some(name) = args.first().cloned() else {
         println!("usage: cargo xtask accept NAME [--seeds A..B] [--minutes N] [--again]");
         for Check(name, about, _) in CHECKS {
-            println!("  {name:<9} {about}");
+            println!("  {name:<11} {about}");
         }
         return Ok(());
     };
