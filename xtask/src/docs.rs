@@ -1,5 +1,6 @@
 //! `cargo xtask docs`: writes COMPAT.md, what Redix has of the surface of Valkey, from what the two
-//! servers say of themselves. `--check` only says whether the page is up to date.
+//! servers say of themselves. `--check` only says whether the page is up to date. Commands that are
+//! there to be refused are listed as such, and asked whether they still are.
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,21 @@ use crate::setup;
 /// Limits on what a server may say, so that a broken one ends the chore, not the machine.
 const BULK_LEN_MAX: usize = 1 << 20;
 const DEPTH_MAX: usize = 16;
+/// More words than any command needs before it says more than that some are missing.
+const WORDS_MAX: usize = 8;
+
+/// Commands that do nothing but refuse, by name or by the container's, each with the reason.
+const REFUSED: &[(&str, &str)] = &[
+    ("CLUSTER", "there is no cluster mode, as each of them answers"),
+    ("MODULE LOAD", "modules cannot be loaded"),
+    ("MODULE LOADEX", "modules cannot be loaded"),
+    ("MODULE UNLOAD", "no module is ever loaded"),
+];
+
+fn is_refused(name: &str) -> bool {
+    let container = name.split(' ').next().unwrap_or(name);
+    REFUSED.iter().any(|(refused, _)| *refused == name || *refused == container)
+}
 
 pub(crate) fn main(args: &[String]) -> Result<()> {
     let mut args = args.to_vec();
@@ -25,7 +41,13 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let program = take_option(&mut args, "--server")?.map(PathBuf::from);
     no_more(&args)?;
     let peers = setup::ensure()?;
-    let valkey = peers.get("REDIX_VALKEY").context("Valkey is missing: see cargo xtask setup")?;
+    let Some(valkey) = peers.get("REDIX_VALKEY") else {
+        if check {
+            println!("COMPAT.md is not checked: Valkey is missing, see cargo xtask setup");
+            return Ok(());
+        }
+        bail!("Valkey is missing: see cargo xtask setup");
+    };
     let program = match program {
         Some(program) => program,
         None => {
@@ -33,7 +55,9 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
             target_dir().join("debug/redix")
         }
     };
-    let page = page(&Surface::of(&program)?, &Surface::of(valkey)?);
+    let ours = Surface::of(&program)?;
+    ours.ask_refused(&program)?;
+    let page = page(&ours, &Surface::of(valkey)?);
     let file = root().join("COMPAT.md");
     if check {
         if fs::read_to_string(&file).unwrap_or_default() != page {
@@ -72,6 +96,25 @@ impl Surface {
         Ok(Self { version: version.unwrap_or_default(), commands, directives })
     }
 
+    /// Whether what is listed as refused still is. A container says only which words it wants.
+    fn ask_refused(&self, program: &Path) -> Result<()> {
+        let server = Server::start(program, &[], &target_dir().join("docs.log"))?;
+        let stream = server.connect()?;
+        let mut client = Client { reader: BufReader::new(stream.try_clone()?), stream };
+        for name in self.commands.values().flatten().filter(|name| is_refused(name)) {
+            let mut words: Vec<&str> = name.split(' ').collect();
+            while words.len() < WORDS_MAX {
+                match client.call(&words) {
+                    Err(error) if format!("{error:#}").contains("wrong number of arguments") => {}
+                    Err(_) => break,
+                    Ok(_) => bail!("{} is listed as refused and is not", words.join(" ")),
+                }
+                words.push("1");
+            }
+        }
+        Ok(())
+    }
+
     fn has(&self, command: &str) -> bool {
         self.commands.values().any(|names| names.contains(command))
     }
@@ -96,16 +139,22 @@ fn collect(commands: &mut BTreeMap<String, BTreeSet<String>>, name: &str, doc: R
 fn page(ours: &Surface, theirs: &Surface) -> String {
     let mut page = format!(
         "# Compatibility\n\nWritten by `cargo xtask docs` from what Redix and Valkey {} say of \
-         themselves.\n\n## Commands\n\n| group | there | missing |\n|---|---|---|\n",
+         themselves.\n\n## Commands\n\n| group | there | refused | missing |\n|---|---|---|---|\n",
         theirs.version
     );
     let list = |names: Vec<&String>| {
         names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" ")
     };
     for (group, names) in &theirs.commands {
-        let (there, missing): (Vec<_>, Vec<_>) = names.iter().partition(|name| ours.has(name));
-        let (there, missing) = (list(there), list(missing));
-        page.push_str(&format!("| {group} | {there} | {missing} |\n"));
+        let (known, missing): (Vec<_>, Vec<_>) = names.iter().partition(|name| ours.has(name));
+        let (refused, there): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|name| is_refused(name));
+        let (there, refused, missing) = (list(there), list(refused), list(missing));
+        page.push_str(&format!("| {group} | {there} | {refused} | {missing} |\n"));
+    }
+    page.push_str("\nRefused:\n\n");
+    for (name, reason) in REFUSED {
+        page.push_str(&format!("- `{name}`: {reason}.\n"));
     }
     let own: Vec<&String> =
         ours.commands.values().flatten().filter(|name| !theirs.has(name)).collect();

@@ -22,7 +22,7 @@ use crate::process::{find_program, in_ci, no_more, output, root, take_flag};
 const PIECES: &[(&str, &str)] = &[
     ("REDIX_REDIS7", "oracle tests against Redis 7.0.15, bench"),
     ("REDIX_REDIS8", "oracle tests against Redis 8.2.3"),
-    ("REDIX_VALKEY", "oracle tests against Valkey 9.1.2, bench"),
+    ("REDIX_VALKEY", "oracle tests against Valkey 9.1.2, the check of COMPAT.md, bench"),
     ("REDIX_REDIS_CLI", "tests with redis-cli"),
     ("REDIX_REDIS_BENCHMARK", "tests with redis-benchmark, bench"),
     ("REDIX_CHECK_RDB", "checks of written RDB files"),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::process::{command, find_program, no_more, run, take_flag, target_dir};
-use crate::{setup, tidy};
+use crate::{docs, setup, tidy};
 
 /// Tests that need a real server, kill processes or take long; `--quick` leaves them out.
 const SLOW_PREFIXES: &[&str] =
@@ -33,6 +33,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     if quick {
         return Ok(());
     }
+    step("docs", || docs::main(&["--check".to_owned()]))?;
     step("schedules", schedules)?;
     step("doc", || {
         // Private items are documented too, so links to them resolve.

@@ -17,8 +17,15 @@ fn the_page_sets_what_is_there_against_what_is_missing() {
                   $9\r\nclient|id\r\n*2\r\n+group\r\n+c\r\n";
     let ours = surface("*2\r\n+client\r\n*2\r\n+group\r\n+c\r\n", &["port", "worker-threads"]);
     let page = page(&ours, &surface(client, &["port", "tls-port"]));
-    assert!(page.contains("| c | `CLIENT` | `CLIENT ID` |"), "{page}");
+    assert!(page.contains("| c | `CLIENT` |  | `CLIENT ID` |"), "{page}");
     assert!(page.contains("Missing: `tls-port`\n\nOnly in Redix: `worker-threads`"), "{page}");
+}
+
+#[test]
+fn what_only_refuses_is_not_there() {
+    let docs = "*4\r\n$7\r\ncluster\r\n*2\r\n+group\r\n+c\r\n$4\r\nping\r\n*2\r\n+group\r\n+c\r\n";
+    let page = page(&surface(docs, &[]), &surface(docs, &[]));
+    assert!(page.contains("| c | `PING` | `CLUSTER` |  |"), "{page}");
 }
 
 #[test]
