@@ -31,7 +31,8 @@ struct Key {
 }
 
 fn read(data: &[u8], checksums: ChecksumPolicy) -> Result<Vec<Key>, RdbError> {
-    let mut reader = RdbReader::new(data, ReadOptions { checksums, string_len_max: 1 << 20, ..ReadOptions::default() });
+    let options = ReadOptions { checksums, string_len_max: 1 << 20, ..ReadOptions::default() };
+    let mut reader = RdbReader::new(data, options);
     let mut keys = Vec::new();
     loop {
         match reader.next_event()? {

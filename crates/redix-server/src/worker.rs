@@ -429,8 +429,8 @@ impl EventLoop {
         {
             return self.flush_replica(token, &replica, config);
         }
-        // The limit holds for what is owed, whether or not it would be read. DEBUG has each reply wait
-        // as a node of a list, which is more than a stranger may be owed.
+        // The limit holds for what is owed, whether or not it would be read. DEBUG has each reply
+        // wait as a node of a list, which is more than a stranger may be owed.
         let listed = self.engine.reply_buffers.listed.load(Ordering::Relaxed);
         let owed = conn.unsent(client) as u64;
         let limit = config.client_output_buffer_limit.normal;

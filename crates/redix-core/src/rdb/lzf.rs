@@ -17,9 +17,9 @@
 //! positions are stored relative to a base that only grows, so the entries of earlier values are
 //! recognised as stale instead of being erased.
 //!
-//! Whether a string is compressed at all follows the real servers, as DUMP of Valkey 9.1.2 shows it:
-//! their compressor asks for a little more room than its output takes, copies nothing from the very
-//! first byte and ends with literals, so that short strings are often left as they are.
+//! Whether a string is compressed at all follows the real servers, as DUMP of Valkey 9.1.2 shows:
+//! their compressor asks for a little more room than its output takes, copies nothing from the
+//! very first byte and ends with literals, so that short strings are often left as they are.
 //!
 //! Source: the format of LibLZF by Marc Lehmann, as Redis 2.2 and later use it.
 
@@ -59,8 +59,8 @@ impl Default for Compressor {
 }
 
 impl Compressor {
-    /// The compressed form of `input` if it takes at most `len_max` bytes; declined a few bytes early
-    /// where the real servers do.
+    /// The compressed form of `input` if it takes at most `len_max` bytes; declined a few bytes
+    /// early where the real servers do.
     ///
     /// The result lives until the next call. Empty inputs and those of 2 GB and more are declined.
     pub fn compress(&mut self, input: &[u8], len_max: usize) -> Option<&[u8]> {
