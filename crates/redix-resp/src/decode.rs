@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use crate::number::parse_i64;
+use redix_num::parse_i64;
 
 /// Aggregates within aggregates.
 pub const DEPTH_MAX: usize = 128;

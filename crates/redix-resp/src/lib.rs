@@ -4,7 +4,6 @@
 //! - [`reply`]: encoder of replies into a connection's output buffer.
 //! - [`mod@decode`]: decoder of replies, for links to other servers and for tests.
 //! - [`error`]: what the parser refuses, with the text that goes on the wire.
-//! - [`number`]: integers and doubles as text, exactly as the protocol writes them.
 //!
 //! # Invariants
 //! - No input makes this crate panic, loop, or reserve memory on the word of a length it was sent.
@@ -18,7 +17,6 @@
 
 pub mod decode;
 pub mod error;
-pub mod number;
 pub mod reply;
 pub mod request;
 

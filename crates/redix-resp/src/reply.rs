@@ -12,7 +12,7 @@
 //!
 //! HOT PATH: no alloc, no log, no syscall.
 
-use crate::number::{INT_TEXT_MAX, IntText, push_f64};
+use redix_num::{INT_TEXT_MAX, IntText, push_f64};
 
 /// Version of the protocol that a connection speaks; it is RESP2 until `HELLO 3`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -23,7 +23,7 @@
 //! HOT PATH: no alloc, no log, no syscall.
 
 use crate::error::ProtocolError;
-use crate::number::{IntText, parse_i64};
+use redix_num::{IntText, parse_i64};
 
 /// Length limit of a whole command, headers included: spans are 32 bits wide.
 pub const COMMAND_LEN_MAX: usize = u32::MAX as usize;

@@ -8,7 +8,7 @@
 //! with exponents of the scaled number between -60 and -32 and powers of ten eight apart.
 
 /// Most digits that a double has here.
-pub(super) const DIGITS_MAX: usize = 18;
+pub(crate) const DIGITS_MAX: usize = 18;
 
 /// A number as `fraction * 2^exponent`.
 #[derive(Clone, Copy)]
@@ -32,7 +32,7 @@ impl Scaled {
 
 /// Writes the digits of a finite, positive number to `digits`. Returns how many there are and the
 /// power of ten by which they are to be multiplied, taken as an integer.
-pub(super) fn digits_of(value: f64, digits: &mut [u8; DIGITS_MAX]) -> (usize, i32) {
+pub(crate) fn digits_of(value: f64, digits: &mut [u8; DIGITS_MAX]) -> (usize, i32) {
     const HIDDEN_BIT: u64 = 1 << 52;
     let bits = value.to_bits();
     let (biased, low) = ((bits >> 52) as i32 & 0x7ff, bits & (HIDDEN_BIT - 1));

@@ -1,6 +1,7 @@
 //! 64-bit floating point numbers.
 
-use super::grisu;
+use crate::grisu;
+use crate::integer::IntText;
 
 /// Whole numbers up to this magnitude are written like integers, digit by digit.
 const INTEGER_MAX: f64 = 4_611_686_018_427_387_904.0;
@@ -22,7 +23,7 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
 
 /// Appends the text of a double: few digits that read back as the same number, in plain notation
 /// where that is short and with an exponent where not; `inf`, `-inf`, `nan`. At most 25 bytes.
-pub fn format_f64(value: f64, out: &mut Vec<u8>) {
+pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
         out.extend_from_slice(b"nan");
     } else if value.is_infinite() {
@@ -30,16 +31,15 @@ pub fn format_f64(value: f64, out: &mut Vec<u8>) {
     } else if value == 0.0 {
         out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
     } else if value.abs() <= INTEGER_MAX && value.trunc() == value {
-        let integer = value as i64;
-        out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
+        out.extend_from_slice(IntText::signed(value as i64).as_bytes());
     } else {
-        format_shortest(value, out);
+        push_shortest(out, value);
     }
 }
 
 /// The general case. Which notation is chosen depends on the number of digits and on where the
 /// point falls, not on the size of the number alone: 12345.5 is plain, 10928588.983213553 is not.
-fn format_shortest(value: f64, out: &mut Vec<u8>) {
+fn push_shortest(out: &mut Vec<u8>, value: f64) {
     let mut digits = [0; grisu::DIGITS_MAX];
     let (count, scale) = grisu::digits_of(value.abs(), &mut digits);
     let digits = &digits[..count];
@@ -69,7 +69,7 @@ fn format_shortest(value: f64, out: &mut Vec<u8>) {
         }
         out.push(b'e');
         out.push(if exponent < 0 { b'-' } else { b'+' });
-        let magnitude = exponent.unsigned_abs();
-        out.extend_from_slice(itoa::Buffer::new().format(magnitude).as_bytes());
+        let magnitude = u64::from(exponent.unsigned_abs());
+        out.extend_from_slice(IntText::unsigned(magnitude).as_bytes());
     }
 }
