@@ -11,7 +11,8 @@ const UNIT_SEEDS: u64 = 50;
 const UNITS_MAX: usize = 40;
 
 pub(super) fn run(progress: &mut Progress) -> Result<()> {
-    let args = ["build", "--release", "-p", "redix-testkit", "--bin", "sim"];
+    // Not optimised to the end: the assertions are wanted.
+    let args = ["build", "-p", "redix-testkit", "--bin", "sim"];
     run_command(&mut command("cargo", &args))?;
     for unit in progress.seeds.clone().take(UNITS_MAX) {
         let (first, last) = (unit * UNIT_SEEDS, unit * UNIT_SEEDS + UNIT_SEEDS - 1);
@@ -22,7 +23,7 @@ pub(super) fn run(progress: &mut Progress) -> Result<()> {
 }
 
 fn simulate(seeds: &str) -> Result<String> {
-    let program = target_dir().join("release/sim");
+    let program = target_dir().join("debug/sim");
     let out = command(&program.to_string_lossy(), &["--seeds", seeds]).output()?;
     let text = String::from_utf8_lossy(&out.stdout);
     if !out.status.success() {

@@ -312,9 +312,9 @@ impl World {
                     self.start(one)?;
                 }
             }
-            80..88 if self.nodes[one].process.is_none() => self.start(one)?,
-            80..88 => self.repoint(one, other)?,
-            88..94 => self.promote(one)?,
+            80..87 if self.nodes[one].process.is_none() => self.start(one)?,
+            80..87 => self.repoint(one, other)?,
+            87..94 => self.promote(one)?,
             94..96 => {
                 let kind = *self.rng.pick(&["master", "replica", "normal"]);
                 self.order(one, &["CLIENT", "KILL", "TYPE", kind])?;
@@ -386,16 +386,15 @@ impl World {
         self.primary = node;
         self.nodes[node].parent = None;
         self.order(node, &["REPLICAOF", "NO", "ONE"])?;
-        // The old one may go on for a while, and others follow it as they did.
-        if self.rng.chance(50) {
-            self.linger()?;
-        }
+        // The old one may go on for a while, together with who follows it and writes to it.
+        let steps = *self.rng.pick(&[0, 50, 1000]);
+        self.linger(steps)?;
         self.follow(old, node)
     }
 
-    /// Lets things go on for a while.
-    fn linger(&mut self) -> Check {
-        for _ in 0..self.rng.below(100) {
+    /// Lets things go on for a number of steps below this one.
+    fn linger(&mut self, max: usize) -> Check {
+        for _ in 0..self.rng.below(max + 1) {
             self.pass_time(false);
             match self.rng.below(3) {
                 0 => self.turn()?,

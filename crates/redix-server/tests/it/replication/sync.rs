@@ -129,3 +129,29 @@ fn a_primary_restarts_during_a_transfer(primary: Peer, replica: Peer) {
     assert_eq!(replica.ask("GET own"), "(null)");
 }
 for_pairs!(a_primary_restarts_during_a_transfer: redix_redix, redix_valkey, redis7_redix);
+
+/// One replica that takes nothing of a shared snapshot costs the others no more than
+/// `repl-timeout`.
+fn a_stuck_replica_is_left_behind(primary: Peer, replica: Peer) {
+    let mut primary =
+        Node::start(primary, &["--repl-diskless-sync-delay", "1", "--repl-timeout", "2"]);
+    fill(&mut primary.client, DATA_BYTES, SEED);
+    let proxy = Proxy::to(primary.server.addr()).unwrap();
+    let mut stuck = Node::start(replica, &[]);
+    let mut other = Node::start(replica, &[]);
+    stuck.follow(proxy.addr());
+    other.follow(primary.server.addr());
+    let begun = proxy.passed(Way::ToClient) + 100_000;
+    eventually("the transfer has begun", || proxy.passed(Way::ToClient) > begun);
+    proxy.stall(Way::ToClient);
+    let traffic = Traffic::start(primary.server.addr(), SEED);
+    other.wait_linked();
+    primary.wait_for("connected_slaves", "1");
+    traffic.stop();
+    assert_same(&mut primary, &mut other);
+    proxy.cut();
+    proxy.resume(Way::ToClient);
+    stuck.wait_linked();
+    assert_same(&mut primary, &mut stuck);
+}
+for_pairs!(a_stuck_replica_is_left_behind: redix_redix, redix_redis7);
