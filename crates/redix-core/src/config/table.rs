@@ -518,8 +518,7 @@ directives! {
         repl_diskless_sync_max_replicas: u32 = 0,
             "repl-diskless-sync-max-replicas" => Int(0, INT_MAX);
         /// How a replica loads a full synchronisation.
-        repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, "repl-diskless-load" => Word,
-            ignored(NO_REPLICA);
+        repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, "repl-diskless-load" => Word;
         /// Send a full synchronisation and the stream over two connections.
         dual_channel_replication_enabled: bool = false, "dual-channel-replication-enabled" => Bool,
             ignored(NO_REPLICA);

@@ -194,19 +194,39 @@ impl Engine {
         let how = LoadOptions { duplicates, expired, checksums };
         let opened = Loader::open(&self.env, &config, &path, how)?;
         let Some(loader) = opened else { return Ok(None) };
-        let saves = &self.saves;
-        saves.load_started_s.store(self.unix_s(), Ordering::Relaxed);
-        saves.load_total_bytes.store(loader.file_bytes(), Ordering::Relaxed);
-        saves.load_done_bytes.store(0, Ordering::Relaxed);
+        self.show_loading(loader.file_bytes());
         self.loading.store(true, Ordering::Release);
         let began_ns = self.env.clock.mono_ns();
         let key_delay = config.key_load_delay;
         Ok(Some(Loading { loader, path, began_ns, key_delay, resumes: false }))
     }
 
-    /// Ends a load that has failed: clients are served again, from what the caller has left there.
-    pub fn give_up_loading(&self) {
+    /// Shows that the loading of `total_bytes` begins.
+    pub(crate) fn show_loading(&self, total_bytes: u64) {
+        let saves = &self.saves;
+        saves.load_started_s.store(self.unix_s(), Ordering::Relaxed);
+        saves.load_total_bytes.store(total_bytes, Ordering::Relaxed);
+        saves.load_done_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Shows how far loading is.
+    pub(crate) fn show_loaded(&self, loaded: Loaded) {
+        let saves = &self.saves;
+        saves.load_done_bytes.store(loaded.bytes, Ordering::Relaxed);
+        saves.last_load_keys.store(loaded.keys, Ordering::Relaxed);
+        saves.last_load_expired.store(loaded.expired, Ordering::Relaxed);
+    }
+
+    /// Logs what was loaded.
+    pub(crate) fn log_loaded(&self, Loaded { keys, expired, .. }: Loaded) {
+        let text = format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+        self.env.log(Level::Notice, &text);
+    }
+
+    /// Ends a load: clients are served again, from what the caller has left there.
+    pub fn end_loading(&self) {
         self.loading.store(false, Ordering::Release);
+        self.repl.upstream.set_async_loading(false);
     }
 
     /// Loads the snapshot file at once; the caller holds the world and no shard's lock. No file:
@@ -228,7 +248,7 @@ impl Engine {
                 Ok(None) => {}
                 Ok(Some(loaded)) => return Ok(loaded),
                 Err(error) => {
-                    self.give_up_loading();
+                    self.end_loading();
                     return Err(error);
                 }
             }
@@ -257,11 +277,8 @@ impl Loading {
         let budget = if self.key_delay > 0 { 1 } else { LOAD_STEP_KEYS };
         let step = self.loader.step(&engine.keyspace, budget)?;
         let loaded = self.loader.loaded();
-        let saves = &engine.saves;
-        saves.load_done_bytes.store(loaded.bytes, Ordering::Relaxed);
-        saves.last_load_keys.store(loaded.keys, Ordering::Relaxed);
-        saves.last_load_expired.store(loaded.expired, Ordering::Relaxed);
-        if step == LoadStep::More {
+        engine.show_loaded(loaded);
+        if step != LoadStep::Done {
             return Ok(None);
         }
         let db = self.stream_db(engine);
@@ -272,11 +289,7 @@ impl Loading {
         }
         engine.loading.store(false, Ordering::Release);
         let seconds = engine.env.clock.mono_ns().saturating_sub(self.began_ns) as f64 / 1e9;
-        let (keys, expired) = (loaded.keys, loaded.expired);
-        engine.env.log(
-            Level::Notice,
-            &format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."),
-        );
+        engine.log_loaded(loaded);
         let path = self.path.display();
         engine
             .env
@@ -286,8 +299,7 @@ impl Loading {
 
     /// The database that the file says the stream of writes is in; 0 if it does not say.
     pub fn stream_db(&self, engine: &Engine) -> u32 {
-        let db = self.loader.stream_db();
-        if db < engine.keyspace.databases() { db } else { 0 }
+        self.loader.stream_db(&engine.keyspace)
     }
 
     /// Microseconds to wait before the next step (`key-load-delay`).

@@ -97,6 +97,27 @@ pub fn empty_keyspace(keyspace: &Keyspace) -> u64 {
     (0..SHARDS).map(flush).sum()
 }
 
+/// Puts the tables of `new`, which was made [`beside`](Keyspace::beside) this keyspace, in the
+/// place of those that are there, which go to the free list; in the world. The caller has abandoned
+/// a snapshot under way.
+pub fn replace_keyspace(keyspace: &Keyspace, new: &Keyspace) {
+    for index in 0..SHARDS {
+        let mut from = new.lock(index);
+        let mut shard = keyspace.lock(index);
+        for db in 0..from.db_count().max(shard.db_count()) {
+            let table = std::mem::take(&mut from.db_mut(db).table);
+            let holds = |key: &[u8]| {
+                let key = keyspace.key(key);
+                table.find(key.hash, key.bytes).is_some()
+            };
+            shard.touch_all(db, |shard, key| shard.holds(db, keyspace.key(key)) || holds(key));
+            let old = std::mem::replace(shard.db_mut(db), DbShard { table, walk: None });
+            keyspace.publish_counts(db, index, &shard.db_mut(db).table);
+            keyspace.free_list().push(old.table);
+        }
+    }
+}
+
 fn flush_shard(
     keyspace: &Keyspace,
     index: usize,

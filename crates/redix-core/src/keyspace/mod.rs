@@ -78,6 +78,19 @@ impl Keyspace {
         }
     }
 
+    /// An empty keyspace whose tables can later take the place of this one's.
+    pub fn beside(&self) -> Self {
+        let cells = SHARDS * self.databases as usize;
+        Self {
+            shards: (0..SHARDS).map(|_| Padded(SpinMutex::new(Shard::new()))).collect(),
+            counts: (0..cells).map(|_| Counts::default()).collect(),
+            databases: self.databases,
+            hasher: self.hasher.clone(),
+            gates: Gates::new(0),
+            free_list: FreeList::default(),
+        }
+    }
+
     /// The number of databases.
     pub fn databases(&self) -> u32 {
         self.databases

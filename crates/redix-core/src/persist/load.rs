@@ -137,6 +137,8 @@ pub struct Loaded {
 pub enum LoadStep {
     /// There is more.
     More,
+    /// More has to be handed in first.
+    Starved,
     /// The end of the file.
     Done,
 }
@@ -177,11 +179,25 @@ impl Loader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LoadError::Open { path: path.to_owned(), source }),
         };
-        let (checksums, versions) = (how.checksums, config.rdb_version_check);
-        let options = ReadOptions { checksums, versions, ..ReadOptions::default() };
+        let reader = RdbReader::new(source, read_options(config, how));
+        Ok(Some(Self::of(reader, env, config, (path, file_bytes), how)))
+    }
+
+    /// A loader of what is handed in by [`Loader::push`]; `name` stands for the path in errors.
+    pub fn pushed(env: &Env, config: &Config, name: &Path, how: LoadOptions) -> Self {
+        Self::of(RdbReader::pushed(read_options(config, how)), env, config, (name, 0), how)
+    }
+
+    fn of(
+        reader: RdbReader<'static>,
+        env: &Env,
+        config: &Config,
+        (path, file_bytes): (&Path, u64),
+        how: LoadOptions,
+    ) -> Self {
         let now_ms = env.clock.unix_us() / 1000;
-        Ok(Some(Self {
-            reader: RdbReader::new(source, options),
+        Self {
+            reader,
             path: path.to_owned(),
             file_bytes,
             ages: Ages::new(config, now_ms),
@@ -191,7 +207,27 @@ impl Loader {
             loaded: Loaded::default(),
             origin: None,
             deletions_bytes_max: usize::try_from(config.repl_backlog_size).unwrap_or(usize::MAX),
-        }))
+        }
+    }
+
+    /// Hands in the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.reader.push(bytes);
+    }
+
+    /// States that nothing more will be handed in.
+    pub fn end_pushing(&mut self) {
+        self.reader.end_pushing();
+    }
+
+    /// Whether a step makes sense while more is on its way.
+    pub fn is_worth_trying(&self) -> bool {
+        self.reader.is_worth_trying()
+    }
+
+    /// What was handed in behind the end of the file.
+    pub fn rest(&self) -> &[u8] {
+        self.reader.rest()
     }
 
     /// The length of the file.
@@ -204,9 +240,10 @@ impl Loader {
         Loaded { bytes: self.reader.offset(), ..self.loaded }
     }
 
-    /// The database that the stream of writes is in, as far as the file says so.
-    pub fn stream_db(&self) -> u32 {
-        self.origin.as_ref().map_or(0, |origin| origin.db)
+    /// The database that the stream of writes is in; 0 if the file does not say so.
+    pub fn stream_db(&self, keyspace: &Keyspace) -> u32 {
+        let db = self.origin.as_ref().map_or(0, |origin| origin.db);
+        if db < keyspace.databases() { db } else { 0 }
     }
 
     /// Takes what the file says about its place in a stream. Nothing if it says nothing, or if
@@ -220,9 +257,12 @@ impl Loader {
     /// Loads about `budget` keys. The caller holds a gate or the world, and no shard's lock.
     pub fn step(&mut self, keyspace: &Keyspace, budget: usize) -> Result<LoadStep, LoadError> {
         for _ in 0..budget {
-            if !self.read_part(keyspace)? {
-                self.place_group(keyspace)?;
-                return Ok(LoadStep::Done);
+            match self.read_part(keyspace)? {
+                LoadStep::More => {}
+                end => {
+                    self.place_group(keyspace)?;
+                    return Ok(end);
+                }
             }
             if self.group.len() == GROUP {
                 self.place_group(keyspace)?;
@@ -232,14 +272,15 @@ impl Loader {
         Ok(LoadStep::More)
     }
 
-    /// Reads one part of the file; false at its end.
-    fn read_part(&mut self, keyspace: &Keyspace) -> Result<bool, LoadError> {
+    /// Reads one part of the file.
+    fn read_part(&mut self, keyspace: &Keyspace) -> Result<LoadStep, LoadError> {
         let event = match self.reader.next_event() {
             Ok(event) => event,
+            Err(error) if error.is_starved() => return Ok(LoadStep::Starved),
             Err(source) => return Err(LoadError::Content { path: self.path.clone(), source }),
         };
         match event {
-            Event::End(_) => return Ok(false),
+            Event::End(_) => return Ok(LoadStep::Done),
             Event::SelectDb(db) if db >= keyspace.databases() => {
                 let databases = keyspace.databases();
                 return Err(LoadError::TooManyDatabases { path: self.path.clone(), databases });
@@ -278,7 +319,7 @@ impl Loader {
             | Event::SlotInfo { .. }
             | Event::ModuleAux { .. } => {}
         }
-        Ok(true)
+        Ok(LoadStep::More)
     }
 
     fn place_group(&mut self, keyspace: &Keyspace) -> Result<(), LoadError> {
@@ -319,6 +360,11 @@ impl Loader {
         self.loaded.keys += 1;
         Ok(())
     }
+}
+
+fn read_options(config: &Config, how: LoadOptions) -> ReadOptions {
+    let (checksums, versions) = (how.checksums, config.rdb_version_check);
+    ReadOptions { checksums, versions, ..ReadOptions::default() }
 }
 
 fn note_aux(origin: &mut Option<Origin>, name: &[u8], value: RdbString<'_>) {

@@ -1,5 +1,9 @@
 //! The bytes under the RDB reader: buffered in large blocks, counted, and summed.
 //!
+//! They are pulled from a source that waits, or pushed by someone who cannot wait. In the second
+//! case what the present event has consumed is kept, so that an event whose end has not come yet
+//! can be decoded again from its start ([`Input::rewind`]).
+//!
 //! **Invariants.** `block[pos..end]` was read and not consumed. `block[..summed]` is in the
 //! checksum, `summed <= pos`: bytes are summed in bulk, when the block is refilled or the sum is
 //! asked for. A span returned by [`Input::span`] stays valid until the next call that reads.
@@ -26,7 +30,21 @@ pub(super) struct Input<'s> {
     block_offset: u64,
     /// Where the part that is being decoded starts.
     part_offset: u64,
+    /// Where decoding can be begun anew: bytes from there on are kept if they are pushed.
+    event_offset: u64,
     checksum: Option<Checksum>,
+    feed: Feed,
+}
+
+/// Where bytes come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Feed {
+    /// The source.
+    Pulled,
+    /// [`Input::push`], which is still to come; decoding on makes sense from this offset on.
+    Pushed { worth_from: u64 },
+    /// All was pushed.
+    Ended,
 }
 
 impl<'s> Input<'s> {
@@ -44,8 +62,79 @@ impl<'s> Input<'s> {
             summed: 0,
             block_offset: 0,
             part_offset: 0,
+            event_offset: 0,
             checksum: (checksums == ChecksumPolicy::Verify).then(Checksum::new),
+            feed: Feed::Pulled,
         }
+    }
+
+    /// Without a source: bytes come by [`Input::push`].
+    pub(super) fn pushed(checksums: ChecksumPolicy) -> Self {
+        let feed = Feed::Pushed { worth_from: 0 };
+        Self { feed, ..Self::new(Box::new(io::empty()), 0, checksums) }
+    }
+
+    /// Hands in bytes.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        // What the present event has consumed is needed again, what came before it is not.
+        let gap = (self.event_offset - self.block_offset) as usize;
+        if let Some(checksum) = &mut self.checksum
+            && self.summed < gap
+        {
+            checksum.update(&self.block[self.summed..gap]);
+        }
+        self.summed = self.summed.max(gap) - gap;
+        self.block.truncate(self.end);
+        self.block.drain(..gap);
+        self.block.extend_from_slice(bytes);
+        self.end = self.block.len();
+        self.pos -= gap;
+        self.block_offset += gap as u64;
+    }
+
+    /// No more bytes will be handed in.
+    pub(super) fn end_pushing(&mut self) {
+        self.feed = Feed::Ended;
+    }
+
+    /// Whether enough was handed in since an event was found to be incomplete.
+    pub(super) fn is_worth_trying(&self) -> bool {
+        match self.feed {
+            Feed::Pushed { worth_from } => self.block_offset + self.end as u64 >= worth_from,
+            Feed::Pulled | Feed::Ended => true,
+        }
+    }
+
+    /// Remembers that decoding can be begun anew from here.
+    pub(super) fn start_event(&mut self) {
+        self.start_part();
+        self.event_offset = self.part_offset;
+    }
+
+    /// Goes back to the start of the present event.
+    pub(super) fn rewind(&mut self) {
+        self.pos = (self.event_offset - self.block_offset) as usize;
+    }
+
+    /// What was handed in and not consumed.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.block[self.pos..self.end]
+    }
+
+    /// Makes sure that `len` bytes are there where they cannot be waited for.
+    fn require_pushed(&mut self, len: u64) -> Result<()> {
+        let there = (self.end - self.pos) as u64;
+        if self.feed == Feed::Pulled || there >= len {
+            return Ok(());
+        }
+        if self.feed == Feed::Ended {
+            return Err(RdbErrorKind::Truncated);
+        }
+        let end = self.block_offset + self.end as u64;
+        // An event of many small pieces is not begun anew for each of them.
+        let kept = end - self.event_offset;
+        self.feed = Feed::Pushed { worth_from: end.saturating_add((len - there).max(kept / 4)) };
+        Err(RdbErrorKind::Io(io::ErrorKind::WouldBlock.into()))
     }
 
     /// How many bytes were consumed.
@@ -70,6 +159,11 @@ impl<'s> Input<'s> {
     pub(super) fn checksum(&mut self) -> Option<u64> {
         self.sum_consumed();
         self.checksum.as_ref().map(Checksum::value)
+    }
+
+    /// Makes sure that `len` bytes are there, without consuming them.
+    pub(super) fn foresee(&mut self, len: usize) -> Result<()> {
+        self.require(len)
     }
 
     /// Consumes one byte.
@@ -107,6 +201,7 @@ impl<'s> Input<'s> {
     /// Replaces `out` by the next `len` bytes, taking memory only as they arrive.
     pub(super) fn read_into(&mut self, len: u64, out: &mut Vec<u8>) -> Result<()> {
         out.clear();
+        self.require_pushed(len)?;
         let mut left = len;
         while left > 0 {
             self.require(1)?;
@@ -125,6 +220,7 @@ impl<'s> Input<'s> {
 
     /// Consumes `len` bytes without keeping them.
     pub(super) fn skip(&mut self, len: u64) -> Result<()> {
+        self.require_pushed(len)?;
         let mut left = len;
         while left > 0 {
             self.require(1)?;
@@ -154,6 +250,9 @@ impl<'s> Input<'s> {
     /// Moves what is left to the front and reads until `len <= block.len()` bytes are there.
     #[cold]
     fn refill(&mut self, len: usize) -> Result<()> {
+        if self.feed != Feed::Pulled {
+            return self.require_pushed(len as u64);
+        }
         self.sum_consumed();
         self.block.copy_within(self.pos..self.end, 0);
         self.block_offset += self.pos as u64;

@@ -174,6 +174,43 @@ impl<'s> RdbReader<'s> {
         }
     }
 
+    /// A reader without a source: bytes are handed in by [`RdbReader::push`]. Where they do not
+    /// suffice for the next event it is an error of kind `WouldBlock`, after which more can be
+    /// handed in and the event asked for again.
+    pub fn pushed(options: ReadOptions) -> RdbReader<'static> {
+        RdbReader {
+            input: Input::pushed(options.checksums),
+            decoder: Decoder::new(options),
+            state: State::Start,
+            opcode_offset: 0,
+            key: Vec::new(),
+            db: 0,
+            pending: PendingMeta::default(),
+        }
+    }
+
+    /// Hands in the next bytes of the file.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.input.push(bytes);
+    }
+
+    /// States that no more bytes will be handed in: from now on what is missing is an error like
+    /// any other.
+    pub fn end_pushing(&mut self) {
+        self.input.end_pushing();
+    }
+
+    /// Whether enough was handed in since an event was found to be incomplete for asking again to
+    /// make sense, as far as more is on its way.
+    pub fn is_worth_trying(&self) -> bool {
+        self.input.is_worth_trying()
+    }
+
+    /// What was handed in and is not part of any event so far.
+    pub fn rest(&self) -> &[u8] {
+        self.input.rest()
+    }
+
     /// How many bytes of the source were consumed: for progress, and the length of the file at its
     /// end.
     pub fn offset(&self) -> u64 {
@@ -184,7 +221,12 @@ impl<'s> RdbReader<'s> {
     pub fn next_event(&mut self) -> std::result::Result<Event<'_>, RdbError> {
         let part = match self.next_part() {
             Ok(part) => part,
-            Err(kind) => return Err(self.error(kind)),
+            Err(kind) => {
+                if is_starved(&kind) {
+                    self.input.rewind();
+                }
+                return Err(self.error(kind));
+            }
         };
         Ok(match part {
             Part::Start(version) => Event::Start(version),
@@ -247,7 +289,7 @@ impl<'s> RdbReader<'s> {
     // HOT PATH: once per key that is loaded; no allocation once the buffers have grown.
     fn next_body_part(&mut self) -> Result<Option<Part>> {
         let Self { input, decoder, .. } = self;
-        input.start_part();
+        input.start_event();
         self.opcode_offset = input.offset();
         let byte = input.byte()?;
         Ok(Some(match byte {
@@ -314,6 +356,8 @@ impl<'s> RdbReader<'s> {
         if !self.decoder.version.has_checksum() {
             return Ok(ChecksumOutcome::Absent);
         }
+        // The sum is taken once, over what comes before it.
+        self.input.foresee(CHECKSUM_LEN)?;
         let computed = self.input.checksum();
         self.input.start_part();
         let found = u64::from_le_bytes(self.input.array()?);
@@ -323,6 +367,21 @@ impl<'s> RdbReader<'s> {
             Some(expected) if expected == found => Ok(ChecksumOutcome::Verified),
             Some(expected) => Err(RdbErrorKind::Checksum { expected, found }),
         }
+    }
+}
+
+/// The bytes of the checksum.
+const CHECKSUM_LEN: usize = 8;
+
+/// Whether it only says that more has to be handed in.
+fn is_starved(kind: &RdbErrorKind) -> bool {
+    matches!(kind, RdbErrorKind::Io(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+impl RdbError {
+    /// Whether it only says that more has to be handed in ([`RdbReader::pushed`]).
+    pub fn is_starved(&self) -> bool {
+        is_starved(&self.kind)
     }
 }
 

@@ -212,6 +212,10 @@ impl Status {
         self.unapplied.store(unapplied, Ordering::Relaxed);
     }
 
+    pub(crate) fn set_async_loading(&self, on: bool) {
+        self.async_loading.store(on, Ordering::Relaxed);
+    }
+
     pub(crate) fn set_stream_db(&self, db: u32) {
         self.stream_db.store(db, Ordering::Relaxed);
     }

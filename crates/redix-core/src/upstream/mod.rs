@@ -30,6 +30,7 @@
 //!
 //! Source: Redis documentation, "Replication"; the handshake as Redis 7.0 and Valkey 9 send it.
 
+mod direct;
 mod handshake;
 mod transfer;
 

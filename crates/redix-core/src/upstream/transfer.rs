@@ -1,5 +1,5 @@
 //! A full synchronisation: the data set is received into a file, which takes the place of the
-//! snapshot file and is then loaded.
+//! snapshot file and is then loaded; or it is loaded as it comes ([`direct`](super::direct)).
 //!
 //! It comes in one of two forms: `$<length>` and so many bytes, or, where the primary does not
 //! know the length in advance, `$EOF:<mark>` and bytes up to the 40 bytes of the mark. Empty lines
@@ -7,16 +7,18 @@
 //! come.
 //!
 //! **Invariants.** The old data set, and the log with which it can be resumed, stay until the new
-//! one has been received whole. From then until it is loaded the log has no name that anybody
-//! could ask for.
+//! one has been received whole, unless `repl-diskless-load` gives that up. From then until it is
+//! loaded the log has no name that anybody could ask for.
 
 use std::path::PathBuf;
 
+use super::direct::Direct;
 use super::handshake::take_line;
 use super::{Broken, Phase, SECOND_NS, Transport, Upstream};
 use crate::engine::{Engine, Loading, Rest};
 use crate::env::{DiskFile, Level};
 use crate::keyspace::flush::empty_keyspace;
+use crate::keyspace::gate::WorldGuard;
 use crate::persist::file::snapshot_path;
 use crate::persist::load::Duplicates;
 use crate::repl::log::ReplId;
@@ -27,26 +29,28 @@ use crate::sync::Arc;
 const SYNC_EVERY_BYTES: u64 = 8 << 20;
 /// Reads per step.
 const READS_PER_STEP: usize = 32;
-const MARK_LEN: usize = 40;
+pub(super) const MARK_LEN: usize = 40;
 
 /// A full synchronisation under way.
 pub(super) struct Receiving {
-    id: ReplId,
+    pub(super) id: ReplId,
     /// Bytes of the stream that the data set contains.
     end: u64,
     /// The database that the stream is in there.
-    db: u32,
-    stage: Stage,
+    pub(super) db: u32,
+    pub(super) stage: Stage,
 }
 
-enum Stage {
+pub(super) enum Stage {
     /// The line that says in which form it comes.
     Header,
     Body(Body),
     Load(Box<Load>),
+    /// It is loaded as it comes.
+    Direct(Box<Direct>),
 }
 
-struct Body {
+pub(super) struct Body {
     form: Form,
     file: Box<dyn DiskFile>,
     path: PathBuf,
@@ -56,21 +60,21 @@ struct Body {
 
 /// How the end is told.
 #[derive(Debug, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     /// So many bytes are still to come.
     Sized(u64),
     /// By this mark.
     Marked([u8; MARK_LEN]),
 }
 
-struct Load {
+pub(super) struct Load {
     loading: Loading,
     /// When the primary is told again that somebody is here.
     newline_ns: u64,
 }
 
 /// What a step of a synchronisation has come to.
-enum Progress {
+pub(super) enum Progress {
     More(Rest),
     Done,
 }
@@ -84,6 +88,7 @@ impl Receiving {
     pub(super) fn abandon(self, engine: &Engine) {
         match self.stage {
             Stage::Header => {}
+            Stage::Direct(direct) => direct.abandon(engine),
             Stage::Body(body) => {
                 drop(body.file);
                 // It may be gone already: it is about to be renamed.
@@ -93,7 +98,7 @@ impl Receiving {
             Stage::Load(_) => {
                 let _world = engine.keyspace.gates().world();
                 empty_keyspace(&engine.keyspace);
-                engine.give_up_loading();
+                engine.end_loading();
             }
         }
     }
@@ -113,19 +118,25 @@ impl Upstream {
             Stage::Header => self.receive_header(&mut receiving, transport, now_ns),
             Stage::Body(_) => self.receive_body(&mut receiving, transport, now_ns),
             Stage::Load(_) => self.load(&mut receiving, now_ns),
+            Stage::Direct(_) => self.load_directly(&mut receiving, transport, now_ns),
         };
         match progress {
             Ok(Progress::More(rest)) => {
                 self.phase = Phase::Sync(receiving);
                 Ok(rest)
             }
-            Ok(Progress::Done) => self.finish(&receiving, transport, now_ns),
-            Err(broken) => {
-                receiving.abandon(&self.engine);
-                self.status().set_transfer(None);
-                Err(broken)
-            }
+            Ok(Progress::Done) => match self.finish(&receiving, transport, now_ns) {
+                Ok(rest) => Ok(rest),
+                Err(broken) => self.abandon(*receiving, broken),
+            },
+            Err(broken) => self.abandon(*receiving, broken),
         }
+    }
+
+    fn abandon(&self, receiving: Receiving, broken: Broken) -> Result<Rest, Broken> {
+        receiving.abandon(&self.engine);
+        self.status().set_transfer(None);
+        Err(broken)
     }
 
     fn receive_header(
@@ -144,17 +155,24 @@ impl Upstream {
                 Form::Sized(bytes) => Some(bytes),
                 Form::Marked(_) => None,
             };
+            let direct = self.loads_directly();
+            let place = if direct { "parser" } else { "disk" };
             self.notice(&match total_bytes {
                 Some(bytes) => format!(
-                    "PRIMARY <-> REPLICA sync: receiving {bytes} bytes from primary to disk"
+                    "PRIMARY <-> REPLICA sync: receiving {bytes} bytes from primary to {place}"
                 ),
-                None => "PRIMARY <-> REPLICA sync: receiving streamed RDB from primary with EOF \
-                         to disk"
-                    .into(),
+                None => format!(
+                    "PRIMARY <-> REPLICA sync: receiving streamed RDB from primary with EOF to \
+                     {place}"
+                ),
             });
             let last_io_ms = self.now_ms();
             self.status().set_transfer(Some(Transfer { total_bytes, read_bytes: 0, last_io_ms }));
-            receiving.stage = Stage::Body(self.create_file(form)?);
+            receiving.stage = if direct {
+                Stage::Direct(Box::new(self.begin_directly(receiving.id, form, now_ns)?))
+            } else {
+                Stage::Body(self.create_file(form)?)
+            };
             return Ok(Progress::More(Rest::None));
         }
         if read {
@@ -163,7 +181,7 @@ impl Upstream {
         self.wait_for_bulk(now_ns)
     }
 
-    fn wait_for_bulk(&self, now_ns: u64) -> Result<Progress, Broken> {
+    pub(super) fn wait_for_bulk(&self, now_ns: u64) -> Result<Progress, Broken> {
         let config = self.engine.config();
         let rest = self.wait_for_primary(&config, now_ns, || {
             "Timeout receiving bulk data from PRIMARY... If the problem persists try to set the \
@@ -208,7 +226,7 @@ impl Upstream {
         Ok(Progress::More(Rest::None))
     }
 
-    fn show_received(&self, read_bytes: u64) {
+    pub(super) fn show_received(&self, read_bytes: u64) {
         let status = self.status();
         if let Some(transfer) = status.transfer()
             && transfer.read_bytes != read_bytes
@@ -224,21 +242,11 @@ impl Upstream {
         if let Stage::Body(body) = &mut receiving.stage {
             body.install(&engine)?;
         }
-        self.notice("PRIMARY <-> REPLICA sync: Flushing old data");
-        let world = engine.keyspace.gates().world();
-        if !self.is_wanted() {
-            return Err(Broken::new("The PRIMARY is no longer the one to follow."));
-        }
-        engine.abandon_snapshot();
-        engine.drop_replicas();
-        engine.repl.log.stop(&*engine.env.entropy);
-        empty_keyspace(&engine.keyspace);
-        let loading = engine.begin_load(Duplicates::Refuse);
-        drop(world);
-        if !engine.config().replica_lazy_flush {
-            // Two data sets at once may be more than there is room for.
-            while engine.keyspace.free_list().step(FREE_PER_STEP) > 0 {}
-        }
+        let loading = {
+            let _world = self.empty_for_loading()?;
+            engine.begin_load(Duplicates::Refuse)
+        };
+        self.free_old_data();
         self.notice("PRIMARY <-> REPLICA sync: Loading DB in memory");
         match loading {
             Ok(Some(loading)) => {
@@ -247,6 +255,29 @@ impl Upstream {
             }
             Ok(None) => Err(Broken::futile("The file just received is gone.")),
             Err(error) => Err(load_failed(&error)),
+        }
+    }
+
+    /// Takes the old data set and everything that depends on it away; the world is still held.
+    pub(super) fn empty_for_loading(&self) -> Result<WorldGuard<'_>, Broken> {
+        self.notice("PRIMARY <-> REPLICA sync: Flushing old data");
+        let engine = &self.engine;
+        let world = engine.keyspace.gates().world();
+        if !self.is_wanted() {
+            return Err(Broken::new("The PRIMARY is no longer the one to follow."));
+        }
+        engine.abandon_snapshot();
+        engine.drop_replicas();
+        engine.repl.log.stop(&*engine.env.entropy);
+        empty_keyspace(&engine.keyspace);
+        Ok(world)
+    }
+
+    /// Frees the old data set now, unless that is wanted later: two data sets at once may be more
+    /// than there is room for.
+    pub(super) fn free_old_data(&self) {
+        if !self.engine.config().replica_lazy_flush {
+            while self.engine.keyspace.free_list().step(FREE_PER_STEP) > 0 {}
         }
     }
 
@@ -288,10 +319,14 @@ impl Upstream {
         if !self.is_wanted() {
             return Err(Broken::new("The PRIMARY is no longer the one to follow."));
         }
+        if let Stage::Direct(direct) = &receiving.stage {
+            direct.install(&engine);
+        }
         let backlog_bytes = engine.config().repl_backlog_size;
         engine.repl.log.adopt(receiving.id, receiving.end, backlog_bytes);
         // A primary that is a replica itself does not name the database of what follows.
         engine.repl.upstream.set_stream_db(receiving.db);
+        engine.end_loading();
         drop(world);
         self.notice("PRIMARY <-> REPLICA sync: Finished with success");
         self.begin_stream(transport, now_ns);

@@ -352,7 +352,8 @@ fn persistence(facts: &Facts<'_>, out: &mut String) {
     let since_s = saves.running_since_s.load(Relaxed);
     let (done, total) = (saves.keys_done.load(Relaxed), saves.keys_total.load(Relaxed));
     field!(out, "loading", "{}", u8::from(loading));
-    field!(out, "async_loading", "0");
+    let beside = facts.engine.repl.upstream.async_loading();
+    field!(out, "async_loading", "{}", u8::from(beside));
     field!(out, "current_cow_peak", "{}", saves.buffer_peak_bytes.load(Relaxed));
     field!(out, "current_cow_size", "{}", saves.buffer_bytes.load(Relaxed));
     field!(out, "current_cow_size_age", "0");

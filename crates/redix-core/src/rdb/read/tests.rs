@@ -664,3 +664,70 @@ proptest! {
         }
     }
 }
+
+/// What a reader yields until the file ends or cannot be read on; `more` hands in bytes.
+fn trace(mut reader: RdbReader<'_>, mut more: impl FnMut(&mut RdbReader<'_>)) -> Vec<String> {
+    let mut trace = Vec::new();
+    loop {
+        match reader.next_event() {
+            Ok(event @ Event::End(_)) => {
+                trace.push(format!("{event:?}"));
+                trace.push(format!("{}", reader.offset()));
+                return trace;
+            }
+            Ok(event) => trace.push(format!("{event:?}")),
+            Err(error) if error.is_starved() => more(&mut reader),
+            Err(error) => {
+                trace.push(error.to_string());
+                return trace;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_pushed_in_pieces_reads_like_a_file() {
+    for (name, file) in FIXTURES {
+        for cut in [file.len(), file.len() - 3, file.len() / 2] {
+            let file = &file[..cut];
+            let options = ReadOptions::default();
+            let pulled = trace(RdbReader::new(file, options), |_| panic!("a file does not starve"));
+            for step in [1, 2, 7, 100, file.len()] {
+                let mut pieces = file.chunks(step);
+                let pushed = trace(RdbReader::pushed(options), |reader| match pieces.next() {
+                    Some(piece) => reader.push(piece),
+                    None => reader.end_pushing(),
+                });
+                assert_eq!(pulled, pushed, "{name} up to {cut} in steps of {step}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_pushed_behind_the_end_is_given_back() {
+    let file = fixture("valkey-9.1.2", "strings");
+    let mut reader = RdbReader::pushed(ReadOptions::default());
+    reader.push(&[file, b"rest"].concat());
+    while !matches!(reader.next_event().unwrap(), Event::End(_)) {}
+    assert_eq!(reader.rest(), b"rest");
+}
+
+#[test]
+fn an_event_is_tried_again_only_once_it_has_grown() {
+    let mut record = Vec::from(*b"REDIS0011\x00\x01k");
+    // A string of a million bytes.
+    record.extend([0x80, 0, 0x0f, 0x42, 0x40]);
+    let mut reader = RdbReader::pushed(ReadOptions::default());
+    reader.push(&record);
+    let mut tries = 0;
+    for _ in 0..1000 {
+        if reader.is_worth_trying() {
+            tries += 1;
+            while reader.next_event().is_ok() {}
+        }
+        reader.push(&[b'x'; 1000]);
+    }
+    assert_eq!(tries, 1);
+    assert!(matches!(reader.next_event().unwrap(), Event::Key(_)));
+}

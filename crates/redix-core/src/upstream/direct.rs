@@ -1,0 +1,220 @@
+//! A full synchronisation that is loaded as it comes, without a file: `repl-diskless-load`.
+//!
+//! Either the old data set is given up first (`flush-before-load`, or `on-empty-db` where there is
+//! none), or the new one is loaded beside it and takes its place at the end (`swapdb`). In the
+//! second case clients are served from the old one meanwhile, if it is an older state of the same
+//! stream; else they wait as for any load. If it fails there, the old data set and its log are as
+//! they were.
+
+use std::path::Path;
+
+use super::transfer::{Form, MARK_LEN, Progress, Receiving, Stage};
+use super::{Broken, NAP_NS, SECOND_NS, Transport, Upstream};
+use crate::config::DisklessLoad;
+use crate::engine::{Engine, Rest};
+use crate::env::Level;
+use crate::keyspace::Keyspace;
+use crate::keyspace::flush::{empty_keyspace, replace_keyspace};
+use crate::persist::load::{ChecksumPolicy, Duplicates, Expired, LoadOptions, LoadStep, Loader};
+use crate::repl::log::ReplId;
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+
+/// Rounds of reading and loading per step.
+const ROUNDS_PER_STEP: usize = 32;
+/// Keys loaded between two looks at the world.
+const KEYS_PER_ROUND: usize = 1024;
+
+/// A data set that is loaded as it comes.
+pub(super) struct Direct {
+    form: Form,
+    loader: Loader,
+    /// Where it is loaded, if not in the place of the old data set.
+    beside: Option<Keyspace>,
+    received: u64,
+    loaded: bool,
+    newline_ns: u64,
+    /// `key-load-delay`.
+    key_delay_ns: u64,
+}
+
+impl Direct {
+    /// Leaves nothing of it behind; half a data set is not served.
+    pub(super) fn abandon(self, engine: &Engine) {
+        let _world = engine.keyspace.gates().world();
+        if self.beside.is_none() {
+            empty_keyspace(&engine.keyspace);
+        }
+        engine.end_loading();
+    }
+
+    /// Puts what was loaded in the place of the old data set; in the world.
+    pub(super) fn install(&self, engine: &Engine) {
+        if let Some(beside) = &self.beside {
+            engine.abandon_snapshot();
+            engine.drop_replicas();
+            replace_keyspace(&engine.keyspace, beside);
+        }
+    }
+
+    /// Hands bytes to the loader, as far as they belong to the data set.
+    fn push(&mut self, inbox: &mut Vec<u8>) {
+        let count = match &mut self.form {
+            Form::Sized(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(inbox.len());
+                *left -= count as u64;
+                count
+            }
+            // Where it ends is seen when it has been read.
+            Form::Marked(_) => inbox.len(),
+        };
+        self.received += count as u64;
+        self.loader.push(&inbox[..count]);
+        inbox.drain(..count);
+        if self.form == Form::Sized(0) {
+            self.loader.end_pushing();
+        }
+    }
+
+    /// Whether what follows the data set is what must follow it; `None` if that has yet to come.
+    /// What comes behind that is given back.
+    fn check_end(&self, inbox: &mut Vec<u8>) -> Result<Option<()>, Broken> {
+        let rest = self.loader.rest();
+        match &self.form {
+            Form::Sized(0) if rest.is_empty() => Ok(Some(())),
+            Form::Sized(_) => Err(Broken::futile("The data set is shorter than was announced.")),
+            Form::Marked(_) if rest.len() < MARK_LEN => Ok(None),
+            Form::Marked(mark) if rest[..MARK_LEN] == mark[..] => {
+                inbox.splice(..0, rest[MARK_LEN..].iter().copied());
+                Ok(Some(()))
+            }
+            Form::Marked(_) => Err(Broken::futile("Replication stream EOF marker is broken")),
+        }
+    }
+}
+
+impl Upstream {
+    /// Whether a data set is loaded as it comes.
+    pub(super) fn loads_directly(&self) -> bool {
+        let keyspace = &self.engine.keyspace;
+        match self.engine.config().repl_diskless_load {
+            DisklessLoad::Disabled => false,
+            DisklessLoad::SwapDb | DisklessLoad::FlushBeforeLoad => true,
+            DisklessLoad::OnEmptyDb => {
+                (0..keyspace.databases()).all(|db| keyspace.key_count(db) == 0)
+            }
+        }
+    }
+
+    /// Prepares for it: the old data set goes now, or stays until the end.
+    pub(super) fn begin_directly(
+        &self,
+        id: ReplId,
+        form: Form,
+        now_ns: u64,
+    ) -> Result<Direct, Broken> {
+        let (engine, config) = (&self.engine, self.engine.config());
+        let beside =
+            (config.repl_diskless_load == DisklessLoad::SwapDb).then(|| engine.keyspace.beside());
+        {
+            let _world = if beside.is_some() {
+                let world = engine.keyspace.gates().world();
+                if !self.is_wanted() {
+                    return Err(Broken::new("The PRIMARY is no longer the one to follow."));
+                }
+                world
+            } else {
+                self.empty_for_loading()?
+            };
+            let log = &engine.repl.log;
+            // The old data set is a state that the new one has been in.
+            let serves = beside.is_some() && log.active() && log.history().id == id;
+            engine.repl.upstream.set_async_loading(serves);
+            engine.loading.store(!serves, Ordering::Release);
+        }
+        self.free_old_data();
+        self.notice("PRIMARY <-> REPLICA sync: Loading DB in memory");
+        engine.show_loading(match form {
+            Form::Sized(bytes) => bytes,
+            Form::Marked(_) => 0,
+        });
+        let verify = config.rdbchecksum && !engine.skip_checksums.load(Ordering::Relaxed);
+        let checksums = if verify { ChecksumPolicy::Verify } else { ChecksumPolicy::Ignore };
+        let how = LoadOptions { duplicates: Duplicates::Refuse, expired: Expired::Keep, checksums };
+        let name = Path::new("the data set of the PRIMARY");
+        let loader = Loader::pushed(&engine.env, &config, name, how);
+        let key_delay_ns = u64::try_from(config.key_load_delay).unwrap_or(0) * 1000;
+        Ok(Direct {
+            form,
+            loader,
+            beside,
+            received: 0,
+            loaded: false,
+            newline_ns: now_ns,
+            key_delay_ns,
+        })
+    }
+
+    /// Reads and loads some more of it.
+    pub(super) fn load_directly(
+        &mut self,
+        receiving: &mut Receiving,
+        transport: &mut dyn Transport,
+        now_ns: u64,
+    ) -> Result<Progress, Broken> {
+        let Stage::Direct(direct) = &mut receiving.stage else {
+            return Ok(Progress::More(Rest::None));
+        };
+        if now_ns >= direct.newline_ns {
+            direct.newline_ns = now_ns + SECOND_NS;
+            self.outbox.push(b'\n');
+        }
+        // What came last may be all that there is.
+        let mut try_anyway = now_ns.saturating_sub(self.heard_ns) >= NAP_NS;
+        for _ in 0..ROUNDS_PER_STEP {
+            direct.push(&mut self.inbox);
+            self.show_received(direct.received);
+            if !direct.loaded && (try_anyway || direct.loader.is_worth_trying()) {
+                try_anyway = false;
+                match load_some(&self.engine, direct)? {
+                    LoadStep::More if direct.key_delay_ns > 0 => {
+                        return Ok(Progress::More(Rest::Until(now_ns + direct.key_delay_ns)));
+                    }
+                    LoadStep::More => continue,
+                    LoadStep::Starved => {}
+                    LoadStep::Done => {
+                        direct.loaded = true;
+                        self.engine.log_loaded(direct.loader.loaded());
+                    }
+                }
+            }
+            if direct.loaded && direct.check_end(&mut self.inbox)?.is_some() {
+                receiving.db = direct.loader.stream_db(&self.engine.keyspace);
+                return Ok(Progress::Done);
+            }
+            if !self.fill_inbox(transport, now_ns)? {
+                return self.wait_for_bulk(now_ns);
+            }
+        }
+        Ok(Progress::More(Rest::None))
+    }
+}
+
+/// Loads some of what was handed in.
+fn load_some(engine: &Arc<Engine>, direct: &mut Direct) -> Result<LoadStep, Broken> {
+    let budget = if direct.key_delay_ns > 0 { 1 } else { KEYS_PER_ROUND };
+    let step = match &direct.beside {
+        Some(beside) => direct.loader.step(beside, budget),
+        None => {
+            let _gate = engine.keyspace.gates().enter(engine.link_thread());
+            direct.loader.step(&engine.keyspace, budget)
+        }
+    };
+    engine.show_loaded(direct.loader.loaded());
+    step.map_err(|error| {
+        engine.env.log(Level::Warning, &error.to_string());
+        Broken::futile(
+            "Failed trying to load the PRIMARY synchronization DB from socket, see above.",
+        )
+    })
+}
