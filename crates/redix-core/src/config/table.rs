@@ -261,7 +261,7 @@ directives! {
         /// Working directory: snapshots are written there.
         dir: String = ".".into(), "dir" => ANY, protected;
         /// Delete snapshots that were used for replication only.
-        rdb_del_sync_files: bool = false, "rdb-del-sync-files" => Bool, ignored(NO_REPLICA);
+        rdb_del_sync_files: bool = false, "rdb-del-sync-files" => Bool;
         /// Sync snapshots to disk while they are written rather than at the end.
         rdb_save_incremental_fsync: bool = true, "rdb-save-incremental-fsync" => Bool;
         /// Memory for values that change during a snapshot; beyond it they go to a file.

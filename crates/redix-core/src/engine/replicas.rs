@@ -297,6 +297,10 @@ impl Engine {
             Target::File => replica.cut_at().is_some(),
         };
         group.retain(served);
+        if matches!(cut.target, Target::File) && group.is_empty() {
+            // Somebody else wanted this file.
+            self.repl.replicas.note_file(false);
+        }
         for replica in &group {
             let name = replica.name();
             match (&cut.target, outcome) {
@@ -312,7 +316,10 @@ impl Engine {
                      replica to enable streaming"
                 )),
                 (Target::File, Ok(())) => match self.env.disk.open(&snapshot_path(&cut.config)) {
-                    Ok((file, len)) => replica.send_file(file, len),
+                    Ok((file, len)) => {
+                        self.repl.replicas.note_file(true);
+                        replica.send_file(file, len);
+                    }
                     Err(error) => {
                         self.env.log(
                             Level::Warning,
@@ -326,9 +333,29 @@ impl Engine {
         self.repl.replicas.tell(&self.registry, None);
     }
 
+    /// Removes the snapshot file if it was made for replicas only and they have it.
+    fn remove_sync_file(&self) {
+        let (replicas, config) = (&self.repl.replicas, self.config());
+        if !replicas.left_file() || !config.rdb_del_sync_files || self.saves.running() {
+            return;
+        }
+        let wants_it = |replica: &Arc<Replica>| {
+            matches!(replica.phase(), Phase::WaitStart | Phase::WaitEnd | Phase::SendBulk)
+        };
+        if !config.save.is_empty() || replicas.all().iter().any(wants_it) {
+            return;
+        }
+        replicas.note_file(false);
+        self.say("Removing the RDB file used to feed replicas in a persistence-less instance");
+        if let Err(error) = self.env.disk.remove(&snapshot_path(&config)) {
+            self.env.log(Level::Warning, &format!("It cannot be removed: {error}"));
+        }
+    }
+
     /// Pings, reassures and judges the replicas; once a second.
     fn look_after_replicas(&self, seconds: u64) {
         let (log, replicas, config) = (&self.repl.log, &self.repl.replicas, self.config());
+        self.remove_sync_file();
         if replicas.count() == 0 {
             self.stop_recording_if_due(config.repl_backlog_ttl);
             return;

@@ -53,6 +53,7 @@ impl Engine {
         let saved = save::save(&self.env, &self.keyspace, &self.config(), position.as_ref());
         match &saved {
             Ok(()) => {
+                self.repl.replicas.note_file(false);
                 self.stats.dirty_at_save.store(dirty, Ordering::Relaxed);
                 saves.last_save_s.store(self.unix_s(), Ordering::Relaxed);
                 saves.last_ok.store(true, Ordering::Relaxed);

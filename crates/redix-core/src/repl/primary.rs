@@ -432,6 +432,8 @@ pub struct Replicas {
     /// The end of the log up to which the hosts have been told.
     told_end: AtomicU64,
     acks_wanted: AtomicBool,
+    /// The snapshot file was made for replicas.
+    file: AtomicBool,
 }
 
 impl Replicas {
@@ -445,6 +447,7 @@ impl Replicas {
             hosts: (0..workers).map(|_| Padded::default()).collect(),
             told_end: AtomicU64::new(0),
             acks_wanted: AtomicBool::new(false),
+            file: AtomicBool::new(false),
         }
     }
 
@@ -482,6 +485,16 @@ impl Replicas {
     /// Has all be asked, at the end of a worker's turn, how far they are.
     pub fn want_acks(&self) {
         self.acks_wanted.store(true, Ordering::Release);
+    }
+
+    /// Whether the snapshot file was made for replicas.
+    pub fn left_file(&self) -> bool {
+        self.file.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of whether it was.
+    pub fn note_file(&self, for_replicas: bool) {
+        self.file.store(for_replicas, Ordering::Relaxed);
     }
 
     /// Whether they are to be asked.
