@@ -214,6 +214,10 @@ impl Reader<'_, '_> {
         let args = args.collect::<Result<Vec<String>, Stop>>()?;
         if let Some(directive) = find(&name) {
             let mut args = args;
+            if directive.name == "save" && args.is_empty() {
+                // Alone it means no save points.
+                args.push(String::new());
+            }
             if directive.is_cumulative && self.given.contains(&directive.name) && !is_reset(&args) {
                 args = join_lines(directive.text(&self.config), args);
             }

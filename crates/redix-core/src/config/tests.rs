@@ -336,6 +336,7 @@ fn an_error_prints_place_line_and_reason() {
 fn save_lines_add_up_until_an_empty_one() {
     assert_eq!(value_after("save 900 1\nSAVE 300 10", "save"), "900 1 300 10");
     assert_eq!(value_after("save 900 1\nsave \"\"", "save"), "");
+    assert_eq!(value_after("save 900 1\nsave ", "save"), "");
     assert_eq!(value_after("save \"\"\nsave 5 6", "save"), "5 6");
     assert_eq!(value_after("save \"900 1 5 6\"", "save"), "900 1 5 6");
     assert_eq!(parse("save 60 5").unwrap().config.save, [(60, 5)]);
