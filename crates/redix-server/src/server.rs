@@ -368,12 +368,13 @@ impl Server {
 
     /// Says why a connection is refused, as far as the socket takes the words at once.
     fn turn_away(&self, accepted: Accepted, words: &[u8]) {
+        // Counted first: whoever has been told may ask how many were.
+        let cell = &self.engine.stats.thread(self.engine.background_thread()).cell;
+        cell.rejected_connections.bump();
         match accepted {
             Accepted::Tcp(mut stream, _) => stream.write(words).ok(),
             Accepted::Unix(mut stream) => stream.write(words).ok(),
         };
-        let cell = &self.engine.stats.thread(self.engine.background_thread()).cell;
-        cell.rejected_connections.bump();
     }
 
     /// Listens where a changed configuration says. On failure listens where it did before.

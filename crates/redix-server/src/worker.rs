@@ -442,6 +442,8 @@ impl EventLoop {
         }
         conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
         let mut go_on = false;
+        // Before it is sent: whoever has its replies must not be seen waiting for them.
+        client.shared.output_bytes.store(0, Ordering::Relaxed);
         let count = match conn.flush(client) {
             WriteOutcome::Broken => return Fate::Close,
             WriteOutcome::Part(count) => count,
@@ -461,7 +463,9 @@ impl EventLoop {
         }
         let unsent = conn.unsent(client);
         let shared = &client.shared;
-        shared.output_bytes.store(unsent, Ordering::Relaxed);
+        if unsent > 0 {
+            shared.output_bytes.store(unsent, Ordering::Relaxed);
+        }
         if count > 0 {
             let total = shared.net_out.load(Ordering::Relaxed) + count as u64;
             shared.net_out.store(total, Ordering::Relaxed);
