@@ -38,6 +38,8 @@ use crate::client::Client;
 use crate::peer::{Peer, repo_root};
 use crate::quoting::{parse_args, quote_args};
 
+/// How long the server may take to notice that connections were closed.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A command as it was logged or sent.
@@ -375,9 +377,15 @@ pub struct TcpTarget {
 }
 
 impl TcpTarget {
-    /// Removes all keys and opens no connection yet.
+    /// Removes all keys and waits until the connections of an earlier one are gone. Opens none yet.
     pub fn new(addr: SocketAddr) -> Result<TcpTarget> {
-        Client::connect(addr)?.must(&["FLUSHALL"])?;
+        let mut client = Client::connect(addr)?;
+        client.must(&["FLUSHALL"])?;
+        let deadline = Instant::now() + CLOSE_DEADLINE;
+        while client.must(&["CLIENT", "LIST"])?.pretty().matches(" addr=").count() > 1 {
+            ensure!(Instant::now() < deadline, "connections of an earlier script stay");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok(TcpTarget { addr, proto: 2, conns: HashMap::new() })
     }
 
