@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::Engine;
 use crate::error::ReplyError;
-use crate::keyspace::shard_of;
+use crate::keyspace::{Keyspace, shard_of};
 use crate::mailbox::{Mail, Mailbox};
 use crate::registry::client_flag;
 use crate::sync::Arc;
@@ -34,8 +34,8 @@ use crate::sync::atomic::Ordering;
 pub const GROUP_MAX: usize = 64;
 /// Nodes of a bucket's chain that the hints follow.
 const PREFETCH_LINKS: usize = 3;
-/// The most keys of a group that are hinted at: more would push each other out of the caches.
-const HINTS_MAX: usize = 512;
+/// The most keys of a command that are hinted at: more would push each other out of the caches.
+const HINTS_MAX: usize = 64;
 /// The most bytes of replies that one connection may collect in a turn before it is written to.
 pub const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 
@@ -84,6 +84,13 @@ struct Group {
 }
 
 impl Group {
+    /// Notes a key that will be looked up, and asks for its shard.
+    #[inline]
+    fn hint(&mut self, keyspace: &Keyspace, db: u32, hash: u64) {
+        keyspace.prefetch_shard(shard_of(hash));
+        self.hints.push(Hint { db, hash });
+    }
+
     fn clear(&mut self) {
         self.items.clear();
         self.runs.clear();
@@ -339,9 +346,13 @@ impl Turn<'_> {
                 Some(found) => Plan::of(&self.engine.keyspace, found.spec, args),
                 None => Plan::default(),
             };
-            for hash in plan.hashes().take(HINTS_MAX - self.group.hints.len().min(HINTS_MAX)) {
-                self.engine.keyspace.prefetch_shard(shard_of(hash));
-                self.group.hints.push(Hint { db, hash });
+            match plan.single() {
+                Some(hash) => self.group.hint(&self.engine.keyspace, db, hash),
+                None => {
+                    for hash in plan.hashes().take(HINTS_MAX) {
+                        self.group.hint(&self.engine.keyspace, db, hash);
+                    }
+                }
             }
             self.group.items.push(Item { command, plan });
         }

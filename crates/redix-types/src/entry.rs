@@ -496,6 +496,15 @@ impl EntryBox {
     /// Replaces the value, and with it kind and encoding; key, expiry and LRU stay. In place
     /// unless that changes the rounded size.
     pub fn replace_value(&mut self, kind: Kind, encoding: Encoding, value: NewValue<'_>) {
+        if let NewValue::Bytes(bytes) = &value
+            && let Some(place) = self.inline_bytes_mut()
+            && place.len() == bytes.len()
+        {
+            // Values of one key are often of one length.
+            place.copy_from_slice(bytes);
+            self.set_head(kind, encoding);
+            return;
+        }
         let payload = Payload::from(value);
         let (form, value_len) = payload.form_and_len();
         let old = self.shape();
@@ -529,8 +538,7 @@ impl EntryBox {
             }
             self.0 = to;
         }
-        // SAFETY: E1: byte 0 is in the header.
-        unsafe { *self.0.as_ptr() = kind as u8 | (encoding as u8) << 4 };
+        self.set_head(kind, encoding);
         if let Some(heap) = old_heap {
             // SAFETY: E2: the entry owned it, and its pointer has just been overwritten.
             drop(unsafe { Box::from_raw(heap) });
@@ -548,6 +556,12 @@ impl EntryBox {
         EntryBox::new(key, kind, encoding, value, entry.expire_at_ms(), entry.lru())
     }
 
+    #[inline]
+    fn set_head(&mut self, kind: Kind, encoding: Encoding) {
+        // SAFETY: E1: byte 0 is in the header.
+        unsafe { *self.0.as_ptr() = kind as u8 | (encoding as u8) << 4 };
+    }
+
     /// Changes what OBJECT ENCODING reports, for a value edited in place.
     pub fn set_encoding(&mut self, encoding: Encoding) {
         // SAFETY: E1: byte 0 is in the header.
@@ -558,6 +572,7 @@ impl EntryBox {
     }
 
     /// The bytes of an inline value, to change in place.
+    #[inline]
     pub fn inline_bytes_mut(&mut self) -> Option<&mut [u8]> {
         let shape = self.shape();
         // SAFETY: E1: the value's bytes are in the block, and the borrow of `self` is unique.

@@ -261,7 +261,7 @@ impl<T: Item> Table<T> {
     }
 
     /// The item at a position. Panics if there is none.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, pos: Pos) -> T::Ref<'_> {
         self.view(self.node_at(pos).slot(pos.slot as usize))
     }

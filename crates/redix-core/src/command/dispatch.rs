@@ -146,6 +146,7 @@ impl<'k> Ctx<'_, 'k> {
 
     /// The same for a command that is timed in this way; returns when it ended, unless it is to be
     /// timed with those that follow.
+    #[inline(always)]
     fn call_timed(&mut self, args: Args<'_>, timing: Timing) -> Option<u64> {
         let spec = self.command.spec;
         let mark = self.reply.len();

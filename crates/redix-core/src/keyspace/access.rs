@@ -63,7 +63,7 @@ impl<'k> Held<'k> {
     }
 
     /// Takes one lock, keeping it where it is already the one held.
-    #[inline]
+    #[inline(always)]
     pub fn lock_one(&mut self, shard: usize) {
         self.kind = HeldKind::Plan;
         if self.one.as_ref().is_some_and(|(held, _)| *held == shard) {
@@ -410,6 +410,7 @@ impl<'k> Access<'k> {
                     // move the entry.
                     match ttl {
                         Ttl::Keep => {}
+                        Ttl::Clear if !entry.as_ref().has_expiry() => {}
                         Ttl::Clear => entry.set_expire_at_ms(None),
                         Ttl::At(at) => entry.set_expire_at_ms(Some(at)),
                     }
