@@ -136,11 +136,14 @@ pub struct Effects {
 
 impl Effects {
     /// Prepares for a unit: whether records are wanted, and which event classes somebody asked for.
+    #[inline]
     pub fn begin(&mut self, recording: bool, event_mask: u32) {
         self.recording = recording;
         self.event_mask = event_mask;
-        self.records.clear();
-        self.events.clear();
+        if !self.records.is_empty() || !self.events.is_empty() {
+            self.records.clear();
+            self.events.clear();
+        }
         self.restated = false;
         self.freed_long = false;
         self.dirty = 0;
