@@ -47,7 +47,7 @@ const STRANGER_OUTPUT_MAX: u64 = 16 * 1024;
 /// Bytes moved from a replica's feed into its output at a time.
 const FEED_BYTES: usize = 256 * 1024;
 /// Bytes sent to one replica in a turn before others have theirs.
-const FEED_TURN_BYTES: usize = 2 * 1024 * 1024;
+const FEED_TURN_BYTES: usize = 256 * 1024;
 /// Readiness events taken per wait.
 const EVENTS_MAX: usize = 1024;
 /// Bytes of commands that may wait behind one that is held back.
@@ -335,7 +335,9 @@ impl EventLoop {
                     // What was asked before is still answered, unless it waits for others.
                     conn.ended = true;
                     let idle = !client.ready && client.input.parked() == 0;
-                    if client.halted || (idle && conn.unsent(client) == 0) {
+                    let replica = client.session.replica.as_ref();
+                    let fed = replica.is_some_and(|replica| replica.attached());
+                    if fed || client.halted || (idle && conn.unsent(client) == 0) {
                         self.closed.push(token);
                     }
                     continue;
