@@ -5,6 +5,7 @@ use redix_testkit::{Peer, Proxy, Rng};
 use super::links::setting;
 use super::node::{Node, assert_same};
 use super::traffic::Traffic;
+use crate::eventually;
 
 const SEED: u64 = 47;
 /// Cuts of each link in a test run; the long check has more (`REDIX_LINK_CUTS`).
@@ -30,6 +31,9 @@ fn check(peers: [Peer; 3]) {
     traffic.wait_for_writes(1000);
     middle.follow(upper.addr());
     middle.wait_linked();
+    eventually("the stream reaches the last", || {
+        last.info("master_replid") == first.info("master_replid")
+    });
     last.wait_linked();
     middle.wait_for("connected_slaves", "1");
     let syncs = middle.number("sync_full");
