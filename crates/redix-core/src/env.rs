@@ -85,6 +85,8 @@ pub trait Log: Send + Sync {
     /// Writes one line, if its level is logged. May write to a file, so nothing may be logged under
     /// a shard's lock.
     fn log(&self, level: Level, text: &str);
+    /// Tells the role that further lines are written in, for a log that shows it.
+    fn show_role(&self, _replica: bool) {}
 }
 
 /// The memory of the process.

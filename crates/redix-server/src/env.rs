@@ -109,6 +109,9 @@ impl Log for ProcessLog {
     fn log(&self, level: Level, text: &str) {
         log::write(level, text);
     }
+    fn show_role(&self, replica: bool) {
+        log::set_replica(replica);
+    }
 }
 
 /// What the counting allocator knows.

@@ -16,7 +16,7 @@
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use parking_lot::Mutex;
 use redix_core::config::{Config, LogFormat, LogLevel, LogTimestamp, SyslogFacility};
@@ -29,6 +29,8 @@ const MONTHS: [&str; 12] =
 
 /// The least level that is written, as [`rank`] numbers it.
 static LEAST: AtomicU8 = AtomicU8::new(rank(Level::Notice));
+/// Whether lines are those of a replica.
+static REPLICA: AtomicBool = AtomicBool::new(false);
 static SETTINGS: Mutex<Settings> = Mutex::new(Settings {
     file: String::new(),
     syslog: false,
@@ -57,6 +59,7 @@ pub fn configure(config: &Config) {
         LogLevel::Nothing => rank(Level::Warning) + 1,
     };
     LEAST.store(least, Ordering::Relaxed);
+    set_replica(config.replicaof.is_some());
     let mut settings = SETTINGS.lock();
     if config.syslog_enabled && !settings.syslog {
         sys::open_syslog(&config.syslog_ident, facility(config.syslog_facility));
@@ -65,6 +68,11 @@ pub fn configure(config: &Config) {
     settings.syslog = config.syslog_enabled;
     settings.form = config.log_format;
     settings.time = config.log_timestamp_format;
+}
+
+/// Has further lines show this role.
+pub fn set_replica(replica: bool) {
+    REPLICA.store(replica, Ordering::Relaxed);
 }
 
 fn facility(name: SyslogFacility) -> libc::c_int {
@@ -91,7 +99,12 @@ pub fn enabled(level: Level) -> bool {
 pub fn write(level: Level, text: &str) {
     if enabled(level) {
         let unix_us = sys::unix_us();
-        let stamp = Stamp { unix_ms: unix_us / 1000, pid: std::process::id(), level };
+        let stamp = Stamp {
+            unix_ms: unix_us / 1000,
+            pid: std::process::id(),
+            replica: REPLICA.load(Ordering::Relaxed),
+            level,
+        };
         send(&SETTINGS.lock(), &stamp, text);
     }
 }
@@ -155,12 +168,14 @@ fn append(file: &str, text: &str) {
 struct Stamp {
     unix_ms: i64,
     pid: u32,
+    replica: bool,
     level: Level,
 }
 
 /// One whole line with its end.
 fn line(form: LogFormat, time: LogTimestamp, stamp: &Stamp, text: &str) -> String {
-    let Stamp { unix_ms, pid, level } = stamp;
+    let Stamp { unix_ms, pid, replica, level } = stamp;
+    let (letter, role) = if *replica { ('S', "replica") } else { ('M', "primary") };
     let time = timestamp(time, *unix_ms);
     let (mark, word) = match level {
         Level::Debug => ('.', "debug"),
@@ -169,15 +184,15 @@ fn line(form: LogFormat, time: LogTimestamp, stamp: &Stamp, text: &str) -> Strin
         Level::Warning => ('#', "warning"),
     };
     match form {
-        LogFormat::Legacy => format!("{pid}:M {time} {mark} {text}\n"),
+        LogFormat::Legacy => format!("{pid}:{letter} {time} {mark} {text}\n"),
         LogFormat::Logfmt => {
             let text = escape(text);
-            format!("pid={pid} role=primary timestamp=\"{time}\" level={word} message=\"{text}\"\n")
+            format!("pid={pid} role={role} timestamp=\"{time}\" level={word} message=\"{text}\"\n")
         }
         LogFormat::Json => {
             let text = escape(text);
             format!(
-                "{{\"pid\":{pid},\"role\":\"primary\",\"timestamp\":\"{time}\",\
+                "{{\"pid\":{pid},\"role\":\"{role}\",\"timestamp\":\"{time}\",\
                  \"level\":\"{word}\",\"message\":\"{text}\"}}\n"
             )
         }

@@ -28,6 +28,7 @@ impl Engine {
         self.set_config(config);
         repl.upstream.set_target(Some(target));
         repl.set_replica(true);
+        self.env.log.show_role(true);
         repl.upstream.wake();
     }
 
@@ -49,6 +50,7 @@ impl Engine {
             repl.log.take_over(&*self.env.entropy);
         }
         repl.set_replica(false);
+        self.env.log.show_role(false);
         repl.upstream.wake();
         true
     }

@@ -4,7 +4,16 @@ use super::*;
 const UNIX_MS: i64 = 1_000_000_000_042;
 
 fn line_of(form: LogFormat, time: LogTimestamp, level: Level, text: &str) -> String {
-    line(form, time, &Stamp { unix_ms: UNIX_MS, pid: 7, level }, text)
+    line(form, time, &Stamp { unix_ms: UNIX_MS, pid: 7, replica: false, level }, text)
+}
+
+#[test]
+fn a_replica_has_a_role_of_its_own() {
+    let stamp = Stamp { unix_ms: UNIX_MS, pid: 7, replica: true, level: Level::Notice };
+    let line = |form| line(form, LogTimestamp::Milliseconds, &stamp, "x");
+    assert_eq!(line(LogFormat::Legacy), format!("7:S {UNIX_MS} * x\n"));
+    assert!(line(LogFormat::Logfmt).starts_with("pid=7 role=replica "));
+    assert!(line(LogFormat::Json).contains("\"role\":\"replica\""));
 }
 
 #[test]

@@ -39,7 +39,14 @@ fn a_session(primary: Peer, replica: Peer) {
     assert!(line.starts_with(&start), "{line}");
     assert_eq!(replica.info("role").unwrap(), "slave");
     assert_eq!(replica.number("master_port"), u64::from(port));
+    let letter = |node: &Node, words: &str| {
+        let log = node.server.log();
+        let line = log.lines().rfind(|line| line.contains(words)).map(str::to_owned);
+        line.unwrap().split(':').nth(1).unwrap().chars().next()
+    };
+    assert_eq!(letter(&replica, "REPLICAOF 127.0.0.1"), Some('S'));
     assert_eq!(replica.ask("REPLICAOF NO ONE"), "+OK");
+    assert_eq!(letter(&replica, "MODE enabled"), Some('M'));
     assert_eq!(replica.info("role").unwrap(), "master");
     assert_eq!(replica.ask("SET own 2"), "+OK");
     assert_eq!(replica.ask("GET after"), "\"2\"");
