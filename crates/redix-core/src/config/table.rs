@@ -28,7 +28,6 @@ const ULONG_MAX: u64 = i64::MAX as u64;
 
 const NO_ALLOC_TUNING: &str = "it tunes the allocator of another server";
 const NO_CLUSTER: &str = "it takes effect only in cluster mode";
-const NO_REPLICA: &str = "it takes effect only with replication";
 const NO_TLS: &str = "it takes effect only with TLS";
 const NO_AOF: &str = "it takes effect only with the append-only file";
 const NO_SCRIPTS: &str = "it takes effect only with scripts";
@@ -489,7 +488,7 @@ directives! {
         replica_announce_port: u16 = 0, "replica-announce-port" => Int(0, 65535),
             alias("slave-announce-port");
         /// Let Sentinel know about this replica.
-        replica_announced: bool = true, "replica-announced" => Bool, ignored(NO_REPLICA);
+        replica_announced: bool = true, "replica-announced" => Bool;
         /// Rank for promotion: the lowest first, 0: never.
         replica_priority: u32 = 100, "replica-priority" => Int(0, INT_MAX), alias("slave-priority");
         /// Leave eviction on a replica to its primary.
@@ -499,10 +498,11 @@ directives! {
         replica_lazy_flush: bool = true, "replica-lazy-flush" => Bool, alias("slave-lazy-flush");
         /// Let a replica go on where its disk fails.
         replica_ignore_disk_write_errors: bool = false, "replica-ignore-disk-write-errors" => Bool,
-            ignored(NO_REPLICA);
+            ignored("a replica goes on where its disk fails");
         /// What a replica does when a command of its primary fails.
         propagation_error_behavior: PropagationError = PropagationError::Ignore,
-            "propagation-error-behavior" => Word, ignored(NO_REPLICA);
+            "propagation-error-behavior" => Word,
+            ignored("what cannot be applied is fetched anew");
         /// Bytes of the stream that are kept for replicas that come back.
         repl_backlog_size: u64 = 10 << 20, "repl-backlog-size" => MemoryFloor(16 << 10);
         /// Seconds after the last replica for which the stream is kept; 0: forever.
@@ -521,9 +521,10 @@ directives! {
         repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, "repl-diskless-load" => Word;
         /// Send a full synchronisation and the stream over two connections.
         dual_channel_replication_enabled: bool = false, "dual-channel-replication-enabled" => Bool,
-            ignored(NO_REPLICA);
+            ignored("one connection carries both");
         /// Use multipath TCP for replication.
-        repl_mptcp: bool = false, "repl-mptcp" => Bool, immutable, ignored(NO_REPLICA);
+        repl_mptcp: bool = false, "repl-mptcp" => Bool, immutable,
+            ignored("links use plain TCP");
         /// Seconds between the pings of a primary.
         repl_ping_replica_period: u32 = 10, "repl-ping-replica-period" => Int(1, INT_MAX),
             alias("repl-ping-slave-period");
