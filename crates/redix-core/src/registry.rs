@@ -35,14 +35,16 @@ pub mod client_flag {
     pub const NO_TOUCH: u32 = 1 << 6;
     /// `b`: held back by a pause.
     pub const HELD: u32 = 1 << 7;
-    /// `M`: the link to the primary.
-    pub const PRIMARY: u32 = 1 << 12;
     /// Said that it can follow redirections.
     pub const CAN_REDIRECT: u32 = 1 << 8;
     /// `b`: waits for something.
     pub const BLOCKED: u32 = 1 << 9;
     /// `S`: a replica.
     pub const REPLICA: u32 = 1 << 11;
+    /// `M`: the link to the primary.
+    pub const PRIMARY: u32 = 1 << 12;
+    /// `r`: reads from a replica.
+    pub const READONLY: u32 = 1 << 13;
 
     /// The letters, in the order in which CLIENT LIST shows them.
     pub const LETTERS: &[(u32, char)] = &[
@@ -54,6 +56,7 @@ pub mod client_flag {
         (DIRTY, 'd'),
         (CLOSING, 'c'),
         (UNIX, 'U'),
+        (READONLY, 'r'),
         (NO_EVICT, 'e'),
         (NO_TOUCH, 'T'),
     ];

@@ -31,6 +31,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     keys::wait::COMMANDS,
     persist::COMMANDS,
     repl::psync::COMMANDS,
+    repl::redirect::COMMANDS,
     repl::replconf::COMMANDS,
     repl::replicaof::COMMANDS,
     repl::role::COMMANDS,

@@ -9,7 +9,7 @@ use crate::command::spec::{CommandSpec, Group, Locks, flag};
 use crate::command::table::Command;
 use crate::engine::Paused;
 use crate::error::ReplyError;
-use crate::registry::ClientShared;
+use crate::registry::{ClientShared, client_flag};
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
 
@@ -78,7 +78,7 @@ impl Runner<'_> {
             self.enough_replicas()?;
         }
         if self.engine.repl.is_replica() {
-            self.admit_on_replica(flags)?;
+            self.admit_on_replica(flags, shared)?;
         }
         if session.replica.as_ref().is_some_and(|replica| replica.attached()) {
             if flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0 {
@@ -93,8 +93,18 @@ impl Runner<'_> {
         Ok(Admitted::Run(command))
     }
 
-    /// What a replica refuses: writes, and answers from old data where they are not wanted.
-    fn admit_on_replica(&self, flags: u32) -> Result<(), ReplyError> {
+    /// What a replica refuses: what belongs to its primary, writes, and answers from old data where
+    /// they are not wanted.
+    fn admit_on_replica(&self, flags: u32, shared: &ClientShared) -> Result<(), ReplyError> {
+        let reads_here = shared.has_flag(client_flag::READONLY);
+        let is_data = flags & flag::WRITE != 0 || (flags & flag::READONLY != 0 && !reads_here);
+        if is_data
+            && shared.has_flag(client_flag::CAN_REDIRECT)
+            && let Some(target) = self.engine.repl.upstream.target()
+        {
+            let text = format!("REDIRECT {}:{}", target.host, target.port);
+            return Err(ReplyError::Text(text.into()));
+        }
         if flags & flag::WRITE != 0 && self.config.replica_read_only {
             return Err(ReplyError::Static(
                 "READONLY You can't write against a read only replica.",
@@ -162,7 +172,7 @@ impl Runner<'_> {
 }
 
 /// A command's flags; EXEC also has those of the commands that it is to run.
-fn effective_flags(spec: &CommandSpec, session: &Session) -> u32 {
+pub(super) fn effective_flags(spec: &CommandSpec, session: &Session) -> u32 {
     match &session.multi {
         Some(multi) if spec.locks == Locks::Queue => spec.flags | multi.flags,
         _ => spec.flags,

@@ -94,7 +94,10 @@ fn reset(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.session.reset(cx.config.requirepass.is_empty());
     cx.select(0);
     set_proto(cx, Proto::Resp2);
-    let state = client_flag::MONITOR | client_flag::NO_EVICT | client_flag::NO_TOUCH;
+    let state = client_flag::MONITOR
+        | client_flag::NO_EVICT
+        | client_flag::NO_TOUCH
+        | client_flag::READONLY;
     cx.shared.set_flag(state, false);
     let mut texts = lock(&cx.shared.texts);
     texts.name.clear();

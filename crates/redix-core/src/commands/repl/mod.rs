@@ -3,6 +3,7 @@
 //! PSYNC, SYNC and REPLCONF are what replicas say to their primary.
 
 pub mod psync;
+pub mod redirect;
 pub mod replconf;
 pub mod replicaof;
 pub mod role;

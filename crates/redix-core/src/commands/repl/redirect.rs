@@ -1,0 +1,38 @@
+//! READONLY and READWRITE: whether a client that can follow redirections wants to be sent to the
+//! primary for its reads too.
+
+use crate::command::args::Args;
+use crate::command::dispatch::Ctx;
+use crate::command::spec::{CommandSpec, Group, acl, flag};
+use crate::error::CommandResult;
+use crate::registry::client_flag;
+
+/// The commands of this file.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::plain("readonly", Group::Cluster, 1, readonly)
+        .flags(FLAGS)
+        .acl(acl::CONNECTION)
+        .since("3.0.0")
+        .doc("Lets the connection read from a replica instead of being redirected."),
+    CommandSpec::plain("readwrite", Group::Cluster, 1, readwrite)
+        .flags(FLAGS)
+        .acl(acl::CONNECTION)
+        .since("3.0.0")
+        .doc("Has the connection redirected to the primary again."),
+];
+
+const FLAGS: u32 = flag::FAST | flag::LOADING | flag::STALE;
+
+/// `READONLY` -> OK.
+fn readonly(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.shared.set_flag(client_flag::READONLY, true);
+    cx.reply.ok();
+    Ok(())
+}
+
+/// `READWRITE` -> OK.
+fn readwrite(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.shared.set_flag(client_flag::READONLY, false);
+    cx.reply.ok();
+    Ok(())
+}
