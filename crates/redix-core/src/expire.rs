@@ -27,6 +27,7 @@ use crate::command::dispatch::Runner;
 use crate::engine::{Engine, Paused};
 use crate::keyspace::SHARDS;
 use crate::latency::event;
+use crate::repl::own::Own;
 use crate::sync::atomic::Ordering;
 
 /// How long one step may sweep.
@@ -43,6 +44,8 @@ const SAMPLE_KEYS: u64 = 256;
 const ROUND_STEPS: u64 = 600;
 /// After how many steps with work the keys of the share are counted anew.
 const RECOUNT_STEPS: u64 = 16;
+/// Keys of a writable replica's clients looked at in one step.
+const OWN_PER_STEP: usize = 256;
 /// Counts looked at in one step, which bounds a step over many empty databases.
 const CELLS_PER_STEP: usize = 1 << 16;
 
@@ -67,6 +70,8 @@ pub struct Sweeper {
     /// Steps that found work.
     steps: u64,
     removed: Vec<EntryBox>,
+    /// The last key looked at of those that a writable replica's clients wrote.
+    own_after: Option<Own>,
 }
 
 /// Why a step ended.
@@ -90,6 +95,7 @@ impl Sweeper {
             keys: 0,
             steps: 0,
             removed: Vec::new(),
+            own_after: None,
         }
     }
 
@@ -99,8 +105,11 @@ impl Sweeper {
         if !engine.active_expire.load(Ordering::Relaxed)
             || engine.cron_paused.load(Ordering::Relaxed)
             || engine.loading.load(Ordering::Relaxed)
-            || engine.repl.is_replica()
         {
+            return REST_NS;
+        }
+        if engine.repl.is_replica() {
+            self.sweep_own(engine);
             return REST_NS;
         }
         let started_ns = engine.env.clock.mono_ns();
@@ -127,6 +136,21 @@ impl Sweeper {
             return spent_ns * (1 + REST_FACTOR);
         }
         REST_NS
+    }
+
+    /// On a replica only the keys go by this clock that its own clients wrote.
+    fn sweep_own(&mut self, engine: &Engine) {
+        let own = &engine.repl.own;
+        if self.worker != 0 || own.count() == 0 {
+            return;
+        }
+        let list = own.some(self.own_after.as_ref(), OWN_PER_STEP);
+        self.own_after = list.last().cloned();
+        let mut runner = Runner::new(engine, engine.config(), self.worker);
+        // The role may have changed before the gate was entered.
+        if engine.repl.is_replica() {
+            own.remove(&runner.expire_own(list));
+        }
     }
 
     /// Moves on to a table with expiries and enters the gate; `None` if there is no such table.

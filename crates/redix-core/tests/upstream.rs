@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use redix_core::config::Config;
 use redix_core::engine::{Engine, Rest};
+use redix_core::expire::Sweeper;
 use redix_core::repl::status::{LinkState, Target};
 use redix_core::upstream::{Transport, Upstream};
 use redix_resp::{Value, encode_command};
@@ -568,6 +569,29 @@ fn keys_go_when_the_primary_says_so() {
     assert_eq!(rig.get("k"), text("2"), "to the primary it was still there");
     rig.stream(&["DEL", "l"]);
     assert_eq!(rig.sim.execute(1, &["DBSIZE"]).unwrap(), Value::Int(1));
+}
+
+#[test]
+fn a_writable_replica_deletes_what_its_own_clients_wrote() {
+    let mut rig = Rig::new(Config { replica_read_only: false, ..Config::default() });
+    rig.synchronise(&dump(&[]), 0);
+    rig.stream(&["SET", "theirs", "1", "PXAT", "1600000000000"]);
+    rig.sim.execute(1, &["SET", "mine", "1", "PX", "1000"]).unwrap();
+    rig.sim.execute(1, &["MULTI"]).unwrap();
+    rig.sim.execute(1, &["SET", "also", "1", "PX", "1000"]).unwrap();
+    rig.sim.execute(1, &["EXEC"]).unwrap();
+    rig.sim.execute(1, &["SET", "kept", "1", "PX", "1000"]).unwrap();
+    rig.sim.execute(1, &["PERSIST", "kept"]).unwrap();
+    let mut sweeper = Sweeper::new(&rig.engine, 0);
+    sweeper.step(&rig.engine);
+    assert_eq!(rig.sim.execute(1, &["DBSIZE"]).unwrap(), Value::Int(4));
+    assert_eq!(rig.engine.repl.own.count(), 2);
+    rig.sim.clock().advance_ms(1001);
+    sweeper.step(&rig.engine);
+    sweeper.step(&rig.engine);
+    assert_eq!(rig.sim.execute(1, &["DBSIZE"]).unwrap(), Value::Int(2));
+    assert_eq!(rig.engine.repl.own.count(), 0);
+    assert_eq!(rig.sim.execute(1, &["INCR", "theirs"]).unwrap(), Value::Int(1), "it was gone");
 }
 
 #[test]

@@ -114,7 +114,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "repl",
         ],
     ),
-    ("expire", &["keyspace", "command", "engine"]),
+    ("expire", &["keyspace", "command", "engine", "repl"]),
     // The link to a primary drives a worker of its own.
     (
         "upstream",

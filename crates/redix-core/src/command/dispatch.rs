@@ -22,7 +22,7 @@ use redix_types::entry::EntryBox;
 
 use super::args::Args;
 use super::blocked::Blocked;
-use super::plan::{Plan, shards_of};
+use super::plan::{Plan, for_each_key, shards_of};
 use super::spec::{CommandSpec, Locks, LogAs, flag};
 use super::table::Command;
 use super::timing::{BRIEF_BYTES_MAX, Stretch, Timing, call_stats, count_calls};
@@ -38,11 +38,12 @@ use crate::keyspace::access::{Access, Ageing, Expiry, Held, Swept};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
 use crate::latency::event;
 use crate::registry::{ClientShared, client_flag};
+use crate::repl::own::Own;
 use crate::session::{Queued, ReplyMode, Session};
 use crate::stats::ThreadStats;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use gates::Admitted;
+use gates::{Admitted, effective_flags};
 
 /// What a handler works with.
 pub struct Ctx<'a, 'k> {
@@ -157,6 +158,9 @@ impl<'k> Ctx<'_, 'k> {
             && self.reply.len() <= mark + BRIEF_BYTES_MAX
             && !self.keys.effects.freed_long();
         let ended_ns = (!brief).then(|| self.engine.env.clock.mono_ns());
+        if self.keys.expiry == Expiry::DeleteOwn {
+            self.note_own_keys(args);
+        }
         let restated = self.keys.effects.take_restated();
         if self.keys.effects.recording()
             && spec.log_as == LogAs::Verbatim
@@ -191,6 +195,18 @@ impl<'k> Ctx<'_, 'k> {
             self.session.secrets.clear();
         }
         ended_ns
+    }
+
+    /// Lists the keys with an expiry that a client of a writable replica has written.
+    #[cold]
+    fn note_own_keys(&mut self, args: Args<'_>) {
+        let (keys, own) = (&mut *self.keys, &self.engine.repl.own);
+        for_each_key(self.command.spec, args, |index, _| {
+            let key = keys.key(args.get(index));
+            if keys.peek(key).is_some_and(|entry| entry.expire_at_ms().is_some()) {
+                own.insert(keys.db, key.bytes);
+            }
+        });
     }
 
     /// Writes the command, whose reply begins at `mark`, to whatever log it deserves to be in.
@@ -464,6 +480,25 @@ impl<'k> Runner<'k> {
         swept
     }
 
+    /// Deletes keys that a writable replica's clients wrote and whose time has come; returns those
+    /// of the list that are gone or do not expire any more.
+    pub fn expire_own(&mut self, list: Vec<Own>) -> Vec<Own> {
+        let mut gone = list;
+        gone.retain(|(db, key)| {
+            self.keys.held.release();
+            self.keys.held.allow_walk();
+            self.keys.effects.begin(false, self.config.notify_keyspace_events);
+            self.keys.expiry = Expiry::DeleteOwn;
+            let key = self.keys.key(key);
+            let entry = self.keys.peek_in(*db, key);
+            let expires = entry.is_some_and(|entry| entry.expire_at_ms().is_some());
+            self.finish_unit(false);
+            !expires
+        });
+        self.keys.held.release();
+        gone
+    }
+
     /// Answers a protocol error; the client is closed once it is sent.
     pub fn refuse_protocol(&mut self, client: &mut Client, error: &ProtocolError) {
         client.session.close_after_reply = true;
@@ -545,8 +580,10 @@ impl<'k> Runner<'k> {
     fn replica_expiry(&self, session: &Session, spec: &CommandSpec) -> Expiry {
         if session.primary_link.is_some() {
             Expiry::Ignore
-        } else if spec.has(flag::WRITE) && !self.config.replica_read_only {
-            Expiry::Delete
+        } else if !self.config.replica_read_only
+            && effective_flags(spec, session) & flag::WRITE != 0
+        {
+            Expiry::DeleteOwn
         } else {
             Expiry::Hide
         }
@@ -702,6 +739,9 @@ fn show_no_watches(shared: &ClientShared) {
 fn refuse_exec(session: &mut Session, shared: &ClientShared, error: &ReplyError) -> ReplyError {
     discard_transaction(session, shared);
     let text = error.text();
+    if text.starts_with(b"REDIRECT ") {
+        return error.clone();
+    }
     let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
     ReplyError::Text([b"EXECABORT Transaction discarded because of: ", reason].concat())
 }

@@ -26,6 +26,7 @@ impl Engine {
         let mut config = (*self.config()).clone();
         config.replicaof = Some((target.host.clone(), target.port));
         self.set_config(config);
+        repl.own.clear();
         repl.upstream.set_target(Some(target));
         repl.set_replica(true);
         self.env.log.show_role(true);
@@ -45,6 +46,7 @@ impl Engine {
         let mut config = (*self.config()).clone();
         config.replicaof = None;
         self.set_config(config);
+        repl.own.clear();
         repl.upstream.set_target(None);
         if repl.log.active() {
             repl.log.take_over(&*self.env.entropy);

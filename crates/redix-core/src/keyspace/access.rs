@@ -136,6 +136,8 @@ impl<'k> Held<'k> {
 pub enum Expiry {
     /// Delete it.
     Delete,
+    /// Delete it, on a replica whose primary does not know of it.
+    DeleteOwn,
     /// Treat it as missing: somebody else (the primary, the sweep that is switched off) deletes it.
     Hide,
     /// Treat it as if it were still to come: what is done was decided elsewhere.
@@ -239,7 +241,7 @@ impl<'k> Access<'k> {
 
     #[cold]
     fn expire(&mut self, db: u32, key: Key<'_>, pos: Pos) {
-        if self.expiry != Expiry::Delete {
+        if !matches!(self.expiry, Expiry::Delete | Expiry::DeleteOwn) {
             return;
         }
         let entry = self.remove_at(db, key, pos);

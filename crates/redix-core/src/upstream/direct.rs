@@ -52,6 +52,7 @@ impl Direct {
     pub(super) fn install(&self, engine: &Engine) {
         if let Some(beside) = &self.beside {
             engine.abandon_snapshot();
+            engine.repl.own.clear();
             engine.drop_replicas();
             replace_keyspace(&engine.keyspace, beside);
         }

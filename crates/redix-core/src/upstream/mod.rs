@@ -335,9 +335,7 @@ impl Upstream {
         if read {
             return Ok(Rest::None);
         }
-        self.wait_for_primary(&config, now_ns, || {
-            "Timeout waiting for the PRIMARY to answer...".into()
-        })
+        self.wait_for_primary(&config, now_ns, || "Timeout connecting to the PRIMARY...".into())
     }
 
     /// Asks for the stream.

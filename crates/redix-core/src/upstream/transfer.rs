@@ -267,6 +267,7 @@ impl Upstream {
             return Err(Broken::new("The PRIMARY is no longer the one to follow."));
         }
         engine.abandon_snapshot();
+        engine.repl.own.clear();
         engine.drop_replicas();
         engine.repl.log.stop(&*engine.env.entropy);
         empty_keyspace(&engine.keyspace);

@@ -441,7 +441,11 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
         "latest_fork_usec",
         "total_forks",
         "migrate_cached_sockets",
-        "slave_expires_tracked_keys",
+    ] {
+        write!(out, "{zero}:0\r\n").ok();
+    }
+    field!(out, "slave_expires_tracked_keys", "{}", facts.engine.repl.own.count());
+    for zero in [
         "active_defrag_hits",
         "active_defrag_misses",
         "active_defrag_key_hits",
