@@ -199,10 +199,15 @@ impl Input {
         }
     }
 
-    /// Gives the buffer's memory back where nothing is pending.
+    /// Gives back the memory that what is pending does not take: an announced argument whose bytes
+    /// do not come is not waited for with room for all of it.
     pub fn shrink(&mut self) {
         if self.filled == self.start && self.parked.is_empty() && self.parser.is_idle() {
             *self = Self { error: self.error.take(), ..Self::default() };
+        } else {
+            self.compact();
+            self.bytes.truncate(self.filled);
+            self.bytes.shrink_to_fit();
         }
     }
 }

@@ -417,7 +417,7 @@ impl Turn<'_> {
             }
         }
         let Some(last) = executed.checked_sub(1) else { return };
-        note_activity(client, runner.now_ms(), executed);
+        count_commands(client, executed);
         if let Some(last) = self.group.items[run.first + last].command {
             client.shared.last_command.store(last.id, Ordering::Relaxed);
         }
@@ -457,6 +457,8 @@ impl Turn<'_> {
         {
             runner.refuse_protocol(client, &error);
         }
+        // Sending part of a command is activity too.
+        client.shared.last_active_ms.store(runner.now_ms(), Ordering::Relaxed);
         client.publish();
         // With its output full it waits until the server has sent some of it.
         !client.halted
@@ -486,9 +488,8 @@ fn subcommand_of(commands: &CommandTable, found: Command, args: Args<'_>) -> Com
     sub.unwrap_or(found)
 }
 
-fn note_activity(client: &Client, now_ms: i64, commands: usize) {
+fn count_commands(client: &Client, commands: usize) {
     let shared = &client.shared;
-    shared.last_active_ms.store(now_ms, Ordering::Relaxed);
     let total = shared.commands.load(Ordering::Relaxed) + commands as u64;
     shared.commands.store(total, Ordering::Relaxed);
 }

@@ -164,6 +164,33 @@ fn the_query_limit_closes_a_client_that_sends_too_much() {
 }
 
 #[test]
+fn an_announced_argument_that_does_not_come_holds_no_memory() {
+    let server = start(&[]);
+    let (mut client, mut slow) = (connect(&server), connect(&server));
+    assert_eq!(slow.cmd(&["CLIENT", "SETNAME", "slow"]).unwrap().pretty(), "+OK");
+    let header = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1000000\r\n";
+    slow.send_raw(header).unwrap();
+    let buffer = |client: &mut Client| -> (usize, usize) {
+        let list = client.cmd(&["CLIENT", "LIST"]).unwrap().pretty();
+        let line = list.split("\\n").find(|line| line.contains("name=slow")).unwrap();
+        let field = |name: &str| -> usize {
+            let value = line.split(' ').find_map(|field| field.strip_prefix(name)).unwrap();
+            value.parse().unwrap()
+        };
+        (field("qbuf="), field("qbuf=") + field("qbuf-free="))
+    };
+    // The first byte makes room for the rest.
+    eventually("the announcement is read", || buffer(&mut client).0 == header.len());
+    slow.send_raw(b"x").unwrap();
+    eventually("there is room", || buffer(&mut client).1 >= 1_000_000);
+    eventually("the room is given back", || buffer(&mut client).1 < 1000);
+    slow.send_raw(&b"x".repeat(999_999)).unwrap();
+    slow.send_raw(b"\r\n").unwrap();
+    assert_eq!(slow.reply().unwrap().pretty(), "+OK");
+    assert_eq!(client.cmd(&["STRLEN", "a"]).unwrap().pretty(), "(integer) 1000000");
+}
+
+#[test]
 fn idle_clients_are_closed_after_the_timeout() {
     let server = start(&["--timeout", "1"]);
     let mut client = connect(&server);
