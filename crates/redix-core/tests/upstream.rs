@@ -473,6 +473,21 @@ fn a_hostile_primary_costs_a_connection() {
 }
 
 #[test]
+fn a_file_that_nobody_wants_is_removed_once_it_is_loaded() {
+    let config = |save: &[(u64, u64)]| Config {
+        rdb_del_sync_files: true,
+        save: save.to_vec(),
+        ..Config::default()
+    };
+    let mut rig = Rig::new(config(&[]));
+    rig.synchronise(&dump(&[("k", "v")]), 0);
+    assert_eq!((rig.get("k"), rig.sim.disk().names().len()), (text("v"), 0));
+    let mut rig = Rig::new(config(&[(60, 1)]));
+    rig.synchronise(&dump(&[("k", "v")]), 0);
+    assert_eq!(rig.sim.disk().names().len(), 1);
+}
+
+#[test]
 fn an_absurd_length_is_believed_only_as_the_bytes_come() {
     let mut rig = Rig::new(Config::default());
     rig.agree();

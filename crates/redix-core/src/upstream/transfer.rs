@@ -329,9 +329,30 @@ impl Upstream {
         engine.repl.upstream.set_stream_db(receiving.db);
         engine.end_loading();
         drop(world);
+        if let Stage::Load(_) = &receiving.stage {
+            self.remove_file();
+        }
         self.notice("PRIMARY <-> REPLICA sync: Finished with success");
         self.begin_stream(transport, now_ns);
         Ok(Rest::None)
+    }
+}
+
+impl Upstream {
+    /// Removes the file that was loaded where nothing is to be kept on disk
+    /// (`rdb-del-sync-files`).
+    fn remove_file(&self) {
+        let (env, config) = (&self.engine.env, self.engine.config());
+        if !config.rdb_del_sync_files || !config.save.is_empty() || config.appendonly {
+            return;
+        }
+        self.notice(
+            "Removing the RDB file obtained from the primary. This replica has persistence \
+             disabled",
+        );
+        if let Err(error) = env.disk.remove(&snapshot_path(&config)) {
+            env.log(Level::Warning, &format!("Can't remove the RDB file: {error}"));
+        }
     }
 }
 
