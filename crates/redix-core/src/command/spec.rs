@@ -47,6 +47,7 @@ pub mod flag {
         22 TOUCHES_ARBITRARY_KEYS "" "Touches keys that it does not name.",
         23 RUNS_IN_MULTI "" "Runs at once inside MULTI instead of being queued.",
         24 BRIEF "" "Short work where words, reply and what it frees are short.",
+        25 SYSCMD "" "Servers send it to each other.",
     }
 }
 

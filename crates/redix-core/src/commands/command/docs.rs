@@ -2,7 +2,7 @@
 
 use redix_resp::reply::Reply;
 
-use crate::command::spec::{ArgKind, ArgSpec, CommandSpec};
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, flag};
 
 /// Writes the documentation of a command, those of its subcommands nested in it.
 pub(super) fn write(reply: &mut Reply, spec: &CommandSpec) {
@@ -20,6 +20,11 @@ pub(super) fn write(reply: &mut Reply, spec: &CommandSpec) {
     if !spec.complexity.is_empty() {
         field(reply, "complexity");
         reply.bulk_str(spec.complexity);
+    }
+    if spec.has(flag::SYSCMD) {
+        field(reply, "doc_flags");
+        reply.set(1);
+        reply.simple("syscmd");
     }
     if let Some((since, instead)) = spec.deprecated {
         field(reply, "doc_flags");

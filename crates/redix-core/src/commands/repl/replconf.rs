@@ -11,7 +11,14 @@ use crate::sync::Arc;
 
 /// The family.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("replconf", Group::Server, -1, replconf)
-    .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::ALLOW_BUSY)
+    .flags(
+        flag::ADMIN
+            | flag::NOSCRIPT
+            | flag::LOADING
+            | flag::STALE
+            | flag::ALLOW_BUSY
+            | flag::SYSCMD,
+    )
     .since("3.0.0")
     .doc("Tells the primary about a replica; replicas use it.")];
 
