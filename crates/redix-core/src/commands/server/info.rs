@@ -205,9 +205,11 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     let blocking = client_flag::HELD | client_flag::BLOCKED;
     let blocked = clients.iter().filter(|client| client.has_flag(blocking)).count();
     let timed = clients.iter().filter(|client| client.waits_until_ms().is_some()).count();
+    let replicas = clients.iter().filter(|client| client.has_flag(client_flag::REPLICA)).count();
     let now_ms = facts.now_us / 1000;
     let paused = facts.engine.pause.at(now_ms);
-    field!(out, "connected_clients", "{}", clients.len());
+    let ending_ms = facts.engine.shutdown_in_ms();
+    field!(out, "connected_clients", "{}", clients.len() - replicas);
     field!(out, "cluster_connections", "0");
     field!(out, "maxclients", "{}", facts.config.maxclients);
     let input = largest(|c| c.query_bytes.load(Relaxed) + c.query_free.load(Relaxed));
@@ -224,6 +226,7 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     field!(out, "total_blocking_keys_on_nokey", "0");
     let (reason, actions) = match paused {
         Paused::Nothing => ("none", "none"),
+        Paused::Writes if ending_ms.is_some() => ("shutdown_in_progress", "write"),
         Paused::Writes => ("client_pause", "write"),
         Paused::All => ("client_pause", "all"),
     };
@@ -231,6 +234,7 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     field!(out, "paused_actions", "{actions}");
     let left_ms =
         if paused == Paused::Nothing { 0 } else { facts.engine.pause.until_ms() - now_ms };
+    let left_ms = ending_ms.unwrap_or(left_ms);
     field!(out, "paused_timeout_milliseconds", "{left_ms}");
 }
 
