@@ -143,8 +143,8 @@ fn measure(contender: &Contender, options: &Options, rate: f64) -> Result<Turn> 
     })
 }
 
-/// Carries out the action and watches until the replica is synchronised, if that is it, and the server has no snapshot under way; the peak of its memory
-/// in KiB.
+/// Carries out the action and watches until the replica is synchronised, if that is it, and the
+/// server has no snapshot under way; the peak of its memory in KiB.
 fn disturb(server: &Server, action: &[String]) -> Result<u64> {
     let mut client = Client::connect(server.addr())?;
     client.set_timeout(PHASE_LIMIT);

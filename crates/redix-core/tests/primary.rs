@@ -171,7 +171,8 @@ fn who_knows_the_stream_goes_on_where_it_stopped() {
     primary.settle();
     primary.append(b"0123456789");
     let id = primary.engine.repl.log.history().id;
-    let cases: [(&[u8], Option<i64>, Option<&[u8]>); 7] = [
+    type Case<'a> = (&'a [u8], Option<i64>, Option<&'a [u8]>);
+    let cases: [Case<'_>; 7] = [
         (id.as_str().as_bytes(), Some(4), Some(b"3456789")),
         (id.as_str().as_bytes(), Some(11), Some(b"")),
         (id.as_str().as_bytes(), Some(12), None),

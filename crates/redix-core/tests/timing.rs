@@ -10,6 +10,7 @@ use redix_core::engine::Engine;
 use redix_core::env::{Clock, Wake};
 use redix_core::mailbox::Mailbox;
 use redix_core::registry::ClientShared;
+use redix_core::stats::Counter;
 use redix_core::worker::Worker;
 use redix_testkit::engine::{SimClock, SimDisk, sim_env};
 
@@ -57,7 +58,7 @@ fn run(config: Config, commands: &str) -> (Arc<Engine>, u64) {
 fn counted(engine: &Engine, name: &str) -> (u64, u64, u64) {
     let id = engine.commands.find(name.as_bytes()).unwrap().id;
     let calls = engine.stats.thread(0).calls[id as usize].get().unwrap();
-    (calls.calls.get(), calls.ns.get(), calls.latency.iter().map(|bucket| bucket.get()).sum())
+    (calls.calls.get(), calls.ns.get(), calls.latency.iter().map(Counter::get).sum())
 }
 
 #[test]
