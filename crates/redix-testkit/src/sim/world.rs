@@ -501,6 +501,8 @@ fn settings(rng: &mut Rng) -> Config {
         databases: PROBES_DB + 1,
         save: Vec::new(),
         repl_backlog_size: *rng.pick(&[16 << 10, 1 << 20, 10 << 20, 10 << 20]),
+        repl_backlog_ttl: *rng.pick(&[1, 3600]),
+        replica_lazy_flush: rng.chance(50),
         repl_diskless_sync: rng.chance(50),
         repl_diskless_sync_delay: rng.below(2) as u32,
         repl_ping_replica_period: 1 + rng.below(10) as u32,
