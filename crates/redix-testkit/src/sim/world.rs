@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use redix_core::config::Config;
+use redix_core::config::{Config, DisklessLoad};
 
 use super::Seen;
 use super::client::{Client, PROBES_DB, Waited, probe_key};
@@ -503,6 +503,12 @@ fn settings(rng: &mut Rng) -> Config {
         repl_backlog_size: *rng.pick(&[16 << 10, 1 << 20, 10 << 20, 10 << 20]),
         repl_backlog_ttl: *rng.pick(&[1, 3600]),
         replica_lazy_flush: rng.chance(50),
+        repl_diskless_load: *rng.pick(&[
+            DisklessLoad::Disabled,
+            DisklessLoad::OnEmptyDb,
+            DisklessLoad::SwapDb,
+            DisklessLoad::FlushBeforeLoad,
+        ]),
         repl_diskless_sync: rng.chance(50),
         repl_diskless_sync_delay: rng.below(2) as u32,
         repl_ping_replica_period: 1 + rng.below(10) as u32,
