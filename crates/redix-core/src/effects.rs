@@ -8,7 +8,7 @@
 //!
 //! **Invariants.** Nothing here blocks. Unless someone records, no record is built.
 
-use redix_resp::request::encode_command;
+use redix_resp::request::{encode_command, encode_words};
 
 /// Writes in the form in which replicas and the append-only file receive them: each an array of
 /// bulk strings, encoded one behind the other.
@@ -32,6 +32,13 @@ impl Records {
     /// Adds a command and its arguments.
     pub fn push(&mut self, db: u32, argv: &[impl AsRef<[u8]>]) {
         encode_command(&mut self.bytes, argv);
+        self.frames.push(Frame { db, end: self.bytes.len() });
+    }
+
+    /// Adds a command in its own words.
+    // HOT PATH: once per write while somebody records; allocates only to grow.
+    pub fn push_words<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
+        encode_words(&mut self.bytes, words);
         self.frames.push(Frame { db, end: self.bytes.len() });
     }
 
@@ -189,6 +196,13 @@ impl Effects {
     pub fn log_also(&mut self, db: u32, argv: &[&[u8]]) {
         if self.recording {
             self.records.push(db, argv);
+        }
+    }
+
+    /// Logs the command under way in its own words.
+    pub fn log_words<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
+        if self.recording {
+            self.records.push_words(db, words);
         }
     }
 

@@ -532,8 +532,13 @@ fn hex_value(digit: u8) -> u8 {
 
 /// Appends a command as a multibulk request.
 pub fn encode_command(out: &mut Vec<u8>, args: &[impl AsRef<[u8]>]) {
-    push_length(out, b'*', args.len());
-    for arg in args {
+    encode_words(out, args.iter());
+}
+
+/// The same for words that do not lie in a slice.
+pub fn encode_words<W: AsRef<[u8]>>(out: &mut Vec<u8>, words: impl ExactSizeIterator<Item = W>) {
+    push_length(out, b'*', words.len());
+    for arg in words {
         let arg = arg.as_ref();
         push_length(out, b'$', arg.len());
         out.extend_from_slice(arg);

@@ -167,8 +167,7 @@ impl<'k> Ctx<'_, 'k> {
             && !restated
             && self.keys.effects.dirty() != dirty
         {
-            let words: Vec<&[u8]> = args.iter_from(0).collect();
-            self.keys.effects.log_also(db, &words);
+            self.keys.effects.log_words(db, args.iter_from(0));
         }
         let ns = ended_ns.map_or(0, |ended_ns| ended_ns.saturating_sub(timing.started_ns));
         // A command that blocks is counted when its wait is over.
