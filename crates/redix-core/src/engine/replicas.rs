@@ -13,7 +13,7 @@ use crate::persist::file::{SaveError, snapshot_path};
 use crate::persist::payload::Payload;
 use crate::persist::snapshot::{Cut, Target};
 use crate::registry::Registry;
-use crate::repl::log::{OutOfReach, Reader, ReplId};
+use crate::repl::log::{CannotResume, OutOfReach, Reader, ReplId};
 use crate::repl::primary::{Filled, Lost, Phase, Replica, Wanted};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -121,32 +121,35 @@ impl Engine {
 
     /// The place in the log from which a replica goes on, with its offset, if it can.
     fn resume(&self, replica: &Replica, id: &[u8], next: Option<i64>) -> Option<(Reader, u64)> {
+        let log = &self.repl.log;
+        let offset = next.and_then(|next| u64::try_from(next.checked_sub(1)?).ok());
+        let resumed = match (ReplId::parse(id), offset) {
+            (Some(id), Some(offset)) => log.resume(id, offset).map(|reader| (reader, offset)),
+            (Some(id), None) if id == log.history().id => Err(CannotResume::OutOfReach),
+            _ => Err(CannotResume::UnknownId),
+        };
+        if let Err(refusal) = resumed {
+            self.say_why_not(replica, id, next.unwrap_or_default(), refusal);
+        }
+        resumed.ok()
+    }
+
+    fn say_why_not(&self, replica: &Replica, id: &[u8], next: i64, refusal: CannotResume) {
         let history = self.repl.log.history();
-        let known = ReplId::parse(id)
-            .filter(|id| *id == history.id || (*id == history.id2 && *id != ReplId::NONE));
-        let Some(id) = known else {
-            self.say(&format!(
+        match refusal {
+            CannotResume::UnknownId => self.say(&format!(
                 "Partial resynchronization not accepted: Replication ID mismatch (Replica asked \
                  for '{}', my replication IDs are '{}' and '{}')",
                 id.escape_ascii(),
                 history.id.as_str(),
                 history.id2.as_str()
-            ));
-            return None;
-        };
-        let next = next?;
-        if id != history.id && next > history.second_offset() {
-            self.say(&format!(
+            )),
+            CannotResume::BeyondId2 => self.say(&format!(
                 "Partial resynchronization not accepted: Requested offset for second ID was \
                  {next}, but I can reply up to {}",
                 history.second_offset()
-            ));
-            return None;
-        }
-        let offset = u64::try_from(next.checked_sub(1)?).ok();
-        match offset.ok_or(OutOfReach).and_then(|at| Ok((self.repl.log.resume(id, at)?, at))) {
-            Ok(found) => Some(found),
-            Err(OutOfReach) => {
+            )),
+            CannotResume::OutOfReach => {
                 let name = replica.name();
                 self.say(&format!(
                     "Unable to partial resync with replica {name} for lack of backlog (Replica \
@@ -161,7 +164,6 @@ impl Engine {
                         ),
                     );
                 }
-                None
             }
         }
     }

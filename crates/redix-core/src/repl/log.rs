@@ -104,6 +104,23 @@ pub struct Backlog {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfReach;
 
+/// Why someone cannot go on in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CannotResume {
+    /// What it has followed is another stream.
+    UnknownId,
+    /// What it has followed went another way from the end of the second name on.
+    BeyondId2,
+    /// What it lacks is no longer, or not yet, there.
+    OutOfReach,
+}
+
+impl From<OutOfReach> for CannotResume {
+    fn from(_: OutOfReach) -> Self {
+        Self::OutOfReach
+    }
+}
+
 /// The stream of writes.
 pub struct Log {
     active: AtomicBool,
@@ -296,16 +313,18 @@ impl Log {
         Ok(Reader { offset })
     }
 
-    /// A place in the stream for one who has applied `offset` bytes of the stream called `id`; out
-    /// of reach if that is another stream or its bytes are gone.
-    pub fn resume(&self, id: ReplId, offset: u64) -> Result<Reader, OutOfReach> {
-        if !self.active() {
-            return Err(OutOfReach);
-        }
+    /// A place in the stream for one who has applied `offset` bytes of the stream called `id`.
+    pub fn resume(&self, id: ReplId, offset: u64) -> Result<Reader, CannotResume> {
         let history = self.history();
-        let known = id == history.id
-            || (id == history.id2 && id != ReplId::NONE && offset <= history.id2_end);
-        if known { self.reader(offset) } else { Err(OutOfReach) }
+        if id != history.id {
+            if id != history.id2 || id == ReplId::NONE {
+                return Err(CannotResume::UnknownId);
+            }
+            if offset > history.id2_end {
+                return Err(CannotResume::BeyondId2);
+            }
+        }
+        if self.active() { Ok(self.reader(offset)?) } else { Err(CannotResume::OutOfReach) }
     }
 
     /// Appends to `out` up to about `max` bytes (at most the rest of a block more) from the

@@ -96,13 +96,15 @@ fn a_stream_is_resumed_under_either_name_as_far_as_it_reaches() {
     assert_eq!(history.second_offset(), end as i64 + 1);
     assert_ne!(history.id, former);
     assert!(log.resume(former, end).is_ok());
-    assert_eq!(log.resume(former, end + 1).unwrap_err(), OutOfReach);
+    assert_eq!(log.resume(former, end + 1).unwrap_err(), CannotResume::BeyondId2);
     assert!(log.resume(history.id, end + 1).is_ok());
     assert_eq!(
         log.resume(ReplId::random(&Counter(AtomicU64::new(77))), 0).unwrap_err(),
-        OutOfReach
+        CannotResume::UnknownId
     );
-    assert_eq!(log.resume(ReplId::NONE, 0).unwrap_err(), OutOfReach);
+    assert_eq!(log.resume(ReplId::NONE, 0).unwrap_err(), CannotResume::UnknownId);
+    let beyond = log.end() + 1;
+    assert_eq!(log.resume(history.id, beyond).unwrap_err(), CannotResume::OutOfReach);
 }
 
 #[test]
@@ -116,7 +118,7 @@ fn starting_and_stopping_change_the_name() {
     log.stop(&source);
     let third = log.history().id;
     assert!(first != second && second != third);
-    assert_eq!(log.resume(third, 0).unwrap_err(), OutOfReach);
+    assert_eq!(log.resume(third, 0).unwrap_err(), CannotResume::OutOfReach);
 }
 
 #[test]
