@@ -208,7 +208,7 @@ impl Worker {
         if repl.replicas.count() == 0 {
             return &[];
         }
-        self.engine.ask_for_acks();
+        self.engine.ask_for_acks(self.index);
         let told = repl.replicas.take_told(self.index);
         let end = repl.log.end();
         repl.replicas.tell_of(end, &self.engine.registry, Some(self.index));

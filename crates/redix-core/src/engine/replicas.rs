@@ -362,12 +362,16 @@ impl Engine {
             self.stop_recording_if_due(config.repl_backlog_ttl);
             return;
         }
+        // The role and the log's history change in the world. Besides, who holds the world for long
+        // keeps replicas from believing that all is well.
+        let gate = self.keyspace.gates().enter(self.background_thread());
         let paused = self.pause.at(self.now_ms()) != super::Paused::Nothing;
         let ping = seconds.is_multiple_of(u64::from(config.repl_ping_replica_period));
         if ping && !paused && !self.repl.is_replica() {
             log.append_raw(PING);
             replicas.tell_of(log.end(), &self.registry, None);
         }
+        drop(gate);
         let (now_ms, timeout_ms) = (self.now_ms(), i64::from(config.repl_timeout) * 1000);
         for replica in replicas.all() {
             let silent = |since_ms: i64| since_ms != 0 && now_ms - since_ms > timeout_ms;
@@ -396,11 +400,16 @@ impl Engine {
     }
 
     /// Asks the replicas how far they are, if somebody waits for that and the data may change.
-    pub fn ask_for_acks(&self) {
-        let paused = || self.pause.at(self.now_ms()) != super::Paused::Nothing;
+    /// `thread` is the caller's; it is outside of its gate.
+    pub fn ask_for_acks(&self, thread: usize) {
         let replicas = &self.repl.replicas;
-        let primary = !self.repl.is_replica();
-        if replicas.acks_wanted() && primary && !paused() && replicas.take_acks_wanted() {
+        if !replicas.acks_wanted() {
+            return;
+        }
+        // The role changes in the world.
+        let _gate = self.keyspace.gates().enter(thread);
+        let paused = self.pause.at(self.now_ms()) != super::Paused::Nothing;
+        if !self.repl.is_replica() && !paused && replicas.take_acks_wanted() {
             self.repl.log.append_raw(GET_ACK);
         }
     }
