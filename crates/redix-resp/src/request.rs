@@ -546,8 +546,18 @@ pub fn encode_words<W: AsRef<[u8]>>(out: &mut Vec<u8>, words: impl ExactSizeIter
     }
 }
 
+// HOT PATH: three or four times per write while somebody records. Arrays of a known size are
+// stored in place, without a call to copy them; most words are short.
+#[inline]
 fn push_length(out: &mut Vec<u8>, mark: u8, len: usize) {
-    out.extend_from_slice(IntText::unsigned(len as u64).line(mark));
+    match len {
+        0..10 => out.extend_from_slice(&[mark, b'0' + len as u8, b'\r', b'\n']),
+        10..100 => {
+            let (tens, ones) = (b'0' + (len / 10) as u8, b'0' + (len % 10) as u8);
+            out.extend_from_slice(&[mark, tens, ones, b'\r', b'\n']);
+        }
+        _ => out.extend_from_slice(IntText::unsigned(len as u64).line(mark)),
+    }
 }
 
 #[cfg(test)]

@@ -373,3 +373,21 @@ proptest! {
         prop_assert_eq!(feed([line.as_bytes()], &Limits::default()).commands, vec![words]);
     }
 }
+
+#[test]
+fn a_command_is_encoded_so_that_it_parses_whatever_the_lengths() {
+    for len in [0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 12_345] {
+        let word = vec![b'x'; len];
+        let mut bytes = Vec::new();
+        encode_command(&mut bytes, &[&b"ECHO"[..], &word]);
+        let mut expected = format!("*2\r\n$4\r\nECHO\r\n${len}\r\n").into_bytes();
+        expected.extend_from_slice(&word);
+        expected.extend_from_slice(b"\r\n");
+        assert_eq!(bytes, expected);
+    }
+    for count in [1, 9, 10, 99, 100, 101] {
+        let mut bytes = Vec::new();
+        encode_command(&mut bytes, &vec!["k"; count]);
+        assert!(bytes.starts_with(format!("*{count}\r\n$1\r\nk\r\n").as_bytes()));
+    }
+}
