@@ -655,7 +655,10 @@ fn a_killed_link_is_made_again() {
     rig.synchronise(&dump(&[]), 0);
     let line = rig.sim.execute(1, &["CLIENT", "LIST", "TYPE", "master"]).unwrap().pretty();
     assert!(line.contains("addr=10.0.0.1:6379") && line.contains("flags=M"), "{line}");
+    assert!(rig.engine.repl.upstream.is_up());
     assert_eq!(rig.sim.execute(1, &["CLIENT", "KILL", "TYPE", "master"]).unwrap(), Value::Int(1));
+    // Others see it at once, whenever the link may notice.
+    assert!(!rig.engine.repl.upstream.is_up());
     rig.wire.coming.extend(b"*1\r\n$8\r\nFLUSHALL\r\n");
     rig.settle();
     assert_eq!((rig.wire.connects, rig.end()), (2, 0));

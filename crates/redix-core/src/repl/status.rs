@@ -127,10 +127,13 @@ impl Status {
         LinkState::of(self.state.load(Ordering::Relaxed))
     }
 
-    /// Whether the stream is followed: `master_link_status:up`.
-    #[inline]
+    /// Whether the stream is followed: `master_link_status:up`. Not any more once the connection was
+    /// killed, even if the link has yet to notice.
     pub fn is_up(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == LinkState::Connected as u8
+        self.state() == LinkState::Connected
+            && lock(&self.client)
+                .as_ref()
+                .is_none_or(|client| !client.killed.load(Ordering::Acquire))
     }
 
     /// The full synchronisation under way.

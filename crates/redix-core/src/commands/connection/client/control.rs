@@ -42,6 +42,10 @@ fn kill_one(cx: &mut Ctx<'_, '_>, client: &Arc<ClientShared>) {
         cx.close_after_reply();
     } else {
         cx.engine.registry.kill(client);
+        if client.has_flag(client_flag::PRIMARY) {
+            // The link looks for itself.
+            cx.engine.repl.upstream.wake();
+        }
     }
 }
 
