@@ -127,8 +127,8 @@ impl Status {
         LinkState::of(self.state.load(Ordering::Relaxed))
     }
 
-    /// Whether the stream is followed: `master_link_status:up`. Not any more once the connection was
-    /// killed, even if the link has yet to notice.
+    /// Whether the stream is followed: `master_link_status:up`. Not any more once the connection
+    /// was killed, even if the link has yet to notice.
     pub fn is_up(&self) -> bool {
         self.state() == LinkState::Connected
             && lock(&self.client)
