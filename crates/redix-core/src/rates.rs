@@ -17,6 +17,10 @@ pub struct Rates {
     pub input_bytes: f64,
     /// Bytes sent.
     pub output_bytes: f64,
+    /// Bytes received from a primary.
+    pub repl_input_bytes: f64,
+    /// Bytes sent to replicas.
+    pub repl_output_bytes: f64,
     /// Turns of event loops.
     pub turns: f64,
     /// Nanoseconds spent in turns.
@@ -27,8 +31,10 @@ impl Rates {
     fn sums(totals: &Totals) -> Self {
         Self {
             commands: totals.commands as f64,
-            input_bytes: totals.net_input_bytes as f64,
-            output_bytes: totals.net_output_bytes as f64,
+            input_bytes: totals.all_input_bytes() as f64,
+            output_bytes: totals.all_output_bytes() as f64,
+            repl_input_bytes: totals.net_repl_input_bytes as f64,
+            repl_output_bytes: totals.net_repl_output_bytes as f64,
             turns: totals.turns as f64,
             turn_ns: totals.turn_ns as f64,
         }
@@ -39,6 +45,8 @@ impl Rates {
             commands: f(self.commands, other.commands),
             input_bytes: f(self.input_bytes, other.input_bytes),
             output_bytes: f(self.output_bytes, other.output_bytes),
+            repl_input_bytes: f(self.repl_input_bytes, other.repl_input_bytes),
+            repl_output_bytes: f(self.repl_output_bytes, other.repl_output_bytes),
             turns: f(self.turns, other.turns),
             turn_ns: f(self.turn_ns, other.turn_ns),
         }
@@ -98,10 +106,21 @@ mod tests {
     fn a_steady_stream_has_its_rate() {
         let sampler = RateSampler::default();
         for step in 0..=SAMPLES as u64 {
-            let totals = Totals { commands: step * 50, ..Totals::default() };
+            let totals = Totals {
+                commands: step * 50,
+                net_output_bytes: step * 30,
+                net_repl_output_bytes: step * 20,
+                net_repl_input_bytes: step * 10,
+                ..Totals::default()
+            };
             sampler.sample(1 + step * 100_000_000, &totals);
         }
-        assert!((sampler.now().commands - 500.0).abs() < 0.001);
+        let now = sampler.now();
+        assert!((now.commands - 500.0).abs() < 0.001);
+        assert!((now.output_bytes - 500.0).abs() < 0.001);
+        assert!((now.repl_output_bytes - 200.0).abs() < 0.001);
+        assert!((now.repl_input_bytes - 100.0).abs() < 0.001);
+        assert!((now.input_bytes - 100.0).abs() < 0.001);
         sampler.reset();
         assert_eq!(sampler.now(), Rates::default());
     }

@@ -72,8 +72,8 @@ cell! {
     rejected_connections,
     /// Bytes read from clients.
     net_input_bytes,
-    /// Of those, bytes read from a primary.
-    repl_input_bytes,
+    /// Bytes read from a primary.
+    net_repl_input_bytes,
     /// Bytes written to clients.
     net_output_bytes,
     /// Reads that met bytes.
@@ -196,6 +196,18 @@ pub struct Stats {
     pub dirty_at_save: AtomicU64,
     /// The most bytes that were seen in use.
     pub peak_memory: AtomicU64,
+}
+
+impl Totals {
+    /// Bytes read from clients and a primary.
+    pub fn all_input_bytes(&self) -> u64 {
+        self.net_input_bytes + self.net_repl_input_bytes
+    }
+
+    /// Bytes written to clients and replicas.
+    pub fn all_output_bytes(&self) -> u64 {
+        self.net_output_bytes + self.net_repl_output_bytes
+    }
 }
 
 impl Stats {

@@ -314,7 +314,7 @@ impl Upstream {
     fn note_received(&mut self, count: usize, now_ns: u64) {
         self.heard_ns = now_ns;
         let cell = &self.engine.stats.thread(self.engine.link_thread()).cell;
-        cell.repl_input_bytes.add(count as u64);
+        cell.net_repl_input_bytes.add(count as u64);
     }
 
     fn shake_hands(&mut self, transport: &mut dyn Transport, now_ns: u64) -> Result<Rest, Broken> {
