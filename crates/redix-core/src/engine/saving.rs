@@ -188,11 +188,9 @@ impl Engine {
     pub fn begin_load(&self, duplicates: Duplicates) -> Result<Option<Loading>, LoadError> {
         let config = self.config();
         let path = snapshot_path(&config);
-        let verify = config.rdbchecksum && !self.skip_checksums.load(Ordering::Relaxed);
-        let checksums = if verify { ChecksumPolicy::Verify } else { ChecksumPolicy::Ignore };
         // When keys of a replica expire is for its primary to say.
         let expired = if self.repl.is_replica() { Expired::Keep } else { Expired::PassOver };
-        let how = LoadOptions { duplicates, expired, checksums };
+        let how = LoadOptions { duplicates, expired, checksums: self.checksum_policy() };
         let opened = Loader::open(&self.env, &config, &path, how)?;
         let Some(loader) = opened else { return Ok(None) };
         self.show_loading(loader.file_bytes());
@@ -200,6 +198,16 @@ impl Engine {
         let began_ns = self.env.clock.mono_ns();
         let key_delay = config.key_load_delay;
         Ok(Some(Loading { loader, path, began_ns, key_delay, resumes: false }))
+    }
+
+    /// Whether the checksum of what is loaded is compared.
+    pub(crate) fn checksum_policy(&self) -> ChecksumPolicy {
+        let skips = self.skip_checksums.load(Ordering::Relaxed);
+        if self.config().rdbchecksum && !skips {
+            ChecksumPolicy::Verify
+        } else {
+            ChecksumPolicy::Ignore
+        }
     }
 
     /// Shows that the loading of `total_bytes` begins.

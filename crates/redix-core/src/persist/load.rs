@@ -7,7 +7,10 @@
 //!
 //! **Invariants.** The file is only read. A step takes one shard's lock at a time and holds none at
 //! its end. What cannot be loaded is an error with path, offset, key and reason; what was loaded
-//! before it stays in the keyspace, and the caller decides.
+//! before it stays in the keyspace, and the caller decides. An [`Inspection`] finds all of that but
+//! duplicates, and loads nothing.
+
+mod inspect;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -24,6 +27,7 @@ use crate::keyspace::{Keyspace, shard_of};
 pub use crate::rdb::format::ChecksumPolicy;
 use crate::rdb::format::{RdbError, RdbErrorKind, RdbString, opcode};
 use crate::rdb::read::{Event, RdbReader, ReadOptions};
+pub use inspect::Inspection;
 
 /// Entries put in place together.
 const GROUP: usize = 32;
@@ -274,17 +278,11 @@ impl Loader {
 
     /// Reads one part of the file.
     fn read_part(&mut self, keyspace: &Keyspace) -> Result<LoadStep, LoadError> {
-        let event = match self.reader.next_event() {
-            Ok(event) => event,
-            Err(error) if error.is_starved() => return Ok(LoadStep::Starved),
-            Err(source) => return Err(LoadError::Content { path: self.path.clone(), source }),
+        let Some(event) = next_event(&mut self.reader, &self.path, keyspace.databases())? else {
+            return Ok(LoadStep::Starved);
         };
         match event {
             Event::End(_) => return Ok(LoadStep::Done),
-            Event::SelectDb(db) if db >= keyspace.databases() => {
-                let databases = keyspace.databases();
-                return Err(LoadError::TooManyDatabases { path: self.path.clone(), databases });
-            }
             Event::Key(record)
                 if self.how.expired == Expired::PassOver
                     && record.expire_at_ms.is_some_and(|at| at < self.now_ms) =>
@@ -303,20 +301,13 @@ impl Loader {
                 let offset = self.reader.offset();
                 self.group.push(Arrival { db, hash, entry, offset });
             }
-            Event::Function(_) => {
-                let kind = RdbErrorKind::UnsupportedType {
-                    type_byte: opcode::FUNCTION2,
-                    name: "function library",
-                };
-                let source = RdbError { offset: self.reader.offset(), key: None, kind };
-                return Err(LoadError::Content { path: self.path.clone(), source });
-            }
             Event::Aux { name, value } => note_aux(&mut self.origin, name, value),
             // About the file, hints not to be believed, and what the reader has checked.
             Event::Start(_)
             | Event::SelectDb(_)
             | Event::ResizeDb { .. }
             | Event::SlotInfo { .. }
+            | Event::Function(_)
             | Event::ModuleAux { .. } => {}
         }
         Ok(LoadStep::More)
@@ -359,6 +350,30 @@ impl Loader {
         keyspace.publish_counts(db, index, &part.table);
         self.loaded.keys += 1;
         Ok(())
+    }
+}
+
+/// The next part of a file, unless it is one that cannot be loaded here; `None` where its bytes are
+/// still to be handed in.
+fn next_event<'r>(
+    reader: &'r mut RdbReader<'_>,
+    path: &Path,
+    databases: u32,
+) -> Result<Option<Event<'r>>, LoadError> {
+    let offset = reader.offset();
+    let content = |source| LoadError::Content { path: path.to_owned(), source };
+    match reader.next_event() {
+        Err(error) if error.is_starved() => Ok(None),
+        Err(source) => Err(content(source)),
+        Ok(Event::SelectDb(db)) if db >= databases => {
+            Err(LoadError::TooManyDatabases { path: path.to_owned(), databases })
+        }
+        Ok(Event::Function(_)) => {
+            let (type_byte, name) = (opcode::FUNCTION2, "function library");
+            let kind = RdbErrorKind::UnsupportedType { type_byte, name };
+            Err(content(RdbError { offset, key: None, kind }))
+        }
+        Ok(event) => Ok(Some(event)),
     }
 }
 

@@ -8,14 +8,14 @@
 
 use std::path::Path;
 
-use super::transfer::{Form, MARK_LEN, Progress, Receiving, Stage};
+use super::transfer::{DATA_SET_NAME, Form, MARK_LEN, Progress, Receiving, SHORTER_TEXT, Stage};
 use super::{Broken, NAP_NS, SECOND_NS, Transport, Upstream};
 use crate::config::DisklessLoad;
 use crate::engine::{Engine, Rest};
 use crate::env::Level;
 use crate::keyspace::Keyspace;
 use crate::keyspace::flush::{empty_keyspace, replace_keyspace};
-use crate::persist::load::{ChecksumPolicy, Duplicates, Expired, LoadOptions, LoadStep, Loader};
+use crate::persist::load::{LoadStep, Loader};
 use crate::repl::log::ReplId;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -83,7 +83,7 @@ impl Direct {
         let rest = self.loader.rest();
         match &self.form {
             Form::Sized(0) if rest.is_empty() => Ok(Some(())),
-            Form::Sized(_) => Err(Broken::futile("The data set is shorter than was announced.")),
+            Form::Sized(_) => Err(Broken::futile(SHORTER_TEXT)),
             Form::Marked(_) if rest.len() < MARK_LEN => Ok(None),
             Form::Marked(mark) if rest[..MARK_LEN] == mark[..] => {
                 inbox.splice(..0, rest[MARK_LEN..].iter().copied());
@@ -139,11 +139,8 @@ impl Upstream {
             Form::Sized(bytes) => bytes,
             Form::Marked(_) => 0,
         });
-        let verify = config.rdbchecksum && !engine.skip_checksums.load(Ordering::Relaxed);
-        let checksums = if verify { ChecksumPolicy::Verify } else { ChecksumPolicy::Ignore };
-        let how = LoadOptions { duplicates: Duplicates::Refuse, expired: Expired::Keep, checksums };
-        let name = Path::new("the data set of the PRIMARY");
-        let loader = Loader::pushed(&engine.env, &config, name, how);
+        let name = Path::new(DATA_SET_NAME);
+        let loader = Loader::pushed(&engine.env, &config, name, self.how_to_load());
         let key_delay_ns = u64::try_from(config.key_load_delay).unwrap_or(0) * 1000;
         Ok(Direct {
             form,

@@ -6,11 +6,12 @@
 //! before it show that the primary is still preparing it. Lengths are believed only as the bytes
 //! come.
 //!
-//! **Invariants.** The old data set, and the log with which it can be resumed, stay until the new
-//! one has been received whole, unless `repl-diskless-load` gives that up. From then until it is
-//! loaded the log has no name that anybody could ask for.
+//! **Invariants.** The old data set, the snapshot file, and the log with which the former can be
+//! resumed, stay until the new one has been received whole and every part of it was found to be one
+//! that can be loaded, unless `repl-diskless-load` gives that up. From then until it is loaded the
+//! log has no name that anybody could ask for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::direct::Direct;
 use super::handshake::take_line;
@@ -20,7 +21,7 @@ use crate::env::{DiskFile, Level};
 use crate::keyspace::flush::empty_keyspace;
 use crate::keyspace::gate::WorldGuard;
 use crate::persist::file::snapshot_path;
-use crate::persist::load::Duplicates;
+use crate::persist::load::{Duplicates, Expired, Inspection, LoadOptions};
 use crate::repl::log::ReplId;
 use crate::repl::status::Transfer;
 use crate::sync::Arc;
@@ -30,6 +31,8 @@ const SYNC_EVERY_BYTES: u64 = 8 << 20;
 /// Reads per step.
 const READS_PER_STEP: usize = 32;
 pub(super) const MARK_LEN: usize = 40;
+/// What errors call the data set instead of a path.
+pub(super) const DATA_SET_NAME: &str = "the data set of the PRIMARY";
 
 /// A full synchronisation under way.
 pub(super) struct Receiving {
@@ -44,7 +47,7 @@ pub(super) struct Receiving {
 pub(super) enum Stage {
     /// The line that says in which form it comes.
     Header,
-    Body(Body),
+    Body(Box<Body>),
     Load(Box<Load>),
     /// It is loaded as it comes.
     Direct(Box<Direct>),
@@ -52,6 +55,7 @@ pub(super) enum Stage {
 
 pub(super) struct Body {
     form: Form,
+    inspection: Inspection,
     file: Box<dyn DiskFile>,
     path: PathBuf,
     written: u64,
@@ -171,7 +175,7 @@ impl Upstream {
             receiving.stage = if direct {
                 Stage::Direct(Box::new(self.begin_directly(receiving.id, form, now_ns)?))
             } else {
-                Stage::Body(self.create_file(form)?)
+                Stage::Body(Box::new(self.create_file(form)?))
             };
             return Ok(Progress::More(Rest::None));
         }
@@ -192,11 +196,14 @@ impl Upstream {
     }
 
     fn create_file(&self, form: Form) -> Result<Body, Broken> {
-        let env = &self.engine.env;
+        let (env, config) = (&self.engine.env, self.engine.config());
         let name = format!("temp-{}.{}.rdb", env.clock.unix_us() / 1_000_000, env.host.facts().pid);
-        let path = PathBuf::from(&self.engine.config().dir).join(name);
+        let path = PathBuf::from(&config.dir).join(name);
+        let how = self.how_to_load();
+        let inspection =
+            Inspection::new(&config, &self.engine.keyspace, Path::new(DATA_SET_NAME), how);
         match env.disk.create(&path) {
-            Ok(file) => Ok(Body { form, file, path, written: 0, synced: 0 }),
+            Ok(file) => Ok(Body { form, inspection, file, path, written: 0, synced: 0 }),
             Err(error) => Err(Broken::futile(format!(
                 "Opening the temp file needed for PRIMARY <-> REPLICA synchronization: {error}"
             ))),
@@ -224,6 +231,15 @@ impl Upstream {
             }
         }
         Ok(Progress::More(Rest::None))
+    }
+
+    /// How what the primary sends is loaded.
+    pub(super) fn how_to_load(&self) -> LoadOptions {
+        LoadOptions {
+            duplicates: Duplicates::Refuse,
+            expired: Expired::Keep,
+            checksums: self.engine.checksum_policy(),
+        }
     }
 
     pub(super) fn show_received(&self, read_bytes: u64) {
@@ -356,6 +372,8 @@ impl Upstream {
     }
 }
 
+pub(super) const SHORTER_TEXT: &str = "The data set is shorter than was announced.";
+
 /// Entries freed between two looks at whether there are more.
 const FREE_PER_STEP: usize = 4096;
 
@@ -381,8 +399,22 @@ impl Body {
             },
         };
         self.write(&inbox[..count])?;
+        self.inspect(&inbox[..count], whole)?;
         inbox.drain(..count + skipped);
         Ok(whole)
+    }
+
+    /// Looks whether it can be loaded, before anything is given up for it.
+    fn inspect(&mut self, bytes: &[u8], whole: bool) -> Result<(), Broken> {
+        let mut looked = self.inspection.push(bytes);
+        if whole {
+            looked = looked.and_then(|()| self.inspection.end());
+        }
+        looked.map_err(|error| load_failed(&error))?;
+        if self.inspection.has_surplus() {
+            return Err(Broken::futile(SHORTER_TEXT));
+        }
+        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
