@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 use crate::blocking::Blocking;
 use crate::command::table::CommandTable;
 use crate::commandlog::CommandLog;
-use crate::config::{Apply, Config, ConfigSetError};
+use crate::config::{Apply, ByteString, Config, ConfigSetError};
 use crate::env::Env;
 use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
@@ -154,7 +154,7 @@ pub struct Engine {
     pub run_id: String,
     /// Unix time in microseconds of the start.
     pub started_us: i64,
-    config_path: OnceLock<String>,
+    config_path: OnceLock<ByteString>,
     applier: OnceLock<Arc<dyn Apply>>,
     snapshot: Mutex<saving::Snapshot>,
     ending: Mutex<Option<ending::Pending>>,
@@ -264,12 +264,12 @@ impl Engine {
     }
 
     /// Tells where the configuration was read from, as an absolute path; once, at the start.
-    pub fn set_config_path(&self, path: String) {
+    pub fn set_config_path(&self, path: ByteString) {
         assert!(self.config_path.set(path).is_ok(), "the configuration is read once");
     }
 
     /// The absolute path of the configuration file; empty if there is none.
-    pub fn config_path(&self) -> &str {
-        self.config_path.get().map_or("", String::as_str)
+    pub fn config_path(&self) -> Option<&ByteString> {
+        self.config_path.get()
     }
 }

@@ -21,7 +21,9 @@ pub mod sys;
 pub mod worker;
 
 use std::backtrace::Backtrace;
+use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
 use startup::Wish;
@@ -29,8 +31,7 @@ use startup::Wish;
 /// The process: a command line in, an exit code out.
 pub fn main() -> ExitCode {
     report_panics();
-    let args: Vec<String> =
-        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let args: Vec<Vec<u8>> = std::env::args_os().skip(1).map(OsString::into_vec).collect();
     let startup = match startup::prepare(&args) {
         Ok(Wish::Print(text)) => {
             // Who closed standard output does not want the text.

@@ -14,7 +14,7 @@ use std::path::Path;
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
-use redix_core::config::Config;
+use redix_core::config::{Config, Shown};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::{log, sys};
@@ -54,16 +54,18 @@ pub fn open_tcp(config: &Config) -> io::Result<Vec<Listener>> {
         return Ok(listeners);
     }
     for word in &config.bind {
-        let (name, optional) = match word.strip_prefix('-') {
+        let (name, optional) = match word.strip_prefix(b"-") {
             Some(rest) => (rest, true),
-            None => (word.as_str(), false),
+            None => (word.as_bytes(), false),
         };
         match open_address(name, config) {
             Ok(found) => listeners.extend(found),
             Err(failure) => {
                 log::warning(&format!(
-                    "Warning: Could not create server TCP listening socket {name}:{}: {}",
-                    config.port, failure.text
+                    "Warning: Could not create server TCP listening socket {}:{}: {}",
+                    Shown(name),
+                    config.port,
+                    failure.text
                 ));
                 if failure.is_bearable(optional) {
                     continue;
@@ -102,9 +104,13 @@ impl Failure {
     }
 }
 
-fn open_address(name: &str, config: &Config) -> Result<Option<Listener>, Failure> {
+fn open_address(name: &[u8], config: &Config) -> Result<Option<Listener>, Failure> {
     // The first address that can be bound stands for a name with several.
     let mut last = None;
+    let name = str::from_utf8(name).map_err(|_| {
+        let error = io::Error::other("it is not UTF-8");
+        Failure { text: error.to_string(), error }
+    })?;
     for addr in resolve(name, config.port)? {
         match open_socket(addr, config) {
             Ok(listener) => return Ok(Some(listener)),

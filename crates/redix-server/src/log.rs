@@ -19,7 +19,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use parking_lot::Mutex;
-use redix_core::config::{Config, LogFormat, LogLevel, LogTimestamp, SyslogFacility};
+use redix_core::config::{ByteString, Config, LogFormat, LogLevel, LogTimestamp, SyslogFacility};
 use redix_core::env::Level;
 
 use crate::sys;
@@ -32,14 +32,14 @@ static LEAST: AtomicU8 = AtomicU8::new(rank(Level::Notice));
 /// Whether lines are those of a replica.
 static REPLICA: AtomicBool = AtomicBool::new(false);
 static SETTINGS: Mutex<Settings> = Mutex::new(Settings {
-    file: String::new(),
+    file: ByteString::new(),
     syslog: false,
     form: LogFormat::Legacy,
     time: LogTimestamp::Legacy,
 });
 
 struct Settings {
-    file: String,
+    file: ByteString,
     syslog: bool,
     form: LogFormat,
     time: LogTimestamp,
@@ -155,7 +155,7 @@ fn send(settings: &Settings, stamp: &Stamp, text: &str) {
     }
 }
 
-fn append(file: &str, text: &str) {
+fn append(file: &ByteString, text: &str) {
     if file.is_empty() {
         std::io::stdout().write_all(text.as_bytes()).ok();
         std::io::stdout().flush().ok();

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use redix_core::config::{Config, Supervised};
 
@@ -58,13 +58,13 @@ pub struct PidFile(PathBuf);
 impl PidFile {
     /// Writes the file if the configuration wants one. That it cannot be written is only logged.
     pub fn write(config: &Config, background: bool) -> Option<Self> {
-        let path = match (config.pidfile.as_str(), background) {
-            ("", false) => return None,
-            ("", true) => DEFAULT_PID_FILE,
-            (path, _) => path,
+        let path = match (config.pidfile.is_empty(), background) {
+            (true, false) => return None,
+            (true, true) => Path::new(DEFAULT_PID_FILE),
+            (false, _) => config.pidfile.as_ref(),
         };
         // Absolute, since `dir` may change while the server runs.
-        let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         match std::fs::write(&path, format!("{}\n", std::process::id())) {
             Ok(()) => Some(Self(path)),
             Err(error) => {
@@ -167,34 +167,34 @@ fn notify_systemd(message: &str) -> io::Result<()> {
 }
 
 /// The title of the process for a template. `program` is what it was started as.
-pub fn title(config: &Config, program: &str, config_file: &str) -> String {
-    let listen = match config.bind.first() {
-        _ if config.port == 0 => format!("unixsocket:{}", config.unixsocket),
-        Some(first) => format!("{}:{}", first.strip_prefix('-').unwrap_or(first), config.port),
-        None => format!("*:{}", config.port),
-    };
+pub fn title(config: &Config, program: &[u8], config_file: &[u8]) -> Vec<u8> {
     let port = config.port.to_string();
-    let fields = [
+    let listen = match config.bind.first() {
+        _ if config.port == 0 => [b"unixsocket:", config.unixsocket.as_bytes()].concat(),
+        Some(first) => [first.strip_prefix(b"-").unwrap_or(first), b":", port.as_bytes()].concat(),
+        None => [b"*:", port.as_bytes()].concat(),
+    };
+    let fields: [(&str, &[u8]); 7] = [
         ("{title}", program),
         ("{listen-addr}", &listen),
-        ("{server-mode}", ""),
-        ("{port}", &port),
-        ("{tls-port}", "0"),
+        ("{server-mode}", b""),
+        ("{port}", port.as_bytes()),
+        ("{tls-port}", b"0"),
         ("{unixsocket}", &config.unixsocket),
         ("{config-file}", config_file),
     ];
-    let mut out = String::new();
-    let mut rest = config.proc_title_template.as_str();
-    'template: while let Some(c) = rest.chars().next() {
+    let mut out = Vec::new();
+    let mut rest = config.proc_title_template.as_bytes();
+    'template: while let [byte, tail @ ..] = rest {
         for (name, value) in fields {
-            if let Some(after) = rest.strip_prefix(name) {
-                out.push_str(value);
+            if let Some(after) = rest.strip_prefix(name.as_bytes()) {
+                out.extend_from_slice(value);
                 rest = after;
                 continue 'template;
             }
         }
-        out.push(c);
-        rest = &rest[c.len_utf8()..];
+        out.push(*byte);
+        rest = tail;
     }
-    out.trim_end().to_owned()
+    out.trim_ascii_end().to_owned()
 }

@@ -8,9 +8,11 @@
 //! **Invariants.** A descriptor that cannot be accepted is tried again after `RETRY_MS`, not in a
 //! loop. No lock of this module is held while waiting for anything but another accept.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Events, Poll, Registry};
 use parking_lot::Mutex;
-use redix_core::config::{Apply, Config, ConfigSetError};
+use redix_core::config::{Apply, ByteString, Config, ConfigSetError};
 use redix_core::effects::Request;
 use redix_core::engine::Engine;
 use redix_core::registry::{ClientShared, client_flag};
@@ -53,7 +55,7 @@ pub struct Server {
     pid_file: Option<PidFile>,
     supervisor: Supervisor,
     title: Mutex<Option<TitleArea>>,
-    program: String,
+    program: Vec<u8>,
     oom_score: OomScore,
 }
 
@@ -103,7 +105,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
     let workers = config.worker_count(thread::available_parallelism().map_or(1, usize::from));
     let engine = Engine::new(env::system(), config, workers)?;
     if let Some(path) = &file {
-        engine.set_config_path(path.display().to_string());
+        engine.set_config_path(path.as_path().into());
     }
     let engine = Arc::new(engine);
     let loops = (0..workers)
@@ -120,7 +122,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
         pid_file,
         supervisor,
         title: Mutex::new(title),
-        program: std::env::args().next().unwrap_or_else(|| "redix".into()),
+        program: std::env::args_os().next().map_or_else(|| "redix".into(), OsString::into_vec),
         oom_score: OomScore::default(),
     });
     engine.set_applier(Arc::new(Applier(Arc::clone(&server))));
@@ -270,7 +272,8 @@ impl Server {
 
     fn show_title(&self, config: &Config) {
         if let Some(area) = &mut *self.title.lock() {
-            area.set(&process::title(config, &self.program, self.engine.config_path()));
+            let file = self.engine.config_path().map_or(&b""[..], ByteString::as_bytes);
+            area.set(&process::title(config, &self.program, file));
         }
     }
 
@@ -516,7 +519,7 @@ impl Apply for Applier {
                 server.oom_score.follow(old).ok();
                 refused("dir", sys::error_text(&error))
             })?;
-            new.dir = dir.display().to_string();
+            new.dir = dir.as_path().into();
         }
         let name = if is_changed("port") { "port" } else { "bind" };
         if is_changed(name)

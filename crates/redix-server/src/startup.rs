@@ -4,11 +4,15 @@
 //! Errors end the process before anything was started; they go to standard error in the form of the
 //! real servers, since scripts and suites look for it.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use redix_core::config::{self, CommandLine, Config, ConfigFile, Loaded, Source, quote};
+use redix_core::config::{
+    self, ByteString, CommandLine, Config, ConfigFile, Loaded, Source, quote,
+};
 
 use crate::sys;
 
@@ -35,7 +39,7 @@ pub struct Startup {
 
 /// Understands the arguments behind the program's name, reads the configuration and changes to its
 /// working directory. The error is the whole text for the operator.
-pub fn prepare(args: &[String]) -> Result<Wish, String> {
+pub fn prepare(args: &[Vec<u8>]) -> Result<Wish, String> {
     let (source, flags) = match CommandLine::parse(args) {
         CommandLine::Version => return Ok(Wish::Print(version_line())),
         CommandLine::Help => return Ok(Wish::Print(help_text())),
@@ -45,8 +49,9 @@ pub fn prepare(args: &[String]) -> Result<Wish, String> {
         None => (None, None),
         Some(Source::Stdin) => (Some(read_stdin()?), None),
         Some(Source::Path(path)) => {
-            let text = read_file(Path::new(&path))?;
-            let absolute = std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(&path));
+            let path = Path::new(OsStr::from_bytes(&path));
+            let text = read_file(path)?;
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
             (Some(text), Some(absolute))
         }
     };
@@ -90,7 +95,7 @@ fn read_stdin() -> Result<ConfigFile, String> {
 }
 
 fn read_file(path: &Path) -> Result<ConfigFile, String> {
-    let shown = path.display().to_string();
+    let shown = ByteString::from(path).to_string();
     match std::fs::read(path) {
         Ok(text) => Ok(ConfigFile { path: shown, text }),
         Err(error) => Err(format!(
@@ -101,11 +106,11 @@ fn read_file(path: &Path) -> Result<ConfigFile, String> {
 }
 
 /// The files of an `include` line: those that match a pattern, or the one that is named.
-fn includes(pattern: &str) -> Result<Vec<ConfigFile>, String> {
-    let paths = if pattern.contains(['*', '?', '[']) {
+fn includes(pattern: &[u8]) -> Result<Vec<ConfigFile>, String> {
+    let paths = if pattern.iter().any(|byte| b"*?[".contains(byte)) {
         sys::glob(pattern)
     } else {
-        vec![PathBuf::from(pattern)]
+        vec![PathBuf::from(OsStr::from_bytes(pattern))]
     };
     paths.iter().map(|path| read_file(path).map_err(|text| text.trim_end().to_owned())).collect()
 }
@@ -114,7 +119,7 @@ fn enter_dir(config: &mut Config) -> Result<(), String> {
     let fail = |error: &io::Error| refusal("dir", &config.dir, &sys::error_text(error));
     std::env::set_current_dir(&config.dir).map_err(|error| fail(&error))?;
     let dir = std::env::current_dir().map_err(|error| fail(&error))?;
-    config.dir = dir.display().to_string();
+    config.dir = dir.as_path().into();
     Ok(())
 }
 
@@ -130,7 +135,7 @@ fn check_log_file(config: &Config) -> Result<(), String> {
 }
 
 /// The report about a directive whose value turned out to be impossible.
-fn refusal(name: &str, value: &str, reason: &str) -> String {
-    let value = quote(value.as_bytes());
+fn refusal(name: &str, value: &[u8], reason: &str) -> String {
+    let value = quote(value);
     format!("\n*** FATAL CONFIG FILE ERROR (Redix {VERSION}) ***\n>>> '{name} {value}'\n{reason}\n")
 }

@@ -188,8 +188,8 @@ pub fn raise_file_limit(want: u64) -> io::Result<u64> {
 
 /// Opens the connection to syslog; `ident` names the program in every line. `facility` is one of
 /// libc's `LOG_*` facilities.
-pub fn open_syslog(ident: &str, facility: c_int) {
-    let ident = CString::new(ident.replace('\0', "")).expect("zero bytes were taken out");
+pub fn open_syslog(ident: &[u8], facility: c_int) {
+    let ident = CString::new(ident).expect("the configuration ends texts at a zero byte");
     // The C library keeps the pointer for the life of the process.
     let ident: &'static CStr = Box::leak(ident.into_boxed_c_str());
     let options = libc::LOG_PID | libc::LOG_NDELAY | libc::LOG_NOWAIT;
@@ -206,7 +206,7 @@ pub fn syslog(priority: c_int, text: &str) {
 }
 
 /// Paths that match a shell pattern, sorted; none if nothing matches or a directory is unreadable.
-pub fn glob(pattern: &str) -> Vec<PathBuf> {
+pub fn glob(pattern: &[u8]) -> Vec<PathBuf> {
     let Ok(pattern) = CString::new(pattern) else { return Vec::new() };
     // SAFETY: all-zero is a valid, empty `glob_t`.
     let mut found: libc::glob_t = unsafe { std::mem::zeroed() };
@@ -288,7 +288,7 @@ impl TitleArea {
     }
 
     /// Writes the title, cut to the space there is.
-    pub fn set(&mut self, title: &str) {
+    pub fn set(&mut self, title: &[u8]) {
         let count = title.len().min(self.len - 1);
         // SAFETY: the kernel says that the process owns `len` writable bytes here. Nothing else
         // uses them: the environment has moved, and the arguments were copied when they were read,

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::spec::CommandSpec;
+use crate::config::ByteString;
 
 /// A command as found: its specification and where its statistics are.
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +104,7 @@ impl CommandTable {
     /// Fails with the name that does not exist or is taken.
     pub fn new(
         families: &[&'static [CommandSpec]],
-        renames: &[(String, String)],
+        renames: &[(ByteString, ByteString)],
     ) -> Result<Self, String> {
         let mut table = Self {
             commands: Vec::new(),
@@ -121,15 +122,15 @@ impl CommandTable {
         }
         for (old, new) in renames {
             let id = table
-                .take_name(old.as_bytes())
+                .take_name(old)
                 .ok_or_else(|| format!("No such command in rename-command: {old}"))?;
             if new.is_empty() {
                 continue;
             }
-            if table.find(new.as_bytes()).is_some() {
+            if table.find(new).is_some() {
                 return Err("Target command name already exists".to_owned());
             }
-            let name = fold(new.as_bytes());
+            let name = fold(new);
             table.insert_name(name.ok_or_else(|| format!("Command name too long: {new}"))?, id);
         }
         Ok(table)
@@ -200,13 +201,9 @@ impl CommandTable {
         &self.commands
     }
 
-    /// Every command (no subcommands) under the name by which clients call it.
-    pub fn named(&self) -> impl Iterator<Item = (String, Command)> {
-        self.by_name.iter().flatten().map(|(name, id)| {
-            let bytes: Vec<u8> = name.iter().flat_map(|word| word.to_le_bytes()).collect();
-            let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned();
-            (text, self.commands[*id as usize])
-        })
+    /// Every command (no subcommands) that clients can call.
+    pub fn named(&self) -> impl Iterator<Item = Command> {
+        self.by_name.iter().flatten().map(|(_, id)| self.commands[*id as usize])
     }
 
     /// A command by its id.

@@ -67,15 +67,14 @@ fn container(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 
 /// `CONFIG GET pattern …` -> map of names to values, in the order of the names.
 fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let patterns: Vec<_> = args.iter_from(2).map(String::from_utf8_lossy).collect();
-    let patterns: Vec<&str> = patterns.iter().map(AsRef::as_ref).collect();
+    let patterns: Vec<&[u8]> = args.iter_from(2).collect();
     // Not `cx.config`: an earlier command of the same transaction may have changed it.
     let mut found = cx.engine.config().get(&patterns);
     found.sort_unstable();
     cx.reply.map(found.len());
     for (name, value) in found {
-        cx.reply.bulk_str(name);
-        cx.reply.bulk_str(&value);
+        cx.reply.bulk(name);
+        cx.reply.bulk(&value);
     }
     Ok(())
 }
@@ -86,9 +85,8 @@ fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if !args.len().is_multiple_of(2) {
         return Err(ReplyError::Syntax);
     }
-    let texts: Vec<_> = args.iter_from(2).map(String::from_utf8_lossy).collect();
-    let pairs: Vec<(&str, &str)> =
-        texts.chunks_exact(2).map(|pair| (pair[0].as_ref(), pair[1].as_ref())).collect();
+    let words: Vec<&[u8]> = args.iter_from(2).collect();
+    let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     let mut unknown = None;
     for ((name, _), at) in pairs.iter().zip((2..).step_by(2)) {
         match config::find(name) {
@@ -104,13 +102,6 @@ fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let place = if cx.shared.is_local() { ClientPlace::Local } else { ClientPlace::Remote };
     let refused = |error: config::ConfigSetError| ReplyError::err(error.to_string());
     let (new, changed) = cx.engine.config().plan_set(&pairs, place).map_err(refused)?;
-    let not_utf8 = |at: &usize| std::str::from_utf8(args.get(*at)).is_err();
-    if let Some(at) = (3..args.len()).step_by(2).find(not_utf8) {
-        return Err(ReplyError::err(format!(
-            "CONFIG SET failed (possibly related to argument '{}') - argument must be UTF-8",
-            texts[at - 3]
-        )));
-    }
     if !changed.is_empty() {
         cx.engine.reconfigure(new, &changed).map_err(refused)?;
     }

@@ -40,8 +40,10 @@ pub struct Directive {
     pub standing: Standing,
     /// Whether a single argument holds several, separated by blanks.
     pub(super) splits: bool,
-    pub(super) get: fn(&Config) -> String,
-    pub(super) set: fn(&mut Config, &[String]) -> Result<(), Reason>,
+    /// Whether an argument goes on behind a NUL byte.
+    pub(super) takes_nul: bool,
+    pub(super) get: fn(&Config) -> Vec<u8>,
+    pub(super) set: fn(&mut Config, &[Vec<u8>]) -> Result<(), Reason>,
     pub(super) lines: fn(&Config, &Config) -> Vec<FileLine>,
     pub(super) describe: fn() -> String,
 }
@@ -52,8 +54,8 @@ impl Directive {
         name: &'static str,
         group: &'static str,
         doc: &'static [&'static str],
-        get: fn(&Config) -> String,
-        set: fn(&mut Config, &[String]) -> Result<(), Reason>,
+        get: fn(&Config) -> Vec<u8>,
+        set: fn(&mut Config, &[Vec<u8>]) -> Result<(), Reason>,
         lines: fn(&Config, &Config) -> Vec<FileLine>,
         describe: fn() -> String,
     ) -> Self {
@@ -69,6 +71,7 @@ impl Directive {
             is_cumulative: false,
             standing: Standing::Used,
             splits: false,
+            takes_nul: false,
             get,
             set,
             lines,
@@ -78,6 +81,11 @@ impl Directive {
 
     pub(super) const fn splits(mut self, splits: bool) -> Self {
         self.splits = splits;
+        self
+    }
+
+    pub(super) const fn takes_nul(mut self, takes_nul: bool) -> Self {
+        self.takes_nul = takes_nul;
         self
     }
 
@@ -128,29 +136,33 @@ impl Directive {
 
     /// Its value as CONFIG GET shows it.
     #[must_use]
-    pub fn text(&self, config: &Config) -> String {
+    pub fn text(&self, config: &Config) -> Vec<u8> {
         (self.get)(config)
     }
 
     /// Sets it from arguments, as a line of the file does. On error `config` is unchanged.
-    pub(super) fn apply(&self, config: &mut Config, args: &[String]) -> Result<(), Reason> {
-        let split: Vec<String>;
+    pub(super) fn apply(&self, config: &mut Config, args: &[Vec<u8>]) -> Result<(), Reason> {
         let args = match args {
             [only] if self.splits && !only.is_empty() => {
-                split = only.split(' ').map(Into::into).collect();
-                &split
+                only.split(|byte| *byte == b' ').map(|word| self.read(word)).collect()
             }
-            _ => args,
+            _ => args.iter().map(|arg| self.read(arg)).collect::<Vec<_>>(),
         };
         let Standing::OnlyDefault(what) = self.standing else {
-            return (self.set)(config, args);
+            return (self.set)(config, &args);
         };
         let mut changed = config.clone();
-        (self.set)(&mut changed, args)?;
+        (self.set)(&mut changed, &args)?;
         if self.text(&changed) != self.text(&Config::default()) {
             return Err(format!("only the default is supported: Redix lacks {what}"));
         }
         *config = changed;
         Ok(())
+    }
+
+    /// What the real servers see of an argument: most kinds end it at a NUL byte.
+    fn read(&self, arg: &[u8]) -> Vec<u8> {
+        let end = arg.iter().position(|byte| *byte == 0).filter(|_| !self.takes_nul);
+        arg[..end.unwrap_or(arg.len())].to_vec()
     }
 }

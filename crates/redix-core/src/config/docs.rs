@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::bytes::Shown;
 use super::directive::{Directive, Standing};
 use super::table::{Config, DIRECTIVES};
 
@@ -29,7 +30,7 @@ fn default_lines(directive: &Directive) -> Vec<String> {
     let default = Config::default();
     (directive.lines)(&default, &default)
         .iter()
-        .map(|line| format!("{} {}", directive.name, line.args).trim_end().to_owned())
+        .map(|line| format!("{} {}", directive.name, Shown(&line.args)).trim_end().to_owned())
         .collect()
 }
 
@@ -122,7 +123,7 @@ pub fn markdown() -> String {
             let _ = writeln!(
                 out,
                 "| {names} | {} | {} | {set} | {}{standing} |",
-                code(&directive.text(&default)),
+                code(&Shown(&directive.text(&default)).to_string()),
                 (directive.describe)(),
                 sentence(directive),
             );

@@ -5,7 +5,9 @@
 //! them.
 
 use std::fmt::Display;
+use std::str::FromStr;
 
+use super::bytes::ByteString;
 use super::types::{BytesOrPercent, OutputLimit, OutputLimits, ShutdownOn, notify};
 use super::words::{memory_text, parse_integer, parse_memory, quote};
 
@@ -17,7 +19,7 @@ const WRONG_COUNT: &str = "wrong number of arguments";
 /// One line that CONFIG REWRITE would write for a parameter.
 pub(super) struct FileLine {
     /// What follows the name, quoted where needed.
-    pub(super) args: String,
+    pub(super) args: Vec<u8>,
     /// Whether the line is needed even if the file has none for this parameter.
     pub(super) differs_from_default: bool,
 }
@@ -27,14 +29,17 @@ pub(super) trait Kind<T> {
     /// Whether a single argument holds several, separated by blanks: `CONFIG SET save "900 1"`.
     const SPLITS: bool = false;
 
+    /// Whether a value goes on behind a NUL byte, which ends it for most kinds.
+    const TAKES_NUL: bool = false;
+
     /// Reads the value. `current` is what it replaces, for kinds whose text names only a part.
-    fn parse(&self, args: &[String], current: &T) -> Result<T, Reason>;
+    fn parse(&self, args: &[Vec<u8>], current: &T) -> Result<T, Reason>;
 
     /// The value as CONFIG GET shows it.
-    fn text(&self, value: &T) -> String;
+    fn text(&self, value: &T) -> Vec<u8>;
 
     /// The value as a file has it, without the name.
-    fn file_text(&self, value: &T) -> String {
+    fn file_text(&self, value: &T) -> Vec<u8> {
         self.text(value)
     }
 
@@ -48,14 +53,19 @@ pub(super) trait Kind<T> {
     fn describe(&self) -> String;
 }
 
-fn single(args: &[String]) -> Result<&str, Reason> {
+fn single(args: &[Vec<u8>]) -> Result<&[u8], Reason> {
     match args {
         [only] => Ok(only),
         _ => Err(WRONG_COUNT.into()),
     }
 }
 
-fn unless_empty(text: String) -> String {
+/// What `text` says in the notation of its type.
+fn number<T: FromStr>(text: &[u8]) -> Option<T> {
+    str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn unless_empty(text: Vec<u8>) -> Vec<u8> {
     if text.is_empty() { "\"\"".into() } else { text }
 }
 
@@ -63,15 +73,15 @@ fn unless_empty(text: String) -> String {
 pub(super) struct Bool;
 
 impl Kind<bool> for Bool {
-    fn parse(&self, args: &[String], _: &bool) -> Result<bool, Reason> {
-        match single(args)?.to_ascii_lowercase().as_str() {
-            "yes" => Ok(true),
-            "no" => Ok(false),
+    fn parse(&self, args: &[Vec<u8>], _: &bool) -> Result<bool, Reason> {
+        match single(args)?.to_ascii_lowercase().as_slice() {
+            b"yes" => Ok(true),
+            b"no" => Ok(false),
             _ => Err("argument must be 'yes' or 'no'".into()),
         }
     }
 
-    fn text(&self, value: &bool) -> String {
+    fn text(&self, value: &bool) -> Vec<u8> {
         if *value { "yes" } else { "no" }.into()
     }
 
@@ -84,14 +94,16 @@ impl Kind<bool> for Bool {
 pub(super) struct Int(pub(super) i64, pub(super) i64);
 
 impl<T: Copy + Display + TryFrom<i64>> Kind<T> for Int {
-    fn parse(&self, args: &[String], _: &T) -> Result<T, Reason> {
+    const TAKES_NUL: bool = true;
+
+    fn parse(&self, args: &[Vec<u8>], _: &T) -> Result<T, Reason> {
         let number =
             parse_integer(single(args)?).ok_or("argument couldn't be parsed into an integer")?;
         in_range(number, self.0, self.1)
     }
 
-    fn text(&self, value: &T) -> String {
-        value.to_string()
+    fn text(&self, value: &T) -> Vec<u8> {
+        value.to_string().into()
     }
 
     fn describe(&self) -> String {
@@ -119,13 +131,15 @@ fn describe_range(low: i64, high: i64) -> String {
 pub(super) struct Clamped(pub(super) u32, pub(super) u32);
 
 impl Kind<u32> for Clamped {
-    fn parse(&self, args: &[String], current: &u32) -> Result<u32, Reason> {
+    const TAKES_NUL: bool = true;
+
+    fn parse(&self, args: &[Vec<u8>], current: &u32) -> Result<u32, Reason> {
         let number: u32 = Int(0, i64::from(i32::MAX)).parse(args, current)?;
         Ok(number.clamp(self.0, self.1))
     }
 
-    fn text(&self, value: &u32) -> String {
-        value.to_string()
+    fn text(&self, value: &u32) -> Vec<u8> {
+        value.to_string().into()
     }
 
     fn describe(&self) -> String {
@@ -137,7 +151,7 @@ impl Kind<u32> for Clamped {
 pub(super) struct Memory(pub(super) u64, pub(super) u64);
 
 impl<T: Copy + Display + TryFrom<u64> + TryInto<u64>> Kind<T> for Memory {
-    fn parse(&self, args: &[String], _: &T) -> Result<T, Reason> {
+    fn parse(&self, args: &[Vec<u8>], _: &T) -> Result<T, Reason> {
         let outside = || format!("argument must be between {} and {} inclusive", self.0, self.1);
         let bytes = parse_memory(single(args)?).ok_or("argument must be a memory value")?;
         if !(self.0..=self.1).contains(&bytes) {
@@ -146,12 +160,12 @@ impl<T: Copy + Display + TryFrom<u64> + TryInto<u64>> Kind<T> for Memory {
         T::try_from(bytes).map_err(|_| outside())
     }
 
-    fn text(&self, value: &T) -> String {
-        value.to_string()
+    fn text(&self, value: &T) -> Vec<u8> {
+        value.to_string().into()
     }
 
-    fn file_text(&self, value: &T) -> String {
-        (*value).try_into().map_or_else(|_| value.to_string(), memory_text)
+    fn file_text(&self, value: &T) -> Vec<u8> {
+        (*value).try_into().map_or_else(|_| value.to_string(), memory_text).into()
     }
 
     fn describe(&self) -> String {
@@ -163,16 +177,16 @@ impl<T: Copy + Display + TryFrom<u64> + TryInto<u64>> Kind<T> for Memory {
 pub(super) struct MemoryFloor(pub(super) u64);
 
 impl Kind<u64> for MemoryFloor {
-    fn parse(&self, args: &[String], current: &u64) -> Result<u64, Reason> {
+    fn parse(&self, args: &[Vec<u8>], current: &u64) -> Result<u64, Reason> {
         Ok(Memory(1, i64::MAX as u64).parse(args, current)?.max(self.0))
     }
 
-    fn text(&self, value: &u64) -> String {
-        value.to_string()
+    fn text(&self, value: &u64) -> Vec<u8> {
+        value.to_string().into()
     }
 
-    fn file_text(&self, value: &u64) -> String {
-        memory_text(*value)
+    fn file_text(&self, value: &u64) -> Vec<u8> {
+        memory_text(*value).into()
     }
 
     fn describe(&self) -> String {
@@ -184,10 +198,10 @@ impl Kind<u64> for MemoryFloor {
 pub(super) struct MemoryOrPercent;
 
 impl Kind<BytesOrPercent> for MemoryOrPercent {
-    fn parse(&self, args: &[String], _: &BytesOrPercent) -> Result<BytesOrPercent, Reason> {
+    fn parse(&self, args: &[Vec<u8>], _: &BytesOrPercent) -> Result<BytesOrPercent, Reason> {
         let text = single(args)?;
         let malformed = || Reason::from("argument must be a memory or percent value");
-        let Some(percent) = text.strip_suffix('%') else {
+        let Some(percent) = text.strip_suffix(b"%") else {
             return parse_memory(text).map(BytesOrPercent::Bytes).ok_or_else(malformed);
         };
         match parse_integer(percent) {
@@ -197,10 +211,10 @@ impl Kind<BytesOrPercent> for MemoryOrPercent {
         }
     }
 
-    fn text(&self, value: &BytesOrPercent) -> String {
+    fn text(&self, value: &BytesOrPercent) -> Vec<u8> {
         match value {
-            BytesOrPercent::Bytes(bytes) => bytes.to_string(),
-            BytesOrPercent::Percent(percent) => format!("{percent}%"),
+            BytesOrPercent::Bytes(bytes) => bytes.to_string().into(),
+            BytesOrPercent::Percent(percent) => format!("{percent}%").into(),
         }
     }
 
@@ -213,11 +227,11 @@ impl Kind<BytesOrPercent> for MemoryOrPercent {
 pub(super) struct Octal;
 
 impl Kind<u32> for Octal {
-    fn parse(&self, args: &[String], _: &u32) -> Result<u32, Reason> {
+    fn parse(&self, args: &[Vec<u8>], _: &u32) -> Result<u32, Reason> {
         let text = single(args)?;
-        let bits = u32::from_str_radix(text, 8)
-            .ok()
-            .filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
+        let digits = str::from_utf8(text).ok().filter(|_| text.iter().all(u8::is_ascii_digit));
+        let bits = digits
+            .and_then(|digits| u32::from_str_radix(digits, 8).ok())
             .ok_or("argument couldn't be parsed as an octal number")?;
         if bits > 0o777 {
             return Err("argument must be between 0 and 777 inclusive".into());
@@ -225,8 +239,8 @@ impl Kind<u32> for Octal {
         Ok(bits)
     }
 
-    fn text(&self, value: &u32) -> String {
-        format!("{value:o}")
+    fn text(&self, value: &u32) -> Vec<u8> {
+        format!("{value:o}").into()
     }
 
     fn describe(&self) -> String {
@@ -249,16 +263,16 @@ pub trait Words: Copy + PartialEq + 'static {
 pub(super) struct Word;
 
 impl<T: Words> Kind<T> for Word {
-    fn parse(&self, args: &[String], _: &T) -> Result<T, Reason> {
+    fn parse(&self, args: &[Vec<u8>], _: &T) -> Result<T, Reason> {
         let text = single(args)?;
         T::WORDS
             .iter()
-            .find(|(word, _)| word.eq_ignore_ascii_case(text))
+            .find(|(word, _)| text.eq_ignore_ascii_case(word.as_bytes()))
             .map(|(_, value)| *value)
             .ok_or_else(|| one_of(T::WORDS.iter().map(|(word, _)| *word)))
     }
 
-    fn text(&self, value: &T) -> String {
+    fn text(&self, value: &T) -> Vec<u8> {
         value.word().into()
     }
 
@@ -276,31 +290,37 @@ fn join<'a>(words: impl Iterator<Item = &'a str>, between: &str) -> String {
 }
 
 /// Any text, or text that a check accepts.
-pub(super) struct Text(pub(super) fn(&str) -> Result<(), &'static str>);
+pub(super) struct Text(pub(super) fn(&[u8]) -> Result<(), &'static str>);
 
 /// Text without restrictions.
 pub(super) const ANY: Text = Text(|_| Ok(()));
+
+/// Whether `text` names more than something in the working directory.
+fn is_path(text: &[u8]) -> bool {
+    text.iter().any(|byte| matches!(byte, b'/' | b'\\'))
+}
+
 /// A file's name without a directory.
 pub(super) const FILE_NAME: Text = Text(|text| match text {
-    "" => Err("dbfilename can't be empty"),
-    _ if text.contains(['/', '\\']) => Err("dbfilename can't be a path, just a filename"),
+    b"" => Err("dbfilename can't be empty"),
+    _ if is_path(text) => Err("dbfilename can't be a path, just a filename"),
     _ => Ok(()),
 });
 /// The name of the append-only files.
 pub(super) const AOF_FILE_NAME: Text = Text(|text| match text {
-    "" => Err("appendfilename can't be empty"),
-    _ if text.contains(['/', '\\']) => Err("appendfilename can't be a path, just a filename"),
+    b"" => Err("appendfilename can't be empty"),
+    _ if is_path(text) => Err("appendfilename can't be a path, just a filename"),
     _ => Ok(()),
 });
 /// The name of the directory of append-only files.
 pub(super) const AOF_DIR_NAME: Text = Text(|text| match text {
-    "" => Err("appenddirname can't be empty"),
-    _ if text.contains(['/', '\\']) => Err("appenddirname can't be a path, just a dirname"),
+    b"" => Err("appenddirname can't be empty"),
+    _ if is_path(text) => Err("appenddirname can't be a path, just a dirname"),
     _ => Ok(()),
 });
 /// A host name.
 pub(super) const HOST_NAME: Text = Text(|text| {
-    let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    let fits = text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
     match text.len() {
         256.. => Err("Hostnames must be less than 256 characters"),
         _ if !fits => Err("Hostnames may only contain alphanumeric characters, hyphens or dots"),
@@ -325,52 +345,84 @@ pub(super) const NODE_ADDRESS: Text = Text(|text| {
 });
 
 /// Whether `text` can stand in the file of a cluster, whose fields end at blanks and commas.
-fn is_announceable(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':'))
+fn is_announceable(text: &[u8]) -> bool {
+    text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':'))
 }
 
 /// An IPv4 address or nothing.
 pub(super) const IPV4: Text = Text(|text| {
-    let fits = text.is_empty() || text.parse::<std::net::Ipv4Addr>().is_ok();
+    let fits = text.is_empty() || number::<std::net::Ipv4Addr>(text).is_some();
     if fits { Ok(()) } else { Err("Invalid IPv4 address") }
 });
 /// An IPv6 address or nothing.
 pub(super) const IPV6: Text = Text(|text| {
-    let fits = text.is_empty() || text.parse::<std::net::Ipv6Addr>().is_ok();
+    let fits = text.is_empty() || number::<std::net::Ipv6Addr>(text).is_some();
     if fits { Ok(()) } else { Err("Invalid IPv6 address") }
 });
 /// The template of the process title.
 pub(super) const TITLE: Text = Text(|text| {
     const NAMES: &[&str] =
         &["title", "listen-addr", "server-mode", "port", "tls-port", "config-file", "unixsocket"];
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once('{') {
-        match after.split_once('}') {
-            Some((name, tail)) if NAMES.contains(&name) => rest = tail,
-            _ => return Err("template format is invalid or contains unknown variables"),
-        }
+    let is_name = |name: &[u8]| NAMES.iter().any(|known| known.as_bytes() == name);
+    let begins_with_name = |part: &[u8]| {
+        part.iter().position(|byte| *byte == b'}').is_some_and(|end| is_name(&part[..end]))
+    };
+    let all_known = text.split(|byte| *byte == b'{').skip(1).all(begins_with_name);
+    match all_known && !text.trim_ascii().is_empty() {
+        true => Ok(()),
+        false => Err("template format is invalid or contains unknown variables"),
     }
-    let blank = text.trim().is_empty();
-    if blank { Err("template format is invalid or contains unknown variables") } else { Ok(()) }
 });
 
-impl Kind<String> for Text {
-    fn parse(&self, args: &[String], _: &String) -> Result<String, Reason> {
+impl Kind<ByteString> for Text {
+    fn parse(&self, args: &[Vec<u8>], _: &ByteString) -> Result<ByteString, Reason> {
         let text = single(args)?;
         (self.0)(text)?;
         Ok(text.into())
     }
 
-    fn text(&self, value: &String) -> String {
-        value.clone()
+    fn text(&self, value: &ByteString) -> Vec<u8> {
+        value.to_vec()
     }
 
-    fn file_text(&self, value: &String) -> String {
-        quote(value.as_bytes())
+    fn file_text(&self, value: &ByteString) -> Vec<u8> {
+        quote(value).into()
     }
 
     fn describe(&self) -> String {
         "text".into()
+    }
+}
+
+/// Text that may hold NUL bytes, as passwords may.
+pub(super) struct Binary;
+
+impl Kind<ByteString> for Binary {
+    const TAKES_NUL: bool = true;
+
+    fn parse(&self, args: &[Vec<u8>], current: &ByteString) -> Result<ByteString, Reason> {
+        ANY.parse(args, current)
+    }
+
+    fn text(&self, value: &ByteString) -> Vec<u8> {
+        ANY.text(value)
+    }
+
+    fn file_text(&self, value: &ByteString) -> Vec<u8> {
+        ANY.file_text(value)
+    }
+
+    fn describe(&self) -> String {
+        Kind::<ByteString>::describe(&ANY)
+    }
+}
+
+/// `word` as an argument of a line, in quotes only where it needs them.
+fn quote_unless_plain(word: &[u8]) -> Vec<u8> {
+    let plain = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\');
+    match !word.is_empty() && word.iter().all(plain) {
+        true => word.to_vec(),
+        false => quote(word).into(),
     }
 }
 
@@ -382,28 +434,27 @@ impl Addresses {
     const COUNT_MAX: usize = 16;
 }
 
-impl Kind<Vec<String>> for Addresses {
+impl Kind<Vec<ByteString>> for Addresses {
     const SPLITS: bool = true;
 
-    fn parse(&self, args: &[String], _: &Vec<String>) -> Result<Vec<String>, Reason> {
-        let words = args.iter().flat_map(|arg| arg.split(' ')).filter(|word| !word.is_empty());
-        let addresses: Vec<String> = words.map(Into::into).collect();
+    fn parse(&self, args: &[Vec<u8>], _: &Vec<ByteString>) -> Result<Vec<ByteString>, Reason> {
+        let words = args.iter().flat_map(|arg| arg.split(|byte| *byte == b' '));
+        let addresses: Vec<ByteString> =
+            words.filter(|word| !word.is_empty()).map(Into::into).collect();
         if addresses.len() > Self::COUNT_MAX {
             return Err("Too many bind addresses specified.".into());
         }
         Ok(addresses)
     }
 
-    fn text(&self, value: &Vec<String>) -> String {
-        value.join(" ")
+    fn text(&self, value: &Vec<ByteString>) -> Vec<u8> {
+        value.iter().map(ByteString::as_bytes).collect::<Vec<_>>().join(&b' ')
     }
 
-    fn file_text(&self, value: &Vec<String>) -> String {
-        let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\');
-        let word = |text: &String| {
-            if text.bytes().all(plain) { text.clone() } else { quote(text.as_bytes()) }
-        };
-        unless_empty(value.iter().map(word).collect::<Vec<_>>().join(" "))
+    fn file_text(&self, value: &Vec<ByteString>) -> Vec<u8> {
+        unless_empty(
+            value.iter().map(|word| quote_unless_plain(word)).collect::<Vec<_>>().join(&b' '),
+        )
     }
 
     fn describe(&self) -> String {
@@ -417,7 +468,7 @@ pub(super) struct SavePoints;
 impl Kind<Vec<(u64, u64)>> for SavePoints {
     const SPLITS: bool = true;
 
-    fn parse(&self, args: &[String], _: &Vec<(u64, u64)>) -> Result<Vec<(u64, u64)>, Reason> {
+    fn parse(&self, args: &[Vec<u8>], _: &Vec<(u64, u64)>) -> Result<Vec<(u64, u64)>, Reason> {
         let invalid = || Reason::from("Invalid save parameters");
         match args {
             [] => return Err(WRONG_COUNT.into()),
@@ -437,11 +488,11 @@ impl Kind<Vec<(u64, u64)>> for SavePoints {
             .collect()
     }
 
-    fn text(&self, value: &Vec<(u64, u64)>) -> String {
-        value.iter().map(|(s, c)| format!("{s} {c}")).collect::<Vec<_>>().join(" ")
+    fn text(&self, value: &Vec<(u64, u64)>) -> Vec<u8> {
+        value.iter().map(|(s, c)| format!("{s} {c}")).collect::<Vec<_>>().join(" ").into()
     }
 
-    fn file_text(&self, value: &Vec<(u64, u64)>) -> String {
+    fn file_text(&self, value: &Vec<(u64, u64)>) -> Vec<u8> {
         unless_empty(self.text(value))
     }
 
@@ -456,17 +507,17 @@ pub(super) struct Limits;
 impl Kind<OutputLimits> for Limits {
     const SPLITS: bool = true;
 
-    fn parse(&self, args: &[String], current: &OutputLimits) -> Result<OutputLimits, Reason> {
+    fn parse(&self, args: &[Vec<u8>], current: &OutputLimits) -> Result<OutputLimits, Reason> {
         let (groups, rest) = args.as_chunks::<4>();
         if !rest.is_empty() && !matches!(args, [only] if only.is_empty()) {
             return Err("Wrong number of arguments in buffer limit configuration.".into());
         }
         let mut limits = *current;
         for [class, hard, soft, seconds] in groups {
-            let place = match class.to_ascii_lowercase().as_str() {
-                "normal" => &mut limits.normal,
-                "slave" | "replica" => &mut limits.replica,
-                "pubsub" => &mut limits.pubsub,
+            let place = match class.to_ascii_lowercase().as_slice() {
+                b"normal" => &mut limits.normal,
+                b"slave" | b"replica" => &mut limits.replica,
+                b"pubsub" => &mut limits.pubsub,
                 _ => {
                     return Err(
                         "Invalid client class specified in buffer limit configuration.".into()
@@ -488,7 +539,7 @@ impl Kind<OutputLimits> for Limits {
         Ok(limits)
     }
 
-    fn text(&self, value: &OutputLimits) -> String {
+    fn text(&self, value: &OutputLimits) -> Vec<u8> {
         // CONFIG GET keeps the class name "slave", which clients look for.
         let class = |name: &str, limit: &OutputLimit| {
             format!("{name} {} {} {}", limit.hard_bytes, limit.soft_bytes, limit.soft_seconds)
@@ -499,6 +550,7 @@ impl Kind<OutputLimits> for Limits {
             class("pubsub", &value.pubsub),
         ]
         .join(" ")
+        .into()
     }
 
     fn lines(&self, value: &OutputLimits, default: &OutputLimits) -> Vec<FileLine> {
@@ -508,7 +560,8 @@ impl Kind<OutputLimits> for Limits {
                 memory_text(limit.hard_bytes),
                 memory_text(limit.soft_bytes),
                 limit.soft_seconds
-            ),
+            )
+            .into(),
             differs_from_default: limit != default,
         };
         vec![
@@ -527,8 +580,9 @@ impl Kind<OutputLimits> for Limits {
 pub(super) struct Notify;
 
 impl Kind<u32> for Notify {
-    fn parse(&self, args: &[String], _: &u32) -> Result<u32, Reason> {
-        single(args)?.chars().try_fold(0, |bits, letter| {
+    fn parse(&self, args: &[Vec<u8>], _: &u32) -> Result<u32, Reason> {
+        single(args)?.iter().try_fold(0, |bits, letter| {
+            let letter = char::from(*letter);
             let class = match letter {
                 'A' => Some(notify::ALL),
                 _ => notify::LETTERS.iter().find(|(l, _)| *l == letter).map(|(_, bit)| *bit),
@@ -539,7 +593,7 @@ impl Kind<u32> for Notify {
         })
     }
 
-    fn text(&self, value: &u32) -> String {
+    fn text(&self, value: &u32) -> Vec<u8> {
         let all = value & notify::ALL == notify::ALL;
         let mut text = String::from(if all { "A" } else { "" });
         // The real servers leave out `n` too once `A` is written.
@@ -547,14 +601,16 @@ impl Kind<u32> for Notify {
         text.extend(
             notify::LETTERS.iter().filter(|(_, bit)| value & bit & !covered != 0).map(|(l, _)| l),
         );
-        text
+        text.into()
     }
 
-    fn file_text(&self, value: &u32) -> String {
+    fn file_text(&self, value: &u32) -> Vec<u8> {
         // What CONFIG GET leaves out must not be lost by a rewrite.
-        let text = self.text(value);
-        let dropped = value & notify::NEW != 0 && !text.contains('n');
-        quote(if dropped { format!("{text}n") } else { text }.as_bytes())
+        let mut text = self.text(value);
+        if value & notify::NEW != 0 && !text.contains(&b'n') {
+            text.push(b'n');
+        }
+        quote(&text).into()
     }
 
     fn describe(&self) -> String {
@@ -568,14 +624,14 @@ pub(super) struct Percentiles;
 impl Kind<Vec<f64>> for Percentiles {
     const SPLITS: bool = true;
 
-    fn parse(&self, args: &[String], _: &Vec<f64>) -> Result<Vec<f64>, Reason> {
+    fn parse(&self, args: &[Vec<u8>], _: &Vec<f64>) -> Result<Vec<f64>, Reason> {
         if matches!(args, [only] if only.is_empty()) {
             return Ok(Vec::new());
         }
         args.iter()
-            .map(|text| match text.parse::<f64>() {
-                Ok(number) if (0.0..=100.0).contains(&number) => Ok(number),
-                Ok(number) if !number.is_nan() => Err(
+            .map(|text| match number::<f64>(text) {
+                Some(number) if (0.0..=100.0).contains(&number) => Ok(number),
+                Some(number) if !number.is_nan() => Err(
                     "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"
                         .into(),
                 ),
@@ -584,11 +640,11 @@ impl Kind<Vec<f64>> for Percentiles {
             .collect()
     }
 
-    fn text(&self, value: &Vec<f64>) -> String {
-        value.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    fn text(&self, value: &Vec<f64>) -> Vec<u8> {
+        value.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ").into()
     }
 
-    fn file_text(&self, value: &Vec<f64>) -> String {
+    fn file_text(&self, value: &Vec<f64>) -> Vec<u8> {
         unless_empty(self.text(value))
     }
 
@@ -603,8 +659,8 @@ pub(super) struct OomValues;
 impl Kind<[i32; 3]> for OomValues {
     const SPLITS: bool = true;
 
-    fn parse(&self, args: &[String], _: &[i32; 3]) -> Result<[i32; 3], Reason> {
-        let args: &[String; 3] = args.try_into().map_err(|_| WRONG_COUNT)?;
+    fn parse(&self, args: &[Vec<u8>], _: &[i32; 3]) -> Result<[i32; 3], Reason> {
+        let args: &[Vec<u8>; 3] = args.try_into().map_err(|_| WRONG_COUNT)?;
         let mut values = [0; 3];
         for (value, text) in values.iter_mut().zip(args) {
             *value = parse_integer(text)
@@ -615,8 +671,8 @@ impl Kind<[i32; 3]> for OomValues {
         Ok(values)
     }
 
-    fn text(&self, value: &[i32; 3]) -> String {
-        value.map(|number| number.to_string()).join(" ")
+    fn text(&self, value: &[i32; 3]) -> Vec<u8> {
+        value.map(|number| number.to_string()).join(" ").into()
     }
 
     fn describe(&self) -> String {
@@ -635,20 +691,20 @@ impl ShutdownWords {
 impl Kind<ShutdownOn> for ShutdownWords {
     const SPLITS: bool = true;
 
-    fn parse(&self, args: &[String], _: &ShutdownOn) -> Result<ShutdownOn, Reason> {
+    fn parse(&self, args: &[Vec<u8>], _: &ShutdownOn) -> Result<ShutdownOn, Reason> {
         let mut on = ShutdownOn::default();
         if args.is_empty() {
             return Err(WRONG_COUNT.into());
         }
         for word in args {
-            match word.to_ascii_lowercase().as_str() {
-                "default" => {}
-                "save" => on.save = true,
-                "nosave" => on.nosave = true,
-                "now" => on.now = true,
-                "force" => on.force = true,
-                "safe" => on.safe = true,
-                "failover" => on.failover = true,
+            match word.to_ascii_lowercase().as_slice() {
+                b"default" => {}
+                b"save" => on.save = true,
+                b"nosave" => on.nosave = true,
+                b"now" => on.now = true,
+                b"force" => on.force = true,
+                b"safe" => on.safe = true,
+                b"failover" => on.failover = true,
                 _ => return Err(one_of(Self::WORDS.into_iter())),
             }
         }
@@ -658,11 +714,11 @@ impl Kind<ShutdownOn> for ShutdownWords {
         Ok(on)
     }
 
-    fn text(&self, value: &ShutdownOn) -> String {
+    fn text(&self, value: &ShutdownOn) -> Vec<u8> {
         let set = [value.save, value.nosave, value.now, value.force, value.safe, value.failover];
         let words = Self::WORDS[1..].iter().zip(set).filter(|(_, on)| *on).map(|(word, _)| *word);
         let text = join(words, " ");
-        if text.is_empty() { "default".into() } else { text }
+        if text.is_empty() { "default".into() } else { text.into() }
     }
 
     fn describe(&self) -> String {
@@ -673,35 +729,35 @@ impl Kind<ShutdownOn> for ShutdownWords {
 /// Host and port of a primary, or nothing.
 pub(super) struct HostPort;
 
-impl Kind<Option<(String, u16)>> for HostPort {
+impl Kind<Option<(ByteString, u16)>> for HostPort {
     const SPLITS: bool = true;
 
     fn parse(
         &self,
-        args: &[String],
-        _: &Option<(String, u16)>,
-    ) -> Result<Option<(String, u16)>, Reason> {
+        args: &[Vec<u8>],
+        _: &Option<(ByteString, u16)>,
+    ) -> Result<Option<(ByteString, u16)>, Reason> {
         let [host, port] = args else { return Err(WRONG_COUNT.into()) };
-        if host.eq_ignore_ascii_case("no") && port.eq_ignore_ascii_case("one") {
+        if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
             return Ok(None);
         }
         let port = parse_integer(port).and_then(|n| u16::try_from(n).ok());
-        port.map(|port| Some((host.clone(), port))).ok_or_else(|| "Invalid master port".into())
+        port.map(|port| Some((host.as_slice().into(), port)))
+            .ok_or_else(|| "Invalid master port".into())
     }
 
-    fn text(&self, value: &Option<(String, u16)>) -> String {
-        value.as_ref().map_or_else(String::new, |(host, port)| format!("{host} {port}"))
-    }
-
-    fn file_text(&self, value: &Option<(String, u16)>) -> String {
-        let quoted = |(host, port): &(String, u16)| {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_".contains(&byte);
-            match host.is_empty() || !host.bytes().all(plain) {
-                true => format!("{} {port}", quote(host.as_bytes())),
-                false => format!("{host} {port}"),
-            }
+    fn text(&self, value: &Option<(ByteString, u16)>) -> Vec<u8> {
+        let joined = |(host, port): &(ByteString, u16)| {
+            [host, &b" "[..], port.to_string().as_bytes()].concat()
         };
-        value.as_ref().map_or_else(|| "no one".into(), quoted)
+        value.as_ref().map_or_else(Vec::new, joined)
+    }
+
+    fn file_text(&self, value: &Option<(ByteString, u16)>) -> Vec<u8> {
+        let joined = |(host, port): &(ByteString, u16)| {
+            [&quote_unless_plain(host), &b" "[..], port.to_string().as_bytes()].concat()
+        };
+        value.as_ref().map_or_else(|| "no one".into(), joined)
     }
 
     fn describe(&self) -> String {

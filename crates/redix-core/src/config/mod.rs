@@ -14,6 +14,7 @@
 //!
 //! Behaviour checked against redis-server 7.0.15, Redis 8.2.3 and Valkey 9.1.2.
 
+mod bytes;
 mod directive;
 mod docs;
 mod kinds;
@@ -29,6 +30,7 @@ use std::fmt;
 
 use redix_types::glob::{self, Case};
 
+pub use bytes::{ByteString, Shown};
 pub use directive::{Directive, Standing};
 pub use docs::{markdown, sample_conf};
 pub use kinds::Words;
@@ -65,8 +67,11 @@ impl Guard {
 
 /// The directive called `name`, in any case, by its first or its other name.
 #[must_use]
-pub fn find(name: &str) -> Option<&'static Directive> {
-    DIRECTIVES.iter().find(|directive| directive.names().any(|n| n.eq_ignore_ascii_case(name)))
+pub fn find(name: &[u8]) -> Option<&'static Directive> {
+    let is_called = |directive: &&Directive| {
+        directive.names().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    DIRECTIVES.iter().find(is_called)
 }
 
 /// Why CONFIG SET changed nothing. The text is the error's, without its `ERR ` code.
@@ -120,17 +125,16 @@ impl Config {
     /// name as the answer spells it. A name and its other name are listed separately, as far as a
     /// pattern matches each.
     #[must_use]
-    pub fn get<'a>(&self, patterns: &[&'a str]) -> Vec<(&'a str, String)> {
+    pub fn get<'a>(&self, patterns: &[&'a [u8]]) -> Vec<(&'a [u8], Vec<u8>)> {
         let mut found = Vec::new();
         for directive in DIRECTIVES {
             for name in directive.names() {
                 let shown = patterns.iter().find_map(|pattern| {
-                    if pattern.contains(['*', '?', '[', '\\']) {
-                        let matches =
-                            glob::matches(pattern.as_bytes(), name.as_bytes(), Case::Insensitive);
-                        (matches && !directive.is_hidden).then_some(name)
+                    if pattern.iter().any(|byte| b"*?[\\".contains(byte)) {
+                        let matches = glob::matches(pattern, name.as_bytes(), Case::Insensitive);
+                        (matches && !directive.is_hidden).then_some(name.as_bytes())
                     } else {
-                        pattern.eq_ignore_ascii_case(name).then_some(*pattern)
+                        pattern.eq_ignore_ascii_case(name.as_bytes()).then_some(*pattern)
                     }
                 });
                 found.extend(shown.map(|shown| (shown, directive.text(self))));
@@ -147,21 +151,21 @@ impl Config {
     /// twice; else the first value that is refused.
     pub fn plan_set(
         &self,
-        pairs: &[(&str, &str)],
+        pairs: &[(&[u8], &[u8])],
         place: ClientPlace,
     ) -> Result<(Self, Vec<&'static str>), ConfigSetError> {
         let mut directives = Vec::with_capacity(pairs.len());
         for (name, _) in pairs {
-            let unknown = || ConfigSetError::Unknown { name: (*name).into() };
+            let unknown = || ConfigSetError::Unknown { name: Shown(name).to_string() };
             directives.push(find(name).ok_or_else(unknown)?);
         }
-        let refusal = |name: &str, reason: &str| ConfigSetError::Refused {
-            name: name.into(),
+        let refusal = |name: &[u8], reason: &str| ConfigSetError::Refused {
+            name: Shown(name).to_string(),
             reason: reason.into(),
         };
         let refused = |index: usize, reason: &str| refusal(pairs[index].0, reason);
         for (index, directive) in directives.iter().enumerate() {
-            let same_name = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(pairs[index].0);
+            let same_name = |(name, _): &&(&[u8], &[u8])| name.eq_ignore_ascii_case(pairs[index].0);
             if directive.is_immutable {
                 return Err(refused(index, "can't set immutable config"));
             }

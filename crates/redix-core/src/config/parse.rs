@@ -1,10 +1,11 @@
 //! Reading the configuration: the file with its includes, then the command line.
 //!
-//! Files are bytes (comments may be in any encoding); names and values must be UTF-8. Includes
-//! are asked for through a callback, at most [`INCLUDE_DEPTH_MAX`] deep.
+//! Everything is bytes in any encoding: files, names and values. Includes are asked for through a
+//! callback, at most [`INCLUDE_DEPTH_MAX`] deep.
 
 use std::fmt;
 
+use super::bytes::Shown;
 use super::directive::Standing;
 use super::table::Config;
 use super::words::{quote, split_args};
@@ -26,7 +27,7 @@ pub struct ConfigFile {
 
 /// Finds the files that an `include` line names: all files that match a pattern, in order (none is
 /// no error), or the one file. The error is the reason why a file cannot be read.
-pub type Includes<'a> = dyn FnMut(&str) -> Result<Vec<ConfigFile>, String> + 'a;
+pub type Includes<'a> = dyn FnMut(&[u8]) -> Result<Vec<ConfigFile>, String> + 'a;
 
 /// A configuration that was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +72,7 @@ pub enum CommandLine {
         /// The configuration file, if one is named.
         source: Option<Source>,
         /// The flags as lines of a configuration file, for [`load`].
-        flags: Vec<String>,
+        flags: Vec<Vec<u8>>,
     },
     /// Print the version and exit.
     Version,
@@ -85,7 +86,7 @@ pub enum Source {
     /// `-`: on standard input.
     Stdin,
     /// In a file.
-    Path(String),
+    Path(Vec<u8>),
 }
 
 impl CommandLine {
@@ -94,15 +95,15 @@ impl CommandLine {
     /// directive unless it is the first value of one; only `--save` may do without a value, and
     /// then means no save points.
     #[must_use]
-    pub fn parse(args: &[String]) -> Self {
-        match args.first().map(String::as_str) {
-            Some("-v" | "--version") => return Self::Version,
-            Some("-h" | "--help") => return Self::Help,
+    pub fn parse(args: &[Vec<u8>]) -> Self {
+        match args.first().map(Vec::as_slice) {
+            Some(b"-v" | b"--version") => return Self::Version,
+            Some(b"-h" | b"--help") => return Self::Help,
             _ => {}
         }
         let (source, rest) = match args.split_first() {
-            Some((first, rest)) if first == "-" => (Some(Source::Stdin), rest),
-            Some((first, rest)) if !first.starts_with('-') => {
+            Some((first, rest)) if first == b"-" => (Some(Source::Stdin), rest),
+            Some((first, rest)) if !first.starts_with(b"-") => {
                 (Some(Source::Path(first.clone())), rest)
             }
             _ => (None, args),
@@ -112,28 +113,28 @@ impl CommandLine {
 }
 
 /// Turns flags into lines of a configuration file.
-fn flag_lines(args: &[String]) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+fn flag_lines(args: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> = Vec::new();
     // Whether the last line is a name that still waits for its first value.
     let mut wants_value = false;
     for arg in args {
-        let flag = arg.strip_prefix("--").filter(|name| !name.is_empty());
-        let save_without_value = wants_value && lines.last().is_some_and(|line| line == "save");
+        let flag = arg.strip_prefix(b"--").filter(|name| !name.is_empty());
+        let save_without_value = wants_value && lines.last().is_some_and(|line| line == b"save");
         match flag {
             Some(flag) if !wants_value || save_without_value => {
                 if save_without_value && let Some(line) = lines.last_mut() {
-                    line.push_str(" \"\"");
+                    line.extend_from_slice(b" \"\"");
                 }
                 let (line, complete) = flag_line(flag);
                 lines.push(line);
                 wants_value = !complete;
             }
             _ => {
-                let value = quote(arg.as_bytes());
+                let value = quote(arg).into_bytes();
                 match lines.last_mut() {
                     Some(line) => {
-                        line.push(' ');
-                        line.push_str(&value);
+                        line.push(b' ');
+                        line.extend_from_slice(&value);
                     }
                     None => lines.push(value),
                 }
@@ -145,14 +146,15 @@ fn flag_lines(args: &[String]) -> Vec<String> {
 }
 
 /// The line that the flag `--flag` begins, and whether it already has a value.
-fn flag_line(flag: &str) -> (String, bool) {
-    let canonical = |name: &str| {
-        if name.eq_ignore_ascii_case("filename") { "dbfilename".into() } else { name.to_owned() }
+fn flag_line(flag: &[u8]) -> (Vec<u8>, bool) {
+    let canonical = |name: &[u8]| match name.eq_ignore_ascii_case(b"filename") {
+        true => b"dbfilename".to_vec(),
+        false => name.to_vec(),
     };
-    if let Some((name, value)) = flag.split_once('=') {
-        let name = canonical(name);
+    if let Some(equals) = flag.iter().position(|byte| *byte == b'=') {
+        let name = canonical(&flag[..equals]);
         if find(&name).is_some() {
-            return (format!("{name} {}", quote(value.as_bytes())), true);
+            return ([&name, &b" "[..], quote(&flag[equals + 1..]).as_bytes()].concat(), true);
         }
     }
     (canonical(flag), false)
@@ -163,7 +165,7 @@ fn flag_line(flag: &str) -> (String, bool) {
 /// Errors: the first line that is malformed, unknown or refused.
 pub fn load(
     file: Option<&ConfigFile>,
-    flags: &[String],
+    flags: &[Vec<u8>],
     includes: &mut Includes<'_>,
 ) -> Result<Loaded, ConfigError> {
     let mut reader =
@@ -171,8 +173,7 @@ pub fn load(
     if let Some(file) = file {
         reader.read(file, 0)?;
     }
-    let command_line =
-        ConfigFile { path: "the command line".into(), text: flags.join("\n").into_bytes() };
+    let command_line = ConfigFile { path: "the command line".into(), text: flags.join(&b'\n') };
     reader.read(&command_line, 0)?;
     Ok(reader.finish())
 }
@@ -196,7 +197,7 @@ impl Reader<'_, '_> {
                 Stop::Here(reason) => ConfigError {
                     path: file.path.clone(),
                     line: index + 1,
-                    text: String::from_utf8_lossy(line).into_owned(),
+                    text: Shown(line).to_string(),
                     reason,
                 },
                 Stop::Included(error) => error,
@@ -207,16 +208,12 @@ impl Reader<'_, '_> {
 
     fn read_line(&mut self, line: &[u8], depth: usize) -> Result<(), Stop> {
         let args = split_args(line).ok_or("Unbalanced quotes in configuration line")?;
-        let mut args = args.into_iter().map(|arg| {
-            String::from_utf8(arg).map_err(|_| Stop::from("argument is not valid UTF-8"))
-        });
-        let Some(name) = args.next().transpose()? else { return Ok(()) };
-        let args = args.collect::<Result<Vec<String>, Stop>>()?;
-        if let Some(directive) = find(&name) {
-            let mut args = args;
+        let Some((name, args)) = args.split_first() else { return Ok(()) };
+        if let Some(directive) = find(name) {
+            let mut args = args.to_vec();
             if directive.name == "save" && args.is_empty() {
                 // Alone it means no save points.
-                args.push(String::new());
+                args.push(Vec::new());
             }
             if directive.is_cumulative && self.given.contains(&directive.name) && !is_reset(&args) {
                 args = join_lines(directive.text(&self.config), args);
@@ -226,21 +223,21 @@ impl Reader<'_, '_> {
             }
             return directive.apply(&mut self.config, &args).map_err(Stop::Here);
         }
-        match (name.to_ascii_lowercase().as_str(), args.as_slice()) {
-            ("include", [pattern]) => self.include(pattern, depth),
-            ("rename-command", [from, to]) => {
-                self.config.rename_command.push((from.clone(), to.clone()));
+        match (name.to_ascii_lowercase().as_slice(), args) {
+            (b"include", [pattern]) => self.include(pattern, depth),
+            (b"rename-command", [from, to]) => {
+                self.config.rename_command.push((from.as_slice().into(), to.as_slice().into()));
                 Ok(())
             }
-            ("user", [_, ..]) => Err("Redix does not have access control lists yet".into()),
-            ("loadmodule", [_, ..]) => Err("Redix does not load modules".into()),
-            ("list-max-ziplist-entries" | "list-max-ziplist-value", [_])
-            | ("lua-replicate-commands", [_]) => Ok(()),
+            (b"user", [_, ..]) => Err("Redix does not have access control lists yet".into()),
+            (b"loadmodule", [_, ..]) => Err("Redix does not load modules".into()),
+            (b"list-max-ziplist-entries" | b"list-max-ziplist-value", [_])
+            | (b"lua-replicate-commands", [_]) => Ok(()),
             _ => Err("Bad directive or wrong number of arguments".into()),
         }
     }
 
-    fn include(&mut self, pattern: &str, depth: usize) -> Result<(), Stop> {
+    fn include(&mut self, pattern: &[u8], depth: usize) -> Result<(), Stop> {
         if depth == INCLUDE_DEPTH_MAX {
             return Err("files include one another too deeply".into());
         }
@@ -269,13 +266,13 @@ impl Reader<'_, '_> {
 }
 
 /// Whether the arguments of a cumulative directive clear it.
-fn is_reset(args: &[String]) -> bool {
-    args.iter().all(String::is_empty)
+fn is_reset(args: &[Vec<u8>]) -> bool {
+    args.iter().all(Vec::is_empty)
 }
 
 /// The arguments of a further line behind the value of the lines before.
-fn join_lines(before: String, args: Vec<String>) -> Vec<String> {
-    if before.is_empty() { args } else { vec![before + " " + &args.join(" ")] }
+fn join_lines(before: Vec<u8>, args: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    if before.is_empty() { args } else { vec![[before, args.join(&b' ')].join(&b' ')] }
 }
 
 /// Why reading stopped.

@@ -67,11 +67,11 @@ impl File {
                 continue;
             }
             let args = split_args(line).unwrap_or_default();
-            let name = args.first().and_then(|name| std::str::from_utf8(name).ok()).unwrap_or("");
+            let name = args.first().map_or(&b""[..], Vec::as_slice);
             if let Some(directive) = find(name) {
                 file.places.entry(directive.name).or_default().push(index);
                 file.lines.push(Some(line.to_vec()));
-            } else if KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name)) {
+            } else if KEPT.iter().any(|kept| name.eq_ignore_ascii_case(kept.as_bytes())) {
                 file.lines.push(Some(line.to_vec()));
             } else {
                 file.lines.push(Some([b"# ", line].concat()));
@@ -94,7 +94,7 @@ impl File {
                 }
                 spare -= 1;
             }
-            let text = format!("{name} {}", line.args).into_bytes();
+            let text = [name.as_bytes(), b" ", &line.args].concat();
             match places.pop() {
                 Some(place) => self.lines[place] = Some(text),
                 None => self.append(text),

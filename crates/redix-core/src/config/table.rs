@@ -9,11 +9,12 @@
 //! directive), read off the running servers. Where a directive has two names, the first is the one
 //! that most versions know, so that a rewritten file still starts an older server.
 
+use super::bytes::ByteString;
 use super::directive::Directive;
 use super::kinds::{
-    ANY, AOF_DIR_NAME, AOF_FILE_NAME, Addresses, Bool, Clamped, FILE_NAME, HOST_NAME, HostPort,
-    IPV4, IPV6, Int, Kind, Limits, Memory, MemoryFloor, MemoryOrPercent, NODE_ADDRESS, NODE_NAME,
-    Notify, Octal, OomValues, Percentiles, SavePoints, ShutdownWords, TITLE, Word,
+    ANY, AOF_DIR_NAME, AOF_FILE_NAME, Addresses, Binary, Bool, Clamped, FILE_NAME, HOST_NAME,
+    HostPort, IPV4, IPV6, Int, Kind, Limits, Memory, MemoryFloor, MemoryOrPercent, NODE_ADDRESS,
+    NODE_NAME, Notify, Octal, OomValues, Percentiles, SavePoints, ShutdownWords, TITLE, Word,
 };
 use super::types::{
     AppendFsync, BytesOrPercent, ClusterSave, DisklessLoad, EndpointType, Guard, LogFormat,
@@ -43,7 +44,7 @@ macro_rules! directives {
         #[derive(Clone, Debug, PartialEq)]
         pub struct Config {
             /// `rename-command` lines: a command and its new name, which is empty to remove it.
-            pub rename_command: Vec<(String, String)>,
+            pub rename_command: Vec<(ByteString, ByteString)>,
             $( $( $(#[doc = $doc])+ pub $field: $type, )+ )+
         }
 
@@ -68,6 +69,7 @@ macro_rules! directives {
                 || Kind::<$type>::describe(&$kind),
             )
             .splits(kind_splits::<$type, _>(&$kind))
+            .takes_nul(kind_takes_nul::<$type, _>(&$kind))
             $( .$mark($($text)?) )*,
         )+ )+ ];
     };
@@ -78,25 +80,30 @@ const fn kind_splits<T, K: Kind<T>>(_: &K) -> bool {
     K::SPLITS
 }
 
+/// Whether values of this kind go on behind a NUL byte.
+const fn kind_takes_nul<T, K: Kind<T>>(_: &K) -> bool {
+    K::TAKES_NUL
+}
+
 // tidy: table
 directives! {
     group "Network" {
         /// Addresses to listen on. A minus before an address lets the server start without it.
-        bind: Vec<String> = vec!["127.0.0.1".into(), "-::1".into()], "bind" => Addresses;
+        bind: Vec<ByteString> = vec!["127.0.0.1".into(), "-::1".into()], "bind" => Addresses;
         /// TCP port for clients; 0 for none.
         port: u16 = 6379, "port" => Int(0, 65535);
         /// Without a password, answer only clients of this machine.
         protected_mode: bool = true, "protected-mode" => Bool;
         /// Local address for connections that the server itself opens.
-        bind_source_addr: String = String::new(), "bind-source-addr" => ANY;
+        bind_source_addr: ByteString = ByteString::new(), "bind-source-addr" => ANY;
         /// Connections that the kernel may hold until they are accepted.
         tcp_backlog: u32 = 511, "tcp-backlog" => Int(0, INT_MAX), immutable;
         /// Path of a Unix socket to listen on as well.
-        unixsocket: String = String::new(), "unixsocket" => ANY, immutable;
+        unixsocket: ByteString = ByteString::new(), "unixsocket" => ANY, immutable;
         /// Permissions of the Unix socket; 0 leaves them to the umask.
         unixsocketperm: u32 = 0, "unixsocketperm" => Octal, immutable;
         /// Group that owns the Unix socket.
-        unixsocketgroup: String = String::new(), "unixsocketgroup" => ANY, immutable,
+        unixsocketgroup: ByteString = ByteString::new(), "unixsocketgroup" => ANY, immutable,
             unsupported_unless_default("a way to set the group of the socket");
         /// Close clients that were idle for so many seconds; 0: never.
         timeout: u32 = 0, "timeout" => Int(0, INT_MAX);
@@ -127,7 +134,7 @@ directives! {
         /// Port for RDMA; 0 for none.
         rdma_port: u16 = 0, "rdma-port" => Int(0, 65535), unsupported_unless_default("RDMA");
         /// Addresses for RDMA.
-        rdma_bind: Vec<String> = Vec::new(), "rdma-bind" => Addresses,
+        rdma_bind: Vec<ByteString> = Vec::new(), "rdma-bind" => Addresses,
             unsupported_unless_default("RDMA");
         /// Receive buffer of an RDMA connection.
         rdma_rx_size: u32 = 1 << 20, "rdma-rx-size" => Int(65536, 16 << 20), immutable,
@@ -143,11 +150,11 @@ directives! {
         /// Tell a supervisor when the server is ready.
         supervised: Supervised = Supervised::No, "supervised" => Word, immutable;
         /// File that holds the process id while the server runs.
-        pidfile: String = String::new(), "pidfile" => ANY, immutable;
+        pidfile: ByteString = ByteString::new(), "pidfile" => ANY, immutable;
         /// Least important kind of message that is logged.
         loglevel: LogLevel = LogLevel::Notice, "loglevel" => Word;
         /// File for the log; empty for standard output.
-        logfile: String = String::new(), "logfile" => ANY, immutable;
+        logfile: ByteString = ByteString::new(), "logfile" => ANY, immutable;
         /// Form of a log line.
         log_format: LogFormat = LogFormat::Legacy, "log-format" => Word;
         /// Form of the time in a log line.
@@ -158,7 +165,7 @@ directives! {
         /// Also send the log to syslog.
         syslog_enabled: bool = false, "syslog-enabled" => Bool, immutable;
         /// Name of the program in syslog.
-        syslog_ident: String = "redix".into(), "syslog-ident" => ANY, immutable;
+        syslog_ident: ByteString = "redix".into(), "syslog-ident" => ANY, immutable;
         /// Facility used in syslog.
         syslog_facility: SyslogFacility = SyslogFacility::Local0,
             "syslog-facility" => Word, immutable;
@@ -179,24 +186,24 @@ directives! {
         set_proc_title: bool = true, "set-proc-title" => Bool, immutable;
         /// The process title, with {title}, {listen-addr}, {server-mode}, {port}, {tls-port},
         /// {unixsocket} and {config-file} filled in.
-        proc_title_template: String = "{title} {listen-addr} {server-mode}".into(),
+        proc_title_template: ByteString = "{title} {listen-addr} {server-mode}".into(),
             "proc-title-template" => TITLE;
         /// Locale for sorting text with SORT ALPHA.
-        locale_collate: String = String::new(), "locale-collate" => ANY,
+        locale_collate: ByteString = ByteString::new(), "locale-collate" => ANY,
             unsupported_unless_default("locales");
         /// Warnings that do not stop the start, by name.
-        ignore_warnings: String = String::new(), "ignore-warnings" => ANY,
+        ignore_warnings: ByteString = ByteString::new(), "ignore-warnings" => ANY,
             ignored("no warning stops the start");
         /// Switch transparent huge pages off for the process.
         disable_thp: bool = true, "disable-thp" => Bool, immutable,
             ignored("nothing is copied on write after a fork");
         /// Name of the zone this server runs in, told to clients.
-        availability_zone: String = String::new(), "availability-zone" => ANY;
+        availability_zone: ByteString = ByteString::new(), "availability-zone" => Binary;
         /// Report as Redis to clients that insist on it.
         extended_redis_compatibility: bool = false, "extended-redis-compatibility" => Bool,
             ignored("Redix always reports a Redis version");
         /// Text that a debugger may look for.
-        debug_context: String = String::new(), "debug-context" => ANY, immutable, hidden,
+        debug_context: ByteString = ByteString::new(), "debug-context" => ANY, immutable, hidden,
             ignored("it is a note to a debugger");
     }
 
@@ -218,16 +225,16 @@ directives! {
         activerehashing: bool = true, "activerehashing" => Bool,
             ignored("tables grow one bucket at a time");
         /// Cores for the server's threads.
-        server_cpulist: String = String::new(), "server-cpulist" => ANY, immutable,
+        server_cpulist: ByteString = ByteString::new(), "server-cpulist" => ANY, immutable,
             alias("server_cpulist"), unsupported_unless_default("pinning to cores");
         /// Cores for background threads.
-        bio_cpulist: String = String::new(), "bio-cpulist" => ANY, immutable,
+        bio_cpulist: ByteString = ByteString::new(), "bio-cpulist" => ANY, immutable,
             alias("bio_cpulist"), unsupported_unless_default("pinning to cores");
         /// Cores for the rewrite of the append-only file.
-        aof_rewrite_cpulist: String = String::new(), "aof-rewrite-cpulist" => ANY, immutable,
+        aof_rewrite_cpulist: ByteString = ByteString::new(), "aof-rewrite-cpulist" => ANY, immutable,
             alias("aof_rewrite_cpulist"), unsupported_unless_default("pinning to cores");
         /// Cores for background saves.
-        bgsave_cpulist: String = String::new(), "bgsave-cpulist" => ANY, immutable,
+        bgsave_cpulist: ByteString = ByteString::new(), "bgsave-cpulist" => ANY, immutable,
             alias("bgsave_cpulist"), unsupported_unless_default("pinning to cores");
         /// Tell the kernel which process to end first when memory runs out.
         oom_score_adj: OomScoreAdj = OomScoreAdj::No, "oom-score-adj" => Word;
@@ -256,9 +263,9 @@ directives! {
         sanitize_dump_payload: SanitizePayload = SanitizePayload::No,
             "sanitize-dump-payload" => Word, ignored("every payload is checked");
         /// File name of the snapshot, inside the working directory.
-        dbfilename: String = "dump.rdb".into(), "dbfilename" => FILE_NAME, protected;
+        dbfilename: ByteString = "dump.rdb".into(), "dbfilename" => FILE_NAME, protected;
         /// Working directory: snapshots are written there.
-        dir: String = ".".into(), "dir" => ANY, protected;
+        dir: ByteString = ".".into(), "dir" => ANY, protected;
         /// Delete snapshots that were used for replication only.
         rdb_del_sync_files: bool = false, "rdb-del-sync-files" => Bool;
         /// Sync snapshots to disk while they are written rather than at the end.
@@ -277,11 +284,11 @@ directives! {
         appendonly: bool = false,
             "appendonly" => Bool, unsupported_unless_default("the append-only file");
         /// Base name of the append-only files.
-        appendfilename: String = "appendonly.aof".into(),
+        appendfilename: ByteString = "appendonly.aof".into(),
             "appendfilename" => AOF_FILE_NAME, immutable,
             ignored(NO_AOF);
         /// Directory of the append-only files, inside the working directory.
-        appenddirname: String = "appendonlydir".into(), "appenddirname" => AOF_DIR_NAME, immutable,
+        appenddirname: ByteString = "appendonlydir".into(), "appenddirname" => AOF_DIR_NAME, immutable,
             ignored(NO_AOF);
         /// When the append-only file is synced to disk.
         appendfsync: AppendFsync = AppendFsync::EverySec, "appendfsync" => Word, ignored(NO_AOF);
@@ -366,7 +373,7 @@ directives! {
         /// Keys remembered for client-side caching; 0: no limit.
         tracking_table_max_keys: u64 = 1_000_000, "tracking-table-max-keys" => Int(0, LONG_MAX);
         /// Seed of the hash function; empty for a random one.
-        hash_seed: String = String::new(), "hash-seed" => ANY, immutable, sensitive,
+        hash_seed: ByteString = ByteString::new(), "hash-seed" => ANY, immutable, sensitive,
             ignored("hash keys are random");
     }
 
@@ -404,9 +411,9 @@ directives! {
 
     group "Security" {
         /// Password of the default user; empty for none.
-        requirepass: String = String::new(), "requirepass" => ANY, sensitive;
+        requirepass: ByteString = ByteString::new(), "requirepass" => Binary, sensitive;
         /// File that holds the users.
-        aclfile: String = String::new(), "aclfile" => ANY, immutable,
+        aclfile: ByteString = ByteString::new(), "aclfile" => ANY, immutable,
             unsupported_unless_default("access control lists");
         /// Entries that the log of denied commands keeps.
         acllog_max_len: u64 = 128, "acllog-max-len" => Int(0, LONG_MAX),
@@ -470,19 +477,19 @@ directives! {
 
     group "Replication" {
         /// Be a replica of this server.
-        replicaof: Option<(String, u16)> = None,
+        replicaof: Option<(ByteString, u16)> = None,
             "replicaof" => HostPort, immutable, alias("slaveof");
         /// User name for the primary.
-        masteruser: String = String::new(), "masteruser" => ANY, sensitive, alias("primaryuser");
+        masteruser: ByteString = ByteString::new(), "masteruser" => ANY, sensitive, alias("primaryuser");
         /// Password for the primary.
-        masterauth: String = String::new(), "masterauth" => ANY, sensitive, alias("primaryauth");
+        masterauth: ByteString = ByteString::new(), "masterauth" => Binary, sensitive, alias("primaryauth");
         /// Answer from old data while the primary cannot be reached.
         replica_serve_stale_data: bool = true, "replica-serve-stale-data" => Bool,
             alias("slave-serve-stale-data");
         /// Refuse writes on a replica.
         replica_read_only: bool = true, "replica-read-only" => Bool, alias("slave-read-only");
         /// Address that a replica tells its primary.
-        replica_announce_ip: String = String::new(), "replica-announce-ip" => ANY,
+        replica_announce_ip: ByteString = ByteString::new(), "replica-announce-ip" => ANY,
             alias("slave-announce-ip");
         /// Port that a replica tells its primary.
         replica_announce_port: u16 = 0, "replica-announce-port" => Int(0, 65535),
@@ -559,27 +566,27 @@ directives! {
             "max-new-tls-connections-per-cycle" => Int(1, 1000),
             ignored(NO_TLS);
         /// Certificate of the server.
-        tls_cert_file: String = String::new(), "tls-cert-file" => ANY, ignored(NO_TLS);
+        tls_cert_file: ByteString = ByteString::new(), "tls-cert-file" => ANY, ignored(NO_TLS);
         /// Key of the server.
-        tls_key_file: String = String::new(), "tls-key-file" => ANY, ignored(NO_TLS);
+        tls_key_file: ByteString = ByteString::new(), "tls-key-file" => ANY, ignored(NO_TLS);
         /// Password of the key.
-        tls_key_file_pass: String = String::new(),
+        tls_key_file_pass: ByteString = ByteString::new(),
             "tls-key-file-pass" => ANY, sensitive, ignored(NO_TLS);
         /// Certificate for outgoing connections.
-        tls_client_cert_file: String = String::new(),
+        tls_client_cert_file: ByteString = ByteString::new(),
             "tls-client-cert-file" => ANY, ignored(NO_TLS);
         /// Key for outgoing connections.
-        tls_client_key_file: String = String::new(), "tls-client-key-file" => ANY, ignored(NO_TLS);
+        tls_client_key_file: ByteString = ByteString::new(), "tls-client-key-file" => ANY, ignored(NO_TLS);
         /// Password of the key for outgoing connections.
-        tls_client_key_file_pass: String = String::new(),
+        tls_client_key_file_pass: ByteString = ByteString::new(),
             "tls-client-key-file-pass" => ANY, sensitive,
             ignored(NO_TLS);
         /// Diffie-Hellman parameters.
-        tls_dh_params_file: String = String::new(), "tls-dh-params-file" => ANY, ignored(NO_TLS);
+        tls_dh_params_file: ByteString = ByteString::new(), "tls-dh-params-file" => ANY, ignored(NO_TLS);
         /// File of trusted authorities.
-        tls_ca_cert_file: String = String::new(), "tls-ca-cert-file" => ANY, ignored(NO_TLS);
+        tls_ca_cert_file: ByteString = ByteString::new(), "tls-ca-cert-file" => ANY, ignored(NO_TLS);
         /// Directory of trusted authorities.
-        tls_ca_cert_dir: String = String::new(), "tls-ca-cert-dir" => ANY, ignored(NO_TLS);
+        tls_ca_cert_dir: ByteString = ByteString::new(), "tls-ca-cert-dir" => ANY, ignored(NO_TLS);
         /// Whether clients must present a certificate.
         tls_auth_clients: TlsAuthClients = TlsAuthClients::Yes,
             "tls-auth-clients" => Word, ignored(NO_TLS);
@@ -591,11 +598,11 @@ directives! {
         /// Use TLS between cluster nodes.
         tls_cluster: bool = false, "tls-cluster" => Bool, unsupported_unless_default("TLS");
         /// Versions of TLS that are offered.
-        tls_protocols: String = String::new(), "tls-protocols" => ANY, ignored(NO_TLS);
+        tls_protocols: ByteString = ByteString::new(), "tls-protocols" => ANY, ignored(NO_TLS);
         /// Ciphers up to TLS 1.2.
-        tls_ciphers: String = String::new(), "tls-ciphers" => ANY, ignored(NO_TLS);
+        tls_ciphers: ByteString = ByteString::new(), "tls-ciphers" => ANY, ignored(NO_TLS);
         /// Ciphers of TLS 1.3.
-        tls_ciphersuites: String = String::new(), "tls-ciphersuites" => ANY, ignored(NO_TLS);
+        tls_ciphersuites: ByteString = ByteString::new(), "tls-ciphersuites" => ANY, ignored(NO_TLS);
         /// Prefer the server's order of ciphers.
         tls_prefer_server_ciphers: bool = false,
             "tls-prefer-server-ciphers" => Bool, ignored(NO_TLS);
@@ -617,7 +624,7 @@ directives! {
         cluster_enabled: bool = false, "cluster-enabled" => Bool, immutable,
             unsupported_unless_default("cluster mode");
         /// File in which a node keeps its view of the cluster.
-        cluster_config_file: String = "nodes.conf".into(), "cluster-config-file" => ANY, immutable,
+        cluster_config_file: ByteString = "nodes.conf".into(), "cluster-config-file" => ANY, immutable,
             ignored(NO_CLUSTER);
         /// What happens when that file cannot be written.
         cluster_config_save_behavior: ClusterSave = ClusterSave::Sync,
@@ -660,7 +667,7 @@ directives! {
         cluster_link_sendbuf_limit: u64 = 0, "cluster-link-sendbuf-limit" => Memory(0, ULONG_MAX),
             ignored(NO_CLUSTER);
         /// Address told to other nodes and clients.
-        cluster_announce_ip: String = String::new(),
+        cluster_announce_ip: ByteString = ByteString::new(),
             "cluster-announce-ip" => NODE_ADDRESS, ignored(NO_CLUSTER);
         /// Port told to other nodes and clients.
         cluster_announce_port: u16 = 0,
@@ -679,18 +686,18 @@ directives! {
             "cluster-announce-client-tls-port" => Int(0, 65535),
             ignored(NO_CLUSTER);
         /// IPv4 address told to clients only.
-        cluster_announce_client_ipv4: String = String::new(),
+        cluster_announce_client_ipv4: ByteString = ByteString::new(),
             "cluster-announce-client-ipv4" => IPV4,
             ignored(NO_CLUSTER);
         /// IPv6 address told to clients only.
-        cluster_announce_client_ipv6: String = String::new(),
+        cluster_announce_client_ipv6: ByteString = ByteString::new(),
             "cluster-announce-client-ipv6" => IPV6,
             ignored(NO_CLUSTER);
         /// Host name told to other nodes and clients.
-        cluster_announce_hostname: String = String::new(), "cluster-announce-hostname" => HOST_NAME,
+        cluster_announce_hostname: ByteString = ByteString::new(), "cluster-announce-hostname" => HOST_NAME,
             ignored(NO_CLUSTER);
         /// Name of the node in logs.
-        cluster_announce_human_nodename: String = String::new(),
+        cluster_announce_human_nodename: ByteString = ByteString::new(),
             "cluster-announce-human-nodename" => NODE_NAME, ignored(NO_CLUSTER);
         /// What clients are told to connect to.
         cluster_preferred_endpoint_type: EndpointType = EndpointType::Ip,

@@ -12,20 +12,26 @@ use super::*;
 /// Loads `text` without includes.
 fn parse(text: &str) -> Result<Loaded, ConfigError> {
     let file = ConfigFile { path: "a.conf".into(), text: text.as_bytes().to_vec() };
-    load(Some(&file), &[], &mut |path| Err(format!("no {path}")))
+    load(Some(&file), &[], &mut |path| Err(format!("no {}", Shown(path))))
 }
 
 /// The value of one directive after loading `text`.
 fn value_after(text: &str, name: &str) -> String {
-    find(name).unwrap().text(&parse(text).unwrap().config)
+    let value = find(name.as_bytes()).unwrap().text(&parse(text).unwrap().config);
+    String::from_utf8(value).unwrap()
+}
+
+/// What CONFIG SET gets for `pairs` of texts.
+fn bytes<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<(&'a [u8], &'a [u8])> {
+    pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
 }
 
 fn reason_for(text: &str) -> String {
     parse(text).unwrap_err().reason
 }
 
-fn run_flags(args: &[&str]) -> Vec<String> {
-    let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+fn run_flags(args: &[&str]) -> Vec<Vec<u8>> {
+    let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
     match CommandLine::parse(&args) {
         CommandLine::Run { flags, .. } => flags,
         other => panic!("{other:?}"),
@@ -34,7 +40,7 @@ fn run_flags(args: &[&str]) -> Vec<String> {
 
 /// What CONFIG SET answers: `OK` or the error.
 fn set(config: &mut Config, pairs: &[(&str, &str)]) -> String {
-    match config.plan_set(pairs, ClientPlace::Remote) {
+    match config.plan_set(&bytes(pairs), ClientPlace::Remote) {
         Ok((new, _)) => {
             *config = new;
             "OK".into()
@@ -112,7 +118,7 @@ fn reads_and_writes_sizes() {
         ("99999999999999999gb", None),
     ];
     for (text, bytes) in cases {
-        assert_eq!(parse_memory(text), bytes, "{text:?}");
+        assert_eq!(parse_memory(text.as_bytes()), bytes, "{text:?}");
     }
     for (bytes, text) in [(0, "0"), (1, "1"), (1000, "1000"), (1536, "1536"), (5 << 20, "5mb")] {
         assert_eq!(memory_text(bytes), text);
@@ -120,13 +126,13 @@ fn reads_and_writes_sizes() {
     for (text, number) in
         [("-5", Some(-5)), ("007", None), (" 5", None), ("+5", None), ("-0", None)]
     {
-        assert_eq!(parse_integer(text), number, "{text:?}");
+        assert_eq!(parse_integer(text.as_bytes()), number, "{text:?}");
     }
 }
 
 #[test]
 fn a_size_is_bounded_by_its_type_too() {
-    let size: Result<i64, _> = Memory(0, u64::MAX).parse(&["9223372036854775808".into()], &0);
+    let size: Result<i64, _> = Memory(0, u64::MAX).parse(&[b"9223372036854775808".to_vec()], &0);
     size.unwrap_err();
 }
 
@@ -254,7 +260,7 @@ fn config_set_is_shown_as_the_servers_show_it() {
     for (name, value, shown) in cases {
         let mut config = Config::default();
         assert_eq!(set(&mut config, &[(name, value)]), "OK", "{name} {value}");
-        assert_eq!(config.get(&[name]), [(name, shown.to_owned())]);
+        assert_eq!(config.get(&[name.as_bytes()]), [(name.as_bytes(), shown.as_bytes().to_vec())]);
     }
 }
 
@@ -262,9 +268,9 @@ fn config_set_is_shown_as_the_servers_show_it() {
 fn config_set_is_all_or_nothing_and_names_what_changed() {
     let config = Config::default();
     let pairs = [("maxmemory", "1kb"), ("port", "x")];
-    config.plan_set(&pairs, ClientPlace::Local).unwrap_err();
+    config.plan_set(&bytes(&pairs), ClientPlace::Local).unwrap_err();
     let pairs = [("TIMEOUT", "0"), ("slave-priority", "7"), ("replica-priority", "8")];
-    let (new, changed) = config.plan_set(&pairs, ClientPlace::Local).unwrap();
+    let (new, changed) = config.plan_set(&bytes(&pairs), ClientPlace::Local).unwrap();
     assert_eq!(changed, ["replica-priority"]);
     assert_eq!((new.replica_priority, config.replica_priority), (8, 100));
 }
@@ -273,9 +279,9 @@ fn config_set_is_all_or_nothing_and_names_what_changed() {
 fn guarded_directives_ask_where_the_client_is() {
     let config = parse("enable-protected-configs local\nenable-debug-command yes").unwrap().config;
     let pair = [("dbfilename", "x.rdb")];
-    config.plan_set(&pair, ClientPlace::Remote).unwrap_err();
-    let (new, changed) = config.plan_set(&pair, ClientPlace::Local).unwrap();
-    assert_eq!((new.dbfilename.as_str(), changed.as_slice()), ("x.rdb", &["dbfilename"][..]));
+    config.plan_set(&bytes(&pair), ClientPlace::Remote).unwrap_err();
+    let (new, changed) = config.plan_set(&bytes(&pair), ClientPlace::Local).unwrap();
+    assert_eq!((new.dbfilename.as_str(), changed.as_slice()), (Some("x.rdb"), &["dbfilename"][..]));
     assert!(config.protected_command_allowed("debug", false));
     assert!(!Config::default().protected_command_allowed("debug", true));
     assert!(config.protected_command_allowed("get", false));
@@ -285,7 +291,9 @@ fn guarded_directives_ask_where_the_client_is() {
 fn config_get_knows_globs_and_both_names() {
     let config = Config::default();
     let names = |patterns: &[&'static str]| -> Vec<&'static str> {
-        config.get(patterns).into_iter().map(|(name, _)| name).collect()
+        let patterns: Vec<&[u8]> = patterns.iter().map(|pattern| pattern.as_bytes()).collect();
+        let found = config.get(&patterns).into_iter();
+        found.map(|(name, _)| std::str::from_utf8(name).unwrap()).collect()
     };
     assert_eq!(names(&["SAVE", "sav?"]), ["SAVE"], "as it was spelled");
     assert_eq!(names(&["*-priority"]), ["replica-priority", "slave-priority"]);
@@ -333,6 +341,33 @@ fn an_error_prints_place_line_and_reason() {
 }
 
 #[test]
+fn values_are_bytes() {
+    let text = b"logfile /x/\xe9\nmasteruser 'a\xff'\nmasterauth \"a\\x00\\xff\"\n\
+        dbfilename \"d\\x00e\"\nrename-command GET \"g\\xff\"\nbind \xfe 127.0.0.1\n";
+    let config = load_bytes(text.to_vec());
+    assert_eq!(config.logfile.as_bytes(), b"/x/\xe9");
+    assert_eq!(config.masteruser.as_bytes(), b"a\xff");
+    assert_eq!(config.masterauth.as_bytes(), b"a\0\xff");
+    assert_eq!(config.dbfilename, "d", "a name ends at a NUL byte");
+    assert_eq!(config.rename_command, [("GET".into(), b"g\xff"[..].into())]);
+    assert_eq!(config.bind[0].as_bytes(), b"\xfe");
+    assert_eq!(config.get(&[b"mast*th"]), [(&b"masterauth"[..], b"a\0\xff".to_vec())]);
+    let flags = [b"--pidfile".to_vec(), b"\xff".to_vec(), b"--syslog-ident=\xfe".to_vec()];
+    let CommandLine::Run { flags, .. } = CommandLine::parse(&flags) else { panic!("it runs") };
+    let config = load(None, &flags, &mut |_| Ok(Vec::new())).unwrap().config;
+    assert_eq!((&config.pidfile[..], &config.syslog_ident[..]), (&b"\xff"[..], &b"\xfe"[..]));
+}
+
+#[test]
+fn messages_show_bytes_in_one_line() {
+    assert_eq!(Shown("a é\n\u{85}\\".as_bytes()).to_string(), "a é\\x0a\\xc2\\x85\\");
+    assert_eq!(ByteString::from(&b"\xffa\xc3"[..]).to_string(), "\\xffa\\xc3");
+    let file = ConfigFile { path: "a.conf".into(), text: b"port \xff".to_vec() };
+    let error = load(Some(&file), &[], &mut |_| Ok(Vec::new())).unwrap_err().to_string();
+    assert!(error.contains(">>> 'port \\xff'"), "{error}");
+}
+
+#[test]
 fn save_lines_add_up_until_an_empty_one() {
     assert_eq!(value_after("save 900 1\nSAVE 300 10", "save"), "900 1 300 10");
     assert_eq!(value_after("save 900 1\nsave \"\"", "save"), "");
@@ -351,16 +386,16 @@ fn ignored_directives_are_reported_when_they_differ() {
 
 #[test]
 fn includes_are_read_in_place() {
-    let files = |path: &str| match path {
-        "all*.conf" => Ok(["port 1", "port 2\ntimeout 3"]
+    let files = |path: &[u8]| match path {
+        b"all*.conf" => Ok(["port 1", "port 2\ntimeout 3"]
             .map(|text| ConfigFile { path: "all.conf".into(), text: text.into() })
             .to_vec()),
-        "none*.conf" => Ok(Vec::new()),
-        "bad.conf" => Ok(vec![ConfigFile { path: "bad.conf".into(), text: "\nx".into() }]),
-        "loop.conf" => {
+        b"none*.conf" => Ok(Vec::new()),
+        b"bad.conf" => Ok(vec![ConfigFile { path: "bad.conf".into(), text: "\nx".into() }]),
+        b"loop.conf" => {
             Ok(vec![ConfigFile { path: "loop.conf".into(), text: "include loop.conf".into() }; 2])
         }
-        _ => Err(format!("can't open config file '{path}'")),
+        _ => Err(format!("can't open config file '{}'", Shown(path))),
     };
     let with = |text: &str| {
         let file = ConfigFile { path: "a.conf".into(), text: text.into() };
@@ -395,10 +430,12 @@ fn flags_become_lines() {
         (&["--port 7000"], &["port 7000"]),
     ];
     for (args, lines) in cases {
-        assert_eq!(run_flags(args), *lines, "{args:?}");
+        let flags = run_flags(args);
+        let flags = flags.iter().map(|line| std::str::from_utf8(line).unwrap());
+        assert_eq!(flags.collect::<Vec<_>>(), *lines, "{args:?}");
     }
     let first = |args: &[&str]| {
-        CommandLine::parse(&args.iter().map(ToString::to_string).collect::<Vec<_>>())
+        CommandLine::parse(&args.iter().map(|arg| arg.as_bytes().to_vec()).collect::<Vec<_>>())
     };
     assert_eq!(first(&["--version"]), CommandLine::Version);
     assert_eq!(first(&["-h"]), CommandLine::Help);
@@ -485,7 +522,7 @@ rename-command DEBUG \"\"
 ";
     let config = parse(old).unwrap().config;
     let pairs = [("hz", "20"), ("timeout", "0"), ("maxmemory", "1000000"), ("masteruser", "u\té")];
-    let (config, _) = config.plan_set(&pairs, ClientPlace::Local).unwrap();
+    let (config, _) = config.plan_set(&bytes(&pairs), ClientPlace::Local).unwrap();
     let new = "\
 # head
 
@@ -511,7 +548,8 @@ masteruser \"u\\t\\xc3\\xa9\"
     let written = String::from_utf8(rewrite(old.as_bytes(), &config)).unwrap();
     assert_eq!(written, new);
     assert_eq!(parse(&written).unwrap().config, config);
-    let (config, _) = config.plan_set(&[("port", "1"), ("save", "")], ClientPlace::Local).unwrap();
+    let (config, _) =
+        config.plan_set(&bytes(&[("port", "1"), ("save", "")]), ClientPlace::Local).unwrap();
     let again = String::from_utf8(rewrite(written.as_bytes(), &config)).unwrap();
     assert_eq!(again, new.replace("port 7291", "port 1").replace("900 1 300 10", "\"\""));
 }
@@ -588,11 +626,61 @@ fn likely_line() -> impl Strategy<Value = String> {
     (name, prop::sample::select(values)).prop_map(|(name, value)| format!("{name} {value}"))
 }
 
+/// A configuration where directives have been given `value`, as far as they take it.
+fn config_of(choices: &[(usize, Vec<u8>)]) -> Config {
+    let mut config = Config::default();
+    for (index, value) in choices {
+        DIRECTIVES[*index].apply(&mut config, std::slice::from_ref(value)).ok();
+    }
+    config
+}
+
+/// Directives whose value is text, most of the others refusing arbitrary bytes.
+fn text_directive() -> impl Strategy<Value = usize> {
+    let default = Config::default();
+    let takes = |index: &usize| {
+        let mut config = default.clone();
+        DIRECTIVES[*index].apply(&mut config, &[b"\xff.x".to_vec()]).is_ok()
+    };
+    let found: Vec<usize> = (0..DIRECTIVES.len()).filter(takes).collect();
+    assert!(found.len() > 30, "{found:?}");
+    prop::sample::select(found)
+}
+
+/// Loads what was written.
+fn load_bytes(text: Vec<u8>) -> Config {
+    let file = ConfigFile { path: String::new(), text };
+    load(Some(&file), &[], &mut |_| Ok(Vec::new())).unwrap().config
+}
+
 proptest! {
+    #[test]
+    fn any_bytes_survive_a_rewrite(
+        choices in prop::collection::vec(
+            (text_directive(), prop::collection::vec(any::<u8>(), 0..20)),
+            1..6,
+        ),
+        host in prop::collection::vec(1..=u8::MAX, 0..10),
+        port: u16,
+    ) {
+        let mut config = config_of(&choices);
+        config.replicaof = Some((host.into(), port));
+        let written = rewrite(b"", &config);
+        prop_assert_eq!(&load_bytes(written.clone()), &config);
+        prop_assert_eq!(&rewrite(&written, &config), &written);
+        prop_assert_eq!(&load_bytes(rewrite_all(b"", &config)), &config);
+    }
+
+    #[test]
+    fn what_is_shown_stays_in_its_line(text in prop::collection::vec(any::<u8>(), 0..20)) {
+        let shown = Shown(&text).to_string();
+        prop_assert!(!shown.contains(char::is_control), "{:?}", shown);
+    }
+
     #[test]
     fn arbitrary_bytes_never_panic(text in prop::collection::vec(any::<u8>(), 0..400)) {
         let file = ConfigFile { path: String::new(), text };
-        let mut no_files = |_: &str| Ok(Vec::new());
+        let mut no_files = |_: &[u8]| Ok(Vec::new());
         let config = load(Some(&file), &[], &mut no_files).map_or(Config::default(), |l| l.config);
         let _ = rewrite(&file.text, &config);
     }

@@ -144,20 +144,21 @@ pub fn quote(text: &[u8]) -> String {
 /// Reads a size such as `64mb` in bytes. Units, in any case: none or `b`, `k` (1000), `kb` (1024),
 /// and so on for `m` and `g`. A unit without digits is zero, as in Redis.
 #[must_use]
-pub(super) fn parse_memory(text: &str) -> Option<u64> {
-    let digits_end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+pub(super) fn parse_memory(text: &[u8]) -> Option<u64> {
+    let digits_end = text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits_end);
-    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" => 1000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
+    let factor: u64 = match unit.to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 1,
+        b"k" => 1000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
         _ => return None,
     };
-    let count: u64 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    let count: u64 =
+        if digits.is_empty() { 0 } else { str::from_utf8(digits).ok()?.parse().ok()? };
     count.checked_mul(factor)
 }
 
@@ -174,9 +175,9 @@ pub(super) fn memory_text(bytes: u64) -> String {
 
 /// Reads an integer as Redis does: an optional minus, no plus, no blanks, no leading zeros.
 #[must_use]
-pub(super) fn parse_integer(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let plain = digits.bytes().all(|b| b.is_ascii_digit());
-    let canonical = !digits.starts_with('0') || text == "0";
-    if plain && canonical { text.parse().ok() } else { None }
+pub(super) fn parse_integer(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let plain = digits.iter().all(u8::is_ascii_digit);
+    let canonical = !digits.starts_with(b"0") || text == b"0";
+    if plain && canonical { str::from_utf8(text).ok()?.parse().ok() } else { None }
 }

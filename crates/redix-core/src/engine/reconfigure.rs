@@ -35,11 +35,8 @@ impl Engine {
         &self,
         rewrite: fn(&[u8], &Config) -> Vec<u8>,
     ) -> Result<(), RewriteError> {
-        let path = self.config_path();
-        if path.is_empty() {
-            return Err(RewriteError::NoFile);
-        }
-        let outcome = self.rewrite_file(Path::new(path), rewrite);
+        let path = self.config_path().ok_or(RewriteError::NoFile)?;
+        let outcome = self.rewrite_file(path.as_ref(), rewrite);
         match &outcome {
             Ok(()) => self.env.log(Level::Notice, "CONFIG REWRITE executed with success."),
             Err(error) => {

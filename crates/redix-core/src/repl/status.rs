@@ -6,6 +6,7 @@
 //! **Invariant.** The generation grows with every change of the target, so that the link can tell
 //! in the world whether what it is about to do is still wanted.
 
+use crate::config::ByteString;
 use crate::env::Wake;
 use crate::registry::ClientShared;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use std::sync::OnceLock;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Its name or address.
-    pub host: String,
+    pub host: ByteString,
     /// Its port.
     pub port: u16,
 }

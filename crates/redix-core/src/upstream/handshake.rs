@@ -65,9 +65,9 @@ impl Handshake {
     pub(super) fn introduce(&mut self, config: &Config, out: &mut Vec<u8>) {
         self.stage = Stage::Introduced;
         if !config.masterauth.is_empty() {
-            match config.masteruser.as_str() {
-                "" => command(out, &["AUTH", &config.masterauth]),
-                user => command(out, &["AUTH", user, &config.masterauth]),
+            match config.masteruser.as_bytes() {
+                b"" => encode_command(out, &[b"AUTH", config.masterauth.as_bytes()]),
+                user => encode_command(out, &[b"AUTH", user, &config.masterauth]),
             }
             self.due.push_back(Due::Auth);
         }
@@ -78,7 +78,8 @@ impl Handshake {
         command(out, &["REPLCONF", "listening-port", &port.to_string()]);
         self.due.push_back(Due::Replconf("listening-port"));
         if !config.replica_announce_ip.is_empty() {
-            command(out, &["REPLCONF", "ip-address", &config.replica_announce_ip]);
+            let ip = config.replica_announce_ip.as_bytes();
+            encode_command(out, &[b"REPLCONF", &b"ip-address"[..], ip]);
             self.due.push_back(Due::Replconf("ip-address"));
         }
         command(out, &["REPLCONF", "capa", "eof", "capa", "psync2"]);

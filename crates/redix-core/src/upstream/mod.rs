@@ -251,7 +251,11 @@ impl Upstream {
         let Some(Target { host, port }) = self.target.clone() else { return Ok(Rest::None) };
         self.notice(&format!("Connecting to PRIMARY {host}:{port}"));
         let from = &self.engine.config().bind_source_addr;
-        if let Err(error) = transport.connect(&host, port, from) {
+        let connected = match (host.as_str(), from.as_str()) {
+            (Some(host), Some(from)) => transport.connect(host, port, from),
+            _ => Err(io::Error::other("an address is not UTF-8")),
+        };
+        if let Err(error) = connected {
             let text = format!("Unable to connect to PRIMARY: {error}");
             return Err(Broken::new(text));
         }

@@ -1,8 +1,10 @@
 //! Starting, listening and ending.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
@@ -346,6 +348,47 @@ fn a_configuration_file_is_rewritten_in_place() {
     let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
     let temporary = names.iter().find(|name| name.to_string_lossy().ends_with(".tmp"));
     assert_eq!(temporary, None);
+}
+
+#[test]
+fn any_bytes_are_values_of_the_configuration() {
+    let dir = TempDir::new("redix").unwrap();
+    let inner = dir.path().join(OsStr::from_bytes(b"d\xff"));
+    fs::create_dir(&inner).unwrap();
+    let file = dir.path().join(OsStr::from_bytes(b"c\xfe.conf"));
+    let text = b"port 0\nsave \"\"\nunixsocket ../redix.sock\nrename-command PING \"p\\xff\"\n";
+    fs::write(&file, [&text[..], b"dir \"d\\xff\"\ndbfilename \xfd.rdb\n"].concat()).unwrap();
+    let run = || {
+        let mut command = Command::new(program());
+        command.arg(&file).current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        Unreachable { child, dir: TempDir::new("redix").unwrap() }
+    };
+    let path = dir.path().join("redix.sock");
+    let exchange = |request: &[u8], reply: &[u8]| {
+        let mut stream = None;
+        eventually("the socket is there", || {
+            stream = UnixStream::connect(&path).ok();
+            stream.is_some()
+        });
+        let mut stream = stream.unwrap();
+        stream.write_all(request).unwrap();
+        let mut got = vec![0; reply.len()];
+        stream.read_exact(&mut got).unwrap();
+        assert_eq!(got, reply, "{}", String::from_utf8_lossy(&got));
+    };
+    let server = run();
+    exchange(b"\"p\\xff\"\r\nSAVE\r\n", b"+PONG\r\n+OK\r\n");
+    assert!(inner.join(OsStr::from_bytes(b"\xfd.rdb")).exists());
+    let set = b"CONFIG SET requirepass \"\\x00\\xff\"\r\nCONFIG REWRITE\r\n";
+    exchange(set, b"+OK\r\n+OK\r\n");
+    let written = fs::read(&file).unwrap();
+    let written = String::from_utf8(written).expect("what is written is ASCII");
+    assert!(written.contains("\nrequirepass \"\\x00\\xff\"\n"), "{written}");
+    drop(server);
+    fs::remove_file(&path).unwrap();
+    let _server = run();
+    exchange(b"AUTH \"\\x00\\xff\"\r\n", b"+OK\r\n");
 }
 
 #[test]

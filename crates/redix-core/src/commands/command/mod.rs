@@ -212,7 +212,7 @@ fn keys_of(commands: &CommandTable, words: Args<'_>) -> Result<Vec<(usize, u32)>
 
 /// All commands that clients can call.
 fn all(commands: &CommandTable) -> impl Iterator<Item = Command> {
-    commands.named().map(|(_, command)| command)
+    commands.named()
 }
 
 fn with_subcommands(commands: &CommandTable, command: Command) -> impl Iterator<Item = Command> {

@@ -199,6 +199,6 @@ fn describe_server(cx: &mut Ctx<'_, '_>) {
     reply.array(0);
     if !zone.is_empty() {
         reply.bulk_str("availability_zone");
-        reply.bulk_str(zone);
+        reply.bulk(zone);
     }
 }

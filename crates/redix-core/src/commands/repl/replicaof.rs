@@ -4,6 +4,7 @@ use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::commands::connection::client;
+use crate::config::ByteString;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::repl::status::Target;
@@ -56,7 +57,8 @@ fn replicaof(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let port = args.int(2).ok().and_then(|port| u16::try_from(port).ok());
     let port = port.ok_or(ReplyError::Static("ERR Invalid master port"))?;
-    let host = String::from_utf8_lossy(args.get(1)).into_owned();
+    let host = args.get(1).split(|byte| *byte == 0).next().unwrap_or_default();
+    let host = ByteString::from(host);
     let present = engine.repl.upstream.target();
     if present.is_some_and(|old| old.port == port && old.host.eq_ignore_ascii_case(&host)) {
         cx.reply.simple("OK Already connected to specified master");

@@ -21,7 +21,7 @@ fn role(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     if let Some(target) = repl.upstream.target() {
         cx.reply.array(5);
         cx.reply.bulk_str("slave");
-        cx.reply.bulk_str(&target.host);
+        cx.reply.bulk(&target.host);
         cx.reply.int(i64::from(target.port));
         cx.reply.bulk_str(repl.upstream.state().word());
         let applied = if repl.upstream.is_up() { repl.log.end() as i64 } else { -1 };

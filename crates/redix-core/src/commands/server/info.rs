@@ -8,7 +8,7 @@ use std::fmt::Write;
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
-use crate::config::REDIS_VERSION;
+use crate::config::{REDIS_VERSION, Shown};
 use crate::engine::{Engine, Paused};
 use crate::error::CommandResult;
 use crate::keyspace::SHARDS;
@@ -143,7 +143,7 @@ fn nothing(_: &Facts<'_>, _: &mut String) {}
 
 /// The text of a directive as CONFIG GET shows it.
 fn setting(facts: &Facts<'_>, name: &str) -> String {
-    facts.config.get(&[name]).into_iter().next().map_or_else(String::new, |(_, value)| value)
+    facts.config.get(&[name.as_bytes()]).iter().map(|(_, value)| Shown(value).to_string()).collect()
 }
 
 fn server(facts: &Facts<'_>, out: &mut String) {
@@ -174,7 +174,8 @@ fn server(facts: &Facts<'_>, out: &mut String) {
     field!(out, "clients_hz", "{}", facts.config.hz);
     field!(out, "lru_clock", "{}", (facts.now_us / 1_000_000) & 0x00ff_ffff);
     field!(out, "executable", "{}", host.executable);
-    field!(out, "config_file", "{}", facts.engine.config_path());
+    let config_file = facts.engine.config_path().map_or_else(String::new, ToString::to_string);
+    field!(out, "config_file", "{config_file}");
     field!(out, "io_threads_active", "{}", u8::from(facts.engine.workers() > 1));
     field!(out, "availability_zone", "{}", facts.config.availability_zone);
     let mut listeners = 0;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Facts;
+use crate::config::ByteString;
 use crate::repl::Replication;
 use crate::repl::status::LinkState;
 
@@ -61,7 +62,7 @@ fn stream(facts: &Facts<'_>, repl: &Replication, out: &mut String) {
 fn upstream(facts: &Facts<'_>, out: &mut String) {
     let (status, config) = (&facts.engine.repl.upstream, facts.config);
     let now_ms = facts.now_us / 1000;
-    let (host, port) = status.target().map_or((String::new(), 0), |to| (to.host, to.port));
+    let (host, port) = status.target().map_or((ByteString::new(), 0), |to| (to.host, to.port));
     field!(out, "master_host", "{host}");
     field!(out, "master_port", "{port}");
     field!(out, "master_link_status", "{}", if status.is_up() { "up" } else { "down" });
