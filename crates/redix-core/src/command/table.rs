@@ -51,9 +51,12 @@ pub struct CommandTable {
 const SLOTS: usize = 1024;
 const NAME_MAX: usize = size_of::<Folded>();
 
-/// Folds a name; `None` if it is longer than any command.
+/// Folds a name; `None` if it is longer than any command, or ends in what others are padded with.
 #[inline]
 fn fold(name: &[u8]) -> Option<Folded> {
+    if name.ends_with(b"\0") {
+        return None;
+    }
     if name.len() <= 8 {
         return Some([to_lower(load(name)), 0, 0]);
     }
@@ -131,7 +134,10 @@ impl CommandTable {
                 return Err("Target command name already exists".to_owned());
             }
             let name = fold(new);
-            table.insert_name(name.ok_or_else(|| format!("Command name too long: {new}"))?, id);
+            table.insert_name(
+                name.ok_or_else(|| format!("Command name too long or ending in NUL: {new}"))?,
+                id,
+            );
         }
         Ok(table)
     }
