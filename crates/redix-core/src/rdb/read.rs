@@ -163,23 +163,19 @@ impl<'s> RdbReader<'s> {
     /// more than the file may be taken from it. It has to wait for its bytes: `WouldBlock` is an
     /// error like any other.
     pub fn new(source: impl Read + Send + 's, options: ReadOptions) -> Self {
-        Self {
-            input: Input::new(Box::new(source), BLOCK_LEN, options.checksums),
-            decoder: Decoder::new(options),
-            state: State::Start,
-            opcode_offset: 0,
-            key: Vec::new(),
-            db: 0,
-            pending: PendingMeta::default(),
-        }
+        Self::over(Input::new(Box::new(source), BLOCK_LEN, options.checksums), options)
     }
 
     /// A reader without a source: bytes are handed in by [`RdbReader::push`]. Where they do not
     /// suffice for the next event it is an error of kind `WouldBlock`, after which more can be
     /// handed in and the event asked for again.
     pub fn pushed(options: ReadOptions) -> RdbReader<'static> {
-        RdbReader {
-            input: Input::pushed(options.checksums),
+        RdbReader::over(Input::pushed(options.checksums), options)
+    }
+
+    fn over(input: Input<'s>, options: ReadOptions) -> Self {
+        Self {
+            input,
             decoder: Decoder::new(options),
             state: State::Start,
             opcode_offset: 0,
