@@ -491,6 +491,29 @@ fn a_hostile_primary_costs_a_connection() {
 }
 
 #[test]
+fn no_command_of_a_stream_panics() {
+    let rig = Rig::new(Config::default());
+    let named = rig.engine.commands.all().iter().map(|command| command.full_name());
+    // These say whom to follow instead, which is obeyed.
+    let names: Vec<String> = named.filter(|name| !name.ends_with("of")).collect();
+    let arguments: [&[&str]; 6] =
+        [&[], &["?", "-1"], &["no"], &["k"], &["k", "1"], &["k", "0", "1"]];
+    for (name, arguments) in names.iter().flat_map(|name| arguments.map(|args| (name, args))) {
+        let words: Vec<&str> = name.split('|').chain(arguments.iter().copied()).collect();
+        let mut rig = Rig::new(Config::default());
+        rig.wire.read_max = usize::MAX;
+        rig.synchronise(&dump(&[("k", "v")]), 0);
+        rig.stream(&words);
+        rig.stream(&["SET", "l", "1"]);
+        rig.pass(Duration::from_secs(1));
+        rig.sim.execute(1, &["EXISTS", "l"]).unwrap();
+        // It goes on, or everything is fetched anew.
+        let goes_on = [LinkState::Connected, LinkState::Handshake].contains(&rig.state());
+        assert!(goes_on, "{words:?}: {:?}", rig.state());
+    }
+}
+
+#[test]
 fn a_file_that_nobody_wants_is_removed_once_it_is_loaded() {
     let config = |save: &[(u64, u64)]| Config {
         rdb_del_sync_files: true,

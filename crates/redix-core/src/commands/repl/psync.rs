@@ -52,6 +52,10 @@ fn sync(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 }
 
 fn synchronise(cx: &mut Ctx<'_, '_>, wish: Wish<'_>, legacy: bool) -> CommandResult {
+    // The link to it only listens: no worker would feed it.
+    if cx.session.primary_link.is_some() {
+        return Err(ReplyError::Static("ERR A master can't be synchronised over its own link"));
+    }
     let replica = Arc::clone(introduced(cx));
     if replica.attached() {
         return Ok(());
