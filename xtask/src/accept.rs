@@ -4,6 +4,7 @@
 //! `target/accept/NAME.txt` for the commit it passed on, so that a check that was cut off goes on
 //! where it was; `--again` starts it anew. The last line is `accept NAME: PASS` or `FAIL`.
 
+mod abuse;
 mod fuzz;
 mod kill;
 mod oracle;
@@ -30,6 +31,7 @@ struct Check(&'static str, &'static str, fn(&mut Progress) -> Result<()>);
 const CHECKS: &[Check] = &[
     Check("suite", "the whole upstream suite with 1, 2 and 4 worker threads", suite::run),
     Check("fuzz", "every fuzz target, the minutes shared among them", fuzz::run),
+    Check("abuse", "hostile clients, and a hostile primary, one kind after the other", abuse::run),
     Check("kill", "kill -9 during a background save under load, 20 times", kill::run),
     Check("oracle", "200,000 random commands under each protocol beside Valkey", oracle::run),
     Check(

@@ -7,6 +7,7 @@
 //! - [`script`]: golden scripts, and the targets they run on.
 //! - [`oracle`]: random commands on Redix and a real server.
 //! - [`engine`]: an engine inside the test, over simulated time, randomness and disk.
+//! - [`abuse`]: hostile clients against a real server.
 //! - [`sim`]: servers, their network and their disks under one seed.
 //! - [`writes`]: random writes of strings.
 //! - [`quoting`]: binary-safe text for arguments and replies.
@@ -18,6 +19,7 @@
 //! longer than 10 ms: everything waits for a condition under a deadline.
 #![forbid(unsafe_code)]
 
+pub mod abuse;
 pub mod client;
 pub mod engine;
 pub mod oracle;

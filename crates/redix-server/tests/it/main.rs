@@ -4,6 +4,7 @@
 //! by their own ids. Nothing waits for a fixed time: [`eventually`] polls for a condition.
 #![allow(clippy::unwrap_used)]
 
+mod abuse;
 mod blocking;
 mod clients;
 mod command_info;
