@@ -7,7 +7,7 @@ use crate::options::Mode;
 use crate::replica::Replica;
 
 /// The processor of one-threaded servers; the client has [`CLIENT_CPUS`].
-const SERVER_CPUS: &str = "0";
+pub(crate) const SERVER_CPUS: &str = "0";
 pub(crate) const CLIENT_CPUS: &str = "1";
 /// Both, for servers with two workers, and for the client beside them.
 pub(crate) const ALL_CPUS: &str = "0,1";
@@ -101,6 +101,7 @@ pub(crate) fn installed(mode: Mode) -> Vec<Contender> {
     let names: &[&str] = match mode {
         Mode::Throughput => &["redix", "redix2", "valkey", "redis7"],
         Mode::Latency => &["redix2", "valkey"],
+        Mode::CatchUp => &["redix"],
     };
     let wanted = names.iter().filter_map(|name| CONTENDERS.iter().find(|c| c.name == *name));
     wanted.filter(|contender| contender.peer.available()).copied().collect()
@@ -120,8 +121,12 @@ impl Contender {
     /// A fresh, empty server.
     pub(crate) fn start(&self, placement: Placement) -> Result<Server> {
         let own = placement == Placement::ByWorkers && self.workers == 1;
-        let cpus = if own { SERVER_CPUS } else { ALL_CPUS };
-        let mut launch = Launch::new(self.peer)?.args(self.args).on_cpus(cpus);
+        self.start_on(if own { SERVER_CPUS } else { ALL_CPUS }, &[])
+    }
+
+    /// A fresh, empty server on these processors, with these arguments besides.
+    pub(crate) fn start_on(&self, cpus: &str, args: &[&str]) -> Result<Server> {
+        let mut launch = Launch::new(self.peer)?.args(self.args).args(args).on_cpus(cpus);
         if self.jemalloc {
             launch = launch.with_jemalloc()?;
         }

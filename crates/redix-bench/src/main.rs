@@ -1,8 +1,8 @@
 //! The load generator behind `cargo xtask bench`: Redix against the real servers on one machine.
 //!
 //! `throughput` measures what a server does with a second of processor time, `memory` what a key
-//! costs, `latency` how long a request waits while something disturbs the server. Servers alternate
-//! within one run, so that whatever else the machine does meets all of them; figures of different
+//! costs, `latency` how long a request waits while something disturbs the server, `catch_up` how
+//! fast a replica applies what its primary has produced. Servers alternate within one run, so that whatever else the machine does meets all of them; figures of different
 //! runs are not to be compared. Method: wrk2's intended-start schedule against coordinated
 //! omission, paired ratios with a bootstrap interval against drift.
 //!
@@ -12,6 +12,7 @@
 // Printing tables is what this program is for.
 #![allow(clippy::print_stdout)]
 
+mod catch_up;
 mod contender;
 mod host;
 mod latency;
@@ -37,14 +38,16 @@ fn main() -> Result<()> {
     let conditions = report::Conditions::collect(&options)?;
     println!("{conditions}");
     let mut sections = Vec::new();
-    if options.mode == Mode::Latency {
-        sections.push(latency::run(&options)?);
-    } else {
-        if !options.cells.is_empty() {
-            sections.push(throughput::run(&options)?);
-        }
-        if options.memory {
-            sections.push(memory::run(&options)?);
+    match options.mode {
+        Mode::Latency => sections.push(latency::run(&options)?),
+        Mode::CatchUp => sections.push(catch_up::run(&options)?),
+        Mode::Throughput => {
+            if !options.cells.is_empty() {
+                sections.push(throughput::run(&options)?);
+            }
+            if options.memory {
+                sections.push(memory::run(&options)?);
+            }
         }
     }
     for section in &sections {

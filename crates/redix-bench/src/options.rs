@@ -11,6 +11,7 @@ use crate::requests::Op;
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask bench [OPTIONS]            throughput and memory
        cargo xtask bench latency [OPTIONS]    open loop, with a disturbance in the middle
+       cargo xtask bench catch-up [OPTIONS]   a replica that has to apply 2 SETs for each key
   --contenders A,B,…  the subject first: redix redix2 valkey redis7 redis8 redix+replica
                       valkey+replica (the first four)
   --only WHAT,…       of: get set memory
@@ -33,6 +34,7 @@ latency only:
 pub(crate) enum Mode {
     Throughput,
     Latency,
+    CatchUp,
 }
 
 /// Everything the command line decides.
@@ -67,6 +69,7 @@ impl Options {
             let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
             match arg.as_str() {
                 "latency" => options.mode = Mode::Latency,
+                "catch-up" => options.mode = Mode::CatchUp,
                 "--contenders" => options.contenders = contender::parse_list(value()?)?,
                 "--only" => (ops, options.memory) = parse_only(value()?)?,
                 "--depths" => depths = parse_list(value()?)?,
