@@ -175,11 +175,13 @@ impl Engine {
         let mut run_id = [0; 20];
         env.entropy.fill(&mut run_id);
         let started_us = env.clock.unix_us();
+        let repl = Replication::new(&*env.entropy, workers);
+        repl.upstream.set_born_replica(config.replicaof.is_some());
         Ok(Self {
             keyspace: Keyspace::new(config.databases, threads, hash_key),
             stats: Stats::new(threads, commands.all().len()),
             commands,
-            repl: Replication::new(&*env.entropy, workers),
+            repl,
             env,
             registry: Registry::default(),
             pause: Pause::default(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redix_core::config::Config;
 use redix_core::engine::{Engine, Rest};
 use redix_core::expire::Sweeper;
-use redix_core::repl::status::{LinkState, Target};
+use redix_core::repl::status::{Length, LinkState, Target};
 use redix_core::upstream::{Transport, Upstream};
 use redix_resp::{Value, encode_command};
 use redix_testkit::engine::SimEngine;
@@ -169,6 +169,19 @@ impl Rig {
         self.send(dump);
     }
 
+    /// Fields of INFO's section Replication, joined by blanks.
+    fn info(&mut self, names: &[&str]) -> String {
+        let Value::Bulk(text) = self.sim.execute(1, &["INFO", "replication"]).unwrap() else {
+            panic!("INFO is a text");
+        };
+        let text = String::from_utf8(text).unwrap();
+        let field = |name| {
+            let find = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(':')?.to_owned());
+            text.lines().find_map(find).unwrap_or_else(|| "none".into())
+        };
+        names.iter().map(|name| field(*name)).collect::<Vec<_>>().join(" ")
+    }
+
     fn state(&self) -> LinkState {
         self.engine.repl.upstream.state()
     }
@@ -214,7 +227,7 @@ fn a_data_set_comes_in_either_form_byte_by_byte() {
     rig.send(&dump[..dump.len() - 1]);
     let bytes = dump.len() as u64;
     let transfer = rig.engine.repl.upstream.transfer().unwrap();
-    assert_eq!((transfer.total_bytes, transfer.read_bytes), (Some(bytes), bytes - 1));
+    assert_eq!((transfer.length, transfer.read_bytes), (Length::Bytes(bytes), bytes - 1));
     assert_eq!(rig.get("old"), text("1"), "the old data is served until the new one is whole");
     rig.send(&dump[dump.len() - 1..]);
     assert_eq!(rig.state(), LinkState::Connected);
@@ -541,6 +554,68 @@ fn an_absurd_length_is_believed_only_as_the_bytes_come() {
     assert_eq!(rig.state(), LinkState::Connect);
     let left = rig.sim.disk().names();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// The values are those of Valkey 9.1.2 and Redis 7.0.15 with a primary of the same words.
+#[test]
+fn info_shows_how_far_a_synchronisation_is() {
+    let fields = [
+        "master_sync_in_progress",
+        "master_sync_total_bytes",
+        "master_sync_read_bytes",
+        "master_sync_left_bytes",
+        "master_sync_perc",
+        "master_sync_last_io_seconds_ago",
+    ];
+    let mut rig = Rig::new(Config::default());
+    rig.agree();
+    assert_eq!(rig.info(&fields), "0 none none none none none");
+    rig.send(format!("+FULLRESYNC {ID} 100\r\n"));
+    rig.pass(Duration::from_secs(2));
+    assert_eq!(rig.info(&fields), "1 -1 0 -1 -0.00 2");
+    rig.send("$1000\r\nREDIS0011");
+    assert_eq!(rig.info(&fields), "1 1000 9 991 0.90 0");
+    let mut rig = Rig::new(Config::default());
+    rig.agree();
+    rig.send(format!("+FULLRESYNC {ID} 100\r\n$EOF:"));
+    rig.send([MARK, &b"\r\nREDIS0011"[..]].concat());
+    assert_eq!(rig.info(&fields), "1 0 9 -9 0.00 0");
+}
+
+#[test]
+fn info_shows_when_the_primary_was_last_heard() {
+    let fields = ["master_link_status", "master_last_io_seconds_ago"];
+    let mut rig = Rig::new(Config::default());
+    assert_eq!(rig.info(&fields), "down -1");
+    rig.synchronise(&dump(&[]), 7);
+    rig.pass(Duration::from_secs(3));
+    assert_eq!(rig.info(&fields), "up 3", "it only acknowledged");
+    rig.stream(&["PING"]);
+    assert_eq!(rig.info(&fields), "up 0");
+}
+
+#[test]
+fn a_replica_that_knows_no_stream_says_so_by_its_offset() {
+    let fields = ["slave_repl_offset", "slave_read_repl_offset"];
+    let replicaof = Some(("primary".into(), 6379));
+    let mut rig = Rig::new(Config { replicaof, ..Config::default() });
+    assert_eq!(rig.info(&fields), "1 1");
+    rig.synchronise(&dump(&[]), 7);
+    assert_eq!(rig.info(&fields), "7 7");
+    // One that was a primary before stands where it stopped.
+    let mut rig = Rig::new(Config::default());
+    let end = rig.end();
+    assert_eq!(rig.info(&fields), format!("{end} {end}"));
+}
+
+#[test]
+fn the_link_is_a_client_of_no_user() {
+    let mut rig = Rig::new(Config::default());
+    rig.synchronise(&dump(&[]), 7);
+    let list = rig.sim.execute(1, &["CLIENT", "LIST", "TYPE", "master"]).unwrap().pretty();
+    assert!(list.contains(" user=(superuser) "), "{list}");
+    // A newline while it loaded, and REPLCONF ACK 7.
+    assert!(list.contains(" tot-net-out=35 "), "{list}");
 }
 
 #[test]

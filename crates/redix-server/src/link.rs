@@ -6,6 +6,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -120,6 +121,10 @@ impl Transport for LinkSocket {
         };
         let stream = self.stream.as_ref();
         (name(stream.map(TcpStream::peer_addr)), name(stream.map(TcpStream::local_addr)))
+    }
+
+    fn fd(&self) -> i32 {
+        self.stream.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {

@@ -48,6 +48,7 @@ impl Engine {
         self.set_config(config);
         repl.own.clear();
         repl.upstream.set_target(None);
+        repl.upstream.set_born_replica(false);
         if repl.log.active() {
             repl.log.take_over(&*self.env.entropy);
         }

@@ -58,11 +58,22 @@ impl LinkState {
     }
 }
 
+/// What is known of the length of a data set to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// The primary prepares it and has said nothing.
+    Awaited,
+    /// It ends with a mark; not even the primary knows.
+    Marked,
+    /// So many bytes.
+    Bytes(u64),
+}
+
 /// A full synchronisation under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transfer {
-    /// Bytes to come in all; `None` where the primary does not know.
-    pub total_bytes: Option<u64>,
+    /// What is known of its length.
+    pub length: Length,
     /// Bytes received.
     pub read_bytes: u64,
     /// Unix time in milliseconds of the last of them.
@@ -79,6 +90,8 @@ pub struct Status {
     /// Unix time in milliseconds since when the link is down; 0: it has not been up.
     down_since_ms: AtomicI64,
     transfer: Mutex<Option<Transfer>>,
+    /// This server began as a replica and has not been anything else.
+    born_replica: AtomicBool,
     /// Bytes of the stream received but not applied.
     unapplied: AtomicU64,
     /// The database that the stream is in where no link says so.
@@ -98,6 +111,7 @@ impl Default for Status {
             last_io_ms: AtomicI64::new(0),
             down_since_ms: AtomicI64::new(0),
             transfer: Mutex::new(None),
+            born_replica: AtomicBool::new(false),
             unapplied: AtomicU64::new(0),
             stream_db: AtomicU32::new(0),
             async_loading: AtomicBool::new(false),
@@ -164,6 +178,11 @@ impl Status {
         }
     }
 
+    /// Whether this server began as a replica and has not been anything else.
+    pub fn born_replica(&self) -> bool {
+        self.born_replica.load(Ordering::Relaxed)
+    }
+
     /// Bytes of the stream that were received but are not applied.
     pub fn unapplied_bytes(&self) -> u64 {
         self.unapplied.load(Ordering::Relaxed)
@@ -211,9 +230,16 @@ impl Status {
         *lock(&self.transfer) = transfer;
     }
 
-    pub(crate) fn note_read(&self, now_ms: i64, unapplied: u64) {
+    pub(crate) fn note_read(&self, now_ms: i64) {
         self.last_io_ms.store(now_ms, Ordering::Relaxed);
-        self.unapplied.store(unapplied, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_unapplied(&self, bytes: u64) {
+        self.unapplied.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_born_replica(&self, is: bool) {
+        self.born_replica.store(is, Ordering::Relaxed);
     }
 
     pub(crate) fn set_async_loading(&self, on: bool) {

@@ -43,10 +43,10 @@ use crate::env::{Level, Wake};
 use crate::mailbox::Mailbox;
 use crate::registry::{ClientShared, client_flag};
 use crate::repl::log::ReplId;
-use crate::repl::status::{LinkState, Status, Target};
+use crate::repl::status::{Length, LinkState, Status, Target, Transfer};
 use crate::session::PrimaryLink;
-use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, lock};
 use crate::worker::Worker;
 use handshake::{Answer, Handshake};
 use transfer::Receiving;
@@ -71,6 +71,10 @@ pub trait Transport {
     fn connected(&mut self) -> io::Result<bool>;
     /// The addresses of the peer and of this end, as CLIENT LIST shows them.
     fn names(&self) -> (String, String);
+    /// The descriptor, as CLIENT LIST shows it; -1 where connections have none.
+    fn fd(&self) -> i32 {
+        -1
+    }
     /// Reads some bytes; 0 at the end, `WouldBlock` where there are none yet.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize>;
     /// Writes some bytes; `WouldBlock` where none are taken now.
@@ -317,6 +321,7 @@ impl Upstream {
 
     fn note_received(&mut self, count: usize, now_ns: u64) {
         self.heard_ns = now_ns;
+        self.status().note_read(self.now_ms());
         let cell = &self.engine.stats.thread(self.engine.link_thread()).cell;
         cell.net_repl_input_bytes.add(count as u64);
     }
@@ -361,6 +366,8 @@ impl Upstream {
     fn begin_receiving(&mut self, id: ReplId, end: u64) {
         self.notice(&format!("Full resync from primary: {}:{end}", id.as_str()));
         self.phase = Phase::Sync(Box::new(Receiving::new(id, end)));
+        let (length, last_io_ms) = (Length::Awaited, self.now_ms());
+        self.status().set_transfer(Some(Transfer { length, read_bytes: 0, last_io_ms }));
         self.status().set_state(LinkState::Sync);
     }
 
@@ -404,8 +411,11 @@ impl Upstream {
         let id = engine.registry.next_id();
         let (addr, laddr) = transport.names();
         let now_ms = self.now_ms();
-        let shared = ClientShared::new(id, addr, laddr, -1, now_ms, engine.link_thread());
+        let shared =
+            ClientShared::new(id, addr, laddr, transport.fd(), now_ms, engine.link_thread());
         shared.set_flag(client_flag::PRIMARY, true);
+        // No user's permissions apply to it.
+        "(superuser)".clone_into(&mut lock(&shared.texts).user);
         let db = engine.repl.upstream.stream_db();
         shared.db.store(db, Ordering::Relaxed);
         let shared = Arc::new(shared);
@@ -421,7 +431,8 @@ impl Upstream {
         let status = self.status();
         status.set_transfer(None);
         status.set_client(Some(shared));
-        status.note_read(now_ms, 0);
+        status.note_read(now_ms);
+        status.set_unapplied(0);
         status.set_state(LinkState::Connected);
         self.heard_ns = now_ns;
         self.up_since_ns = now_ns;
@@ -458,7 +469,7 @@ impl Upstream {
         let unapplied = client.input.pending_bytes() as u64;
         let killed = client.shared.killed.load(Ordering::Acquire);
         let asked = link_of(client).is_some_and(|link| std::mem::take(&mut link.ack_wanted));
-        self.status().note_read(self.now_ms(), unapplied);
+        self.status().set_unapplied(unapplied);
         if killed {
             return Err(Broken::new("Connection with primary lost: it was killed."));
         }
@@ -554,6 +565,11 @@ impl Upstream {
             }
         }
         self.outbox.drain(..sent);
+        if sent != 0
+            && let Some(client) = self.status().client()
+        {
+            client.net_out.fetch_add(sent as u64, Ordering::Relaxed);
+        }
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use crate::keyspace::gate::WorldGuard;
 use crate::persist::file::snapshot_path;
 use crate::persist::load::{Duplicates, Expired, Inspection, LoadOptions};
 use crate::repl::log::ReplId;
-use crate::repl::status::Transfer;
+use crate::repl::status::{Length, Transfer};
 use crate::sync::Arc;
 
 /// Bytes between two syncs of the file, so that the last one has little to do.
@@ -155,23 +155,23 @@ impl Upstream {
                 continue;
             }
             let form = parse_header(&line)?;
-            let total_bytes = match form {
-                Form::Sized(bytes) => Some(bytes),
-                Form::Marked(_) => None,
+            let length = match form {
+                Form::Sized(bytes) => Length::Bytes(bytes),
+                Form::Marked(_) => Length::Marked,
             };
             let direct = self.loads_directly();
             let place = if direct { "parser" } else { "disk" };
-            self.notice(&match total_bytes {
-                Some(bytes) => format!(
+            self.notice(&match length {
+                Length::Bytes(bytes) => format!(
                     "PRIMARY <-> REPLICA sync: receiving {bytes} bytes from primary to {place}"
                 ),
-                None => format!(
+                _ => format!(
                     "PRIMARY <-> REPLICA sync: receiving streamed RDB from primary with EOF to \
                      {place}"
                 ),
             });
             let last_io_ms = self.now_ms();
-            self.status().set_transfer(Some(Transfer { total_bytes, read_bytes: 0, last_io_ms }));
+            self.status().set_transfer(Some(Transfer { length, read_bytes: 0, last_io_ms }));
             receiving.stage = if direct {
                 Stage::Direct(Box::new(self.begin_directly(receiving.id, form, now_ns)?))
             } else {
@@ -221,7 +221,9 @@ impl Upstream {
         };
         for _ in 0..READS_PER_STEP {
             let whole = body.take(&mut self.inbox)?;
-            self.show_received(body.written);
+            // What may be part of the mark at the end is held back.
+            let held_bytes = if whole { 0 } else { self.inbox.len() as u64 };
+            self.show_received(body.written + held_bytes);
             if whole {
                 self.begin_load(receiving, now_ns)?;
                 return Ok(Progress::More(Rest::None));

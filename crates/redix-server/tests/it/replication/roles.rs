@@ -39,6 +39,10 @@ fn a_session(primary: Peer, replica: Peer) {
     assert!(line.starts_with(&start), "{line}");
     assert_eq!(replica.info("role").unwrap(), "slave");
     assert_eq!(replica.number("master_port"), u64::from(port));
+    let links = [replica.ask("CLIENT LIST TYPE master"), primary.ask("CLIENT LIST TYPE replica")];
+    for (link, user) in links.iter().zip(["(superuser)", "default"]) {
+        assert!(link.contains(&format!(" user={user} ")) && !link.contains(" fd=-1 "), "{link}");
+    }
     let letter = |node: &Node, words: &str| {
         let log = node.server.log();
         let line = log.lines().rfind(|line| line.contains(words)).map(str::to_owned);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Facts;
 use crate::config::ByteString;
 use crate::repl::Replication;
-use crate::repl::status::LinkState;
+use crate::repl::status::{Length, LinkState};
 
 pub(super) fn write(facts: &Facts<'_>, out: &mut String) {
     let repl = &facts.engine.repl;
@@ -69,18 +69,26 @@ fn upstream(facts: &Facts<'_>, out: &mut String) {
     field!(out, "master_last_io_seconds_ago", "{}", status.last_io_seconds_ago(now_ms));
     let syncing = status.state() == LinkState::Sync;
     field!(out, "master_sync_in_progress", "{}", u8::from(syncing));
-    let applied = facts.engine.repl.log.end();
+    let log = &facts.engine.repl.log;
+    // A replica that has never known a place in any stream.
+    let is_blank = status.born_replica() && !log.active();
+    let applied = if is_blank { 1 } else { log.end() };
     field!(out, "slave_read_repl_offset", "{}", applied + status.unapplied_bytes());
     field!(out, "slave_repl_offset", "{applied}");
     // There is no second connection for the data set, so nothing waits beside it.
     field!(out, "replicas_repl_buffer_size", "0");
     field!(out, "replicas_repl_buffer_peak", "0");
     if let Some(transfer) = status.transfer() {
-        let (total, read) = (transfer.total_bytes.unwrap_or(0), transfer.read_bytes);
+        let total = match transfer.length {
+            Length::Awaited => -1,
+            Length::Marked => 0,
+            Length::Bytes(bytes) => bytes as i64,
+        };
+        let read = transfer.read_bytes as i64;
         let percent = if total == 0 { 0.0 } else { read as f64 / total as f64 * 100.0 };
         field!(out, "master_sync_total_bytes", "{total}");
         field!(out, "master_sync_read_bytes", "{read}");
-        field!(out, "master_sync_left_bytes", "{}", total as i64 - read as i64);
+        field!(out, "master_sync_left_bytes", "{}", total - read);
         field!(out, "master_sync_perc", "{percent:.2}");
         let idle_s = (now_ms - transfer.last_io_ms).max(0) / 1000;
         field!(out, "master_sync_last_io_seconds_ago", "{idle_s}");
