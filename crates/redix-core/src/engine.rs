@@ -22,6 +22,7 @@ use crate::env::Env;
 use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
 use crate::latency::LatencyMonitor;
+use crate::pause::Pause;
 use crate::rates::RateSampler;
 use crate::registry::Registry;
 use crate::repl::Replication;
@@ -29,53 +30,6 @@ use crate::saves::Saves;
 use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
-
-/// Which commands a pause holds back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Paused {
-    /// None.
-    Nothing,
-    /// Those that write.
-    Writes,
-    /// All.
-    All,
-}
-
-/// CLIENT PAUSE: until when, and what.
-#[derive(Debug, Default)]
-pub struct Pause {
-    until_ms: AtomicI64,
-    all: AtomicBool,
-}
-
-impl Pause {
-    /// What is paused at `now_ms`.
-    #[inline]
-    pub fn at(&self, now_ms: i64) -> Paused {
-        if self.until_ms.load(Ordering::Relaxed) <= now_ms {
-            return Paused::Nothing;
-        }
-        if self.all.load(Ordering::Relaxed) { Paused::All } else { Paused::Writes }
-    }
-
-    /// Unix time in milliseconds when it ends; 0: not paused.
-    pub fn until_ms(&self) -> i64 {
-        self.until_ms.load(Ordering::Relaxed)
-    }
-
-    /// Pauses until `until_ms`. An earlier pause that lasts longer or holds back more is kept.
-    pub fn start(&self, now_ms: i64, until_ms: i64, all: bool) {
-        let old = self.at(now_ms);
-        let longer = until_ms.max(if old == Paused::Nothing { 0 } else { self.until_ms() });
-        self.all.store(all || old == Paused::All, Ordering::Relaxed);
-        self.until_ms.store(longer, Ordering::Relaxed);
-    }
-
-    /// Ends the pause.
-    pub fn end(&self) {
-        self.until_ms.store(0, Ordering::Relaxed);
-    }
-}
 
 /// How the buffers of waiting replies are fitted to what they hold, and shown: DEBUG changes it.
 #[derive(Debug)]
@@ -122,7 +76,7 @@ pub struct Engine {
     pub registry: Registry,
     /// Counters.
     pub stats: Stats,
-    /// CLIENT PAUSE.
+    /// Which commands are held back.
     pub pause: Pause,
     /// Who waits for what.
     pub blocking: Blocking,

@@ -24,7 +24,7 @@
 use redix_types::entry::EntryBox;
 
 use crate::command::dispatch::Runner;
-use crate::engine::{Engine, Paused};
+use crate::engine::Engine;
 use crate::keyspace::SHARDS;
 use crate::latency::event;
 use crate::repl::own::Own;
@@ -114,7 +114,7 @@ impl Sweeper {
         }
         let started_ns = engine.env.clock.mono_ns();
         let Some(mut runner) = self.find_work(engine) else { return REST_NS };
-        if engine.pause.at(runner.now_ms()) != Paused::Nothing {
+        if engine.pause.any(runner.now_ms()) {
             return REST_NS;
         }
         if self.steps.is_multiple_of(RECOUNT_STEPS) {

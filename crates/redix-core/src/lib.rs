@@ -29,6 +29,7 @@ pub mod keyspace;
 pub mod latency;
 pub mod mailbox;
 pub mod monitor;
+pub mod pause;
 pub mod persist;
 pub mod rates;
 pub mod rdb;

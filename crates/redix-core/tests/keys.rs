@@ -11,6 +11,7 @@ use redix_core::engine::Engine;
 use redix_core::expire::{REST_NS, Sweeper};
 use redix_core::keyspace::SHARDS;
 use redix_core::keyspace::shard::{DbShard, PreWrite, Walk};
+use redix_core::pause::{Paused, Purpose};
 use redix_resp::Value;
 use redix_testkit::engine::SimEngine;
 use redix_testkit::script::ScriptTarget;
@@ -243,10 +244,10 @@ fn the_sweep_stands_still_while_it_is_switched_off_or_paused() {
     assert_eq!(shared.keyspace.key_count(0), 30);
     shared.active_expire.store(true, Ordering::Relaxed);
     let now_ms = shared.env.clock.unix_us() / 1000;
-    shared.pause.start(now_ms, now_ms + 1000, false);
+    shared.pause.start(Purpose::Client, now_ms, now_ms + 1000, Paused::Writes);
     sweeper.step(shared);
     assert_eq!(shared.keyspace.key_count(0), 30);
-    shared.pause.end();
+    shared.pause.end(Purpose::Client);
     sweep_all(&mut sweeper, shared);
     assert_eq!(shared.keyspace.key_count(0), 20);
 }
@@ -257,7 +258,7 @@ fn a_pause_hides_expired_keys_and_keeps_them() {
     run(&mut engine, "SET k v PX 100");
     engine.clock().advance_ms(100);
     let now_ms = engine.engine().env.clock.unix_us() / 1000;
-    engine.engine().pause.start(now_ms, now_ms + 1000, false);
+    engine.engine().pause.start(Purpose::Client, now_ms, now_ms + 1000, Paused::Writes);
     for command in ["GET k", "TYPE k", "TTL k", "KEYS k", "SCAN 0"] {
         let reply = run(&mut engine, command);
         let nothing = [
@@ -272,7 +273,7 @@ fn a_pause_hides_expired_keys_and_keeps_them() {
     assert_eq!(engine.engine().keyspace.key_count(0), 1);
     // There is nothing else to name.
     assert_eq!(run(&mut engine, "RANDOMKEY"), Value::Bulk(b"k".to_vec()));
-    engine.engine().pause.end();
+    engine.engine().pause.end(Purpose::Client);
     assert_eq!(run(&mut engine, "GET k"), Value::Null);
     assert_eq!(engine.engine().keyspace.key_count(0), 0);
 }

@@ -197,7 +197,7 @@ impl EventLoop {
             return Duration::ZERO;
         }
         let until_due = Duration::from_nanos(due_ns.saturating_sub(now_ns));
-        let pause_end_ms = self.engine.pause.until_ms();
+        let pause_end_ms = self.engine.pause.client_until_ms();
         let pause_end_ms = (pause_end_ms != self.resumed_after_ms).then_some(pause_end_ms);
         let Some(due_ms) = pause_end_ms.into_iter().chain(self.worker.next_deadline_ms()).min()
         else {
@@ -289,7 +289,7 @@ impl EventLoop {
 
     /// Tries held-back commands again once CLIENT PAUSE has run out.
     fn resume_after_pause(&mut self) {
-        let end_ms = self.engine.pause.until_ms();
+        let end_ms = self.engine.pause.client_until_ms();
         if end_ms != self.resumed_after_ms && self.engine.env.clock.unix_us() / 1000 >= end_ms {
             self.resumed_after_ms = end_ms;
             self.resume();

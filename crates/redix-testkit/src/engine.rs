@@ -394,7 +394,7 @@ impl SimEngine {
     /// Lets time pass until a pause that holds a connection back is over; false if none does.
     fn end_pause(&mut self, token: usize) -> Result<bool> {
         let now_ms = self.clock.0.load(Ordering::Relaxed) / 1000;
-        let left_ms = self.engine.pause.until_ms() - now_ms;
+        let left_ms = self.engine.pause.client_until_ms() - now_ms;
         let client = self.client(token)?;
         if !client.held {
             return Ok(false);

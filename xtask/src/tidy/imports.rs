@@ -6,8 +6,18 @@ use super::source::Source;
 const CORE: &str = "crates/redix-core/src/";
 
 /// Named by everything above them: errors, the outside world, locks, parameters, counters.
-const BASE: &[&str] =
-    &["error", "env", "sync", "config", "stats", "errorstats", "rates", "saves", "latency"];
+const BASE: &[&str] = &[
+    "error",
+    "env",
+    "sync",
+    "config",
+    "stats",
+    "errorstats",
+    "rates",
+    "saves",
+    "latency",
+    "pause",
+];
 
 /// The edges inside [`BASE`].
 const ALLOWED_BASE: &[(&str, &[&str])] = &[
@@ -20,6 +30,7 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
     ("rates", &["stats", "sync"]),
     ("saves", &["error", "sync", "config"]),
     ("latency", &["sync"]),
+    ("pause", &["sync"]),
 ];
 
 /// What serving a client is made of: the keys, the client, and who else hears of what it does.

@@ -30,7 +30,7 @@ use crate::client::Client;
 use crate::commandlog::Executed;
 use crate::config::Config;
 use crate::effects::Request;
-use crate::engine::{Engine, Paused};
+use crate::engine::Engine;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
@@ -569,10 +569,7 @@ impl<'k> Runner<'k> {
             return self.replica_expiry(session, spec);
         }
         // A pause promises that the data does not change.
-        match self.engine.pause.at(self.keys.now_ms) {
-            Paused::Nothing => Expiry::Delete,
-            Paused::Writes | Paused::All => Expiry::Hide,
-        }
+        if self.engine.pause.any(self.keys.now_ms) { Expiry::Hide } else { Expiry::Delete }
     }
 
     /// The primary says when keys go; only what a client writes here itself goes by this clock.

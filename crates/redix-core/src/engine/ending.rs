@@ -10,6 +10,7 @@ use crate::blocking::Waiter;
 use crate::effects::Shutdown;
 use crate::env::Level;
 use crate::mailbox::Mail;
+use crate::pause::{Paused, Purpose};
 use crate::repl::primary::{Phase, Replica};
 use crate::sync::{Arc, lock};
 
@@ -43,7 +44,7 @@ impl Engine {
         let timeout_ms = i64::from(self.config().shutdown_timeout) * 1000;
         let deadline_ms = now_ms.saturating_add(timeout_ms);
         *pending = Some(Pending { how, deadline_ms, waiters: waiter.into_iter().collect() });
-        self.pause.start(now_ms, i64::MAX, false);
+        self.pause.start(Purpose::Shutdown, now_ms, i64::MAX, Paused::Writes);
     }
 
     /// Whether a shutdown waits, and for how many milliseconds more at most.
@@ -88,7 +89,7 @@ impl Engine {
         for waiter in pending.waiters {
             waiter.serve(|reply| reply.error("ERR Errors trying to SHUTDOWN. Check logs."));
         }
-        self.pause.end();
+        self.pause.end(Purpose::Shutdown);
         self.registry.post_all(&Mail::Resume);
         true
     }

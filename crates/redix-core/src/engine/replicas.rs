@@ -365,7 +365,7 @@ impl Engine {
         // The role and the log's history change in the world. Besides, who holds the world for long
         // keeps replicas from believing that all is well.
         let gate = self.keyspace.gates().enter(self.background_thread());
-        let paused = self.pause.at(self.now_ms()) != super::Paused::Nothing;
+        let paused = self.pause.any(self.now_ms());
         let ping = seconds.is_multiple_of(u64::from(config.repl_ping_replica_period));
         if ping && !paused && !self.repl.is_replica() {
             log.append_raw(PING);
@@ -408,7 +408,7 @@ impl Engine {
         }
         // The role changes in the world.
         let _gate = self.keyspace.gates().enter(thread);
-        let paused = self.pause.at(self.now_ms()) != super::Paused::Nothing;
+        let paused = self.pause.any(self.now_ms());
         if !self.repl.is_replica() && !paused && replicas.take_acks_wanted() {
             self.repl.log.append_raw(GET_ACK);
         }

@@ -519,7 +519,7 @@ impl Upstream {
     /// Lets the client go on once a pause that held it back is over.
     fn resume_after_pause(&mut self, token: usize) {
         let now_ms = self.now_ms();
-        let over = self.engine.pause.until_ms() <= now_ms;
+        let over = !self.engine.pause.any(now_ms);
         if let Some(client) = self.worker.client(token)
             && client.held
             && over

@@ -7,8 +7,8 @@ use super::Runner;
 use crate::command::args::Args;
 use crate::command::spec::{CommandSpec, Group, Locks, flag};
 use crate::command::table::Command;
-use crate::engine::Paused;
 use crate::error::ReplyError;
+use crate::pause::Paused;
 use crate::registry::{ClientShared, client_flag};
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ impl Runner<'_> {
         !self.engine.loading.load(Ordering::Relaxed)
             && self.config.maxmemory == 0
             && !self.engine.repl.is_replica()
-            && self.engine.pause.at(self.keys.now_ms) == Paused::Nothing
+            && !self.engine.pause.any(self.keys.now_ms)
             && self.engine.saves.admit_write(&self.config).is_ok()
             && self.enough_replicas().is_ok()
     }

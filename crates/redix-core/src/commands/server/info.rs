@@ -9,9 +9,10 @@ use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::config::{REDIS_VERSION, Shown};
-use crate::engine::{Engine, Paused};
+use crate::engine::Engine;
 use crate::error::CommandResult;
 use crate::keyspace::SHARDS;
+use crate::pause::Paused;
 use crate::registry::client_flag;
 use crate::stats::{CallStats, Totals, latency_bucket_end_ns};
 use crate::sync::atomic::Ordering::Relaxed;
@@ -208,8 +209,6 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     let timed = clients.iter().filter(|client| client.waits_until_ms().is_some()).count();
     let replicas = clients.iter().filter(|client| client.has_flag(client_flag::REPLICA)).count();
     let now_ms = facts.now_us / 1000;
-    let paused = facts.engine.pause.at(now_ms);
-    let ending_ms = facts.engine.shutdown_in_ms();
     field!(out, "connected_clients", "{}", clients.len() - replicas);
     field!(out, "cluster_connections", "0");
     field!(out, "maxclients", "{}", facts.config.maxclients);
@@ -225,17 +224,15 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     field!(out, "total_watched_keys", "{watched}");
     field!(out, "total_blocking_keys", "0");
     field!(out, "total_blocking_keys_on_nokey", "0");
-    let (reason, actions) = match paused {
-        Paused::Nothing => ("none", "none"),
-        Paused::Writes if ending_ms.is_some() => ("shutdown_in_progress", "write"),
-        Paused::Writes => ("client_pause", "write"),
-        Paused::All => ("client_pause", "all"),
+    let actions = match facts.engine.pause.at(now_ms) {
+        Paused::Nothing => "none",
+        Paused::Writes => "write",
+        Paused::All => "all",
     };
+    let longest = facts.engine.pause.longest(now_ms);
+    let (reason, left_ms) = longest.map_or(("none", 0), |(purpose, ms)| (purpose.word(), ms));
     field!(out, "paused_reason", "{reason}");
     field!(out, "paused_actions", "{actions}");
-    let left_ms =
-        if paused == Paused::Nothing { 0 } else { facts.engine.pause.until_ms() - now_ms };
-    let left_ms = ending_ms.unwrap_or(left_ms);
     field!(out, "paused_timeout_milliseconds", "{left_ms}");
 }
 

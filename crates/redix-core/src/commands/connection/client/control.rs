@@ -6,6 +6,7 @@ use crate::command::args::Args;
 use crate::command::dispatch::{Ctx, done};
 use crate::error::{CommandResult, ReplyError};
 use crate::mailbox::{Mail, WaitEnd};
+use crate::pause::{Paused, Purpose};
 use crate::registry::{ClientShared, client_flag};
 use crate::session::ReplyMode;
 use crate::sync::Arc;
@@ -53,10 +54,10 @@ fn kill_one(cx: &mut Ctx<'_, '_>, client: &Arc<ClientShared>) {
 /// is to hold back is still under way when it is answered. Errors: the time is no number, negative
 /// or too long; another mode.
 pub(super) fn pause(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let all = match args.try_get(3) {
-        None => true,
-        Some(_) if args.is(3, "ALL") => true,
-        Some(_) if args.is(3, "WRITE") => false,
+    let what = match args.try_get(3) {
+        None => Paused::All,
+        Some(_) if args.is(3, "ALL") => Paused::All,
+        Some(_) if args.is(3, "WRITE") => Paused::Writes,
         Some(_) => {
             return Err(ReplyError::Static("ERR CLIENT PAUSE mode must be WRITE or ALL"));
         }
@@ -70,13 +71,13 @@ pub(super) fn pause(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let now_ms = cx.now_ms();
     let until_ms =
         now_ms.checked_add(duration_ms).ok_or(ReplyError::Static("ERR timeout is out of range"))?;
-    cx.engine.pause.start(now_ms, until_ms, all);
+    cx.engine.pause.start(Purpose::Client, now_ms, until_ms, what);
     done(cx.reply)
 }
 
-/// `CLIENT UNPAUSE` -> OK.
+/// `CLIENT UNPAUSE` -> OK. Ends what CLIENT PAUSE began, no other pause.
 pub(super) fn unpause(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    cx.engine.pause.end();
+    cx.engine.pause.end(Purpose::Client);
     cx.engine.registry.post_all(&Mail::Resume);
     done(cx.reply)
 }

@@ -1,0 +1,32 @@
+use super::*;
+
+const NOW: i64 = 1000;
+
+#[test]
+fn each_purpose_ends_for_itself() {
+    let pause = Pause::default();
+    assert_eq!((pause.at(NOW), pause.longest(NOW)), (Paused::Nothing, None));
+    pause.start(Purpose::Client, NOW, NOW + 50, Paused::All);
+    pause.start(Purpose::Failover, NOW, i64::MAX, Paused::Writes);
+    assert_eq!(pause.at(NOW + 49), Paused::All);
+    // What holds back more is named, even if something else lasts longer.
+    assert_eq!(pause.longest(NOW), Some((Purpose::Client, 50)));
+    assert_eq!(pause.at(NOW + 50), Paused::Writes);
+    assert_eq!(pause.longest(NOW + 50), Some((Purpose::Failover, i64::MAX - NOW - 50)));
+    pause.end(Purpose::Client);
+    assert_eq!((pause.at(NOW), pause.client_until_ms()), (Paused::Writes, 0));
+    pause.start(Purpose::Client, NOW, NOW + 50, Paused::Writes);
+    pause.end(Purpose::Failover);
+    assert!(pause.any(NOW + 49) && !pause.any(NOW + 50));
+}
+
+#[test]
+fn a_purpose_keeps_its_longer_and_stricter_pause() {
+    let pause = Pause::default();
+    pause.start(Purpose::Client, NOW, NOW + 100, Paused::All);
+    pause.start(Purpose::Client, NOW, NOW + 10, Paused::Writes);
+    assert_eq!((pause.at(NOW + 99), pause.client_until_ms()), (Paused::All, NOW + 100));
+    // What has run out is not kept.
+    pause.start(Purpose::Client, NOW + 100, NOW + 110, Paused::Writes);
+    assert_eq!((pause.at(NOW + 100), pause.client_until_ms()), (Paused::Writes, NOW + 110));
+}
