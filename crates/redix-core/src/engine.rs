@@ -2,12 +2,14 @@
 
 mod background;
 mod ending;
+mod failover;
 mod reconfigure;
 mod replicas;
 mod role;
 mod saving;
 
 pub use background::{Background, Rest};
+pub use failover::Refusal;
 pub use reconfigure::RewriteError;
 pub use replicas::{Synced, Wish};
 pub use saving::Loading;

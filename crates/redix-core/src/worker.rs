@@ -204,6 +204,7 @@ impl Worker {
     /// The replicas among the connections, if there may be something new to send to them; other
     /// workers are told of theirs. To be asked once a turn, after [`Worker::run`].
     pub fn fed(&mut self) -> &[usize] {
+        self.engine.advance_failover();
         let repl = &self.engine.repl;
         if repl.replicas.count() == 0 {
             return &[];

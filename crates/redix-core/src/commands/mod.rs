@@ -30,6 +30,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     keys::scan::COMMANDS,
     keys::wait::COMMANDS,
     persist::COMMANDS,
+    repl::failover::COMMANDS,
     repl::psync::COMMANDS,
     repl::redirect::COMMANDS,
     repl::replconf::COMMANDS,

@@ -47,6 +47,7 @@ impl Background {
         if now_ns >= self.next_cron_ns {
             self.next_cron_ns = now_ns + CRON_NS;
             if !engine.cron_paused.load(Ordering::Relaxed) {
+                engine.advance_failover();
                 self.replication.step(engine, now_ns);
                 engine.save_if_due();
             }

@@ -44,7 +44,7 @@ pub enum Synced {
 }
 
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
-const GET_ACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+pub(super) const GET_ACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// Once a second.
@@ -365,9 +365,10 @@ impl Engine {
         // The role and the log's history change in the world. Besides, who holds the world for long
         // keeps replicas from believing that all is well.
         let gate = self.keyspace.gates().enter(self.background_thread());
-        let paused = self.pause.any(self.now_ms());
+        // They would keep replicas from ever having everything.
+        let quiet = self.repl.failover.is_timed() || self.shutdown_in_ms().is_some();
         let ping = seconds.is_multiple_of(u64::from(config.repl_ping_replica_period));
-        if ping && !paused && !self.repl.is_replica() {
+        if ping && !quiet && !self.repl.is_replica() {
             log.append_raw(PING);
             replicas.tell_of(log.end(), &self.registry, None);
         }

@@ -1,6 +1,7 @@
 //! Changing the role: primary or replica.
 
 use super::Engine;
+use crate::env::Level;
 use crate::error::ReplyError;
 use crate::repl::status::Target;
 use crate::sync::atomic::Ordering;
@@ -20,6 +21,12 @@ impl Engine {
             // What they wait for may come from the primary now, which does not know of them.
             self.registry.unblock_all(&STATE_CHANGED);
             repl.upstream.set_stream_db(repl.log.db().unwrap_or(0));
+            if repl.log.active() {
+                let text = "Before turning into a replica, using my own primary parameters to \
+                            synthesize a cached primary: I may be able to synchronize with the \
+                            new primary with just a partial transfer.";
+                self.env.log(Level::Notice, text);
+            }
         }
         // Those who follow this server stay: the primary may go on with the stream that they have.
         self.drop_link();
@@ -51,6 +58,15 @@ impl Engine {
         repl.upstream.set_born_replica(false);
         if repl.log.active() {
             repl.log.take_over(&*self.env.entropy);
+            let history = repl.log.history();
+            let text = format!(
+                "Setting secondary replication ID to {}, valid up to offset: {}. New replication \
+                 ID is {}",
+                history.id2.as_str(),
+                history.second_offset(),
+                history.id.as_str()
+            );
+            self.env.log(Level::Notice, &text);
         }
         repl.set_replica(false);
         self.env.log.show_role(false);

@@ -2,12 +2,14 @@
 //!
 //! Reading order: [`log`] (the stream of writes, its offsets and its name), [`primary`] (who
 //! follows this server), [`status`] (whom this server follows and the link to it, as others see
-//! them; the link itself is [`crate::upstream`]), [`own`] (what a writable replica has beside its
-//! primary's data). The state of both roles is in [`Replication`].
+//! them; the link itself is [`crate::upstream`]), [`failover`] (how the two change places), [`own`]
+//! (what a writable replica has beside its primary's data). The state of both roles is in
+//! [`Replication`].
 //!
 //! **Invariants.** The role changes in the world only. A replica never records what it does itself:
 //! its log holds its primary's bytes, as far as they have been applied.
 
+pub mod failover;
 pub mod log;
 pub mod own;
 pub mod primary;
@@ -15,6 +17,7 @@ pub mod status;
 
 use crate::env::Entropy;
 use crate::sync::atomic::{AtomicBool, Ordering};
+use failover::Failover;
 use log::Log;
 use own::OwnKeys;
 use primary::Replicas;
@@ -28,6 +31,8 @@ pub struct Replication {
     pub replicas: Replicas,
     /// The primary, if this is a replica.
     pub upstream: Status,
+    /// The failover under way.
+    pub failover: Failover,
     /// What clients of a writable replica wrote.
     pub own: OwnKeys,
     replica: AtomicBool,
@@ -40,6 +45,7 @@ impl Replication {
             log: Log::new(entropy),
             replicas: Replicas::new(workers),
             upstream: Status::default(),
+            failover: Failover::default(),
             own: OwnKeys::default(),
             replica: AtomicBool::new(false),
         }

@@ -26,6 +26,7 @@ mod tests;
 use std::io::Read;
 
 use super::log::{Log, Reader};
+use super::status::Target;
 use crate::persist::payload::{PayloadReader, Progress};
 use crate::registry::{ClientShared, Registry, client_flag};
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -219,6 +220,12 @@ impl Replica {
             announced.ip.clone()
         };
         (ip, announced.port)
+    }
+
+    /// Whether it is to be found there.
+    pub fn is_at(&self, place: &Target) -> bool {
+        let (ip, port) = self.address();
+        port == place.port && ip.as_bytes().eq_ignore_ascii_case(&place.host)
     }
 
     /// Its name in the log.

@@ -89,14 +89,25 @@ impl Handshake {
         self.due.push_back(Due::Replconf("version"));
     }
 
-    /// Asks for the stream from `from` on, if there is such a place. Real primaries refuse that
-    /// while they have something else to answer.
-    pub(super) fn ask(&mut self, from: Option<(ReplId, u64)>, out: &mut Vec<u8>) {
+    /// Asks for the stream from `from` on, if there is such a place; as the former primary, which
+    /// makes who is asked the primary, if `failover`. Real primaries refuse that while they have
+    /// something else to answer.
+    pub(super) fn ask(&mut self, from: Option<(ReplId, u64)>, failover: bool, out: &mut Vec<u8>) {
         self.stage = Stage::Asked;
-        match from {
-            Some((id, end)) => command(out, &["PSYNC", id.as_str(), &(end + 1).to_string()]),
-            None => command(out, &["PSYNC", "?", "-1"]),
+        let next = from.map(|(_, end)| (end + 1).to_string());
+        let mut words = match (&from, &next) {
+            (Some((id, _)), Some(next)) => vec!["PSYNC", id.as_str(), next],
+            _ => vec!["PSYNC", "?", "-1"],
+        };
+        if failover {
+            words.push("FAILOVER");
         }
+        command(out, &words);
+    }
+
+    /// Whether the answer to PSYNC is what is waited for.
+    pub(super) fn has_asked(&self) -> bool {
+        self.stage == Stage::Asked
     }
 
     /// Takes lines out of `inbox` until one leads to something; `None` if more has to come first.

@@ -42,6 +42,7 @@ use crate::engine::{Engine, Rest};
 use crate::env::{Level, Wake};
 use crate::mailbox::Mailbox;
 use crate::registry::{ClientShared, client_flag};
+use crate::repl::failover::Stage;
 use crate::repl::log::ReplId;
 use crate::repl::status::{Length, LinkState, Status, Target, Transfer};
 use crate::session::PrimaryLink;
@@ -53,6 +54,10 @@ use transfer::Receiving;
 
 /// Between two tries to connect, and two acknowledgements.
 const SECOND_NS: u64 = 1_000_000_000;
+/// Between two tries to connect to the target of a failover.
+const FAILOVER_RETRY_NS: u64 = 100_000_000;
+/// What is logged where another primary was named meanwhile.
+const NOT_WANTED: &str = "The PRIMARY is no longer the one to follow.";
 /// The longest rest after synchronisations that came to nothing.
 const BACK_OFF_MAX_NS: u64 = 32 * SECOND_NS;
 /// How long a step may be waited for without looking whether the link was killed.
@@ -327,32 +332,63 @@ impl Upstream {
     }
 
     fn shake_hands(&mut self, transport: &mut dyn Transport, now_ns: u64) -> Result<Rest, Broken> {
-        let read = self.fill_inbox(transport, now_ns)?;
         let config = self.engine.config();
-        loop {
-            let Phase::Handshake(handshake) = &mut self.phase else { return Ok(Rest::None) };
-            let Some(answer) = handshake.next(&mut self.inbox, &self.engine.env, &config)? else {
-                break;
-            };
-            match answer {
-                Answer::Alive => handshake.introduce(&config, &mut self.outbox),
-                Answer::Ready => self.ask(),
-                Answer::Full { id, end } => self.begin_receiving(id, end),
-                Answer::Continue(id) => self.resume(transport, id, now_ns)?,
+        let read = match self.hear_answers(transport, &config, now_ns) {
+            Ok(read) => read,
+            Err(broken) => {
+                if matches!(&self.phase, Phase::Handshake(handshake) if handshake.has_asked()) {
+                    self.abort_failover("Failover target rejected psync request");
+                }
+                return Err(broken);
             }
-        }
-        if read {
+        };
+        if read || !matches!(self.phase, Phase::Handshake(_)) {
             return Ok(Rest::None);
         }
         self.wait_for_primary(&config, now_ns, || "Timeout connecting to the PRIMARY...".into())
     }
 
+    /// Reads, and does what the primary's lines lead to; false if there was nothing to read.
+    fn hear_answers(
+        &mut self,
+        transport: &mut dyn Transport,
+        config: &Config,
+        now_ns: u64,
+    ) -> Result<bool, Broken> {
+        let read = self.fill_inbox(transport, now_ns)?;
+        while let Phase::Handshake(handshake) = &mut self.phase
+            && let Some(answer) = handshake.next(&mut self.inbox, &self.engine.env, config)?
+        {
+            match answer {
+                Answer::Alive => handshake.introduce(config, &mut self.outbox),
+                Answer::Ready => self.ask(),
+                Answer::Full { id, end } => self.begin_receiving(id, end)?,
+                Answer::Continue(id) => self.resume(transport, id, now_ns)?,
+            }
+        }
+        Ok(read)
+    }
+
+    /// Gives up the failover in progress, if this link is part of one: its target will not take
+    /// over.
+    fn abort_failover(&self, why: &str) {
+        let _world = self.engine.keyspace.gates().world();
+        if self.is_wanted() && self.is_failing_over() {
+            self.engine.abort_failover(why);
+        }
+    }
+
+    fn is_failing_over(&self) -> bool {
+        self.engine.repl.failover.stage() == Stage::InProgress
+    }
+
     /// Asks for the stream.
     fn ask(&mut self) {
+        let failover = self.is_failing_over();
         let Phase::Handshake(handshake) = &mut self.phase else { return };
         let log = &self.engine.repl.log;
         let from = log.active().then(|| log.history()).map(|history| (history.id, history.end));
-        handshake.ask(from, &mut self.outbox);
+        handshake.ask(from, failover, &mut self.outbox);
         let text = match from {
             Some((id, end)) => {
                 let id = id.as_str();
@@ -363,12 +399,23 @@ impl Upstream {
         self.notice(&text);
     }
 
-    fn begin_receiving(&mut self, id: ReplId, end: u64) {
+    fn begin_receiving(&mut self, id: ReplId, end: u64) -> Result<(), Broken> {
+        {
+            let engine = &self.engine;
+            let _world = engine.keyspace.gates().world();
+            if !self.is_wanted() {
+                return Err(Broken::new(NOT_WANTED));
+            }
+            if self.is_failing_over() {
+                engine.end_failover();
+            }
+        }
         self.notice(&format!("Full resync from primary: {}:{end}", id.as_str()));
         self.phase = Phase::Sync(Box::new(Receiving::new(id, end)));
         let (length, last_io_ms) = (Length::Awaited, self.now_ms());
         self.status().set_transfer(Some(Transfer { length, read_bytes: 0, last_io_ms }));
         self.status().set_state(LinkState::Sync);
+        Ok(())
     }
 
     /// The primary goes on where the log ends, perhaps under a new name.
@@ -382,7 +429,7 @@ impl Upstream {
         let engine = Arc::clone(&self.engine);
         let world = engine.keyspace.gates().world();
         if !self.is_wanted() {
-            return Err(Broken::new("The PRIMARY is no longer the one to follow."));
+            return Err(Broken::new(NOT_WANTED));
         }
         let log = &engine.repl.log;
         if !log.active() {
@@ -395,6 +442,9 @@ impl Upstream {
             log.rename(id);
             // They learn the new name when they come back.
             engine.drop_replicas();
+        }
+        if self.is_failing_over() {
+            engine.end_failover();
         }
         drop(world);
         if let Some(id) = renamed {
@@ -559,6 +609,9 @@ impl Upstream {
                 Ok(count) => sent += count,
                 Err(error) if is_transient(&error) => break,
                 Err(error) => {
+                    if matches!(&self.phase, Phase::Handshake(handshake) if handshake.has_asked()) {
+                        self.abort_failover("Write error to failover target");
+                    }
                     let text = format!("I/O error writing to the PRIMARY: {error}");
                     return Err(Broken::new(text));
                 }
@@ -588,6 +641,9 @@ impl Upstream {
         } else if was_up {
             // The sooner it is back, the likelier the primary still has what it missed.
             0
+        } else if self.is_failing_over() {
+            // Writes are held back meanwhile.
+            FAILOVER_RETRY_NS
         } else {
             SECOND_NS
         };

@@ -10,6 +10,7 @@ use crate::command::table::Command;
 use crate::error::ReplyError;
 use crate::pause::Paused;
 use crate::registry::{ClientShared, client_flag};
+use crate::repl::failover::Stage;
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
 
@@ -77,8 +78,8 @@ impl Runner<'_> {
             self.engine.saves.admit_write(&self.config)?;
             self.enough_replicas()?;
         }
-        if self.engine.repl.is_replica() {
-            self.admit_on_replica(flags, shared)?;
+        if self.engine.repl.is_replica() && !self.admit_on_replica(flags, shared)? {
+            return Ok(Admitted::Hold);
         }
         if session.replica.as_ref().is_some_and(|replica| replica.attached()) {
             if flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0 {
@@ -94,14 +95,18 @@ impl Runner<'_> {
     }
 
     /// What a replica refuses: what belongs to its primary, writes, and answers from old data where
-    /// they are not wanted.
-    fn admit_on_replica(&self, flags: u32, shared: &ClientShared) -> Result<(), ReplyError> {
+    /// they are not wanted. False if it has yet to be known who the primary is: while a failover is
+    /// in progress its target would send clients back.
+    fn admit_on_replica(&self, flags: u32, shared: &ClientShared) -> Result<bool, ReplyError> {
         let reads_here = shared.has_flag(client_flag::READONLY);
         let is_data = flags & flag::WRITE != 0 || (flags & flag::READONLY != 0 && !reads_here);
         if is_data
             && shared.has_flag(client_flag::CAN_REDIRECT)
             && let Some(target) = self.engine.repl.upstream.target()
         {
+            if self.engine.repl.failover.stage() == Stage::InProgress {
+                return Ok(false);
+            }
             let text = format!("REDIRECT {}:{}", target.host, target.port);
             return Err(ReplyError::Text(text.into()));
         }
@@ -121,7 +126,7 @@ impl Runner<'_> {
         if flags & flag::NO_ASYNC_LOADING != 0 && self.engine.repl.upstream.async_loading() {
             return Err(ReplyError::LOADING);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether writes are accepted with the replicas that there are.

@@ -2,6 +2,7 @@
 //!
 //! PSYNC, SYNC and REPLCONF are what replicas say to their primary.
 
+pub mod failover;
 pub mod psync;
 pub mod redirect;
 pub mod replconf;

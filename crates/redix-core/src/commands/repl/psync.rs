@@ -6,12 +6,14 @@
 use redix_types::num::parse_i64;
 
 use super::replconf::introduced;
+use super::replicaof::announce;
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::effects::Request;
-use crate::engine::{Synced, Wish};
+use crate::engine::{Refusal, Synced, Wish};
 use crate::error::{CommandResult, ReplyError};
+use crate::repl::failover::Stage;
 use crate::sync::Arc;
 
 /// The family.
@@ -35,23 +37,41 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 /// `PSYNC id offset` -> `CONTINUE [id]` and the stream from byte `offset` on, counted from 1; or
 /// `FULLRESYNC id offset`, a snapshot, and the stream from there. `PSYNC ? -1` asks for the latter.
+/// `PSYNC id offset FAILOVER` comes from this server's primary, which hands over to it: it is the
+/// primary before it answers. Errors of that: this is a primary; it follows another stream.
 fn psync(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    if args.len() > 3 && args.is(3, "failover") {
-        return Err(ReplyError::Static("ERR PSYNC FAILOVER can't be sent to a master."));
-    }
     let wish = match args.get(1) {
         b"?" => Wish::Everything,
         id => Wish::From { id, next: parse_i64(args.get(2)) },
     };
-    synchronise(cx, wish, false)
+    let asked_by = if args.is(3, "failover") { Some(args.get(1)) } else { None };
+    synchronise(cx, wish, asked_by, false)
 }
 
 /// `SYNC` -> a snapshot and the stream behind it.
 fn sync(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    synchronise(cx, Wish::Everything, true)
+    synchronise(cx, Wish::Everything, None, true)
 }
 
-fn synchronise(cx: &mut Ctx<'_, '_>, wish: Wish<'_>, legacy: bool) -> CommandResult {
+/// Takes over for the primary whose stream is called `id`.
+fn take_over(cx: &Ctx<'_, '_>, id: &[u8]) -> CommandResult {
+    cx.engine.take_over(id).map_err(|refusal| {
+        ReplyError::Static(match refusal {
+            Refusal::IsPrimary => "ERR PSYNC FAILOVER can't be sent to a master.",
+            Refusal::OtherStream => "ERR PSYNC FAILOVER replid must match my replid.",
+        })
+    })?;
+    announce(cx, "PRIMARY MODE enabled", "failover");
+    Ok(())
+}
+
+/// Synchronises a replica, perhaps after taking over from it; `legacy` with SYNC.
+fn synchronise(
+    cx: &mut Ctx<'_, '_>,
+    wish: Wish<'_>,
+    taken_over_from: Option<&[u8]>,
+    legacy: bool,
+) -> CommandResult {
     // The link to it only listens: no worker would feed it.
     if cx.session.primary_link.is_some() {
         return Err(ReplyError::Static("ERR A master can't be synchronised over its own link"));
@@ -61,6 +81,12 @@ fn synchronise(cx: &mut Ctx<'_, '_>, wish: Wish<'_>, legacy: bool) -> CommandRes
         return Ok(());
     }
     let repl = &cx.engine.repl;
+    if repl.failover.stage() != Stage::None {
+        return Err(ReplyError::Static("NOMASTERLINK Can't SYNC while failing over"));
+    }
+    if let Some(id) = taken_over_from {
+        take_over(cx, id)?;
+    }
     if repl.is_replica() && !repl.upstream.is_up() {
         return Err(ReplyError::Static(
             "NOMASTERLINK Can't SYNC while not connected with my master",

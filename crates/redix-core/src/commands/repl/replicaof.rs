@@ -7,6 +7,7 @@ use crate::commands::connection::client;
 use crate::config::ByteString;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
+use crate::repl::failover::Stage;
 use crate::repl::status::Target;
 
 /// The commands of this file.
@@ -44,13 +45,17 @@ const ARGS: &[ArgSpec] = &[ArgSpec::new(
     ]),
 )];
 
-/// `REPLICAOF host port` or `REPLICAOF NO ONE` -> OK. Errors: the port is none. Following another
+/// `REPLICAOF host port` or `REPLICAOF NO ONE` -> OK. Errors: the port is none; a failover is
+/// under way. Following another
 /// server goes on in the background.
 fn replicaof(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let engine = cx.engine;
+    if engine.repl.failover.stage() != Stage::None {
+        return Err(ReplyError::Static("ERR REPLICAOF not allowed while failing over."));
+    }
     if args.is(1, "no") && args.is(2, "one") {
         if engine.stop_following() {
-            announce(cx, "PRIMARY MODE enabled");
+            announce(cx, "PRIMARY MODE enabled", "user");
         }
         cx.reply.ok();
         return Ok(());
@@ -66,12 +71,13 @@ fn replicaof(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let text = format!("REPLICAOF {host}:{port} enabled");
     engine.follow(Target { host, port });
-    announce(cx, &text);
+    announce(cx, &text, "user");
     cx.reply.ok();
     Ok(())
 }
 
-fn announce(cx: &Ctx<'_, '_>, what: &str) {
+/// Says in the log what has become of the role, and for whose `kind` of request.
+pub(super) fn announce(cx: &Ctx<'_, '_>, what: &str, kind: &str) {
     let client = client::describe(cx.shared, cx.engine, cx.now_ms());
-    cx.engine.env.log(Level::Notice, &format!("{what} (user request from '{client}')"));
+    cx.engine.env.log(Level::Notice, &format!("{what} ({kind} request from '{client}')"));
 }

@@ -17,7 +17,7 @@ pub(super) fn write(facts: &Facts<'_>, out: &mut String) {
     }
     replicas(facts, repl, out);
     field!(out, "replicas_waiting_psync", "0");
-    field!(out, "master_failover_state", "no-failover");
+    field!(out, "master_failover_state", "{}", repl.failover.stage().word());
     stream(facts, repl, out);
 }
 

@@ -1,0 +1,174 @@
+//! Changing places with a replica.
+//!
+//! The primary's half: [`Engine::advance_failover`] is asked after each turn of a worker, since
+//! what is waited for is a replica's word, and now and then for the deadline. The replica's half is
+//! [`Engine::take_over`]. What lies between them, the `PSYNC` with which the former primary asks
+//! its successor, is said by the link ([`crate::upstream`]), which ends the failover by
+//! [`Engine::end_failover`] or [`Engine::abort_failover`].
+//!
+//! Real primaries wait for the word that replicas give each second. Asking for it costs the stream
+//! one more record, which a real replica then confirms with its next word, and Redix at once.
+
+use super::Engine;
+use super::replicas::GET_ACK;
+use crate::env::Level;
+use crate::mailbox::Mail;
+use crate::pause::{Paused, Purpose};
+use crate::repl::failover::{Plan, Stage};
+use crate::repl::primary::Phase;
+use crate::repl::status::Target;
+
+/// Why a replica does not take over when its primary asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is a primary.
+    IsPrimary,
+    /// It follows another stream.
+    OtherStream,
+}
+
+/// What is to be done for a failover that waits.
+enum Step {
+    Wait,
+    /// Ask the replicas how far they are.
+    Ask,
+    /// It has waited for too long.
+    GiveUp,
+    /// This replica is to take over, since it has everything or for want of time.
+    HandOver(Target, Reason),
+}
+
+enum Reason {
+    Synced,
+    Late,
+}
+
+impl Engine {
+    /// Begins a failover; in the world.
+    pub fn begin_failover(&self, plan: Plan) {
+        let text = match &plan.target {
+            Some(Target { host, port }) => format!("FAILOVER requested to {host}:{port}."),
+            None => "FAILOVER requested to any replica.".into(),
+        };
+        self.env.log(Level::Notice, &text);
+        self.repl.failover.set(Stage::Waiting, plan);
+        let now_ms = self.env.clock.unix_us() / 1000;
+        self.pause.start(Purpose::Failover, now_ms, i64::MAX, Paused::Writes);
+    }
+
+    /// Goes on with a failover that waits, if there is one and something has changed. The caller is
+    /// outside of its gate.
+    #[inline]
+    pub fn advance_failover(&self) {
+        if self.repl.failover.stage() == Stage::Waiting {
+            self.advance_waiting_failover();
+        }
+    }
+
+    #[cold]
+    fn advance_waiting_failover(&self) {
+        if matches!(self.failover_step(), Step::Wait) {
+            return;
+        }
+        let _world = self.keyspace.gates().world();
+        // Whoever had the world before may have ended it.
+        if self.repl.failover.stage() != Stage::Waiting {
+            return;
+        }
+        match self.failover_step() {
+            Step::Wait => {}
+            Step::Ask => {
+                let plan = Plan { asked: true, ..self.repl.failover.plan() };
+                self.repl.failover.set(Stage::Waiting, plan);
+                self.repl.log.append_raw(GET_ACK);
+                self.feed_replicas();
+            }
+            Step::GiveUp => self.abort_failover("Replica never caught up before timeout"),
+            Step::HandOver(target, reason) => self.hand_over_to(target, &reason),
+        }
+    }
+
+    fn failover_step(&self) -> Step {
+        let plan = self.repl.failover.plan();
+        let now_ms = self.env.clock.unix_us() / 1000;
+        let late = plan.deadline_ms.is_some_and(|deadline_ms| now_ms >= deadline_ms);
+        if late {
+            return match plan.target {
+                Some(target) if plan.force => Step::HandOver(target, Reason::Late),
+                _ => Step::GiveUp,
+            };
+        }
+        let end = self.repl.log.end();
+        let synced = self.repl.replicas.all().into_iter().find(|replica| {
+            let wanted = plan.target.as_ref().is_none_or(|target| replica.is_at(target));
+            // Beyond the end it would have followed somebody else.
+            wanted && replica.phase() == Phase::Online && replica.has(end) && replica.acked() == end
+        });
+        match synced {
+            Some(replica) => {
+                let (host, port) = replica.address();
+                Step::HandOver(Target { host: host.into(), port }, Reason::Synced)
+            }
+            None if plan.asked => Step::Wait,
+            None => Step::Ask,
+        }
+    }
+
+    /// Becomes a replica of its successor, who learns of it by the link; in the world.
+    fn hand_over_to(&self, target: Target, reason: &Reason) {
+        let Target { host, port } = &target;
+        self.env.log(
+            Level::Notice,
+            &match reason {
+                Reason::Synced => {
+                    format!("Failover target {host}:{port} is synced, failing over.")
+                }
+                Reason::Late => {
+                    format!("FAILOVER to {host}:{port} time out exceeded, failing over.")
+                }
+            },
+        );
+        let plan = Plan { target: Some(target.clone()), ..self.repl.failover.plan() };
+        self.repl.failover.set(Stage::InProgress, plan);
+        self.follow(target);
+    }
+
+    /// Gives a failover up: this server is the primary; in the world. Nothing if there is none.
+    pub fn abort_failover(&self, why: &str) {
+        let stage = self.repl.failover.stage();
+        if stage == Stage::None {
+            return;
+        }
+        let text = match self.repl.failover.plan().target {
+            Some(Target { host, port }) => format!("FAILOVER to {host}:{port} aborted: {why}"),
+            None => format!("FAILOVER to any replica aborted: {why}"),
+        };
+        self.env.log(Level::Notice, &text);
+        if stage == Stage::InProgress {
+            self.stop_following();
+        }
+        self.end_failover();
+    }
+
+    /// Lets clients go on behind a failover, whatever has become of it; in the world.
+    pub fn end_failover(&self) {
+        self.repl.failover.set(Stage::None, Plan::default());
+        self.pause.end(Purpose::Failover);
+        self.registry.post_all(&Mail::Resume);
+    }
+
+    /// Becomes the primary because the former one, whose stream is called `id`, asks for it; in the
+    /// world.
+    pub fn take_over(&self, id: &[u8]) -> Result<(), Refusal> {
+        let text = format!("Failover request received for replid {}.", id.escape_ascii());
+        self.env.log(Level::Notice, &text);
+        if !self.repl.is_replica() {
+            return Err(Refusal::IsPrimary);
+        }
+        if !id.eq_ignore_ascii_case(self.repl.log.history().id.as_str().as_bytes()) {
+            return Err(Refusal::OtherStream);
+        }
+        self.stop_following();
+        Ok(())
+    }
+}
