@@ -21,6 +21,7 @@ macro_rules! for_pairs {
 }
 
 mod chain;
+mod failover;
 mod gates;
 mod links;
 mod node;
