@@ -7,8 +7,9 @@
 //! which is checked.
 //!
 //! The processor time that counts is that of the thread that does the work: the primary's only
-//! worker and the replica's link in Redix, the whole process elsewhere. The primary tries to send
-//! to the stopped replica, and has to while it catches up, as it would in practice.
+//! worker and the replica's link in Redix, the whole process elsewhere. To a stopped replica the
+//! primary sends nothing; what it produces for a second of processor time while the replica follows
+//! is measured before ("followed").
 
 use std::fs;
 use std::process::Command;
@@ -33,10 +34,10 @@ const DEPTH: usize = 64;
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 const LIMIT: Duration = Duration::from_secs(300);
 const REPEATS_MAX: usize = 5;
+/// What a command takes in the stream besides its value, and some more.
+const COMMAND_BYTES: usize = 60;
 /// Of both servers: nothing ends the link while one of them stands still.
 const ARGS: &[&str] = &[
-    "--repl-backlog-size",
-    "1gb",
     "--client-output-buffer-limit",
     "replica",
     "0",
@@ -68,6 +69,9 @@ impl Work {
 /// One turn of a pair.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
+    /// While the replica follows, so that the primary sends, too.
+    followed: Work,
+    /// While the replica stands still.
     produced: Work,
     applied: Work,
     /// Processor time of the whole replica for a command applied.
@@ -96,6 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
 
 fn measure(contender: &Contender, options: &Options, requests: &mut Requests) -> Result<Vec<Turn>> {
     let mut pair = Pair::start(contender, options)?;
+    pair.turn(requests)?;
     let mut turns = Vec::new();
     for round in 0..options.pairs {
         let mut best: Option<Turn> = None;
@@ -117,7 +122,9 @@ fn measure(contender: &Contender, options: &Options, requests: &mut Requests) ->
 impl Pair {
     fn start(contender: &Contender, options: &Options) -> Result<Pair> {
         host::pin_self(contender::ALL_CPUS)?;
-        let primary = contender.start_on(SERVER_CPUS, ARGS)?;
+        let missed = 2 * options.keys * (options.value_len + COMMAND_BYTES);
+        let backlog = ["--repl-backlog-size", &missed.to_string()];
+        let primary = contender.start_on(SERVER_CPUS, &[ARGS, &backlog].concat())?;
         let replica = contender.start_on(CLIENT_CPUS, ARGS)?;
         fill(&primary, Op::Set, options.keys, options.value_len)?;
         let asking = [Client::connect(primary.addr())?, Client::connect(replica.addr())?];
@@ -133,13 +140,14 @@ impl Pair {
     fn turn(&mut self, requests: &mut Requests) -> Result<Turn> {
         host::pin_self(CLIENT_CPUS)?;
         let (host, cpus) = (HostTime::now()?, self.all_cpu()?);
+        let (followed, _) = self.produce(requests)?;
+        self.wait_until_applied()?;
         signal(&self.replica, "STOP")?;
         let (produced, ops) = self.produce(requests)?;
-        let target = self.offset(0)?;
         let (cpu, process) = (work_cpu(&self.replica, "link")?, self.replica.cpu_time()?.total());
         let began = Instant::now();
         signal(&self.replica, "CONT")?;
-        self.wait_until("applied", |pair| Ok(pair.offset(1)? >= target))?;
+        self.wait_until_applied()?;
         let elapsed = began.elapsed();
         let cpu = work_cpu(&self.replica, "link")? - cpu;
         let process = self.replica.cpu_time()?.total() - process;
@@ -147,6 +155,7 @@ impl Pair {
             HostTime::now()?.foreign_percent(host, self.all_cpu()?.saturating_sub(cpus));
         ensure!(field(&mut self.asking[0], "sync_full")? == "1", "the link was made anew");
         Ok(Turn {
+            followed,
             produced,
             applied: Work::new(ops, elapsed, cpu),
             process_ns: process.as_secs_f64() * 1e9 / ops as f64,
@@ -168,6 +177,12 @@ impl Pair {
     /// How far the stream of the primary (0) or the replica (1) goes.
     fn offset(&mut self, who: usize) -> Result<u64> {
         Ok(field(&mut self.asking[who], "master_repl_offset")?.parse()?)
+    }
+
+    /// Waits until the replica has applied all that the primary has produced by now.
+    fn wait_until_applied(&mut self) -> Result<()> {
+        let target = self.offset(0)?;
+        self.wait_until("applied", |pair| Ok(pair.offset(1)? >= target))
     }
 
     fn wait_until(
@@ -225,11 +240,13 @@ fn summarise(options: &Options, turns: &[Vec<Turn>]) -> Section {
         "server",
         "produced kops/s",
         "per CPU-s",
+        "followed, per CPU-s",
         "applied kops/s",
         "per CPU-s",
         "replica CPU ns/op",
         "applied / produced, ops/s [95 %]",
         "ops per CPU-s [95 %]",
+        "applied / followed, ops per CPU-s [95 %]",
     ];
     let worst = turns.iter().flatten().map(|turn| turn.foreign_percent).fold(0.0, f64::max);
     let note = format!(
@@ -247,17 +264,20 @@ fn summarise(options: &Options, turns: &[Vec<Turn>]) -> Section {
         let series = |f: fn(&Turn) -> f64| turns.iter().map(f).collect::<Vec<f64>>();
         let produced = series(|turn| turn.produced.per_second);
         let produced_cpu = series(|turn| turn.produced.per_cpu_second);
+        let followed_cpu = series(|turn| turn.followed.per_cpu_second);
         let applied = series(|turn| turn.applied.per_second);
         let applied_cpu = series(|turn| turn.applied.per_cpu_second);
         section.push([
             Figure::text(label),
             Figure::number(median(&produced) / 1e3, 1),
             Figure::number(median(&produced_cpu) / 1e3, 1),
+            Figure::number(median(&followed_cpu) / 1e3, 1),
             Figure::number(median(&applied) / 1e3, 1),
             Figure::number(median(&applied_cpu) / 1e3, 1),
             Figure::number(median(&series(|turn| turn.process_ns)), 0),
             Figure::Ratio(Ratio::of_pairs(&applied, &produced)),
             Figure::Ratio(Ratio::of_pairs(&applied_cpu, &produced_cpu)),
+            Figure::Ratio(Ratio::of_pairs(&applied_cpu, &followed_cpu)),
         ]);
     }
     section
