@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use super::bytes::ByteString;
 use super::types::{BytesOrPercent, OutputLimit, OutputLimits, ShutdownOn, notify};
-use super::words::{memory_text, parse_integer, parse_memory, quote};
+use super::words::{memory_text, parse_integer, parse_loosely, parse_memory, quote};
 
 /// A reason, in the words that follow `- ` in the error of CONFIG SET.
 pub(super) type Reason = String;
@@ -205,7 +205,8 @@ impl Kind<BytesOrPercent> for MemoryOrPercent {
             return parse_memory(text).map(BytesOrPercent::Bytes).ok_or_else(malformed);
         };
         match parse_integer(percent) {
-            Some(number @ 0..=100) => Ok(BytesOrPercent::Percent(number as u8)),
+            Some(0) => Ok(BytesOrPercent::Bytes(0)),
+            Some(number @ 1..=100) => Ok(BytesOrPercent::Percent(number as u8)),
             Some(101..) => Err("percentage argument must be less or equal to 100".into()),
             _ => Err(malformed()),
         }
@@ -481,7 +482,7 @@ impl Kind<Vec<(u64, u64)>> for SavePoints {
         }
         pairs
             .iter()
-            .map(|[seconds, changes]| match (parse_integer(seconds), parse_integer(changes)) {
+            .map(|[seconds, changes]| match (parse_loosely(seconds), parse_loosely(changes)) {
                 (Some(s @ 1..), Some(c @ 0..)) => Ok((s.unsigned_abs(), c.unsigned_abs())),
                 _ => Err(invalid()),
             })
@@ -527,7 +528,7 @@ impl Kind<OutputLimits> for Limits {
             let (Some(hard_bytes), Some(soft_bytes), Some(soft_seconds)) = (
                 parse_memory(hard),
                 parse_memory(soft),
-                parse_integer(seconds).and_then(|n| u32::try_from(n).ok()),
+                parse_loosely(seconds).and_then(|n| u32::try_from(i32::try_from(n).ok()?).ok()),
             ) else {
                 return Err(
                     "Error in hard, soft or soft_seconds setting in buffer limit configuration."
@@ -663,7 +664,7 @@ impl Kind<[i32; 3]> for OomValues {
         let args: &[Vec<u8>; 3] = args.try_into().map_err(|_| WRONG_COUNT)?;
         let mut values = [0; 3];
         for (value, text) in values.iter_mut().zip(args) {
-            *value = parse_integer(text)
+            *value = parse_loosely(text)
                 .filter(|number| (-2000..=2000).contains(number))
                 .and_then(|number| i32::try_from(number).ok())
                 .ok_or("Invalid oom-score-adj-values, elements must be between -2000 and 2000.")?;

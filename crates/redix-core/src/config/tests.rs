@@ -191,7 +191,14 @@ fn config_set_answers_in_the_words_of_the_servers() {
             "'oom-score-adj-values') - Invalid oom-score-adj-values, elements must be between -2000 \
              and 2000.",
         ),
+        (
+            &[("client-output-buffer-limit", "pubsub 1 1 2147483648")],
+            "'client-output-buffer-limit') - Error in hard, soft or soft_seconds setting in buffer \
+             limit configuration.",
+        ),
         (&[("save", "1 1 1")], "'save') - Invalid save parameters"),
+        (&[("save", "1 1x")], "'save') - Invalid save parameters"),
+        (&[("save", "1 -")], "'save') - Invalid save parameters"),
         (&[("save", "0 1")], "'save') - Invalid save parameters"),
         (&[("save", "1 -1")], "'save') - Invalid save parameters"),
         (
@@ -255,7 +262,20 @@ fn config_set_is_shown_as_the_servers_show_it() {
             "replica 1kb 2 3",
             "normal 0 0 0 slave 1024 2 3 pubsub 33554432 8388608 60",
         ),
+        (
+            "client-output-buffer-limit",
+            "PUBSUB 1mb 2k 01",
+            "normal 0 0 0 slave 268435456 67108864 60 pubsub 1048576 2000 1",
+        ),
+        (
+            "client-output-buffer-limit",
+            "pubsub 1 1 1 pubsub 2 2 ",
+            "normal 0 0 0 slave 268435456 67108864 60 pubsub 2 2 0",
+        ),
         ("oom-score-adj-values", "3 2 1", "3 2 1"),
+        ("oom-score-adj-values", "03 +2 -1", "3 2 -1"),
+        ("save", "01 +1 2 -0", "1 1 2 0"),
+        ("maxmemory-clients", "0%", "0"),
     ];
     for (name, value, shown) in cases {
         let mut config = Config::default();

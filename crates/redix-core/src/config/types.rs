@@ -133,7 +133,7 @@ impl OutputLimits {
 pub enum BytesOrPercent {
     /// So many bytes.
     Bytes(u64),
-    /// 0..=100 per cent of `maxmemory`.
+    /// 1..=100 per cent of `maxmemory`.
     Percent(u8),
 }
 

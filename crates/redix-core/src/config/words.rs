@@ -173,6 +173,18 @@ pub(super) fn memory_text(bytes: u64) -> String {
     bytes.to_string()
 }
 
+/// Reads an integer as the C library does, which some directives ask: any sign, leading zeros, and
+/// nothing for zero. Beyond 64 bits is `None`.
+#[must_use]
+pub(super) fn parse_loosely(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"+").or(text.strip_prefix(b"-")).unwrap_or(text);
+    match (text, digits.iter().all(u8::is_ascii_digit)) {
+        ([], _) => Some(0),
+        (_, true) => str::from_utf8(text).ok()?.parse().ok(),
+        (_, false) => None,
+    }
+}
+
 /// Reads an integer as Redis does: an optional minus, no plus, no blanks, no leading zeros.
 #[must_use]
 pub(super) fn parse_integer(text: &[u8]) -> Option<i64> {
