@@ -466,7 +466,7 @@ fn a_hostile_primary_costs_a_connection() {
     let garbage: Vec<u8> = dump(&[("k", "v")]).iter().map(|byte| byte ^ 0x55).collect();
     let header = |body: &str| format!("+FULLRESYNC {ID} 1\r\n{body}").into_bytes();
     let cases: Vec<Vec<u8>> = vec![
-        b"-ERR no\r\n".to_vec(),
+        b"-ERR no\r\n-ERR nor this\r\n".to_vec(),
         b"-LOADING later\r\n".to_vec(),
         b"+CONTINUE\r\n".to_vec(),
         format!("+CONTINUE {}\r\n", &ID[1..]).into_bytes(),
@@ -616,6 +616,36 @@ fn the_link_is_a_client_of_no_user() {
     assert!(list.contains(" user=(superuser) "), "{list}");
     // A newline while it loaded, and REPLCONF ACK 7.
     assert!(list.contains(" tot-net-out=35 "), "{list}");
+}
+
+/// As Valkey 9.1.2 and Redis 7.0.15 do, whatever the primary answered.
+#[test]
+fn a_primary_without_psync_is_asked_for_sync() {
+    for answer in ["-ERR unknown command 'PSYNC'\r\n", "-NOPERM no\r\n", "what?\r\n"] {
+        let mut rig = Rig::new(Config::default());
+        rig.agree();
+        rig.send(answer);
+        assert_eq!((rig.sent().as_str(), rig.state()), ("SYNC ", LinkState::Sync));
+        let dump = dump(&[("k", "v")]);
+        rig.send(format!("\n${}\r\n", dump.len()));
+        rig.send(dump);
+        assert_eq!((rig.state(), rig.get("k")), (LinkState::Connected, text("v")));
+        let len = rig.stream(&["SET", "k", "w"]);
+        assert_eq!((rig.get("k"), rig.end()), (text("w"), len));
+        rig.pass(Duration::from_secs(3));
+        assert_eq!(rig.sent(), "\n", "it would answer acknowledgements in its stream");
+        // One that knows better comes in its place.
+        rig.cut();
+        rig.wire.is_ended = false;
+        assert!(rig.agree().contains("PSYNC $40 "));
+        rig.synchronise_from_header();
+        assert!(rig.sent().contains("ACK"));
+    }
+    let mut rig = Rig::new(Config::default());
+    rig.agree();
+    rig.send("-ERR unknown command\r\n");
+    rig.send("-ERR nor this\r\n");
+    assert_eq!(rig.state(), LinkState::Connect);
 }
 
 #[test]

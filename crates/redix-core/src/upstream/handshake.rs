@@ -47,6 +47,8 @@ pub(super) enum Answer {
     },
     /// The stream goes on where this replica stands, perhaps under this name.
     Continue(Option<ReplId>),
+    /// It does not answer PSYNC, in these words for the log. It may still answer SYNC.
+    Refused(String),
 }
 
 /// Appends a command.
@@ -182,13 +184,16 @@ fn psync_answer(line: &str, config: &Config) -> Result<Answer, Broken> {
         Some("-NOMASTERLINK" | "-LOADING") => Err(Broken::new(format!(
             "Primary is currently unable to PSYNC but should be in the future: {line}"
         ))),
+        Some("-ERR") => Ok(Answer::Refused(format!(
+            "Primary does not support PSYNC or is in error state (reply: {line})"
+        ))),
         _ => {
             let hint = if config.masterauth.is_empty() && line.starts_with("-NOAUTH") {
                 " (primaryauth is not set)"
             } else {
                 ""
             };
-            Err(Broken::new(format!("Unexpected reply to PSYNC from primary: {line}{hint}")))
+            Ok(Answer::Refused(format!("Unexpected reply to PSYNC from primary: {line}{hint}")))
         }
     }
 }

@@ -138,6 +138,8 @@ pub struct Upstream {
     /// When the primary was last heard of.
     heard_ns: u64,
     next_ack_ns: u64,
+    /// The primary knows SYNC only, and no acknowledgements, which it would answer in its stream.
+    is_nameless: bool,
     /// When the stream began to be followed.
     up_since_ns: u64,
     /// Synchronisations in a row that came to nothing, or to a stream that soon could not be
@@ -168,6 +170,7 @@ impl Upstream {
             buffer: Vec::new(),
             heard_ns: 0,
             next_ack_ns: 0,
+            is_nameless: false,
             up_since_ns: 0,
             failures: 0,
         }
@@ -290,6 +293,7 @@ impl Upstream {
         }
         self.notice("Non blocking connect for SYNC fired the event.");
         self.heard_ns = now_ns;
+        self.is_nameless = false;
         self.phase = Phase::Handshake(Handshake::begin(&mut self.outbox));
         self.status().set_state(LinkState::Handshake);
         Ok(Rest::None)
@@ -364,6 +368,8 @@ impl Upstream {
                 Answer::Ready => self.ask(),
                 Answer::Full { id, end } => self.begin_receiving(id, end)?,
                 Answer::Continue(id) => self.resume(transport, id, now_ns)?,
+                Answer::Refused(text) if self.is_failing_over() => return Err(Broken::new(text)),
+                Answer::Refused(text) => self.fall_back(&text),
             }
         }
         Ok(read)
@@ -411,11 +417,25 @@ impl Upstream {
             }
         }
         self.notice(&format!("Full resync from primary: {}:{end}", id.as_str()));
+        self.receive(id, end);
+        Ok(())
+    }
+
+    /// Asks in the way of servers before 2.8, whose streams have no names and no places: what
+    /// comes can be followed but not resumed. The name is for this server's own replicas.
+    fn fall_back(&mut self, why: &str) {
+        self.notice(why);
+        self.notice("Retrying with SYNC...");
+        self.outbox.extend_from_slice(b"SYNC\r\n");
+        self.is_nameless = true;
+        self.receive(ReplId::random(&*self.engine.env.entropy), 0);
+    }
+
+    fn receive(&mut self, id: ReplId, end: u64) {
         self.phase = Phase::Sync(Box::new(Receiving::new(id, end)));
         let (length, last_io_ms) = (Length::Awaited, self.now_ms());
         self.status().set_transfer(Some(Transfer { length, read_bytes: 0, last_io_ms }));
         self.status().set_state(LinkState::Sync);
-        Ok(())
     }
 
     /// The primary goes on where the log ends, perhaps under a new name.
@@ -490,9 +510,12 @@ impl Upstream {
     }
 
     fn acknowledge(&mut self, now_ns: u64) {
+        self.next_ack_ns = now_ns + SECOND_NS;
+        if self.is_nameless {
+            return;
+        }
         let end = self.engine.repl.log.end().to_string();
         handshake::command(&mut self.outbox, &["REPLCONF", "ACK", &end]);
-        self.next_ack_ns = now_ns + SECOND_NS;
     }
 
     fn follow_stream(
