@@ -157,7 +157,9 @@ fn flag_line(flag: &[u8]) -> (Vec<u8>, bool) {
             return ([&name, &b" "[..], quote(&flag[equals + 1..]).as_bytes()].concat(), true);
         }
     }
-    (canonical(flag), false)
+    // Name and value may be one argument: `--port 6380` in quotes.
+    let has_value = split_args(flag).is_some_and(|words| words.len() > 1);
+    (canonical(flag), has_value)
 }
 
 /// Reads `file`, then the lines of the command line, over the defaults.

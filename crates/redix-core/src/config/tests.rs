@@ -448,6 +448,7 @@ fn flags_become_lines() {
         (&["--nosuch=1"], &["nosuch=1"]),
         (&["-x"], &["\"-x\""]),
         (&["--port 7000"], &["port 7000"]),
+        (&["--port 7000", "--hz 5"], &["port 7000", "hz 5"]),
     ];
     for (args, lines) in cases {
         let flags = run_flags(args);
