@@ -8,6 +8,7 @@ use crate::command::dispatch::{Ctx, done};
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::config::{self, ClientPlace};
 use crate::error::{CommandResult, ReplyError};
+use crate::sync::atomic::Ordering;
 
 /// The container.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("config", Group::Server, -2, container)
@@ -98,6 +99,12 @@ fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if let Some(name) = unknown {
         let before = "Unknown option or number of arguments for CONFIG SET - '";
         return Err(ReplyError::quoting(before, name, "'"));
+    }
+    let mut directives = pairs.iter().filter_map(|(name, _)| config::find(name));
+    if cx.engine.loading.load(Ordering::Relaxed)
+        && directives.any(|directive| directive.is_not_while_loading)
+    {
+        return Err(ReplyError::LOADING);
     }
     let place = if cx.shared.is_local() { ClientPlace::Local } else { ClientPlace::Remote };
     let refused = |error: config::ConfigSetError| ReplyError::err(error.to_string());

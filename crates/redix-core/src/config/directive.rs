@@ -36,6 +36,8 @@ pub struct Directive {
     pub is_hidden: bool,
     /// Every further line of a file adds to the value instead of replacing it.
     pub is_cumulative: bool,
+    /// CONFIG SET is refused while the data set is being loaded.
+    pub is_not_while_loading: bool,
     /// What setting it does.
     pub standing: Standing,
     /// Whether a single argument holds several, separated by blanks.
@@ -69,6 +71,7 @@ impl Directive {
             is_sensitive: false,
             is_hidden: false,
             is_cumulative: false,
+            is_not_while_loading: false,
             standing: Standing::Used,
             splits: false,
             takes_nul: false,
@@ -116,6 +119,11 @@ impl Directive {
 
     pub(super) const fn cumulative(mut self) -> Self {
         self.is_cumulative = true;
+        self
+    }
+
+    pub(super) const fn not_while_loading(mut self) -> Self {
+        self.is_not_while_loading = true;
         self
     }
 

@@ -695,7 +695,7 @@ impl Kind<ShutdownOn> for ShutdownWords {
     fn parse(&self, args: &[Vec<u8>], _: &ShutdownOn) -> Result<ShutdownOn, Reason> {
         let mut on = ShutdownOn::default();
         if args.is_empty() {
-            return Err(WRONG_COUNT.into());
+            return Err(one_of(Self::WORDS.into_iter()));
         }
         for word in args {
             match word.to_ascii_lowercase().as_slice() {
@@ -744,7 +744,7 @@ impl Kind<Option<(ByteString, u16)>> for HostPort {
         }
         let port = parse_integer(port).and_then(|n| u16::try_from(n).ok());
         port.map(|port| Some((host.as_slice().into(), port)))
-            .ok_or_else(|| "Invalid master port".into())
+            .ok_or_else(|| "Invalid primary port".into())
     }
 
     fn text(&self, value: &Option<(ByteString, u16)>) -> Vec<u8> {

@@ -1,8 +1,8 @@
 //! The parameter table: one record for each directive, beside its documentation.
 //!
 //! A record reads `field: Type = default, "name" => Kind` and then marks: `alias("other")`,
-//! `immutable`, `protected`, `sensitive`, `hidden`, `cumulative`, `ignored("why")`,
-//! `unsupported_unless_default("what is missing")`. From it come the field of [`Config`], the line
+//! `immutable`, `protected`, `sensitive`, `hidden`, `cumulative`, `not_while_loading`,
+//! `ignored("why")`, `unsupported_unless_default("what is missing")`. From it come the field of [`Config`], the line
 //! of the file, the flag, CONFIG GET, SET and REWRITE, `redix.conf` and the documentation.
 //!
 //! Names, defaults and bounds are those of Valkey 8 (and of Redis 7.2 where only that knows a
@@ -265,7 +265,7 @@ directives! {
         /// File name of the snapshot, inside the working directory.
         dbfilename: ByteString = "dump.rdb".into(), "dbfilename" => FILE_NAME, protected;
         /// Working directory: snapshots are written there.
-        dir: ByteString = ".".into(), "dir" => ANY, protected;
+        dir: ByteString = ".".into(), "dir" => ANY, protected, not_while_loading;
         /// Delete snapshots that were used for replication only.
         rdb_del_sync_files: bool = false, "rdb-del-sync-files" => Bool;
         /// Sync snapshots to disk while they are written rather than at the end.
@@ -277,12 +277,17 @@ directives! {
         rdb_key_save_delay: i32 = 0, "rdb-key-save-delay" => Int(-INT_MAX - 1, INT_MAX), hidden;
         /// Pause between keys while loading, in microseconds; for tests.
         key_load_delay: i32 = 0, "key-load-delay" => Int(-INT_MAX - 1, INT_MAX), hidden;
+        /// Bytes loaded between two looks at what clients want.
+        loading_process_events_interval_bytes: u64 = 2_097_152,
+            "loading-process-events-interval-bytes" => Int(1024, INT_MAX), hidden,
+            ignored("clients are served beside the loading");
     }
 
     group "Append-only file" {
         /// Log every write to a file.
         appendonly: bool = false,
-            "appendonly" => Bool, unsupported_unless_default("the append-only file");
+            "appendonly" => Bool, not_while_loading,
+            unsupported_unless_default("the append-only file");
         /// Base name of the append-only files.
         appendfilename: ByteString = "appendonly.aof".into(),
             "appendfilename" => AOF_FILE_NAME, immutable,
@@ -525,7 +530,8 @@ directives! {
         repl_diskless_sync_max_replicas: u32 = 0,
             "repl-diskless-sync-max-replicas" => Int(0, INT_MAX);
         /// How a replica loads a full synchronisation.
-        repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, "repl-diskless-load" => Word;
+        repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, "repl-diskless-load" => Word,
+            not_while_loading;
         /// Send a full synchronisation and the stream over two connections.
         dual_channel_replication_enabled: bool = false, "dual-channel-replication-enabled" => Bool,
             ignored("one connection carries both");

@@ -452,6 +452,9 @@ fn clients_are_told_that_the_data_is_being_loaded() {
     let text = error_of(&mut client, &["GET", "k1"]);
     assert_eq!(text, "LOADING Redis is loading the dataset in memory");
     assert_eq!(info(&mut client, "loading"), "1");
+    let text = error_of(&mut client, &["CONFIG", "SET", "repl-diskless-load", "swapdb"]);
+    assert_eq!(text, "LOADING Redis is loading the dataset in memory");
+    client.must(&["CONFIG", "SET", "loglevel", "debug"]).unwrap();
     eventually("some is loaded", || {
         info(&mut client, "loading") == "0"
             || info(&mut client, "loading_loaded_perc").parse::<f64>().unwrap() > 10.0
