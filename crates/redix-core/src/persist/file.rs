@@ -79,8 +79,8 @@ pub fn snapshot_path(config: &Config) -> PathBuf {
 pub fn temporary_path(config: &Config, writer: Writer) -> PathBuf {
     let pid = std::process::id();
     Path::new(&config.dir).join(match writer {
-        Writer::Background => format!("temp-{pid}.rdb"),
-        Writer::Foreground => format!("temp-save-{pid}.rdb"),
+        Writer::Foreground => format!("temp-{pid}.rdb"),
+        Writer::Background => format!("temp-bgsave-{pid}.rdb"),
     })
 }
 

@@ -296,7 +296,7 @@ impl fmt::Display for RdbErrorKind {
             }
             RdbErrorKind::Corrupt(what) => f.write_str(what),
             RdbErrorKind::Checksum { expected, found } => {
-                write!(f, "wrong checksum: expected {expected:016x}, found {found:016x}")
+                write!(f, "RDB CRC error: expected {expected:016x}, found {found:016x}")
             }
             RdbErrorKind::OutOfMemory => f.write_str("not enough memory"),
             RdbErrorKind::Io(error) => write!(f, "{error}"),

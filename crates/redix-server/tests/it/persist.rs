@@ -261,7 +261,7 @@ fn a_file_that_cannot_be_loaded_stops_the_start() {
     let at = good.windows(7).position(|window| window == b"a value").unwrap();
     let mut flipped = good.clone();
     flipped[at] ^= 1;
-    assert!(refused_start(&flipped).contains("wrong checksum"));
+    assert!(refused_start(&flipped).contains("RDB CRC error"));
 
     let text = refused_start(&good[..at + 3]);
     assert!(text.contains(&format!("offset {}", at + 3)), "{text}");
@@ -327,7 +327,7 @@ fn a_full_disk_stops_writes_until_a_save_succeeds() {
     bgsave(&mut client);
     let file = server.dir().join("dump.rdb");
     let before = fs::read(&file).unwrap();
-    let temporary = server.dir().join(format!("temp-{}.rdb", server.pid()));
+    let temporary = server.dir().join(format!("temp-bgsave-{}.rdb", server.pid()));
     symlink("/dev/full", &temporary).unwrap();
 
     client.must(&["SET", "k", "second"]).unwrap();
@@ -348,11 +348,22 @@ fn a_full_disk_stops_writes_until_a_save_succeeds() {
 }
 
 #[test]
+fn what_flushall_has_saved_is_not_counted_as_changes() {
+    let server = start(&["--save", "3600 1000000"]);
+    let mut client = connect(&server);
+    client.must(&["SET", "k", "v"]).unwrap();
+    client.must(&["FLUSHALL"]).unwrap();
+    assert_eq!(info(&mut client, "rdb_changes_since_last_save"), "0");
+    client.must(&["SET", "k", "v"]).unwrap();
+    assert_eq!(info(&mut client, "rdb_changes_since_last_save"), "1");
+}
+
+#[test]
 fn save_says_that_it_failed() {
     let server = start(&[]);
     let mut client = connect(&server);
     client.must(&["SET", "k", "v"]).unwrap();
-    let temporary = server.dir().join(format!("temp-save-{}.rdb", server.pid()));
+    let temporary = server.dir().join(format!("temp-{}.rdb", server.pid()));
     fs::create_dir(&temporary).unwrap();
     assert_eq!(error_of(&mut client, &["SAVE"]), "ERR");
     assert!(server.log().contains(temporary.to_str().unwrap()));
@@ -375,7 +386,7 @@ fn a_background_save_can_be_cancelled_and_scheduled() {
     wait_for_bgsave(&mut client);
     assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok");
     assert!(!server.dir().join("dump.rdb").exists());
-    assert!(!server.dir().join(format!("temp-{}.rdb", server.pid())).exists());
+    assert!(!server.dir().join(format!("temp-bgsave-{}.rdb", server.pid())).exists());
 
     client.must(&["CONFIG", "SET", "rdb-key-save-delay", "0"]).unwrap();
     client.must(&["MULTI"]).unwrap();

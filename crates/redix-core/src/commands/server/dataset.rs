@@ -7,6 +7,7 @@ use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl};
 use crate::effects::Request;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::flush::{Emptied, Freeing, flush, swap};
+use crate::sync::atomic::Ordering;
 
 /// The family.
 pub const COMMANDS: &[CommandSpec] = &[
@@ -81,12 +82,13 @@ fn flushall(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         cx.requests.push(Request::BgSave);
     }
     let removed = flush(cx.keys, Emptied::All, freeing);
-    if !cx.config.save.is_empty() {
-        // A failure is in the log and in the saving status; the data set is empty all the same.
-        cx.engine.save_now().ok();
-    }
     // One more, so that the flush of an empty data set is logged too.
     cx.keys.effects.add_dirty(removed + 1);
+    // A failure is in the log and in the saving status; the data set is empty all the same.
+    if !cx.config.save.is_empty() && cx.engine.save_now().is_ok() {
+        // What this unit has changed is counted when it ends, and has been saved.
+        cx.engine.stats.dirty_at_save.fetch_add(cx.keys.effects.dirty(), Ordering::Relaxed);
+    }
     cx.reply.ok();
     Ok(())
 }
