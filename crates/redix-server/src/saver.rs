@@ -47,7 +47,7 @@ pub fn start(server: &Arc<Server>) -> Result<(), String> {
     Ok(())
 }
 
-fn run(server: &Server, loading: Option<Loading>) {
+fn run(server: &Arc<Server>, loading: Option<Loading>) {
     if let Some(loading) = loading
         && let Err(error) = load(server, loading)
     {

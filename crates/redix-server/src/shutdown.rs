@@ -20,7 +20,7 @@ use crate::log;
 use crate::server::Server;
 use crate::sys;
 
-/// A shutdown is under way.
+/// A shutdown that waits for nothing any more is under way.
 static UNDER_WAY: AtomicBool = AtomicBool::new(false);
 
 /// Starts the thread that waits for signals. The first one shuts the server down; a second one
@@ -38,7 +38,7 @@ pub fn listen_for_signals(server: &Arc<Server>) -> io::Result<()> {
 }
 
 fn on_signal(server: &Arc<Server>, signal: i32) {
-    if UNDER_WAY.load(Ordering::Acquire) {
+    if UNDER_WAY.load(Ordering::Acquire) || server.engine.is_ending() {
         log::from_signal_handler("You insist... exiting now.");
         for writer in [Writer::Foreground, Writer::Background] {
             // The snapshot that nobody will finish; usually there is one at most.
@@ -57,12 +57,21 @@ fn on_signal(server: &Arc<Server>, signal: i32) {
     };
     log::from_signal_handler(&format!("Received {name} scheduling shutdown..."));
     let how = options(how);
-    UNDER_WAY.store(true, Ordering::Release);
+    if server.engine.cron_paused.load(Ordering::Relaxed) {
+        server.engine.schedule_shutdown(how);
+    } else {
+        begin(server, how);
+    }
+}
+
+/// Begins a shutdown that nobody waits for.
+fn begin(server: &Arc<Server>, how: Shutdown) {
     if server.engine.shutdown_waits(&how) {
         log::notice("User requested shutdown...");
         server.engine.begin_shutdown(how, None);
         return;
     }
+    UNDER_WAY.store(true, Ordering::Release);
     let server = Arc::clone(server);
     let shut_down = move || shut_down(&server, &how, None);
     // Without memory for a thread, ending without a save would lose what the user wanted saved.
@@ -94,9 +103,12 @@ pub fn shut_down(server: &Server, how: &Shutdown, asked_by: Option<&str>) {
     finish(server, how);
 }
 
-/// Ends the process for a shutdown that has waited for replicas, if there is one and its time has
-/// come. Must not be called by a thread that is inside a gate.
-pub fn finish_waiting(server: &Server) {
+/// Ends the process for a shutdown that has waited, if there is one and its time has come. Must not
+/// be called by a thread that is inside a gate.
+pub fn finish_waiting(server: &Arc<Server>) {
+    if let Some(how) = server.engine.take_scheduled_shutdown() {
+        begin(server, how);
+    }
     if let Some(how) = server.engine.due_shutdown() {
         finish(server, &how);
         server.engine.give_up_shutdown();

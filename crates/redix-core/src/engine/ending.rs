@@ -1,4 +1,6 @@
-//! A shutdown that waits for replicas.
+//! A shutdown that waits: for periodic work to go on, or for replicas.
+//!
+//! A signal is acted on by periodic work, so DEBUG PAUSE-CRON holds it back.
 //!
 //! Unless told otherwise the end of a primary waits, up to `shutdown-timeout`, until its replicas
 //! have acknowledged everything; writes are held back meanwhile. The background thread asks
@@ -12,9 +14,22 @@ use crate::env::Level;
 use crate::mailbox::Mail;
 use crate::pause::{Paused, Purpose};
 use crate::repl::primary::{Phase, Replica};
+use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
 
-/// A shutdown that waits.
+/// Whether the process is to end.
+#[derive(Default)]
+pub(super) enum Ending {
+    /// It is not.
+    #[default]
+    No,
+    /// Once periodic work goes on.
+    Scheduled(Shutdown),
+    /// Once the replicas have what they lack.
+    Waiting(Pending),
+}
+
+/// A shutdown that waits for replicas.
 pub(super) struct Pending {
     how: Shutdown,
     deadline_ms: i64,
@@ -35,27 +50,58 @@ impl Engine {
     /// client waits with it.
     pub fn begin_shutdown(&self, how: Shutdown, waiter: Option<Arc<Waiter>>) {
         let now_ms = self.env.clock.unix_us() / 1000;
-        let mut pending = lock(&self.ending);
-        if let Some(pending) = &mut *pending {
+        let mut ending = lock(&self.ending);
+        if let Ending::Waiting(pending) = &mut *ending {
             pending.waiters.extend(waiter);
             return;
         }
         self.env.log(Level::Notice, "Waiting for replicas before shutting down.");
         let timeout_ms = i64::from(self.config().shutdown_timeout) * 1000;
         let deadline_ms = now_ms.saturating_add(timeout_ms);
-        *pending = Some(Pending { how, deadline_ms, waiters: waiter.into_iter().collect() });
+        let waiters = waiter.into_iter().collect();
+        *ending = Ending::Waiting(Pending { how, deadline_ms, waiters });
         self.pause.start(Purpose::Shutdown, now_ms, i64::MAX, Paused::Writes);
     }
 
-    /// Whether a shutdown waits, and for how many milliseconds more at most.
+    /// Leaves a shutdown for [`Engine::take_scheduled_shutdown`], unless one waits already.
+    pub fn schedule_shutdown(&self, how: Shutdown) {
+        let mut ending = lock(&self.ending);
+        if matches!(*ending, Ending::No) {
+            *ending = Ending::Scheduled(how);
+        }
+    }
+
+    /// The shutdown that was left for periodic work, if that goes on.
+    pub fn take_scheduled_shutdown(&self) -> Option<Shutdown> {
+        let mut ending = lock(&self.ending);
+        let Ending::Scheduled(how) = *ending else { return None };
+        if self.cron_paused.load(Ordering::Relaxed) {
+            return None;
+        }
+        *ending = Ending::No;
+        Some(how)
+    }
+
+    /// Whether a shutdown waits for anything.
+    pub fn is_ending(&self) -> bool {
+        !matches!(*lock(&self.ending), Ending::No)
+    }
+
+    /// Whether a shutdown waits for replicas, and for how many milliseconds more at most.
     pub fn shutdown_in_ms(&self) -> Option<i64> {
         let now_ms = self.env.clock.unix_us() / 1000;
-        lock(&self.ending).as_ref().map(|pending| (pending.deadline_ms - now_ms).max(0))
+        match &*lock(&self.ending) {
+            Ending::Waiting(pending) => Some((pending.deadline_ms - now_ms).max(0)),
+            _ => None,
+        }
     }
 
     /// The shutdown that has waited long enough.
     pub fn due_shutdown(&self) -> Option<Shutdown> {
-        let how = lock(&self.ending).as_ref().map(|pending| pending.how)?;
+        let how = match &*lock(&self.ending) {
+            Ending::Waiting(pending) => pending.how,
+            _ => return None,
+        };
         let late = self.shutdown_in_ms() == Some(0);
         if !late && self.shutdown_waits(&how) {
             return None;
@@ -85,7 +131,11 @@ impl Engine {
     /// Gives a waiting shutdown up: clients go on, and those that asked for it are told. False if
     /// none waits.
     pub fn give_up_shutdown(&self) -> bool {
-        let Some(pending) = lock(&self.ending).take() else { return false };
+        let pending = match std::mem::take(&mut *lock(&self.ending)) {
+            Ending::No => return false,
+            Ending::Scheduled(_) => return true,
+            Ending::Waiting(pending) => pending,
+        };
         for waiter in pending.waiters {
             waiter.serve(|reply| reply.error("ERR Errors trying to SHUTDOWN. Check logs."));
         }

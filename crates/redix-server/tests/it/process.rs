@@ -201,6 +201,18 @@ fn sigterm_saves_and_ends_well() {
 }
 
 #[test]
+fn a_shutdown_that_was_given_up_can_be_asked_for_again() {
+    let mut server = start(&["--save", "900", "1", "--enable-debug-command", "yes"]);
+    let mut client = connect(&server);
+    client.must(&["DEBUG", "PAUSE-CRON", "1"]).unwrap();
+    signal(server.pid(), "TERM");
+    eventually("it is held back", || client.must(&["SHUTDOWN", "ABORT"]).is_ok());
+    client.must(&["DEBUG", "PAUSE-CRON", "0"]).unwrap();
+    client.must(&["PING"]).unwrap();
+    assert_eq!(server.stop().unwrap().code(), Some(0), "not taken for a second signal");
+}
+
+#[test]
 fn a_shutdown_that_cannot_save_is_refused() {
     let mut server = start(&["--save", "900", "1", "--shutdown-on-sigint", "nosave"]);
     let mut client = connect(&server);
@@ -264,7 +276,7 @@ fn the_background_process_is_named_by_its_pid_file() {
 fn a_second_signal_ends_it_at_once() {
     let mut server = start(&["--save", "900", "1"]);
     // A save that never ends: opening a pipe waits for its reader.
-    let pipe = server.dir().join(format!("temp-save-{}.rdb", server.pid()));
+    let pipe = server.dir().join(format!("temp-{}.rdb", server.pid()));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     signal(server.pid(), "TERM");
     eventually("saving has begun", || server.log().contains("Saving the final RDB snapshot"));
