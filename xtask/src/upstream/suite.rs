@@ -80,11 +80,16 @@ impl Suite {
                 symlink(path, src.join(name))?;
             }
         }
-        // `exec` keeps the process id, by which the suite knows its servers.
+        // `exec` keeps the process id, by which the suite knows its servers, and hands on the name,
+        // which is in their title. Where the suite tries arguments alone, none are added.
         let threads = self.threads_args().join(" ");
         let script = src.join("valkey-server");
         let program = self.target.program.display();
-        fs::write(&script, format!("#!/bin/sh\nexec '{program}' \"$@\" {threads}\n"))?;
+        let text = format!(
+            "#!/bin/bash\n[[ $1 == -* ]] || set -- \"$@\" {threads}\n\
+             exec -a \"$0\" '{program}' \"$@\"\n"
+        );
+        fs::write(&script, text)?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
         Ok(())
     }
