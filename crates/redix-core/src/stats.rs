@@ -114,10 +114,12 @@ cell! {
     command_ns,
     /// Groups of commands executed.
     groups,
-    /// Turns of event loops that found something to do.
+    /// Turns of event loops.
     turns,
     /// Nanoseconds spent in turns of event loops.
     turn_ns,
+    /// Of those, nanoseconds spent in periodic work.
+    cron_ns,
     /// ACL denials: wrong user or password.
     acl_denied_auth,
     /// Objects freed by background steps.
@@ -184,8 +186,28 @@ impl CallStats {
 pub struct ThreadStats {
     /// The named counters.
     pub cell: Cell,
+    /// The longest turn of its event loop, in nanoseconds.
+    pub longest_turn_ns: Counter,
+    /// The most commands executed in one.
+    pub most_turn_commands: Counter,
     /// Per command, by its index in the command table; filled when the table is known.
     pub calls: Vec<std::sync::OnceLock<Box<CallStats>>>,
+}
+
+impl ThreadStats {
+    /// Notes one turn of the thread's event loop.
+    // HOT PATH: once per turn.
+    #[inline]
+    pub fn note_turn(&self, ns: u64, commands: u64) {
+        self.cell.turns.bump();
+        self.cell.turn_ns.add(ns);
+        if ns > self.longest_turn_ns.get() {
+            self.longest_turn_ns.set(ns);
+        }
+        if commands > self.most_turn_commands.get() {
+            self.most_turn_commands.set(commands);
+        }
+    }
 }
 
 /// The counters of the whole process.
@@ -214,8 +236,8 @@ impl Stats {
     /// Counters for `threads` threads and `commands` commands.
     pub fn new(threads: usize, commands: usize) -> Self {
         let thread = || ThreadStats {
-            cell: Cell::default(),
             calls: (0..commands).map(|_| std::sync::OnceLock::new()).collect(),
+            ..ThreadStats::default()
         };
         Self {
             threads: (0..threads).map(|_| Padded(thread())).collect(),
@@ -252,6 +274,8 @@ impl Stats {
             let dirty = thread.cell.dirty.get();
             thread.cell.reset();
             thread.cell.dirty.set(dirty);
+            thread.longest_turn_ns.set(0);
+            thread.most_turn_commands.set(0);
             thread.calls.iter().filter_map(std::sync::OnceLock::get).for_each(|c| c.reset());
         }
     }

@@ -151,7 +151,7 @@ fn documented_constants_are_fields_of_info_that_do_not_vary() {
     let names = constant_fields(&document);
     assert!(names.len() > 80, "{names:?}");
     let info = |engine: &mut SimEngine| {
-        let reply = engine.execute(1, &["INFO", "everything"]).unwrap().pretty();
+        let reply = engine.execute(1, &["INFO", "everything", "debug"]).unwrap().pretty();
         let lines = reply.split("\\r\\n").map(|line| line.trim_matches('"'));
         lines.map(str::to_owned).collect::<BTreeSet<String>>()
     };

@@ -54,6 +54,8 @@ const EVENTS_MAX: usize = 1024;
 const WAITING_INPUT_MAX: usize = 1024 * 1024;
 /// Bytes of freed buffers from which on the allocator is asked to give pages back.
 const FREED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A sweep that is due so soon after other periodic work is done with it.
+const SWEEP_EARLY_NS: u64 = 10_000_000;
 /// After so long without a command the buffers of a connection are freed.
 const IDLE_MS: i64 = 2000;
 
@@ -113,6 +115,9 @@ pub struct EventLoop {
     touched: Vec<usize>,
     closed: Vec<usize>,
     sweeper: Sweeper,
+    /// When periodic work and the next sweep are due, by the monotonic clock.
+    next_cron_ns: u64,
+    next_sweep_ns: u64,
     /// Where the next round of periodic work begins.
     visited: usize,
     /// Bytes of buffers freed since memory was last given back to the system.
@@ -142,6 +147,8 @@ impl EventLoop {
             touched: Vec::new(),
             closed: Vec::new(),
             sweeper: Sweeper::new(&engine, index),
+            next_cron_ns: 0,
+            next_sweep_ns: 0,
             visited: 0,
             freed_bytes: 0,
             resumed_after_ms: 0,
@@ -154,10 +161,9 @@ impl EventLoop {
     /// Runs for the life of the process.
     pub fn run(mut self, requests: &Requests) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        let (mut next_cron_ns, mut next_sweep_ns) = (0, 0);
         let mut now_ns = self.engine.env.clock.mono_ns();
         loop {
-            let timeout = self.timeout(now_ns, next_cron_ns.min(next_sweep_ns));
+            let timeout = self.timeout(now_ns);
             match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
@@ -170,32 +176,43 @@ impl EventLoop {
             self.end_waits();
             self.read_all();
             self.touched.extend_from_slice(self.worker.ready());
-            let busy = !self.touched.is_empty();
+            let commands_before = self.engine.stats.thread(self.index).cell.commands.get();
             self.execute(requests);
             self.touched.extend_from_slice(self.worker.fed());
             self.flush_all();
             now_ns = self.engine.env.clock.mono_ns();
-            if now_ns >= next_cron_ns {
-                let hz = u64::from(self.worker.config().hz.max(1));
-                next_cron_ns = now_ns + 1_000_000_000 / hz;
-                self.cron(hz as usize);
+            if now_ns >= self.next_cron_ns.min(self.next_sweep_ns) {
+                now_ns = self.periodic(now_ns);
             }
-            if now_ns >= next_sweep_ns {
-                next_sweep_ns = now_ns + self.sweeper.step(&self.engine);
-            }
-            if busy {
-                let cell = &self.engine.stats.thread(self.index).cell;
-                cell.turns.bump();
-                cell.turn_ns.add(now_ns.saturating_sub(began_ns));
-            }
+            let stats = self.engine.stats.thread(self.index);
+            let commands = stats.cell.commands.get().saturating_sub(commands_before);
+            stats.note_turn(now_ns.saturating_sub(began_ns), commands);
         }
     }
 
-    /// How long to wait for events where periodic work is due at `due_ns`.
-    fn timeout(&self, now_ns: u64, due_ns: u64) -> Duration {
+    /// Does the periodic work that is due, and returns the time when it is done.
+    fn periodic(&mut self, now_ns: u64) -> u64 {
+        if now_ns >= self.next_cron_ns {
+            let hz = u64::from(self.worker.config().hz.max(1));
+            self.next_cron_ns = now_ns + 1_000_000_000 / hz;
+            self.cron(hz as usize);
+        }
+        // Now rather than in a turn of its own.
+        if now_ns + SWEEP_EARLY_NS >= self.next_sweep_ns {
+            self.next_sweep_ns = now_ns + self.sweeper.step(&self.engine);
+        }
+        let ended_ns = self.engine.env.clock.mono_ns();
+        let cell = &self.engine.stats.thread(self.index).cell;
+        cell.cron_ns.add(ended_ns.saturating_sub(now_ns));
+        ended_ns
+    }
+
+    /// How long to wait for events.
+    fn timeout(&self, now_ns: u64) -> Duration {
         if !self.readable.is_empty() || !self.touched.is_empty() || self.worker.has_ready() {
             return Duration::ZERO;
         }
+        let due_ns = self.next_cron_ns.min(self.next_sweep_ns);
         let until_due = Duration::from_nanos(due_ns.saturating_sub(now_ns));
         let pause_end_ms = self.engine.pause.client_until_ms();
         let pause_end_ms = (pause_end_ms != self.resumed_after_ms).then_some(pause_end_ms);

@@ -191,6 +191,30 @@ fn an_announced_argument_that_does_not_come_holds_no_memory() {
 }
 
 #[test]
+fn turns_of_event_loops_are_measured() {
+    let server = start(&["--hz", "100", "--worker-threads", "1"]);
+    let mut client = connect(&server);
+    let (before, mut asked) = (info(&mut client, "eventloop_cycles"), 0);
+    eventually("turns without commands count", || {
+        asked += 1;
+        info(&mut client, "eventloop_cycles") > before + asked + 10
+    });
+    let mut debug = |name: &str| -> i64 {
+        let text = client.cmd(&["INFO", "debug"]).unwrap().pretty();
+        let field = text.split("\\r\\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        field.unwrap().parse().unwrap()
+    };
+    assert!(debug("eventloop_duration_cron_sum") > 0);
+    assert!(debug("eventloop_duration_max") > 0);
+    let mut other = connect(&server);
+    eventually("commands of one turn are counted", || {
+        other.send_raw(&b"PING\r\n".repeat(50)).unwrap();
+        (0..50).for_each(|_| assert_eq!(other.reply().unwrap().pretty(), "+PONG"));
+        debug("eventloop_cmd_per_cycle_max") == 50
+    });
+}
+
+#[test]
 fn idle_clients_are_closed_after_the_timeout() {
     let server = start(&["--timeout", "1"]);
     let mut client = connect(&server);

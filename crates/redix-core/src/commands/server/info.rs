@@ -27,23 +27,34 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("info", Group::Server,
     .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
     .args(&[ArgSpec::new("section", ArgKind::String).optional().multiple()])];
 
-/// A section: its name, whether it is shown by default, and its writer.
-type Section = (&'static str, bool, fn(&Facts<'_>, &mut String));
+/// When a section is shown, apart from when it is asked for by name.
+#[derive(Clone, Copy, PartialEq)]
+enum When {
+    /// Always.
+    Default,
+    /// With `all` or `everything`.
+    All,
+    Never,
+}
+
+/// A section: its name, when it is shown, and its writer.
+type Section = (&'static str, When, fn(&Facts<'_>, &mut String));
 
 const SECTIONS: &[Section] = &[
-    ("Server", true, server),
-    ("Clients", true, clients),
-    ("Memory", true, memory),
-    ("Persistence", true, persistence),
-    ("Stats", true, stats),
-    ("Replication", true, replication::write),
-    ("CPU", true, cpu),
-    ("Modules", true, nothing),
-    ("Commandstats", false, command_stats),
-    ("Errorstats", true, error_stats),
-    ("Latencystats", false, latency_stats),
-    ("Cluster", true, cluster),
-    ("Keyspace", true, keyspace),
+    ("Server", When::Default, server),
+    ("Clients", When::Default, clients),
+    ("Memory", When::Default, memory),
+    ("Persistence", When::Default, persistence),
+    ("Stats", When::Default, stats),
+    ("Replication", When::Default, replication::write),
+    ("CPU", When::Default, cpu),
+    ("Modules", When::Default, nothing),
+    ("Commandstats", When::All, command_stats),
+    ("Errorstats", When::Default, error_stats),
+    ("Latencystats", When::All, latency_stats),
+    ("Cluster", When::Default, cluster),
+    ("Keyspace", When::Default, keyspace),
+    ("Debug", When::Never, debug),
 ];
 
 /// What the writers draw on.
@@ -77,9 +88,12 @@ fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let asked = |name: &str| args.iter_from(1).any(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
     let default = args.len() == 1 || asked("default");
     let all = asked("all") || asked("everything");
-    let shown = |name: &str, by_default: bool| all || (default && by_default) || asked(name);
-    let table_bytes = if shown("memory", true) { table_bytes(cx) } else { 0 };
-    let avg_ttl_ms = if shown("keyspace", true) { average_ttls(cx) } else { Vec::new() };
+    let is_shown = |name: &str, when: When| {
+        (all && when != When::Never) || (default && when == When::Default) || asked(name)
+    };
+    let shown = |name: &str| is_shown(name, When::Default);
+    let table_bytes = if shown("memory") { table_bytes(cx) } else { 0 };
+    let avg_ttl_ms = if shown("keyspace") { average_ttls(cx) } else { Vec::new() };
     let facts = Facts {
         engine: cx.engine,
         config: cx.config,
@@ -89,8 +103,8 @@ fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         avg_ttl_ms,
     };
     let mut out = String::with_capacity(8192);
-    for (name, by_default, write_section) in SECTIONS {
-        if shown(name, *by_default) {
+    for (name, when, write_section) in SECTIONS {
+        if is_shown(name, *when) {
             if !out.is_empty() {
                 out.push_str("\r\n");
             }
@@ -632,4 +646,16 @@ fn keyspace(facts: &Facts<'_>, out: &mut String) {
             write!(out, "db{db}:keys={keys},expires={expires},avg_ttl={avg_ttl}\r\n").ok();
         }
     }
+}
+
+fn debug(facts: &Facts<'_>, out: &mut String) {
+    let threads = || facts.engine.stats.threads();
+    let longest_ns = threads().map(|thread| thread.longest_turn_ns.get()).max().unwrap_or(0);
+    let commands = threads().map(|thread| thread.most_turn_commands.get()).max().unwrap_or(0);
+    field!(out, "eventloop_duration_aof_sum", "0");
+    field!(out, "eventloop_duration_cron_sum", "{}", facts.totals.cron_ns / 1000);
+    field!(out, "eventloop_duration_max", "{}", longest_ns / 1000);
+    field!(out, "eventloop_cmd_per_cycle_max", "{commands}");
+    field!(out, "io_threaded_reads_pending", "0");
+    field!(out, "io_threaded_writes_pending", "0");
 }
