@@ -21,6 +21,8 @@ use crate::sync::atomic::Ordering;
 
 /// The least space offered to one read.
 pub const READ_MIN: usize = 16 * 1024;
+/// A buffer of more is fitted to what the connection sends, even if that never stops.
+const KEPT_MAX: usize = 32 * 1024;
 /// The most that one turn reads from a connection.
 pub const READ_MAX: usize = 64 * 1024;
 
@@ -38,9 +40,16 @@ struct Parked {
 }
 
 /// The incoming side of a connection.
+///
+/// Between turns most connections have nothing pending. They own no buffer: one is lent to them for
+/// the turn ([`Input::lend`]). It becomes their own when a part of a command stays in it.
 #[derive(Default)]
 pub struct Input {
     bytes: Vec<u8>,
+    /// The buffer is given back if nothing stays in it.
+    lent: bool,
+    /// The most bytes that were in the buffer since it was last fitted.
+    peak: usize,
     filled: usize,
     start: usize,
     parsed: usize,
@@ -66,6 +75,25 @@ impl Input {
         &self.bytes[start..self.parked[commands.end - 1].end]
     }
 
+    /// Whether it has no buffer.
+    pub fn lacks_buffer(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Lends it a buffer of [`READ_MIN`] bytes, which it must lack, until [`Input::give_back`].
+    pub fn lend(&mut self, buffer: Vec<u8>) {
+        debug_assert!(self.lacks_buffer() && buffer.len() == READ_MIN);
+        self.bytes = buffer;
+        self.lent = true;
+    }
+
+    /// The buffer that it was lent, unless something in it is still needed: then it keeps it.
+    pub fn give_back(&mut self) -> Option<Vec<u8>> {
+        let lent = std::mem::take(&mut self.lent);
+        let unused = self.filled == 0 && self.parked.is_empty() && self.parser.is_idle();
+        (lent && unused && self.bytes.len() == READ_MIN).then(|| std::mem::take(&mut self.bytes))
+    }
+
     /// Space for the next read, at least [`READ_MIN`] bytes; what was read is then announced by
     /// [`Input::received`].
     pub fn space(&mut self) -> &mut [u8] {
@@ -85,6 +113,7 @@ impl Input {
     /// Takes note of `count` bytes read into [`Input::space`].
     pub fn received(&mut self, count: usize) {
         self.filled += count;
+        self.peak = self.peak.max(self.filled);
         debug_assert!(self.filled <= self.bytes.len());
     }
 
@@ -203,10 +232,24 @@ impl Input {
     /// do not come is not waited for with room for all of it.
     pub fn shrink(&mut self) {
         if self.filled == self.start && self.parked.is_empty() && self.parser.is_idle() {
-            *self = Self { error: self.error.take(), ..Self::default() };
+            *self = Self {
+                error: self.error.take(),
+                keeps_blanks: self.keeps_blanks,
+                ..Self::default()
+            };
         } else {
             self.compact();
             self.bytes.truncate(self.filled);
+            self.bytes.shrink_to_fit();
+        }
+    }
+
+    /// Gives back memory of a large buffer of which less than half was used since the last call.
+    pub fn fit(&mut self) {
+        let peak = std::mem::replace(&mut self.peak, self.filled);
+        if self.bytes.len() > KEPT_MAX && self.bytes.len() / 2 > peak && self.parser.is_idle() {
+            self.compact();
+            self.bytes.truncate(peak.max(READ_MIN));
             self.bytes.shrink_to_fit();
         }
     }

@@ -10,6 +10,7 @@
 //! lock. A wrong hint (after SELECT, inside MULTI) costs time only.
 
 mod blocked;
+mod buffers;
 
 use std::collections::BTreeSet;
 
@@ -29,6 +30,7 @@ use crate::mailbox::{Mail, Mailbox};
 use crate::registry::client_flag;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use buffers::Buffers;
 
 /// The most commands that go through the passes together.
 pub const GROUP_MAX: usize = 64;
@@ -112,6 +114,7 @@ pub struct Worker {
     deadlines: BTreeSet<(i64, usize)>,
     /// The replicas among the connections.
     feeding: Vec<usize>,
+    buffers: Buffers,
     /// The end of the log when they were last looked after.
     fed_end: u64,
     config: Arc<Config>,
@@ -135,6 +138,7 @@ impl Worker {
             asked: Vec::new(),
             deadlines: BTreeSet::new(),
             feeding: Vec::new(),
+            buffers: Buffers::default(),
             fed_end: 0,
             config,
             config_version,
@@ -191,6 +195,28 @@ impl Worker {
         }
     }
 
+    /// The connection at a place with a buffer to read into.
+    // HOT PATH: once per read.
+    pub fn reader(&mut self, token: usize) -> Option<&mut Client> {
+        let client = self.clients.get_mut(token)?.as_mut()?;
+        if client.input.lacks_buffer() {
+            client.input.lend(self.buffers.take());
+        }
+        Some(client)
+    }
+
+    /// Takes the buffer back from a connection that had nothing to be read.
+    pub fn end_read(&mut self, token: usize) {
+        if let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) {
+            self.buffers.take_back(&mut client.input);
+        }
+    }
+
+    /// Frees the buffers that no turn since the last call has needed. Returns their bytes.
+    pub fn trim_buffers(&mut self) -> usize {
+        self.buffers.trim()
+    }
+
     /// Takes the messages of other threads.
     pub fn take_mail(&self) -> Vec<Mail> {
         self.mailbox.take()
@@ -240,6 +266,7 @@ impl Worker {
             asked,
             deadlines,
             feeding,
+            buffers,
             config,
             ..
         } = self;
@@ -251,7 +278,8 @@ impl Worker {
             client.is_some_and(|client| std::mem::take(&mut client.ready))
         });
         let mut runner = Runner::new(engine, Arc::clone(config), *index);
-        let mut turn = Turn { engine, config, clients, group, running, asked, deadlines, feeding };
+        let mut turn =
+            Turn { engine, config, clients, group, running, asked, deadlines, feeding, buffers };
         let mut again = Vec::new();
         for &token in ready.iter() {
             let mut taken = 0;
@@ -312,6 +340,7 @@ struct Turn<'a> {
     asked: &'a mut Vec<Asked>,
     deadlines: &'a mut BTreeSet<(i64, usize)>,
     feeding: &'a mut Vec<usize>,
+    buffers: &'a mut Buffers,
 }
 
 impl Turn<'_> {
@@ -460,6 +489,7 @@ impl Turn<'_> {
         }
         // Sending part of a command is activity too.
         client.shared.last_active_ms.store(runner.now_ms(), Ordering::Relaxed);
+        self.buffers.take_back(&mut client.input);
         client.publish();
         // With its output full it waits until the server has sent some of it.
         !client.halted

@@ -343,6 +343,7 @@ impl EventLoop {
                 conn.suspended = true;
                 continue;
             }
+            let Some(client) = self.worker.reader(token) else { continue };
             let count = match conn.read(client) {
                 ReadOutcome::Broken => {
                     self.closed.push(token);
@@ -383,6 +384,8 @@ impl EventLoop {
             }
             if count > 0 {
                 self.note_read(token, count);
+            } else {
+                self.worker.end_read(token);
             }
         }
         self.close_marked();
@@ -630,6 +633,7 @@ impl EventLoop {
             self.visited = if self.visited + 1 < count { self.visited + 1 } else { 0 };
             self.visit(self.visited, &config, now_ms);
         }
+        self.freed_bytes += self.worker.trim_buffers();
         if self.freed_bytes > FREED_BYTES_MAX {
             self.freed_bytes = 0;
             self.engine.env.host.purge_memory();
@@ -660,6 +664,8 @@ impl EventLoop {
         let held_before = held(&client.shared);
         if idle_ms > IDLE_MS {
             client.input.shrink();
+        } else {
+            client.input.fit();
         }
         let buffers = &self.engine.reply_buffers;
         let peak = buffers.peak_is_over(now_ms - conn.peak_since_ms).then(|| {

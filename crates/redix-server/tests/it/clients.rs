@@ -163,6 +163,41 @@ fn the_query_limit_closes_a_client_that_sends_too_much() {
     assert_eq!(info(&mut connect(&server), "client_query_buffer_limit_disconnections"), 1);
 }
 
+/// Bytes pending in the query buffer of the client called `name`, and bytes of that buffer.
+fn query_buffer(client: &mut Client, name: &str) -> (usize, usize) {
+    let list = client.cmd(&["CLIENT", "LIST"]).unwrap().pretty();
+    let line = list.split("\\n").find(|line| line.contains(&format!("name={name} "))).unwrap();
+    let field = |name: &str| -> usize {
+        let value = line.split(' ').find_map(|field| field.strip_prefix(name)).unwrap();
+        value.parse().unwrap()
+    };
+    (field("qbuf="), field("qbuf=") + field("qbuf-free="))
+}
+
+#[test]
+fn only_a_client_with_something_pending_has_a_query_buffer() {
+    let server = start(&["--hz", "100"]);
+    let (mut client, mut other) = (connect(&server), connect(&server));
+    assert_eq!(other.cmd(&["CLIENT", "SETNAME", "other"]).unwrap().pretty(), "+OK");
+    assert_eq!(query_buffer(&mut client, "other"), (0, 0));
+    other.send_raw(b"*1\r\n$4\r\nPI").unwrap();
+    eventually("it has one", || query_buffer(&mut client, "other") == (10, 16384));
+    other.send_raw(b"NG\r\n").unwrap();
+    assert_eq!(other.reply().unwrap().pretty(), "+PONG");
+    let (pending, whole) = query_buffer(&mut client, "other");
+    assert_eq!(pending, 0);
+    assert!((16384..32768).contains(&whole), "it may do so again: {whole}");
+    eventually("it is freed", || query_buffer(&mut client, "other") == (0, 0));
+
+    let value = "x".repeat(400_000);
+    assert_eq!(other.cmd(&["SET", "k", &value]).unwrap().pretty(), "+OK");
+    assert!(query_buffer(&mut client, "other").1 > 400_000);
+    eventually("it is fitted to smaller commands", || {
+        assert_eq!(other.cmd(&["PING"]).unwrap().pretty(), "+PONG");
+        query_buffer(&mut client, "other").1 == 16384
+    });
+}
+
 #[test]
 fn an_announced_argument_that_does_not_come_holds_no_memory() {
     let server = start(&[]);
@@ -170,15 +205,7 @@ fn an_announced_argument_that_does_not_come_holds_no_memory() {
     assert_eq!(slow.cmd(&["CLIENT", "SETNAME", "slow"]).unwrap().pretty(), "+OK");
     let header = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1000000\r\n";
     slow.send_raw(header).unwrap();
-    let buffer = |client: &mut Client| -> (usize, usize) {
-        let list = client.cmd(&["CLIENT", "LIST"]).unwrap().pretty();
-        let line = list.split("\\n").find(|line| line.contains("name=slow")).unwrap();
-        let field = |name: &str| -> usize {
-            let value = line.split(' ').find_map(|field| field.strip_prefix(name)).unwrap();
-            value.parse().unwrap()
-        };
-        (field("qbuf="), field("qbuf=") + field("qbuf-free="))
-    };
+    let buffer = |client: &mut Client| query_buffer(client, "slow");
     // The first byte makes room for the rest.
     eventually("the announcement is read", || buffer(&mut client).0 == header.len());
     slow.send_raw(b"x").unwrap();
@@ -201,7 +228,8 @@ fn turns_of_event_loops_are_measured() {
     });
     let mut debug = |name: &str| -> i64 {
         let text = client.cmd(&["INFO", "debug"]).unwrap().pretty();
-        let field = text.split("\\r\\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let field =
+            text.split("\\r\\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         field.unwrap().parse().unwrap()
     };
     assert!(debug("eventloop_duration_cron_sum") > 0);
