@@ -471,13 +471,18 @@ impl Engine {
         if replica.attached() {
             self.say(&format!("Connection with replica {} lost.", replica.name()));
         }
-        self.repl.replicas.detach(replica, self.now_ms());
+        self.detach_replica(replica);
         self.count_good_replicas();
+    }
+
+    fn detach_replica(&self, replica: &Arc<Replica>) {
+        self.repl.replicas.detach(replica, self.now_ms());
+        self.repl.log.trim();
     }
 
     /// Closes a replica's connection.
     pub fn drop_replica(&self, replica: &Arc<Replica>) {
-        self.repl.replicas.detach(replica, self.now_ms());
+        self.detach_replica(replica);
         self.registry.kill(&replica.client);
     }
 

@@ -253,6 +253,11 @@ impl Log {
         state.trim();
     }
 
+    /// Drops what was kept for readers that are gone.
+    pub fn trim(&self) {
+        lock(&self.state).trim();
+    }
+
     /// Has the next record be preceded by SELECT: for those who begin to read at the end.
     pub fn forget_db(&self) {
         lock(&self.state).db = None;
