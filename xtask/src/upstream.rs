@@ -2,7 +2,8 @@
 //!
 //! In external mode (the default) each file of the suite talks to a server that this chore starts
 //! for it; in normal mode (`--mode normal`) the suite starts its servers itself, through a script
-//! in the place of its own binary. Either way the suite is a stranger's, used as it is.
+//! in the place of its own binary. Either way the suite is a stranger's, used as it is, but that an
+//! error outside of a test does not end the whole file.
 //!
 //! `upstream/floors` lists, per file, the tests that must pass; a floor only rises (`--update`). A
 //! floor test that fails is run once more alone, and is reported as flaky if it passes then.

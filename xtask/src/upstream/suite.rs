@@ -21,6 +21,31 @@ use crate::setup::Peers;
 
 const FILE_LIMIT: Duration = Duration::from_secs(300);
 
+/// In the place of `source`: what goes wrong outside of any test ends the command of the file that
+/// it is in, such as a whole `start_server` block, and not what follows in the file.
+const SOURCE_BY_COMMAND: &str = r#"
+proc source_by_command {path} {
+    set channel [open $path]
+    set text [read $channel]
+    close $channel
+    set command ""
+    foreach line [split $text "\n"] {
+        append command $line "\n"
+        if {![info complete $command]} continue
+        set tags $::tags
+        set code [catch {uplevel 1 $command} error]
+        set command ""
+        if {$code == 2} return
+        if {$code != 1} continue
+        foreach server $::servers { catch {kill_server $server} }
+        set ::servers {}
+        set ::tags $tags
+        incr ::num_failed
+        send_data_packet $::test_server_fd err $error
+    }
+}
+"#;
+
 /// The server under test.
 pub(super) struct Target {
     pub(super) program: PathBuf,
@@ -62,7 +87,24 @@ impl Suite {
         let ports = Ports::claim()?;
         let suite = Self { mode, target, dir, ports, tags: String::new() };
         suite.put_programs(peers)?;
+        suite.source_by_command()?;
         Ok(suite)
+    }
+
+    /// Has each command of a file run by itself: see [`SOURCE_BY_COMMAND`].
+    fn source_by_command(&self) -> Result<()> {
+        let path = self.dir.join("tests/test_helper.tcl");
+        let text = fs::read_to_string(&path)?;
+        let Some((before, after)) = text.split_once("\n    source $path\n") else {
+            bail!("{} does not source the files as expected", path.display());
+        };
+        let Some((head, start)) = before.rsplit_once("\nproc ") else {
+            bail!("{}: no procedure around source", path.display());
+        };
+        let patched = format!(
+            "{head}\n{SOURCE_BY_COMMAND}\nproc {start}\n    source_by_command $path\n{after}"
+        );
+        Ok(fs::write(&path, patched)?)
     }
 
     /// Puts programs where the suite looks for its own.
