@@ -72,3 +72,13 @@ fn many_stars_end_soon() {
     let text = "a".repeat(20_000);
     assert!(!matches(pattern.as_bytes(), text.as_bytes(), Case::Sensitive));
 }
+
+#[test]
+fn a_pattern_has_a_limited_number_of_stars() {
+    let text = [b'b'; 3000];
+    let pattern = |stars: usize| b"*b".repeat(stars);
+    let check = |pattern: &[u8]| matches(pattern, &text, Case::Sensitive);
+    assert!(check(&pattern(1000)) && !check(&pattern(1001)));
+    assert!(check(&[pattern(1000), b"**".to_vec()].concat()));
+    assert!(check(&b"***b".repeat(1000)) && !check(&b"*?".repeat(50_000)));
+}
