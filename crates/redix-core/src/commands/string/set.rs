@@ -248,7 +248,10 @@ fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> Comma
         Some(at_ms) => {
             store(cx, key, args.get(2), Ttl::At(at_ms))?;
             notify_generic(cx, "expire", key);
-            log_set_at(cx, key, args.get(2), at_ms);
+            // Like this it says what a replica needs, and goes as it came.
+            if args.len() != 5 || !args.is(3, "pxat") {
+                log_set_at(cx, key, args.get(2), at_ms);
+            }
         }
         None => {
             let keep = options.expire == Expire::Keep;
