@@ -171,15 +171,14 @@ fn who_knows_the_stream_goes_on_where_it_stopped() {
     primary.settle();
     primary.append(b"0123456789");
     let id = primary.engine.repl.log.history().id;
-    type Case<'a> = (&'a [u8], Option<i64>, Option<&'a [u8]>);
-    let cases: [Case<'_>; 7] = [
-        (id.as_str().as_bytes(), Some(4), Some(b"3456789")),
-        (id.as_str().as_bytes(), Some(11), Some(b"")),
-        (id.as_str().as_bytes(), Some(12), None),
-        (id.as_str().as_bytes(), Some(0), None),
-        (id.as_str().as_bytes(), Some(i64::MIN), None),
-        (id.as_str().as_bytes(), None, None),
-        (b"another", Some(4), None),
+    type Case<'a> = (&'a [u8], i64, Option<&'a [u8]>);
+    let cases: [Case<'_>; 6] = [
+        (id.as_str().as_bytes(), 4, Some(b"3456789")),
+        (id.as_str().as_bytes(), 11, Some(b"")),
+        (id.as_str().as_bytes(), 12, None),
+        (id.as_str().as_bytes(), 0, None),
+        (id.as_str().as_bytes(), i64::MIN, None),
+        (b"another", 4, None),
     ];
     for (id, next, expected) in cases {
         let replica = primary.replica();
@@ -208,8 +207,8 @@ fn the_former_name_is_good_up_to_where_it_was_given_up() {
     log.take_over(&*primary.engine.env.entropy);
     primary.append(b"4567");
     let id = former.as_str().as_bytes();
-    assert_eq!(primary.sync(&primary.replica(), Wish::From { id, next: Some(5) }), Synced::Partly);
-    assert_ne!(primary.sync(&primary.replica(), Wish::From { id, next: Some(6) }), Synced::Partly);
+    assert_eq!(primary.sync(&primary.replica(), Wish::From { id, next: 5 }), Synced::Partly);
+    assert_ne!(primary.sync(&primary.replica(), Wish::From { id, next: 6 }), Synced::Partly);
 }
 
 #[test]

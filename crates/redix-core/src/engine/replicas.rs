@@ -27,8 +27,8 @@ pub enum Wish<'a> {
     From {
         /// The stream's name.
         id: &'a [u8],
-        /// The first byte wanted, counted from 1; `None` where it was no number.
-        next: Option<i64>,
+        /// The first byte wanted, counted from 1.
+        next: i64,
     },
 }
 
@@ -120,16 +120,16 @@ impl Engine {
     }
 
     /// The place in the log from which a replica goes on, with its offset, if it can.
-    fn resume(&self, replica: &Replica, id: &[u8], next: Option<i64>) -> Option<(Reader, u64)> {
+    fn resume(&self, replica: &Replica, id: &[u8], next: i64) -> Option<(Reader, u64)> {
         let log = &self.repl.log;
-        let offset = next.and_then(|next| u64::try_from(next.checked_sub(1)?).ok());
+        let offset = next.checked_sub(1).and_then(|offset| u64::try_from(offset).ok());
         let resumed = match (ReplId::parse(id), offset) {
             (Some(id), Some(offset)) => log.resume(id, offset).map(|reader| (reader, offset)),
             (Some(id), None) if id == log.history().id => Err(CannotResume::OutOfReach),
             _ => Err(CannotResume::UnknownId),
         };
         if let Err(refusal) = resumed {
-            self.say_why_not(replica, id, next.unwrap_or_default(), refusal);
+            self.say_why_not(replica, id, next, refusal);
         }
         resumed.ok()
     }

@@ -12,6 +12,7 @@ use crate::command::dispatch::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::effects::Request;
 use crate::engine::{Refusal, Synced, Wish};
+use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::repl::failover::Stage;
 use crate::sync::Arc;
@@ -40,9 +41,15 @@ pub const COMMANDS: &[CommandSpec] = &[
 /// `PSYNC id offset FAILOVER` comes from this server's primary, which hands over to it: it is the
 /// primary before it answers. Errors of that: this is a primary; it follows another stream.
 fn psync(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let Some(next) = parse_i64(args.get(2)) else {
+        let name = &cx.shared.addr;
+        let text = format!("Replica {name} asks for synchronization but with a wrong offset");
+        cx.engine.env.log(Level::Warning, &text);
+        return Err(ReplyError::NotInteger);
+    };
     let wish = match args.get(1) {
         b"?" => Wish::Everything,
-        id => Wish::From { id, next: parse_i64(args.get(2)) },
+        id => Wish::From { id, next },
     };
     let asked_by = if args.is(3, "failover") { Some(args.get(1)) } else { None };
     synchronise(cx, wish, asked_by, false)
