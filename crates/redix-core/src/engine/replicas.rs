@@ -471,8 +471,22 @@ impl Engine {
         if replica.attached() {
             self.say(&format!("Connection with replica {} lost.", replica.name()));
         }
+        let waited = replica.phase() == Phase::WaitEnd;
         self.detach_replica(replica);
         self.count_good_replicas();
+        if waited {
+            self.abandon_useless_snapshot();
+        }
+    }
+
+    /// Gives a snapshot up that was for replicas, none of which waits for it any more. With save
+    /// points it is kept: then it is one that the user wants, and one less to be made.
+    fn abandon_useless_snapshot(&self) {
+        let all = self.repl.replicas.all();
+        let needed = all.iter().any(|replica| replica.phase() == Phase::WaitEnd);
+        if !needed && self.config().save.is_empty() {
+            self.abandon_snapshot();
+        }
     }
 
     fn detach_replica(&self, replica: &Arc<Replica>) {
