@@ -96,6 +96,8 @@ cell! {
     expire_stale,
     /// Error replies.
     error_replies,
+    /// Error replies to replicas.
+    unexpected_error_replies,
     /// Clients closed over their output limits.
     output_limit_disconnections,
     /// Clients closed over their query buffer limit.

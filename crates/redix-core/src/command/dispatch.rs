@@ -447,14 +447,22 @@ impl<'k> Runner<'k> {
     ) {
         let said = reply.as_bytes()[mark..].trim_ascii_end();
         let quoted = if said.starts_with(b"-") { said } else { b"a reply" };
-        self.engine.env.log(
-            Level::Warning,
-            &format!(
-                "Replica generated a reply to command '{}', disconnecting it: {}",
-                args.get(0).to_ascii_lowercase().escape_ascii(),
-                quoted.escape_ascii()
-            ),
-        );
+        let commands = &self.engine.commands;
+        let found = commands.find(args.get(0)).map(|found| {
+            let sub = args.try_get(1).and_then(|name| commands.find_subcommand(found, name));
+            sub.unwrap_or(found).full_name()
+        });
+        let name = found.unwrap_or_else(|| args.get(0).escape_ascii().to_string());
+        let warn = |text: &str| self.engine.env.log(Level::Warning, text);
+        let quoted = quoted.escape_ascii();
+        if said.starts_with(b"-") {
+            self.stats.cell.unexpected_error_replies.bump();
+            warn(&format!(
+                "== CRITICAL == This primary is sending an error to its replica: '{quoted}' after \
+                 processing the command '{name}'"
+            ));
+        }
+        warn(&format!("Replica generated a reply to command '{name}', disconnecting it: {quoted}"));
         reply.truncate(mark);
         session.close_after_reply = true;
     }

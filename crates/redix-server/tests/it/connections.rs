@@ -209,3 +209,55 @@ fn replies_show_as_a_list_where_that_is_enforced() {
     let mut stranger = connect(&server);
     assert_eq!(stranger.cmd(&["GET", "k"]).unwrap().pretty(), "-NOAUTH Authentication required.");
 }
+
+fn info(client: &mut Client, name: &str) -> String {
+    let Value::Bulk(text) = client.must(&["INFO", "everything"]).unwrap() else { panic!("bulk") };
+    let text = String::from_utf8(text).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("INFO has no {name}")).to_owned()
+}
+
+#[test]
+fn a_replica_that_asks_for_data_is_closed() {
+    let server = start(&["--repl-diskless-sync-delay", "0"]);
+    let (mut control, mut replica) = (connect(&server), connect(&server));
+    let begun = replica.cmd(&["PSYNC", "?", "-1"]).unwrap().pretty();
+    assert!(begun.starts_with("+FULLRESYNC "), "{begun}");
+    replica.send(&["GET", "k"]).unwrap();
+    eventually("it is closed", || info(&mut control, "connected_slaves") == "0");
+    let log = server.log();
+    assert!(
+        log.contains("== CRITICAL == This primary is sending an error to its replica"),
+        "{log}"
+    );
+    assert!(log.contains("Replica generated a reply to command 'get', disconnecting it"), "{log}");
+    assert_eq!(info(&mut control, "unexpected_error_replies"), "1");
+}
+
+#[test]
+fn a_snapshot_that_no_replica_waits_for_is_given_up() {
+    let server = start(&["--repl-diskless-sync", "no", "--rdb-key-save-delay", "10000000"]);
+    let mut control = connect(&server);
+    for key in ["a", "b", "c"] {
+        control.must(&["SET", key, "v"]).unwrap();
+    }
+    for save_points in ["", "900 1"] {
+        control.must(&["CONFIG", "SET", "save", save_points]).unwrap();
+        let mut replicas = [connect(&server), connect(&server)];
+        for replica in &mut replicas {
+            assert!(replica.cmd(&["PSYNC", "?", "-1"]).unwrap().pretty().starts_with("+FULL"));
+        }
+        let [first, second] = replicas;
+        drop(first);
+        eventually("one is gone", || info(&mut control, "connected_slaves") == "1");
+        assert_eq!(info(&mut control, "rdb_bgsave_in_progress"), "1", "the other waits for it");
+        drop(second);
+        eventually("both are gone", || info(&mut control, "connected_slaves") == "0");
+        match save_points {
+            "" => {
+                eventually("it is given up", || info(&mut control, "rdb_bgsave_in_progress") == "0")
+            }
+            _ => assert_eq!(info(&mut control, "rdb_bgsave_in_progress"), "1"),
+        }
+    }
+}

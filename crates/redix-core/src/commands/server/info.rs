@@ -482,7 +482,7 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
 fn loop_stats(facts: &Facts<'_>, out: &mut String) {
     let totals = &facts.totals;
     let rates = facts.engine.rates.now();
-    field!(out, "unexpected_error_replies", "0");
+    field!(out, "unexpected_error_replies", "{}", totals.unexpected_error_replies);
     field!(out, "total_error_replies", "{}", totals.error_replies);
     field!(out, "dump_payload_sanitizations", "0");
     field!(out, "total_reads_processed", "{}", totals.reads);
