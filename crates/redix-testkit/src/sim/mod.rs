@@ -2,7 +2,8 @@
 //!
 //! A run has a primary and one to three replicas, some of them replicas of replicas. Clients write
 //! to the primary and wait for replicas; links are late, silent and cut at any byte; servers crash
-//! and come back with what their disk has kept; replicas are promoted. Which server does some of
+//! and come back with what their disk has kept; replicas are promoted, or change places with the
+//! primary. Which server does some of
 //! its work next, and how much time passes meanwhile, is drawn at random. At the end everything
 //! heals, and all must come to hold the same.
 //!
@@ -11,6 +12,7 @@
 //!   went on where it should have started anew);
 //! - no offset goes back while the stream keeps its name;
 //! - WAIT that answered `n` was true: `n` replicas had applied the write;
+//! - who takes over from a primary, unless forced to, has all that it had;
 //! - after everything has healed, all servers hold the same, within a bounded time.
 //!
 //! **Invariants.** The seed decides everything: the same seed gives the same trace. Only the core
@@ -46,6 +48,8 @@ pub struct Seen {
     pub crashes: u64,
     /// Replicas promoted.
     pub promotions: u64,
+    /// Primaries that changed places with a replica.
+    pub failovers: u64,
     /// Offsets at which two servers were compared.
     pub compared: u64,
     /// Synchronisations from where a replica was.
@@ -63,6 +67,7 @@ impl Seen {
             cuts: self.cuts + other.cuts,
             crashes: self.crashes + other.crashes,
             promotions: self.promotions + other.promotions,
+            failovers: self.failovers + other.failovers,
             compared: self.compared + other.compared,
             partial: self.partial + other.partial,
             full: self.full + other.full,
@@ -72,11 +77,12 @@ impl Seen {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Seen { written, waits, cuts, crashes, promotions, compared, partial, full } = self;
+        let Seen { written, waits, cuts, crashes, promotions, failovers, compared, partial, full } =
+            self;
         write!(
             f,
             "{written} commands, {waits} waits, {cuts} cuts, {crashes} crashes, {promotions} \
-             promotions, {partial} partial and {full} full synchronisations, {compared} places \
+             promotions, {failovers} failovers, {partial} partial and {full} full synchronisations, {compared} places \
              compared"
         )
     }

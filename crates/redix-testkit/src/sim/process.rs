@@ -18,7 +18,7 @@ use redix_core::env::{Clock, Env, Level, Log, Wake};
 use redix_core::expire::Sweeper;
 use redix_core::keyspace::SHARDS;
 use redix_core::mailbox::{Mail, Mailbox};
-use redix_core::registry::ClientShared;
+use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::log::History;
 use redix_core::repl::status::Target;
 use redix_core::upstream::{Transport, Upstream};
@@ -208,8 +208,8 @@ impl Process {
         self.replies.get_mut(&local).map(std::mem::take)
     }
 
-    /// Executes a command that must succeed; false while it is refused because data are loaded.
-    pub(super) fn order(&mut self, words: &[&str]) -> Result<bool, String> {
+    /// Executes a command, and returns what it answers at once.
+    pub(super) fn ask(&mut self, words: &[&str]) -> Vec<u8> {
         let local = self.open(0);
         let mut bytes = Vec::new();
         encode_command(&mut bytes, words);
@@ -217,6 +217,12 @@ impl Process {
         self.turn(local.0);
         let reply = self.take_replies(local).unwrap_or_default();
         self.close(local.0, local.1);
+        reply
+    }
+
+    /// Executes a command that must succeed; false while it is refused because data are loaded.
+    pub(super) fn order(&mut self, words: &[&str]) -> Result<bool, String> {
+        let reply = self.ask(words);
         let done = reply.starts_with(b"+OK") || reply.starts_with(b":");
         if done || reply.starts_with(b"-LOADING") {
             return Ok(done);
@@ -274,7 +280,7 @@ impl Process {
                 Mail::Unblocked { client, token, end } => {
                     host.worker.unblocked(client, token, end);
                 }
-                Mail::Resume => {}
+                Mail::Resume => resume(&mut host.worker),
             }
         }
     }
@@ -417,6 +423,20 @@ impl Process {
         let table = &shard.db(db)?.table;
         let entry = table.get(table.find(key.hash, key.bytes)?);
         Some(entry.value().string_bytes(&mut IntBuf::new()).to_vec())
+    }
+}
+
+/// Tries the commands again that were held back.
+fn resume(worker: &mut Worker) {
+    let tokens: Vec<usize> = worker.tokens().collect();
+    for token in tokens {
+        if let Some(client) = worker.client(token)
+            && client.held
+        {
+            (client.held, client.halted) = (false, false);
+            client.shared.set_flag(client_flag::HELD, false);
+            worker.mark_ready(token);
+        }
     }
 }
 

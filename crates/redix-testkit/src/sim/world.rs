@@ -1,5 +1,7 @@
 //! What happens when: the servers take turns, clients act, and things go wrong.
 
+mod failover;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -291,7 +293,8 @@ impl World {
         let one = self.pick();
         let other = (one + 1 + self.rng.below(self.nodes.len() - 1)) % self.nodes.len();
         match self.rng.below(100) {
-            0..40 => self.cut(one, other),
+            0..28 => self.cut(one, other),
+            28..40 => self.fail_over()?,
             40..55 => {
                 let silent = self.rng.chance(40);
                 self.note(&format!("route {one} -> {other} silent: {silent}"));
