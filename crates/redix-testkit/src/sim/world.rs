@@ -346,16 +346,24 @@ impl World {
         *route = Route { delay_us, jitter_us, ..*route };
     }
 
-    /// Has a replica follow another server, unless that follows it.
+    /// Has a replica follow another server, unless that follows it, or lags behind it in the same
+    /// stream: a replica of such a one rightly goes back.
     fn repoint(&mut self, node: usize, parent: usize) -> Check {
         let mut above = Some(parent);
         while let Some(next) = above.filter(|&next| next != node) {
             above = self.nodes[next].parent;
         }
-        if above.is_some() || node == self.primary {
+        if above.is_some() || node == self.primary || self.lags(parent, node) {
             return Ok(());
         }
         self.follow(node, parent)
+    }
+
+    /// Whether a server is behind another in the same stream.
+    fn lags(&self, one: usize, other: usize) -> bool {
+        let place = |node: usize| self.nodes[node].process.as_ref()?.history();
+        let (one, other) = (place(one), place(other));
+        one.zip(other).is_some_and(|(one, other)| one.id == other.id && one.end < other.end)
     }
 
     fn follow(&mut self, node: usize, parent: usize) -> Check {
