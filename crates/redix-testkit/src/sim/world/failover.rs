@@ -28,6 +28,10 @@ impl World {
             return Ok(());
         }
         let (host, port) = self.rng.pick(&replicas).address();
+        let target = usize::from(port - FIRST_PORT);
+        if self.rng.chance(60) {
+            self.make_late(old, target);
+        }
         let timeout_ms = self.rng.pick(&["20", "200", "2000"]).to_string();
         let force = self.rng.chance(25);
         let mut words = vec!["FAILOVER".to_owned()];
@@ -45,7 +49,6 @@ impl World {
         if !reply.starts_with(b"+OK") {
             return self.observe(old);
         }
-        let target = usize::from(port - FIRST_PORT);
         let mut attempt = Attempt { old, target, force, held: None };
         self.watch(&mut attempt)?;
         if self.stage(old) != Stage::None {
@@ -68,6 +71,10 @@ impl World {
                 Stage::None => break,
                 Stage::InProgress if attempt.held.is_none() => {
                     attempt.held = Some(self.held_probes(old));
+                    // What the target has not received by now it will not receive.
+                    if self.rng.chance(40) {
+                        self.cut(old, target);
+                    }
                 }
                 Stage::InProgress | Stage::Waiting => {}
             }
