@@ -10,6 +10,7 @@ use std::time::Duration;
 use redix_core::config::Config;
 use redix_core::engine::{Engine, Rest};
 use redix_core::expire::Sweeper;
+use redix_core::repl::failover::Plan;
 use redix_core::repl::status::{Length, LinkState, Target};
 use redix_core::upstream::{Transport, Upstream};
 use redix_resp::{Value, encode_command};
@@ -32,6 +33,8 @@ struct Wire {
     is_ended: bool,
     connects: usize,
     refuses: bool,
+    /// Nothing can be written any more.
+    breaks: bool,
 }
 
 impl Transport for Wire {
@@ -65,6 +68,9 @@ impl Transport for Wire {
     }
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         assert!(self.is_open, "the connection is closed");
+        if self.breaks {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         // Byte by byte, so that every write is a partial one.
         self.sent.push(bytes[0]);
         Ok(1)
@@ -97,6 +103,7 @@ impl Rig {
             is_ended: false,
             connects: 0,
             refuses: false,
+            breaks: false,
         };
         let rig = Self { sim, engine, upstream, wire };
         rig.engine.follow(Target { host: "primary".into(), port: 6379 });
@@ -810,4 +817,123 @@ fn a_killed_link_is_made_again() {
     rig.wire.coming.extend(b"*1\r\n$8\r\nFLUSHALL\r\n");
     rig.settle();
     assert_eq!((rig.wire.connects, rig.end()), (2, 0));
+}
+
+/// A primary that hands over to the replica at the other end of the wire, whether or not that has
+/// everything: it asks for the stream from where its own ends.
+fn handing_over() -> Rig {
+    let mut rig = Rig::new(Config::default());
+    rig.engine.stop_following();
+    rig.settle();
+    let log = &rig.engine.repl.log;
+    log.start(1 << 20, &*rig.engine.env.entropy);
+    rig.set("k", "v");
+    rig.engine.begin_failover(Plan {
+        target: Some(Target { host: "primary".into(), port: 6379 }),
+        deadline_ms: Some(0),
+        force: true,
+        asked: false,
+    });
+    assert_eq!(rig.stage(), "waiting-for-sync master");
+    assert!(rig.is_paused());
+    rig.engine.advance_failover();
+    assert_eq!(rig.stage(), "failover-in-progress slave");
+    rig
+}
+
+impl Rig {
+    fn stage(&mut self) -> String {
+        self.info(&["master_failover_state", "role"])
+    }
+
+    fn is_paused(&self) -> bool {
+        self.engine.pause.any(self.engine.env.clock.unix_us() / 1000)
+    }
+
+    /// Shakes hands; the question ends with the word that makes a primary of who hears it.
+    fn ask_to_take_over(&mut self) {
+        let history = self.engine.repl.log.history();
+        let next = (history.end + 1).to_string();
+        let asked =
+            format!("*4 $5 PSYNC $40 {} ${} {next} $8 FAILOVER ", history.id.as_str(), next.len());
+        assert_eq!(self.agree(), asked);
+        assert_eq!(self.stage(), "failover-in-progress slave");
+    }
+}
+
+#[test]
+fn a_failover_ends_when_its_target_sends_the_stream() {
+    let mut rig = handing_over();
+    let id = rig.engine.repl.log.history().id;
+    rig.ask_to_take_over();
+    rig.send(format!("+CONTINUE {OTHER_ID}\r\n"));
+    assert_eq!(rig.stage(), "no-failover slave");
+    assert!(!rig.is_paused());
+    let history = rig.engine.repl.log.history();
+    assert_eq!((history.id.as_str(), history.id2), (OTHER_ID, id));
+    assert_eq!(rig.state(), LinkState::Connected);
+
+    let mut rig = handing_over();
+    rig.ask_to_take_over();
+    rig.send(format!("+FULLRESYNC {OTHER_ID} 3\r\n"));
+    assert_eq!((rig.stage(), rig.state()), ("no-failover slave".into(), LinkState::Sync));
+    assert!(!rig.is_paused());
+}
+
+#[test]
+fn a_failover_is_given_up_when_its_target_does_not_want_it() {
+    let refuse = |rig: &mut Rig| rig.send("-ERR PSYNC FAILOVER replid must match my replid.\r\n");
+    let load = |rig: &mut Rig| rig.send("-LOADING not yet\r\n");
+    let hang_up = |rig: &mut Rig| rig.cut();
+    let answers: [&dyn Fn(&mut Rig); 3] = [&refuse, &load, &hang_up];
+    for answer in answers {
+        let mut rig = handing_over();
+        let before = rig.engine.repl.log.history();
+        rig.ask_to_take_over();
+        answer(&mut rig);
+        assert_eq!(rig.stage(), "no-failover master");
+        assert!(!rig.is_paused());
+        let history = rig.engine.repl.log.history();
+        assert_eq!((history.id2, history.id2_end), (before.id, before.end));
+        assert!(!rig.wire.is_open);
+        assert_eq!(rig.set("k", "w"), Value::Simple(b"OK".to_vec()));
+    }
+}
+
+#[test]
+fn a_failover_goes_on_until_its_target_can_be_asked() {
+    let mut rig = handing_over();
+    rig.wire.refuses = true;
+    rig.settle();
+    let tries = rig.wire.connects;
+    rig.pass(Duration::from_millis(100));
+    assert_eq!(rig.wire.connects, tries + 1, "it hurries");
+    rig.wire.refuses = false;
+    rig.pass(Duration::from_millis(100));
+    assert_eq!(rig.sent(), "*1 $4 PING ");
+    rig.cut();
+    rig.pass(Duration::from_millis(100));
+    rig.ask_to_take_over();
+    // Silence is no answer.
+    let config = rig.engine.config();
+    rig.pass(Duration::from_secs(u64::from(config.repl_timeout)));
+    rig.pass(Duration::from_millis(100));
+    rig.ask_to_take_over();
+    let world = rig.engine.keyspace.gates().world();
+    rig.engine.abort_failover("Failover manually aborted");
+    drop(world);
+    rig.settle();
+    assert_eq!(rig.stage(), "no-failover master");
+    assert!(!rig.wire.is_open && !rig.is_paused());
+}
+
+#[test]
+fn a_failover_is_given_up_when_its_target_cannot_be_written_to() {
+    let mut rig = handing_over();
+    rig.settle();
+    rig.send("+PONG\r\n");
+    rig.send("+OK\r\n+OK\r\n");
+    rig.wire.breaks = true;
+    rig.send("+OK\r\n");
+    assert_eq!(rig.stage(), "no-failover master");
 }
