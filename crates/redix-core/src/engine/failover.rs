@@ -100,7 +100,11 @@ impl Engine {
         }
         let end = self.repl.log.end();
         let synced = self.repl.replicas.all().into_iter().find(|replica| {
-            let wanted = plan.target.as_ref().is_none_or(|target| replica.is_at(target));
+            let wanted = match &plan.target {
+                Some(target) => replica.is_at(target),
+                // Who has not said where it listens cannot be asked to take over.
+                None => replica.address().1 != 0,
+            };
             // Beyond the end it would have followed somebody else.
             wanted && replica.phase() == Phase::Online && replica.has(end) && replica.acked() == end
         });
