@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** While the directive is off the score is not touched, whoever changes it. What
 //! stood there when it was switched on is the base of relative scores, and is put back when it is
-//! switched off.
+//! switched off. Of its values one is that of primaries and one that of replicas.
 
 use std::io;
 
@@ -31,7 +31,8 @@ impl OomScore {
                 write(score)
             }
             (mode, known) => known.map_or_else(read, Ok).and_then(|known| {
-                write(wanted(mode, config.oom_score_adj_values[0], known))?;
+                let own = config.oom_score_adj_values[usize::from(config.replicaof.is_some())];
+                write(wanted(mode, own, known))?;
                 *base = Some(known);
                 Ok(())
             }),

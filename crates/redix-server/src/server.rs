@@ -536,4 +536,9 @@ impl Apply for Applier {
         }
         Ok(())
     }
+
+    fn apply_role(&self, config: &Config) {
+        // A failure is in the log.
+        self.0.oom_score.follow(config).ok();
+    }
 }

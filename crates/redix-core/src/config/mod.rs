@@ -102,6 +102,9 @@ pub trait Apply: Send + Sync {
         new: &mut Config,
         changed: &[&'static str],
     ) -> Result<(), ConfigSetError>;
+
+    /// Acts on this server having become a replica or a primary, as `config` has it.
+    fn apply_role(&self, config: &Config);
 }
 
 impl fmt::Display for ConfigSetError {

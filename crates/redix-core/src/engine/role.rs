@@ -35,8 +35,7 @@ impl Engine {
         self.set_config(config);
         repl.own.clear();
         repl.upstream.set_target(Some(target));
-        repl.set_replica(true);
-        self.env.log.show_role(true);
+        self.set_role(true);
         repl.upstream.wake();
     }
 
@@ -68,10 +67,17 @@ impl Engine {
             );
             self.env.log(Level::Notice, &text);
         }
-        repl.set_replica(false);
-        self.env.log.show_role(false);
+        self.set_role(false);
         repl.upstream.wake();
         true
+    }
+
+    fn set_role(&self, replica: bool) {
+        self.repl.set_replica(replica);
+        self.env.log.show_role(replica);
+        if let Some(applier) = self.applier.get() {
+            applier.apply_role(&self.config());
+        }
     }
 
     /// Has nothing more of the present primary applied.

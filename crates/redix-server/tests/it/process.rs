@@ -409,6 +409,7 @@ fn the_oom_score_follows_and_is_put_back() {
     let path = format!("/proc/{}/oom_score_adj", server.pid());
     let score = || -> i32 { std::fs::read_to_string(&path).unwrap().trim().parse().unwrap() };
     let mut client = connect(&server);
+    let mut other = connect(&server);
     let mut set =
         |args: &[&str]| client.cmd(&[&["CONFIG", "SET"], args].concat()).unwrap().pretty();
     // Somebody else sets it, as a supervisor does; it is what relative scores stand on.
@@ -418,7 +419,11 @@ fn the_oom_score_follows_and_is_put_back() {
     assert_eq!(score(), base);
     assert_eq!(set(&["oom-score-adj", "relative"]), "+OK");
     assert_eq!(score(), base + 9);
-    assert_eq!(set(&["oom-score-adj-values", "11 9 9"]), "+OK");
+    assert_eq!(set(&["oom-score-adj-values", "11 12 9"]), "+OK");
+    assert_eq!(score(), base + 11);
+    assert_eq!(other.cmd(&["REPLICAOF", "127.0.0.1", "1"]).unwrap().pretty(), "+OK");
+    assert_eq!(score(), base + 12);
+    assert_eq!(other.cmd(&["REPLICAOF", "NO", "ONE"]).unwrap().pretty(), "+OK");
     assert_eq!(score(), base + 11);
     assert_eq!(set(&["oom-score-adj", "no"]), "+OK");
     assert_eq!(score(), base);
