@@ -39,8 +39,10 @@ pub struct Multi {
     pub aborted: bool,
     /// Bytes that the queue takes.
     pub bytes: usize,
-    /// The flags of all queued commands together.
+    /// The flags that some queued command has.
     pub flags: u32,
+    /// The flags that some queued command lacks.
+    pub lacking: u32,
 }
 
 /// A watched key.

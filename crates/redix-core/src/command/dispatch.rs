@@ -720,6 +720,7 @@ fn queue(session: &mut Session, shared: &ClientShared, command: Command, args: A
     let queued = Queued { command, args: args.to_owned() };
     multi.bytes += queued.args.size() + size_of::<Queued>();
     multi.flags |= command.spec.flags;
+    multi.lacking |= !command.spec.flags;
     multi.queue.push(queued);
     shared.multi.store(multi.queue.len() as i64, Ordering::Relaxed);
     shared.multi_bytes.store(multi.bytes, Ordering::Relaxed);

@@ -68,7 +68,7 @@ impl Runner<'_> {
         if session.multi.is_some() && spec.has(flag::NO_MULTI) {
             return Err(not_in_multi(command));
         }
-        if self.engine.loading.load(Ordering::Relaxed) && !spec.has(flag::LOADING) {
+        if self.engine.loading.load(Ordering::Relaxed) && flags & flag::LOADING == 0 {
             return Err(ReplyError::LOADING);
         }
         if flags & flag::DENYOOM != 0 && self.out_of_memory() {
@@ -176,10 +176,14 @@ impl Runner<'_> {
     }
 }
 
-/// A command's flags; EXEC also has those of the commands that it is to run.
+/// A command's flags; EXEC also has those of the commands that it is to run, but may run where
+/// others may not only if all of them may.
 pub(super) fn effective_flags(spec: &CommandSpec, session: &Session) -> u32 {
+    let permissions = flag::STALE | flag::LOADING;
     match &session.multi {
-        Some(multi) if spec.locks == Locks::Queue => spec.flags | multi.flags,
+        Some(multi) if spec.locks == Locks::Queue => {
+            (spec.flags | multi.flags) & !(multi.lacking & permissions)
+        }
         _ => spec.flags,
     }
 }

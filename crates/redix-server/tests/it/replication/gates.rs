@@ -64,8 +64,13 @@ fn stale_data(primary: Peer, replica: Peer) {
     replica.follow(proxy.addr());
     replica.wait_linked();
     assert_eq!(replica.ask("GET a"), "\"1\"");
+    let mut other = crate::connect(&replica.server);
+    other.must(&["MULTI"]).unwrap();
+    other.must(&["GET", "a"]).unwrap();
     proxy.sever();
     replica.wait_for("master_link_status", "down");
+    let refused = other.cmd(&["EXEC"]).unwrap().pretty();
+    assert!(refused.starts_with("-EXECABORT ") && refused.contains("MASTERDOWN"), "{refused}");
     assert!(replica.ask("GET a").starts_with("-MASTERDOWN "));
     assert_eq!(replica.ask("PING").split(' ').next(), Some("-MASTERDOWN"));
     replica.must("CONFIG SET replica-serve-stale-data yes");
