@@ -454,7 +454,7 @@ impl<'k> Runner<'k> {
         });
         let name = found.unwrap_or_else(|| args.get(0).escape_ascii().to_string());
         let warn = |text: &str| self.engine.env.log(Level::Warning, text);
-        let quoted = quoted.escape_ascii();
+        let quoted = String::from_utf8_lossy(quoted);
         if said.starts_with(b"-") {
             self.stats.cell.unexpected_error_replies.bump();
             warn(&format!(
