@@ -3,10 +3,11 @@
 //! Reading order: [`startup`] (arguments to configuration), [`server`] (the process and its main
 //! thread), [`worker`] (the event loop of one thread), [`conn`] (one connection's socket),
 //! [`link`] (the socket to a primary),
-//! [`shutdown`] (the end), [`mod@env`] (the engine's environment).
+//! [`shutdown`] and [`crash`] (the ends), [`mod@env`] (the engine's environment).
 
 pub mod alloc;
 pub mod conn;
+pub mod crash;
 pub mod env;
 pub mod link;
 pub mod listen;

@@ -36,7 +36,7 @@ use crate::saver::{self, SaverHandle};
 use crate::startup::{Startup, VERSION};
 use crate::sys::TitleArea;
 use crate::worker::{Arrival, EventLoop, Handle, Requests};
-use crate::{env, link, log, shutdown, sys};
+use crate::{crash, env, link, log, shutdown, sys};
 
 /// How long accepting rests after the system refused a descriptor.
 const RETRY_MS: u64 = 100;
@@ -94,6 +94,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
     if background {
         sys::daemonize().map_err(|error| format!("Can't go to the background: {error}"))?;
     }
+    crash::report_signals(&config);
     announce_start(&config, &ignored, file.is_some());
     process::make_room_for_clients(&mut config)?;
     let title = if config.set_proc_title { TitleArea::find() } else { None };
@@ -531,6 +532,7 @@ impl Apply for Applier {
             return Err(error);
         }
         log::configure(new);
+        crash::follow(new);
         if ["proc-title-template", "port", "bind"].into_iter().any(is_changed) {
             server.show_title(new);
         }

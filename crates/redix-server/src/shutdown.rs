@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use libc::{SIGINT, SIGTERM};
+use libc::{SIGALRM, SIGINT, SIGTERM};
 use redix_core::config::ShutdownOn;
 use redix_core::effects::Shutdown;
 use redix_core::persist::file::{Writer, temporary_path};
 use signal_hook::iterator::Signals;
 
+use crate::crash;
 use crate::log;
 use crate::server::Server;
 use crate::sys;
@@ -24,14 +25,17 @@ use crate::sys;
 static UNDER_WAY: AtomicBool = AtomicBool::new(false);
 
 /// Starts the thread that waits for signals. The first one shuts the server down; a second one
-/// while that goes on ends the process at once.
+/// while that goes on ends the process at once. SIGALRM asks what the threads are doing.
 pub fn listen_for_signals(server: &Arc<Server>) -> io::Result<()> {
     sys::ignore_hangup();
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGALRM])?;
     let server = Arc::clone(server);
     let wait = move || {
         for signal in signals.forever() {
-            on_signal(&server, signal);
+            match signal {
+                SIGALRM => crash::show_threads(),
+                _ => on_signal(&server, signal),
+            }
         }
     };
     thread::Builder::new().name("signals".into()).spawn(wait).map(drop)

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use libc::{c_int, timespec};
 
@@ -304,6 +305,57 @@ impl TitleArea {
 pub fn ignore_hangup() {
     // SAFETY: ignoring a signal runs no code.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+}
+
+/// Signals that end the process because of what it did itself.
+const FATAL: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT];
+
+static ON_FATAL: OnceLock<fn(c_int, c_int, usize)> = OnceLock::new();
+
+/// Has `report` called with the number, the code and the address of a fatal signal before that ends
+/// the process. It must do nothing that a signal handler must not do.
+pub fn on_fatal_signals(report: fn(c_int, c_int, usize)) {
+    ON_FATAL.get_or_init(|| report);
+    for signal in FATAL {
+        let handler = fatal as extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::c_void);
+        // SAFETY: all bytes of zero are a valid action, with an empty mask.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handler as libc::sighandler_t;
+        // The stack may be what has run out.
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        // SAFETY: the handler has the signature that SA_SIGINFO asks for and does only what is
+        // allowed in one; the old action is not wanted.
+        unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+    }
+}
+
+extern "C" fn fatal(signal: c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid pointer; the address means something only for a fault, but
+    // is always there to be read.
+    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
+    if let Some(report) = ON_FATAL.get() {
+        report(signal, code, address);
+    }
+    // SAFETY: both may be called in a handler. The signal is delivered again on return, and then
+    // ends the process.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
+/// Appends bytes to a file, or writes them to standard output; for use in a signal handler.
+pub fn append_in_handler(file: Option<&CStr>, bytes: &[u8]) {
+    let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
+    // SAFETY: the path ends with a zero byte, the slice is valid for its length, and all calls are
+    // allowed in a handler. Failures change nothing.
+    unsafe {
+        let fd = file.map_or(libc::STDOUT_FILENO, |path| libc::open(path.as_ptr(), flags, 0o644));
+        libc::write(fd, bytes.as_ptr().cast(), bytes.len());
+        if file.is_some() {
+            libc::close(fd);
+        }
+    }
 }
 
 /// Lets other threads run before the calling one where they compete: its nice value becomes

@@ -2,8 +2,9 @@
 //!
 //! A record reads `field: Type = default, "name" => Kind` and then marks: `alias("other")`,
 //! `immutable`, `protected`, `sensitive`, `hidden`, `cumulative`, `not_while_loading`,
-//! `ignored("why")`, `unsupported_unless_default("what is missing")`. From it come the field of [`Config`], the line
-//! of the file, the flag, CONFIG GET, SET and REWRITE, `redix.conf` and the documentation.
+//! `ignored("why")`, `unsupported_unless_default("what is missing")`. From it come the field of
+//! [`Config`], the line of the file, the flag, CONFIG GET, SET and REWRITE, `redix.conf` and the
+//! documentation.
 //!
 //! Names, defaults and bounds are those of Valkey 8 (and of Redis 7.2 where only that knows a
 //! directive), read off the running servers. Where a directive has two names, the first is the one
@@ -170,8 +171,7 @@ directives! {
         syslog_facility: SyslogFacility = SyslogFacility::Local0,
             "syslog-facility" => Word, immutable;
         /// Write a report to the log when the server crashes.
-        crash_log_enabled: bool = true, "crash-log-enabled" => Bool,
-            ignored("a panic is always reported");
+        crash_log_enabled: bool = true, "crash-log-enabled" => Bool;
         /// Test the memory after a crash.
         crash_memcheck_enabled: bool = true, "crash-memcheck-enabled" => Bool,
             ignored("a crash ends the process at once");

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -270,6 +271,39 @@ fn the_background_process_is_named_by_its_pid_file() {
     ping(&mut UnixStream::connect(dir.path().join("s")).unwrap());
     signal(pid, "TERM");
     eventually("it has ended", || log().contains("bye bye") && !dir.path().join("p").exists());
+}
+
+#[test]
+fn a_fatal_signal_leaves_a_line_in_the_log() {
+    for (name, number) in [("SEGV", 11), ("ABRT", 6)] {
+        let dir = TempDir::new("crash").unwrap();
+        let log = dir.path().join("log");
+        let mut server = start(&["--logfile", log.to_str().unwrap()]);
+        let mut client = connect(&server);
+        if name == "SEGV" {
+            client.must(&["CONFIG", "SET", "crash-log-enabled", "no"]).unwrap();
+            client.must(&["CONFIG", "SET", "crash-log-enabled", "yes"]).unwrap();
+        }
+        signal(server.pid(), name);
+        assert_eq!(server.wait_for_exit().unwrap().signal(), Some(number));
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert!(log.contains(&format!("crashed by signal: {number},")), "{log}");
+    }
+    let mut quiet = start(&["--crash-log-enabled", "no"]);
+    signal(quiet.pid(), "SEGV");
+    assert_eq!(quiet.wait_for_exit().unwrap().signal(), Some(11));
+    assert!(!quiet.log().contains("crashed by signal"));
+}
+
+#[test]
+fn sigalrm_shows_the_threads() {
+    let server = start(&["--worker-threads", "2"]);
+    signal(server.pid(), "ALRM");
+    eventually("they are in the log", || {
+        let log = server.log();
+        log.contains("Received SIGALRM") && log.contains("signals: ")
+    });
+    connect(&server).must(&["PING"]).unwrap();
 }
 
 #[test]
