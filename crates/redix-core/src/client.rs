@@ -25,6 +25,8 @@ pub const READ_MIN: usize = 16 * 1024;
 const KEPT_MAX: usize = 32 * 1024;
 /// The most that one turn reads from a connection.
 pub const READ_MAX: usize = 64 * 1024;
+/// Room that is made at once for a command whose length is known.
+const ROOM_MAX: usize = 1024 * 1024;
 
 /// A parsed command waiting for execution.
 #[derive(Debug)]
@@ -98,7 +100,10 @@ impl Input {
     /// [`Input::received`].
     pub fn space(&mut self) -> &mut [u8] {
         let pending = self.filled - self.parsed;
-        let want = READ_MIN.max(self.wanted.saturating_sub(pending).min(READ_MAX * 16));
+        let missing = self.wanted.saturating_sub(pending);
+        // More than that is believed only as far as bytes have come for it.
+        let ahead = if self.wanted <= ROOM_MAX { missing } else { missing.min(pending) };
+        let want = READ_MIN.max(ahead.min(ROOM_MAX));
         if self.bytes.len() - self.filled < want {
             self.compact();
             // Growing by doubling keeps the copying of a large argument linear.
@@ -326,3 +331,6 @@ impl Client {
         self.session.close_after_reply
     }
 }
+
+#[cfg(test)]
+mod tests;
