@@ -81,6 +81,11 @@ impl Client {
         self.expected.clear();
     }
 
+    /// The number of the last probe that it sent.
+    pub(super) fn last_probe(&self) -> u64 {
+        self.probes
+    }
+
     /// Whether everything it sent was answered.
     pub(super) fn idle(&self) -> bool {
         self.expected.is_empty()

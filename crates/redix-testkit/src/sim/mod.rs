@@ -50,6 +50,8 @@ pub struct Seen {
     pub promotions: u64,
     /// Primaries that changed places with a replica.
     pub failovers: u64,
+    /// Data sets given up or exchanged, mostly while a replica received them.
+    pub sweeps: u64,
     /// Offsets at which two servers were compared.
     pub compared: u64,
     /// Synchronisations from where a replica was.
@@ -68,6 +70,7 @@ impl Seen {
             crashes: self.crashes + other.crashes,
             promotions: self.promotions + other.promotions,
             failovers: self.failovers + other.failovers,
+            sweeps: self.sweeps + other.sweeps,
             compared: self.compared + other.compared,
             partial: self.partial + other.partial,
             full: self.full + other.full,
@@ -77,13 +80,13 @@ impl Seen {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Seen { written, waits, cuts, crashes, promotions, failovers, compared, partial, full } =
-            self;
+        let Seen { written, waits, cuts, crashes, promotions, .. } = self;
+        let Seen { failovers, sweeps, compared, partial, full, .. } = self;
         write!(
             f,
             "{written} commands, {waits} waits, {cuts} cuts, {crashes} crashes, {promotions} \
-             promotions, {failovers} failovers, {partial} partial and {full} full synchronisations, {compared} places \
-             compared"
+             promotions, {failovers} failovers, {sweeps} sweeps, {partial} partial and {full} full \
+             synchronisations, {compared} places compared"
         )
     }
 }

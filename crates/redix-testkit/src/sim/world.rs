@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use redix_core::config::{Config, DisklessLoad};
+use redix_core::repl::status::LinkState;
 
 use super::Seen;
 use super::client::{Client, PROBES_DB, Waited, probe_key};
@@ -50,6 +51,8 @@ pub(super) struct World {
     clients: Vec<Client>,
     history: History,
     primary: usize,
+    /// The last probe of each client that FLUSHALL may have deleted.
+    swept: Vec<u64>,
     seen: Seen,
 }
 
@@ -76,6 +79,7 @@ impl World {
         let nodes = parents.into_iter().map(node).collect();
         let settings = settings(&mut rng);
         let workers = 1 + rng.below(2);
+        let swept = vec![0; clients.len()];
         Self {
             rng,
             clock,
@@ -86,6 +90,7 @@ impl World {
             clients,
             history: History::new(count),
             primary: 0,
+            swept,
             seen: Seen::default(),
         }
     }
@@ -102,7 +107,8 @@ impl World {
                 0..320 => self.turn()?,
                 320..680 => self.link()?,
                 680..760 => self.background()?,
-                760..994 => self.act()?,
+                760..990 => self.act()?,
+                990..994 => self.sweep()?,
                 _ => self.go_wrong()?,
             }
         }
@@ -245,6 +251,10 @@ impl World {
     /// As many other servers as WAIT said must have held the write.
     fn check_wait(&mut self, client: usize, node: usize, waited: &Waited) -> Check {
         let Waited { value, count } = *waited;
+        // What it was to be seen by is gone.
+        if value <= self.swept[client] {
+            return Ok(());
+        }
         self.seen.waits += u64::from(count > 0);
         let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
         let have = others.filter(|(_, other)| other.probes[client] >= value).count();
@@ -287,6 +297,29 @@ impl World {
         let (full, partial) = process.syncs();
         self.seen.full += full;
         self.seen.partial += partial;
+    }
+
+    /// Has the primary give up data sets, mostly while a replica receives one.
+    fn sweep(&mut self) -> Check {
+        let receives = |process: &Process| process.engine.repl.upstream.state() == LinkState::Sync;
+        let syncing = self.nodes.iter().any(|node| node.process.as_ref().is_some_and(receives));
+        if !syncing && !self.rng.chance(5) {
+            return Ok(());
+        }
+        let words: &[&str] = match self.rng.below(6) {
+            0 => &["FLUSHALL", "SYNC"],
+            1 => &["FLUSHALL", "ASYNC"],
+            2 => &["FLUSHDB", "SYNC"],
+            3 => &["FLUSHDB", "ASYNC"],
+            4 => &["SWAPDB", "0", "1"],
+            _ => &["SWAPDB", "2", "0"],
+        };
+        if words[0] == "FLUSHALL" {
+            // Those on their way may be executed before it.
+            self.swept = self.clients.iter().map(Client::last_probe).collect();
+        }
+        self.seen.sweeps += 1;
+        self.order(self.primary, words)
     }
 
     fn go_wrong(&mut self) -> Check {
@@ -419,7 +452,9 @@ impl World {
     fn reconfigure(&mut self, node: usize) -> Check {
         let (name, value) = *self.rng.pick(&[
             ("repl-backlog-size", "16384"),
+            ("repl-backlog-size", "100000"),
             ("repl-backlog-size", "1048576"),
+            ("repl-backlog-size", "10485760"),
             ("repl-diskless-sync", "no"),
             ("repl-diskless-sync", "yes"),
             ("repl-diskless-load", "disabled"),
