@@ -26,15 +26,21 @@ pub(super) fn announcements(scene: &mut Scene) -> Result<String> {
     let mut streams = Vec::new();
     for _ in 0..count {
         let mut stream = scene.raw()?;
-        let head: &[u8] = *scene.rng.pick(heads);
+        let head = *scene.rng.pick(heads);
         stream.write_all(head)?;
         let some = scene.rng.below(4000);
         stream.write_all(&b"x".repeat(some))?;
         streams.push(stream);
     }
-    // Whatever was announced has been read once this many have been answered after it.
-    for _ in 0..16 {
-        scene.connect()?.must(&["PING"])?;
+    for last in [false, true] {
+        // Whatever was sent has been read once this many have been answered after it.
+        for _ in 0..16 {
+            scene.connect()?.must(&["PING"])?;
+        }
+        if !last {
+            // A byte on its own, for which there might be more room than for the rest.
+            streams.iter_mut().try_for_each(|stream| stream.write_all(b"x"))?;
+        }
     }
     let grown_kb = scene.check_grown(before_kb, count as u64 * ANNOUNCED_KB_MAX)?;
     drop(streams);

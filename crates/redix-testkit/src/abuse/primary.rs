@@ -315,7 +315,7 @@ fn broken_stream(rng: &mut Rng) -> Vec<u8> {
         1 => mutate(rng, &mut bytes),
         2 => bytes.extend(b"x".repeat(1 << 20)),
         _ => {
-            let end: &[u8] = *rng.pick(ends);
+            let end = *rng.pick(ends);
             bytes.extend_from_slice(end);
         }
     }
