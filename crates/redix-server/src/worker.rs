@@ -449,6 +449,10 @@ impl EventLoop {
         if let Some(replica) = client.session.replica.clone()
             && replica.attached()
         {
+            // The end of its input was met before it had asked: it will acknowledge nothing.
+            if conn.ended {
+                return Fate::Close;
+            }
             return self.flush_replica(token, &replica, config);
         }
         // The limit holds for what is owed, whether or not it would be read. DEBUG has each reply
