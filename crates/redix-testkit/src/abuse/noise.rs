@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use redix_resp::encode_command;
 
 use super::wire::exchange;
@@ -33,7 +33,7 @@ pub(super) fn random_bytes(scene: &mut Scene) -> Result<String> {
                 false => scene.rng.next_u64() as u8,
             })
             .collect();
-        exchange(scene.raw()?, &bytes)?;
+        exchange(scene.raw()?, &bytes).with_context(|| bytes.escape_ascii().to_string())?;
         count += 1;
         sent += len;
     }
@@ -111,7 +111,7 @@ pub(super) fn mutated_streams(scene: &mut Scene) -> Result<String> {
     while began.elapsed() < window(scene) {
         let mut bytes = stream(&mut scene.rng);
         mutate(&mut scene.rng, &mut bytes);
-        exchange(scene.raw()?, &bytes)?;
+        exchange(scene.raw()?, &bytes).with_context(|| bytes.escape_ascii().to_string())?;
         count += 1;
         sent += bytes.len();
     }
@@ -138,7 +138,7 @@ pub(super) fn replication_words(scene: &mut Scene) -> Result<String> {
         // One that has become a replica is fed until it goes away.
         stream.write_all(&bytes)?;
         if scene.rng.chance(20) {
-            exchange(stream, b"")?;
+            exchange(stream, b"").with_context(|| bytes.escape_ascii().to_string())?;
         }
         count += 1;
     }
