@@ -2,9 +2,10 @@
 //!
 //! `throughput` measures what a server does with a second of processor time, `memory` what a key
 //! costs, `latency` how long a request waits while something disturbs the server, `catch_up` how
-//! fast a replica applies what its primary has produced. Servers alternate within one run, so that whatever else the machine does meets all of them; figures of different
-//! runs are not to be compared. Method: wrk2's intended-start schedule against coordinated
-//! omission, paired ratios with a bootstrap interval against drift.
+//! fast a replica applies what its primary has produced. Servers alternate within one run, so that
+//! whatever else the machine does meets all of them; figures of different runs are not to be
+//! compared. Method: wrk2's intended-start schedule against coordinated omission, paired ratios
+//! with a bootstrap interval against drift.
 //!
 //! It is a program of its own because it alone must be built with optimisation and needs an event
 //! loop: `xtask` builds in seconds from std and anyhow and only calls it.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redix_core::command::table::Command;
 use redix_core::config::Config;
 use redix_core::engine::{Engine, Rest};
 use redix_core::expire::Sweeper;
@@ -513,7 +514,7 @@ fn a_hostile_primary_costs_a_connection() {
 #[test]
 fn no_command_of_a_stream_panics() {
     let rig = Rig::new(Config::default());
-    let named = rig.engine.commands.all().iter().map(|command| command.full_name());
+    let named = rig.engine.commands.all().iter().map(Command::full_name);
     // These say whom to follow instead, which is obeyed.
     let names: Vec<String> = named.filter(|name| !name.ends_with("of")).collect();
     let arguments: [&[&str]; 6] =
