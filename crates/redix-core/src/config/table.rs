@@ -236,6 +236,9 @@ directives! {
         /// Cores for background saves.
         bgsave_cpulist: ByteString = ByteString::new(), "bgsave-cpulist" => ANY, immutable,
             alias("bgsave_cpulist"), unsupported_unless_default("pinning to cores");
+        /// Run the commands of vector sets on one thread, as Redis 8 has it.
+        vset_force_single_threaded_execution: bool = false,
+            "vset-force-single-threaded-execution" => Bool, ignored("there are no vector sets");
         /// Tell the kernel which process to end first when memory runs out.
         oom_score_adj: OomScoreAdj = OomScoreAdj::No, "oom-score-adj" => Word;
         /// The scores for a primary, a replica and background work.
@@ -535,6 +538,11 @@ directives! {
         /// Send a full synchronisation and the stream over two connections.
         dual_channel_replication_enabled: bool = false, "dual-channel-replication-enabled" => Bool,
             ignored("one connection carries both");
+        /// What a replica keeps of the stream while it loads a full synchronisation, as Redis 8 has
+        /// it; 0 for as much as its output limit allows.
+        replica_full_sync_buffer_limit: u64 = 0,
+            "replica-full-sync-buffer-limit" => Memory(0, ULONG_MAX),
+            ignored("the stream waits at the primary");
         /// Use multipath TCP for replication.
         repl_mptcp: bool = false, "repl-mptcp" => Bool, immutable,
             ignored("links use plain TCP");
@@ -718,6 +726,9 @@ directives! {
         /// Keep statistics of each slot.
         cluster_slot_stats_enabled: bool = false, "cluster-slot-stats-enabled" => Bool,
             ignored(NO_CLUSTER);
+        /// Share of the commands, in per cent, that Redis 8 checks for what a cluster would refuse.
+        cluster_compatibility_sample_ratio: u8 = 0,
+            "cluster-compatibility-sample-ratio" => Int(0, 100), ignored(NO_CLUSTER);
         /// Entries that the log of slot migrations keeps.
         cluster_slot_migration_log_max_len: u64 = 1000,
             "cluster-slot-migration-log-max-len" => Int(0, LONG_MAX), ignored(NO_CLUSTER);

@@ -349,9 +349,12 @@ fn memory(facts: &Facts<'_>, out: &mut String) {
     let log_bytes = facts.engine.repl.log.backlog().map_or(0, |backlog| backlog.memory);
     field!(out, "mem_replication_backlog", "{log_bytes}");
     field!(out, "mem_total_replication_buffers", "{log_bytes}");
+    field!(out, "mem_replicas_repl_buffer", "0");
     field!(out, "mem_clients_slaves", "0");
     field!(out, "mem_clients_normal", "{}", memory.clients);
     field!(out, "mem_cluster_links", "0");
+    field!(out, "mem_cluster_slot_import", "0");
+    field!(out, "mem_cluster_slot_export", "0");
     field!(out, "mem_aof_buffer", "0");
     field!(out, "mem_allocator", "{}", facts.engine.env.host.facts().allocator);
     field!(out, "mem_overhead_db_hashtable_rehashing", "0");
@@ -401,6 +404,7 @@ fn persistence(facts: &Facts<'_>, out: &mut String) {
     field!(out, "aof_last_cow_size", "0");
     field!(out, "module_fork_in_progress", "0");
     field!(out, "module_fork_last_cow_size", "0");
+    field!(out, "slot_migration_fork_in_progress", "0");
     if loading {
         loading_progress(facts, out);
     }
@@ -430,6 +434,8 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "total_net_output_bytes", "{}", totals.all_output_bytes());
     field!(out, "total_net_repl_input_bytes", "{}", totals.net_repl_input_bytes);
     field!(out, "total_net_repl_output_bytes", "{}", totals.net_repl_output_bytes);
+    field!(out, "total_net_cluster_slot_import_bytes", "0");
+    field!(out, "total_net_cluster_slot_export_bytes", "0");
     field!(out, "instantaneous_input_kbps", "{:.2}", rates.input_bytes / 1024.0);
     field!(out, "instantaneous_output_kbps", "{:.2}", rates.output_bytes / 1024.0);
     let (repl_in, repl_out) = (rates.repl_input_bytes, rates.repl_output_bytes);
@@ -441,7 +447,9 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "sync_partial_err", "{}", totals.sync_partial_err);
     field!(out, "expired_keys", "{}", totals.expired_keys);
     let stale = totals.expire_stale as f64 * 100.0 / totals.expire_sampled.max(1) as f64;
+    field!(out, "expired_fields", "0");
     field!(out, "expired_stale_perc", "{stale:.2}");
+    field!(out, "expired_keys_with_volatile_items_stale_perc", "0.00");
     field!(out, "expired_time_cap_reached_count", "{}", totals.expire_cycle_limit_reached);
     field!(out, "expire_cycle_cpu_milliseconds", "{}", totals.expire_cycle_ns / 1_000_000);
     for zero in ["evicted_keys", "evicted_clients", "evicted_scripts"] {
@@ -513,6 +521,8 @@ fn loop_stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "acl_access_denied_cmd", "0");
     field!(out, "acl_access_denied_key", "0");
     field!(out, "acl_access_denied_channel", "0");
+    field!(out, "acl_access_denied_tls_cert", "0");
+    field!(out, "acl_access_denied_db", "0");
 }
 
 fn cpu(facts: &Facts<'_>, out: &mut String) {
