@@ -83,6 +83,18 @@ fn every_command_has_a_golden_script_or_a_reason() {
     assert!(missing.is_empty(), "not commands: {missing:?}");
 }
 
+/// The dispatcher looks at them once for many, at what holds any command back.
+#[test]
+fn brief_commands_meet_no_gate_of_their_own() {
+    every_spec(|container, spec| {
+        if spec.has(flag::BRIEF) {
+            let special = flag::PROTECTED | flag::NO_AUTH | flag::NO_MULTI | flag::RUNS_IN_MULTI;
+            assert_eq!(spec.flags & special, 0, "{}", spec.name);
+            assert!(container.is_none() && spec.subcommands.is_empty(), "{}", spec.name);
+        }
+    });
+}
+
 #[test]
 fn names_are_unique_and_lower_case() {
     let mut names = BTreeSet::new();
