@@ -32,8 +32,10 @@ use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use buffers::Buffers;
 
-/// The most commands that go through the passes together.
-pub const GROUP_MAX: usize = 64;
+/// The most commands that go through the passes together: enough for the first hint to have come
+/// true when its turn comes, few enough for all that they hint at to stay in a first-level cache of
+/// 32 KB.
+pub const GROUP_MAX: usize = 24;
 /// Nodes of a bucket's chain that the hints follow.
 const PREFETCH_LINKS: usize = 3;
 /// The most keys of a command that are hinted at: more would push each other out of the caches.
