@@ -68,7 +68,7 @@ fn short_commands_are_timed_together() {
     let (calls, _, in_histogram) = counted(&engine, "set");
     assert_eq!((calls, in_histogram), (20, 20));
     let (calls, ns, in_histogram) = counted(&engine, "get");
-    // Two stretches of 16 and the rest, one reading behind each.
+    // In three groups, of 24 commands at most, with one reading behind each.
     assert_eq!((calls, ns, in_histogram), (40, 3000, 40));
     assert_eq!(engine.stats.totals().commands, 60);
     assert!(readings < 12, "the clock was read {readings} times for 60 commands");

@@ -1,8 +1,8 @@
 //! How long commands take, without a look at the clock after each.
 //!
 //! A look costs 10 ns and more on a virtual machine, a twentieth of a GET. Commands flagged `BRIEF`
-//! are therefore timed in *stretches*: the clock is read behind up to [`STRETCH_MAX`] calls of one
-//! command in a row, each of which is counted with an equal share.
+//! are therefore timed in *stretches*: the clock is read behind calls of one command in a row, at
+//! the end of a group at the latest, and each of them is counted with an equal share.
 //!
 //! **Invariants.** The sums of calls and of time are exact. What may take long is never hidden in a
 //! stretch: a call with long words begins none, and one that replies at length or frees a long
@@ -16,8 +16,6 @@ use super::table::Command;
 use crate::config::Config;
 use crate::stats::{CallStats, ThreadStats, latency_bucket};
 
-/// The most calls that are timed together.
-const STRETCH_MAX: u64 = 16;
 /// Bytes of words, and of a reply, beyond which a command is timed alone.
 pub(super) const BRIEF_BYTES_MAX: usize = 4096;
 /// The lowest `slowlog-log-slower-than`, in microseconds, that no stretch of brief commands comes
@@ -77,7 +75,6 @@ impl Stretch {
         let untimed = self.untimed;
         let may_wait = self.allowed
             && command.spec.has(flag::BRIEF)
-            && untimed + 1 < STRETCH_MAX
             && args.request_bytes_max() <= BRIEF_BYTES_MAX;
         Timing { started_ns, untimed, may_wait }
     }
