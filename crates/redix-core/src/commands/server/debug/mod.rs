@@ -114,6 +114,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         process::set_skip_checksums,
     ),
     ("sleep", 3, ["SLEEP <seconds>", "Stop the server for a while."], process::sleep),
+    (
+        "stringmatch-test",
+        2,
+        ["STRINGMATCH-TEST", "Match random patterns with random texts."],
+        process::test_glob,
+    ),
 ];
 
 /// `DEBUG subcommand …`. Errors: an unknown subcommand, or one with other words than it takes.

@@ -1,5 +1,7 @@
 //! DEBUG subcommands about the process.
 
+use redix_types::glob::{Case, matches};
+
 use super::switch;
 use crate::command::args::Args;
 use crate::command::dispatch::{Ctx, done};
@@ -25,6 +27,26 @@ pub(super) fn client_eviction(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult
 /// `DEBUG ERROR text` -> that error.
 pub(super) fn error(_: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Err(ReplyError::Text(args.get(2).to_vec()))
+}
+
+/// Patterns that `DEBUG STRINGMATCH-TEST` tries.
+const GLOB_ROUNDS: usize = 20_000;
+
+/// `DEBUG STRINGMATCH-TEST` -> a line, once random patterns have been matched with random texts.
+pub(super) fn test_glob(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    // Few different bytes, so that much of a pattern means something and something matches.
+    let of = |bytes: &[u8; 8], random: u8| bytes[usize::from(random % 8)];
+    for _ in 0..GLOB_ROUNDS {
+        let mut random = [0; 32];
+        cx.engine.env.entropy.fill(&mut random);
+        let pattern: [u8; 16] = std::array::from_fn(|at| of(b"*?[]^-\\a", random[at]));
+        let text: [u8; 16] = std::array::from_fn(|at| of(b"aaabAB-]", random[16 + at]));
+        for case in [Case::Sensitive, Case::Insensitive] {
+            std::hint::black_box(matches(&pattern, &text, case));
+        }
+    }
+    cx.reply.simple("Apparently the server did not crash: test passed");
+    Ok(())
 }
 
 /// `DEBUG LOG message` -> OK.
