@@ -46,8 +46,7 @@ const ARGS: &[ArgSpec] = &[ArgSpec::new(
 )];
 
 /// `REPLICAOF host port` or `REPLICAOF NO ONE` -> OK. Errors: the port is none; a failover is
-/// under way. Following another
-/// server goes on in the background.
+/// under way. Following another server goes on in the background.
 fn replicaof(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let engine = cx.engine;
     if engine.repl.failover.stage() != Stage::None {
