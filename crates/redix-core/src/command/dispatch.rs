@@ -93,6 +93,11 @@ impl<'k> Ctx<'_, 'k> {
         at_ms <= self.now_ms() && !self.engine.repl.is_replica()
     }
 
+    /// Whether the command comes with the stream of this server's primary.
+    pub fn from_primary(&self) -> bool {
+        self.session.primary_link.is_some()
+    }
+
     /// Selects a database for the rest of the session.
     pub fn select(&mut self, db: u32) {
         self.session.db = db;

@@ -153,6 +153,9 @@ fn bgsave_cancel(cx: &mut Ctx<'_, '_>) -> CommandResult {
 /// saving failed, which the server answers. `SHUTDOWN ABORT` -> OK: gives up a shutdown that waits
 /// for replicas. Error: none waits.
 fn shutdown(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    if cx.from_primary() {
+        return Err(ReplyError::Static("ERR A master can't shut its replica down"));
+    }
     let mut how = Shutdown::default();
     let mut abort = false;
     let mut options = args.options(1);

@@ -86,7 +86,8 @@ fn quit(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 
 /// `RESET` -> `RESET`. What the client said about its library and its capabilities stays.
 fn reset(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    if cx.session.replica.as_ref().is_some_and(|replica| replica.attached()) {
+    let is_replica = cx.session.replica.as_ref().is_some_and(|replica| replica.attached());
+    if is_replica || cx.from_primary() {
         return Err(ReplyError::Static("ERR can only reset normal client connections"));
     }
     cx.discard_transaction();

@@ -80,7 +80,7 @@ fn synchronise(
     legacy: bool,
 ) -> CommandResult {
     // The link to it only listens: no worker would feed it.
-    if cx.session.primary_link.is_some() {
+    if cx.from_primary() {
         return Err(ReplyError::Static("ERR A master can't be synchronised over its own link"));
     }
     let replica = Arc::clone(introduced(cx));

@@ -46,9 +46,13 @@ const ARGS: &[ArgSpec] = &[ArgSpec::new(
 )];
 
 /// `REPLICAOF host port` or `REPLICAOF NO ONE` -> OK. Errors: the port is none; a failover is
-/// under way. Following another server goes on in the background.
+/// under way; it comes from the primary itself. Following another server goes on in the background.
 fn replicaof(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let engine = cx.engine;
+    // It would pull away the link that it is executed on, and go on to this server's replicas.
+    if cx.from_primary() {
+        return Err(ReplyError::Static("ERR A master can't tell its replica whom to follow"));
+    }
     if engine.repl.failover.stage() != Stage::None {
         return Err(ReplyError::Static("ERR REPLICAOF not allowed while failing over."));
     }
