@@ -2,6 +2,7 @@
 //! each is sent.
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use redix_core::config::Config;
@@ -15,6 +16,7 @@ struct Primary {
     engine: Engine,
     background: Background,
     clock: Arc<SimClock>,
+    disk: SimDisk,
 }
 
 impl Primary {
@@ -22,8 +24,9 @@ impl Primary {
         let mut config = Config::default();
         configure(&mut config);
         let clock = Arc::new(SimClock::default());
-        let engine = Engine::new(sim_env(&clock, &SimDisk::default(), 7), config, 1).unwrap();
-        Self { engine, background: Background::default(), clock }
+        let disk = SimDisk::default();
+        let engine = Engine::new(sim_env(&clock, &disk, 7), config, 1).unwrap();
+        Self { engine, background: Background::default(), clock, disk }
     }
 
     fn through_files() -> Self {
@@ -73,6 +76,11 @@ impl Primary {
             idle = if count == 0 { idle + 1 } else { 0 };
         }
         out
+    }
+
+    /// Whether a snapshot file was written.
+    fn saved(&self) -> bool {
+        self.disk.content(Path::new("./dump.rdb")).is_some()
     }
 
     fn append(&self, bytes: &[u8]) {
@@ -269,4 +277,44 @@ fn the_silent_are_pinged_then_dropped() {
     assert!(pings.starts_with(b"*1\r\n$4\r\nPING\r\n") && pings.len() >= 3 * 14);
     assert_eq!(primary.engine.repl.replicas.count(), 1);
     assert!(primary.engine.fill_replica(&silent, 10, &mut Vec::new()).is_err());
+}
+
+#[test]
+fn a_file_that_nobody_waits_for_is_given_up_but_for_the_users() {
+    for (save, given_up) in [(vec![], true), (vec![(3600, 1)], false)] {
+        let mut primary = Primary::new(|config| {
+            config.repl_diskless_sync = false;
+            config.save = save.into();
+        });
+        let replica = primary.replica();
+        assert_eq!(primary.sync(&replica, Wish::Everything), Synced::Begun);
+        primary.engine.forget_replica(&replica);
+        primary.settle();
+        assert_eq!(primary.saved(), !given_up);
+    }
+}
+
+/// The rest of a snapshot through the socket waits in memory for a replica that does not read; the
+/// saver is free again.
+#[test]
+fn who_has_yet_to_read_has_no_say_in_later_snapshots() {
+    let mut primary = Primary::through_sockets(0, 0);
+    let (lazy, other) = (primary.replica(), primary.replica());
+    assert_eq!(primary.sync(&lazy, Wish::Everything), Synced::Begun);
+    primary.settle();
+    assert_eq!(primary.sync(&other, Wish::Everything), Synced::Begun);
+    primary.engine.forget_replica(&other);
+    primary.settle();
+    assert!(primary.sent(&lazy).windows(7).any(|part| part == b"\r\n$EOF:"), "only one failed");
+
+    let lazy = primary.replica();
+    assert_eq!(primary.sync(&lazy, Wish::Everything), Synced::Begun);
+    primary.settle();
+    {
+        let _world = primary.engine.keyspace.gates().world();
+        primary.engine.begin_snapshot().unwrap();
+    }
+    primary.engine.forget_replica(&lazy);
+    primary.settle();
+    assert!(primary.saved(), "the user's snapshot is written");
 }

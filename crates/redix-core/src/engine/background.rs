@@ -5,6 +5,7 @@
 
 use super::Engine;
 use super::replicas::ReplicationCron;
+use super::saving::Snapshot;
 use crate::env::Level;
 use crate::persist::file::SaveError;
 use crate::persist::snapshot::{Ground, Saver, Target, Turn};
@@ -147,7 +148,7 @@ impl Engine {
         {
             counter.store(0, Ordering::Relaxed);
         }
-        lock(&self.snapshot).pre_images = None;
+        *lock(&self.snapshot) = Snapshot::default();
         self.end_sync(saver.cut(), outcome);
         saves.running_since_s.store(0, Ordering::Relaxed);
     }

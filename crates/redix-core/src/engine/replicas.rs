@@ -196,7 +196,7 @@ impl Engine {
                 && mine.rdb_version() >= self.snapshot_rdb_version()
         };
         let all = self.repl.replicas.all();
-        if all.iter().any(|other| other.receives_payload()) {
+        if self.snapshot_to_sockets() {
             self.say("Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC");
             return;
         }
@@ -253,6 +253,7 @@ impl Engine {
             config,
             target: payload.map_or(Target::File, Target::Replicas),
             with_keys: !filter.0,
+            for_replicas: true,
         };
         self.begin_planned(plan).expect("no snapshot is under way, and the world is held");
         self.repl.replicas.tell(&self.registry, None);
@@ -294,8 +295,9 @@ impl Engine {
     /// Sends what a snapshot has become to the replicas that it was for.
     pub(super) fn end_sync(&self, cut: &Cut, outcome: &Result<(), SaveError>) {
         let mut group = self.repl.replicas.all();
-        let served = |replica: &Arc<Replica>| match cut.target {
-            Target::Replicas(_) => replica.receives_payload(),
+        let served = |replica: &Arc<Replica>| match &cut.target {
+            // Others may have yet to take the rest of an earlier one.
+            Target::Replicas(payload) => replica.receives(payload),
             Target::File => replica.cut_at().is_some(),
         };
         group.retain(served);
@@ -479,12 +481,12 @@ impl Engine {
         }
     }
 
-    /// Gives a snapshot up that was for replicas, none of which waits for it any more. With save
-    /// points it is kept: then it is one that the user wants, and one less to be made.
+    /// Gives a file up that was for replicas, none of which waits for it any more. With save points
+    /// it is kept: then it is one that the user wants, and one less to be made. What goes through
+    /// sockets ends for want of receivers.
     fn abandon_useless_snapshot(&self) {
-        let all = self.repl.replicas.all();
-        let needed = all.iter().any(|replica| replica.phase() == Phase::WaitEnd);
-        if !needed && self.config().save.is_empty() {
+        let needed = self.repl.replicas.all().iter().any(|replica| replica.cut_at().is_some());
+        if !needed && self.config().save.is_empty() && self.snapshot_for_replicas_file() {
             self.abandon_snapshot();
         }
     }

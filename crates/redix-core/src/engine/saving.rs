@@ -11,6 +11,7 @@ use crate::persist::file::{self, SaveError, snapshot_path};
 use crate::persist::load::{
     ChecksumPolicy, Duplicates, Expired, LoadError, LoadOptions, LoadStep, Loaded, Loader, Origin,
 };
+use crate::persist::payload::Payload;
 use crate::persist::save::{self, StreamPosition};
 use crate::persist::snapshot::{Cut, PreImages, Target};
 use crate::repl::log::ReplId;
@@ -26,6 +27,10 @@ pub(super) struct Snapshot {
     pub(super) pre_images: Option<Arc<PreImages>>,
     /// The version of its file format.
     pub(super) rdb_version: u8,
+    /// Whether only replicas want it.
+    pub(super) for_replicas: bool,
+    /// The bytes on their way, if it goes through sockets.
+    pub(super) payload: Option<Arc<Payload>>,
 }
 
 /// A snapshot about to be begun.
@@ -36,6 +41,8 @@ pub(super) struct SnapshotPlan {
     pub(super) target: Target,
     /// Whether it has any keys at all.
     pub(super) with_keys: bool,
+    /// Whether only replicas want it.
+    pub(super) for_replicas: bool,
 }
 
 /// Keys loaded between two looks at the world and the clock.
@@ -70,7 +77,12 @@ impl Engine {
     /// holds the world and no shard's lock. Fails if a background save is under way.
     pub fn begin_snapshot(&self) -> Result<(), SaveError> {
         let config = self.config();
-        self.begin_planned(SnapshotPlan { config, target: Target::File, with_keys: true })
+        self.begin_planned(SnapshotPlan {
+            config,
+            target: Target::File,
+            with_keys: true,
+            for_replicas: false,
+        })
     }
 
     /// The same for whatever is planned.
@@ -86,7 +98,6 @@ impl Engine {
         } else {
             Cut::without_keys(&self.env, &plan.config)
         };
-        cut.target = plan.target;
         cut.position = self.stream_position();
         let now_s = cut.at_ms / 1000;
         saves.last_try_s.store(now_s, Ordering::Relaxed);
@@ -96,6 +107,12 @@ impl Engine {
         let mut snapshot = lock(&self.snapshot);
         snapshot.pre_images = Some(Arc::clone(&cut.pre_images));
         snapshot.rdb_version = plan.config.rdb_version;
+        snapshot.for_replicas = plan.for_replicas;
+        snapshot.payload = match &plan.target {
+            Target::Replicas(payload) => Some(Arc::clone(payload)),
+            Target::File => None,
+        };
+        cut.target = plan.target;
         snapshot.cut = Some(cut);
         Ok(())
     }
@@ -103,6 +120,17 @@ impl Engine {
     /// The version of the file format of the snapshot under way.
     pub(super) fn snapshot_rdb_version(&self) -> u8 {
         lock(&self.snapshot).rdb_version
+    }
+
+    /// Whether the snapshot under way goes through sockets.
+    pub(super) fn snapshot_to_sockets(&self) -> bool {
+        lock(&self.snapshot).payload.is_some()
+    }
+
+    /// Whether the snapshot under way goes to a file that only replicas want.
+    pub(super) fn snapshot_for_replicas_file(&self) -> bool {
+        let snapshot = lock(&self.snapshot);
+        snapshot.pre_images.is_some() && snapshot.for_replicas && snapshot.payload.is_none()
     }
 
     /// Where the data stands in the replication stream, if that is recorded; in the world.

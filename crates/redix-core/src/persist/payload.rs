@@ -147,6 +147,11 @@ impl Window {
 }
 
 impl PayloadReader {
+    /// Whether it is one of `payload`.
+    pub fn reads(&self, payload: &Arc<Payload>) -> bool {
+        Arc::ptr_eq(&self.payload, payload)
+    }
+
     /// Appends up to `max` bytes to `out` and goes on behind them.
     pub fn read(&self, max: usize, out: &mut Vec<u8>) -> Progress {
         let window = lock(&self.payload.window);

@@ -27,7 +27,7 @@ use std::io::Read;
 
 use super::log::{Log, Reader};
 use super::status::Target;
-use crate::persist::payload::{PayloadReader, Progress};
+use crate::persist::payload::{Payload, PayloadReader, Progress};
 use crate::registry::{ClientShared, Registry, client_flag};
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, Padded, lock};
@@ -331,9 +331,12 @@ impl Replica {
         feed.reader.as_ref().map(Reader::offset)
     }
 
-    /// Whether its snapshot comes through the socket.
-    pub fn receives_payload(&self) -> bool {
-        matches!(lock(&self.feed).transfer, Some(Transfer::Payload(_)))
+    /// Whether it has yet to take all of `payload`, which comes through the socket.
+    pub fn receives(&self, payload: &Arc<Payload>) -> bool {
+        match &lock(&self.feed).transfer {
+            Some(Transfer::Payload(reader)) => reader.reads(payload),
+            _ => false,
+        }
     }
 
     /// The file that it waits for is written: sends it.
