@@ -284,7 +284,7 @@ fn a_file_that_nobody_waits_for_is_given_up_but_for_the_users() {
     for (save, given_up) in [(vec![], true), (vec![(3600, 1)], false)] {
         let mut primary = Primary::new(|config| {
             config.repl_diskless_sync = false;
-            config.save = save.into();
+            config.save = save;
         });
         let replica = primary.replica();
         assert_eq!(primary.sync(&replica, Wish::Everything), Synced::Begun);
@@ -298,13 +298,17 @@ fn a_file_that_nobody_waits_for_is_given_up_but_for_the_users() {
 /// saver is free again.
 #[test]
 fn who_has_yet_to_read_has_no_say_in_later_snapshots() {
-    let mut primary = Primary::through_sockets(0, 0);
+    let mut primary = Primary::new(|config| {
+        config.repl_diskless_sync_delay = 0;
+        config.save = Vec::new();
+    });
     let (lazy, other) = (primary.replica(), primary.replica());
     assert_eq!(primary.sync(&lazy, Wish::Everything), Synced::Begun);
     primary.settle();
     assert_eq!(primary.sync(&other, Wish::Everything), Synced::Begun);
-    primary.engine.forget_replica(&other);
+    assert!(primary.engine.abandon_snapshot());
     primary.settle();
+    assert!(primary.engine.fill_replica(&other, 10, &mut Vec::new()).is_err());
     assert!(primary.sent(&lazy).windows(7).any(|part| part == b"\r\n$EOF:"), "only one failed");
 
     let lazy = primary.replica();
