@@ -5,6 +5,7 @@ use redix_types::num::parse_i64;
 use crate::command::args::Args;
 use crate::command::dispatch::Ctx;
 use crate::command::spec::{CommandSpec, Group, flag};
+use crate::config::split_args;
 use crate::error::{CommandResult, ReplyError};
 use crate::repl::primary::{Replica, Wanted};
 use crate::sync::Arc;
@@ -24,6 +25,9 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("replconf", Group::Ser
 
 /// The longest address that a replica may announce. Source: Redis, `NET_HOST_STR_LEN`.
 const IP_BYTES_MAX: usize = 255;
+
+/// The longest filter that is looked at.
+const FILTER_BYTES_MAX: usize = 1024;
 
 /// `REPLCONF option value [option value ...]` -> OK. `ACK offset` and `GETACK *` get no reply.
 /// Errors: syntax; an option that is not known; a value that makes no sense.
@@ -137,16 +141,14 @@ fn parse_version(text: &[u8]) -> Option<u32> {
 }
 
 /// What a filter leaves out: keys, function libraries. It names what is to be included.
+/// There is no word for keys: who wants them sets no filter.
 fn parse_filter(value: &[u8]) -> Result<(bool, bool), ReplyError> {
-    let (mut without_data, mut without_functions) = (true, true);
-    for word in value.split(|byte| *byte == b' ').filter(|word| !word.is_empty()) {
-        match word {
-            b"functions" => without_functions = false,
-            b"data" => without_data = false,
-            _ => {
-                return Err(ReplyError::quoting("Unsupported rdb-filter-only option: ", word, ""));
-            }
+    let words = if value.len() <= FILTER_BYTES_MAX { split_args(value) } else { None };
+    let words = words.ok_or(ReplyError::Static("ERR Missing rdb-filter-only values"))?;
+    for word in &words {
+        if !word.eq_ignore_ascii_case(b"functions") {
+            return Err(ReplyError::quoting("Unsupported rdb-filter-only option: ", word, ""));
         }
     }
-    Ok((without_data, without_functions))
+    Ok((true, words.is_empty()))
 }
