@@ -316,8 +316,8 @@ impl Engine {
                     self.drop_replica(replica);
                 }
                 (Target::Replicas(_), Ok(())) => self.say(&format!(
-                    "Streamed replica with replica {name} (socket). Waiting for REPLCONF ACK from \
-                     replica to enable streaming"
+                    "Streamed RDB transfer with replica {name} succeeded (socket). Waiting for \
+                     REPLCONF ACK from replica to enable streaming"
                 )),
                 (Target::File, Ok(())) => match self.env.disk.open(&snapshot_path(&cut.config)) {
                     Ok((file, len)) => {

@@ -101,9 +101,7 @@ fn synchronise(
     }
     let said = replica.announced();
     if (said.wanted.without_data || said.wanted.without_functions) && !said.eof {
-        return Err(ReplyError::Static(
-            "ERR Invalid replica requirements: a filtered snapshot needs the capability eof",
-        ));
+        return Err(ReplyError::Static("ERR Filtered replica requires EOF capability"));
     }
     cx.keys.held.release_in_world();
     let synced = cx.engine.synchronise(&replica, wish, legacy);
