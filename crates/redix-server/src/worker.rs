@@ -29,7 +29,7 @@ use redix_core::error::ReplyError;
 use redix_core::expire::Sweeper;
 use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::{ClientShared, client_flag};
-use redix_core::repl::primary::Replica;
+use redix_core::repl::primary::{Phase, Replica};
 use redix_core::worker::{Asked, TURN_OUTPUT_MAX, Worker};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -548,6 +548,9 @@ impl EventLoop {
         if conn.suspended && !must_wait(conn, client) {
             conn.suspended = false;
             self.readable.push(token);
+        }
+        if replica.phase() == Phase::Served && conn.unsent(client) == 0 {
+            return Fate::Close;
         }
         let unsent = conn.unsent(client) as u64 + replica.lag(self.engine.repl.log.end());
         replica.note_sending(conn.blocked && total == 0, || self.engine.env.clock.unix_us() / 1000);

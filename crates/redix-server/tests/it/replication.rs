@@ -25,6 +25,7 @@ mod failover;
 mod gates;
 mod links;
 mod node;
+mod raw;
 mod roles;
 mod sync;
 mod traffic;

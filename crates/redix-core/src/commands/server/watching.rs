@@ -29,9 +29,14 @@ fn time(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 }
 
 /// `MONITOR` -> OK, then a status line for each command. Errors: inside MULTI.
+/// A replica gets neither.
 fn monitor(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     if cx.session.multi.is_some() {
         return Err(ReplyError::Static("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
+    // It has no use for lines between those of the stream.
+    if cx.session.replica.as_ref().is_some_and(|replica| replica.attached()) {
+        return Ok(());
     }
     if !cx.session.monitor {
         cx.session.monitor = true;
