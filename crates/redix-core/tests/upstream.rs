@@ -348,8 +348,10 @@ fn an_older_state_of_the_stream_is_served_while_a_newer_one_is_loaded() {
     assert_eq!(rig.get("k"), text("1"));
     let info = rig.sim.execute(1, &["INFO", "persistence"]).unwrap().pretty();
     assert!(info.contains("async_loading:1") && info.contains("\\nloading:0"), "{info}");
-    let refused = rig.sim.execute(1, &["REPLICAOF", "NO", "ONE"]).unwrap().pretty();
-    assert!(refused.contains("LOADING"), "{refused}");
+    for words in [&["REPLICAOF", "NO", "ONE"][..], &["CONFIG", "SET", "appendonly", "no"]] {
+        let refused = rig.sim.execute(1, words).unwrap().pretty();
+        assert!(refused.contains("LOADING"), "{refused}");
+    }
     rig.send(&dump[30..]);
     assert_eq!((rig.get("k"), rig.end()), (text("2"), 500));
     // Of another stream it is no state: clients wait.

@@ -101,7 +101,8 @@ fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Err(ReplyError::quoting(before, name, "'"));
     }
     let mut directives = pairs.iter().filter_map(|(name, _)| config::find(name));
-    if cx.engine.loading.load(Ordering::Relaxed)
+    let loads = cx.engine.loading.load(Ordering::Relaxed);
+    if (loads || cx.engine.repl.upstream.async_loading())
         && directives.any(|directive| directive.is_not_while_loading)
     {
         return Err(ReplyError::LOADING);
