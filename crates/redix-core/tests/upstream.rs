@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use redix_core::command::table::Command;
@@ -822,6 +823,19 @@ fn a_killed_link_is_made_again() {
     rig.wire.coming.extend(b"*1\r\n$8\r\nFLUSHALL\r\n");
     rig.settle();
     assert_eq!((rig.wire.connects, rig.end()), (2, 0));
+}
+
+#[test]
+fn a_server_that_stands_still_does_not_connect() {
+    let mut rig = Rig::new(Config::default());
+    let world = rig.engine.keyspace.gates().world();
+    thread::scope(|scope| {
+        scope.spawn(|| rig.upstream.step(&mut rig.wire));
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(rig.engine.repl.upstream.state(), LinkState::Connect);
+        drop(world);
+    });
+    assert_eq!(rig.state(), LinkState::Connecting);
 }
 
 /// A primary that hands over to the replica at the other end of the wire, whether or not that has

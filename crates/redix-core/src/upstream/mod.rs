@@ -261,6 +261,8 @@ impl Upstream {
             return Ok(Rest::Until(now_ns + NAP_NS));
         }
         let Some(Target { host, port }) = self.target.clone() else { return Ok(Rest::None) };
+        // A server that stands still (DEBUG SLEEP) does not come back to its primary meanwhile.
+        drop(self.engine.keyspace.gates().enter(self.engine.link_thread()));
         self.notice(&format!("Connecting to PRIMARY {host}:{port}"));
         let from = &self.engine.config().bind_source_addr;
         let connected = match (host.as_str(), from.as_str()) {
