@@ -826,6 +826,7 @@ fn a_killed_link_is_made_again() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "a thread that waits for a lock knows no clock")]
 fn a_server_that_stands_still_does_not_connect() {
     let mut rig = Rig::new(Config::default());
     let world = rig.engine.keyspace.gates().world();
