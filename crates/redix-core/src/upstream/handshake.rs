@@ -1,5 +1,8 @@
 //! What is agreed on before the stream: lines from the primary, commands to it.
 
+#[cfg(test)]
+mod tests;
+
 use redix_resp::request::encode_command;
 
 use super::Broken;
@@ -198,6 +201,15 @@ fn psync_answer(line: &str, config: &Config) -> Result<Answer, Broken> {
     }
 }
 
+/// Bytes of a primary as the log shows them: what is visible as it is, the rest escaped.
+fn shown(line: &[u8]) -> String {
+    let escaped = |byte: &u8| match byte {
+        b'\'' | b'"' | b'\\' => char::from(*byte).to_string(),
+        other => other.escape_ascii().to_string(),
+    };
+    line.iter().map(escaped).collect()
+}
+
 /// Takes one line, without its end, out of what was received.
 pub(super) fn take_line(inbox: &mut Vec<u8>) -> Result<Option<String>, Broken> {
     match memchr::memchr(b'\n', inbox) {
@@ -205,7 +217,7 @@ pub(super) fn take_line(inbox: &mut Vec<u8>) -> Result<Option<String>, Broken> {
             let line: Vec<u8> = inbox.drain(..=at).collect();
             let line = line.strip_suffix(b"\n").unwrap_or(&line);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            Ok(Some(line.escape_ascii().to_string()))
+            Ok(Some(shown(line)))
         }
         None if inbox.len() <= LINE_MAX => Ok(None),
         _ => Err(Broken::new("The PRIMARY sent a line that is too long.")),
