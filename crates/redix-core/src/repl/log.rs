@@ -230,6 +230,14 @@ impl Log {
         state.history.id = id;
     }
 
+    /// Goes on under a name that nobody knows, so that nobody can resume what was before; in the
+    /// world.
+    pub fn disown(&self, entropy: &dyn Entropy) {
+        let history = &mut lock(&self.state).history;
+        history.id = ReplId::random(entropy);
+        history.id2 = ReplId::NONE;
+    }
+
     /// Goes on as a primary where the former one stopped; in the world.
     pub fn take_over(&self, entropy: &dyn Entropy) {
         self.rename(ReplId::random(entropy));

@@ -28,6 +28,12 @@ type Subcommand = (&'static str, i32, [&'static str; 2], crate::command::spec::H
 const SUBCOMMANDS: &[Subcommand] = &[
     ("assert", 2, ["ASSERT", "End the process as a failed assertion does."], process::crash),
     (
+        "change-repl-id",
+        2,
+        ["CHANGE-REPL-ID", "Have no replica go on with the stream that it knows."],
+        process::change_repl_id,
+    ),
+    (
         "client-enforce-reply-list",
         3,
         ["CLIENT-ENFORCE-REPLY-LIST <0|1>", "Let CLIENT LIST show all replies as a list."],

@@ -19,6 +19,14 @@ pub(super) fn crash(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     std::process::abort()
 }
 
+/// `DEBUG CHANGE-REPL-ID` -> OK. Those who follow the stream go on until they have to ask for it.
+pub(super) fn change_repl_id(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    let engine = cx.engine;
+    engine.env.log(Level::Notice, "Changing replication IDs after receiving change-repl-id");
+    engine.repl.log.disown(&*engine.env.entropy);
+    done(cx.reply)
+}
+
 /// `DEBUG CLIENT-EVICTION` -> an error.
 pub(super) fn client_eviction(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::Static("ERR maxmemory-clients is disabled."))

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::Facts;
 use crate::config::ByteString;
 use crate::repl::Replication;
+use crate::repl::primary::Phase;
 use crate::repl::status::{Length, LinkState};
 
 pub(super) fn write(facts: &Facts<'_>, out: &mut String) {
@@ -30,9 +31,10 @@ fn replicas(facts: &Facts<'_>, repl: &Replication, out: &mut String) {
     let now_ms = facts.now_us / 1000;
     for (index, replica) in repl.replicas.all().iter().enumerate() {
         let (ip, port) = replica.address();
-        let lag_s = match replica.acked_ms() {
-            0 => 0,
-            at_ms => (now_ms - at_ms).max(0) / 1000,
+        // Until it follows the stream there is nothing to lag behind.
+        let lag_s = match replica.phase() {
+            Phase::Online => (now_ms - replica.acked_ms()).max(0) / 1000,
+            _ => 0,
         };
         // Writing to a string cannot fail.
         write!(
