@@ -338,6 +338,8 @@ pub enum Group {
     Scripting,
     /// `cluster`
     Cluster,
+    /// `pubsub`
+    Pubsub,
 }
 
 impl Group {
@@ -351,6 +353,7 @@ impl Group {
             Self::Server => "server",
             Self::Scripting => "scripting",
             Self::Cluster => "cluster",
+            Self::Pubsub => "pubsub",
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod connection;
 pub mod keys;
 pub mod persist;
+pub mod pubsub;
 pub mod repl;
 pub mod scripting;
 pub mod server;
@@ -30,6 +31,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     keys::scan::COMMANDS,
     keys::wait::COMMANDS,
     persist::COMMANDS,
+    pubsub::COMMANDS,
     repl::failover::COMMANDS,
     repl::psync::COMMANDS,
     repl::redirect::COMMANDS,

@@ -74,3 +74,35 @@ fn redis7_redix_valkey() {
 fn redix_valkey_redix() {
     check([Peer::Redix, Peer::Valkey, Peer::Redix]);
 }
+
+/// Messages that the first server publishes pass through the middle to whoever listens to the last,
+/// and nobody starts anew for them.
+#[test]
+fn messages_pass_through_the_middle() {
+    if !Peer::Redis7.available_or_skip() {
+        return;
+    }
+    let [mut first, mut middle, mut last] =
+        [Peer::Redis7, Peer::Redix, Peer::Redis7].map(|peer| Node::start(peer, &[]));
+    middle.follow(first.server.addr());
+    middle.wait_linked();
+    last.follow(middle.server.addr());
+    last.wait_linked();
+    let mut listener = redix_testkit::Client::connect(last.server.addr()).unwrap();
+    listener.must(&["SUBSCRIBE", "news"]).unwrap();
+    for command in ["PUBLISH news one", "SPUBLISH shard one", "SET key value", "PUBLISH news two"] {
+        first.must(command);
+    }
+    let shown = |text: &str| format!("1) \"message\"\n2) \"news\"\n3) \"{text}\"");
+    assert_eq!(listener.reply().unwrap().pretty(), shown("one"));
+    assert_eq!(listener.reply().unwrap().pretty(), shown("two"));
+    assert_same(&mut first, &mut middle);
+    assert_eq!((first.number("sync_full"), first.number("sync_partial_ok")), (1, 0));
+    // What is published in the middle stays there; as a primary it has the last one told.
+    assert_eq!(middle.ask("PUBLISH news three"), "(integer) 0");
+    middle.must("REPLICAOF NO ONE");
+    last.wait_linked();
+    eventually("the last one is back", || middle.ask("WAIT 1 100") == "(integer) 1");
+    assert_eq!(middle.ask("PUBLISH news four"), "(integer) 0");
+    assert_eq!(listener.reply().unwrap().pretty(), shown("four"));
+}
