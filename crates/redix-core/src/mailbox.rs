@@ -18,6 +18,8 @@ pub enum WaitEnd {
     TimedOut,
     /// With an error.
     Failed(ReplyError),
+    /// With an error, the last that the connection is sent.
+    Dismissed(ReplyError),
 }
 
 /// What another thread wants a worker to do.

@@ -303,10 +303,10 @@ impl Registry {
         self.get(id).is_some_and(|client| client.end_wait(end))
     }
 
-    /// Ends the waits of all blocked connections with an error.
-    pub fn unblock_all(&self, error: &ReplyError) {
+    /// Ends the waits of all blocked connections with an error and closes them.
+    pub fn dismiss_blocked(&self, error: &ReplyError) {
         for client in self.all() {
-            client.end_wait(WaitEnd::Failed(error.clone()));
+            client.end_wait(WaitEnd::Dismissed(error.clone()));
         }
     }
 

@@ -150,7 +150,7 @@ fn a_changed_role_ends_every_wait() {
     send(&mut engine, 1, "WAIT 1 0");
     send(&mut engine, 2, "WAIT 1 100");
     let error = "UNBLOCKED force unblock from blocking operation, instance state changed";
-    engine.engine().registry.unblock_all(&ReplyError::Static(error));
+    engine.engine().registry.dismiss_blocked(&ReplyError::Static(error));
     assert_eq!(run(&mut engine, 3, "PING"), "+PONG");
     for conn in [1, 2] {
         assert_eq!(replies(&mut engine, conn), [format!("-{error}")]);

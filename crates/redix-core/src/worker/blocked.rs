@@ -15,6 +15,7 @@ use crate::command::spec::flag;
 use crate::command::timing::{call_stats, count_calls};
 use crate::commandlog::Executed;
 use crate::mailbox::WaitEnd;
+use crate::registry::client_flag;
 use crate::session::ReplyMode;
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
@@ -86,10 +87,14 @@ impl Worker {
         let (command, ns) = (blocked.command, blocked.ns);
         count_calls(stats, &self.config, command, 1, ns);
         let mark = client.reply.len();
+        if matches!(end, WaitEnd::Dismissed(_)) {
+            client.session.close_after_reply = true;
+            client.shared.set_flag(client_flag::CLOSING, true);
+        }
         match end {
             WaitEnd::Served(bytes) => client.reply.raw(&bytes),
             WaitEnd::TimedOut => (blocked.on_timeout)(&self.engine, &mut client.reply),
-            WaitEnd::Failed(error) => {
+            WaitEnd::Failed(error) | WaitEnd::Dismissed(error) => {
                 call_stats(stats, command).failed.bump();
                 fail(&self.engine, stats, &mut client.reply, &error);
             }

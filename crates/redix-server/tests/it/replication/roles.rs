@@ -58,6 +58,23 @@ fn a_session(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_session);
 
+/// Who waits at a server that becomes a replica is told so and sent away, whatever it sent behind.
+fn who_waits_is_sent_away(primary: Peer, replica: Peer) {
+    let mut primary = Node::start(primary, &[]);
+    let mut replica = Node::start(replica, &[]);
+    let mut waiting = redix_testkit::Client::connect(replica.server.addr()).unwrap();
+    waiting.send(&["WAIT", "1", "0"]).unwrap();
+    waiting.send(&["PING"]).unwrap();
+    replica.wait_for("blocked_clients", "1");
+    replica.follow(primary.server.addr());
+    let told = waiting.reply().unwrap().pretty();
+    assert!(told.starts_with("-UNBLOCKED force unblock from blocking operation, "), "{told}");
+    assert!(waiting.is_closed_by_peer().unwrap());
+    replica.wait_linked();
+    assert_same(&mut primary, &mut replica);
+}
+for_pairs!(who_waits_is_sent_away: redix_redix);
+
 /// A promoted replica's history is the one that was: its former primary follows it from where it
 /// is, and back.
 fn roles_change_back_and_forth(one: Peer, other: Peer) {
