@@ -9,6 +9,7 @@ use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::repl::failover::Stage;
 use crate::repl::status::Target;
+use crate::sync::atomic::Ordering;
 
 /// The commands of this file.
 pub const COMMANDS: &[CommandSpec] = &[
@@ -81,6 +82,8 @@ fn replicaof(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// Says in the log what has become of the role, and for whose `kind` of request.
 pub(super) fn announce(cx: &Ctx<'_, '_>, what: &str, kind: &str) {
+    // What is shown is what the connection asks for, not what it asked for before.
+    cx.shared.last_command.store(cx.command.id, Ordering::Relaxed);
     let client = client::describe(cx.shared, cx.engine, cx.now_ms());
     cx.engine.env.log(Level::Notice, &format!("{what} ({kind} request from '{client}')"));
 }

@@ -58,6 +58,23 @@ fn a_session(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_session);
 
+/// The log says whose request changed the role, and which.
+fn the_log_names_who_asked(primary: Peer, replica: Peer) {
+    let primary = Node::start(primary, &[]);
+    let mut replica = Node::start(replica, &[]);
+    replica.must("PING");
+    replica.follow(primary.server.addr());
+    replica.must("PING");
+    replica.must("REPLICAOF NO ONE");
+    let log = replica.server.log();
+    for what in ["REPLICAOF 127.0.0.1:", " MODE enabled"] {
+        let line = log.lines().find(|line| line.contains(what)).unwrap();
+        assert!(line.contains(" enabled (user request from 'id="), "{line}");
+        assert!(line.contains(" cmd=replicaof "), "{line}");
+    }
+}
+for_pairs!(the_log_names_who_asked: redix_redix);
+
 /// Who waits at a server that becomes a replica is told so and sent away, whatever it sent behind.
 fn who_waits_is_sent_away(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &[]);
