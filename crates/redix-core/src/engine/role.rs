@@ -19,7 +19,7 @@ impl Engine {
         let repl = &self.repl;
         if !repl.is_replica() {
             // What they wait for may come from the primary now, which does not know of them. Closed,
-            // as by the real servers, they look for who the primary is.
+            // as by real servers, they look for who the primary is.
             self.registry.dismiss_blocked(&STATE_CHANGED);
             repl.upstream.set_stream_db(repl.log.db().unwrap_or(0));
             if repl.log.active() {
