@@ -36,7 +36,7 @@ pub mod flag {
         11 ASKING "asking" "Behaves as if ASKING had been sent.",
         12 FAST "fast" "Takes constant or logarithmic time.",
         13 NO_AUTH "no_auth" "Needs no authentication.",
-        14 MAY_REPLICATE "may_replicate" "May leave a record without writing data.",
+        14 MAY_REPLICATE "" "May leave a record without writing data.",
         15 NO_MANDATORY_KEYS "no_mandatory_keys" "Its keys are optional.",
         16 NO_ASYNC_LOADING "no_async_loading" "Refused while loading beside serving.",
         17 NO_MULTI "no_multi" "Not inside MULTI.",

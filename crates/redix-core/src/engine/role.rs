@@ -18,8 +18,8 @@ impl Engine {
     pub fn follow(&self, target: Target) {
         let repl = &self.repl;
         if !repl.is_replica() {
-            // What they wait for may come from the primary now, which does not know of them. Closed,
-            // as by real servers, they look for who the primary is.
+            // What they wait for may come from the primary now, which does not know of them. They
+            // are closed, as by real servers, and look for who the primary is.
             self.registry.dismiss_blocked(&STATE_CHANGED);
             repl.upstream.set_stream_db(repl.log.db().unwrap_or(0));
             if repl.log.active() {
