@@ -495,6 +495,7 @@ impl EntryBox {
 
     /// Replaces the value, and with it kind and encoding; key, expiry and LRU stay. In place
     /// unless that changes the rounded size.
+    #[inline]
     pub fn replace_value(&mut self, kind: Kind, encoding: Encoding, value: NewValue<'_>) {
         if let NewValue::Bytes(bytes) = &value
             && let Some(place) = self.inline_bytes_mut()
@@ -505,6 +506,12 @@ impl EntryBox {
             self.set_head(kind, encoding);
             return;
         }
+        self.reshape(kind, encoding, value);
+    }
+
+    /// Replaces the value by one of another length or form.
+    #[inline(never)]
+    fn reshape(&mut self, kind: Kind, encoding: Encoding, value: NewValue<'_>) {
         let payload = Payload::from(value);
         let (form, value_len) = payload.form_and_len();
         let old = self.shape();

@@ -379,6 +379,7 @@ impl<'k> Access<'k> {
     }
 
     /// Gives a key a value, whatever it held before.
+    #[inline]
     pub fn set(
         &mut self,
         key: Key<'_>,
@@ -387,7 +388,7 @@ impl<'k> Access<'k> {
         value: NewValue<'_>,
         ttl: Ttl,
     ) {
-        let pos = self.find(key);
+        let pos = self.find_aged(self.db, key).map(|(pos, _)| pos);
         self.set_found(key, pos, kind, encoding, value, ttl);
     }
 

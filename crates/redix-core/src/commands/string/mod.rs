@@ -57,6 +57,7 @@ pub fn encode(bytes: &[u8]) -> Result<(Encoding, NewValue<'_>), ReplyError> {
 }
 
 /// How a string is stored that stays text even where it reads as a number.
+#[inline]
 pub fn encode_text(bytes: &[u8]) -> Result<(Encoding, NewValue<'_>), ReplyError> {
     let encoding = if bytes.len() <= EMBSTR_MAX { Encoding::Embstr } else { Encoding::Raw };
     if bytes.len() < FALLIBLE_FROM {
@@ -86,6 +87,7 @@ fn check_length(cx: &Ctx<'_, '_>, start: usize, added: usize) -> Result<usize, R
 }
 
 /// Gives a key a string and reports the event `set`.
+#[inline(always)]
 fn store(cx: &mut Ctx<'_, '_>, key: Key<'_>, bytes: &[u8], ttl: Ttl) -> Result<(), ReplyError> {
     let (encoding, value) = encode(bytes)?;
     cx.keys.set(key, Kind::String, encoding, value, ttl);
