@@ -2,11 +2,11 @@
 //!
 //! Primary and replica are of the same kind and hold every key. The replica is stopped (SIGSTOP)
 //! while the primary takes overwriting SETs as fast as it can; then it goes on, and is timed until
-//! it has applied all of them. The primary has processor 0, the replica 1, which the client has
-//! while it produces. Nothing is dropped meanwhile: neither output limit nor timeout ends the link,
-//! which is checked.
+//! it has applied all of them. The primary has processor 0, the replica all of them: it may use
+//! several for one stream. The client has processor 1 while it produces. Nothing is dropped
+//! meanwhile: neither output limit nor timeout ends the link, which is checked.
 //!
-//! The processor time that counts is that of the thread that does the work: the primary's only
+//! The processor time that counts is that of the threads that do the work: the primary's only
 //! worker and the replica's link in Redix, the whole process elsewhere. To a stopped replica the
 //! primary sends nothing; what it produces for a second of processor time while the replica follows
 //! is measured before ("followed").
@@ -31,7 +31,7 @@ use crate::throughput::fill;
 
 const DEPTH: usize = 64;
 /// How often it is looked whether all is applied.
-const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+const LOOK_INTERVAL: Duration = Duration::from_millis(4);
 const LIMIT: Duration = Duration::from_secs(300);
 const REPEATS_MAX: usize = 5;
 /// What a command takes in the stream besides its value, and some more.
@@ -125,14 +125,14 @@ impl Pair {
         let missed = 2 * options.keys * (options.value_len + COMMAND_BYTES);
         let backlog = ["--repl-backlog-size", &missed.to_string()];
         let primary = contender.start_on(SERVER_CPUS, &[ARGS, &backlog].concat())?;
-        let replica = contender.start_on(CLIENT_CPUS, ARGS)?;
+        let replica = contender.start_on(contender::ALL_CPUS, ARGS)?;
         fill(&primary, Op::Set, options.keys, options.value_len)?;
         let asking = [Client::connect(primary.addr())?, Client::connect(replica.addr())?];
         let mut pair = Pair { primary, replica, asking };
         let port = pair.primary.port().to_string();
         pair.asking[1].must(&["REPLICAOF", "127.0.0.1", &port])?;
         pair.wait_until("synchronised", |pair| {
-            Ok(field(&mut pair.asking[1], "master_link_status")? == "up")
+            Ok(field(&mut pair.asking[1], "replication", "master_link_status")? == "up")
         })?;
         Ok(pair)
     }
@@ -153,7 +153,7 @@ impl Pair {
         let process = self.replica.cpu_time()?.total() - process;
         let foreign_percent =
             HostTime::now()?.foreign_percent(host, self.all_cpu()?.saturating_sub(cpus));
-        ensure!(field(&mut self.asking[0], "sync_full")? == "1", "the link was made anew");
+        ensure!(field(&mut self.asking[0], "stats", "sync_full")? == "1", "the link was made anew");
         Ok(Turn {
             followed,
             produced,
@@ -176,7 +176,7 @@ impl Pair {
 
     /// How far the stream of the primary (0) or the replica (1) goes.
     fn offset(&mut self, who: usize) -> Result<u64> {
-        Ok(field(&mut self.asking[who], "master_repl_offset")?.parse()?)
+        Ok(field(&mut self.asking[who], "replication", "master_repl_offset")?.parse()?)
     }
 
     /// Waits until the replica has applied all that the primary has produced by now.
@@ -205,8 +205,8 @@ impl Pair {
     }
 }
 
-fn field(client: &mut Client, name: &str) -> Result<String> {
-    let Value::Bulk(text) = client.must(&["INFO", "all"])? else { bail!("INFO is no text") };
+fn field(client: &mut Client, section: &str, name: &str) -> Result<String> {
+    let Value::Bulk(text) = client.must(&["INFO", section])? else { bail!("INFO is no text") };
     let text = String::from_utf8(text)?;
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     Ok(value.with_context(|| format!("INFO has no {name}"))?.to_owned())
@@ -219,20 +219,20 @@ fn signal(server: &Server, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Processor time of the thread of that name, else of all threads of the process.
+/// Processor time of the threads whose names begin so, else of all threads of the process.
 fn work_cpu(server: &Server, thread: &str) -> Result<Duration> {
-    let (mut all, mut named) = (0, None);
+    let (mut all, mut named) = (0, 0);
     for task in fs::read_dir(format!("/proc/{}/task", server.pid()))? {
         let task = task?.path();
         // Nanoseconds on a processor come first; see the kernel's sched-stats.rst.
         let text = fs::read_to_string(task.join("schedstat"))?;
         let ns: u64 = text.split_whitespace().next().context("an empty schedstat")?.parse()?;
         all += ns;
-        if fs::read_to_string(task.join("comm"))?.trim() == thread {
-            named = Some(ns);
+        if fs::read_to_string(task.join("comm"))?.starts_with(thread) {
+            named += ns;
         }
     }
-    Ok(Duration::from_nanos(named.unwrap_or(all)))
+    Ok(Duration::from_nanos(if named == 0 { all } else { named }))
 }
 
 fn summarise(options: &Options, turns: &[Vec<Turn>]) -> Section {
@@ -251,8 +251,8 @@ fn summarise(options: &Options, turns: &[Vec<Turn>]) -> Section {
     let worst = turns.iter().flatten().map(|turn| turn.foreign_percent).fold(0.0, f64::max);
     let note = format!(
         "{} SETs at pipeline {DEPTH} over 50 connections, {} keys of 16 B that are there, values \
-         of {} B, medians of {} rounds. The primary with one worker on processor 0; client, then \
-         replica on 1. Others used at most {worst:.1} % of the machine in a round.",
+         of {} B, medians of {} rounds. The primary with one worker on processor 0, the client on 1, \
+         the replica on both. Others used at most {worst:.1} % of the machine in a round.",
         2 * options.keys,
         options.keys,
         options.value_len,

@@ -5,6 +5,8 @@
 //! executed, so that a connection that is held back gives nothing away. After a protocol error
 //! nothing more is parsed; the error is answered after the replies of the commands before it.
 
+pub(crate) mod portion;
+
 use std::collections::VecDeque;
 
 use redix_resp::error::ProtocolError;
@@ -18,6 +20,7 @@ use crate::repl::log::Log;
 use crate::session::Session;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use portion::Portion;
 
 /// The least space offered to one read.
 pub const READ_MIN: usize = 16 * 1024;
@@ -99,11 +102,16 @@ impl Input {
     /// Space for the next read, at least [`READ_MIN`] bytes; what was read is then announced by
     /// [`Input::received`].
     pub fn space(&mut self) -> &mut [u8] {
+        self.space_of(READ_MIN)
+    }
+
+    /// The same with at least so many bytes.
+    pub fn space_of(&mut self, least: usize) -> &mut [u8] {
         let pending = self.filled - self.parsed;
         let missing = self.wanted.saturating_sub(pending);
         // More than that is believed only as far as bytes have come for it.
         let ahead = if self.wanted <= ROOM_MAX { missing } else { missing.min(pending) };
-        let want = READ_MIN.max(ahead.min(ROOM_MAX));
+        let want = least.max(ahead.min(ROOM_MAX));
         if self.bytes.len() - self.filled < want {
             self.compact();
             // Growing by doubling keeps the copying of a large argument linear.
@@ -212,6 +220,28 @@ impl Input {
         }
     }
 
+    /// Moves what is not a whole command yet to `next`, which has nothing in it, so that parsing
+    /// goes on there. A protocol error stays.
+    pub(crate) fn hand_on_rest(&mut self, next: &mut Self) {
+        debug_assert!(next.pending_bytes() == 0 && next.parked() == 0 && next.parser.is_idle());
+        let end = self.parked.back().map_or(self.start, |last| last.end);
+        let rest = &self.bytes[end..self.filled];
+        let space = next.space_of(rest.len().max(READ_MIN));
+        space[..rest.len()].copy_from_slice(rest);
+        next.received(rest.len());
+        next.parsed = self.parsed - end;
+        next.parser = std::mem::take(&mut self.parser);
+        next.wanted = std::mem::take(&mut self.wanted);
+        next.keeps_blanks = self.keeps_blanks;
+        self.filled = end;
+        self.parsed = end;
+    }
+
+    /// Whether there is a protocol error behind the parked commands.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.error.is_some()
+    }
+
     /// The protocol error met behind the parked commands; asking takes it when none is parked.
     pub fn take_error(&mut self) -> Option<ProtocolError> {
         if self.parked.is_empty() { self.error.take() } else { None }
@@ -309,8 +339,22 @@ impl Client {
     pub fn executed(&mut self, count: usize, log: &Log) {
         if let Some(link) = &mut self.session.primary_link {
             link.log_all(log, &self.input, count);
+            link.prepared_begin += count;
         }
         self.input.executed(count);
+    }
+
+    /// Goes on with a portion of its primary's stream; the last must be spent, and is returned.
+    pub(crate) fn begin_portion(&mut self, mut portion: Portion) -> Portion {
+        debug_assert_eq!(self.input.pending_bytes(), 0, "it would be lost");
+        let total = self.shared.net_in.load(Ordering::Relaxed) + portion.received as u64;
+        self.shared.net_in.store(total, Ordering::Relaxed);
+        std::mem::swap(&mut self.input, &mut portion.input);
+        if let Some(link) = &mut self.session.primary_link {
+            std::mem::swap(&mut link.prepared, &mut portion.prepared);
+            link.prepared_begin = 0;
+        }
+        portion
     }
 
     /// Lets other threads see the sizes of its buffers.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::command::args::OwnedArgs;
+use crate::command::prepared::Prepared;
 use crate::command::table::Command;
 use crate::keyspace::shard::WatchFlag;
 use crate::repl::primary::Replica;
@@ -74,6 +75,10 @@ pub struct PrimaryLink {
     pub first: usize,
     /// How many of the parked commands make up whole units.
     pub whole: usize,
+    /// The commands of the portion under way, if it came prepared; those before `prepared_begin`
+    /// have been executed, the others are the parked ones.
+    pub(crate) prepared: Vec<Prepared>,
+    pub(crate) prepared_begin: usize,
     /// The primary wants to know how far its stream was applied.
     pub ack_wanted: bool,
     /// What could not be applied, and why; nothing is executed after it.

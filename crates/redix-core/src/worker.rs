@@ -11,16 +11,16 @@
 
 mod blocked;
 mod buffers;
+mod portion;
 
 use std::collections::BTreeSet;
 
 use redix_resp::request::Limits;
 
 use crate::client::Client;
-use crate::command::args::Args;
 use crate::command::dispatch::{Flow, Runner, fail};
-use crate::command::plan::Plan;
-use crate::command::table::{Command, CommandTable, Memo};
+use crate::command::prepared::Prepared;
+use crate::command::table::Memo;
 use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::Engine;
@@ -31,6 +31,7 @@ use crate::registry::client_flag;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use buffers::Buffers;
+use portion::HintsAhead;
 
 /// The most commands that go through the passes together: enough for the first hint to have come
 /// true when its turn comes, few enough for all that they hint at to stay in a first-level cache of
@@ -42,12 +43,6 @@ const PREFETCH_LINKS: usize = 3;
 const HINTS_MAX: usize = 64;
 /// The most bytes of replies that one connection may collect in a turn before it is written to.
 pub const TURN_OUTPUT_MAX: usize = 1024 * 1024;
-
-/// A command of the group.
-struct Item {
-    command: Option<Command>,
-    plan: Plan,
-}
 
 /// Consecutive commands of one connection within the group.
 #[derive(Clone, Copy)]
@@ -79,7 +74,7 @@ pub struct Asked {
 /// The commands that go through the passes together.
 #[derive(Default)]
 struct Group {
-    items: Vec<Item>,
+    items: Vec<Prepared>,
     /// The connections that they belong to, in order.
     runs: Vec<Run>,
     /// Their keys.
@@ -110,6 +105,7 @@ pub struct Worker {
     free: Vec<usize>,
     ready: Vec<usize>,
     group: Group,
+    hints_ahead: HintsAhead,
     running: Option<usize>,
     asked: Vec<Asked>,
     /// When waits end by themselves, in Unix milliseconds, with the places of the connections.
@@ -136,6 +132,7 @@ impl Worker {
             free: Vec::new(),
             ready: Vec::new(),
             group: Group::default(),
+            hints_ahead: HintsAhead::default(),
             running: None,
             asked: Vec::new(),
             deadlines: BTreeSet::new(),
@@ -264,6 +261,7 @@ impl Worker {
             clients,
             ready,
             group,
+            hints_ahead,
             running,
             asked,
             deadlines,
@@ -280,17 +278,33 @@ impl Worker {
             client.is_some_and(|client| std::mem::take(&mut client.ready))
         });
         let mut runner = Runner::new(engine, Arc::clone(config), *index);
-        let mut turn =
-            Turn { engine, config, clients, group, running, asked, deadlines, feeding, buffers };
+        let mut turn = Turn {
+            engine,
+            config,
+            clients,
+            group,
+            hints_ahead,
+            running,
+            asked,
+            deadlines,
+            feeding,
+            buffers,
+        };
         let mut again = Vec::new();
         for &token in ready.iter() {
+            if turn.is_prepared(token) {
+                turn.execute_portion(token, &mut runner);
+                continue;
+            }
             let mut taken = 0;
             while turn.gather(token, &mut taken, runner.now_ms()) {
                 // A full group in the middle of a connection's commands.
+                turn.prefetch(&runner);
                 turn.execute(&mut runner);
                 taken = 0;
             }
         }
+        turn.prefetch(&runner);
         turn.execute(&mut runner);
         for &token in ready.iter() {
             if turn.settle(token, &mut runner) {
@@ -337,6 +351,7 @@ struct Turn<'a> {
     config: &'a Config,
     clients: &'a mut Vec<Option<Client>>,
     group: &'a mut Group,
+    hints_ahead: &'a mut HintsAhead,
     /// The connection whose turn it is.
     running: &'a mut Option<usize>,
     asked: &'a mut Vec<Asked>,
@@ -372,21 +387,16 @@ impl Turn<'_> {
         let db = client.session.db;
         for index in parked..parked + count {
             let args = client.input.args(index);
-            let command = self.engine.commands.find_again(args.get(0), &mut self.group.memo);
-            let command = command.map(|found| subcommand_of(&self.engine.commands, found, args));
-            let plan = match command {
-                Some(found) => Plan::of(&self.engine.keyspace, found.spec, args),
-                None => Plan::default(),
-            };
-            match plan.single() {
+            let item = Prepared::new(self.engine, args, &mut self.group.memo);
+            match item.plan.single() {
                 Some(hash) => self.group.hint(&self.engine.keyspace, db, hash),
                 None => {
-                    for hash in plan.hashes().take(HINTS_MAX) {
+                    for hash in item.plan.hashes().take(HINTS_MAX) {
                         self.group.hint(&self.engine.keyspace, db, hash);
                     }
                 }
             }
-            self.group.items.push(Item { command, plan });
+            self.group.items.push(item);
         }
         if count > 0 {
             self.group.runs.push(Run { token, parked, first, len: count });
@@ -397,22 +407,33 @@ impl Turn<'_> {
 
     /// Runs the group and drops its commands from the inputs.
     fn execute(&mut self, runner: &mut Runner<'_>) {
-        self.prefetch(runner);
         runner.begin_group();
+        let items = std::mem::take(&mut self.group.items);
         for index in 0..self.group.runs.len() {
-            self.execute_run(runner, self.group.runs[index]);
+            let Run { token, parked, first, len } = self.group.runs[index];
+            let items = &items[first..first + len];
+            let executed = self.execute_run(runner, token, parked, items);
+            self.finish_run(token, &items[..executed]);
         }
+        self.group.items = items;
         runner.end_stretch();
         runner.keys.held.release();
         self.group.clear();
     }
 
-    /// Runs one connection's commands, until it is halted.
-    fn execute_run(&mut self, runner: &mut Runner<'_>, run: Run) {
-        let Some(client) = self.clients[run.token].as_mut() else { return };
-        *self.running = Some(run.token);
+    /// Runs commands of one connection that are parked from that place on, until it is halted.
+    /// Returns how many.
+    fn execute_run(
+        &mut self,
+        runner: &mut Runner<'_>,
+        token: usize,
+        parked: usize,
+        items: &[Prepared],
+    ) -> usize {
+        let Some(client) = self.clients[token].as_mut() else { return 0 };
+        *self.running = Some(token);
         let mut executed = 0;
-        for item in &self.group.items[run.first..run.first + run.len] {
+        while let Some(item) = items.get(executed) {
             if runner.world_waiting() {
                 client.log_applied(&self.engine.repl.log);
                 runner.yield_to_world();
@@ -426,7 +447,14 @@ impl Turn<'_> {
                 client.halted = true;
                 break;
             }
-            match runner.execute(client, run.parked + executed, item.command, &item.plan) {
+            if item.as_plain().is_some() {
+                let applied = runner.apply_plain(client, parked + executed, &items[executed..]);
+                executed += applied;
+                if applied != 0 {
+                    continue;
+                }
+            }
+            match runner.execute(client, parked + executed, item.command, &item.plan) {
                 Flow::Next => executed += 1,
                 Flow::Hold => {
                     client.halted = true;
@@ -435,25 +463,32 @@ impl Turn<'_> {
                 }
                 Flow::Block => {
                     let blocked = runner.blocked.take();
-                    blocked::halt(client, blocked, run.token, runner.now_ms(), self.deadlines);
+                    blocked::halt(client, blocked, token, runner.now_ms(), self.deadlines);
                 }
             }
             if !runner.requests.is_empty() {
                 for request in runner.requests.drain(..) {
                     client.halted |= matches!(request, Request::Shutdown(_));
                     if request == Request::Feed {
-                        self.feeding.push(run.token);
+                        self.feeding.push(token);
                     }
-                    self.asked.push(Asked { token: run.token, request });
+                    self.asked.push(Asked { token, request });
                 }
             }
         }
-        let Some(last) = executed.checked_sub(1) else { return };
-        count_commands(client, executed);
-        if let Some(last) = self.group.items[run.first + last].command {
+        executed
+    }
+
+    /// Takes note that these commands, the first that are parked, have been executed.
+    fn finish_run(&mut self, token: usize, executed: &[Prepared]) {
+        let (Some(client), Some(last)) = (self.clients[token].as_mut(), executed.last()) else {
+            return;
+        };
+        count_commands(client, executed.len());
+        if let Some(last) = last.command {
             client.shared.last_command.store(last.id, Ordering::Relaxed);
         }
-        client.executed(executed, &self.engine.repl.log);
+        client.executed(executed.len(), &self.engine.repl.log);
     }
 
     /// The hints: buckets first, then entries, each under a brief lock. Where an entry is not in
@@ -502,23 +537,13 @@ impl Turn<'_> {
 }
 
 /// The limits of the request parser.
-fn limits(config: &Config, authenticated: bool) -> Limits {
+pub(crate) fn limits(config: &Config, authenticated: bool) -> Limits {
     Limits {
         multibulk_max: i64::from(i32::MAX),
         bulk_len_max: config.proto_max_bulk_len,
         inline_max: 64 * 1024,
         authenticated,
     }
-}
-
-/// The subcommand that the words name, if the command is a container that has it: keys are those of
-/// the subcommand.
-fn subcommand_of(commands: &CommandTable, found: Command, args: Args<'_>) -> Command {
-    if found.spec.subcommands.is_empty() {
-        return found;
-    }
-    let sub = args.try_get(1).and_then(|name| commands.find_subcommand(found, name));
-    sub.unwrap_or(found)
 }
 
 fn count_commands(client: &Client, commands: usize) {

@@ -4,8 +4,10 @@
 //! **Invariants.** The socket never blocks. The thread sleeps only in its poll, from which
 //! REPLICAOF wakes it.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+mod ahead;
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,15 +18,21 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use redix_core::engine::{Engine, Rest};
 use redix_core::env::Wake;
+use redix_core::upstream::ahead::{Portions, ReadAhead};
 use redix_core::upstream::{Transport, Upstream};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use self::ahead::{QUEUED_MAX, Reader};
 use crate::log;
 
 const WAKE: Token = Token(0);
 const SOCKET: Token = Token(1);
 
-struct Waking(Waker);
+/// With so many bytes read at once, and more to be read, the stream is behind: it is worth while to
+/// wake a thread.
+const BEHIND_BYTES: usize = 256 * 1024;
+
+struct Waking(Arc<Waker>);
 
 impl Wake for Waking {
     fn wake(&self) {
@@ -37,9 +45,10 @@ impl Wake for Waking {
 pub fn start(engine: &Arc<Engine>) -> Result<(), String> {
     let fail = |error: io::Error| format!("Can't make an event loop: {error}");
     let poll = Poll::new().map_err(fail)?;
-    let waker = Waker::new(poll.registry(), WAKE).map_err(fail)?;
-    engine.repl.upstream.set_waker(Box::new(Waking(waker)));
-    let socket = LinkSocket { registry: poll.registry().try_clone().map_err(fail)?, stream: None };
+    let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(fail)?);
+    engine.repl.upstream.set_waker(Box::new(Waking(Arc::clone(&waker))));
+    let registry = poll.registry().try_clone().map_err(fail)?;
+    let socket = LinkSocket { registry, stream: None, reader: Reader::start(waker, QUEUED_MAX)? };
     let engine = Arc::clone(engine);
     thread::Builder::new()
         .name("link".into())
@@ -74,12 +83,13 @@ fn run(engine: &Arc<Engine>, mut poll: Poll, mut socket: LinkSocket) {
 /// The socket to the primary, as the engine sees it.
 struct LinkSocket {
     registry: Registry,
-    stream: Option<TcpStream>,
+    stream: Option<Arc<TcpStream>>,
+    reader: Option<Reader>,
 }
 
 impl LinkSocket {
-    fn stream(&mut self) -> io::Result<&mut TcpStream> {
-        self.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    fn stream(&self) -> io::Result<&TcpStream> {
+        self.stream.as_deref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 
@@ -93,7 +103,7 @@ impl Transport for LinkSocket {
                     let interest = Interest::READABLE | Interest::WRITABLE;
                     self.registry.register(&mut stream, SOCKET, interest)?;
                     stream.set_nodelay(true).ok();
-                    self.stream = Some(stream);
+                    self.stream = Some(Arc::new(stream));
                     return Ok(());
                 }
                 Err(error) => last = error,
@@ -119,12 +129,12 @@ impl Transport for LinkSocket {
             Some(Ok(addr)) => addr.to_string(),
             _ => "?:0".into(),
         };
-        let stream = self.stream.as_ref();
+        let stream = self.stream.as_deref();
         (name(stream.map(TcpStream::peer_addr)), name(stream.map(TcpStream::local_addr)))
     }
 
     fn fd(&self) -> i32 {
-        self.stream.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+        self.stream.as_deref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -135,11 +145,22 @@ impl Transport for LinkSocket {
         self.stream()?.write(bytes)
     }
 
-    fn close(&mut self) {
-        if let Some(mut stream) = self.stream.take() {
-            // Closing it takes it out of the poll in any case.
-            self.registry.deregister(&mut stream).ok();
+    fn read_ahead(
+        &mut self,
+        read: usize,
+        ahead: Box<ReadAhead>,
+    ) -> Result<Box<dyn Portions>, Box<ReadAhead>> {
+        match (&self.reader, &self.stream) {
+            (Some(reader), Some(stream)) if read >= BEHIND_BYTES => reader.begin(ahead, stream),
+            _ => Err(ahead),
         }
+    }
+
+    fn close(&mut self) {
+        let Some(stream) = self.stream.take() else { return };
+        // Who reads ahead may still hold it for a moment. The last to let go of it closes it, which
+        // takes it out of the poll.
+        stream.shutdown(Shutdown::Both).ok();
     }
 }
 

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abuse;
+pub mod ahead;
 pub mod client;
 pub mod engine;
 pub mod oracle;

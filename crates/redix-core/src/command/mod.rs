@@ -8,6 +8,7 @@ pub mod args;
 pub mod blocked;
 pub mod dispatch;
 pub mod plan;
+pub(crate) mod prepared;
 pub mod spec;
 pub mod table;
 pub mod timing;

@@ -11,7 +11,7 @@
 //! bytes, every command is timed alone.
 
 use super::args::Args;
-use super::spec::flag;
+use super::spec::{CommandSpec, flag};
 use super::table::Command;
 use crate::config::Config;
 use crate::stats::{CallStats, ThreadStats, latency_bucket};
@@ -63,6 +63,12 @@ impl Stretch {
         Self { untimed: 0, command: None, allowed }
     }
 
+    /// Whether short commands may go untimed.
+    #[inline]
+    pub(super) fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
     /// Whether calls of another command are still to be timed before `command` runs.
     #[inline]
     pub(super) fn is_of_another(&self, command: Command) -> bool {
@@ -73,19 +79,23 @@ impl Stretch {
     #[inline]
     pub(super) fn timing(&self, command: Command, args: Args<'_>, started_ns: u64) -> Timing {
         let untimed = self.untimed;
-        let may_wait = self.allowed
-            && command.spec.has(flag::BRIEF)
-            && args.request_bytes_max() <= BRIEF_BYTES_MAX;
+        let may_wait = self.allowed && is_brief(command.spec, args);
         Timing { started_ns, untimed, may_wait }
     }
 
     /// Takes note of a call that was not timed.
     #[inline]
     pub(super) fn add(&mut self, command: Command) {
+        self.add_calls(command, 1);
+    }
+
+    /// The same of several calls.
+    #[inline]
+    pub(super) fn add_calls(&mut self, command: Command, calls: u64) {
         if self.untimed == 0 {
             self.command = Some(command);
         }
-        self.untimed += 1;
+        self.untimed += calls;
     }
 
     /// Takes note that all calls have been counted.
@@ -100,6 +110,12 @@ impl Stretch {
         let calls = std::mem::take(&mut self.untimed);
         self.command.take().filter(|_| calls != 0).map(|command| (command, calls))
     }
+}
+
+/// Whether a call with these words may be a short one.
+#[inline]
+pub(super) fn is_brief(spec: &CommandSpec, args: Args<'_>) -> bool {
+    spec.has(flag::BRIEF) && args.request_bytes_max() <= BRIEF_BYTES_MAX
 }
 
 /// Counts `calls` calls that took `ns` nanoseconds together.

@@ -30,25 +30,25 @@
 //!
 //! Source: Redis documentation, "Replication"; the handshake as Redis 7.0 and Valkey 9 send it.
 
+pub mod ahead;
 mod direct;
 mod handshake;
+mod stream;
 mod transfer;
 
 use std::io;
 
-use crate::client::Client;
 use crate::config::Config;
 use crate::engine::{Engine, Rest};
 use crate::env::{Level, Wake};
 use crate::mailbox::Mailbox;
-use crate::registry::{ClientShared, client_flag};
 use crate::repl::failover::Stage;
 use crate::repl::log::ReplId;
 use crate::repl::status::{Length, LinkState, Status, Target, Transfer};
-use crate::session::PrimaryLink;
+use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::sync::{Arc, lock};
 use crate::worker::Worker;
+use ahead::{Portions, ReadAhead};
 use handshake::{Answer, Handshake};
 use transfer::Receiving;
 
@@ -62,8 +62,6 @@ const NOT_WANTED: &str = "The PRIMARY is no longer the one to follow.";
 const BACK_OFF_MAX_NS: u64 = 32 * SECOND_NS;
 /// How long a step may be waited for without looking whether the link was killed.
 const NAP_NS: u64 = 100_000_000;
-/// Reads from the transport per step.
-const READS_PER_STEP: usize = 16;
 /// What one read outside the stream may bring.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -84,6 +82,17 @@ pub trait Transport {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize>;
     /// Writes some bytes; `WouldBlock` where none are taken now.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Has somebody else read what comes from now on, until there is nothing to be read. `Err`
+    /// where nobody can, or it is not worth while: `read` bytes have just been read without coming
+    /// to an end.
+    fn read_ahead(
+        &mut self,
+        read: usize,
+        ahead: Box<ReadAhead>,
+    ) -> Result<Box<dyn Portions>, Box<ReadAhead>> {
+        let _ = read;
+        Err(ahead)
+    }
     /// Closes the connection, if there is one.
     fn close(&mut self);
 }
@@ -128,6 +137,8 @@ pub struct Upstream {
     engine: Arc<Engine>,
     worker: Worker,
     phase: Phase,
+    /// Who reads the stream ahead, if somebody does.
+    ahead: Option<Box<dyn Portions>>,
     /// The generation of the target that is followed.
     generation: u64,
     target: Option<Target>,
@@ -163,6 +174,7 @@ impl Upstream {
             engine,
             worker,
             phase: Phase::Idle,
+            ahead: None,
             generation: 0,
             target: None,
             inbox: Vec::new(),
@@ -477,155 +489,6 @@ impl Upstream {
         Ok(())
     }
 
-    /// Has a new client apply what comes from now on; what was read already comes first.
-    fn begin_stream(&mut self, transport: &dyn Transport, now_ns: u64) {
-        let engine = &self.engine;
-        let id = engine.registry.next_id();
-        let (addr, laddr) = transport.names();
-        let now_ms = self.now_ms();
-        let shared =
-            ClientShared::new(id, addr, laddr, transport.fd(), now_ms, engine.link_thread());
-        shared.set_flag(client_flag::PRIMARY, true);
-        // No user's permissions apply to it.
-        "(superuser)".clone_into(&mut lock(&shared.texts).user);
-        let db = engine.repl.upstream.stream_db();
-        shared.db.store(db, Ordering::Relaxed);
-        let shared = Arc::new(shared);
-        let mut client = Client::new(Arc::clone(&shared), true);
-        client.session.db = db;
-        client.session.never_blocks = true;
-        client.session.primary_link = Some(Box::default());
-        client.input.keep_blanks();
-        client.input.push(&std::mem::take(&mut self.inbox));
-        let token = self.worker.insert(client);
-        self.worker.mark_ready(token);
-        self.phase = Phase::Stream(token);
-        let status = self.status();
-        status.set_transfer(None);
-        status.set_client(Some(shared));
-        status.note_read(now_ms);
-        status.set_unapplied(0);
-        status.set_state(LinkState::Connected);
-        self.heard_ns = now_ns;
-        self.up_since_ns = now_ns;
-        self.acknowledge(now_ns);
-    }
-
-    fn acknowledge(&mut self, now_ns: u64) {
-        self.next_ack_ns = now_ns + SECOND_NS;
-        if self.is_nameless {
-            return;
-        }
-        let end = self.engine.repl.log.end().to_string();
-        handshake::command(&mut self.outbox, &["REPLCONF", "ACK", &end]);
-    }
-
-    fn follow_stream(
-        &mut self,
-        transport: &mut dyn Transport,
-        token: usize,
-        now_ns: u64,
-    ) -> Result<Rest, Broken> {
-        let mut drained = false;
-        for _ in 0..READS_PER_STEP {
-            self.resume_after_pause(token);
-            drained = !self.read_stream(transport, token, now_ns)?;
-            // It asks the process for nothing: no command of a primary does.
-            drop(self.worker.run());
-            self.engine.feed_replicas();
-            self.check_applied(token)?;
-            if drained {
-                break;
-            }
-        }
-        let Some(client) = self.worker.client(token) else {
-            return Err(Broken::new("The client of the PRIMARY is gone."));
-        };
-        let unapplied = client.input.pending_bytes() as u64;
-        let killed = client.shared.killed.load(Ordering::Acquire);
-        let asked = link_of(client).is_some_and(|link| std::mem::take(&mut link.ack_wanted));
-        self.status().set_unapplied(unapplied);
-        if killed {
-            return Err(Broken::new("Connection with primary lost: it was killed."));
-        }
-        if asked || now_ns >= self.next_ack_ns {
-            self.acknowledge(now_ns);
-        }
-        if !drained || self.worker.has_ready() {
-            return Ok(Rest::None);
-        }
-        let config = self.engine.config();
-        let rest = self.wait_for_primary(&config, now_ns, || {
-            "PRIMARY timeout: no data nor PING received...".into()
-        })?;
-        Ok(match rest {
-            Rest::Until(due_ns) => Rest::Until(due_ns.min(self.next_ack_ns)),
-            Rest::None => Rest::None,
-        })
-    }
-
-    /// Reads some of the stream into its client; false if there was nothing, or the client has to
-    /// execute first what it has.
-    fn read_stream(
-        &mut self,
-        transport: &mut dyn Transport,
-        token: usize,
-        now_ns: u64,
-    ) -> Result<bool, Broken> {
-        let Some(client) = self.worker.client(token) else { return Ok(false) };
-        if client.held {
-            return Ok(false);
-        }
-        match transport.read(client.input.space()) {
-            Ok(0) => Err(Broken::new("Connection with primary lost.")),
-            Ok(count) => {
-                client.input.received(count);
-                let total = client.shared.net_in.load(Ordering::Relaxed) + count as u64;
-                client.shared.net_in.store(total, Ordering::Relaxed);
-                self.worker.mark_ready(token);
-                self.note_received(count, now_ns);
-                Ok(true)
-            }
-            Err(error) if is_transient(&error) => Ok(false),
-            Err(error) => Err(Broken::new(format!("Connection with primary lost: {error}"))),
-        }
-    }
-
-    /// Lets the client go on once a pause that held it back is over.
-    fn resume_after_pause(&mut self, token: usize) {
-        let now_ms = self.now_ms();
-        let over = !self.engine.pause.any(now_ms);
-        if let Some(client) = self.worker.client(token)
-            && client.held
-            && over
-        {
-            client.held = false;
-            client.halted = false;
-            client.shared.set_flag(client_flag::HELD, false);
-            self.worker.mark_ready(token);
-        }
-    }
-
-    /// Whether everything so far could be applied. If not, the log's history ends.
-    fn check_applied(&mut self, token: usize) -> Result<(), Broken> {
-        let Some(client) = self.worker.client(token) else { return Ok(()) };
-        let broken = client.closing();
-        let Some(link) = link_of(client) else { return Ok(()) };
-        let failure = match link.failure.take() {
-            Some(failure) => failure,
-            None if broken => "protocol error in the stream".into(),
-            None => return Ok(()),
-        };
-        let offset = self.engine.repl.log.end();
-        self.forget_history();
-        let text = format!(
-            "Can't apply the stream of the PRIMARY at offset {offset}: {failure}. A full \
-             resynchronization follows."
-        );
-        self.engine.env.log(Level::Warning, &text);
-        Err(Broken::futile("The stream of the PRIMARY can't be followed."))
-    }
-
     fn send(&mut self, transport: &mut dyn Transport) -> Result<(), Broken> {
         let mut sent = 0;
         while sent < self.outbox.len() {
@@ -681,6 +544,7 @@ impl Upstream {
 
     /// Closes the connection and forgets what was received but not applied.
     fn drop_connection(&mut self, transport: &mut dyn Transport) {
+        self.ahead = None;
         transport.close();
         self.inbox.clear();
         self.outbox.clear();
@@ -689,6 +553,7 @@ impl Upstream {
                 self.worker.remove(token);
                 let (status, now_ms) = (self.status(), self.now_ms());
                 status.set_client(None);
+                status.set_unapplied(0);
                 if self.is_wanted() {
                     status.set_down(now_ms);
                     self.notice("Caching the disconnected primary state.");
@@ -701,10 +566,6 @@ impl Upstream {
             _ => {}
         }
     }
-}
-
-fn link_of(client: &mut Client) -> Option<&mut PrimaryLink> {
-    client.session.primary_link.as_deref_mut()
 }
 
 fn is_transient(error: &io::Error) -> bool {

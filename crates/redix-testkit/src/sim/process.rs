@@ -21,12 +21,14 @@ use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::log::History;
 use redix_core::repl::status::Target;
+use redix_core::upstream::ahead::{Portions, ReadAhead};
 use redix_core::upstream::{Transport, Upstream};
 use redix_core::worker::Worker;
 use redix_resp::encode_command;
 use redix_types::entry::IntBuf;
 
 use super::net::{End, Net};
+use crate::ahead::Inline;
 use crate::engine::{EPOCH_MS, SimClock, SimDisk, sim_env};
 
 /// The port of node 0; the others follow.
@@ -169,7 +171,7 @@ impl Process {
         }
         load(&engine);
         outside.net.borrow_mut().set_up(node, true);
-        let socket = Socket { node, net: Rc::clone(&outside.net), link: None };
+        let socket = Socket { node, net: Rc::clone(&outside.net), link: None, asked: 0 };
         Self {
             upstream: Upstream::new(Arc::clone(&engine)),
             engine,
@@ -490,6 +492,20 @@ struct Socket {
     node: usize,
     net: Rc<RefCell<Net>>,
     link: Option<u64>,
+    /// How often it was asked to read ahead: it does so two times of three.
+    asked: usize,
+}
+
+/// The end of a link that is read from.
+struct Reading {
+    net: Rc<RefCell<Net>>,
+    link: u64,
+}
+
+impl io::Read for Reading {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.net.borrow_mut().read(self.link, End::Near, out)
+    }
 }
 
 impl Socket {
@@ -517,6 +533,21 @@ impl Transport for Socket {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let link = self.link()?;
         self.net.borrow_mut().read(link, End::Near, out)
+    }
+
+    fn read_ahead(
+        &mut self,
+        _: usize,
+        ahead: Box<ReadAhead>,
+    ) -> Result<Box<dyn Portions>, Box<ReadAhead>> {
+        self.asked += 1;
+        match (self.link, self.asked % 3) {
+            (Some(link), at_once @ 1..) => {
+                let net = Rc::clone(&self.net);
+                Ok(Box::new(Inline::new(*ahead, Reading { net, link }, at_once)))
+            }
+            _ => Err(ahead),
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

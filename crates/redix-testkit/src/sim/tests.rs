@@ -14,10 +14,10 @@ fn fifty_seeds_from_0() {
     // A run in which nothing happens proves nothing.
     let Seen { written, waits, cuts, crashes, promotions, failovers, .. } = seen;
     let Seen { sweeps, compared, partial, full, .. } = seen;
-    assert!(written > 10_000 && waits > 300, "{seen:?}");
+    assert!(written > 10_000 && waits > 200, "{seen:?}");
     assert!(cuts > 200 && crashes > 20 && promotions > 20, "{seen:?}");
     assert!(failovers > 20 && sweeps > 50, "{seen:?}");
-    assert!(compared > 2000 && partial > 50 && full > 100, "{seen:?}");
+    assert!(compared > 1500 && partial > 50 && full > 100, "{seen:?}");
 }
 
 #[test]

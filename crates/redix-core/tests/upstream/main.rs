@@ -1,226 +1,22 @@
 //! The link to a primary, driven without a socket: the test is the primary and the network.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::VecDeque;
-use std::io;
+mod ahead;
+mod rig;
+
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redix_core::command::table::Command;
 use redix_core::config::Config;
-use redix_core::engine::{Engine, Rest};
 use redix_core::expire::Sweeper;
 use redix_core::repl::failover::Plan;
 use redix_core::repl::status::{Length, LinkState, Target};
-use redix_core::upstream::{Transport, Upstream};
 use redix_resp::{Value, encode_command};
-use redix_testkit::engine::SimEngine;
-
-const ID: &str = "0123456789abcdef0123456789abcdef01234567";
-const OTHER_ID: &str = "fedcba9876543210fedcba9876543210fedcba98";
-const MARK: &[u8; 40] = b"mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm";
-
-/// The network, whose other end is the test.
-struct Wire {
-    /// On its way to the replica.
-    coming: VecDeque<u8>,
-    /// What the replica has sent.
-    sent: Vec<u8>,
-    /// The most bytes of one read.
-    read_max: usize,
-    is_open: bool,
-    /// The primary has closed the connection.
-    is_ended: bool,
-    connects: usize,
-    refuses: bool,
-    /// Nothing can be written any more.
-    breaks: bool,
-}
-
-impl Transport for Wire {
-    fn connect(&mut self, host: &str, port: u16, from: &str) -> io::Result<()> {
-        assert_eq!((host, port, from), ("primary", 6379, ""));
-        self.connects += 1;
-        if self.refuses {
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        }
-        (self.is_open, self.is_ended) = (true, false);
-        self.coming.clear();
-        self.sent.clear();
-        Ok(())
-    }
-    fn connected(&mut self) -> io::Result<bool> {
-        Ok(self.is_open)
-    }
-    fn names(&self) -> (String, String) {
-        ("10.0.0.1:6379".into(), "10.0.0.2:5000".into())
-    }
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        assert!(self.is_open, "the connection is closed");
-        let count = self.coming.len().min(self.read_max).min(out.len());
-        if count == 0 && !self.is_ended {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        for (place, byte) in out.iter_mut().zip(self.coming.drain(..count)) {
-            *place = byte;
-        }
-        Ok(count)
-    }
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        assert!(self.is_open, "the connection is closed");
-        if self.breaks {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        // Byte by byte, so that every write is a partial one.
-        self.sent.push(bytes[0]);
-        Ok(1)
-    }
-    fn close(&mut self) {
-        self.is_open = false;
-    }
-}
-
-/// A replica and the wire to its primary.
-struct Rig {
-    sim: SimEngine,
-    engine: Arc<Engine>,
-    upstream: Upstream,
-    wire: Wire,
-}
-
-impl Rig {
-    fn new(config: Config) -> Self {
-        let sim = SimEngine::new(config, 7).unwrap();
-        let engine = sim.share();
-        // Nothing to go on from.
-        engine.repl.log.stop(&*engine.env.entropy);
-        let upstream = Upstream::new(sim.share());
-        let wire = Wire {
-            coming: VecDeque::new(),
-            sent: Vec::new(),
-            read_max: 1,
-            is_open: false,
-            is_ended: false,
-            connects: 0,
-            refuses: false,
-            breaks: false,
-        };
-        let rig = Self { sim, engine, upstream, wire };
-        rig.engine.follow(Target { host: "primary".into(), port: 6379 });
-        rig
-    }
-
-    /// Runs until the replica waits for something, and then, where that is its own next try, not
-    /// further.
-    fn settle(&mut self) {
-        let mut quiet = 0;
-        while quiet < 3 {
-            let rest = self.upstream.step(&mut self.wire);
-            let busy = rest == Rest::None || (self.wire.is_open && !self.wire.coming.is_empty());
-            quiet = if busy { 0 } else { quiet + 1 };
-        }
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.sim.clock().advance_ms(time.as_millis() as i64);
-        self.settle();
-    }
-
-    /// The primary sends something.
-    fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.wire.coming.extend(bytes.as_ref());
-        self.settle();
-    }
-
-    /// The primary sends a command of the stream; its length.
-    fn stream(&mut self, words: &[&str]) -> u64 {
-        let mut bytes = Vec::new();
-        encode_command(&mut bytes, words);
-        self.send(&bytes);
-        bytes.len() as u64
-    }
-
-    fn cut(&mut self) {
-        self.wire.is_ended = true;
-        self.settle();
-    }
-
-    /// What the replica has sent since the last call, as text.
-    fn sent(&mut self) -> String {
-        let sent = std::mem::take(&mut self.wire.sent);
-        String::from_utf8(sent).unwrap().replace("\r\n", " ")
-    }
-
-    /// Shakes hands up to the question for the stream, which is returned.
-    fn agree(&mut self) -> String {
-        self.settle();
-        assert_eq!(self.sent(), "*1 $4 PING ");
-        self.send("+PONG\r\n");
-        assert!(self.sent().contains("listening-port"));
-        self.send("+OK\r\n+OK\r\n-ERR unknown option\r\n");
-        self.sent()
-    }
-
-    /// A whole synchronisation with what `dump` holds; the stream goes on behind `end`.
-    fn synchronise(&mut self, dump: &[u8], end: u64) {
-        self.agree();
-        self.send(format!("\n+FULLRESYNC {ID} {end}\r\n\n\n$EOF:"));
-        self.send([MARK, &b"\r\n"[..], dump, MARK].concat());
-        assert_eq!(self.state(), LinkState::Connected);
-    }
-
-    /// The same once the stream was asked for.
-    fn synchronise_from_header(&mut self) {
-        let dump = dump(&[("k", "v")]);
-        self.send(format!("+FULLRESYNC {ID} 3\r\n${}\r\n", dump.len()));
-        self.send(dump);
-    }
-
-    /// Fields of INFO's section Replication, joined by blanks.
-    fn info(&mut self, names: &[&str]) -> String {
-        let Value::Bulk(text) = self.sim.execute(1, &["INFO", "replication"]).unwrap() else {
-            panic!("INFO is a text");
-        };
-        let text = String::from_utf8(text).unwrap();
-        let field = |name| {
-            let find = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(':')?.to_owned());
-            text.lines().find_map(find).unwrap_or_else(|| "none".into())
-        };
-        names.iter().map(|name| field(*name)).collect::<Vec<_>>().join(" ")
-    }
-
-    fn state(&self) -> LinkState {
-        self.engine.repl.upstream.state()
-    }
-
-    fn end(&self) -> u64 {
-        self.engine.repl.log.end()
-    }
-
-    fn get(&mut self, key: &str) -> Value {
-        self.sim.execute(1, &["GET", key]).unwrap()
-    }
-
-    fn set(&mut self, key: &str, value: &str) -> Value {
-        self.sim.execute(1, &["SET", key, value]).unwrap()
-    }
-}
-
-fn text(text: &str) -> Value {
-    Value::Bulk(text.as_bytes().to_vec())
-}
-
-/// A snapshot file with these keys.
-fn dump(keys: &[(&str, &str)]) -> Vec<u8> {
-    let mut sim = SimEngine::new(Config::default(), 1).unwrap();
-    for (key, value) in keys {
-        sim.execute(1, &["SET", key, value]).unwrap();
-    }
-    sim.execute(1, &["SAVE"]).unwrap();
-    sim.disk().content(Path::new("./dump.rdb")).unwrap()
-}
+use rig::{ID, MARK, OTHER_ID, Rig, dump, text};
 
 #[test]
 fn a_data_set_comes_in_either_form_byte_by_byte() {
@@ -265,7 +61,7 @@ fn a_data_set_is_loaded_as_it_comes() {
     for mode in [FlushBeforeLoad, OnEmptyDb, SwapDb] {
         for (form, read_max) in forms.iter().zip([1, 1000]).chain(forms.iter().zip([7000, 1])) {
             let mut rig = Rig::new(Config { repl_diskless_load: mode, ..Config::default() });
-            rig.wire.read_max = read_max;
+            rig.wire.pipe().read_max = read_max;
             rig.agree();
             rig.send(format!("+FULLRESYNC {ID} 10\r\n"));
             rig.send(form);
@@ -317,7 +113,7 @@ fn a_data_set_that_cannot_be_loaded_costs_the_old_one_only_where_it_was_given_up
             rig.sim.execute(1, &["SAVE"]).unwrap();
             let saved = rig.sim.disk().content(Path::new("./dump.rdb"));
             rig.engine.follow(Target { host: "primary".into(), port: 6379 });
-            rig.wire.read_max = 50;
+            rig.wire.pipe().read_max = 50;
             rig.agree();
             rig.send(format!("+FULLRESYNC {ID} 10\r\n"));
             rig.send(case);
@@ -339,7 +135,7 @@ fn a_data_set_that_cannot_be_loaded_costs_the_old_one_only_where_it_was_given_up
 fn an_older_state_of_the_stream_is_served_while_a_newer_one_is_loaded() {
     use redix_core::config::DisklessLoad::SwapDb;
     let mut rig = Rig::new(Config { repl_diskless_load: SwapDb, ..Config::default() });
-    rig.wire.read_max = usize::MAX;
+    rig.wire.pipe().read_max = usize::MAX;
     rig.synchronise(&dump(&[("k", "1")]), 10);
     rig.cut();
     rig.agree();
@@ -367,7 +163,7 @@ fn an_older_state_of_the_stream_is_served_while_a_newer_one_is_loaded() {
 #[test]
 fn the_stream_right_behind_the_mark_is_followed() {
     let mut rig = Rig::new(Config::default());
-    rig.wire.read_max = usize::MAX;
+    rig.wire.pipe().read_max = usize::MAX;
     rig.agree();
     let mut bytes = format!("+FULLRESYNC {ID} 0\r\n$EOF:").into_bytes();
     bytes.extend([MARK, &b"\r\n"[..], &dump(&[]), MARK].concat());
@@ -428,7 +224,7 @@ fn a_transaction_enters_the_log_as_a_whole() {
 fn bytes_between_commands_count() {
     let mut rig = Rig::new(Config::default());
     rig.synchronise(&dump(&[]), 0);
-    rig.wire.read_max = usize::MAX;
+    rig.wire.pipe().read_max = usize::MAX;
     rig.send("\r\n*0\r\n*1\r\n$4\r\nPING\r\n\r\n");
     assert_eq!(rig.end(), 2 + 4 + 14);
     rig.stream(&["PING"]);
@@ -453,7 +249,7 @@ fn what_cannot_be_applied_is_fetched_anew() {
         rig.synchronise(&dump(&[("k", "v")]), 0);
         rig.stream(&["SET", "k", "w"]);
         let end = rig.end();
-        rig.wire.read_max = usize::MAX;
+        rig.wire.pipe().read_max = usize::MAX;
         let mut bytes = Vec::new();
         for words in [&["MULTI"][..], &["INCR", "k"], &["SET", "l", "1"], &["EXEC"]] {
             encode_command(&mut bytes, words);
@@ -466,7 +262,7 @@ fn what_cannot_be_applied_is_fetched_anew() {
         rig.pass(Duration::from_millis((1000 << round) - 1));
         assert!(!rig.wire.is_open, "each round waits longer");
         rig.pass(Duration::from_millis(1));
-        rig.wire.read_max = 1;
+        rig.wire.pipe().read_max = 1;
         assert_eq!(rig.state(), LinkState::Handshake);
     }
     assert!(rig.agree().ends_with("PSYNC $1 ? $2 -1 "));
@@ -500,7 +296,7 @@ fn a_hostile_primary_costs_a_connection() {
         rig.engine.stop_following();
         rig.set("old", "1");
         rig.engine.follow(Target { host: "primary".into(), port: 6379 });
-        rig.wire.read_max = usize::MAX;
+        rig.wire.pipe().read_max = usize::MAX;
         rig.agree();
         let case_text = case.escape_ascii().to_string();
         rig.send(case);
@@ -523,7 +319,7 @@ fn no_command_stops_a_stream() {
     for (name, arguments) in names.iter().flat_map(|name| arguments.map(|args| (name, args))) {
         let words: Vec<&str> = name.split('|').chain(arguments.iter().copied()).collect();
         let mut rig = Rig::new(Config::default());
-        rig.wire.read_max = usize::MAX;
+        rig.wire.pipe().read_max = usize::MAX;
         rig.synchronise(&dump(&[("k", "v")]), 0);
         rig.stream(&words);
         rig.stream(&["SET", "l", "1"]);
@@ -649,7 +445,7 @@ fn a_primary_without_psync_is_asked_for_sync() {
         assert_eq!(rig.sent(), "\n", "it would answer acknowledgements in its stream");
         // One that knows better comes in its place.
         rig.cut();
-        rig.wire.is_ended = false;
+        rig.wire.pipe().is_ended = false;
         assert!(rig.agree().contains("PSYNC $40 "));
         rig.synchronise_from_header();
         assert!(rig.sent().contains("ACK"));
@@ -793,7 +589,7 @@ fn a_replica_that_takes_over_keeps_the_history() {
     rig.sim.execute(1, &["REPLICAOF", "NO", "ONE"]).unwrap();
     let history = rig.engine.repl.log.history();
     assert_eq!((history.id2.as_str(), history.id2_end, history.end), (ID, end, end));
-    rig.wire.coming.extend(b"*1\r\n$4\r\nEXEC\r\n");
+    rig.wire.pipe().coming.extend(b"*1\r\n$4\r\nEXEC\r\n");
     rig.settle();
     assert_eq!((rig.state(), rig.wire.is_open), (LinkState::None, false));
     assert_eq!(rig.get("b"), Value::Null, "nothing more of the primary is applied");
@@ -820,7 +616,7 @@ fn a_killed_link_is_made_again() {
     assert_eq!(rig.sim.execute(1, &["CLIENT", "KILL", "TYPE", "master"]).unwrap(), Value::Int(1));
     // Others see it at once, whenever the link may notice.
     assert!(!rig.engine.repl.upstream.is_up());
-    rig.wire.coming.extend(b"*1\r\n$8\r\nFLUSHALL\r\n");
+    rig.wire.pipe().coming.extend(b"*1\r\n$8\r\nFLUSHALL\r\n");
     rig.settle();
     assert_eq!((rig.wire.connects, rig.end()), (2, 0));
 }
@@ -829,12 +625,25 @@ fn a_killed_link_is_made_again() {
 #[allow(clippy::disallowed_methods, reason = "a thread that waits for a lock knows no clock")]
 fn a_server_that_stands_still_does_not_connect() {
     let mut rig = Rig::new(Config::default());
-    let world = rig.engine.keyspace.gates().world();
+    let engine = Arc::clone(&rig.engine);
+    let (stands_still, told) = mpsc::channel();
+    let stepped = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| rig.upstream.step(&mut rig.wire));
-        thread::sleep(Duration::from_millis(50));
-        assert_eq!(rig.engine.repl.upstream.state(), LinkState::Connect);
-        drop(world);
+        let seen = scope.spawn(|| {
+            let world = engine.keyspace.gates().world();
+            stands_still.send(()).unwrap();
+            let started = Instant::now();
+            while !stepped.load(Ordering::Acquire) && started.elapsed().as_millis() < 50 {
+                thread::yield_now();
+            }
+            let state = engine.repl.upstream.state();
+            drop(world);
+            state
+        });
+        told.recv().unwrap();
+        rig.upstream.step(&mut rig.wire);
+        stepped.store(true, Ordering::Release);
+        assert_eq!(seen.join().unwrap(), LinkState::Connect);
     });
     assert_eq!(rig.state(), LinkState::Connecting);
 }

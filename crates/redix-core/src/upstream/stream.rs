@@ -1,0 +1,237 @@
+//! Following the stream of the primary.
+//!
+//! The link reads, and its worker executes what was read. Where that does not keep up, the
+//! transport is asked to read ahead ([`super::ahead`]) until there is nothing to be read.
+
+use std::io;
+
+use super::ahead::{Next, ReadAhead};
+use super::{Broken, Phase, SECOND_NS, Transport, Upstream, handshake, is_transient};
+use crate::client::Client;
+use crate::engine::Rest;
+use crate::env::Level;
+use crate::registry::{ClientShared, client_flag};
+use crate::repl::status::LinkState;
+use crate::session::PrimaryLink;
+use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, lock};
+
+/// Reads from the transport, or portions, per step.
+const READS_PER_STEP: usize = 16;
+
+impl Upstream {
+    /// Has a new client apply what comes from now on; what was read already comes first.
+    pub(super) fn begin_stream(&mut self, transport: &dyn Transport, now_ns: u64) {
+        let engine = &self.engine;
+        let id = engine.registry.next_id();
+        let (addr, laddr) = transport.names();
+        let now_ms = self.now_ms();
+        let shared =
+            ClientShared::new(id, addr, laddr, transport.fd(), now_ms, engine.link_thread());
+        shared.set_flag(client_flag::PRIMARY, true);
+        // No user's permissions apply to it.
+        "(superuser)".clone_into(&mut lock(&shared.texts).user);
+        let db = engine.repl.upstream.stream_db();
+        shared.db.store(db, Ordering::Relaxed);
+        let shared = Arc::new(shared);
+        let mut client = Client::new(Arc::clone(&shared), true);
+        client.session.db = db;
+        client.session.never_blocks = true;
+        client.session.primary_link = Some(Box::default());
+        client.input.keep_blanks();
+        client.input.push(&std::mem::take(&mut self.inbox));
+        let token = self.worker.insert(client);
+        self.worker.mark_ready(token);
+        self.phase = Phase::Stream(token);
+        let status = self.status();
+        status.set_transfer(None);
+        status.set_client(Some(shared));
+        status.note_read(now_ms);
+        status.set_unapplied(0);
+        status.set_state(LinkState::Connected);
+        self.heard_ns = now_ns;
+        self.up_since_ns = now_ns;
+        self.acknowledge(now_ns);
+    }
+
+    fn acknowledge(&mut self, now_ns: u64) {
+        self.next_ack_ns = now_ns + SECOND_NS;
+        if self.is_nameless {
+            return;
+        }
+        let end = self.engine.repl.log.end().to_string();
+        handshake::command(&mut self.outbox, &["REPLCONF", "ACK", &end]);
+    }
+
+    pub(super) fn follow_stream(
+        &mut self,
+        transport: &mut dyn Transport,
+        token: usize,
+        now_ns: u64,
+    ) -> Result<Rest, Broken> {
+        let (mut drained, mut read) = (false, 0);
+        for _ in 0..READS_PER_STEP {
+            self.resume_after_pause(token);
+            let count = match self.ahead {
+                None => self.read_stream(transport, token, now_ns)?,
+                Some(_) => self.take_portion(token, now_ns)?,
+            };
+            drained = count == 0;
+            read += count;
+            // It asks the process for nothing: no command of a primary does.
+            drop(self.worker.run());
+            self.engine.feed_replicas();
+            self.check_applied(token)?;
+            if drained {
+                break;
+            }
+        }
+        if !drained {
+            self.begin_reading_ahead(transport, token, read);
+        }
+        let waiting = self.ahead.as_ref().map_or(0, |ahead| ahead.waiting_bytes());
+        let Some(client) = self.worker.client(token) else {
+            return Err(Broken::new("The client of the PRIMARY is gone."));
+        };
+        let unapplied = client.input.pending_bytes() as u64 + waiting;
+        let killed = client.shared.killed.load(Ordering::Acquire);
+        let asked = link_of(client).is_some_and(|link| std::mem::take(&mut link.ack_wanted));
+        self.status().set_unapplied(unapplied);
+        if killed {
+            return Err(Broken::new("Connection with primary lost: it was killed."));
+        }
+        if asked || now_ns >= self.next_ack_ns {
+            self.acknowledge(now_ns);
+        }
+        if !drained || self.worker.has_ready() {
+            return Ok(Rest::None);
+        }
+        let config = self.engine.config();
+        let rest = self.wait_for_primary(&config, now_ns, || {
+            "PRIMARY timeout: no data nor PING received...".into()
+        })?;
+        Ok(match rest {
+            Rest::Until(due_ns) => Rest::Until(due_ns.min(self.next_ack_ns)),
+            Rest::None => Rest::None,
+        })
+    }
+
+    /// Lets somebody else read, if there is somebody and all that was read has been executed.
+    fn begin_reading_ahead(&mut self, transport: &mut dyn Transport, token: usize, read: usize) {
+        let Some(client) = self.worker.client(token) else { return };
+        if self.ahead.is_some() || client.input.parked() > 0 {
+            return;
+        }
+        let input = std::mem::take(&mut client.input);
+        let ahead = ReadAhead::new(Arc::clone(&self.engine), input);
+        match transport.read_ahead(read, Box::new(ahead)) {
+            Ok(portions) => self.ahead = Some(portions),
+            Err(ahead) => client.input = ahead.into_rest().input,
+        }
+    }
+
+    /// Gives the client the next portion of the stream, and returns how many bytes were read for
+    /// it: 0 if there is none, or the client has to execute first what it has.
+    fn take_portion(&mut self, token: usize, now_ns: u64) -> Result<usize, Broken> {
+        let (Some(ahead), Some(client)) = (&mut self.ahead, self.worker.client(token)) else {
+            return Ok(0);
+        };
+        if client.input.parked() > 0 {
+            return Ok(0);
+        }
+        let (portion, ended) = match ahead.next() {
+            Next::Nothing => return Ok(0),
+            Next::Portion(portion) => (portion, None),
+            Next::Ended(rest, why) => (rest, Some(why)),
+        };
+        let count = portion.received;
+        let spent = client.begin_portion(portion);
+        if ended.is_none() {
+            ahead.give_back(spent);
+        } else {
+            self.ahead = None;
+        }
+        self.worker.mark_ready(token);
+        if count != 0 {
+            self.note_received(count, now_ns);
+        }
+        if let Some(why) = ended.filter(|why| !is_transient(why)) {
+            return Err(lost(&why));
+        }
+        // Its end says nothing of whether there is more.
+        Ok(count.max(1))
+    }
+
+    /// Reads some of the stream into its client, and returns how many bytes: 0 if there was
+    /// nothing, or the client has to execute first what it has.
+    fn read_stream(
+        &mut self,
+        transport: &mut dyn Transport,
+        token: usize,
+        now_ns: u64,
+    ) -> Result<usize, Broken> {
+        let Some(client) = self.worker.client(token) else { return Ok(0) };
+        if client.held {
+            return Ok(0);
+        }
+        match transport.read(client.input.space()) {
+            Ok(0) => Err(lost(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(count) => {
+                client.input.received(count);
+                let total = client.shared.net_in.load(Ordering::Relaxed) + count as u64;
+                client.shared.net_in.store(total, Ordering::Relaxed);
+                self.worker.mark_ready(token);
+                self.note_received(count, now_ns);
+                Ok(count)
+            }
+            Err(error) if is_transient(&error) => Ok(0),
+            Err(error) => Err(lost(&error)),
+        }
+    }
+
+    /// Lets the client go on once a pause that held it back is over.
+    fn resume_after_pause(&mut self, token: usize) {
+        let now_ms = self.now_ms();
+        let over = !self.engine.pause.any(now_ms);
+        if let Some(client) = self.worker.client(token)
+            && client.held
+            && over
+        {
+            client.held = false;
+            client.halted = false;
+            client.shared.set_flag(client_flag::HELD, false);
+            self.worker.mark_ready(token);
+        }
+    }
+
+    /// Whether everything so far could be applied. If not, the log's history ends.
+    fn check_applied(&mut self, token: usize) -> Result<(), Broken> {
+        let Some(client) = self.worker.client(token) else { return Ok(()) };
+        let broken = client.closing();
+        let Some(link) = link_of(client) else { return Ok(()) };
+        let failure = match link.failure.take() {
+            Some(failure) => failure,
+            None if broken => "protocol error in the stream".into(),
+            None => return Ok(()),
+        };
+        let offset = self.engine.repl.log.end();
+        self.forget_history();
+        let text = format!(
+            "Can't apply the stream of the PRIMARY at offset {offset}: {failure}. A full \
+             resynchronization follows."
+        );
+        self.engine.env.log(Level::Warning, &text);
+        Err(Broken::futile("The stream of the PRIMARY can't be followed."))
+    }
+}
+
+fn link_of(client: &mut Client) -> Option<&mut PrimaryLink> {
+    client.session.primary_link.as_deref_mut()
+}
+
+fn lost(why: &io::Error) -> Broken {
+    match why.kind() {
+        io::ErrorKind::UnexpectedEof => Broken::new("Connection with primary lost."),
+        _ => Broken::new(format!("Connection with primary lost: {why}")),
+    }
+}
