@@ -374,6 +374,8 @@ impl EventLoop {
             // Queued commands are requests not yet executed, like what is in the buffer.
             let queued = client.session.multi.as_ref().map_or(0, |multi| multi.bytes);
             if (client.input.pending_bytes() + queued) as u64 > limit {
+                // It may be listed again in this turn, and is closed but once.
+                conn.ended = true;
                 self.engine.stats.thread(self.index).cell.query_limit_disconnections.bump();
                 log::warning(&format!(
                     "Closing client that reached max query buffer length: {}",

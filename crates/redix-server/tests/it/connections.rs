@@ -144,8 +144,8 @@ fn a_stranger_that_never_reads_is_closed() {
     let mut stranger = TcpStream::connect(server.addr()).unwrap();
     stranger.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
     let batch = b"PING\r\n".repeat(10_000);
-    // 100 batches are answered with 35 MB, which no socket holds.
-    let error = (0..100).find_map(|_| stranger.write_all(&batch).err());
+    // What is unread of 2000 batches, 120 MB, no socket holds, nor the answers to a tenth of them.
+    let error = (0..2000).find_map(|_| stranger.write_all(&batch).err());
     let kind = error.map(|error| error.kind());
     let closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
     assert!(kind.is_some_and(|kind| closed.contains(&kind)), "{kind:?}");
