@@ -14,10 +14,10 @@
 //!
 //! **What it does.** Connects; PING, AUTH, `REPLCONF`; asks with `PSYNC` for the stream from where
 //! the log ends, if the log is part of one; receives the data set where the primary sends it whole
-//! ([`transfer`]); then feeds the stream to an ordinary [`Client`] of a [`Worker`] of its own, so
-//! that commands run in groups with all their hints. What was applied is appended to the log as it
-//! came (`Runner::apply`), so `log.end()` is the number of bytes applied whenever the world can be
-//! taken. It is acknowledged each second, and when the primary asks.
+//! ([`transfer`]); then feeds the stream ([`stream`]) to an ordinary client of a [`Worker`] of its
+//! own, so that commands run in groups with all their hints. What was applied is appended to the
+//! log as it came (`Runner::apply`), so `log.end()` is the number of bytes applied whenever the
+//! world can be taken. It is acknowledged each second, and when the primary asks.
 //!
 //! **When something goes wrong** the connection is dropped and made again, with a partial
 //! resynchronisation where the log still is what the primary sent. A command that cannot be applied
