@@ -31,18 +31,23 @@ pub const READ_MAX: usize = 64 * 1024;
 /// Room that is made at once for a command whose length is known.
 const ROOM_MAX: usize = 1024 * 1024;
 
-/// A parsed command waiting for execution.
+/// A parsed command waiting for execution. Half a cache line.
 #[derive(Debug)]
 struct Parked {
-    /// Where its bytes start in the input; unused for inline commands.
-    base: usize,
-    /// One past its last byte.
+    /// One past its last byte in the input.
     end: usize,
-    /// The words of an inline command, unescaped.
-    inline: Option<Box<[u8]>>,
-    /// Its spans in `Client::spans`.
-    spans: std::ops::Range<usize>,
+    /// The words of an inline command, unescaped. One pointer, because few commands are inline.
+    inline: Option<Box<Box<[u8]>>>,
+    /// Its first span in `Input::spans`, which has far fewer than 2^32: a span stands for six bytes
+    /// or more of a buffer that holds little more than a command of at most 4 GiB.
+    first_span: u32,
+    /// How many there are.
+    span_count: u32,
+    /// Its length, a blank line before it not included.
+    len: u32,
 }
+
+const _: () = assert!(size_of::<Parked>() <= 32);
 
 /// The incoming side of a connection.
 ///
@@ -165,7 +170,7 @@ impl Input {
             match self.parser.parse(rest, &mut self.spans, limits) {
                 Ok(Parsed::Command { consumed }) => self.park(first_span, consumed, None),
                 Ok(Parsed::Inline { consumed, bytes }) => {
-                    self.park(first_span, consumed, Some(bytes.into_boxed_slice()));
+                    self.park(first_span, consumed, Some(Box::new(bytes.into_boxed_slice())));
                 }
                 Ok(Parsed::Incomplete { wanted }) => {
                     self.wanted = wanted;
@@ -176,27 +181,32 @@ impl Input {
         }
     }
 
-    fn park(&mut self, first_span: usize, consumed: usize, inline: Option<Box<[u8]>>) {
-        let base = self.parsed;
+    fn park(&mut self, first_span: usize, consumed: usize, inline: Option<Box<Box<[u8]>>>) {
         self.parsed += consumed;
         self.wanted = 0;
-        let spans = first_span..self.spans.len();
-        if spans.is_empty() {
+        let span_count = self.spans.len() - first_span;
+        if span_count == 0 {
             if self.parked.is_empty() && !self.keeps_blanks {
                 self.start = self.parsed;
             }
             return;
         }
-        self.parked.push_back(Parked { base, end: self.parsed, inline, spans });
+        self.parked.push_back(Parked {
+            end: self.parsed,
+            inline,
+            first_span: first_span as u32,
+            span_count: span_count as u32,
+            len: consumed as u32,
+        });
     }
 
     /// The words of the parked command `index` places from the front.
     #[inline]
     pub fn args(&self, index: usize) -> Args<'_> {
         let parked = &self.parked[index];
-        let spans = &self.spans[parked.spans.clone()];
+        let spans = &self.spans[parked.first_span as usize..][..parked.span_count as usize];
         match &parked.inline {
-            None => Args::new(&self.bytes[parked.base..parked.end], spans),
+            None => Args::new(&self.bytes[parked.end - parked.len as usize..parked.end], spans),
             Some(bytes) => Args::new(bytes, spans),
         }
     }
@@ -258,7 +268,6 @@ impl Input {
         self.parsed -= gap;
         self.start = 0;
         for parked in &mut self.parked {
-            parked.base = parked.base.wrapping_sub(gap);
             parked.end -= gap;
         }
     }

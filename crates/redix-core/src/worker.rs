@@ -454,7 +454,8 @@ impl Turn<'_> {
                     continue;
                 }
             }
-            match runner.execute(client, parked + executed, item.command, &item.plan) {
+            let command = item.command(&self.engine.commands);
+            match runner.execute(client, parked + executed, command, &item.plan) {
                 Flow::Next => executed += 1,
                 Flow::Hold => {
                     client.halted = true;
@@ -485,8 +486,8 @@ impl Turn<'_> {
             return;
         };
         count_commands(client, executed.len());
-        if let Some(last) = last.command {
-            client.shared.last_command.store(last.id, Ordering::Relaxed);
+        if let Some(id) = last.id {
+            client.shared.last_command.store(id, Ordering::Relaxed);
         }
         client.executed(executed.len(), &self.engine.repl.log);
     }

@@ -6,6 +6,10 @@ use super::args::Args;
 use super::spec::{Begin, CommandSpec, Find, KeySpec};
 use crate::keyspace::{Key, Keyspace};
 
+/// Keys as word and hash, in the order of the words. A box of it is one pointer.
+#[derive(Debug, Clone)]
+struct Several(SmallVec<[(u32, u64); 4]>);
+
 /// The keys of one command with their hashes, in the order of the words.
 ///
 /// The first key lies in the plan itself, which thereby fits in three registers: most commands have
@@ -17,7 +21,7 @@ pub struct Plan {
     /// One more than the first key's word; 0: no key.
     first_word: u32,
     /// All keys, the first included, where there are several.
-    several: Option<Box<[(u32, u64)]>>,
+    several: Option<Box<Several>>,
 }
 
 impl Plan {
@@ -39,7 +43,7 @@ impl Plan {
     }
 
     fn search(keyspace: &Keyspace, spec: &CommandSpec, args: Args<'_>) -> Self {
-        let mut keys = Vec::new();
+        let mut keys = SmallVec::new();
         for_each_key(spec, args, |index, _| {
             keys.push((index as u32, keyspace.hasher().hash(args.get(index))));
         });
@@ -50,7 +54,7 @@ impl Plan {
             [(word, hash), ..] => Self {
                 first_hash: *hash,
                 first_word: word + 1,
-                several: Some(keys.into_boxed_slice()),
+                several: Some(Box::new(Several(keys))),
             },
         }
     }
@@ -59,7 +63,7 @@ impl Plan {
     #[inline]
     pub fn hashes(&self) -> impl Iterator<Item = u64> {
         let first = (self.first_word != 0).then_some(self.first_hash);
-        let others = self.several.as_deref().map_or(&[][..], |keys| &keys[1..]);
+        let others = self.several.as_deref().map_or(&[][..], |keys| &keys.0[1..]);
         first.into_iter().chain(others.iter().map(|(_, hash)| *hash))
     }
 
@@ -69,7 +73,7 @@ impl Plan {
         if self.first_word as usize == index + 1 {
             return Some(self.first_hash);
         }
-        let keys = self.several.as_deref()?;
+        let keys = &self.several.as_deref()?.0;
         let found = keys.binary_search_by_key(&(index as u32), |(at, _)| *at).ok()?;
         Some(keys[found].1)
     }

@@ -8,17 +8,22 @@ use super::timing::is_brief;
 use crate::engine::Engine;
 
 /// A command that was looked up and whose keys were found and hashed.
+///
+/// Half a cache line: each is written by one thread and read by another where a stream is read
+/// ahead.
 #[derive(Debug, Clone)]
 pub(crate) struct Prepared {
-    /// The command, or its subcommand; none if there is no such command.
-    pub command: Option<Command>,
     /// Its keys.
     pub plan: Plan,
-    /// The hash of its only key, where it is a short command that fits its arity and has few bytes:
-    /// it takes one lock and little time, and can be run without a look at its specification. Not
-    /// known of commands that are prepared to be executed at once.
-    plain: Option<u64>,
+    /// The dense id of the command, or of its subcommand; none if there is no such command.
+    pub id: Option<u16>,
+    /// It is a short command with one key that fits its arity and has few bytes: it takes one lock
+    /// and little time, and can be run without a look at its specification. Not known of commands
+    /// that are prepared to be executed at once.
+    plain: bool,
 }
+
+const _: () = assert!(size_of::<Prepared>() <= 32);
 
 impl Prepared {
     /// Looks a command up and finds its keys.
@@ -30,24 +35,34 @@ impl Prepared {
             Some(found) => Plan::of(&engine.keyspace, found.spec, args),
             None => Plan::default(),
         };
-        Self { command, plan, plain: None }
+        Self { plan, id: command.map(|command| command.id), plain: false }
     }
 
-    /// The command and the hash of its key, if it is plain.
+    /// As [`Prepared::new`], and finds out whether it is plain.
     #[inline]
-    pub(crate) fn as_plain(&self) -> Option<(Command, u64)> {
-        Some((self.command?, self.plain?))
-    }
-
-    /// Finds out whether it is plain.
-    #[inline]
-    pub(crate) fn look_whether_plain(&mut self, args: Args<'_>) {
-        self.plain = self.plan.single().filter(|_| {
-            self.command.is_some_and(|command| {
+    pub(crate) fn ahead(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Self {
+        let mut prepared = Self::new(engine, args, memo);
+        prepared.plain = prepared.plan.single().is_some()
+            && prepared.command(&engine.commands).is_some_and(|command| {
                 let spec = command.spec;
                 spec.locks == Locks::Keys && is_brief(spec, args) && spec.fits(args.len())
-            })
-        });
+            });
+        prepared
+    }
+
+    /// The command, or its subcommand; none if there is no such command.
+    #[inline]
+    pub(crate) fn command(&self, commands: &CommandTable) -> Option<Command> {
+        self.id.map(|id| commands.by_id(id))
+    }
+
+    /// The command's id and the hash of its key, if it is plain.
+    #[inline]
+    pub(crate) fn as_plain(&self) -> Option<(u16, u64)> {
+        if !self.plain {
+            return None;
+        }
+        Some((self.id?, self.plan.single()?))
     }
 }
 

@@ -57,9 +57,7 @@ impl ReadAhead {
         prepared.reserve(input.parked() - prepared.len());
         for index in prepared.len()..input.parked() {
             let args = input.args(index);
-            let mut command = Prepared::new(&self.engine, args, &mut self.memo);
-            command.look_whether_plain(args);
-            prepared.push(command);
+            prepared.push(Prepared::ahead(&self.engine, args, &mut self.memo));
         }
         self.broken = input.is_broken();
         Ok(count)

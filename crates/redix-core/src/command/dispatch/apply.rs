@@ -83,7 +83,8 @@ impl Runner<'_> {
         commands: &[Prepared],
     ) -> usize {
         let Client { input, reply, session, shared, halted, .. } = client;
-        let Some((kind, _)) = commands.first().and_then(Prepared::as_plain) else { return 0 };
+        let Some((id, _)) = commands.first().and_then(Prepared::as_plain) else { return 0 };
+        let kind = self.engine.commands.by_id(id);
         if !self.applies_plainly(session) {
             return 0;
         }
@@ -224,16 +225,17 @@ fn run_plain<'b>(
     commands: &'b [Prepared],
 ) -> (usize, Option<(Args<'b>, CommandResult)>) {
     let gates = cx.engine.keyspace.gates();
+    let handler = cx.command.spec.handler;
     let mut applied = 0;
     for prepared in commands {
-        let Some((command, hash)) = prepared.as_plain() else { break };
-        if command.id != cx.command.id || gates.world_waiting() {
+        let Some((id, hash)) = prepared.as_plain() else { break };
+        if id != cx.command.id || gates.world_waiting() {
             break;
         }
         let args = input.args(first + applied);
         cx.plan = &prepared.plan;
         cx.keys.held.lock_one(shard_of(hash));
-        let outcome = (command.spec.handler)(cx, args);
+        let outcome = handler(cx, args);
         applied += 1;
         let brief = cx.reply.len() <= BRIEF_BYTES_MAX && !cx.keys.effects.freed_long();
         if outcome.is_err() || !brief {
