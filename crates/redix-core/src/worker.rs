@@ -434,25 +434,8 @@ impl Turn<'_> {
         *self.running = Some(token);
         let mut executed = 0;
         while let Some(item) = items.get(executed) {
-            if runner.world_waiting() {
-                client.log_applied(&self.engine.repl.log);
-                runner.yield_to_world();
-            }
-            // Replies only grow during a turn, so what is passed over once is passed over to its
-            // end.
-            if client.halted || client.closing() || client.reply.len() > TURN_OUTPUT_MAX {
+            if !goes_on(client, runner, self.engine) {
                 break;
-            }
-            if client.shared.killed.load(Ordering::Acquire) {
-                client.halted = true;
-                break;
-            }
-            if item.as_plain().is_some() {
-                let applied = runner.apply_plain(client, parked + executed, &items[executed..]);
-                executed += applied;
-                if applied != 0 {
-                    continue;
-                }
             }
             let command = item.command(&self.engine.commands);
             match runner.execute(client, parked + executed, command, &item.plan) {
@@ -535,6 +518,25 @@ impl Turn<'_> {
             && client.input.parked() > 0
             && client.reply.len() <= TURN_OUTPUT_MAX
     }
+}
+
+/// Lets go of the gate for a moment if somebody waits for the world. False if nothing further is to
+/// be executed of this connection in this turn.
+#[inline]
+fn goes_on(client: &mut Client, runner: &mut Runner<'_>, engine: &Engine) -> bool {
+    if runner.world_waiting() {
+        client.log_applied(&engine.repl.log);
+        runner.yield_to_world();
+    }
+    // Replies only grow during a turn, so what is passed over once is passed over to its end.
+    if client.halted || client.closing() || client.reply.len() > TURN_OUTPUT_MAX {
+        return false;
+    }
+    if client.shared.killed.load(Ordering::Acquire) {
+        client.halted = true;
+        return false;
+    }
+    true
 }
 
 /// The limits of the request parser.

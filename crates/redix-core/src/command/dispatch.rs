@@ -16,6 +16,8 @@
 mod apply;
 mod gates;
 
+pub(crate) use apply::STEP;
+
 use redix_resp::error::ProtocolError;
 use redix_resp::reply::Reply;
 use redix_types::entry::EntryBox;

@@ -5,15 +5,15 @@
 //! for [`PREFETCH_LINKS`] nodes. A step has few commands, so that little is asked of memory at
 //! once; what a hint reads was asked for a step earlier, so that it need not be waited for.
 
-use super::{HINTS_MAX, PREFETCH_LINKS, Turn};
+use std::ops::Range;
+
+use super::{HINTS_MAX, PREFETCH_LINKS, Turn, goes_on};
 use crate::client::Client;
-use crate::command::dispatch::Runner;
+use crate::command::dispatch::{Runner, STEP};
 use crate::command::prepared::Prepared;
 use crate::keyspace::{Keyspace, shard_of};
 use crate::session::PrimaryLink;
 
-/// Commands that are executed between hints.
-const STEP: usize = 4;
 /// Commands whose bytes enter the log together, and for which the clock is read once.
 const GROUP: usize = 16 * STEP;
 /// Steps between the hint at a key's bucket and its execution.
@@ -24,7 +24,7 @@ const ITEMS_AHEAD: usize = BUCKETS_AHEAD - 1;
 /// How far the hints have come.
 #[derive(Default)]
 pub(super) struct HintsAhead {
-    /// Commands, from the next to be executed on, whose buckets were hinted at.
+    /// The first command of the portion whose bucket has not been hinted at.
     buckets: usize,
     /// The same of entries.
     items: usize,
@@ -33,14 +33,15 @@ pub(super) struct HintsAhead {
 }
 
 impl HintsAhead {
-    /// Before the next portion.
-    fn restart(&mut self) {
-        (self.buckets, self.items) = (0, 0);
+    /// Before a portion is executed from its command `at` on.
+    fn restart(&mut self, at: usize) {
+        (self.buckets, self.items) = (at, at);
         self.lost.iter_mut().for_each(Vec::clear);
     }
 
-    /// Gives the hints that are due before the first of these commands is executed.
-    fn give(&mut self, keyspace: &Keyspace, db: u32, commands: &[Prepared]) {
+    /// Gives the hints that are due before the command `at` of a portion is executed.
+    #[inline]
+    fn give(&mut self, keyspace: &Keyspace, db: u32, commands: &[Prepared], at: usize) {
         for link in (1..PREFETCH_LINKS).rev() {
             let (nearer, further) = self.lost.split_at_mut(link);
             for hash in nearer[link - 1].drain(..) {
@@ -49,24 +50,18 @@ impl HintsAhead {
                 }
             }
         }
-        let due = take_due(commands, &mut self.buckets, BUCKETS_AHEAD * STEP);
+        let due = take_due(commands, &mut self.buckets, at + BUCKETS_AHEAD * STEP);
         for_each_key(due, |hash| {
             if let Some(part) = keyspace.lock(shard_of(hash)).db(db) {
                 part.table.prefetch_bucket(hash);
             }
         });
-        let due = take_due(commands, &mut self.items, ITEMS_AHEAD * STEP);
+        let due = take_due(commands, &mut self.items, at + ITEMS_AHEAD * STEP);
         for_each_key(due, |hash| {
             if hint_item(keyspace, db, hash, 0) {
                 self.lost[0].push(hash);
             }
         });
-    }
-
-    /// So many commands have been executed.
-    fn advance(&mut self, executed: usize) {
-        self.buckets = self.buckets.saturating_sub(executed);
-        self.items = self.items.saturating_sub(executed);
     }
 }
 
@@ -108,16 +103,16 @@ impl Turn<'_> {
         let Some(link) = self.link(token) else { return };
         // It comes back below; after a panic the link begins anew.
         let commands = std::mem::take(&mut link.prepared);
-        let mut begin = link.prepared_begin;
-        self.hints_ahead.restart();
-        while begin < commands.len() {
+        let mut at = link.prepared_begin;
+        self.hints_ahead.restart(at);
+        while at < commands.len() {
             runner.begin_group();
-            let end = commands.len().min(begin + GROUP);
-            let executed = self.execute_steps(token, runner, &commands[begin..], end - begin);
-            self.finish_run(token, &commands[begin..begin + executed]);
+            let end = commands.len().min(at + GROUP);
+            let executed = self.execute_group(token, runner, &commands, at..end);
+            self.finish_run(token, &commands[at..at + executed]);
             runner.end_stretch();
-            begin += executed;
-            if begin < end {
+            at += executed;
+            if at < end {
                 break;
             }
         }
@@ -126,31 +121,57 @@ impl Turn<'_> {
         }
     }
 
-    /// Executes the first `len` commands, with the hints for those behind them. Returns how many
-    /// were executed.
-    fn execute_steps(
+    /// Executes some commands of a portion, the first of which is the first that is parked, with the
+    /// hints for those behind them. Returns how many were executed.
+    fn execute_group(
         &mut self,
         token: usize,
         runner: &mut Runner<'_>,
         commands: &[Prepared],
-        len: usize,
+        group: Range<usize>,
     ) -> usize {
-        let mut executed = 0;
-        while executed < len {
+        let mut at = group.start;
+        while at < group.end {
+            let parked = at - group.start;
+            let applied = self.apply_plain(token, runner, commands, at..group.end, parked);
+            at += applied;
+            if applied != 0 {
+                continue;
+            }
             let Some(Some(client)) = self.clients.get(token) else { break };
-            let (keyspace, db) = (runner.keys.keyspace, client.session.db);
-            self.hints_ahead.give(keyspace, db, &commands[executed..]);
-            let end = len.min(executed + STEP);
-            let count = self.execute_run(runner, token, executed, &commands[executed..end]);
-            // Hints take locks of their own.
+            self.hints_ahead.give(runner.keys.keyspace, client.session.db, commands, at);
+            let executed = self.execute_run(runner, token, parked, &commands[at..=at]);
             runner.keys.held.release();
-            self.hints_ahead.advance(count);
-            executed += count;
-            if executed < end {
+            if executed == 0 {
                 break;
             }
+            at += executed;
         }
-        executed
+        at - group.start
+    }
+
+    /// Applies as many of these commands as are plain and of one kind.
+    #[inline]
+    fn apply_plain(
+        &mut self,
+        token: usize,
+        runner: &mut Runner<'_>,
+        commands: &[Prepared],
+        group: Range<usize>,
+        parked: usize,
+    ) -> usize {
+        let Some(Some(client)) = self.clients.get_mut(token) else { return 0 };
+        if commands[group.start].as_plain().is_none() || !goes_on(client, runner, self.engine) {
+            return 0;
+        }
+        *self.running = Some(token);
+        let (keyspace, db, hints_ahead) =
+            (runner.keys.keyspace, client.session.db, &mut *self.hints_ahead);
+        let applied = runner.apply_plain(client, parked, &commands[group.clone()], |applied| {
+            hints_ahead.give(keyspace, db, commands, group.start + applied);
+        });
+        runner.keys.held.release();
+        applied
     }
 
     fn link(&mut self, token: usize) -> Option<&mut PrimaryLink> {

@@ -22,6 +22,9 @@ use crate::keyspace::shard_of;
 use crate::repl::log::Log;
 use crate::session::{PrimaryLink, Session};
 
+/// Plain commands that are applied between two calls of what their caller wants to do meanwhile.
+pub(crate) const STEP: usize = 4;
+
 impl Runner<'_> {
     /// Applies the parked command `index` places from the front of the link's client.
     pub(super) fn apply(
@@ -74,13 +77,15 @@ impl Runner<'_> {
 
     /// Applies parked commands from the one `first` places from the front on, as long as they are
     /// plain, of one kind, and nothing has to be looked at before each. Returns how many; the next
-    /// one has to go the road of all others.
+    /// one has to go the road of all others. Before each [`STEP`] of them `before_step` is called,
+    /// with the number of those applied and no lock held.
     // HOT PATH: once for each command of a primary that is ahead.
     pub(crate) fn apply_plain(
         &mut self,
         client: &mut Client,
         first: usize,
         commands: &[Prepared],
+        before_step: impl FnMut(usize),
     ) -> usize {
         let Client { input, reply, session, shared, halted, .. } = client;
         let Some((id, _)) = commands.first().and_then(Prepared::as_plain) else { return 0 };
@@ -111,7 +116,7 @@ impl Runner<'_> {
             now_us: self.now_us,
             stats: self.stats,
         };
-        let (applied, unusual) = run_plain(&mut cx, input, first, commands);
+        let (applied, unusual) = run_plain(&mut cx, input, first, commands, before_step);
         let was_brief = unusual.is_none();
         let mut whole = first + applied;
         if let Some((args, outcome)) = &unusual {
@@ -223,6 +228,7 @@ fn run_plain<'b>(
     input: &'b Input,
     first: usize,
     commands: &'b [Prepared],
+    mut before_step: impl FnMut(usize),
 ) -> (usize, Option<(Args<'b>, CommandResult)>) {
     let gates = cx.engine.keyspace.gates();
     let handler = cx.command.spec.handler;
@@ -231,6 +237,10 @@ fn run_plain<'b>(
         let Some((id, hash)) = prepared.as_plain() else { break };
         if id != cx.command.id || gates.world_waiting() {
             break;
+        }
+        if applied % STEP == 0 {
+            cx.keys.held.release();
+            before_step(applied);
         }
         let args = input.args(first + applied);
         cx.plan = &prepared.plan;
