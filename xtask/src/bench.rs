@@ -13,10 +13,14 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         let redix = ["build", "--quiet", "--release", "--package", "redix-server"];
         process::run(&mut process::command("cargo", &redix))?;
     }
-    let mut generator: Command = process::command(
-        "cargo",
-        &["run", "--quiet", "--release", "--package", "redix-bench", "--"],
-    );
-    generator.args(args);
-    process::run(&mut generator)
+    process::run(generator().arg("--release").arg("--").args(args))
+}
+
+/// Has the load generator, built without optimisation, print its options: it can be started.
+pub(crate) fn check() -> Result<()> {
+    process::output(generator().args(["--", "--help"])).map(|_| ())
+}
+
+fn generator() -> Command {
+    process::command("cargo", &["run", "--quiet", "--package", "redix-bench"])
 }

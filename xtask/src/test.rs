@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::process::{command, find_program, no_more, run, take_flag, target_dir};
-use crate::{docs, setup, tidy};
+use crate::{bench, docs, setup, tidy};
 
 /// Tests that need a real server, kill processes or take long; `--quick` leaves them out.
 const SLOW_PREFIXES: &[&str] =
@@ -45,6 +45,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         let mut check = cargo("check --quiet --manifest-path fuzz/Cargo.toml --target-dir");
         run(check.arg(target_dir().join("fuzz")))
     })?;
+    step("bench", bench::check)?;
     if find_program("cargo-deny").is_some() {
         step("deny", || run(&mut cargo("deny --offline check licenses bans sources")))?;
     } else {
