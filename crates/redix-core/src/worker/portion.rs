@@ -121,8 +121,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Executes some commands of a portion, the first of which is the first that is parked, with the
-    /// hints for those behind them. Returns how many were executed.
+    /// Executes some commands of a portion, the first of which is the first that is parked, with
+    /// the hints for those behind them. Returns how many were executed.
     fn execute_group(
         &mut self,
         token: usize,
