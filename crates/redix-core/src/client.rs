@@ -31,6 +31,9 @@ pub const READ_MAX: usize = 64 * 1024;
 /// Room that is made at once for a command whose length is known.
 const ROOM_MAX: usize = 1024 * 1024;
 
+/// Spans of executed commands in front of others from which on they are dropped.
+const SPANS_SPENT_MAX: usize = 1024;
+
 /// A parsed command waiting for execution. Half a cache line.
 #[derive(Debug)]
 struct Parked {
@@ -216,6 +219,7 @@ impl Input {
         if let Some(last) = count.checked_sub(1) {
             self.start = self.parked[last].end;
             self.parked.drain(..count);
+            self.drop_spent_spans();
         }
         if self.parked.is_empty() {
             if !self.keeps_blanks {
@@ -227,6 +231,18 @@ impl Input {
                 self.parsed = 0;
                 self.start = 0;
             }
+        }
+    }
+
+    /// A connection that is held back time and again always has something parked, so that its spans
+    /// are never dropped all at once.
+    #[inline]
+    fn drop_spent_spans(&mut self) {
+        let Some(first) = self.parked.front() else { return };
+        let spent = first.first_span as usize;
+        if spent >= SPANS_SPENT_MAX && spent >= self.spans.len() / 2 {
+            self.spans.drain(..spent);
+            self.parked.iter_mut().for_each(|parked| parked.first_span -= spent as u32);
         }
     }
 

@@ -30,3 +30,19 @@ fn a_large_announcement_is_believed_as_its_bytes_come() {
     }
     assert!(reads < 30, "{reads} reads");
 }
+
+/// Commands of a client that is held back again and again: one more comes for each that goes.
+#[test]
+fn spans_do_not_pile_up_behind_what_stays_parked() {
+    let mut input = Input::default();
+    for number in 0..20_000 {
+        input.push(format!("*2\r\n$3\r\nGET\r\n$5\r\n{number:05}\r\n").as_bytes());
+        input.parse(usize::MAX, &Limits::default());
+        if number >= 20 {
+            assert_eq!(input.args(0).get(1), format!("{:05}", number - 20).as_bytes());
+            assert_eq!(input.args(20).get(1), format!("{number:05}").as_bytes());
+            input.executed(1);
+        }
+        assert!(input.spans.len() <= 2 * SPANS_SPENT_MAX, "{} spans", input.spans.len());
+    }
+}
