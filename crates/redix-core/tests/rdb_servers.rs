@@ -19,6 +19,7 @@ use redix_core::rdb::write::{
 };
 use redix_testkit::peer::{Peer, Tool};
 use redix_testkit::server::{Launch, TempDir};
+use redix_types::value::ValueRef;
 
 const FUNCTION: &[u8] = b"#!lua name=lib\nredis.register_function('f', function() return 1 end)";
 
@@ -95,7 +96,7 @@ fn write_sample(options: WriteOptions, keys: &Keys, lru: Option<IdleOrFreq>) -> 
             file.resize_db(of_db().count() as u64, expires as u64);
         }
         let meta = EntryMeta { expire_at_ms: *expire_at_ms, lru };
-        file.entry(key, meta, RdbValue::Str(RdbString::Bytes(value)));
+        file.entry(key, meta, ValueRef::Str(value));
     }
     file.eof();
     file.pending().to_vec()
@@ -115,7 +116,9 @@ fn read_saved(path: &Path) -> Saved {
     loop {
         match reader.next_event().unwrap() {
             Event::Key(record) => {
-                let RdbValue::Str(value) = record.value;
+                let RdbValue::Str(value) = record.value else {
+                    panic!("only strings were written")
+                };
                 let value = match value {
                     RdbString::Int(value) => value.to_string().into_bytes(),
                     RdbString::Bytes(bytes) => bytes.to_vec(),
@@ -211,13 +214,10 @@ fn written_payloads_are_restored_by_real_servers() {
         .collect();
     for (peer, versions) in peers() {
         for &version in versions {
-            let mut records = RecordEncoder::new(true);
+            let mut records = RecordEncoder::new(version, true);
             let payloads: Vec<(&[u8], Vec<u8>)> = keys
                 .iter()
-                .map(|((_, key), (_, value))| {
-                    let value = RdbValue::Str(RdbString::Bytes(value));
-                    (key.as_slice(), records.dump(version, value))
-                })
+                .map(|((_, key), (_, value))| (key.as_slice(), records.dump(ValueRef::Str(value))))
                 .collect();
             let restores: Vec<Vec<&[u8]>> = payloads
                 .iter()

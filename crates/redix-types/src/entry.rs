@@ -31,7 +31,10 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
+use crate::splice::Splice;
 use crate::table::Item;
+use crate::value::round16;
+pub use crate::value::{Compact, Encoding, HeapValue, IntBuf, Kind, Value, ValueRef};
 
 #[cfg(test)]
 mod tests;
@@ -39,161 +42,16 @@ mod tests;
 /// Longest string, in bytes, kept inside the entry. Longer ones live in a [`HeapValue::Str`].
 pub const INLINE_MAX: usize = 512;
 
+/// Longest compact form, in bytes, kept inside the entry. Longer ones live in a
+/// [`HeapValue::Packed`], whose edits do not move the key.
+pub const PACKED_MAX: usize = 1024;
+
+/// A compact form moves back into its entry once it is no longer than this: well below
+/// [`PACKED_MAX`], so that an element added and removed in turns moves nothing.
+const PACKED_BACK: usize = 768;
+
 /// Longest key in bytes.
 pub const KEY_LEN_MAX: usize = u32::MAX as usize;
-
-/// What a key holds. The numbers are part of the entry's layout, not of any file format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Kind {
-    String = 0,
-    List = 1,
-    Set = 2,
-    Zset = 3,
-    Hash = 4,
-    Stream = 6,
-}
-
-impl Kind {
-    /// The name that TYPE answers.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Kind::String => "string",
-            Kind::List => "list",
-            Kind::Set => "set",
-            Kind::Zset => "zset",
-            Kind::Hash => "hash",
-            Kind::Stream => "stream",
-        }
-    }
-
-    const fn from_bits(bits: u8) -> Kind {
-        match bits {
-            0 => Kind::String,
-            1 => Kind::List,
-            2 => Kind::Set,
-            3 => Kind::Zset,
-            4 => Kind::Hash,
-            6 => Kind::Stream,
-            _ => panic!("an entry's kind is only ever written from a Kind"),
-        }
-    }
-}
-
-/// How a value is represented, as OBJECT ENCODING reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Encoding {
-    Int = 0,
-    Embstr = 1,
-    Raw = 2,
-}
-
-impl Encoding {
-    /// The name that OBJECT ENCODING answers.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Encoding::Int => "int",
-            Encoding::Embstr => "embstr",
-            Encoding::Raw => "raw",
-        }
-    }
-
-    const fn from_bits(bits: u8) -> Encoding {
-        match bits {
-            0 => Encoding::Int,
-            1 => Encoding::Embstr,
-            2 => Encoding::Raw,
-            _ => panic!("an entry's encoding is only ever written from an Encoding"),
-        }
-    }
-}
-
-/// A value too large, or too structured, to live inside its entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HeapValue {
-    /// A string over [`INLINE_MAX`] bytes. Grows amortised; a snapshot shares it by its count and
-    /// a writer then copies it once (`Arc::make_mut`).
-    Str(Arc<Vec<u8>>),
-}
-
-impl HeapValue {
-    /// Bytes of memory behind the pointer, the box itself included, by the allocator's classes.
-    pub fn memory_usage(&self) -> usize {
-        let boxed = round16(size_of::<HeapValue>());
-        match self {
-            HeapValue::Str(bytes) => {
-                boxed + round16(size_of::<Vec<u8>>() + 16) + round16(bytes.capacity())
-            }
-        }
-    }
-}
-
-/// A value on its way into an entry.
-#[derive(Clone, Debug)]
-pub enum NewValue<'a> {
-    Int(i64),
-    /// Copied into the entry, or into a [`HeapValue::Str`] if longer than [`INLINE_MAX`].
-    Bytes(&'a [u8]),
-    Heap(HeapValue),
-}
-
-/// A value as it lies in its entry.
-#[derive(Clone, Copy, Debug)]
-pub enum ValueRef<'a> {
-    Int(i64),
-    Bytes(&'a [u8]),
-    Heap(&'a HeapValue),
-}
-
-/// Room for the decimal text of one `i64`.
-#[derive(Default)]
-pub struct IntBuf(itoa::Buffer);
-
-impl IntBuf {
-    /// An empty buffer.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The decimal text of `value`.
-    pub fn format(&mut self, value: i64) -> &[u8] {
-        self.0.format(value).as_bytes()
-    }
-}
-
-impl<'a> ValueRef<'a> {
-    /// The bytes of a string value; an integer is written into `buf` first.
-    pub fn string_bytes<'b>(self, buf: &'b mut IntBuf) -> &'b [u8]
-    where
-        'a: 'b,
-    {
-        match self {
-            ValueRef::Int(value) => buf.format(value),
-            ValueRef::Bytes(bytes) => bytes,
-            ValueRef::Heap(HeapValue::Str(bytes)) => bytes,
-        }
-    }
-
-    /// The value again, for another entry. What lies on the heap is shared until one of the two is
-    /// written to.
-    pub fn to_new(self) -> NewValue<'a> {
-        match self {
-            ValueRef::Int(value) => NewValue::Int(value),
-            ValueRef::Bytes(bytes) => NewValue::Bytes(bytes),
-            ValueRef::Heap(heap) => NewValue::Heap(heap.clone()),
-        }
-    }
-
-    /// The length in bytes of a string value, without formatting an integer.
-    pub fn string_len(self) -> usize {
-        match self {
-            ValueRef::Int(value) => crate::num::i64_len(value),
-            ValueRef::Bytes(bytes) => bytes.len(),
-            ValueRef::Heap(HeapValue::Str(bytes)) => bytes.len(),
-        }
-    }
-}
 
 const HEADER: usize = 5;
 const HAS_EXPIRY: u8 = 1;
@@ -206,10 +64,6 @@ enum Form {
     Inline = 0,
     Int = 1,
     Heap = 2,
-}
-
-const fn round16(bytes: usize) -> usize {
-    (bytes + 15) & !15
 }
 
 fn layout_of(block: usize) -> Layout {
@@ -350,18 +204,29 @@ unsafe fn write_len(at: *mut u8, len: usize) {
 enum Payload<'a> {
     Int(i64),
     Bytes(&'a [u8]),
+    /// Bytes that the entry takes in, their buffer being given up.
+    Moved(Vec<u8>),
     Heap(Box<HeapValue>),
 }
 
-impl<'a> From<NewValue<'a>> for Payload<'a> {
-    fn from(value: NewValue<'a>) -> Self {
+impl<'a> From<Value<'a>> for Payload<'a> {
+    fn from(value: Value<'a>) -> Self {
         match value {
-            NewValue::Int(value) => Payload::Int(value),
-            NewValue::Bytes(bytes) if bytes.len() <= INLINE_MAX => Payload::Bytes(bytes),
-            NewValue::Bytes(bytes) => {
+            Value::Int(value) => Payload::Int(value),
+            Value::Str(bytes) | Value::Raw(bytes) if bytes.len() <= INLINE_MAX => {
+                Payload::Bytes(bytes)
+            }
+            Value::Str(bytes) | Value::Raw(bytes) => {
                 Payload::Heap(Box::new(HeapValue::Str(Arc::new(bytes.to_vec()))))
             }
-            NewValue::Heap(value) => Payload::Heap(Box::new(value)),
+            Value::Packed(_, bytes) if bytes.len() <= PACKED_MAX => Payload::Bytes(bytes),
+            Value::Packed(compact, bytes) => {
+                Payload::Heap(Box::new(HeapValue::Packed(compact, bytes.to_vec())))
+            }
+            Value::Heap(HeapValue::Packed(_, bytes)) if bytes.len() <= PACKED_MAX => {
+                Payload::Moved(bytes)
+            }
+            Value::Heap(value) => Payload::Heap(Box::new(value)),
         }
     }
 }
@@ -371,6 +236,7 @@ impl Payload<'_> {
         match self {
             Payload::Int(_) => (Form::Int, 8),
             Payload::Bytes(bytes) => (Form::Inline, bytes.len()),
+            Payload::Moved(bytes) => (Form::Inline, bytes.len()),
             Payload::Heap(_) => (Form::Heap, 8),
         }
     }
@@ -384,6 +250,7 @@ impl Payload<'_> {
             match self {
                 Payload::Int(value) => at.cast::<i64>().write_unaligned(value),
                 Payload::Bytes(bytes) => ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()),
+                Payload::Moved(bytes) => ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()),
                 Payload::Heap(value) => {
                     at.cast::<*mut HeapValue>().write_unaligned(Box::into_raw(value));
                 }
@@ -409,15 +276,9 @@ unsafe impl Send for EntryBox {}
 impl EntryBox {
     /// Builds an entry: one allocation, two more if the value goes to the heap. `lru` keeps its
     /// low 24 bits. Panics if the key is longer than [`KEY_LEN_MAX`].
-    pub fn new(
-        key: &[u8],
-        kind: Kind,
-        encoding: Encoding,
-        value: NewValue<'_>,
-        expire_at_ms: Option<i64>,
-        lru: u32,
-    ) -> EntryBox {
+    pub fn new(key: &[u8], value: Value<'_>, expire_at_ms: Option<i64>, lru: u32) -> EntryBox {
         assert!(key.len() <= KEY_LEN_MAX, "callers bound the length of a key");
+        let (kind, encoding) = (value.kind(), value.encoding());
         let payload = Payload::from(value);
         let (form, value_len) = payload.form_and_len();
         let shape =
@@ -494,24 +355,26 @@ impl EntryBox {
     }
 
     /// Replaces the value, and with it kind and encoding; key, expiry and LRU stay. In place
-    /// unless that changes the rounded size.
+    /// unless that changes the rounded size. Returns what lay on the heap before, for the caller
+    /// to free.
     #[inline]
-    pub fn replace_value(&mut self, kind: Kind, encoding: Encoding, value: NewValue<'_>) {
-        if let NewValue::Bytes(bytes) = &value
+    pub fn replace_value(&mut self, value: Value<'_>) -> Option<Box<HeapValue>> {
+        if let Value::Str(bytes) = &value
             && let Some(place) = self.inline_bytes_mut()
             && place.len() == bytes.len()
         {
             // Values of one key are often of one length.
             place.copy_from_slice(bytes);
-            self.set_head(kind, encoding);
-            return;
+            self.set_head(Kind::String, value.encoding());
+            return None;
         }
-        self.reshape(kind, encoding, value);
+        self.reshape(value)
     }
 
     /// Replaces the value by one of another length or form.
     #[inline(never)]
-    fn reshape(&mut self, kind: Kind, encoding: Encoding, value: NewValue<'_>) {
+    fn reshape(&mut self, value: Value<'_>) -> Option<Box<HeapValue>> {
+        let (kind, encoding) = (value.kind(), value.encoding());
         let payload = Payload::from(value);
         let (form, value_len) = payload.form_and_len();
         let old = self.shape();
@@ -546,21 +409,64 @@ impl EntryBox {
             self.0 = to;
         }
         self.set_head(kind, encoding);
-        if let Some(heap) = old_heap {
-            // SAFETY: E2: the entry owned it, and its pointer has just been overwritten.
-            drop(unsafe { Box::from_raw(heap) });
-        }
+        // SAFETY: E2: the entry owned it, and its pointer has just been overwritten.
+        old_heap.map(|heap| unsafe { Box::from_raw(heap) })
     }
 
     /// The same entry under another key: value, expiry and LRU stay, and a heap value is moved.
     pub fn with_key(mut self, key: &[u8]) -> EntryBox {
         let moved = self
             .heap_mut()
-            .map(|heap| NewValue::Heap(std::mem::replace(heap, HeapValue::Str(Arc::default()))));
+            .map(|heap| Value::Heap(std::mem::replace(heap, HeapValue::Str(Arc::default()))));
         let entry = self.as_ref();
-        let value = moved.unwrap_or_else(|| entry.value().to_new());
-        let (kind, encoding) = (entry.kind(), entry.encoding());
-        EntryBox::new(key, kind, encoding, value, entry.expire_at_ms(), entry.lru())
+        let value = moved.unwrap_or_else(|| entry.to_value());
+        EntryBox::new(key, value, entry.expire_at_ms(), entry.lru())
+    }
+
+    /// The compact form of a collection, to edit in place; `None` for anything else.
+    pub fn packed_mut(&mut self) -> Option<PackedMut<'_>> {
+        let compact = self.as_ref().compact()?;
+        Some(PackedMut { entry: self, compact })
+    }
+
+    /// Replaces bytes of the inline value: `remove` of them at `at`, by the pieces of `insert`.
+    /// In place unless that changes the rounded size.
+    fn splice_inline(&mut self, at: usize, remove: usize, insert: &[&[u8]]) {
+        let old = self.shape();
+        let added: usize = insert.iter().map(|piece| piece.len()).sum();
+        assert!(
+            old.form == Form::Inline && remove <= old.value_len && at <= old.value_len - remove
+        );
+        let new = Shape { value_len: old.value_len - remove + added, ..old };
+        let (from, tail) = (old.value_at() + at + remove, old.value_len - at - remove);
+        let to_at = new.value_at() + at;
+        if old.block() == new.block() && old.value_at() == new.value_at() {
+            let entry = self.0.as_ptr();
+            // SAFETY: both shapes fit the block (E1), so the tail's overlapping move, the pieces
+            // (borrowed from elsewhere) and the lengths stay inside it.
+            unsafe {
+                ptr::copy(entry.add(from), entry.add(to_at + added), tail);
+                new.write(entry);
+                write_pieces(entry.add(to_at), insert);
+            }
+            return;
+        }
+        let to = allocate(new.block());
+        let (old_entry, entry) = (self.0.as_ptr(), to.as_ptr());
+        // Expiry, key and the head of the value move as one piece behind the lengths.
+        let middle_len = old.value_at() + at - old.expiry_at();
+        // SAFETY: `old_entry` has the old shape, `entry` is a fresh block of the new one; the old
+        // block is freed with its own layout (E1).
+        unsafe {
+            ptr::copy_nonoverlapping(old_entry, entry, HEADER);
+            new.write(entry);
+            let middle = old_entry.add(old.expiry_at());
+            ptr::copy_nonoverlapping(middle, entry.add(new.expiry_at()), middle_len);
+            write_pieces(entry.add(to_at), insert);
+            ptr::copy_nonoverlapping(old_entry.add(from), entry.add(to_at + added), tail);
+            dealloc(old_entry, layout_of(old.block()));
+        }
+        self.0 = to;
     }
 
     #[inline]
@@ -610,6 +516,68 @@ impl EntryBox {
 }
 
 /// # Safety
+/// `at` leads to as many writable bytes as the pieces have together, none of which overlaps them.
+unsafe fn write_pieces(mut at: *mut u8, pieces: &[&[u8]]) {
+    for piece in pieces {
+        // SAFETY: as the caller promises.
+        unsafe {
+            ptr::copy_nonoverlapping(piece.as_ptr(), at, piece.len());
+            at = at.add(piece.len());
+        }
+    }
+}
+
+/// The compact form of a collection in its entry, or on the heap where it has become long.
+pub struct PackedMut<'e> {
+    entry: &'e mut EntryBox,
+    compact: Compact,
+}
+
+impl Splice for PackedMut<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self.entry.as_ref().value() {
+            ValueRef::Packed(_, bytes) => bytes,
+            _ => unreachable!("a view is made of a compact form only and keeps it one"),
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        if self.entry.as_ref().is_on_heap() {
+            return self.heap_bytes();
+        }
+        self.entry.inline_bytes_mut().expect("a compact form lies inline or on the heap")
+    }
+
+    fn splice(&mut self, at: usize, remove: usize, insert: &[&[u8]]) {
+        let added: usize = insert.iter().map(|piece| piece.len()).sum();
+        let len = self.bytes().len() - remove + added;
+        if self.entry.as_ref().is_on_heap() {
+            Splice::splice(self.heap_bytes(), at, remove, insert);
+            if len <= PACKED_BACK {
+                let bytes = std::mem::take(self.heap_bytes());
+                drop(self.entry.reshape(Value::Packed(self.compact, &bytes)));
+            }
+        } else if len <= PACKED_MAX {
+            self.entry.splice_inline(at, remove, insert);
+        } else {
+            let mut bytes = Vec::with_capacity(len + len / 8);
+            bytes.extend_from_slice(self.bytes());
+            Splice::splice(&mut bytes, at, remove, insert);
+            drop(self.entry.reshape(Value::Heap(HeapValue::Packed(self.compact, bytes))));
+        }
+    }
+}
+
+impl PackedMut<'_> {
+    fn heap_bytes(&mut self) -> &mut Vec<u8> {
+        match self.entry.heap_mut() {
+            Some(HeapValue::Packed(_, bytes)) => bytes,
+            _ => unreachable!("asked for only where the compact form is on the heap"),
+        }
+    }
+}
+
+/// # Safety
 /// `entry` leads to at least the header's writable bytes.
 unsafe fn write_head(entry: *mut u8, kind: Kind, encoding: Encoding, lru: u32) {
     let bytes = lru.to_le_bytes();
@@ -617,6 +585,16 @@ unsafe fn write_head(entry: *mut u8, kind: Kind, encoding: Encoding, lru: u32) {
     unsafe {
         *entry = kind as u8 | (encoding as u8) << 4;
         ptr::copy_nonoverlapping(bytes.as_ptr(), entry.add(1), 3);
+    }
+}
+
+impl EntryBox {
+    /// Frees the entry but for what lies on the heap, which is the caller's to free.
+    pub fn into_heap(mut self) -> Option<Box<HeapValue>> {
+        if self.heap_ptr().is_none() {
+            return None;
+        }
+        self.reshape(Value::Int(0))
     }
 }
 
@@ -722,20 +700,63 @@ impl<'a> EntryRef<'a> {
         unsafe {
             let at = self.entry.as_ptr().add(shape.value_at());
             match shape.form {
-                Form::Inline => ValueRef::Bytes(std::slice::from_raw_parts(at, shape.value_len)),
+                Form::Inline => {
+                    let bytes = std::slice::from_raw_parts(at, shape.value_len);
+                    match self.compact() {
+                        None => ValueRef::Str(bytes),
+                        Some(compact) => ValueRef::Packed(compact, bytes),
+                    }
+                }
                 Form::Int => ValueRef::Int(at.cast::<i64>().read_unaligned()),
-                Form::Heap => ValueRef::Heap(&*at.cast::<*const HeapValue>().read_unaligned()),
+                Form::Heap => (*at.cast::<*const HeapValue>().read_unaligned()).as_ref(),
             }
+        }
+    }
+
+    /// The value on the heap, if that is where it is.
+    #[inline]
+    pub fn heap(self) -> Option<&'a HeapValue> {
+        let shape = self.shape();
+        // SAFETY: E1, E2 and E3: the form says that the value's bytes are such a pointer, alive and
+        // unchanged for 'a.
+        (shape.form == Form::Heap).then(|| unsafe {
+            let at = self.entry.as_ptr().add(shape.value_at());
+            &*at.cast::<*const HeapValue>().read_unaligned()
+        })
+    }
+
+    /// The value again, for another entry. What is large is shared until one of the two is written
+    /// to.
+    pub fn to_value(self) -> Value<'a> {
+        if let Some(heap) = self.heap() {
+            return Value::Heap(heap.clone());
+        }
+        match self.value() {
+            ValueRef::Int(value) => Value::Int(value),
+            ValueRef::Str(bytes) if self.encoding() == Encoding::Raw => Value::Raw(bytes),
+            ValueRef::Str(bytes) => Value::Str(bytes),
+            ValueRef::Packed(compact, bytes) => Value::Packed(compact, bytes),
+            ValueRef::Large(heap) => Value::Heap(heap.clone()),
+        }
+    }
+
+    /// Which compact form the header names, if the value is one.
+    #[inline]
+    fn compact(self) -> Option<Compact> {
+        match (self.kind(), self.encoding()) {
+            (Kind::String, _) => None,
+            (Kind::List, Encoding::Listpack) => Some(Compact::List),
+            (Kind::Set, Encoding::Listpack) => Some(Compact::Set),
+            (Kind::Set, Encoding::Intset) => Some(Compact::SetOfInts),
+            (Kind::Zset, Encoding::Listpack) => Some(Compact::Zset),
+            (Kind::Hash, Encoding::Listpack) => Some(Compact::Hash),
+            _ => None,
         }
     }
 
     /// Bytes of memory this entry takes: its block and, behind it, the heap value.
     pub fn memory_usage(self) -> usize {
-        let heap = match self.value() {
-            ValueRef::Heap(heap) => heap.memory_usage(),
-            _ => 0,
-        };
-        self.shape().block() + heap
+        self.shape().block() + self.heap().map_or(0, HeapValue::memory_usage)
     }
 }
 

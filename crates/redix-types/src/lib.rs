@@ -10,9 +10,11 @@ pub mod num;
 pub mod prefetch;
 pub mod sha1;
 pub mod spin;
+pub mod splice;
 pub mod table;
+pub mod value;
 
-pub use entry::{
-    Encoding, EntryBox, EntryRef, HeapValue, INLINE_MAX, IntBuf, Kind, NewValue, ValueRef,
-};
+pub use entry::{EntryBox, EntryRef, INLINE_MAX, PACKED_MAX};
+pub use splice::Splice;
 pub use table::{Item, KeyHasher, Pos, Sweep, Table, TableStats};
+pub use value::{Compact, Encoding, HeapValue, IntBuf, Kind, Value, ValueRef};

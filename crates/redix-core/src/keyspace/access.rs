@@ -16,7 +16,7 @@ mod sweep;
 pub use scan::KeyList;
 pub use sweep::Swept;
 
-use redix_types::entry::{Encoding, EntryBox, EntryRef, Kind, NewValue};
+use redix_types::entry::{EntryBox, EntryRef, HeapValue, Kind, Value};
 use redix_types::table::Pos;
 
 use super::shard::{Shard, ShardGuard};
@@ -160,6 +160,10 @@ pub const LRU_MASK: u32 = 0x00ff_ffff;
 /// Where a new key's LFU counter starts. Source: Redis 7.0, `lfu-log-factor` in its documentation.
 pub const LFU_INIT: u32 = 5;
 
+/// Values with a greater [`weight`](HeapValue::weight) are not freed under a shard's lock: so many
+/// allocations take some microseconds. Source of the number: Redis, `LAZYFREE_THRESHOLD`.
+const BURIED_WEIGHT_MIN: usize = 64;
+
 /// How a written value treats the key's expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ttl {
@@ -245,10 +249,7 @@ impl<'k> Access<'k> {
             return;
         }
         let entry = self.remove_at(db, key, pos);
-        if entry.as_ref().is_on_heap() {
-            self.effects.note_freed_long();
-        }
-        drop(entry);
+        self.bury(entry.into_heap());
         self.cell.expired_keys.bump();
         self.effects.log_also(db, &[self.expired_as, key.bytes]);
         self.effects.notify(class::EXPIRED, "expired", db, key.bytes);
@@ -380,35 +381,20 @@ impl<'k> Access<'k> {
 
     /// Gives a key a value, whatever it held before.
     #[inline]
-    pub fn set(
-        &mut self,
-        key: Key<'_>,
-        kind: Kind,
-        encoding: Encoding,
-        value: NewValue<'_>,
-        ttl: Ttl,
-    ) {
+    pub fn set(&mut self, key: Key<'_>, value: Value<'_>, ttl: Ttl) {
         let pos = self.find_aged(self.db, key).map(|(pos, _)| pos);
-        self.set_found(key, pos, kind, encoding, value, ttl);
+        self.set_found(key, pos, value, ttl);
     }
 
-    fn set_found(
-        &mut self,
-        key: Key<'_>,
-        pos: Option<Pos>,
-        kind: Kind,
-        encoding: Encoding,
-        value: NewValue<'_>,
-        ttl: Ttl,
-    ) {
+    fn set_found(&mut self, key: Key<'_>, pos: Option<Pos>, value: Value<'_>, ttl: Ttl) {
         let (db, age, index) = (self.db, self.new_age(), key.shard());
+        let mut freed = None;
         let shard = self.held.shard(index);
         let part = shard.db_mut(db);
         match pos {
             Some(pos) => {
                 part.before_write(key.hash, pos);
-                let long = part.table.modify(pos, |entry| {
-                    let long = entry.as_ref().is_on_heap();
+                let old = part.table.modify(pos, |entry| {
                     // The expiry first: with both fields changing, only one of them may need to
                     // move the entry.
                     match ttl {
@@ -417,12 +403,12 @@ impl<'k> Access<'k> {
                         Ttl::Clear => entry.set_expire_at_ms(None),
                         Ttl::At(at) => entry.set_expire_at_ms(Some(at)),
                     }
-                    entry.replace_value(kind, encoding, value);
+                    let old = entry.replace_value(value);
                     entry.set_lru(age);
-                    long
+                    old
                 });
-                if long {
-                    self.effects.note_freed_long();
+                if old.is_some() {
+                    freed = old;
                 }
             }
             None => {
@@ -430,7 +416,7 @@ impl<'k> Access<'k> {
                     Ttl::At(at) => Some(at),
                     Ttl::Keep | Ttl::Clear => None,
                 };
-                let entry = EntryBox::new(key.bytes, kind, encoding, value, expire_at_ms, age);
+                let entry = EntryBox::new(key.bytes, value, expire_at_ms, age);
                 let done = part.born_done(key.hash);
                 part.table.insert_new(key.hash, entry, done, self.keyspace.hasher());
                 self.effects.notify(class::NEW, "new", db, key.bytes);
@@ -439,6 +425,18 @@ impl<'k> Access<'k> {
         self.keyspace.publish_counts(db, index, &part.table);
         shard.touch(db, key.bytes);
         self.effects.add_dirty(1);
+        if freed.is_some() {
+            self.bury(freed);
+        }
+    }
+
+    /// Frees what an entry held on the heap: at once if that is quick, else in steps, elsewhere.
+    pub fn bury(&mut self, value: Option<Box<HeapValue>>) {
+        let Some(value) = value else { return };
+        self.effects.note_freed_long();
+        if value.weight() > BURIED_WEIGHT_MIN {
+            self.keyspace.free_list().push_value(*value);
+        }
     }
 
     /// Changes an existing entry in place; `None` if there is none. Counts one change.
@@ -492,7 +490,9 @@ impl<'k> Access<'k> {
 
     /// Deletes a key; false if there was none. Counts one change.
     pub fn delete(&mut self, key: Key<'_>) -> bool {
-        self.take(key).is_some()
+        let Some(entry) = self.take(key) else { return false };
+        self.bury(entry.into_heap());
+        true
     }
 
     /// Deletes a key because it was given an expiry in the past; false if there was none. Counts

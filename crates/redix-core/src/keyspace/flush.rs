@@ -16,6 +16,7 @@ use super::shard::{DbShard, Entries, Shard};
 use super::{Keyspace, SHARDS};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
+use redix_types::entry::HeapValue;
 
 /// What is emptied, and what that means for a snapshot under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +38,11 @@ pub enum Freeing {
     InSteps,
 }
 
-/// Tables that nobody needs any more, freed in steps.
+/// Tables and large values that nobody needs any more, freed in steps.
 #[derive(Default)]
 pub struct FreeList {
     tables: Mutex<VecDeque<Entries>>,
+    values: Mutex<VecDeque<HeapValue>>,
     pending: AtomicU64,
 }
 
@@ -53,6 +55,12 @@ impl FreeList {
         }
     }
 
+    /// Leaves a value to be freed.
+    pub fn push_value(&self, value: HeapValue) {
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        lock(&self.values).push_back(value);
+    }
+
     /// Entries that wait to be freed: INFO's `lazyfree_pending_objects`.
     pub fn pending(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
@@ -60,6 +68,14 @@ impl FreeList {
 
     /// Frees about `budget` entries; returns how many. 0: there are none left. Needs no gate.
     pub fn step(&self, budget: usize) -> u64 {
+        if let Some(mut value) = lock(&self.values).pop_front() {
+            if !value.free_step(budget) {
+                lock(&self.values).push_front(value);
+            } else {
+                self.pending.fetch_sub(1, Ordering::Relaxed);
+            }
+            return 1;
+        }
         let Some(mut table) = lock(&self.tables).pop_front() else { return 0 };
         let before = table.len();
         let empty = table.free_step(budget);

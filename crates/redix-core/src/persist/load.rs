@@ -297,7 +297,7 @@ impl Loader {
             Event::Key(record) => {
                 let hash = keyspace.hasher().hash(record.key);
                 keyspace.prefetch_shard(shard_of(hash));
-                let (db, entry) = (record.db, entry_of(&record, self.ages));
+                let (db, entry) = (record.db, entry_of(record, self.ages));
                 let offset = self.reader.offset();
                 self.group.push(Arrival { db, hash, entry, offset });
             }

@@ -1,18 +1,11 @@
 //! Entries as records of a file, and records as entries.
 
-use redix_types::entry::{Encoding, EntryBox, EntryRef, HeapValue, Kind, NewValue, ValueRef};
-use redix_types::num;
+use redix_types::entry::{EntryBox, EntryRef};
 
 use crate::config::{Config, MaxmemoryPolicy};
 use crate::keyspace::access::{LFU_INIT, LRU_MASK, lfu_decay, lfu_minutes};
-use crate::rdb::format::{RdbString, RdbValue};
 use crate::rdb::read::KeyRecord;
 use crate::rdb::write::{EntryMeta, IdleOrFreq};
-
-/// The longest text of a 64-bit integer.
-const INT_TEXT_LEN_MAX: usize = 20;
-/// The longest string that OBJECT ENCODING calls `embstr`. Source: Redis, `OBJ_ENCODING_EMBSTR`.
-const EMBSTR_LEN_MAX: usize = 44;
 
 /// What files say about the age of keys, and how it is understood; follows `maxmemory-policy`.
 #[derive(Clone, Copy, Debug)]
@@ -73,33 +66,8 @@ impl Ages {
     }
 }
 
-/// An entry's value as the codec takes it.
-#[inline]
-pub fn value_of(entry: EntryRef<'_>) -> RdbValue<'_> {
-    match entry.value() {
-        ValueRef::Int(value) => RdbValue::Str(RdbString::Int(value)),
-        ValueRef::Bytes(bytes) => RdbValue::Str(RdbString::Bytes(bytes)),
-        ValueRef::Heap(HeapValue::Str(bytes)) => RdbValue::Str(RdbString::Bytes(bytes)),
-    }
-}
-
 /// The entry that a record of a file stands for.
-pub fn entry_of(record: &KeyRecord<'_>, ages: Ages) -> EntryBox {
-    let (encoding, value) = match record.value {
-        RdbValue::Str(RdbString::Int(value)) => (Encoding::Int, NewValue::Int(value)),
-        RdbValue::Str(RdbString::Bytes(bytes)) => stored_string(bytes),
-    };
-    let age = ages.loaded(record);
-    EntryBox::new(record.key, Kind::String, encoding, value, record.expire_at_ms, age)
-}
-
-/// How a loaded string is stored: numbers as such, as SET stores them.
-fn stored_string(bytes: &[u8]) -> (Encoding, NewValue<'_>) {
-    if bytes.len() <= INT_TEXT_LEN_MAX
-        && let Some(value) = num::parse_i64(bytes)
-    {
-        return (Encoding::Int, NewValue::Int(value));
-    }
-    let encoding = if bytes.len() <= EMBSTR_LEN_MAX { Encoding::Embstr } else { Encoding::Raw };
-    (encoding, NewValue::Bytes(bytes))
+pub fn entry_of(record: KeyRecord<'_>, ages: Ages) -> EntryBox {
+    let age = ages.loaded(&record);
+    EntryBox::new(record.key, record.value.into_value(), record.expire_at_ms, age)
 }

@@ -2,7 +2,7 @@
 //! process.
 
 use super::file::{SaveError, SaveFile, Writer};
-use super::record::{Ages, value_of};
+use super::record::Ages;
 use crate::config::{Config, REDIS_VERSION};
 use crate::env::Env;
 use crate::keyspace::{Keyspace, SHARDS};
@@ -111,7 +111,7 @@ fn write_all(
                     next = shard.db(db).and_then(|part| {
                         part.table.scan(from, SCAN_BUDGET, |entry| {
                             keys += 1;
-                            encoder.entry(entry.key(), ages.meta(entry), value_of(entry));
+                            encoder.entry(entry.key(), ages.meta(entry), entry.value());
                         })
                     });
                 }

@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 
 use crc::{CRC_64_REDIS, Crc, Digest, Table};
+use redix_types::num;
+use redix_types::value::{HeapValue, Value};
 
 /// How far memory may be reserved ahead of bytes that were really read, unless as much was read.
 pub const RESERVE_AHEAD_MAX: usize = 1 << 20;
@@ -183,10 +185,25 @@ pub enum RdbString<'a> {
 }
 
 /// The value of a key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum RdbValue<'a> {
     /// A string.
     Str(RdbString<'a>),
+    /// A collection, built.
+    Collection(HeapValue),
+}
+
+impl<'a> RdbValue<'a> {
+    /// The value as it is kept: strings that are numbers as such, as SET keeps them.
+    pub fn into_value(self) -> Value<'a> {
+        match self {
+            RdbValue::Str(RdbString::Int(value)) => Value::Int(value),
+            RdbValue::Str(RdbString::Bytes(bytes)) => {
+                num::parse_i64(bytes).map_or(Value::Str(bytes), Value::Int)
+            }
+            RdbValue::Collection(heap) => Value::Heap(heap),
+        }
+    }
 }
 
 /// Whether a checksum that does not match is an error.

@@ -14,4 +14,5 @@ pub mod format;
 mod input;
 pub mod lzf;
 pub mod read;
+mod types;
 pub mod write;

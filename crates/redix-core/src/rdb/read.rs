@@ -14,12 +14,15 @@
 use std::io::Read;
 use std::ops::Range;
 
+use redix_types::value::HeapValue;
+
 use super::format::{
     Checksum, ChecksumPolicy, RdbError, RdbErrorKind, RdbString, RdbValue, RdbVersion,
     STRING_LEN_MAX, TYPE_STRING, encoding, module_opcode, opcode, type_name,
 };
 use super::input::{BLOCK_LEN, Input};
 use super::lzf;
+use super::types;
 use crate::config::RdbVersionCheck;
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
@@ -46,7 +49,7 @@ impl Default for ReadOptions {
 }
 
 /// One part of a file. What it lends is valid until the next event is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// The file starts; always the first event.
     Start(RdbVersion),
@@ -90,7 +93,7 @@ pub enum Event<'a> {
 }
 
 /// A key as the file has it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct KeyRecord<'a> {
     /// The selected database.
     pub db: u32,
@@ -447,7 +450,7 @@ pub fn verify_dump_payload(
 }
 
 /// Where a decoded string lies.
-enum StrSpan {
+pub(super) enum StrSpan {
     Int(i64),
     Block(Range<usize>),
     Scratch,
@@ -456,12 +459,13 @@ enum StrSpan {
 /// Where a decoded value lies.
 enum ValueSpan {
     Str(StrSpan),
+    Built(HeapValue),
 }
 
 /// Decodes strings and values; owns the memory of those that do not lie in the input's block.
-struct Decoder {
-    options: ReadOptions,
-    version: RdbVersion,
+pub(super) struct Decoder {
+    pub(super) options: ReadOptions,
+    pub(super) version: RdbVersion,
     scratch: Vec<u8>,
     compressed: Vec<u8>,
 }
@@ -474,17 +478,18 @@ impl Decoder {
     fn decode_value(&mut self, input: &mut Input<'_>, type_byte: u8) -> Result<ValueSpan> {
         match type_byte {
             TYPE_STRING => Ok(ValueSpan::Str(self.decode_string(input)?)),
-            _ => Err(unsupported(type_byte, self.version)),
+            _ => Ok(ValueSpan::Built(types::decode(self, input, type_byte)?)),
         }
     }
 
     fn value<'a>(&'a self, input: &'a Input<'_>, span: ValueSpan) -> RdbValue<'a> {
         match span {
             ValueSpan::Str(span) => RdbValue::Str(self.string(input, span)),
+            ValueSpan::Built(value) => RdbValue::Collection(value),
         }
     }
 
-    fn string<'a>(&'a self, input: &'a Input<'_>, span: StrSpan) -> RdbString<'a> {
+    pub(super) fn string<'a>(&'a self, input: &'a Input<'_>, span: StrSpan) -> RdbString<'a> {
         match span {
             StrSpan::Int(value) => RdbString::Int(value),
             StrSpan::Block(span) => RdbString::Bytes(input.bytes(span)),
@@ -492,7 +497,7 @@ impl Decoder {
         }
     }
 
-    fn decode_string(&mut self, input: &mut Input<'_>) -> Result<StrSpan> {
+    pub(super) fn decode_string(&mut self, input: &mut Input<'_>) -> Result<StrSpan> {
         input.start_part();
         match decode_len_or_encoding(input)? {
             Len::Plain(len) => {
@@ -548,11 +553,11 @@ impl Decoder {
     }
 }
 
-fn corrupt(what: &'static str) -> RdbErrorKind {
+pub(super) fn corrupt(what: &'static str) -> RdbErrorKind {
     RdbErrorKind::Corrupt(what)
 }
 
-fn unsupported(type_byte: u8, version: RdbVersion) -> RdbErrorKind {
+pub(super) fn unsupported(type_byte: u8, version: RdbVersion) -> RdbErrorKind {
     let name = match type_byte {
         opcode::SLOT_IMPORT if matches!(version, RdbVersion::Valkey(_)) => "slot import state",
         opcode::FUNCTION_PRE_GA => "function library (before Redis 7.0)",
@@ -584,7 +589,7 @@ fn decode_len_or_encoding(input: &mut Input<'_>) -> Result<Len> {
     }
 }
 
-fn decode_len(input: &mut Input<'_>) -> Result<u64> {
+pub(super) fn decode_len(input: &mut Input<'_>) -> Result<u64> {
     match decode_len_or_encoding(input)? {
         Len::Plain(len) => Ok(len),
         Len::Special(_) => Err(corrupt("a string where a length is due")),

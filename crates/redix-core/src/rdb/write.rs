@@ -20,8 +20,11 @@
 //! file.eof();
 //! ```
 
-use super::format::{Checksum, RdbString, RdbValue, TYPE_STRING, WriteVersion, encoding, opcode};
+use redix_types::value::ValueRef;
+
+use super::format::{Checksum, WriteVersion, encoding, opcode};
 use super::lzf::Compressor;
+use super::types;
 
 /// Strings up to this length are not worth compressing.
 const COMPRESS_LEN_MIN: usize = 21;
@@ -91,18 +94,27 @@ pub struct ReplicationInfo<'a> {
 
 /// Encodes single records and DUMP payloads.
 pub struct RecordEncoder {
+    /// The version whose types it may use.
+    version: WriteVersion,
+    compression: bool,
+    /// Made when there is something to compress.
     compressor: Option<Compressor>,
 }
 
 impl RecordEncoder {
     /// `compression` as in [`WriteOptions`].
-    pub fn new(compression: bool) -> Self {
-        Self { compressor: compression.then(Compressor::default) }
+    pub fn new(version: WriteVersion, compression: bool) -> Self {
+        Self { version, compression, compressor: None }
+    }
+
+    /// One for the records of a file.
+    pub fn of(options: WriteOptions) -> Self {
+        Self::new(options.version, options.compression)
     }
 
     /// Appends everything that a file has about one key.
     // HOT PATH: once per key of a snapshot; allocates only to grow `out`.
-    pub fn entry(&mut self, out: &mut Vec<u8>, key: &[u8], meta: EntryMeta, value: RdbValue<'_>) {
+    pub fn entry(&mut self, out: &mut Vec<u8>, key: &[u8], meta: EntryMeta, value: ValueRef<'_>) {
         if let Some(at_ms) = meta.expire_at_ms {
             out.push(opcode::EXPIRETIME_MS);
             out.extend_from_slice(&at_ms.to_le_bytes());
@@ -115,32 +127,26 @@ impl RecordEncoder {
             Some(IdleOrFreq::Freq(counter)) => out.extend_from_slice(&[opcode::FREQ, counter]),
             None => {}
         }
-        out.push(type_byte(value));
+        out.push(types::type_byte(value, self.version));
         self.string(out, key);
-        self.value(out, value);
+        types::encode(self, out, value);
+    }
+
+    /// How many bytes a value takes in a file, its type byte not counted.
+    pub fn encoded_len(&mut self, value: ValueRef<'_>) -> usize {
+        let mut out = Vec::new();
+        types::encode(self, &mut out, value);
+        out.len()
     }
 
     /// The payload of DUMP: type, value, version (2 bytes) and CRC-64, which covers all before it.
-    pub fn dump(&mut self, version: WriteVersion, value: RdbValue<'_>) -> Vec<u8> {
-        let mut out = vec![type_byte(value)];
-        self.value(&mut out, value);
-        out.extend_from_slice(&version.number().to_le_bytes());
+    pub fn dump(&mut self, value: ValueRef<'_>) -> Vec<u8> {
+        let mut out = vec![types::type_byte(value, self.version)];
+        types::encode(self, &mut out, value);
+        out.extend_from_slice(&self.version.number().to_le_bytes());
         let checksum = Checksum::of(&out);
         out.extend_from_slice(&checksum.to_le_bytes());
         out
-    }
-
-    fn value(&mut self, out: &mut Vec<u8>, value: RdbValue<'_>) {
-        match value {
-            RdbValue::Str(value) => self.string_value(out, value),
-        }
-    }
-
-    fn string_value(&mut self, out: &mut Vec<u8>, value: RdbString<'_>) {
-        match value {
-            RdbString::Int(value) => encode_int(out, value),
-            RdbString::Bytes(bytes) => self.string(out, bytes),
-        }
     }
 
     /// Appends a string in its shortest form: as an integer, compressed, or as it is.
@@ -149,9 +155,12 @@ impl RecordEncoder {
             return encode_int(out, i64::from(value));
         }
         if bytes.len() >= COMPRESS_LEN_MIN
-            && let Some(compressor) = &mut self.compressor
+            && self.compression
             // Four bytes less, or the longer header eats what was saved.
-            && let Some(compressed) = compressor.compress(bytes, bytes.len() - 4)
+            && let Some(compressed) = self
+                .compressor
+                .get_or_insert_default()
+                .compress(bytes, bytes.len() - 4)
         {
             out.push(encoding::LZF);
             encode_len(out, compressed.len() as u64);
@@ -175,7 +184,7 @@ impl RdbEncoder {
     /// Starts a file: nine bytes are pending.
     pub fn new(options: WriteOptions) -> Self {
         Self {
-            records: RecordEncoder::new(options.compression),
+            records: RecordEncoder::of(options),
             out: format!("REDIS{:04}", options.version.number()).into_bytes(),
             summed: 0,
             checksum: options.checksum.then(Checksum::new),
@@ -223,7 +232,7 @@ impl RdbEncoder {
     }
 
     /// Appends one key of the selected database.
-    pub fn entry(&mut self, key: &[u8], meta: EntryMeta, value: RdbValue<'_>) {
+    pub fn entry(&mut self, key: &[u8], meta: EntryMeta, value: ValueRef<'_>) {
         self.records.entry(&mut self.out, key, meta, value);
     }
 
@@ -266,12 +275,6 @@ pub fn encode_select_db(out: &mut Vec<u8>, db: u32) {
     encode_len(out, u64::from(db));
 }
 
-fn type_byte(value: RdbValue<'_>) -> u8 {
-    match value {
-        RdbValue::Str(_) => TYPE_STRING,
-    }
-}
-
 /// Appends a length in 1, 2, 5 or 9 bytes.
 pub(super) fn encode_len(out: &mut Vec<u8>, len: u64) {
     if len < 1 << 6 {
@@ -288,7 +291,7 @@ pub(super) fn encode_len(out: &mut Vec<u8>, len: u64) {
 }
 
 /// Appends an integer in 2, 3 or 5 bytes, or as text if it needs more than 32 bits.
-fn encode_int(out: &mut Vec<u8>, value: i64) {
+pub(super) fn encode_int(out: &mut Vec<u8>, value: i64) {
     if let Ok(value) = i8::try_from(value) {
         out.extend_from_slice(&[encoding::INT_8, value as u8]);
     } else if let Ok(value) = i16::try_from(value) {

@@ -66,6 +66,7 @@ fn decode_all(path: &Path) -> BTreeMap<(u32, Vec<u8>), Vec<u8>> {
                 let value = match record.value {
                     RdbValue::Str(RdbString::Int(value)) => value.to_string().into_bytes(),
                     RdbValue::Str(RdbString::Bytes(bytes)) => bytes.to_vec(),
+                    RdbValue::Collection(_) => panic!("only strings were written"),
                 };
                 let key = (record.db, record.key.to_vec());
                 assert!(content.insert(key, value).is_none(), "a key twice");

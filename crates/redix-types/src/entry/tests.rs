@@ -24,11 +24,11 @@ enum ModelValue {
 }
 
 impl ModelValue {
-    fn to_new(&self) -> NewValue<'_> {
+    fn to_value(&self) -> Value<'_> {
         match self {
-            ModelValue::Int(value) => NewValue::Int(*value),
-            ModelValue::Bytes(bytes) => NewValue::Bytes(bytes),
-            ModelValue::Heap(bytes) => NewValue::Heap(HeapValue::Str(Arc::new(bytes.clone()))),
+            ModelValue::Int(value) => Value::Int(*value),
+            ModelValue::Bytes(bytes) => Value::Str(bytes),
+            ModelValue::Heap(bytes) => Value::Heap(HeapValue::Str(Arc::new(bytes.clone()))),
         }
     }
 
@@ -110,7 +110,7 @@ fn change() -> impl Strategy<Value = Change> {
 
 fn build(model: &Model) -> EntryBox {
     let Model { key, value, expire_at_ms, lru } = model;
-    EntryBox::new(key, Kind::String, value.encoding(), value.to_new(), *expire_at_ms, *lru)
+    EntryBox::new(key, value.to_value(), *expire_at_ms, *lru)
 }
 
 fn check(entry: &EntryBox, model: &Model, encoding: Encoding) {
@@ -123,7 +123,7 @@ fn check(entry: &EntryBox, model: &Model, encoding: Encoding) {
     assert_eq!(entry.lru(), model.lru);
     assert_eq!(entry.value().string_bytes(&mut IntBuf::new()), model.value.text());
     assert_eq!(entry.value().string_len(), model.value.text().len());
-    assert_eq!(matches!(entry.value(), ValueRef::Heap(_)), model.value.is_heap());
+    assert_eq!(entry.heap().is_some(), model.value.is_heap());
     assert_eq!(matches!(entry.value(), ValueRef::Int(_)), encoding == Encoding::Int);
 }
 
@@ -136,7 +136,7 @@ fn apply(entry: EntryBox, model: &mut Model, encoding: &mut Encoding, change: Ch
         }
         Change::Replace(value) => {
             *encoding = value.encoding();
-            entry.replace_value(Kind::String, *encoding, value.to_new());
+            drop(entry.replace_value(value.to_value()));
             model.value = value;
         }
         Change::Lru(lru) => {
@@ -209,17 +209,15 @@ proptest! {
 /// The sizes that the memory figures stand on.
 #[test]
 fn takes_the_blocks_it_is_designed_for() {
-    let block = |key: usize, value: NewValue<'_>, expire_at_ms| {
-        EntryBox::new(&vec![b'k'; key], Kind::String, Encoding::Raw, value, expire_at_ms, 0)
-            .as_ref()
-            .memory_usage()
+    let block = |key: usize, value: Value<'_>, expire_at_ms| {
+        EntryBox::new(&vec![b'k'; key], value, expire_at_ms, 0).as_ref().memory_usage()
     };
-    assert_eq!(block(16, NewValue::Bytes(&[0; 8]), None), 32);
-    assert_eq!(block(16, NewValue::Int(7), None), 32);
-    assert_eq!(block(16, NewValue::Bytes(&[0; 64]), None), 96);
-    assert_eq!(block(16, NewValue::Bytes(&[0; 64]), Some(1)), 96);
-    assert_eq!(block(0, NewValue::Bytes(&[]), None), 16);
-    let heap = block(16, NewValue::Bytes(&[0; 1000]), None);
+    assert_eq!(block(16, Value::Str(&[0; 8]), None), 32);
+    assert_eq!(block(16, Value::Int(7), None), 32);
+    assert_eq!(block(16, Value::Str(&[0; 64]), None), 96);
+    assert_eq!(block(16, Value::Str(&[0; 64]), Some(1)), 96);
+    assert_eq!(block(0, Value::Str(&[]), None), 16);
+    let heap = block(16, Value::Str(&[0; 1000]), None);
     assert!((1000..1140).contains(&heap), "{heap}");
 }
 
@@ -227,12 +225,11 @@ fn takes_the_blocks_it_is_designed_for() {
 fn stays_in_place_where_the_size_allows() {
     let key = b"0123456789abcdef";
     let value = [1u8; 64];
-    let new = NewValue::Bytes(&value);
-    let mut entry = EntryBox::new(key, Kind::String, Encoding::Raw, new, None, 0);
+    let mut entry = EntryBox::new(key, Value::Str(&value), None, 0);
     let address = |entry: &EntryBox| std::ptr::from_ref(&entry.as_ref().key()[0]) as usize & !15;
     let before = address(&entry);
     entry.set_expire_at_ms(Some(5));
-    entry.replace_value(Kind::String, Encoding::Raw, NewValue::Bytes(&value[..60]));
+    drop(entry.replace_value(Value::Str(&value[..60])));
     entry.set_expire_at_ms(None);
     assert_eq!(address(&entry), before);
 }
@@ -240,8 +237,8 @@ fn stays_in_place_where_the_size_allows() {
 #[test]
 fn a_shared_value_is_copied_before_it_changes() {
     let shared = Arc::new(vec![1; 1000]);
-    let value = NewValue::Heap(HeapValue::Str(Arc::clone(&shared)));
-    let mut entry = EntryBox::new(b"k", Kind::String, Encoding::Raw, value, None, 0);
+    let value = Value::Heap(HeapValue::Str(Arc::clone(&shared)));
+    let mut entry = EntryBox::new(b"k", value, None, 0);
     let Some(HeapValue::Str(bytes)) = entry.heap_mut() else { panic!("it is on the heap") };
     Arc::make_mut(bytes).push(2);
     assert_eq!(shared.len(), 1000);
@@ -250,12 +247,67 @@ fn a_shared_value_is_copied_before_it_changes() {
     assert_eq!(Arc::strong_count(&shared), 1);
 }
 
+/// Every compact form, with what it is to look like in an entry.
+const COMPACT: [Compact; 5] =
+    [Compact::List, Compact::SetOfInts, Compact::Set, Compact::Zset, Compact::Hash];
+
 #[test]
-fn every_kind_and_encoding_survives() {
-    for kind in [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash, Kind::Stream] {
-        for encoding in [Encoding::Int, Encoding::Embstr, Encoding::Raw] {
-            let entry = EntryBox::new(b"k", kind, encoding, NewValue::Int(1), None, 0);
-            assert_eq!((entry.as_ref().kind(), entry.as_ref().encoding()), (kind, encoding));
+fn a_compact_form_keeps_kind_and_encoding() {
+    for compact in COMPACT {
+        for len in [0, 7, PACKED_MAX, PACKED_MAX + 1] {
+            let bytes = vec![b'x'; len];
+            let entry = EntryBox::new(b"k", Value::Packed(compact, &bytes), None, 0);
+            let view = entry.as_ref();
+            assert_eq!((view.kind(), view.encoding()), (compact.kind(), compact.encoding()));
+            assert_eq!(view.heap().is_some(), len > PACKED_MAX);
+            assert!(matches!(view.value(), ValueRef::Packed(c, b) if c == compact && b == bytes));
+        }
+    }
+}
+
+#[test]
+fn a_string_is_no_compact_form() {
+    let mut entry = EntryBox::new(b"k", Value::Str(b"text"), None, 0);
+    assert!(entry.packed_mut().is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(CASES)
+    })]
+
+    /// Edits of a compact form, through growth to the heap and back, beside changes of the expiry.
+    #[test]
+    fn compact_forms_are_edited_in_place(
+        key in bytes(),
+        compact in prop::sample::select(&COMPACT[..]),
+        edits in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0usize..400, any::<u8>(),
+             any::<Option<Option<i64>>>()),
+            0..40,
+        ),
+    ) {
+        let mut entry = EntryBox::new(&key, Value::Packed(compact, b""), None, 3);
+        let (mut model, mut expiry) = (Vec::new(), None);
+        for (at, remove, added, byte, expire) in edits {
+            let at = at.index(model.len() + 1);
+            let remove = remove.index(model.len() - at + 1);
+            let (first, second) = (vec![byte; added / 2], vec![!byte; added - added / 2]);
+            let mut packed = entry.packed_mut().unwrap();
+            packed.splice(at, remove, &[&first, &second]);
+            drop(Vec::splice(&mut model, at..at + remove, [first, second].concat()));
+            prop_assert_eq!(packed.bytes(), &model[..]);
+            if let Some(expire) = expire {
+                entry.set_expire_at_ms(expire);
+                expiry = expire;
+            }
+            let view = entry.as_ref();
+            prop_assert_eq!(view.key(), &key[..]);
+            prop_assert_eq!(view.expire_at_ms(), expiry);
+            prop_assert_eq!((view.kind(), view.encoding()), (compact.kind(), compact.encoding()));
+            prop_assert!(view.heap().is_some() || model.len() <= PACKED_MAX);
+            prop_assert!(view.heap().is_none() || model.len() > PACKED_BACK);
         }
     }
 }

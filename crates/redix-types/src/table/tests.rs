@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::entry::{Encoding, EntryBox, Kind, NewValue};
+use crate::entry::{EntryBox, Value};
 
 /// The plainest item there can be.
 struct Plain(Box<(Vec<u8>, bool)>);
@@ -191,12 +191,11 @@ proptest! {
         let make = |id: u32, marked: bool| {
             let value = vec![b'v'; id as usize];
             let expiry = marked.then_some(i64::from(id));
-            let value = NewValue::Bytes(&value);
-            EntryBox::new(&key_of(id), Kind::String, Encoding::Raw, value, expiry, id)
+            EntryBox::new(&key_of(id), Value::Raw(&value), expiry, id)
         };
         let remark = |entry: &mut EntryBox, marked: bool| {
             let longer = vec![b'w'; entry.as_ref().value().string_len() + 7];
-            entry.replace_value(Kind::String, Encoding::Raw, NewValue::Bytes(&longer));
+            drop(entry.replace_value(Value::Raw(&longer)));
             entry.set_expire_at_ms(marked.then_some(5));
         };
         for &op in &ops {

@@ -1,6 +1,5 @@
 //! Values as bytes: DUMP and RESTORE.
 
-use redix_types::entry::{Encoding, HeapValue, Kind, NewValue, ValueRef};
 use redix_types::num;
 
 use crate::command::args::{Args, Options};
@@ -59,9 +58,6 @@ pub const COMMANDS: &[CommandSpec] = &[
     ]),
 ];
 
-/// Shorter strings are never compressed, so that no memory is set up for it.
-const COMPRESSIBLE_MIN: usize = 21;
-
 /// `DUMP key` -> the payload, or null. Its version is that of `rdb-version`.
 fn dump(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
@@ -69,15 +65,9 @@ fn dump(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         cx.reply.null();
         return Ok(());
     };
-    let value = match entry.value() {
-        ValueRef::Int(value) => RdbString::Int(value),
-        ValueRef::Bytes(bytes) => RdbString::Bytes(bytes),
-        ValueRef::Heap(HeapValue::Str(bytes)) => RdbString::Bytes(bytes),
-    };
-    let long = entry.value().string_len() >= COMPRESSIBLE_MIN;
     let version = if cx.config.rdb_version < 11 { WriteVersion::V10 } else { WriteVersion::V11 };
-    let mut encoder = RecordEncoder::new(long && cx.config.rdbcompression);
-    cx.reply.bulk(&encoder.dump(version, RdbValue::Str(value)));
+    let mut encoder = RecordEncoder::new(version, cx.config.rdbcompression);
+    cx.reply.bulk(&encoder.dump(entry.value()));
     Ok(())
 }
 
@@ -148,11 +138,9 @@ fn restore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let mut reader = DumpReader::open(args.get(3), read_options(cx))
         .map_err(|_| ReplyError::Static("ERR DUMP payload version or checksum are wrong"))?;
-    let RdbValue::Str(value) =
-        reader.value().map_err(|_| ReplyError::Static("ERR Bad data format"))?;
-    let (encoding, value) = match value {
-        RdbString::Int(value) => (Encoding::Int, NewValue::Int(value)),
-        RdbString::Bytes(bytes) => encode(bytes)?,
+    let value = match reader.value().map_err(|_| ReplyError::Static("ERR Bad data format"))? {
+        RdbValue::Str(RdbString::Bytes(bytes)) => encode(bytes)?,
+        other => other.into_value(),
     };
     let expire_at_ms = match (ttl_ms, options.absolute) {
         (0, _) => None,
@@ -164,7 +152,7 @@ fn restore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         Some(at_ms) if cx.is_past(at_ms) => delete_replaced(cx, key),
         _ => {
             let age = age(cx, &options);
-            cx.keys.put(key, (Kind::String, encoding, value), expire_at_ms, age);
+            cx.keys.put(key, value, expire_at_ms, age);
             if let (Some(at_ms), false) = (expire_at_ms, options.absolute) {
                 log_absolute(cx, args, at_ms);
             }

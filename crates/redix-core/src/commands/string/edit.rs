@@ -4,7 +4,7 @@
 //! shares it, the first change copies it once.
 
 use arrayvec::ArrayVec;
-use redix_types::entry::{Encoding, EntryBox, HeapValue, INLINE_MAX, IntBuf, Kind, NewValue};
+use redix_types::entry::{Encoding, EntryBox, HeapValue, INLINE_MAX, IntBuf, Kind, Value};
 
 use super::{check_length, encode, notify, on_heap};
 use crate::command::args::Args;
@@ -58,8 +58,7 @@ fn append(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             cx.keys.try_modify(key, |entry| splice(entry, start, tail))?.unwrap_or(start)
         }
         None => {
-            let (encoding, value) = encode(tail)?;
-            cx.keys.set(key, Kind::String, encoding, value, Ttl::Clear);
+            cx.keys.set(key, encode(tail)?, Ttl::Clear);
             tail.len()
         }
     };
@@ -88,8 +87,8 @@ fn setrange(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             let mut buffer = Vec::new();
             buffer.try_reserve_exact(end).map_err(|_| ReplyError::Oom)?;
             overwrite(&mut buffer, start, bytes);
-            let value = if end > INLINE_MAX { on_heap(buffer) } else { NewValue::Bytes(&buffer) };
-            cx.keys.set(key, Kind::String, Encoding::Raw, value, Ttl::Clear);
+            let value = if end > INLINE_MAX { on_heap(buffer) } else { Value::Raw(&buffer) };
+            cx.keys.set(key, value, Ttl::Clear);
             end
         }
     };
@@ -125,13 +124,13 @@ pub fn splice(entry: &mut EntryBox, start: usize, bytes: &[u8]) -> Result<usize,
         buffer.extend(old.iter().copied());
         buffer.extend(std::iter::repeat_n(0, len - old.len()));
         buffer[start..end].copy_from_slice(bytes);
-        entry.replace_value(Kind::String, Encoding::Raw, NewValue::Bytes(&buffer));
+        entry.replace_value(Value::Raw(&buffer));
     } else {
         let mut buffer = Vec::new();
         buffer.try_reserve(len).map_err(|_| ReplyError::Oom)?;
         buffer.extend_from_slice(old);
         overwrite(&mut buffer, start, bytes);
-        entry.replace_value(Kind::String, Encoding::Raw, on_heap(buffer));
+        entry.replace_value(on_heap(buffer));
     }
     Ok(len)
 }

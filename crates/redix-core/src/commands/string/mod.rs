@@ -16,9 +16,7 @@ pub mod options;
 pub mod read;
 pub mod set;
 
-use redix_types::entry::{
-    Encoding, EntryRef, HeapValue, INLINE_MAX, IntBuf, Kind, NewValue, ValueRef,
-};
+use redix_types::entry::{EntryRef, HeapValue, INLINE_MAX, IntBuf, Value};
 use redix_types::num;
 
 use crate::command::dispatch::Ctx;
@@ -28,42 +26,34 @@ use crate::keyspace::Key;
 use crate::keyspace::access::Ttl;
 use crate::sync::Arc;
 
-/// The longest string that OBJECT ENCODING calls `embstr`.
-pub const EMBSTR_MAX: usize = 44;
-
 /// Values of this many bytes are only kept if the memory for them can be had.
 pub const FALLIBLE_FROM: usize = 1024 * 1024;
 
 /// Writes a string entry's value as a bulk reply.
 #[inline(always)]
 pub fn reply_string(reply: &mut redix_resp::reply::Reply, entry: EntryRef<'_>) {
-    match entry.value() {
-        ValueRef::Bytes(bytes) => reply.bulk(bytes),
-        ValueRef::Int(value) => reply.bulk(IntBuf::new().format(value)),
-        ValueRef::Heap(HeapValue::Str(bytes)) => reply.bulk(bytes),
-    }
+    reply.bulk(entry.value().string_bytes(&mut IntBuf::new()));
 }
 
 /// How a string is stored: numbers as such, others as they are. Fails if there is no memory.
 #[inline]
-pub fn encode(bytes: &[u8]) -> Result<(Encoding, NewValue<'_>), ReplyError> {
+pub fn encode(bytes: &[u8]) -> Result<Value<'_>, ReplyError> {
     // No number is longer than the digits of the smallest one.
     if bytes.len() <= 20
         && let Some(value) = num::parse_i64(bytes)
     {
-        return Ok((Encoding::Int, NewValue::Int(value)));
+        return Ok(Value::Int(value));
     }
     encode_text(bytes)
 }
 
 /// How a string is stored that stays text even where it reads as a number.
 #[inline]
-pub fn encode_text(bytes: &[u8]) -> Result<(Encoding, NewValue<'_>), ReplyError> {
-    let encoding = if bytes.len() <= EMBSTR_MAX { Encoding::Embstr } else { Encoding::Raw };
+pub fn encode_text(bytes: &[u8]) -> Result<Value<'_>, ReplyError> {
     if bytes.len() < FALLIBLE_FROM {
-        return Ok((encoding, NewValue::Bytes(bytes)));
+        return Ok(Value::Str(bytes));
     }
-    Ok((encoding, on_heap(copy_of(bytes)?)))
+    Ok(on_heap(copy_of(bytes)?))
 }
 
 /// A copy, if there is memory for it.
@@ -75,9 +65,9 @@ fn copy_of(bytes: &[u8]) -> Result<Vec<u8>, ReplyError> {
 }
 
 /// A value of more than [`INLINE_MAX`] bytes from its buffer.
-fn on_heap(bytes: Vec<u8>) -> NewValue<'static> {
+fn on_heap(bytes: Vec<u8>) -> Value<'static> {
     debug_assert!(bytes.len() > INLINE_MAX);
-    NewValue::Heap(HeapValue::Str(Arc::new(bytes)))
+    Value::Heap(HeapValue::Str(Arc::new(bytes)))
 }
 
 /// Checks the length that a value is about to have.
@@ -89,8 +79,7 @@ fn check_length(cx: &Ctx<'_, '_>, start: usize, added: usize) -> Result<usize, R
 /// Gives a key a string and reports the event `set`.
 #[inline(always)]
 fn store(cx: &mut Ctx<'_, '_>, key: Key<'_>, bytes: &[u8], ttl: Ttl) -> Result<(), ReplyError> {
-    let (encoding, value) = encode(bytes)?;
-    cx.keys.set(key, Kind::String, encoding, value, ttl);
+    cx.keys.set(key, encode(bytes)?, ttl);
     notify(cx, "set", key);
     Ok(())
 }

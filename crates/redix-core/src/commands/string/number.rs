@@ -1,6 +1,6 @@
 //! Commands on strings that are numbers.
 
-use redix_types::entry::{Encoding, EntryRef, IntBuf, Kind, NewValue, ValueRef};
+use redix_types::entry::{EntryRef, IntBuf, Kind, Value, ValueRef};
 use redix_types::num;
 
 use super::{encode_text, log, notify};
@@ -106,7 +106,7 @@ fn add(cx: &mut Ctx<'_, '_>, args: Args<'_>, increment: i64) -> CommandResult {
     let new = old
         .checked_add(increment)
         .ok_or(ReplyError::Static("ERR increment or decrement would overflow"))?;
-    cx.keys.set(key, Kind::String, Encoding::Int, NewValue::Int(new), Ttl::Keep);
+    cx.keys.set(key, Value::Int(new), Ttl::Keep);
     notify(cx, "incrby", key);
     cx.reply.int(new);
     Ok(())
@@ -139,8 +139,7 @@ fn incrbyfloat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Err(ReplyError::Static("ERR increment would produce NaN or Infinity"));
     }
     let text = new.to_text();
-    let (encoding, value) = encode_text(&text)?;
-    cx.keys.set(key, Kind::String, encoding, value, Ttl::Keep);
+    cx.keys.set(key, encode_text(&text)?, Ttl::Keep);
     notify(cx, "incrbyfloat", key);
     log(cx, &[b"SET", key.bytes, &text, b"KEEPTTL"]);
     cx.reply.bulk(&text);

@@ -1,6 +1,6 @@
 //! Commands that write whole strings.
 
-use redix_types::entry::{IntBuf, Kind, NewValue};
+use redix_types::entry::{IntBuf, Kind, Value};
 use smallvec::SmallVec;
 
 use super::options::{Condition, Expire, Grammar, Options, Unit, expire_at_ms};
@@ -417,13 +417,13 @@ fn store_pairs(
     pairs: std::ops::Range<usize>,
     ttl: Ttl,
 ) -> CommandResult {
-    let mut values: SmallVec<[(usize, (_, NewValue<'_>)); 8]> = SmallVec::new();
+    let mut values: SmallVec<[(usize, Value<'_>); 8]> = SmallVec::new();
     for index in pairs.step_by(2) {
         values.push((index, encode(args.get(index + 1))?));
     }
-    for (index, (encoding, value)) in values {
+    for (index, value) in values {
         let key = cx.key(args, index);
-        cx.keys.set(key, Kind::String, encoding, value, ttl);
+        cx.keys.set(key, value, ttl);
         notify(cx, "set", key);
         if matches!(ttl, Ttl::At(_)) {
             notify_generic(cx, "expire", key);

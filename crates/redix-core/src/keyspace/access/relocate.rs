@@ -1,6 +1,6 @@
 //! What commands on any type need of the locked view: reading, moving and copying whole entries.
 
-use redix_types::entry::{Encoding, EntryBox, EntryRef, Kind, NewValue};
+use redix_types::entry::{EntryBox, EntryRef, Value};
 
 use super::Access;
 use crate::effects::class;
@@ -55,8 +55,7 @@ impl Access<'_> {
     pub fn copy_to(&mut self, from: Key<'_>, db: u32, to: Key<'_>) -> bool {
         let age = self.new_age();
         let Some(entry) = self.peek(from) else { return false };
-        let (kind, encoding, value) = (entry.kind(), entry.encoding(), entry.value().to_new());
-        let copy = EntryBox::new(to.bytes, kind, encoding, value, entry.expire_at_ms(), age);
+        let copy = EntryBox::new(to.bytes, entry.to_value(), entry.expire_at_ms(), age);
         self.replace_in(db, to, copy);
         true
     }
@@ -72,21 +71,16 @@ impl Access<'_> {
     }
 
     /// Gives a key a value with expiry and age, in place of what it held. Counts one change.
-    pub fn put(
-        &mut self,
-        key: Key<'_>,
-        (kind, encoding, value): (Kind, Encoding, NewValue<'_>),
-        expire_at_ms: Option<i64>,
-        age: u32,
-    ) {
-        let entry = EntryBox::new(key.bytes, kind, encoding, value, expire_at_ms, age);
+    pub fn put(&mut self, key: Key<'_>, value: Value<'_>, expire_at_ms: Option<i64>, age: u32) {
+        let entry = EntryBox::new(key.bytes, value, expire_at_ms, age);
         self.replace_in(self.db, key, entry);
     }
 
     /// `entry` carries `key`.
     fn replace_in(&mut self, db: u32, key: Key<'_>, entry: EntryBox) {
         if let Some(pos) = self.find_in(db, key) {
-            drop(self.remove_at(db, key, pos));
+            let old = self.remove_at(db, key, pos);
+            self.bury(old.into_heap());
         }
         self.insert_in(db, entry);
         self.effects.notify(class::NEW, "new", db, key.bytes);

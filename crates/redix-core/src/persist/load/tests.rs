@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use redix_types::entry::{Encoding, Kind, NewValue};
+use redix_types::entry::{Value, ValueRef};
 
 use super::*;
 use crate::config::MaxmemoryPolicy;
@@ -11,8 +11,6 @@ use crate::engine::Engine;
 use crate::keyspace::SHARDS;
 use crate::persist::save::save;
 use crate::persist::sim::Sim;
-use crate::rdb::format::RdbString;
-use crate::rdb::format::RdbValue;
 use crate::rdb::write::{EntryMeta, RdbEncoder, WriteOptions};
 
 const FILE: &str = "/data/dump.rdb";
@@ -33,9 +31,9 @@ fn load(engine: &Engine, duplicates: Duplicates) -> Result<Loaded, LoadError> {
     Ok(loader.loaded())
 }
 
-fn insert(engine: &Engine, db: u32, key: &str, value: NewValue<'_>, lru: u32) {
+fn insert(engine: &Engine, db: u32, key: &str, value: Value<'_>, lru: u32) {
     let key = engine.keyspace.key(key.as_bytes());
-    let entry = EntryBox::new(key.bytes, Kind::String, Encoding::Raw, value, None, lru);
+    let entry = EntryBox::new(key.bytes, value, None, lru);
     let mut shard = engine.keyspace.lock(key.shard());
     let part = shard.db_mut(db);
     part.table.insert_new(key.hash, entry, false, engine.keyspace.hasher());
@@ -60,7 +58,7 @@ fn ages(engine: &Engine) -> Vec<(u32, String, u32)> {
 fn reload(policy: MaxmemoryPolicy, lru: u32) -> u32 {
     let sim = Sim::default();
     let from = engine(&sim, policy);
-    insert(&from, 2, "k", NewValue::Bytes(b"v"), lru);
+    insert(&from, 2, "k", Value::Str(b"v"), lru);
     save(&from.env, &from.keyspace, &from.config(), None).unwrap();
     let to = engine(&sim, policy);
     load(&to, Duplicates::Refuse).unwrap();
@@ -89,7 +87,7 @@ fn what_was_saved_is_loaded_and_counted() {
     let sim = Sim::default();
     let from = engine(&sim, MaxmemoryPolicy::NoEviction);
     for i in 0..1000 {
-        insert(&from, i % 3, &format!("k{i}"), NewValue::Int(i64::from(i)), 0);
+        insert(&from, i % 3, &format!("k{i}"), Value::Int(i64::from(i)), 0);
     }
     save(&from.env, &from.keyspace, &from.config(), None).unwrap();
     assert_eq!(sim.files.lock().unwrap().keys().collect::<Vec<_>>(), [&PathBuf::from(FILE)]);
@@ -107,8 +105,8 @@ fn file_of(sim: &Sim, fill: impl FnOnce(&mut RdbEncoder)) {
     sim.files.lock().unwrap().insert(FILE.into(), encoder.pending().to_vec());
 }
 
-fn value(text: &[u8]) -> RdbValue<'_> {
-    RdbValue::Str(RdbString::Bytes(text))
+fn value(text: &[u8]) -> ValueRef<'_> {
+    ValueRef::Str(text)
 }
 
 #[test]
@@ -140,10 +138,10 @@ fn functions_are_not_dropped_silently() {
 fn a_failed_save_leaves_the_old_file() {
     let sim = Sim::default();
     let engine = engine(&sim, MaxmemoryPolicy::NoEviction);
-    insert(&engine, 0, "k", NewValue::Bytes(b"v"), 0);
+    insert(&engine, 0, "k", Value::Str(b"v"), 0);
     save(&engine.env, &engine.keyspace, &engine.config(), None).unwrap();
     let before = sim.files.lock().unwrap().clone();
-    insert(&engine, 0, "l", NewValue::Bytes(b"v"), 0);
+    insert(&engine, 0, "l", Value::Str(b"v"), 0);
     sim.disk_full.store(true, Ordering::Relaxed);
     assert!(engine.save_now().is_err());
     assert_eq!(*sim.files.lock().unwrap(), before);

@@ -1,21 +1,18 @@
 //! Entries as they were at the cut, handed over by whoever is about to change them.
 
-use std::sync::Arc;
-
 use redix_types::entry::{EntryRef, HeapValue, ValueRef};
 
 use crate::config::Config;
 use crate::keyspace::shard::{DbShard, PreWrite};
 use crate::persist::file::SaveError;
-use crate::persist::record::{Ages, value_of};
+use crate::persist::record::Ages;
 use crate::persist::save::write_options;
-use crate::rdb::format::{RdbString, RdbValue};
 use crate::rdb::write::{EntryMeta, RecordEncoder, encode_select_db};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, lock};
 
-/// Strings at least this long are shared rather than encoded under a shard's lock: encoding costs
-/// about a microsecond per kilobyte, and a lock is held for some 20.
+/// Values that take at least so many bytes are shared rather than encoded under a shard's lock:
+/// encoding costs about a microsecond per kilobyte, and a lock is held for some 20.
 pub(super) const SHARE_LEN_MIN: usize = 4096;
 
 /// When a chunk of records is full.
@@ -23,34 +20,27 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Room for the record that fills it; a longer one makes it grow.
 const CHUNK_SPARE_BYTES: usize = SHARE_LEN_MIN + 512;
 
-/// A string on the heap, shared with the keyspace until it is encoded.
+/// A value on the heap, shared with the keyspace until it is encoded.
 pub(super) struct Shared {
     pub(super) db: u32,
     pub(super) key: Vec<u8>,
     pub(super) meta: EntryMeta,
-    pub(super) value: Arc<Vec<u8>>,
+    pub(super) value: HeapValue,
 }
 
 impl Shared {
     /// Shares an entry's value if it is worth it.
     pub(super) fn of(db: u32, entry: EntryRef<'_>, ages: Ages) -> Option<Self> {
-        match entry.value() {
-            ValueRef::Heap(HeapValue::Str(value)) if value.len() >= SHARE_LEN_MIN => Some(Self {
-                db,
-                key: entry.key().to_vec(),
-                meta: ages.meta(entry),
-                value: Arc::clone(value),
-            }),
-            _ => None,
-        }
+        let value = entry.heap().filter(|value| value.memory_usage() >= SHARE_LEN_MIN)?;
+        Some(Self { db, key: entry.key().to_vec(), meta: ages.meta(entry), value: value.clone() })
     }
 
-    pub(super) fn rdb_value(&self) -> RdbValue<'_> {
-        RdbValue::Str(RdbString::Bytes(&self.value))
+    pub(super) fn value(&self) -> ValueRef<'_> {
+        self.value.as_ref()
     }
 
     fn bytes(&self) -> u64 {
-        (self.key.len() + self.value.len()) as u64
+        (self.key.len() + self.value.memory_usage()) as u64
     }
 }
 
@@ -104,7 +94,7 @@ impl PreImages {
         let queue = Queue {
             batch: Batch::default(),
             selected: None,
-            encoder: RecordEncoder::new(write_options(config).compression),
+            encoder: RecordEncoder::of(write_options(config)),
             bytes: 0,
             closed: false,
         };
@@ -199,7 +189,7 @@ impl PreWrite for PreImages {
                     encode_select_db(chunk, db);
                     *selected = Some(db);
                 }
-                encoder.entry(chunk, entry.key(), self.ages.meta(entry), value_of(entry));
+                encoder.entry(chunk, entry.key(), self.ages.meta(entry), entry.value());
                 *bytes += (chunk.len() - before) as u64;
                 batch.keys += 1;
             }

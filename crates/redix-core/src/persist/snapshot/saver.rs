@@ -12,8 +12,8 @@ use crate::keyspace::shard::{DbShard, Shard};
 use crate::keyspace::{Keyspace, SHARDS};
 use crate::persist::file::{SaveError, SaveFile, Writer};
 use crate::persist::payload::Payload;
-use crate::persist::record::{Ages, value_of};
-use crate::persist::save::{WRITE_BYTES, pacing_ns, start_file, write_pending};
+use crate::persist::record::Ages;
+use crate::persist::save::{WRITE_BYTES, pacing_ns, start_file, write_options, write_pending};
 use crate::rdb::write::{RdbEncoder, RecordEncoder, encode_select_db};
 
 /// How long a shard's lock is to be held, in nanoseconds; the budget of a hold follows what the
@@ -321,7 +321,7 @@ impl Saver {
                 self.encoder.select_db(shared.db);
                 self.selected = Some(shared.db);
             }
-            self.encoder.entry(&shared.key, shared.meta, shared.rdb_value());
+            self.encoder.entry(&shared.key, shared.meta, shared.value());
             self.keys_written += 1;
         }
     }
@@ -383,7 +383,7 @@ impl Saver {
             none => {
                 let file = env.disk.spill(&PathBuf::from(&cut.config.dir));
                 let file = file.map_err(|source| spill_error("create", cut, source))?;
-                let encoder = RecordEncoder::new(cut.config.rdbcompression);
+                let encoder = RecordEncoder::of(write_options(&cut.config));
                 none.insert(Spill { file, keys: 0, encoder })
             }
         };
@@ -392,7 +392,7 @@ impl Saver {
         for shared in shared {
             let mut record = Vec::new();
             encode_select_db(&mut record, shared.db);
-            spill.encoder.entry(&mut record, &shared.key, shared.meta, shared.rdb_value());
+            spill.encoder.entry(&mut record, &shared.key, shared.meta, shared.value());
             chunks.push(record);
         }
         for chunk in chunks {
@@ -481,7 +481,7 @@ impl Sink<'_> {
         match Shared::of(self.db, entry, self.ages) {
             Some(shared) => self.shared.push(shared),
             None => {
-                self.encoder.entry(entry.key(), self.ages.meta(entry), value_of(entry));
+                self.encoder.entry(entry.key(), self.ages.meta(entry), entry.value());
                 *self.keys += 1;
             }
         }

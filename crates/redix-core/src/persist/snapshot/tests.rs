@@ -6,7 +6,7 @@ use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering;
 
 use redix_testkit::rng::Rng;
-use redix_types::entry::{Encoding, EntryBox, HeapValue, IntBuf, Kind, NewValue};
+use redix_types::entry::{EntryBox, HeapValue, IntBuf, Value};
 
 use super::preimages::SHARE_LEN_MIN;
 use super::*;
@@ -97,16 +97,10 @@ impl World {
                     let number = std::str::from_utf8(&value).ok().and_then(|t| t.parse().ok());
                     match number {
                         Some(n) => {
-                            keys.set(key, Kind::String, Encoding::Int, NewValue::Int(n), ttl);
+                            keys.set(key, Value::Int(n), ttl);
                         }
                         None => {
-                            keys.set(
-                                key,
-                                Kind::String,
-                                Encoding::Raw,
-                                NewValue::Bytes(&value),
-                                ttl,
-                            );
+                            keys.set(key, Value::Raw(&value), ttl);
                         }
                     }
                 }
@@ -237,7 +231,7 @@ fn append(entry: &mut EntryBox, more: &[u8]) {
     }
     let mut bytes = entry.as_ref().value().string_bytes(&mut IntBuf::new()).to_vec();
     bytes.extend_from_slice(more);
-    entry.replace_value(Kind::String, Encoding::Raw, NewValue::Bytes(&bytes));
+    entry.replace_value(Value::Raw(&bytes));
 }
 
 fn decode(file: &[u8]) -> Content {
@@ -250,6 +244,7 @@ fn decode(file: &[u8]) -> Content {
                 let value = match record.value {
                     RdbValue::Str(RdbString::Int(value)) => value.to_string().into_bytes(),
                     RdbValue::Str(RdbString::Bytes(bytes)) => bytes.to_vec(),
+                    RdbValue::Collection(_) => unreachable!("only strings were written"),
                 };
                 let key = (record.db, record.key.to_vec());
                 let twice = content.insert(key, (value, record.expire_at_ms));

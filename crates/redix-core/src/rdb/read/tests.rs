@@ -12,6 +12,7 @@ use super::super::write::{
     EntryMeta, FileInfo, IdleOrFreq, RdbEncoder, RecordEncoder, ReplicationInfo, WriteOptions,
 };
 use super::*;
+use redix_types::value::ValueRef;
 
 macro_rules! fixtures {
     ($($name:literal)*) => {
@@ -80,7 +81,7 @@ fn read_from(
             }
             Event::Function(source) => content.functions.push(text(source)),
             Event::Key(KeyRecord { db, key, expire_at_ms, idle_s, freq, value }) => {
-                let RdbValue::Str(value) = value;
+                let RdbValue::Str(value) = value else { panic!("only strings were written") };
                 let record = (db, expire_at_ms, idle_s, freq, owned(value));
                 content.keys.insert((db, key.to_vec()), record);
             }
@@ -416,7 +417,7 @@ fn long_strings_are_read_whole() {
             let mut encoder =
                 RdbEncoder::new(WriteOptions { compression, ..WriteOptions::default() });
             for key in [b"a".as_slice(), &value, b"b"] {
-                let value = RdbValue::Str(RdbString::Bytes(&value));
+                let value = ValueRef::Str(&value);
                 encoder.entry(key, EntryMeta::default(), value);
             }
             encoder.function(&value);
@@ -487,7 +488,7 @@ fn keys_in_messages_are_escaped_and_cut() {
 
 fn dump_value(payload: &[u8]) -> std::result::Result<Vec<u8>, RdbError> {
     let mut reader = DumpReader::open(payload, ReadOptions::default())?;
-    let RdbValue::Str(value) = reader.value()?;
+    let RdbValue::Str(value) = reader.value()? else { panic!("only strings were written") };
     Ok(owned(value))
 }
 
@@ -533,8 +534,8 @@ fn broken_payloads_are_refused() {
 
 #[test]
 fn payload_checks_follow_the_policy() {
-    let value = RdbValue::Str(RdbString::Bytes(b"v"));
-    let mut payload = RecordEncoder::new(true).dump(WriteVersion::V11, value);
+    let value = ValueRef::Str(b"v");
+    let mut payload = RecordEncoder::new(WriteVersion::V11, true).dump(value);
     let (body, version) = verify_dump_payload(&payload, ReadOptions::default()).unwrap();
     assert_eq!((body, version), (b"\0\x01v".as_slice(), RdbVersion::Redis(11)));
     *payload.last_mut().unwrap() ^= 1;
@@ -608,7 +609,7 @@ proptest! {
         let mut expect = BTreeMap::new();
         for (db, key, meta, value) in &entries {
             encoder.select_db(*db);
-            encoder.entry(key, *meta, RdbValue::Str(RdbString::Bytes(value)));
+            encoder.entry(key, *meta, ValueRef::Str(value));
             let (idle, freq) = match meta.lru {
                 Some(IdleOrFreq::IdleSeconds(idle)) => (Some(idle), None),
                 Some(IdleOrFreq::Freq(freq)) => (None, Some(freq)),
@@ -658,8 +659,8 @@ proptest! {
     #[test]
     fn any_dumped_value_is_restored(value in any_string()) {
         for version in [WriteVersion::V10, WriteVersion::V11] {
-            let lent = RdbValue::Str(RdbString::Bytes(&value));
-            let payload = RecordEncoder::new(true).dump(version, lent);
+            let lent = ValueRef::Str(&value);
+            let payload = RecordEncoder::new(version, true).dump(lent);
             prop_assert_eq!(&dump_value(&payload).unwrap(), &value);
         }
     }

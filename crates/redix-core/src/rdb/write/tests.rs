@@ -4,7 +4,7 @@ use super::*;
 
 fn string(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    RecordEncoder::new(true).string(&mut out, bytes);
+    RecordEncoder::new(WriteVersion::V11, true).string(&mut out, bytes);
     out
 }
 
@@ -67,7 +67,11 @@ fn other_texts_stay_as_they_are() {
 fn integer_values_are_written_like_their_text() {
     for value in [0, 5, -129, 70_000, i64::from(i32::MIN), 1 << 31, i64::MAX, i64::MIN] {
         let mut out = Vec::new();
-        RecordEncoder::new(true).string_value(&mut out, RdbString::Int(value));
+        types::encode(
+            &mut RecordEncoder::new(WriteVersion::V11, true),
+            &mut out,
+            ValueRef::Int(value),
+        );
         assert_eq!(out, string(value.to_string().as_bytes()), "{value}");
     }
 }
@@ -77,22 +81,22 @@ fn compression_starts_at_21_bytes_and_is_optional() {
     assert_eq!(string(&[b'a'; 20])[0], 20);
     assert_eq!(string(&[b'a'; 21])[0], encoding::LZF);
     let mut out = Vec::new();
-    RecordEncoder::new(false).string(&mut out, &[b'a'; 21]);
+    RecordEncoder::new(WriteVersion::V11, false).string(&mut out, &[b'a'; 21]);
     assert_eq!(out[0], 21);
 }
 
 #[test]
 fn payloads_equal_those_of_redis_7() {
-    let check = |value: RdbString<'_>, expect: &str| {
-        let payload = RecordEncoder::new(true).dump(WriteVersion::V10, RdbValue::Str(value));
+    let check = |value: ValueRef<'_>, expect: &str| {
+        let payload = RecordEncoder::new(WriteVersion::V10, true).dump(value);
         assert_eq!(hex(&payload), expect);
     };
-    check(RdbString::Bytes(b"hello"), "000568656c6c6f0a006372df766534200a");
-    check(RdbString::Bytes(b""), "00000a005d9b5c400f7fa2da");
-    check(RdbString::Int(-7), "00c0f90a005e26d130d7a242ab");
-    check(RdbString::Int(1000), "00c1e8030a0089d1478ebac4b764");
-    check(RdbString::Int(-70_000), "00c290eefeff0a002875de7b13eb2800");
-    check(RdbString::Int(5_000_000_000), "000a353030303030303030300a0069a90fd57e0ff425");
+    check(ValueRef::Str(b"hello"), "000568656c6c6f0a006372df766534200a");
+    check(ValueRef::Str(b""), "00000a005d9b5c400f7fa2da");
+    check(ValueRef::Int(-7), "00c0f90a005e26d130d7a242ab");
+    check(ValueRef::Int(1000), "00c1e8030a0089d1478ebac4b764");
+    check(ValueRef::Int(-70_000), "00c290eefeff0a002875de7b13eb2800");
+    check(ValueRef::Int(5_000_000_000), "000a353030303030303030300a0069a90fd57e0ff425");
 }
 
 #[test]
@@ -104,9 +108,9 @@ fn a_file_has_its_parts_in_order() {
     file.select_db(3);
     file.resize_db(2, 1);
     let meta = EntryMeta { expire_at_ms: Some(0x0102), lru: Some(IdleOrFreq::IdleSeconds(64)) };
-    file.entry(b"k", meta, RdbValue::Str(RdbString::Bytes(b"v")));
+    file.entry(b"k", meta, ValueRef::Str(b"v"));
     let meta = EntryMeta { expire_at_ms: None, lru: Some(IdleOrFreq::Freq(9)) };
-    file.entry(b"7", meta, RdbValue::Str(RdbString::Int(8)));
+    file.entry(b"7", meta, ValueRef::Int(8));
     file.eof();
     let expect = [
         b"REDIS0010\xfa\x01a\x01b\xf5\x01f\xfe\x03\xfb\x02\x01".as_slice(),
@@ -127,7 +131,7 @@ fn draining_changes_nothing() {
                 written.extend_from_slice(file.pending());
                 file.drain();
             }
-            let value = RdbValue::Str(RdbString::Bytes(b"some value"));
+            let value = ValueRef::Str(b"some value");
             file.entry(format!("key {i}").as_bytes(), EntryMeta::default(), value);
         }
         file.eof();
@@ -142,13 +146,13 @@ fn draining_changes_nothing() {
 
 #[test]
 fn records_made_elsewhere_are_the_same() {
-    let value = RdbValue::Str(RdbString::Bytes(b"value"));
+    let value = ValueRef::Str(b"value");
     let meta = EntryMeta { expire_at_ms: Some(1), lru: None };
     let mut inside = RdbEncoder::new(WriteOptions::default());
     inside.entry(b"key", meta, value);
     inside.eof();
     let mut record = Vec::new();
-    RecordEncoder::new(true).entry(&mut record, b"key", meta, value);
+    RecordEncoder::new(WriteVersion::V11, true).entry(&mut record, b"key", meta, value);
     let mut outside = RdbEncoder::new(WriteOptions::default());
     outside.records(&record);
     outside.eof();

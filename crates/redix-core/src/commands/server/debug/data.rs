@@ -1,6 +1,6 @@
 //! DEBUG subcommands about keys and their tables.
 
-use redix_types::entry::{EntryBox, EntryRef, IntBuf, Kind};
+use redix_types::entry::{EntryBox, EntryRef};
 
 use crate::command::args::Args;
 use crate::command::dispatch::{Ctx, done};
@@ -10,6 +10,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::SHARDS;
 use crate::keyspace::access::{Access, LRU_MASK, lfu_decay};
 use crate::keyspace::flush::{Emptied, Freeing, flush};
+use crate::rdb::format::WriteVersion;
 use crate::rdb::write::RecordEncoder;
 
 /// An entry of the selected database as it lies there, expired or not.
@@ -35,9 +36,8 @@ pub(super) fn object(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         entry.encoding().name()
     );
     if !fast {
-        let mut saved = Vec::new();
-        RecordEncoder::new(true).string(&mut saved, entry.value().string_bytes(&mut IntBuf::new()));
-        text.push_str(&format!(" serializedlength:{}", saved.len()));
+        let saved = RecordEncoder::new(WriteVersion::default(), true).encoded_len(entry.value());
+        text.push_str(&format!(" serializedlength:{saved}"));
     }
     if ageing.lfu {
         let counter = lfu_decay(entry.lru(), now_ms, ageing.lfu_decay_minutes);
@@ -132,9 +132,8 @@ pub(super) fn populate(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         if size > 0 {
             value.resize(size, 0);
         }
-        let (encoding, value) = encode_text(&value)?;
         let age = cx.keys.new_age();
-        let entry = EntryBox::new(&name, Kind::String, encoding, value, None, age);
+        let entry = EntryBox::new(&name, encode_text(&value)?, None, age);
         cx.keys.insert_in(db, entry);
     }
     done(cx.reply)

@@ -19,8 +19,7 @@ proptest! {
             1..12,
         ),
     ) {
-        let (encoding, value) = encode(&first).unwrap();
-        let mut entry = EntryBox::new(b"key", Kind::String, encoding, value, Some(7), 9);
+        let mut entry = EntryBox::new(b"key", encode(&first).unwrap(), Some(7), 9);
         let mut model = bytes_of(entry.as_ref());
         prop_assert_eq!(&model, &first);
         let mut shares: Vec<(Arc<Vec<u8>>, Vec<u8>)> = Vec::new();
@@ -44,7 +43,7 @@ proptest! {
 
 #[test]
 fn a_number_becomes_text() {
-    let mut entry = EntryBox::new(b"n", Kind::String, Encoding::Int, NewValue::Int(12345), None, 0);
+    let mut entry = EntryBox::new(b"n", Value::Int(12345), None, 0);
     assert_eq!(splice(&mut entry, 1, b"9").unwrap(), 5);
     assert_eq!(bytes_of(entry.as_ref()), b"19345");
     assert_eq!(entry.as_ref().encoding(), Encoding::Raw);
@@ -52,8 +51,8 @@ fn a_number_becomes_text() {
 
 #[test]
 fn appending_is_amortised() {
-    let (encoding, value) = encode(&[b'x'; 600]).unwrap();
-    let mut entry = EntryBox::new(b"k", Kind::String, encoding, value, None, 0);
+    let value = [b'x'; 600];
+    let mut entry = EntryBox::new(b"k", encode(&value).unwrap(), None, 0);
     let mut moves = 0;
     let mut place = std::ptr::null();
     for len in 600..100_600 {

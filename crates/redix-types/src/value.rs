@@ -1,0 +1,297 @@
+//! What a key holds: the owning [`Value`] on its way into an entry, and the view of one inside.
+//!
+//! A value is an integer, a string, the *compact form* of a collection (the bytes of a listpack or
+//! an intset) or a *large form* on the heap. Kind and encoding follow from the value, so the two
+//! cannot disagree; an entry keeps them in its header for those who ask nothing else.
+
+use std::sync::Arc;
+
+#[cfg(test)]
+mod tests;
+
+/// What a key holds. The numbers are part of the entry's layout, not of any file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    String = 0,
+    List = 1,
+    Set = 2,
+    Zset = 3,
+    Hash = 4,
+    Stream = 6,
+}
+
+impl Kind {
+    /// The name that TYPE answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
+            Kind::Zset => "zset",
+            Kind::Hash => "hash",
+            Kind::Stream => "stream",
+        }
+    }
+
+    pub(crate) const fn from_bits(bits: u8) -> Kind {
+        match bits {
+            0 => Kind::String,
+            1 => Kind::List,
+            2 => Kind::Set,
+            3 => Kind::Zset,
+            4 => Kind::Hash,
+            6 => Kind::Stream,
+            _ => panic!("an entry's kind is only ever written from a Kind"),
+        }
+    }
+}
+
+/// How a value is represented, as OBJECT ENCODING reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Encoding {
+    Int = 0,
+    Embstr = 1,
+    Raw = 2,
+    Listpack = 3,
+    Intset = 4,
+    Hashtable = 5,
+    Quicklist = 6,
+    Skiplist = 7,
+}
+
+impl Encoding {
+    /// The name that OBJECT ENCODING answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Encoding::Int => "int",
+            Encoding::Embstr => "embstr",
+            Encoding::Raw => "raw",
+            Encoding::Listpack => "listpack",
+            Encoding::Intset => "intset",
+            Encoding::Hashtable => "hashtable",
+            Encoding::Quicklist => "quicklist",
+            Encoding::Skiplist => "skiplist",
+        }
+    }
+
+    pub(crate) const fn from_bits(bits: u8) -> Encoding {
+        match bits {
+            0 => Encoding::Int,
+            1 => Encoding::Embstr,
+            2 => Encoding::Raw,
+            3 => Encoding::Listpack,
+            4 => Encoding::Intset,
+            5 => Encoding::Hashtable,
+            6 => Encoding::Quicklist,
+            7 => Encoding::Skiplist,
+            _ => panic!("an entry's encoding is only ever written from an Encoding"),
+        }
+    }
+}
+
+/// Bytes of one allocation whose return to the system costs as much as freeing a small one.
+const BYTES_PER_WEIGHT: usize = 64 * 1024;
+
+/// The longest string, in bytes, that OBJECT ENCODING calls `embstr`. Source: Redis,
+/// `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`.
+pub const EMBSTR_MAX: usize = 44;
+
+/// The compact form of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compact {
+    List,
+    SetOfInts,
+    Set,
+    Zset,
+    Hash,
+}
+
+impl Compact {
+    /// What a key with it holds.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Compact::List => Kind::List,
+            Compact::SetOfInts | Compact::Set => Kind::Set,
+            Compact::Zset => Kind::Zset,
+            Compact::Hash => Kind::Hash,
+        }
+    }
+
+    /// How its bytes are laid out.
+    pub const fn encoding(self) -> Encoding {
+        match self {
+            Compact::SetOfInts => Encoding::Intset,
+            _ => Encoding::Listpack,
+        }
+    }
+}
+
+/// A value too large, or too structured, to live inside its entry. A clone shares what is large
+/// with the original until one of the two is written to: that is how a snapshot takes hold of a
+/// value.
+#[derive(Clone, Debug)]
+pub enum HeapValue {
+    /// A string over [`INLINE_MAX`](crate::entry::INLINE_MAX) bytes, which grows amortised.
+    Str(Arc<Vec<u8>>),
+    /// A compact form over [`PACKED_MAX`](crate::entry::PACKED_MAX) bytes.
+    Packed(Compact, Vec<u8>),
+}
+
+impl HeapValue {
+    /// What a key with it holds.
+    pub fn kind(&self) -> Kind {
+        match self {
+            HeapValue::Str(_) => Kind::String,
+            HeapValue::Packed(compact, _) => compact.kind(),
+        }
+    }
+
+    /// How it is represented.
+    pub fn encoding(&self) -> Encoding {
+        match self {
+            HeapValue::Str(_) => Encoding::Raw,
+            HeapValue::Packed(compact, _) => compact.encoding(),
+        }
+    }
+
+    /// Bytes of memory behind the pointer, the box itself included, by the allocator's classes.
+    pub fn memory_usage(&self) -> usize {
+        let boxed = round16(size_of::<HeapValue>());
+        boxed
+            + match self {
+                HeapValue::Str(bytes) => {
+                    round16(size_of::<Vec<u8>>() + 16) + round16(bytes.capacity())
+                }
+                HeapValue::Packed(_, bytes) => round16(bytes.capacity()),
+            }
+    }
+
+    /// The view of it that an entry gives.
+    #[inline]
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            HeapValue::Str(bytes) => ValueRef::Str(bytes),
+            HeapValue::Packed(compact, bytes) => ValueRef::Packed(*compact, bytes),
+        }
+    }
+
+    /// How many allocations freeing it takes, at most, or as much as that costs: what those bear
+    /// who wait for the lock under which it is dropped.
+    pub fn weight(&self) -> usize {
+        match self {
+            HeapValue::Str(bytes) => 1 + bytes.capacity() / BYTES_PER_WEIGHT,
+            HeapValue::Packed(..) => 1,
+        }
+    }
+
+    /// Frees some of it, about `budget` allocations; whether that was all.
+    pub fn free_step(&mut self, _budget: usize) -> bool {
+        match self {
+            HeapValue::Str(_) | HeapValue::Packed(..) => true,
+        }
+    }
+}
+
+/// A value on its way into an entry.
+#[derive(Clone, Debug)]
+pub enum Value<'a> {
+    Int(i64),
+    /// A string, `embstr` or `raw` by its length. Copied into the entry, or to the heap.
+    Str(&'a [u8]),
+    /// A string that is `raw` whatever its length, as one that was edited. Copied likewise.
+    Raw(&'a [u8]),
+    /// The bytes of a compact form. Copied likewise.
+    Packed(Compact, &'a [u8]),
+    Heap(HeapValue),
+}
+
+impl Value<'_> {
+    /// What a key with it holds.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Value::Int(_) | Value::Str(_) | Value::Raw(_) => Kind::String,
+            Value::Packed(compact, _) => compact.kind(),
+            Value::Heap(heap) => heap.kind(),
+        }
+    }
+
+    /// How it is represented.
+    #[inline]
+    pub fn encoding(&self) -> Encoding {
+        match self {
+            Value::Int(_) => Encoding::Int,
+            Value::Str(bytes) if bytes.len() <= EMBSTR_MAX => Encoding::Embstr,
+            Value::Str(_) | Value::Raw(_) => Encoding::Raw,
+            Value::Packed(compact, _) => compact.encoding(),
+            Value::Heap(heap) => heap.encoding(),
+        }
+    }
+}
+
+/// A value as it lies in its entry.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    Int(i64),
+    /// A string, wherever it lies.
+    Str(&'a [u8]),
+    /// A compact form, wherever it lies.
+    Packed(Compact, &'a [u8]),
+    /// The large form of a collection.
+    Large(&'a HeapValue),
+}
+
+/// Room for the decimal text of one `i64`.
+#[derive(Default)]
+pub struct IntBuf(itoa::Buffer);
+
+impl IntBuf {
+    /// An empty buffer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The decimal text of `value`.
+    pub fn format(&mut self, value: i64) -> &[u8] {
+        self.0.format(value).as_bytes()
+    }
+}
+
+impl<'a> ValueRef<'a> {
+    /// The bytes of a string value; an integer is written into `buf` first. Callers have checked
+    /// the kind.
+    #[inline]
+    pub fn string_bytes<'b>(self, buf: &'b mut IntBuf) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self {
+            ValueRef::Int(value) => buf.format(value),
+            ValueRef::Str(bytes) => bytes,
+            ValueRef::Packed(..) | ValueRef::Large(_) => not_a_string(),
+        }
+    }
+
+    /// The length in bytes of a string value, without formatting an integer. Callers have checked
+    /// the kind.
+    #[inline]
+    pub fn string_len(self) -> usize {
+        match self {
+            ValueRef::Int(value) => crate::num::i64_len(value),
+            ValueRef::Str(bytes) => bytes.len(),
+            ValueRef::Packed(..) | ValueRef::Large(_) => not_a_string(),
+        }
+    }
+}
+
+#[cold]
+fn not_a_string() -> ! {
+    panic!("callers check that the key holds a string")
+}
+
+/// The size of an allocation of `bytes` bytes: allocators have classes of 16.
+pub(crate) const fn round16(bytes: usize) -> usize {
+    (bytes + 15) & !15
+}
