@@ -104,8 +104,6 @@ pub struct Session {
     pub close_after_reply: bool,
     /// `CLIENT NO-TOUCH on`.
     pub no_touch: bool,
-    /// Nothing it runs may wait: its commands come from a log, not from a client.
-    pub never_blocks: bool,
     /// Where the replication stream ended behind its last write.
     pub write_offset: u64,
     /// Receives MONITOR lines.

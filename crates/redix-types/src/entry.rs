@@ -31,11 +31,12 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use crate::splice::Splice;
 use crate::table::Item;
 use crate::value::round16;
 pub use crate::value::{Compact, Encoding, HeapValue, IntBuf, Kind, Value, ValueRef};
+pub use packed::PackedMut;
 
+mod packed;
 #[cfg(test)]
 mod tests;
 
@@ -45,10 +46,6 @@ pub const INLINE_MAX: usize = 512;
 /// Longest compact form, in bytes, kept inside the entry. Longer ones live in a
 /// [`HeapValue::Packed`], whose edits do not move the key.
 pub const PACKED_MAX: usize = 1024;
-
-/// A compact form moves back into its entry once it is no longer than this: well below
-/// [`PACKED_MAX`], so that an element added and removed in turns moves nothing.
-const PACKED_BACK: usize = 768;
 
 /// Longest key in bytes.
 pub const KEY_LEN_MAX: usize = u32::MAX as usize;
@@ -423,12 +420,6 @@ impl EntryBox {
         EntryBox::new(key, value, entry.expire_at_ms(), entry.lru())
     }
 
-    /// The compact form of a collection, to edit in place; `None` for anything else.
-    pub fn packed_mut(&mut self) -> Option<PackedMut<'_>> {
-        let compact = self.as_ref().compact()?;
-        Some(PackedMut { entry: self, compact })
-    }
-
     /// Replaces bytes of the inline value: `remove` of them at `at`, by the pieces of `insert`.
     /// In place unless that changes the rounded size.
     fn splice_inline(&mut self, at: usize, remove: usize, insert: &[&[u8]]) {
@@ -523,56 +514,6 @@ unsafe fn write_pieces(mut at: *mut u8, pieces: &[&[u8]]) {
         unsafe {
             ptr::copy_nonoverlapping(piece.as_ptr(), at, piece.len());
             at = at.add(piece.len());
-        }
-    }
-}
-
-/// The compact form of a collection in its entry, or on the heap where it has become long.
-pub struct PackedMut<'e> {
-    entry: &'e mut EntryBox,
-    compact: Compact,
-}
-
-impl Splice for PackedMut<'_> {
-    fn bytes(&self) -> &[u8] {
-        match self.entry.as_ref().value() {
-            ValueRef::Packed(_, bytes) => bytes,
-            _ => unreachable!("a view is made of a compact form only and keeps it one"),
-        }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        if self.entry.as_ref().is_on_heap() {
-            return self.heap_bytes();
-        }
-        self.entry.inline_bytes_mut().expect("a compact form lies inline or on the heap")
-    }
-
-    fn splice(&mut self, at: usize, remove: usize, insert: &[&[u8]]) {
-        let added: usize = insert.iter().map(|piece| piece.len()).sum();
-        let len = self.bytes().len() - remove + added;
-        if self.entry.as_ref().is_on_heap() {
-            Splice::splice(self.heap_bytes(), at, remove, insert);
-            if len <= PACKED_BACK {
-                let bytes = std::mem::take(self.heap_bytes());
-                drop(self.entry.reshape(Value::Packed(self.compact, &bytes)));
-            }
-        } else if len <= PACKED_MAX {
-            self.entry.splice_inline(at, remove, insert);
-        } else {
-            let mut bytes = Vec::with_capacity(len + len / 8);
-            bytes.extend_from_slice(self.bytes());
-            Splice::splice(&mut bytes, at, remove, insert);
-            drop(self.entry.reshape(Value::Heap(HeapValue::Packed(self.compact, bytes))));
-        }
-    }
-}
-
-impl PackedMut<'_> {
-    fn heap_bytes(&mut self) -> &mut Vec<u8> {
-        match self.entry.heap_mut() {
-            Some(HeapValue::Packed(_, bytes)) => bytes,
-            _ => unreachable!("asked for only where the compact form is on the heap"),
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod apply;
 mod gates;
+mod service;
 
 pub(crate) use apply::STEP;
 
@@ -24,8 +25,9 @@ use redix_types::entry::EntryBox;
 
 use super::args::Args;
 use super::blocked::Blocked;
+use super::context::{Caller, ClientCx, Ctx, discard_transaction};
 use super::plan::{Plan, for_each_key, shards_of};
-use super::spec::{CommandSpec, Locks, LogAs, flag};
+use super::spec::{CommandSpec, Handler, Locks, LogAs, flag};
 use super::table::Command;
 use super::timing::{BRIEF_BYTES_MAX, Stretch, Timing, call_stats, count_calls};
 use crate::client::Client;
@@ -35,11 +37,10 @@ use crate::effects::Request;
 use crate::engine::Engine;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
-use crate::keyspace::Key;
 use crate::keyspace::access::{Access, Ageing, Expiry, Held, Swept};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
 use crate::latency::event;
-use crate::registry::{ClientShared, client_flag};
+use crate::registry::ClientShared;
 use crate::repl::own::Own;
 use crate::session::{Queued, ReplyMode, Session};
 use crate::stats::ThreadStats;
@@ -47,101 +48,29 @@ use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use gates::{Admitted, effective_flags};
 
-/// What a handler works with.
-pub struct Ctx<'a, 'k> {
-    /// Everything that threads share.
-    pub engine: &'k Engine,
-    /// The configuration, frozen for the group.
-    pub config: &'a Arc<Config>,
-    /// The locked view of the keyspace.
-    pub keys: &'a mut Access<'k>,
-    /// The command's keys.
-    pub plan: &'a Plan,
-    /// The client's protocol state.
-    pub session: &'a mut Session,
-    /// The client's record as other threads see it.
-    pub shared: &'a Arc<ClientShared>,
-    /// Where the reply goes.
-    pub reply: &'a mut Reply,
-    /// What the server is to do once the locks are released.
-    pub requests: &'a mut Vec<Request>,
-    /// The command itself.
-    pub command: Command,
-    /// Whether EXEC runs it.
-    pub queued: bool,
-    /// The wait that it has begun instead of replying.
-    pub blocked: &'a mut Option<Blocked>,
-    /// Unix time in microseconds, frozen for the command.
-    pub now_us: i64,
-    /// Counters of this thread.
-    pub stats: &'k ThreadStats,
-}
-
-impl<'k> Ctx<'_, 'k> {
-    /// The key at word `index`.
-    #[inline]
-    pub fn key<'b>(&self, args: Args<'b>, index: usize) -> Key<'b> {
-        self.plan.key(self.keys.keyspace, args, index)
-    }
-
-    /// Unix time in milliseconds, frozen for the command.
-    #[inline]
-    pub fn now_ms(&self) -> i64 {
-        self.keys.now_ms
-    }
-
-    /// Whether an expiry given now is over at once. Never on a replica: the primary says so.
-    pub fn is_past(&self, at_ms: i64) -> bool {
-        at_ms <= self.now_ms() && !self.engine.repl.is_replica()
-    }
-
-    /// Whether the command comes with the stream of this server's primary.
-    pub fn from_primary(&self) -> bool {
-        self.session.primary_link.is_some()
-    }
-
-    /// Selects a database for the rest of the session.
-    pub fn select(&mut self, db: u32) {
-        self.session.db = db;
-        self.keys.db = db;
-        self.shared.db.store(db, Ordering::Relaxed);
-    }
-
-    /// Closes the connection once the replies so far are sent; nothing more of it is executed.
-    pub fn close_after_reply(&mut self) {
-        self.session.close_after_reply = true;
-        self.shared.set_flag(client_flag::CLOSING, true);
-    }
-
-    /// Forgets the transaction and the watched keys, and shows so to others.
-    pub fn discard_transaction(&mut self) {
-        discard_transaction(self.session, self.shared);
-    }
-
-    /// Forgets the watched keys, and shows so to others.
-    pub fn unwatch(&mut self) {
-        self.session.watches = None;
-        show_no_watches(self.shared);
-    }
-
+impl ClientCx<'_, '_> {
     /// Runs a command of the transaction under the locks that EXEC holds; its reply follows.
     pub fn run_queued(&mut self, queued: &Queued) {
         let args = queued.args.args();
         let plan = Plan::of(self.keys.keyspace, queued.command.spec, args);
-        let mut cx = Ctx {
-            engine: self.engine,
-            config: self.config,
-            keys: &mut *self.keys,
+        let data = Ctx {
+            engine: self.data.engine,
+            config: self.data.config,
+            keys: &mut *self.data.keys,
             plan: &plan,
+            reply: &mut *self.data.reply,
+            requests: &mut *self.data.requests,
+            command: queued.command,
+            caller: if self.data.caller == Caller::Log { Caller::Log } else { Caller::Exec },
+            wait: None,
+            now_us: self.data.now_us,
+            stats: self.data.stats,
+        };
+        let mut cx = ClientCx {
+            data,
             session: &mut *self.session,
             shared: self.shared,
-            reply: &mut *self.reply,
-            requests: &mut *self.requests,
-            command: queued.command,
-            queued: true,
             blocked: &mut *self.blocked,
-            now_us: self.now_us,
-            stats: self.stats,
         };
         cx.call(args);
     }
@@ -160,7 +89,13 @@ impl<'k> Ctx<'_, 'k> {
         let mark = self.reply.len();
         let dirty = self.keys.effects.dirty();
         let db = self.keys.db;
-        let outcome = (spec.handler)(self, args);
+        let outcome = match spec.handler {
+            Handler::Data(run) => run(&mut self.data, args),
+            Handler::Client(run) => run(self, args),
+        };
+        if let Some(wait) = self.data.wait.take() {
+            self.begin_key_wait(wait, args);
+        }
         let brief = timing.may_wait
             && self.reply.len() <= mark + BRIEF_BYTES_MAX
             && !self.keys.effects.freed_long();
@@ -188,7 +123,7 @@ impl<'k> Ctx<'_, 'k> {
             if let Err(error) = outcome {
                 self.reply.truncate(mark);
                 call_stats(self.stats, self.command).failed.bump();
-                fail(self.engine, self.stats, self.reply, &error);
+                fail(self.data.engine, self.data.stats, self.data.reply, &error);
             }
         }
         if self.engine.registry.monitored() {
@@ -206,8 +141,9 @@ impl<'k> Ctx<'_, 'k> {
     /// Lists the keys with an expiry that a client of a writable replica has written.
     #[cold]
     fn note_own_keys(&mut self, args: Args<'_>) {
-        let (keys, own) = (&mut *self.keys, &self.engine.repl.own);
-        for_each_key(self.command.spec, args, |index, _| {
+        let own = &self.data.engine.repl.own;
+        let keys = &mut *self.data.keys;
+        for_each_key(self.data.command.spec, args, |index, _| {
             let key = keys.key(args.get(index));
             if keys.peek(key).is_some_and(|entry| entry.expire_at_ms().is_some()) {
                 own.insert(keys.db, key.bytes);
@@ -309,6 +245,7 @@ impl<'k> Runner<'k> {
                 expiry: Expiry::Delete,
                 expired_as: expired_as(&config),
                 rng: 0,
+                ready: crate::keyspace::access::Ready::new(),
             },
             config,
             engine,
@@ -410,7 +347,8 @@ impl<'k> Runner<'k> {
         };
         let flow = match self.admit(session, shared, args, found) {
             Ok(Admitted::Run(command)) => {
-                let world = self.run_unit(session, shared, reply, args, command, plan);
+                let world =
+                    self.run_unit(Caller::Client, session, shared, reply, args, command, plan);
                 self.leave_world(world);
                 if self.blocked.is_some() { Flow::Block } else { Flow::Next }
             }
@@ -529,6 +467,7 @@ impl<'k> Runner<'k> {
     #[inline(always)]
     fn run_unit(
         &mut self,
+        caller: Caller,
         session: &mut Session,
         shared: &Arc<ClientShared>,
         reply: &mut Reply,
@@ -545,21 +484,20 @@ impl<'k> Runner<'k> {
         }
         let timing = self.stretch.timing(command, args, self.last_ns);
         let world = self.take_locks(session, command.spec, plan);
-        let mut cx = Ctx {
+        let data = Ctx {
             engine: self.engine,
             config: &self.config,
             keys: &mut self.keys,
             plan,
-            session,
-            shared,
             reply,
             requests: &mut self.requests,
             command,
-            queued: false,
-            blocked: &mut self.blocked,
+            caller,
+            wait: None,
             now_us: self.now_us,
             stats: self.stats,
         };
+        let mut cx = ClientCx { data, session, shared, blocked: &mut self.blocked };
         match cx.call_timed(args, timing) {
             Some(ended_ns) => {
                 self.stretch.forget();
@@ -570,6 +508,9 @@ impl<'k> Runner<'k> {
         let multi = !command.spec.has(flag::TOUCHES_ARBITRARY_KEYS);
         if let Some(end) = self.finish_unit(multi) {
             session.write_offset = end;
+        }
+        if self.keys.has_ready() {
+            self.serve_ready();
         }
         world
     }
@@ -635,9 +576,16 @@ impl<'k> Runner<'k> {
         // Nearly all commands: one key.
         if let (Locks::Keys, Some(hash)) = (spec.locks, plan.single()) {
             self.keys.held.lock_one(crate::keyspace::shard_of(hash));
+            if self.lacks_locks() && spec.has(flag::WRITE) {
+                return Some(self.take_world());
+            }
             return None;
         }
-        self.take_many_locks(session, spec, plan)
+        let world = self.take_many_locks(session, spec, plan);
+        if world.is_none() && self.lacks_locks() {
+            return Some(self.take_world());
+        }
+        world
     }
 
     #[inline(never)]
@@ -731,19 +679,6 @@ fn queue(session: &mut Session, shared: &ClientShared, command: Command, args: A
     multi.queue.push(queued);
     shared.multi.store(multi.queue.len() as i64, Ordering::Relaxed);
     shared.multi_bytes.store(multi.bytes, Ordering::Relaxed);
-}
-
-fn discard_transaction(session: &mut Session, shared: &ClientShared) {
-    session.discard();
-    show_no_watches(shared);
-    shared.set_flag(client_flag::MULTI, false);
-    shared.multi.store(-1, Ordering::Relaxed);
-    shared.multi_bytes.store(0, Ordering::Relaxed);
-}
-
-fn show_no_watches(shared: &ClientShared) {
-    shared.set_flag(client_flag::DIRTY, false);
-    shared.watched.store(0, Ordering::Relaxed);
 }
 
 /// Ends the transaction of an EXEC that a gate refused; the error to answer.

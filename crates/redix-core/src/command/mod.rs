@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod blocked;
+pub mod context;
 pub mod dispatch;
 pub mod plan;
 pub(crate) mod prepared;

@@ -5,11 +5,23 @@
 //! key specifications, arguments) are those of Valkey 8 and Redis 7.2.
 
 use super::args::Args;
-use super::dispatch::Ctx;
+use super::context::{ClientCx, Ctx};
 use crate::error::CommandResult;
 
 /// Runs a command whose locks are held.
-pub type Handler = fn(&mut Ctx<'_, '_>, Args<'_>) -> CommandResult;
+pub type DataHandler = fn(&mut Ctx<'_, '_>, Args<'_>) -> CommandResult;
+
+/// Runs a command about the connection.
+pub type ClientHandler = fn(&mut ClientCx<'_, '_>, Args<'_>) -> CommandResult;
+
+/// Who runs a command, and with what.
+#[derive(Debug, Clone, Copy)]
+pub enum Handler {
+    /// Sees keys and reply only.
+    Data(DataHandler),
+    /// Sees the connection too.
+    Client(ClientHandler),
+}
 
 /// Command flags, in the terms of `COMMAND INFO`.
 pub mod flag {
@@ -340,6 +352,14 @@ pub enum Group {
     Cluster,
     /// `pubsub`
     Pubsub,
+    /// `list`
+    List,
+    /// `set`
+    Set,
+    /// `sorted-set`
+    SortedSet,
+    /// `hash`
+    Hash,
 }
 
 impl Group {
@@ -354,6 +374,10 @@ impl Group {
             Self::Scripting => "scripting",
             Self::Cluster => "cluster",
             Self::Pubsub => "pubsub",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "sorted-set",
+            Self::Hash => "hash",
         }
     }
 }
@@ -436,9 +460,9 @@ impl CommandSpec {
         group: Group,
         arity: i16,
         keys: &'static [KeySpec],
-        handler: Handler,
+        handler: DataHandler,
     ) -> Self {
-        let mut spec = Self::new(name, group, arity, handler);
+        let mut spec = Self::new(name, group, arity, Handler::Data(handler));
         spec.keys = keys;
         spec.flags = flag::READONLY;
         spec
@@ -450,9 +474,9 @@ impl CommandSpec {
         group: Group,
         arity: i16,
         keys: &'static [KeySpec],
-        handler: Handler,
+        handler: DataHandler,
     ) -> Self {
-        let mut spec = Self::new(name, group, arity, handler);
+        let mut spec = Self::new(name, group, arity, Handler::Data(handler));
         spec.keys = keys;
         spec.flags = flag::WRITE;
         spec.log_as = LogAs::Verbatim;
@@ -460,8 +484,18 @@ impl CommandSpec {
     }
 
     /// A command without keys.
-    pub const fn plain(name: &'static str, group: Group, arity: i16, handler: Handler) -> Self {
-        Self::new(name, group, arity, handler)
+    pub const fn plain(name: &'static str, group: Group, arity: i16, handler: DataHandler) -> Self {
+        Self::new(name, group, arity, Handler::Data(handler))
+    }
+
+    /// A command about the connection, without keys.
+    pub const fn client(
+        name: &'static str,
+        group: Group,
+        arity: i16,
+        handler: ClientHandler,
+    ) -> Self {
+        Self::new(name, group, arity, Handler::Client(handler))
     }
 
     /// Adds bits of [`flag`].

@@ -4,14 +4,15 @@
 //! answered, and no two changes or rewrites meet.
 
 use crate::command::args::Args;
-use crate::command::dispatch::{Ctx, done};
+use crate::command::context::ClientCx;
+use crate::command::dispatch::done;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::config::{self, ClientPlace};
 use crate::error::{CommandResult, ReplyError};
 use crate::sync::atomic::Ordering;
 
 /// The container.
-pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("config", Group::Server, -2, container)
+pub const COMMANDS: &[CommandSpec] = &[CommandSpec::client("config", Group::Server, -2, container)
     .since("2.0.0")
     .complexity("Depends on subcommand.")
     .doc("Groups the commands about the configuration.")
@@ -20,30 +21,30 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("config", Group::Serve
 const EVERYWHERE: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 
 const SUBCOMMANDS: &[CommandSpec] = &[
-    CommandSpec::plain("get", Group::Server, -3, get)
+    CommandSpec::client("get", Group::Server, -3, get)
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
         .since("2.0.0")
         .complexity("O(N) when N is the number of configuration parameters provided")
         .doc("Returns the values of directives.")
         .history(&[("7.0.0", "Takes several patterns.")])
         .args(&[ArgSpec::new("parameter", ArgKind::String).multiple()]),
-    CommandSpec::plain("help", Group::Server, 2, help)
+    CommandSpec::client("help", Group::Server, 2, help)
         .flags(flag::LOADING | flag::STALE)
         .since("5.0.0")
         .doc("Lists the subcommands."),
-    CommandSpec::plain("resetstat", Group::Server, 2, resetstat)
+    CommandSpec::client("resetstat", Group::Server, 2, resetstat)
         .world()
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
         .since("2.0.0")
         .doc("Lets the counters of INFO begin anew.")
         .tips(EVERYWHERE),
-    CommandSpec::plain("rewrite", Group::Server, 2, rewrite)
+    CommandSpec::client("rewrite", Group::Server, 2, rewrite)
         .world()
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
         .since("2.8.0")
         .doc("Writes the configuration to its file.")
         .tips(EVERYWHERE),
-    CommandSpec::plain("set", Group::Server, -4, set)
+    CommandSpec::client("set", Group::Server, -4, set)
         .world()
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
         .since("2.0.0")
@@ -62,12 +63,12 @@ const SUBCOMMANDS: &[CommandSpec] = &[
 ];
 
 /// Never called: the arity asks for a subcommand, and unknown ones are refused before.
-fn container(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn container(_: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::WrongArity("config".into()))
 }
 
 /// `CONFIG GET pattern …` -> map of names to values, in the order of the names.
-fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn get(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let patterns: Vec<&[u8]> = args.iter_from(2).collect();
     // Not `cx.config`: an earlier command of the same transaction may have changed it.
     let mut found = cx.engine.config().get(&patterns);
@@ -82,7 +83,7 @@ fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// `CONFIG SET name value …` -> OK; all of it or nothing. Errors: an unknown, immutable, protected
 /// or repeated directive; a value that it or the process refuses.
-fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn set(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if !args.len().is_multiple_of(2) {
         return Err(ReplyError::Syntax);
     }
@@ -117,7 +118,7 @@ fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `CONFIG REWRITE` -> OK. Errors: there is no file; it cannot be written.
-fn rewrite(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn rewrite(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.engine
         .rewrite_config_file(config::rewrite)
         .map_err(|error| ReplyError::err(error.to_string()))?;
@@ -125,14 +126,14 @@ fn rewrite(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 }
 
 /// `CONFIG RESETSTAT` -> OK. The slow log and the changes since the last save stay.
-fn resetstat(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn resetstat(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.engine.stats.reset();
     cx.engine.errors.reset();
     done(cx.reply)
 }
 
 /// `CONFIG HELP` -> array of statuses.
-fn help(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn help(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     super::server::help(
         cx,
         "CONFIG",

@@ -1,7 +1,7 @@
 //! Commands that save the data set and end the process.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::{Caller, ClientCx, Ctx};
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::commands::connection::client;
 use crate::effects::{Request, Shutdown};
@@ -11,7 +11,7 @@ use crate::sync::atomic::Ordering;
 
 /// The family.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::plain("bgsave", Group::Server, -1, bgsave)
+    CommandSpec::client("bgsave", Group::Server, -1, bgsave)
         .flags(flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NOSCRIPT)
         .world()
         .doc("Saves the data set to disk, as it is now, while commands go on.")
@@ -40,7 +40,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .acl(acl::ADMIN | acl::DANGEROUS)
         .doc("Returns when the data set was last saved, in seconds of Unix time.")
         .tips(&["nondeterministic_output"]),
-    CommandSpec::plain("save", Group::Server, 1, save)
+    CommandSpec::client("save", Group::Server, 1, save)
         .flags(flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NOSCRIPT | flag::NO_MULTI)
         .world()
         .complexity("O(N) where N is the number of keys of all databases")
@@ -48,7 +48,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             "Saves the data set to disk and answers when that is done; nothing else runs \
               meanwhile.",
         ),
-    CommandSpec::plain("shutdown", Group::Server, -1, shutdown)
+    CommandSpec::client("shutdown", Group::Server, -1, shutdown)
         .flags(
             flag::ADMIN
                 | flag::NOSCRIPT
@@ -99,7 +99,7 @@ fn lastsave(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 
 /// `SAVE` -> OK. Errors: a background save is under way; `ERR` if the file cannot be written, the
 /// reason of which is in the log.
-fn save(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn save(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     if cx.engine.saves.running() {
         return Err(IN_PROGRESS);
     }
@@ -111,7 +111,7 @@ fn save(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 
 /// `BGSAVE [SCHEDULE|CANCEL]` -> what happens now. Inside a transaction it is scheduled. Errors:
 /// syntax; a background save is under way; CANCEL without anything to cancel.
-fn bgsave(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn bgsave(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let saves = &cx.engine.saves;
     match args.len() {
         1 => {}
@@ -122,7 +122,7 @@ fn bgsave(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if saves.running() {
         return Err(IN_PROGRESS);
     }
-    if cx.queued {
+    if cx.caller == Caller::Exec {
         // As of EXEC it would hold half a transaction.
         saves.scheduled.store(true, Ordering::Relaxed);
         cx.reply.simple("Background saving scheduled");
@@ -135,7 +135,7 @@ fn bgsave(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-fn bgsave_cancel(cx: &mut Ctx<'_, '_>) -> CommandResult {
+fn bgsave_cancel(cx: &mut ClientCx<'_, '_>) -> CommandResult {
     if cx.engine.abandon_snapshot() {
         cx.requests.push(Request::BgSave);
         cx.reply.simple("Background saving cancelled");
@@ -152,7 +152,7 @@ fn bgsave_cancel(cx: &mut Ctx<'_, '_>) -> CommandResult {
 /// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE]` -> nothing: the connection is closed; or an error if
 /// saving failed, which the server answers. `SHUTDOWN ABORT` -> OK: gives up a shutdown that waits
 /// for replicas. Error: none waits.
-fn shutdown(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn shutdown(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if cx.from_primary() {
         return Err(ReplyError::Static("ERR A master can't shut its replica down"));
     }

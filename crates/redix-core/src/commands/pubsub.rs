@@ -4,7 +4,7 @@
 //! Source: Redis documentation, "Pub/Sub": messages go to replicas through the stream of writes.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::CommandResult;
 

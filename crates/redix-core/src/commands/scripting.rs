@@ -1,7 +1,7 @@
 //! FUNCTION as far as it can be answered without scripts: there are no libraries.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 

@@ -8,7 +8,8 @@
 //! as a change only if it came after the WATCH.
 
 use crate::command::args::Args;
-use crate::command::dispatch::{Ctx, done};
+use crate::command::context::ClientCx;
+use crate::command::dispatch::done;
 use crate::command::spec::{ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
@@ -20,7 +21,7 @@ use crate::sync::atomic::Ordering;
 
 /// The commands of this file.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::plain("multi", Group::Transactions, 1, multi)
+    CommandSpec::client("multi", Group::Transactions, 1, multi)
         .flags(
             flag::NOSCRIPT
                 | flag::LOADING
@@ -32,7 +33,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .acl(acl::TRANSACTION)
         .since("1.2.0")
         .doc("Opens a transaction: what follows is queued."),
-    CommandSpec::plain("exec", Group::Transactions, 1, exec)
+    CommandSpec::client("exec", Group::Transactions, 1, exec)
         .flags(
             flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::SKIP_SLOWLOG | flag::RUNS_IN_MULTI,
         )
@@ -41,7 +42,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .since("1.2.0")
         .complexity("That of the queued commands")
         .doc("Runs the queued commands as one."),
-    CommandSpec::plain("discard", Group::Transactions, 1, discard)
+    CommandSpec::client("discard", Group::Transactions, 1, discard)
         .flags(
             flag::NOSCRIPT
                 | flag::LOADING
@@ -54,7 +55,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .since("2.0.0")
         .complexity("O(N) where N is how many commands are queued")
         .doc("Throws the queued commands away."),
-    CommandSpec::plain("watch", Group::Transactions, -2, watch)
+    CommandSpec::client("watch", Group::Transactions, -2, watch)
         .keys(const { &[KeySpec::range(1, -1, 1, access::RO)] })
         .flags(
             flag::NOSCRIPT
@@ -69,7 +70,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .complexity("O(1) for each key.")
         .doc("Makes the next EXEC depend on keys staying as they are.")
         .args(&[ArgSpec::key("key").multiple()]),
-    CommandSpec::plain("unwatch", Group::Transactions, 1, unwatch)
+    CommandSpec::client("unwatch", Group::Transactions, 1, unwatch)
         .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::ALLOW_BUSY)
         .acl(acl::TRANSACTION)
         .since("2.2.0")
@@ -77,7 +78,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// `MULTI` -> OK. The dispatcher refuses it inside a transaction.
-fn multi(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn multi(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.session.multi = Some(Multi::default());
     cx.shared.set_flag(client_flag::MULTI, true);
     cx.shared.multi.store(0, Ordering::Relaxed);
@@ -85,7 +86,7 @@ fn multi(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 }
 
 /// `DISCARD` -> OK. Errors: no transaction.
-fn discard(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn discard(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     if cx.session.multi.is_none() {
         return Err(ReplyError::Static("ERR DISCARD without MULTI"));
     }
@@ -95,7 +96,7 @@ fn discard(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 
 /// `EXEC` -> array of the replies, errors among them; null array if a watched key has changed.
 /// Errors: no transaction; EXECABORT if a command was refused while queueing.
-fn exec(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn exec(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     let Some(multi) = cx.session.multi.take() else {
         return Err(ReplyError::Static("ERR EXEC without MULTI"));
     };
@@ -117,17 +118,18 @@ fn exec(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     outcome
 }
 
-fn watched_key_changed(cx: &mut Ctx<'_, '_>) -> bool {
+fn watched_key_changed(cx: &mut ClientCx<'_, '_>) -> bool {
     let Some(watches) = &cx.session.watches else { return false };
+    let keys = &mut *cx.data.keys;
     watches.flag.is_set()
         || watches.keys.iter().any(|watched| {
-            let key = cx.keys.keyspace.key(&watched.key);
-            watched.was_alive && cx.keys.is_stale(watched.db, key)
+            let key = keys.keyspace.key(&watched.key);
+            watched.was_alive && keys.is_stale(watched.db, key)
         })
 }
 
 /// `WATCH key …` -> OK. The dispatcher refuses it inside a transaction.
-fn watch(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn watch(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     for index in 1..args.len() {
         let key = cx.key(args, index);
         watch_key(cx, key);
@@ -137,7 +139,7 @@ fn watch(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     done(cx.reply)
 }
 
-fn watch_key(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
+fn watch_key(cx: &mut ClientCx<'_, '_>, key: Key<'_>) {
     // A key whose time has come goes now, where this server deletes such keys: its going is then no
     // change of a watched key.
     let was_alive = cx.keys.exists(key);
@@ -150,11 +152,11 @@ fn watch_key(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
         return;
     }
     watches.keys.push(Watched { db, key: key.bytes.into(), was_alive });
-    cx.keys.held.shard(key.shard()).watch(db, key.bytes, &watches.flag);
+    cx.data.keys.held.shard(key.shard()).watch(db, key.bytes, &watches.flag);
 }
 
 /// `UNWATCH` -> OK.
-fn unwatch(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn unwatch(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.unwatch();
     done(cx.reply)
 }

@@ -16,10 +16,13 @@ mod sweep;
 pub use scan::KeyList;
 pub use sweep::Swept;
 
+use std::collections::VecDeque;
+
 use redix_types::entry::{EntryBox, EntryRef, HeapValue, Kind, Value};
 use redix_types::table::Pos;
 
 use super::shard::{Shard, ShardGuard};
+use super::waiters::Waiters;
 use super::{Key, Keyspace};
 use crate::effects::{Effects, class};
 use crate::error::ReplyError;
@@ -100,6 +103,20 @@ impl<'k> Held<'k> {
         self.one = None;
         self.many.clear();
         self.kind = HeldKind::Plan;
+    }
+
+    /// Whether somebody waits for a key of a shard whose lock is held.
+    #[inline]
+    pub fn has_waiters(&self) -> bool {
+        self.one.as_ref().is_some_and(|(_, shard)| shard.has_waiters())
+            || self.many.iter().any(|(_, shard)| shard.has_waiters())
+    }
+
+    /// Whether one of them needs other keys to be served.
+    #[cold]
+    pub fn waiters_need_other_keys(&self) -> bool {
+        let held = self.one.iter().chain(&self.many);
+        held.filter_map(|(_, shard)| shard.waiters()).any(Waiters::need_other_keys)
     }
 
     /// A shard, under its lock.
@@ -200,6 +217,33 @@ pub struct Access<'k> {
     pub expired_as: &'static [u8],
     /// A cheap pseudo-random state for sampling and LFU.
     pub rng: u64,
+    /// Keys that have come into being while somebody waits for them.
+    pub ready: Ready,
+}
+
+/// Keys that have come into being while somebody waits for them, in order: what the thread serves
+/// when its unit is over.
+pub type Ready = VecDeque<(u32, Box<[u8]>)>;
+
+/// What an edit of a collection has done; the number counts its changes as
+/// `rdb_changes_since_last_save` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edited {
+    /// Nothing: the value is as it was.
+    Nothing,
+    /// It has changed.
+    Changed(u64),
+    /// It has lost its last element, so that the key goes.
+    Emptied(u64),
+}
+
+/// What an edit does where there is no key.
+#[derive(Debug, Clone)]
+pub enum Missing<'v> {
+    /// Nothing: there is nothing to change.
+    Skip,
+    /// It makes one of this empty value.
+    Create(Value<'v>),
 }
 
 impl<'k> Access<'k> {
@@ -390,6 +434,9 @@ impl<'k> Access<'k> {
         let (db, age, index) = (self.db, self.new_age(), key.shard());
         let mut freed = None;
         let shard = self.held.shard(index);
+        if shard.has_waiters() && value.kind() != Kind::String {
+            self.ready.push_back((db, key.bytes.into()));
+        }
         let part = shard.db_mut(db);
         match pos {
             Some(pos) => {
@@ -457,6 +504,77 @@ impl<'k> Access<'k> {
         Some(result)
     }
 
+    /// Changes a collection in place, in one lookup: creates the key where `missing` says so,
+    /// deletes it when its last element is gone, and counts, marks watchers and wakes those who
+    /// wait only for what has changed. `None` if there is no key. Errors: WRONGTYPE. The caller
+    /// logs and notifies.
+    pub fn edit<R>(
+        &mut self,
+        key: Key<'_>,
+        kind: Kind,
+        missing: Missing<'_>,
+        change: impl FnOnce(&mut EntryBox) -> (R, Edited),
+    ) -> Result<Option<R>, ReplyError> {
+        let Some((pos, age)) = self.find_aged(self.db, key) else {
+            let Missing::Create(empty) = missing else { return Ok(None) };
+            return Ok(Some(self.create(key, empty, change)));
+        };
+        let age = if self.touch { self.next_age(age) } else { age };
+        let (db, index) = (self.db, key.shard());
+        let shard = self.held.shard(index);
+        let part = shard.db_mut(db);
+        if part.table.get(pos).kind() != kind {
+            return Err(ReplyError::WrongType);
+        }
+        part.before_write(key.hash, pos);
+        let (result, edited) = part.table.modify(pos, |entry| {
+            entry.set_lru(age);
+            change(entry)
+        });
+        match edited {
+            Edited::Nothing => {}
+            Edited::Changed(changes) => {
+                shard.touch(db, key.bytes);
+                self.effects.add_dirty(changes);
+            }
+            Edited::Emptied(changes) => {
+                let entry = self.remove_at(db, key, pos);
+                self.bury(entry.into_heap());
+                self.effects.add_dirty(changes);
+            }
+        }
+        Ok(Some(result))
+    }
+
+    /// Makes a collection of an empty value and what `change` does to it; no key where that is
+    /// nothing.
+    fn create<R>(
+        &mut self,
+        key: Key<'_>,
+        empty: Value<'_>,
+        change: impl FnOnce(&mut EntryBox) -> (R, Edited),
+    ) -> R {
+        let mut entry = EntryBox::new(key.bytes, empty, None, self.new_age());
+        let (result, edited) = change(&mut entry);
+        if let Edited::Changed(changes) = edited {
+            self.insert_in(self.db, entry);
+            self.effects.notify(class::NEW, "new", self.db, key.bytes);
+            self.effects.add_dirty(changes);
+        }
+        result
+    }
+
+    /// Whether the unit has made keys ready that somebody waits for.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The next such key, with its database.
+    pub fn next_ready(&mut self) -> Option<(u32, Box<[u8]>)> {
+        self.ready.pop_front()
+    }
+
     /// As [`Access::modify`], for a change that may fail: it must then leave the entry as it was,
     /// and nothing is counted.
     pub fn try_modify<R>(
@@ -521,6 +639,9 @@ impl<'k> Access<'k> {
         let (hash, index) = (key.hash, key.shard());
         let shard = self.held.shard(index);
         shard.touch(db, entry.as_ref().key());
+        if shard.has_waiters() && entry.as_ref().kind() != Kind::String {
+            self.ready.push_back((db, entry.as_ref().key().into()));
+        }
         let part = shard.db_mut(db);
         let done = part.born_done(hash);
         part.table.insert_new(hash, entry, done, self.keyspace.hasher());

@@ -183,6 +183,9 @@ pub fn swap(keys: &mut Access<'_>, a: u32, b: u32) {
         shard.swap(a, b);
         for db in [a, b] {
             keyspace.publish_counts(db, index, &shard.db_mut(db).table);
+            let Some(waiters) = shard.waiters() else { continue };
+            let there = waiters.keys(db).filter(|key| shard.holds(db, keyspace.key(key)));
+            keys.ready.extend(there.map(|key| (db, key.into())));
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod access;
 pub mod flush;
 pub mod gate;
 pub mod shard;
+pub mod waiters;
 
 use redix_types::table::KeyHasher;
 

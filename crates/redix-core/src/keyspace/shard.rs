@@ -13,6 +13,7 @@ use redix_types::entry::{EntryBox, EntryRef};
 use redix_types::table::{Pos, Table, order};
 
 use super::Key;
+use super::waiters::{KeyInterest, Queue, Waiters};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, SpinGuard};
 
@@ -93,12 +94,19 @@ pub struct Shard {
     db0: DbShard,
     others: Vec<DbShard>,
     watchers: Option<Box<Watchers>>,
+    waiters: Option<Box<Waiters>>,
 }
 
 impl Shard {
     /// A shard of `databases` empty databases. Owns no memory beyond itself until it is used.
     pub fn new() -> Self {
-        Self { changing: false, db0: DbShard::default(), others: Vec::new(), watchers: None }
+        Self {
+            changing: false,
+            db0: DbShard::default(),
+            others: Vec::new(),
+            watchers: None,
+            waiters: None,
+        }
     }
 
     /// A database's part, if it was ever used.
@@ -143,6 +151,37 @@ impl Shard {
         let first = std::mem::take(self.db_mut(a));
         let second = std::mem::replace(self.db_mut(b), first);
         *self.db_mut(a) = second;
+    }
+
+    /// Whether somebody waits for a key of this shard.
+    #[inline]
+    pub fn has_waiters(&self) -> bool {
+        self.waiters.is_some()
+    }
+
+    /// Those who wait for keys of this shard.
+    pub fn waiters(&self) -> Option<&Waiters> {
+        self.waiters.as_deref()
+    }
+
+    /// Registers somebody who waits for a key.
+    pub fn wait(&mut self, db: u32, key: &[u8], interest: Arc<dyn KeyInterest>) {
+        self.waiters.get_or_insert_default().push(db, key, interest);
+    }
+
+    /// Takes out those who wait for a key.
+    pub fn take_waiters(&mut self, db: u32, key: &[u8]) -> Option<Queue> {
+        let waiters = self.waiters.as_mut()?;
+        let queue = waiters.take(db, key);
+        if waiters.is_empty() {
+            self.waiters = None;
+        }
+        queue
+    }
+
+    /// Puts those back who could not be served.
+    pub fn put_back_waiters(&mut self, db: u32, key: &[u8], queue: Queue) {
+        self.waiters.get_or_insert_default().put_back(db, key, queue);
     }
 
     /// Registers a watch on a key.

@@ -36,7 +36,6 @@ impl Upstream {
         let shared = Arc::new(shared);
         let mut client = Client::new(Arc::clone(&shared), true);
         client.session.db = db;
-        client.session.never_blocks = true;
         client.session.primary_link = Some(Box::default());
         client.input.keep_blanks();
         client.input.push(&std::mem::take(&mut self.inbox));

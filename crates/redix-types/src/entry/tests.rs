@@ -3,7 +3,9 @@
 
 use proptest::prelude::*;
 
+use super::packed::PACKED_BACK;
 use super::*;
+use crate::splice::Splice;
 
 const CASES: u32 = if cfg!(miri) { 8 } else { 150 };
 

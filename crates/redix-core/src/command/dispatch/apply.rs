@@ -9,12 +9,13 @@
 //! bytes are appended before the gate, or the unit's world, is let go of.
 
 use super::gates::{Admitted, not_in_multi};
-use super::{BRIEF_BYTES_MAX, Ctx, Flow, Runner, call_stats, fail, queue};
+use super::{BRIEF_BYTES_MAX, Flow, Runner, call_stats, fail, queue};
 use crate::client::{Client, Input};
 use crate::command::args::Args;
+use crate::command::context::{Caller, ClientCx, Ctx};
 use crate::command::plan::Plan;
 use crate::command::prepared::Prepared;
-use crate::command::spec::{Locks, flag};
+use crate::command::spec::{Handler, Locks, flag};
 use crate::command::table::Command;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::Expiry;
@@ -47,7 +48,7 @@ impl Runner<'_> {
                     // It may have to let go of the gate to get its locks.
                     link.log(&self.engine.repl.log, input);
                 }
-                world = self.run_unit(session, shared, reply, args, command, plan);
+                world = self.run_unit(Caller::Log, session, shared, reply, args, command, plan);
             }
             Ok(Some(Admitted::Queue(command))) => queue(session, shared, command, args),
             // Words between primary and replica: there is nothing to run.
@@ -101,21 +102,20 @@ impl Runner<'_> {
         self.keys.touch = !session.no_touch;
         // Nobody is told of keyspace events, and a replica builds no records.
         self.keys.effects.begin(false, 0);
-        let mut cx = Ctx {
+        let data = Ctx {
             engine: self.engine,
             config: &self.config,
             keys: &mut self.keys,
             plan: &commands[0].plan,
-            session,
-            shared,
             reply,
             requests: &mut self.requests,
             command: kind,
-            queued: false,
-            blocked: &mut self.blocked,
+            caller: Caller::Log,
+            wait: None,
             now_us: self.now_us,
             stats: self.stats,
         };
+        let mut cx = ClientCx { data, session, shared, blocked: &mut self.blocked };
         let (applied, unusual) = run_plain(&mut cx, input, first, commands, before_step);
         let was_brief = unusual.is_none();
         let mut whole = first + applied;
@@ -129,11 +129,14 @@ impl Runner<'_> {
         if let Some(link) = &mut cx.session.primary_link {
             link.whole = whole;
             if let Some((args, Err(_))) = unusual {
-                link.failure = Some(describe(args, cx.reply.as_bytes()));
+                link.failure = Some(describe(args, cx.data.reply.as_bytes()));
             }
         }
         cx.reply.clear();
-        self.stats.cell.dirty.add(self.keys.effects.dirty());
+        self.finish_unit(false);
+        if self.keys.has_ready() {
+            self.serve_ready();
+        }
         self.stretch.add_calls(kind, applied as u64);
         if !was_brief {
             self.end_stretch();
@@ -224,14 +227,15 @@ impl PrimaryLink {
 /// where it failed or was not short after all.
 #[inline(always)]
 fn run_plain<'b>(
-    cx: &mut Ctx<'b, '_>,
+    cx: &mut ClientCx<'b, '_>,
     input: &'b Input,
     first: usize,
     commands: &'b [Prepared],
     mut before_step: impl FnMut(usize),
 ) -> (usize, Option<(Args<'b>, CommandResult)>) {
     let gates = cx.engine.keyspace.gates();
-    let handler = cx.command.spec.handler;
+    let Handler::Data(handler) = cx.command.spec.handler else { return (0, None) };
+    let cx = &mut cx.data;
     let mut applied = 0;
     for prepared in commands {
         let Some((id, hash)) = prepared.as_plain() else { break };
@@ -247,7 +251,9 @@ fn run_plain<'b>(
         cx.keys.held.lock_one(shard_of(hash));
         let outcome = handler(cx, args);
         applied += 1;
-        let brief = cx.reply.len() <= BRIEF_BYTES_MAX && !cx.keys.effects.freed_long();
+        let brief = cx.reply.len() <= BRIEF_BYTES_MAX
+            && !cx.keys.effects.freed_long()
+            && !cx.keys.has_ready();
         if outcome.is_err() || !brief {
             return (applied, Some((args, outcome)));
         }
@@ -259,13 +265,13 @@ fn run_plain<'b>(
 /// Takes note of a plain command that failed or was not short after all: of what has run since
 /// `since_ns`, it took the most.
 #[cold]
-fn note_unusual(cx: &mut Ctx<'_, '_>, args: Args<'_>, outcome: &CommandResult, since_ns: u64) {
+fn note_unusual(cx: &mut ClientCx<'_, '_>, args: Args<'_>, outcome: &CommandResult, since_ns: u64) {
     let ns = cx.engine.env.clock.mono_ns().saturating_sub(since_ns);
     cx.note_duration(args, ns, 0);
     cx.reply.clear();
     if let Err(error) = outcome {
         call_stats(cx.stats, cx.command).failed.bump();
-        fail(cx.engine, cx.stats, cx.reply, error);
+        fail(cx.data.engine, cx.data.stats, cx.data.reply, error);
     }
 }
 

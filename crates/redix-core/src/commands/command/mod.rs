@@ -6,7 +6,7 @@ mod info;
 use redix_types::glob::{self, Case};
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::plan::for_each_key;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::command::table::{Command, CommandTable};
@@ -74,7 +74,7 @@ const SUBCOMMANDS: &[CommandSpec] = &[
 const fn sub(
     name: &'static str,
     arity: i16,
-    handler: crate::command::spec::Handler,
+    handler: crate::command::spec::DataHandler,
 ) -> CommandSpec {
     CommandSpec::plain(name, Group::Server, arity, handler)
         .flags(flag::LOADING | flag::STALE)

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{BAD_NAME, is_plain_word, set_proto};
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::config::REDIS_VERSION;
 use crate::error::{CommandResult, ReplyError};
@@ -18,7 +18,7 @@ use crate::sync::lock;
 
 /// The commands of this file.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::plain("auth", Group::Connection, -2, auth)
+    CommandSpec::client("auth", Group::Connection, -2, auth)
         .flags(
             flag::NOSCRIPT
                 | flag::LOADING
@@ -35,7 +35,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             ArgSpec::new("username", ArgKind::String).since("6.0.0").optional(),
             ArgSpec::new("password", ArgKind::String),
         ]),
-    CommandSpec::plain("hello", Group::Connection, -1, hello)
+    CommandSpec::client("hello", Group::Connection, -1, hello)
         .flags(
             flag::NOSCRIPT
                 | flag::LOADING
@@ -85,7 +85,7 @@ const HELLO_NO_AUTH: ReplyError = ReplyError::Static(
 );
 
 /// `AUTH [username] password` -> OK. Errors: WRONGPASS; no password is set, and no user was named.
-fn auth(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn auth(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.session.secrets.extend(1..args.len());
     match args.len() {
         2 if cx.config.requirepass.is_empty() => return Err(NO_PASSWORD),
@@ -97,7 +97,7 @@ fn auth(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-fn authenticate(cx: &mut Ctx<'_, '_>, user: &[u8], password: &[u8]) -> CommandResult {
+fn authenticate(cx: &mut ClientCx<'_, '_>, user: &[u8], password: &[u8]) -> CommandResult {
     let wanted = &cx.config.requirepass;
     let fits = wanted.is_empty() || is_same_secret(wanted.as_bytes(), password);
     if !fits || user != DEFAULT_USER.as_bytes() {
@@ -126,7 +126,7 @@ struct Hello<'a> {
 
 /// `HELLO [2|3 [AUTH username password] [SETNAME name]]` -> map of facts about the server. Errors:
 /// NOPROTO, WRONGPASS, NOAUTH. Unless all of it can be done nothing is, but for a successful AUTH.
-fn hello(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn hello(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let wish = parse_hello(cx, args)?;
     if let Some((user, password)) = wish.login {
         authenticate(cx, user, password)?;
@@ -144,7 +144,7 @@ fn hello(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-fn parse_hello<'a>(cx: &mut Ctx<'_, '_>, args: Args<'a>) -> Result<Hello<'a>, ReplyError> {
+fn parse_hello<'a>(cx: &mut ClientCx<'_, '_>, args: Args<'a>) -> Result<Hello<'a>, ReplyError> {
     let mut wish = Hello::default();
     if args.len() >= 2 {
         let version = parse_i64(args.get(1));
@@ -179,9 +179,9 @@ fn parse_hello<'a>(cx: &mut Ctx<'_, '_>, args: Args<'a>) -> Result<Hello<'a>, Re
 
 /// Clients switch features on the name and version: they are those of the Redis whose commands are
 /// all here, as INFO reports them.
-fn describe_server(cx: &mut Ctx<'_, '_>) {
+fn describe_server(cx: &mut ClientCx<'_, '_>) {
     let zone = &cx.config.availability_zone;
-    let reply = &mut *cx.reply;
+    let reply = &mut *cx.data.reply;
     reply.map(if zone.is_empty() { 7 } else { 8 });
     reply.bulk_str("server");
     reply.bulk_str("redis");

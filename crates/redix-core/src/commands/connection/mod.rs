@@ -9,7 +9,7 @@ pub mod client;
 use redix_resp::reply::Proto;
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::registry::{DEFAULT_USER, client_flag};
@@ -18,18 +18,18 @@ use crate::sync::lock;
 
 /// The commands of this file.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::plain("echo", Group::Connection, 2, echo)
+    CommandSpec::client("echo", Group::Connection, 2, echo)
         .flags(flag::LOADING | flag::STALE | flag::FAST)
         .acl(acl::CONNECTION)
         .doc("Returns its argument.")
         .args(&[ArgSpec::new("message", ArgKind::String)]),
-    CommandSpec::plain("ping", Group::Connection, -1, ping)
+    CommandSpec::client("ping", Group::Connection, -1, ping)
         .flags(flag::FAST | flag::SENTINEL)
         .acl(acl::CONNECTION)
         .doc("Tests whether the server answers.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .args(&[ArgSpec::new("message", ArgKind::String).optional()]),
-    CommandSpec::plain("quit", Group::Connection, -1, quit)
+    CommandSpec::client("quit", Group::Connection, -1, quit)
         .flags(
             flag::NOSCRIPT
                 | flag::LOADING
@@ -41,7 +41,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         )
         .acl(acl::CONNECTION)
         .doc("Ends the connection once its replies are sent."),
-    CommandSpec::plain("reset", Group::Connection, 1, reset)
+    CommandSpec::client("reset", Group::Connection, 1, reset)
         .flags(
             flag::NOSCRIPT
                 | flag::LOADING
@@ -54,7 +54,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .acl(acl::CONNECTION)
         .since("6.2.0")
         .doc("Puts the connection back into the state of a new one."),
-    CommandSpec::plain("select", Group::Connection, 2, select)
+    CommandSpec::client("select", Group::Connection, 2, select)
         .flags(flag::LOADING | flag::STALE | flag::FAST | flag::ALLOW_BUSY)
         .acl(acl::CONNECTION)
         .doc("Changes the selected database.")
@@ -62,13 +62,13 @@ pub const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// `ECHO message` -> bulk.
-fn echo(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn echo(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.reply.bulk(args.get(1));
     Ok(())
 }
 
 /// `PING [message]` -> `PONG` or the message.
-fn ping(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn ping(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     match args.len() {
         1 => cx.reply.simple("PONG"),
         2 => cx.reply.bulk(args.get(1)),
@@ -78,14 +78,14 @@ fn ping(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `QUIT` -> OK; the connection is closed behind it.
-fn quit(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn quit(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.close_after_reply();
     cx.reply.ok();
     Ok(())
 }
 
 /// `RESET` -> `RESET`. What the client said about its library and its capabilities stays.
-fn reset(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn reset(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     let is_replica = cx.session.replica.as_ref().is_some_and(|replica| replica.attached());
     if is_replica || cx.from_primary() {
         return Err(ReplyError::Static("ERR can only reset normal client connections"));
@@ -109,7 +109,7 @@ fn reset(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 }
 
 /// `SELECT index` -> OK.
-fn select(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn select(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let index = args.int(1)?;
     let db = u32::try_from(index).ok().filter(|db| *db < cx.engine.keyspace.databases());
     cx.select(db.ok_or(ReplyError::Static("ERR DB index is out of range"))?);
@@ -118,7 +118,7 @@ fn select(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// Replies in another protocol from here on.
-fn set_proto(cx: &mut Ctx<'_, '_>, proto: Proto) {
+fn set_proto(cx: &mut ClientCx<'_, '_>, proto: Proto) {
     cx.reply.proto = proto;
     let version = match proto {
         Proto::Resp2 => 2,

@@ -3,7 +3,7 @@
 use redix_types::glob::{self, Case};
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::effects::class;
 use crate::error::CommandResult;

@@ -3,7 +3,7 @@
 use redix_types::entry::EntryRef;
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{LRU_MASK, lfu_decay};

@@ -5,7 +5,7 @@ use redix_types::glob::{self, Case};
 use redix_types::num;
 
 use crate::command::args::{Args, Options};
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::KeyList;

@@ -2,12 +2,12 @@
 
 use crate::blocking::Acknowledgement;
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 
 /// The family.
-pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("wait", Group::Generic, 3, wait)
+pub const COMMANDS: &[CommandSpec] = &[CommandSpec::client("wait", Group::Generic, 3, wait)
     .flags(flag::BLOCKING)
     .acl(acl::CONNECTION)
     .since("3.0.0")
@@ -27,7 +27,7 @@ const ON_REPLICA: ReplyError = ReplyError::Static(
 /// `WAIT numreplicas timeout` -> integer, the replicas that have acknowledged the connection's last
 /// write when the wait ends: once they are enough, or after `timeout` milliseconds, 0 for never.
 /// Where nothing may wait, at once. Errors: no numbers, a negative or too long timeout, a replica.
-fn wait(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn wait(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if cx.engine.repl.is_replica() {
         return Err(ON_REPLICA);
     }

@@ -1,7 +1,8 @@
 //! FAILOVER: a primary changes places with one of its replicas.
 
 use crate::command::args::Args;
-use crate::command::dispatch::{Ctx, done};
+use crate::command::context::ClientCx;
+use crate::command::dispatch::done;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::config::ByteString;
 use crate::error::{CommandResult, ReplyError};
@@ -10,25 +11,26 @@ use crate::repl::primary::Phase;
 use crate::repl::status::Target;
 
 /// The family.
-pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("failover", Group::Server, -1, failover)
-    .flags(flag::ADMIN | flag::NOSCRIPT | flag::STALE)
-    .world()
-    .since("6.2.0")
-    .doc("Makes one of its replicas the primary in the server's place.")
-    .args(&[
-        ArgSpec::new(
-            "target",
-            ArgKind::Block(&[
-                ArgSpec::new("host", ArgKind::String),
-                ArgSpec::new("port", ArgKind::Integer),
-                ArgSpec::word("force", "FORCE").optional(),
-            ]),
-        )
-        .token("TO")
-        .optional(),
-        ArgSpec::word("abort", "ABORT").optional(),
-        ArgSpec::new("milliseconds", ArgKind::Integer).token("TIMEOUT").optional(),
-    ])];
+pub const COMMANDS: &[CommandSpec] =
+    &[CommandSpec::client("failover", Group::Server, -1, failover)
+        .flags(flag::ADMIN | flag::NOSCRIPT | flag::STALE)
+        .world()
+        .since("6.2.0")
+        .doc("Makes one of its replicas the primary in the server's place.")
+        .args(&[
+            ArgSpec::new(
+                "target",
+                ArgKind::Block(&[
+                    ArgSpec::new("host", ArgKind::String),
+                    ArgSpec::new("port", ArgKind::Integer),
+                    ArgSpec::word("force", "FORCE").optional(),
+                ]),
+            )
+            .token("TO")
+            .optional(),
+            ArgSpec::word("abort", "ABORT").optional(),
+            ArgSpec::new("milliseconds", ArgKind::Integer).token("TIMEOUT").optional(),
+        ])];
 
 /// What the words say.
 #[derive(Default)]
@@ -68,7 +70,7 @@ impl Options {
 /// `FAILOVER [TO host port [FORCE]] [TIMEOUT milliseconds]` -> OK: begun; the rest goes on in the
 /// background. `FAILOVER ABORT` -> OK. Errors: syntax; none, or one already, under way; not a
 /// primary; no replicas; a target that is none or not online; FORCE without the rest.
-fn failover(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn failover(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let engine = cx.engine;
     let under_way = engine.repl.failover.stage() != Stage::None;
     if args.len() == 2 && args.is(1, "abort") {
@@ -88,7 +90,7 @@ fn failover(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// What is to be done, if it can be.
-fn plan(cx: &Ctx<'_, '_>, options: Options) -> Result<Plan, ReplyError> {
+fn plan(cx: &ClientCx<'_, '_>, options: Options) -> Result<Plan, ReplyError> {
     let repl = &cx.engine.repl;
     if repl.is_replica() {
         let text = "ERR FAILOVER is not valid when server is a replica.";
@@ -107,7 +109,7 @@ fn plan(cx: &Ctx<'_, '_>, options: Options) -> Result<Plan, ReplyError> {
 }
 
 /// The replica that is meant, if it follows the stream.
-fn find(cx: &Ctx<'_, '_>, (host, port): (ByteString, i64)) -> Result<Target, ReplyError> {
+fn find(cx: &ClientCx<'_, '_>, (host, port): (ByteString, i64)) -> Result<Target, ReplyError> {
     let all = cx.engine.repl.replicas.all();
     let target = u16::try_from(port).ok().map(|port| Target { host, port });
     let found = target.and_then(|target| {

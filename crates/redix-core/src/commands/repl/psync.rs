@@ -8,7 +8,7 @@ use redix_types::num::parse_i64;
 use super::replconf::introduced;
 use super::replicaof::announce;
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::effects::Request;
 use crate::engine::{Refusal, Synced, Wish};
@@ -19,7 +19,7 @@ use crate::sync::Arc;
 
 /// The family.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::plain("psync", Group::Server, -3, psync)
+    CommandSpec::client("psync", Group::Server, -3, psync)
         .flags(flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NO_MULTI | flag::NOSCRIPT)
         .world()
         .since("2.8.0")
@@ -29,7 +29,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             ArgSpec::new("replicationid", ArgKind::String),
             ArgSpec::new("offset", ArgKind::Integer),
         ]),
-    CommandSpec::plain("sync", Group::Server, 1, sync)
+    CommandSpec::client("sync", Group::Server, 1, sync)
         .flags(flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NO_MULTI | flag::NOSCRIPT)
         .world()
         .complexity("")
@@ -40,7 +40,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 /// `FULLRESYNC id offset`, a snapshot, and the stream from there. `PSYNC ? -1` asks for the latter.
 /// `PSYNC id offset FAILOVER` comes from this server's primary, which hands over to it: it is the
 /// primary before it answers. Errors of that: this is a primary; it follows another stream.
-fn psync(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn psync(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let Some(next) = parse_i64(args.get(2)) else {
         let name = &cx.shared.addr;
         let text = format!("Replica {name} asks for synchronization but with a wrong offset");
@@ -56,12 +56,12 @@ fn psync(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `SYNC` -> a snapshot and the stream behind it.
-fn sync(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn sync(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     synchronise(cx, Wish::Everything, None, true)
 }
 
 /// Takes over for the primary whose stream is called `id`.
-fn take_over(cx: &Ctx<'_, '_>, id: &[u8]) -> CommandResult {
+fn take_over(cx: &ClientCx<'_, '_>, id: &[u8]) -> CommandResult {
     cx.engine.take_over(id).map_err(|refusal| {
         ReplyError::Static(match refusal {
             Refusal::IsPrimary => "ERR PSYNC FAILOVER can't be sent to a master.",
@@ -74,7 +74,7 @@ fn take_over(cx: &Ctx<'_, '_>, id: &[u8]) -> CommandResult {
 
 /// Synchronises a replica, perhaps after taking over from it; `legacy` with SYNC.
 fn synchronise(
-    cx: &mut Ctx<'_, '_>,
+    cx: &mut ClientCx<'_, '_>,
     wish: Wish<'_>,
     taken_over_from: Option<&[u8]>,
     legacy: bool,

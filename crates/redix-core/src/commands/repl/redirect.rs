@@ -2,19 +2,19 @@
 //! primary for its reads too.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::ClientCx;
 use crate::command::spec::{CommandSpec, Group, acl, flag};
 use crate::error::CommandResult;
 use crate::registry::client_flag;
 
 /// The commands of this file.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::plain("readonly", Group::Cluster, 1, readonly)
+    CommandSpec::client("readonly", Group::Cluster, 1, readonly)
         .flags(FLAGS)
         .acl(acl::CONNECTION)
         .since("3.0.0")
         .doc("Lets the connection read from a replica instead of being redirected."),
-    CommandSpec::plain("readwrite", Group::Cluster, 1, readwrite)
+    CommandSpec::client("readwrite", Group::Cluster, 1, readwrite)
         .flags(FLAGS)
         .acl(acl::CONNECTION)
         .since("3.0.0")
@@ -24,14 +24,14 @@ pub const COMMANDS: &[CommandSpec] = &[
 const FLAGS: u32 = flag::FAST | flag::LOADING | flag::STALE;
 
 /// `READONLY` -> OK.
-fn readonly(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn readonly(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.shared.set_flag(client_flag::READONLY, true);
     cx.reply.ok();
     Ok(())
 }
 
 /// `READWRITE` -> OK.
-fn readwrite(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn readwrite(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.shared.set_flag(client_flag::READONLY, false);
     cx.reply.ok();
     Ok(())

@@ -3,7 +3,7 @@
 use redix_types::num::parse_i64;
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::ClientCx;
 use crate::command::spec::{CommandSpec, Group, flag};
 use crate::config::split_args;
 use crate::error::{CommandResult, ReplyError};
@@ -11,17 +11,18 @@ use crate::repl::primary::{Replica, Wanted};
 use crate::sync::Arc;
 
 /// The family.
-pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("replconf", Group::Server, -1, replconf)
-    .flags(
-        flag::ADMIN
-            | flag::NOSCRIPT
-            | flag::LOADING
-            | flag::STALE
-            | flag::ALLOW_BUSY
-            | flag::SYSCMD,
-    )
-    .since("3.0.0")
-    .doc("Tells the primary about a replica; replicas use it.")];
+pub const COMMANDS: &[CommandSpec] =
+    &[CommandSpec::client("replconf", Group::Server, -1, replconf)
+        .flags(
+            flag::ADMIN
+                | flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::ALLOW_BUSY
+                | flag::SYSCMD,
+        )
+        .since("3.0.0")
+        .doc("Tells the primary about a replica; replicas use it.")];
 
 /// The longest address that a replica may announce. Source: Redis, `NET_HOST_STR_LEN`.
 const IP_BYTES_MAX: usize = 255;
@@ -31,7 +32,7 @@ const FILTER_BYTES_MAX: usize = 1024;
 
 /// `REPLCONF option value [option value ...]` -> OK. `ACK offset` and `GETACK *` get no reply.
 /// Errors: syntax; an option that is not known; a value that makes no sense.
-fn replconf(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn replconf(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.len().is_multiple_of(2) {
         return Err(ReplyError::Syntax);
     }
@@ -51,7 +52,7 @@ fn replconf(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-fn acknowledge(cx: &Ctx<'_, '_>, value: &[u8]) {
+fn acknowledge(cx: &ClientCx<'_, '_>, value: &[u8]) {
     let Some(replica) = cx.session.replica.as_ref().filter(|replica| replica.attached()) else {
         return;
     };
@@ -65,12 +66,17 @@ fn acknowledge(cx: &Ctx<'_, '_>, value: &[u8]) {
 }
 
 /// The record of this connection as a replica.
-pub(super) fn introduced<'a>(cx: &'a mut Ctx<'_, '_>) -> &'a Arc<Replica> {
+pub(super) fn introduced<'a>(cx: &'a mut ClientCx<'_, '_>) -> &'a Arc<Replica> {
     let shared = cx.shared;
     cx.session.replica.get_or_insert_with(|| Replica::new(Arc::clone(shared)))
 }
 
-fn announce(cx: &mut Ctx<'_, '_>, option: &[u8], as_said: &[u8], value: &[u8]) -> CommandResult {
+fn announce(
+    cx: &mut ClientCx<'_, '_>,
+    option: &[u8],
+    as_said: &[u8],
+    value: &[u8],
+) -> CommandResult {
     match option {
         b"listening-port" => {
             let port = parse_i64(value).ok_or(ReplyError::NotInteger)?;

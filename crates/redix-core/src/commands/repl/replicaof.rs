@@ -1,7 +1,7 @@
 //! REPLICAOF: whom this server follows.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::commands::connection::client;
 use crate::config::ByteString;
@@ -13,13 +13,13 @@ use crate::sync::atomic::Ordering;
 
 /// The commands of this file.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::plain("replicaof", Group::Server, 3, replicaof)
+    CommandSpec::client("replicaof", Group::Server, 3, replicaof)
         .flags(FLAGS)
         .world()
         .since("5.0.0")
         .doc("Makes the server a replica of another, or a primary again.")
         .args(ARGS),
-    CommandSpec::plain("slaveof", Group::Server, 3, replicaof)
+    CommandSpec::client("slaveof", Group::Server, 3, replicaof)
         .flags(FLAGS)
         .world()
         .doc("Makes the server a replica of another, or a primary again.")
@@ -48,7 +48,7 @@ const ARGS: &[ArgSpec] = &[ArgSpec::new(
 
 /// `REPLICAOF host port` or `REPLICAOF NO ONE` -> OK. Errors: the port is none; a failover is
 /// under way; it comes from the primary itself. Following another server goes on in the background.
-fn replicaof(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+fn replicaof(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let engine = cx.engine;
     // It would pull away the link that it is executed on, and go on to this server's replicas.
     if cx.from_primary() {
@@ -81,7 +81,7 @@ fn replicaof(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// Says in the log what has become of the role, and for whose `kind` of request.
-pub(super) fn announce(cx: &Ctx<'_, '_>, what: &str, kind: &str) {
+pub(super) fn announce(cx: &ClientCx<'_, '_>, what: &str, kind: &str) {
     // What is shown is what the connection asks for, not what it asked for before.
     cx.shared.last_command.store(cx.command.id, Ordering::Relaxed);
     let client = client::describe(cx.shared, cx.engine, cx.now_ms());

@@ -1,13 +1,13 @@
 //! Which part this server plays.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::ClientCx;
 use crate::command::spec::{CommandSpec, Group, acl, flag};
 use crate::error::CommandResult;
 use crate::repl::primary::Phase;
 
 /// The family.
-pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("role", Group::Server, 1, role)
+pub const COMMANDS: &[CommandSpec] = &[CommandSpec::client("role", Group::Server, 1, role)
     .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::SENTINEL)
     .acl(acl::ADMIN | acl::DANGEROUS)
     .since("2.8.12")
@@ -16,7 +16,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("role", Group::Server,
 /// `ROLE` -> of a primary: `master`, its offset, and of each replica that is online its address,
 /// its port and what it has acknowledged; of a replica: `slave`, its primary's address and port,
 /// how far the link is, and what was applied, -1 while the stream is not followed.
-fn role(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn role(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     let repl = &cx.engine.repl;
     if let Some(target) = repl.upstream.target() {
         cx.reply.array(5);

@@ -1,7 +1,7 @@
 //! CLUSTER: this server is not one of a cluster, and says so.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::error::{CommandResult, ReplyError};
 

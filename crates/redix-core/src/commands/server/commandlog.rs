@@ -2,7 +2,7 @@
 
 use super::slowlog::{COUNT_RANGE, reply_entries};
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::commandlog::{CommandLog, Log};
 use crate::error::{CommandResult, ReplyError};

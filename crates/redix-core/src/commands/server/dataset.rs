@@ -1,7 +1,7 @@
 //! Whole databases: counting, emptying and exchanging them.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::flag;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl};
 use crate::effects::Request;

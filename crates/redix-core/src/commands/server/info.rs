@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::config::{REDIS_VERSION, Shown};
 use crate::engine::Engine;

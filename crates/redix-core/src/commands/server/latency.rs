@@ -2,7 +2,7 @@
 
 use super::info::for_each_called;
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::latency::Series;

@@ -1,7 +1,7 @@
 //! LOLWUT: something to look at, and the version.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::config::REDIS_VERSION;
 use crate::error::{CommandResult, ReplyError};

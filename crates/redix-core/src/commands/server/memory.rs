@@ -2,7 +2,7 @@
 
 use super::info::{MemoryFacts, human, table_bytes};
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::SHARDS;

@@ -12,7 +12,7 @@ pub mod modules;
 pub mod slowlog;
 pub mod watching;
 
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::error::CommandResult;
 
 /// Answers a container's HELP: an array of status lines, one subcommand and its explanation after

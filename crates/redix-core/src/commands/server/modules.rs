@@ -1,7 +1,7 @@
 //! MODULE: there are no modules, and none can be loaded.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::error::{CommandResult, ReplyError};
 

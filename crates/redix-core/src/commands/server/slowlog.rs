@@ -3,7 +3,7 @@
 use redix_resp::reply::Reply;
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::commandlog::LogEntry;
 use crate::error::{CommandResult, ReplyError};

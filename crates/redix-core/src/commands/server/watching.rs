@@ -1,7 +1,7 @@
 //! Looking on: the time, and the commands of all clients.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::{ClientCx, Ctx};
 use crate::command::spec::{CommandSpec, Group, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::registry::client_flag;
@@ -9,7 +9,7 @@ use crate::sync::Arc;
 
 /// The family.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::plain("monitor", Group::Server, 1, monitor)
+    CommandSpec::client("monitor", Group::Server, 1, monitor)
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
         .complexity("")
         .doc("Shows every command that any client executes, from now on."),
@@ -30,7 +30,7 @@ fn time(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 
 /// `MONITOR` -> OK, then a status line for each command. Errors: inside MULTI.
 /// A replica gets neither.
-fn monitor(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+fn monitor(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     if cx.session.multi.is_some() {
         return Err(ReplyError::Static("ERR MONITOR isn't allowed for DENY BLOCKING client"));
     }

@@ -8,7 +8,7 @@ use redix_types::entry::{Encoding, EntryBox, HeapValue, INLINE_MAX, IntBuf, Kind
 
 use super::{check_length, encode, notify, on_heap};
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::Ttl;

@@ -13,7 +13,7 @@ use redix_types::entry::{IntBuf, Kind};
 
 use super::copy_of;
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl};
 use crate::error::{CommandResult, ReplyError};
 

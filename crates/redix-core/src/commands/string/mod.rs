@@ -19,7 +19,7 @@ pub mod set;
 use redix_types::entry::{EntryRef, HeapValue, INLINE_MAX, IntBuf, Value};
 use redix_types::num;
 
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::effects::class;
 use crate::error::ReplyError;
 use crate::keyspace::Key;

@@ -5,7 +5,7 @@ use redix_types::num;
 
 use super::{encode_text, log, notify};
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{
     ArgKind, ArgSpec, CommandSpec, Group, KeySpec, LogAs, access, acl, flag,
 };

@@ -6,7 +6,7 @@ use super::options::{Expire, Grammar, Options};
 use super::set::expire_at_once;
 use super::{log, notify_generic, reply_string, store};
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{
     ArgKind, ArgSpec, CommandSpec, Group, KeySpec, LogAs, access, acl, flag,
 };

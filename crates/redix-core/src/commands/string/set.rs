@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::options::{Condition, Expire, Grammar, Options, Unit, expire_at_ms};
 use super::{encode, log, log_set_at, notify, notify_generic, reply_string, store};
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{
     ArgKind, ArgSpec, Begin, CommandSpec, Find, Group, KeySpec, LogAs, access, acl, flag,
 };

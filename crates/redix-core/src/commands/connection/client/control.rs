@@ -3,7 +3,8 @@
 use super::filter::Filter;
 use super::on_or_off;
 use crate::command::args::Args;
-use crate::command::dispatch::{Ctx, done};
+use crate::command::context::ClientCx;
+use crate::command::dispatch::done;
 use crate::error::{CommandResult, ReplyError};
 use crate::mailbox::{Mail, WaitEnd};
 use crate::pause::{Paused, Purpose};
@@ -14,7 +15,7 @@ use crate::sync::Arc;
 /// `CLIENT KILL addr` -> OK. Errors: there is no connection from there.
 /// `CLIENT KILL filter value …` -> integer, the number of connections closed; this one is spared
 /// unless `SKIPME no`. Errors: an unknown filter or value.
-pub(super) fn kill(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn kill(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let clients = cx.engine.registry.all();
     if args.len() == 3 {
         let addr = args.get(2);
@@ -38,7 +39,7 @@ pub(super) fn kill(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// This connection still gets its reply; others are closed at once.
-fn kill_one(cx: &mut Ctx<'_, '_>, client: &Arc<ClientShared>) {
+fn kill_one(cx: &mut ClientCx<'_, '_>, client: &Arc<ClientShared>) {
     if client.id == cx.shared.id {
         cx.close_after_reply();
     } else {
@@ -53,7 +54,7 @@ fn kill_one(cx: &mut Ctx<'_, '_>, client: &Arc<ClientShared>) {
 /// `CLIENT PAUSE milliseconds [WRITE|ALL]` -> OK. In the world, so that no command that the pause
 /// is to hold back is still under way when it is answered. Errors: the time is no number, negative
 /// or too long; another mode.
-pub(super) fn pause(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn pause(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let what = match args.try_get(3) {
         None => Paused::All,
         Some(_) if args.is(3, "ALL") => Paused::All,
@@ -76,7 +77,7 @@ pub(super) fn pause(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `CLIENT UNPAUSE` -> OK. Ends what CLIENT PAUSE began, no other pause.
-pub(super) fn unpause(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+pub(super) fn unpause(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.engine.pause.end(Purpose::Client);
     cx.engine.registry.post_all(&Mail::Resume);
     done(cx.reply)
@@ -84,7 +85,7 @@ pub(super) fn unpause(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 
 /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]` -> integer, 1 if the client was blocked by a command.
 /// Errors: the id is no number; another reason.
-pub(super) fn unblock(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn unblock(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.len() > 3 && !args.is(3, "TIMEOUT") && !args.is(3, "ERROR") {
         let text = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR";
         return Err(ReplyError::Static(text));
@@ -102,7 +103,7 @@ pub(super) fn unblock(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `CLIENT REPLY ON|OFF|SKIP` -> OK for ON; otherwise nothing.
-pub(super) fn reply(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn reply(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.is(2, "ON") {
         cx.session.reply_mode = ReplyMode::On;
         return done(cx.reply);
@@ -118,14 +119,14 @@ pub(super) fn reply(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `CLIENT NO-EVICT ON|OFF` -> OK.
-pub(super) fn no_evict(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn no_evict(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let on = on_or_off(args)?;
     cx.shared.set_flag(client_flag::NO_EVICT, on);
     done(cx.reply)
 }
 
 /// `CLIENT NO-TOUCH ON|OFF` -> OK.
-pub(super) fn no_touch(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn no_touch(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let on = on_or_off(args)?;
     cx.session.no_touch = on;
     cx.keys.touch = !on;
@@ -135,7 +136,7 @@ pub(super) fn no_touch(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// `CLIENT IMPORT-SOURCE ON|OFF` -> OK for OFF. Errors: anything else, outside import mode, in
 /// which this server never is.
-pub(super) fn import_source(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn import_source(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if !args.is(2, "OFF") {
         return Err(ReplyError::Static("ERR Server is not in import mode"));
     }

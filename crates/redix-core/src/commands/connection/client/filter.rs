@@ -4,7 +4,7 @@ use redix_types::num::parse_i64;
 
 use super::line;
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec};
 use crate::error::ReplyError;
 use crate::registry::{ClientShared, DEFAULT_USER, client_flag};
@@ -308,7 +308,7 @@ pub(super) struct Filter {
 impl Filter {
     /// Parses the words from `first` on. Of a filter given twice the last counts, but ids add up.
     pub(super) fn parse(
-        cx: &Ctx<'_, '_>,
+        cx: &ClientCx<'_, '_>,
         args: Args<'_>,
         first: usize,
     ) -> Result<Self, ReplyError> {
@@ -374,7 +374,7 @@ fn parse_ids(args: Args<'_>, next: &mut usize) -> Result<Vec<u64>, ReplyError> {
 }
 
 fn parse_test(
-    cx: &Ctx<'_, '_>,
+    cx: &ClientCx<'_, '_>,
     name: &[u8],
     negated: bool,
     value: &[u8],
@@ -409,7 +409,7 @@ fn unknown_letters(what: &str, negated_as: &str, negated: bool, value: &[u8]) ->
     ReplyError::quoting(&format!("Unknown {what} found in the {place} filter: "), value, "")
 }
 
-fn parse_db(cx: &Ctx<'_, '_>, value: &[u8]) -> Result<u32, ReplyError> {
+fn parse_db(cx: &ClientCx<'_, '_>, value: &[u8]) -> Result<u32, ReplyError> {
     let number =
         parse_i64(value).ok_or(ReplyError::Static("ERR DB is not an integer or out of range"))?;
     let databases = cx.engine.keyspace.databases();

@@ -4,19 +4,20 @@ use super::super::{BAD_NAME, is_plain_word};
 use super::filter::Filter;
 use super::line;
 use crate::command::args::Args;
-use crate::command::dispatch::{Ctx, done};
+use crate::command::context::ClientCx;
+use crate::command::dispatch::done;
 use crate::error::{CommandResult, ReplyError};
 use crate::registry::client_flag;
 use crate::sync::lock;
 
 /// `CLIENT ID` -> integer.
-pub(super) fn id(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    cx.reply.int(cx.shared.id as i64);
+pub(super) fn id(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.data.reply.int(cx.shared.id as i64);
     Ok(())
 }
 
 /// `CLIENT INFO` -> verbatim text, the line of CLIENT LIST about this connection.
-pub(super) fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn info(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let mut text = Vec::new();
     line::write_own(&mut text, cx, args);
     cx.reply.verbatim("txt", &text);
@@ -25,7 +26,7 @@ pub(super) fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// `CLIENT LIST [filter value …]` -> verbatim text, one line for each connection in the order of
 /// the ids. Errors: an unknown filter or value.
-pub(super) fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn list(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let filter = Filter::parse(cx, args, 2)?;
     let now_ms = cx.now_ms();
     let skip_me = filter.skip_me.unwrap_or(false);
@@ -46,7 +47,7 @@ pub(super) fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `CLIENT GETNAME` -> bulk, or null without a name.
-pub(super) fn getname(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+pub(super) fn getname(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     let texts = lock(&cx.shared.texts);
     if texts.name.is_empty() {
         cx.reply.null();
@@ -57,7 +58,7 @@ pub(super) fn getname(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 }
 
 /// `CLIENT SETNAME name` -> OK. Errors: a name with blanks or control characters.
-pub(super) fn setname(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn setname(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let name = args.get(2);
     if !is_plain_word(name) {
         return Err(BAD_NAME);
@@ -68,7 +69,7 @@ pub(super) fn setname(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// `CLIENT SETINFO LIB-NAME|LIB-VER value` -> OK. Errors: another attribute; a value with blanks or
 /// control characters.
-pub(super) fn setinfo(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn setinfo(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let attribute = args.get(2);
     let mut texts = lock(&cx.shared.texts);
     let place = if args.is(2, "LIB-NAME") {
@@ -88,7 +89,7 @@ pub(super) fn setinfo(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `CLIENT CAPA word …` -> OK. Unknown words are for other servers.
-pub(super) fn capa(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn capa(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.iter_from(2).any(|word| word.eq_ignore_ascii_case(b"redirect")) {
         cx.shared.set_flag(client_flag::CAN_REDIRECT, true);
     }

@@ -9,7 +9,7 @@ use std::io::Write as _;
 
 use crate::client::Client;
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::ClientCx;
 use crate::engine::Engine;
 use crate::registry::{ClientShared, client_flag};
 use crate::sync::atomic::Ordering;
@@ -39,7 +39,7 @@ pub(super) fn letters(client: &ClientShared) -> String {
 }
 
 /// Appends the line of the client that asks.
-pub(super) fn write_own(out: &mut Vec<u8>, cx: &Ctx<'_, '_>, args: Args<'_>) {
+pub(super) fn write_own(out: &mut Vec<u8>, cx: &ClientCx<'_, '_>, args: Args<'_>) {
     let argv_bytes = args.iter_from(0).map(<[u8]>::len).sum();
     let command = cx.command.full_name();
     let doing = Doing { command, argv_bytes, idle_ms: 0 };
@@ -47,7 +47,7 @@ pub(super) fn write_own(out: &mut Vec<u8>, cx: &Ctx<'_, '_>, args: Args<'_>) {
 }
 
 /// Appends the line of another client.
-pub(super) fn write(out: &mut Vec<u8>, client: &ClientShared, cx: &Ctx<'_, '_>) {
+pub(super) fn write(out: &mut Vec<u8>, client: &ClientShared, cx: &ClientCx<'_, '_>) {
     append_seen(out, client, cx.engine, cx.now_ms());
 }
 

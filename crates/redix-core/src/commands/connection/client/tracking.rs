@@ -1,11 +1,12 @@
 //! Client-side caching, as a server answers where it is off. It cannot be switched on.
 
 use crate::command::args::Args;
-use crate::command::dispatch::{Ctx, done};
+use crate::command::context::ClientCx;
+use crate::command::dispatch::done;
 use crate::error::{CommandResult, ReplyError};
 
 /// `CLIENT CACHING YES|NO` -> error: it belongs to tracking.
-pub(super) fn caching(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+pub(super) fn caching(_: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::Static(
         "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or \
          OPTOUT mode enabled",
@@ -13,13 +14,13 @@ pub(super) fn caching(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 }
 
 /// `CLIENT GETREDIR` -> integer, -1: no tracking.
-pub(super) fn getredir(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+pub(super) fn getredir(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.reply.int(-1);
     Ok(())
 }
 
 /// `CLIENT TRACKINGINFO` -> map of `flags` (set), `redirect` (integer) and `prefixes` (array).
-pub(super) fn trackinginfo(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+pub(super) fn trackinginfo(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.reply.map(3);
     cx.reply.bulk_str("flags");
     cx.reply.set(1);
@@ -41,7 +42,7 @@ struct Wanted {
 }
 
 /// `CLIENT TRACKING OFF [option …]` -> OK. `ON` is refused. Errors: those of the options.
-pub(super) fn tracking(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+pub(super) fn tracking(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let wanted = parse(cx, args)?;
     if args.is(2, "OFF") {
         return done(cx.reply);
@@ -61,7 +62,7 @@ pub(super) fn tracking(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Err(ReplyError::Static("ERR CLIENT TRACKING ON is not supported by this version of Redix"))
 }
 
-fn parse(cx: &Ctx<'_, '_>, args: Args<'_>) -> Result<Wanted, ReplyError> {
+fn parse(cx: &ClientCx<'_, '_>, args: Args<'_>) -> Result<Wanted, ReplyError> {
     let mut wanted = Wanted::default();
     let mut options = args.options(3);
     while options.more() {

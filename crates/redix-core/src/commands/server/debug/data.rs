@@ -3,7 +3,8 @@
 use redix_types::entry::{EntryBox, EntryRef};
 
 use crate::command::args::Args;
-use crate::command::dispatch::{Ctx, done};
+use crate::command::context::Ctx;
+use crate::command::dispatch::done;
 use crate::commands::string::encode_text;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};

@@ -9,7 +9,7 @@ use redix_types::sha1::sha1;
 
 use super::data::raw;
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::error::CommandResult;
 use crate::keyspace::SHARDS;
 

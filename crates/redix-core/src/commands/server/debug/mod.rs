@@ -10,7 +10,7 @@ mod process;
 mod protocol;
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, flag};
 use crate::error::{CommandResult, ReplyError};
 
@@ -23,7 +23,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("debug", Group::Server
 
 /// A subcommand: its name, the words that it takes (negative: at least as many), what HELP says
 /// about it, and its handler.
-type Subcommand = (&'static str, i32, [&'static str; 2], crate::command::spec::Handler);
+type Subcommand = (&'static str, i32, [&'static str; 2], crate::command::spec::DataHandler);
 
 const SUBCOMMANDS: &[Subcommand] = &[
     ("assert", 2, ["ASSERT", "End the process as a failed assertion does."], process::crash),

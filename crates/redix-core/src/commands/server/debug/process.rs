@@ -4,7 +4,8 @@ use redix_types::glob::{Case, matches};
 
 use super::switch;
 use crate::command::args::Args;
-use crate::command::dispatch::{Ctx, done};
+use crate::command::context::Ctx;
+use crate::command::dispatch::done;
 use crate::engine::PEAK_RESET_MS;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};

@@ -1,7 +1,7 @@
 //! DEBUG PROTOCOL: a value of each type of the protocol, as the real servers answer it.
 
 use crate::command::args::Args;
-use crate::command::dispatch::Ctx;
+use crate::command::context::Ctx;
 use crate::error::{CommandResult, ReplyError};
 use redix_resp::reply::Proto;
 

@@ -1,0 +1,102 @@
+//! Serving clients that are blocked on keys.
+//!
+//! A unit that has made keys ready serves those who wait for them, the longest waiting first, as
+//! soon as its own effects are handed on and while its locks are still held. The command of a
+//! blocked client runs again, for the ready key alone, as a unit of its own: it is logged and
+//! propagated apart, as in the real servers.
+//!
+//! **Invariants.** A waiter is claimed before its command runs, so that what is taken from a key
+//! reaches somebody. Whoever is served needs no lock that is not held: where a waiter needs other
+//! keys, the command that may make its key ready runs in the world
+//! ([`Runner::lacks_locks`]).
+
+use std::any::Any;
+
+use super::{Handler, Runner, fail};
+use crate::command::blocked::KeyWaiter;
+use crate::command::context::{Caller, Ctx};
+use crate::command::plan::Plan;
+use crate::command::spec::flag;
+use crate::command::timing::call_stats;
+use crate::keyspace::waiters::Queue;
+use crate::sync::Arc;
+
+impl Runner<'_> {
+    /// Serves those who wait for the keys that the unit has made ready, and for those that become
+    /// ready thereby.
+    #[cold]
+    pub(super) fn serve_ready(&mut self) {
+        while let Some((db, bytes)) = self.keys.next_ready() {
+            let key = self.keys.key(&bytes);
+            let Some(queue) = self.keys.held.shard(key.shard()).take_waiters(db, &bytes) else {
+                continue;
+            };
+            let unserved = self.serve_queue(db, &bytes, queue);
+            if !unserved.is_empty() {
+                self.keys.held.shard(key.shard()).put_back_waiters(db, &bytes, unserved);
+            }
+        }
+    }
+
+    /// Serves whom the key serves; returns the others.
+    fn serve_queue(&mut self, db: u32, bytes: &[u8], queue: Queue) -> Queue {
+        let mut unserved = Queue::new();
+        for interest in queue {
+            if interest.is_over() {
+                continue;
+            }
+            let any: Arc<dyn Any + Send + Sync> = Arc::clone(&interest) as _;
+            let waiter = any.downcast::<KeyWaiter>().expect("only such wait for keys");
+            let key = self.keys.key(bytes);
+            let kind = self.keys.peek_in(db, key).map(|entry| entry.kind());
+            if kind == Some(waiter.kind) {
+                self.serve(db, &waiter);
+            } else {
+                unserved.push_back(interest);
+            }
+        }
+        unserved
+    }
+
+    /// Runs the command of a blocked client for the key that is ready, as a unit of its own.
+    fn serve(&mut self, db: u32, of: &KeyWaiter) {
+        self.keys.db = db;
+        self.keys.touch = of.touch;
+        self.keys.effects.begin(self.engine.repl.recording(), self.config.notify_keyspace_events);
+        let args = of.args.args();
+        let plan = Plan::of(self.keys.keyspace, of.command.spec, args);
+        let won = of.waiter.serve(|reply| {
+            let mut cx = Ctx {
+                engine: self.engine,
+                config: &self.config,
+                keys: &mut self.keys,
+                plan: &plan,
+                reply,
+                requests: &mut self.requests,
+                command: of.command,
+                caller: Caller::Service { word: of.word },
+                wait: None,
+                now_us: self.now_us,
+                stats: self.stats,
+            };
+            let Handler::Data(run) = of.command.spec.handler else {
+                unreachable!("commands about connections wait for no key");
+            };
+            if let Err(error) = run(&mut cx, args) {
+                reply.clear();
+                call_stats(self.stats, of.command).failed.bump();
+                fail(self.engine, self.stats, reply, &error);
+            }
+        });
+        if won {
+            self.finish_unit(!of.command.spec.has(flag::TOUCHES_ARBITRARY_KEYS));
+        }
+    }
+
+    /// Whether the held shards have waiters whom the unit might make ready but could not serve
+    /// under the locks that it holds.
+    #[inline]
+    pub(super) fn lacks_locks(&self) -> bool {
+        self.keys.held.has_waiters() && self.keys.held.waiters_need_other_keys()
+    }
+}
