@@ -143,8 +143,18 @@ fn keys_lie_within_the_fewest_words_that_are_accepted() {
 #[test]
 fn every_command_is_described() {
     every_spec(|_, spec| {
-        assert!(spec.doc.ends_with('.') && spec.doc.len() > 10, "{}: {:?}", spec.name, spec.doc);
-        assert!(spec.since.split('.').count() == 3, "{}: since {:?}", spec.name, spec.since);
+        assert!(
+            spec.docs.doc.ends_with('.') && spec.docs.doc.len() > 10,
+            "{}: {:?}",
+            spec.name,
+            spec.docs.doc
+        );
+        assert!(
+            spec.docs.since.split('.').count() == 3,
+            "{}: since {:?}",
+            spec.name,
+            spec.docs.since
+        );
     });
 }
 

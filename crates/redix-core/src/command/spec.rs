@@ -382,6 +382,52 @@ impl Group {
     }
 }
 
+/// What COMMAND DOCS tells about a command.
+#[derive(Debug, Clone, Copy)]
+pub struct Docs {
+    /// The first version with it.
+    pub since: &'static str,
+    /// Its cost.
+    pub complexity: &'static str,
+    /// What it does, in our words.
+    pub doc: &'static str,
+    /// What changed in which version, in our words.
+    pub history: &'static [(&'static str, &'static str)],
+    /// Deprecated since this version, in favour of this.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// Its arguments.
+    pub args: &'static [ArgSpec],
+    /// Tips to clients and proxies.
+    pub tips: &'static [&'static str],
+}
+
+impl Docs {
+    /// The first version with the command, its cost, and what it does.
+    pub const fn new(since: &'static str, complexity: &'static str, doc: &'static str) -> Self {
+        Self { since, complexity, doc, history: &[], deprecated: None, args: &[], tips: &[] }
+    }
+    /// What changed in which version.
+    pub const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Self {
+        self.history = history;
+        self
+    }
+    /// Deprecated since a version, in favour of something.
+    pub const fn deprecated(mut self, since: &'static str, instead: &'static str) -> Self {
+        self.deprecated = Some((since, instead));
+        self
+    }
+    /// The arguments.
+    pub const fn args(mut self, args: &'static [ArgSpec]) -> Self {
+        self.args = args;
+        self
+    }
+    /// Tips to clients and proxies.
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+}
+
 /// A command or subcommand.
 #[derive(Debug, Clone, Copy)]
 pub struct CommandSpec {
@@ -405,20 +451,8 @@ pub struct CommandSpec {
     pub locks: Locks,
     /// How a write is logged.
     pub log_as: LogAs,
-    /// The first version with it.
-    pub since: &'static str,
-    /// Its cost.
-    pub complexity: &'static str,
-    /// What it does, in our words.
-    pub doc: &'static str,
-    /// What changed in which version, in our words.
-    pub history: &'static [(&'static str, &'static str)],
-    /// Deprecated since this version, in favour of this.
-    pub deprecated: Option<(&'static str, &'static str)>,
-    /// Its arguments.
-    pub args: &'static [ArgSpec],
-    /// Tips to clients and proxies.
-    pub tips: &'static [&'static str],
+    /// What COMMAND DOCS tells about it.
+    pub docs: Docs,
     /// Its subcommands; the handler then answers what none of them does.
     pub subcommands: &'static [CommandSpec],
     /// Runs it.
@@ -442,13 +476,7 @@ impl CommandSpec {
             key_access: None,
             locks: Locks::Keys,
             log_as: LogAs::Nothing,
-            since: "1.0.0",
-            complexity: "O(1)",
-            doc: "",
-            history: &[],
-            deprecated: None,
-            args: &[],
-            tips: &[],
+            docs: Docs::new("1.0.0", "O(1)", ""),
             subcommands: &[],
             handler,
         }
@@ -543,39 +571,44 @@ impl CommandSpec {
         self.log_as = log_as;
         self
     }
+    /// What COMMAND DOCS tells about it.
+    pub const fn docs(mut self, docs: Docs) -> Self {
+        self.docs = docs;
+        self
+    }
     /// The first version with it.
     pub const fn since(mut self, version: &'static str) -> Self {
-        self.since = version;
+        self.docs.since = version;
         self
     }
     /// Its cost.
     pub const fn complexity(mut self, text: &'static str) -> Self {
-        self.complexity = text;
+        self.docs.complexity = text;
         self
     }
     /// What it does.
     pub const fn doc(mut self, text: &'static str) -> Self {
-        self.doc = text;
+        self.docs.doc = text;
         self
     }
     /// What changed in which version.
     pub const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Self {
-        self.history = history;
+        self.docs.history = history;
         self
     }
     /// Deprecated since a version, in favour of something.
     pub const fn deprecated(mut self, since: &'static str, instead: &'static str) -> Self {
-        self.deprecated = Some((since, instead));
+        self.docs.deprecated = Some((since, instead));
         self
     }
     /// Its arguments.
     pub const fn args(mut self, args: &'static [ArgSpec]) -> Self {
-        self.args = args;
+        self.docs.args = args;
         self
     }
     /// Tips to clients and proxies.
     pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
-        self.tips = tips;
+        self.docs.tips = tips;
         self
     }
     /// Its subcommands.

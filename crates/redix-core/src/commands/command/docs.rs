@@ -12,21 +12,22 @@ pub(super) fn write(reply: &mut Reply, spec: &CommandSpec) {
         reply.bulk_str(name);
         fields += 1;
     };
-    for (name, text) in [("summary", spec.doc), ("since", spec.since), ("group", spec.group.word())]
+    for (name, text) in
+        [("summary", spec.docs.doc), ("since", spec.docs.since), ("group", spec.group.word())]
     {
         field(reply, name);
         reply.bulk_str(text);
     }
-    if !spec.complexity.is_empty() {
+    if !spec.docs.complexity.is_empty() {
         field(reply, "complexity");
-        reply.bulk_str(spec.complexity);
+        reply.bulk_str(spec.docs.complexity);
     }
     if spec.has(flag::SYSCMD) {
         field(reply, "doc_flags");
         reply.set(1);
         reply.simple("syscmd");
     }
-    if let Some((since, instead)) = spec.deprecated {
+    if let Some((since, instead)) = spec.docs.deprecated {
         field(reply, "doc_flags");
         reply.set(1);
         reply.simple("deprecated");
@@ -35,18 +36,18 @@ pub(super) fn write(reply: &mut Reply, spec: &CommandSpec) {
         field(reply, "replaced_by");
         reply.bulk_str(instead);
     }
-    if !spec.history.is_empty() {
+    if !spec.docs.history.is_empty() {
         field(reply, "history");
-        reply.set(spec.history.len());
-        for (version, change) in spec.history {
+        reply.set(spec.docs.history.len());
+        for (version, change) in spec.docs.history {
             reply.array(2);
             reply.bulk_str(version);
             reply.bulk_str(change);
         }
     }
-    if !spec.args.is_empty() {
+    if !spec.docs.args.is_empty() {
         field(reply, "arguments");
-        write_args(reply, spec.args);
+        write_args(reply, spec.docs.args);
     }
     if !spec.subcommands.is_empty() {
         field(reply, "subcommands");

@@ -19,8 +19,8 @@ pub(super) fn write(reply: &mut Reply, spec: &CommandSpec, container: Option<&Co
     reply.int(i64::from(range.last));
     reply.int(i64::from(range.step));
     write_words(reply, spec.categories(), acl::WORDS, "@");
-    reply.set(spec.tips.len());
-    spec.tips.iter().for_each(|tip| reply.bulk_str(tip));
+    reply.set(spec.docs.tips.len());
+    spec.docs.tips.iter().for_each(|tip| reply.bulk_str(tip));
     reply.set(spec.keys.len());
     spec.keys.iter().for_each(|key_spec| write_key_spec(reply, key_spec));
     reply.array(spec.subcommands.len());
