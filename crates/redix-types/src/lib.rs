@@ -4,13 +4,16 @@
 //! the lock of whatever they pass in, and bound lengths before they get here. This is one of the
 //! few places where `unsafe` is allowed; every block names the invariant it stands on.
 
+pub mod block;
 pub mod entry;
 pub mod glob;
 pub mod num;
+pub mod packed;
 pub mod prefetch;
 pub mod sha1;
 pub mod spin;
 pub mod splice;
+pub mod store;
 pub mod table;
 pub mod value;
 
