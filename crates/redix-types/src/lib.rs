@@ -9,6 +9,7 @@ pub mod entry;
 pub mod glob;
 pub mod num;
 pub mod packed;
+pub mod paged;
 pub mod prefetch;
 pub mod sha1;
 pub mod spin;

@@ -73,7 +73,14 @@ pub enum New<'a> {
     Outside(Block),
 }
 
-impl New<'_> {
+impl<'a> New<'a> {
+    /// An element of these parts, inside or outside as its length demands.
+    #[inline]
+    pub fn of(parts: &'a [&'a [u8]]) -> New<'a> {
+        let new = New::Inline(parts);
+        if new.inline_len() > INLINE_MAX { New::Outside(Block::from_parts(parts)) } else { new }
+    }
+
     fn meta_len(&self) -> u8 {
         match self {
             New::Inline(_) => {

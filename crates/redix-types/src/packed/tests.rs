@@ -19,11 +19,7 @@ type Model<const W: usize> = Vec<(u8, [u8; W], Vec<u8>)>;
 /// Runs `f` with the element on its way in.
 fn new_of<R>(bytes: &[u8], f: impl FnOnce(New<'_>) -> R) -> R {
     let (a, b) = bytes.split_at(bytes.len() / 2);
-    if bytes.len() > INLINE_MAX {
-        f(New::Outside(Block::from_parts(&[a, b])))
-    } else {
-        f(New::Inline(&[a, &[], b]))
-    }
+    f(New::of(&[a, &[], b]))
 }
 
 /// Invariants P1 and P2, and that the page holds what the model does, by all ways of reading.

@@ -1,0 +1,375 @@
+//! Sets and hashes with many elements: linear hashing over pages of packed elements.
+//!
+//! Growing splits one page and shrinking merges one, as in [`crate::table`]: no pause, no second
+//! table. A page is a block of the size that its elements need, so there is no fill factor either:
+//! what is lost is half a step of the allocator's classes, a header and a pointer per page. One
+//! allocation per element was rejected: it takes 40 % (sets) and 26 % (hashes) more memory, ten
+//! times as long to free or to copy, and its iteration misses a cache line per element.
+//!
+//! **Shares.** Eight bits of hash deal the elements to four tables, in shares of 48, 58, 69 and 81
+//! of 256: steps of 2^(1/4). In one table all pages of one depth have about the same size, so they
+//! go through the allocator's classes in step and leave each of them behind full of holes
+//! (resident memory 22 to 45 % above the sum of the blocks). With these shares the pages of all
+//! four together have the same spread of sizes at any time, and what one table leaves another
+//! takes (2 to 4 %). Different sizes of page do nothing: how large a page is follows from share
+//! and depth.
+//!
+//! **Order.** A walk goes by share, then by the low 32 bits of the hash reversed, in which every
+//! page is one contiguous range however often it is split or merged. A cursor is a place in that
+//! order, so an element that is there from the first to the last call of a walk is reported.
+//!
+//! **Invariants** (the model tests in `tests.rs` check all after random histories):
+//! * G1: page `p` of share `s` is block `4 p + s` of the store, `p < pages[s]`; a page without
+//!   elements has no block.
+//! * G2: an element lies in the page that its hash selects, under the tag that its hash has.
+//! * G3: `len` counts the elements; `bytes[s]` is the sum of what they take in the pages of share
+//!   `s`, and `outside` the memory of those that lie outside.
+//!
+//! Hashes come from the caller, who uses the same [`KeyHasher`] throughout.
+
+use std::marker::PhantomData;
+
+use crate::block::Block;
+use crate::packed::{self, New, Stored};
+use crate::store::Store;
+use crate::table::KeyHasher;
+
+#[cfg(test)]
+mod tests;
+
+/// Tables that the elements are dealt to.
+const SHARES: usize = 4;
+
+/// Where the second, third and fourth share begin, of 256.
+const SHARE_STARTS: [u8; SHARES - 1] = [48, 106, 175];
+
+/// Bits of hash that order a share.
+const ORDER_BITS: u32 = 32;
+
+/// Pages are merged when their mean falls below so many sixteenths of the target.
+const MERGE_X16: usize = 13;
+
+/// What is packed into the pages.
+pub trait Element {
+    /// Bytes of a page, on average: more make searches longer, fewer cost headers.
+    const PAGE: usize;
+
+    /// What the element is found by.
+    fn key(stored: Stored<'_>) -> &[u8];
+}
+
+/// An element that is its own key.
+#[derive(Clone, Copy, Debug)]
+pub struct Member;
+
+impl Element for Member {
+    const PAGE: usize = 512;
+
+    #[inline(always)]
+    fn key(stored: Stored<'_>) -> &[u8] {
+        stored.bytes()
+    }
+}
+
+/// Where an element lies. Valid until the next change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pos {
+    number: u32,
+    index: u32,
+}
+
+impl Pos {
+    fn share(self) -> usize {
+        self.number as usize % SHARES
+    }
+}
+
+/// The table. `clone` shares all pages until one side writes.
+#[derive(Clone)]
+pub struct Paged<E> {
+    store: Store,
+    len: usize,
+    pages: [u32; SHARES],
+    bytes: [usize; SHARES],
+    outside: usize,
+    element: PhantomData<E>,
+}
+
+/// The share that a hash belongs to.
+#[inline(always)]
+fn share_of(hash: u64) -> usize {
+    let bits = (hash >> 56) as u8;
+    SHARE_STARTS.iter().map(|&start| usize::from(bits >= start)).sum()
+}
+
+/// Eight bits that neither choose a page of fewer than 2^45 nor the share.
+#[inline(always)]
+fn tag_of(hash: u64) -> u8 {
+    (hash >> 45) as u8
+}
+
+/// The page among `pages` that a hash selects, and how many bits of it have done so.
+#[inline(always)]
+fn page_of(hash: u64, pages: u32) -> (usize, u32) {
+    let level = pages.ilog2();
+    let low = hash as usize & ((1 << level) - 1);
+    let split = low | 1 << level;
+    let pages = pages as usize;
+    if split >= pages {
+        (low, level)
+    } else if hash as usize & 1 << level == 0 {
+        (low, level + 1)
+    } else {
+        (split, level + 1)
+    }
+}
+
+#[inline(always)]
+fn number_of(page: usize, share: usize) -> usize {
+    page * SHARES + share
+}
+
+impl<E: Element> Default for Paged<E> {
+    fn default() -> Self {
+        Paged::new()
+    }
+}
+
+impl<E: Element> Paged<E> {
+    /// A table without elements, which owns no memory.
+    pub const fn new() -> Self {
+        Paged {
+            store: Store::new(),
+            len: 0,
+            pages: [1; SHARES],
+            bytes: [0; SHARES],
+            outside: 0,
+            element: PhantomData,
+        }
+    }
+
+    /// Number of elements.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of memory behind this struct, by the classes of the allocator.
+    pub fn memory(&self) -> usize {
+        self.store.memory() + self.outside
+    }
+
+    /// At most how many allocations [`Paged::free_step`] has to free.
+    pub fn weight(&self) -> usize {
+        self.store.end() + if self.outside > 0 { self.len } else { 0 }
+    }
+
+    /// Frees about `budget` allocations; whether all are gone. Until then the table is of no use.
+    pub fn free_step(&mut self, budget: usize) -> bool {
+        let done = self.store.free_step(budget);
+        if done {
+            *self = Paged::new();
+        }
+        done
+    }
+
+    /// Looks a key up: where its element lies, and the element.
+    #[inline(always)]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<(Pos, Stored<'_>)> {
+        let share = share_of(hash);
+        let number = number_of(page_of(hash, self.pages[share]).0, share);
+        let page = self.store.get(number)?;
+        let same = |element| E::key(element) == key;
+        let (index, element) = packed::find(page, tag_of(hash), same)?;
+        Some((Pos { number: number as u32, index: index as u32 }, element))
+    }
+
+    /// The element at a position. Panics if there is none.
+    #[inline]
+    pub fn get(&self, pos: Pos) -> Stored<'_> {
+        packed::get(self.page(pos), pos.index as usize)
+    }
+
+    fn page(&self, pos: Pos) -> &Block {
+        self.store.get(pos.number as usize).expect("a position that is not stale")
+    }
+
+    /// Adds an element whose key is not in the table.
+    pub fn insert_new(&mut self, hash: u64, new: New<'_>, hasher: &KeyHasher) {
+        let share = share_of(hash);
+        let number = number_of(page_of(hash, self.pages[share]).0, share);
+        self.bytes[share] += new.weight();
+        self.outside += outside_size(&new);
+        self.len += 1;
+        if self.store.get(number).is_some() {
+            self.store.edit(number, |page| packed::push::<0>(page, tag_of(hash), [], new));
+        } else {
+            let mut page = Block::new(new.weight());
+            packed::push::<0>(&mut page, tag_of(hash), [], new);
+            self.store.put(number, page);
+        }
+        self.balance(share, hasher);
+    }
+
+    /// Puts another element with the same key at a position. Panics if there is none.
+    pub fn replace(&mut self, pos: Pos, new: New<'_>, hasher: &KeyHasher) {
+        let share = pos.share();
+        self.bytes[share] -= self.get(pos).weight();
+        self.bytes[share] += new.weight();
+        self.outside += outside_size(&new);
+        let replace = |page: &mut Block| packed::replace::<0>(page, pos.index as usize, new);
+        let old = self.store.edit(pos.number as usize, replace);
+        self.outside -= old.map_or(0, |old| old.size());
+        self.balance(share, hasher);
+    }
+
+    /// Lets `f` change the bytes of an element that lies in its page, though not its key; `None`
+    /// if it lies outside. Panics if there is none.
+    #[inline]
+    pub fn edit_inline<R>(&mut self, pos: Pos, f: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        let edit = |page: &mut Block| packed::inline_mut(page, pos.index as usize).map(f);
+        self.store.edit(pos.number as usize, edit)
+    }
+
+    /// Removes the element at a position. Panics if there is none.
+    pub fn remove(&mut self, pos: Pos, hasher: &KeyHasher) {
+        let share = pos.share();
+        self.bytes[share] -= self.get(pos).weight();
+        self.len -= 1;
+        let number = pos.number as usize;
+        let old = if self.page(pos).n() == 1 {
+            let mut page = self.store.take(number);
+            page.own();
+            packed::remove::<0>(&mut page, 0)
+        } else {
+            self.store.edit(number, |page| packed::remove::<0>(page, pos.index as usize))
+        };
+        self.outside -= old.map_or(0, |old| old.size());
+        self.balance(share, hasher);
+    }
+
+    /// Splits or merges one page if the share has too few or too many. An element takes less than
+    /// half a page, so one step per change keeps up with any history.
+    #[inline]
+    fn balance(&mut self, share: usize, hasher: &KeyHasher) {
+        let (bytes, pages) = (self.bytes[share], self.pages[share] as usize);
+        if bytes > pages * E::PAGE {
+            self.split(share, hasher);
+        } else if pages > 1 && bytes < (pages - 1) * E::PAGE * MERGE_X16 / 16 {
+            self.merge(share);
+        }
+    }
+
+    /// Adds a page to a share: half of the one that is to be split next.
+    #[inline(never)]
+    fn split(&mut self, share: usize, hasher: &KeyHasher) {
+        let pages = self.pages[share] as usize;
+        let level = pages.ilog2();
+        let from = number_of(pages - (1 << level), share);
+        self.pages[share] += 1;
+        let Some(page) = self.store.get(from) else { return };
+        let goes = |element: Stored<'_>| hasher.hash(E::key(element)) >> level & 1 == 1;
+        let (stay, go) = packed::split_by(page, goes);
+        if go.n() > 0 {
+            self.store.put(number_of(pages, share), go);
+        }
+        if stay.n() > 0 {
+            self.store.put(from, stay);
+        } else {
+            self.store.take(from);
+        }
+    }
+
+    /// Takes the last page of a share away: it goes back to where it was split from.
+    #[inline(never)]
+    fn merge(&mut self, share: usize) {
+        let last = self.pages[share] as usize - 1;
+        self.pages[share] -= 1;
+        let to = number_of(last - (1 << last.ilog2()), share);
+        let from = number_of(last, share);
+        if self.store.get(from).is_none() {
+            return;
+        }
+        let page = self.store.take(from);
+        if self.store.get(to).is_some() {
+            self.store.edit(to, |heir| packed::append_all::<0>(heir, &page));
+        } else {
+            self.store.put(to, page);
+        }
+    }
+
+    /// The elements, in an order that lasts until the next change.
+    pub fn iter(&self) -> impl Iterator<Item = Stored<'_>> {
+        let pages = self.store.iter().flat_map(|(_, page)| packed::iter(page));
+        pages.map(|(_, element)| element)
+    }
+
+    /// Visits about `count` elements from a cursor on, whole pages at a time; the cursor for the
+    /// next call, 0 at the end. Begins at cursor 0; any other number that no call has returned is a
+    /// place like any other.
+    pub fn scan(&self, cursor: u64, count: usize, mut f: impl FnMut(Stored<'_>)) -> u64 {
+        let mut cursor = cursor;
+        let mut visited = 0;
+        while visited < count.max(1) {
+            let share = (cursor >> ORDER_BITS) as usize;
+            if cursor >> ORDER_BITS >= SHARES as u64 {
+                return 0;
+            }
+            let place = cursor as u32;
+            let hash = u64::from(place.reverse_bits());
+            let (page, bits) = page_of(hash, self.pages[share]);
+            let page = self.store.get(number_of(page, share));
+            let elements = page.map(packed::iter).into_iter().flatten();
+            visited += 1.max(page.map_or(0, Block::n));
+            elements.for_each(|(_, element)| f(element));
+            // The range of a page that `bits` bits select: on to the next one.
+            cursor = (cursor >> (ORDER_BITS - bits)).wrapping_add(1) << (ORDER_BITS - bits);
+        }
+        if cursor >> ORDER_BITS >= SHARES as u64 { 0 } else { cursor }
+    }
+
+    /// An element that a random word chooses: a page, then a place, until there is an element at
+    /// it. All have the same chance but those in pages of more than three times the mean number,
+    /// who have less. `None` if there are none.
+    pub fn random(&self, word: u64) -> Option<Stored<'_>> {
+        if self.len == 0 {
+            return None;
+        }
+        let numbers = self.store.end() as u64;
+        let pages: u64 = self.pages.iter().map(|&pages| u64::from(pages)).sum();
+        let places = 3 * self.len as u64 / pages + 1;
+        let mut word = word;
+        loop {
+            word = mix(word);
+            let (high, low) = (word >> 32, word & u64::from(u32::MAX));
+            let Some(page) = self.store.get(((high * numbers) >> 32) as usize) else { continue };
+            let place = ((low * places.max(page.n() as u64)) >> 32) as usize;
+            if place < page.n() {
+                return Some(packed::get(page, place));
+            }
+        }
+    }
+}
+
+/// Memory of an element that will lie outside.
+fn outside_size(new: &New<'_>) -> usize {
+    match new {
+        New::Inline(_) => 0,
+        New::Outside(block) => block.size(),
+    }
+}
+
+/// The next word of a sequence that visits all of them. Source: Steele, Lea and Flood, *Fast
+/// splittable pseudorandom number generators* (2014).
+fn mix(word: u64) -> u64 {
+    let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ word >> 31
+}
