@@ -7,6 +7,7 @@
 pub mod block;
 pub mod entry;
 pub mod glob;
+pub mod hash;
 pub mod listpack;
 pub mod num;
 pub mod packed;

@@ -78,7 +78,13 @@ impl<'a> New<'a> {
     #[inline]
     pub fn of(parts: &'a [&'a [u8]]) -> New<'a> {
         let new = New::Inline(parts);
-        if new.inline_len() > INLINE_MAX { New::Outside(Block::from_parts(parts)) } else { new }
+        if new.inline_len() > INLINE_MAX { New::outside(parts) } else { new }
+    }
+
+    /// An element of these parts that lies outside, whatever its length.
+    #[inline(never)]
+    pub fn outside(parts: &[&[u8]]) -> New<'a> {
+        New::Outside(Block::from_parts(parts))
     }
 
     fn meta_len(&self) -> u8 {

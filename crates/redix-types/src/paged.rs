@@ -167,7 +167,7 @@ impl<E: Element> Paged<E> {
 
     /// At most how many allocations [`Paged::free_step`] has to free.
     pub fn weight(&self) -> usize {
-        self.store.end() + if self.outside > 0 { self.len } else { 0 }
+        self.store.weight() + if self.outside > 0 { self.len } else { 0 }
     }
 
     /// Frees about `budget` allocations; whether all are gone. Until then the table is of no use.

@@ -107,6 +107,11 @@ impl Store {
         self.memory + size_class(self.chunks.capacity() * size_of::<Block>())
     }
 
+    /// At most how many chunks and blocks there are to free.
+    pub fn weight(&self) -> usize {
+        self.chunks.len() + self.end()
+    }
+
     /// Drops blocks from the end until about `budget` blocks and links are gone; whether none are
     /// left. What stays is of no use but to be dropped.
     pub fn free_step(&mut self, budget: usize) -> bool {
