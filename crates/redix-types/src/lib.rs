@@ -19,6 +19,8 @@ pub mod splice;
 pub mod store;
 pub mod table;
 pub mod value;
+pub mod ziplist;
+pub mod zipmap;
 
 pub use entry::{EntryBox, EntryRef, INLINE_MAX, PACKED_MAX};
 pub use splice::Splice;
