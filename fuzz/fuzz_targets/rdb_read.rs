@@ -3,9 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use redix_core::rdb::format::{ChecksumPolicy, RdbError, RdbString, RdbValue};
+use redix_core::rdb::format::{ChecksumPolicy, RdbError, WriteVersion};
 use redix_core::rdb::read::{Event, RdbReader, ReadOptions};
-use redix_core::rdb::write::{EntryMeta, IdleOrFreq, RdbEncoder, WriteOptions};
+use redix_core::rdb::write::{EntryMeta, IdleOrFreq, RdbEncoder, RecordEncoder, WriteOptions};
+use redix_types::EntryBox;
 
 fuzz_target!(|data: &[u8]| {
     let verified = read(data, ChecksumPolicy::Verify);
@@ -21,13 +22,27 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Key {
     db: u32,
-    key: Vec<u8>,
-    expire_at_ms: Option<i64>,
+    entry: EntryBox,
     idle_or_freq: Option<IdleOrFreq>,
-    value: Vec<u8>,
+}
+
+impl Key {
+    /// What stays when it is written and read again. Of the value that is its size: the order of
+    /// the elements of a large collection does not.
+    fn outline(&self) -> (u32, &[u8], Option<i64>, Option<IdleOrFreq>, usize) {
+        let entry = self.entry.as_ref();
+        let size = RecordEncoder::new(WriteVersion::V11, false).encoded_len(entry.value());
+        (self.db, entry.key(), entry.expire_at_ms(), self.idle_or_freq, size)
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.outline() == other.outline()
+    }
 }
 
 fn read(data: &[u8], checksums: ChecksumPolicy) -> Result<Vec<Key>, RdbError> {
@@ -37,18 +52,11 @@ fn read(data: &[u8], checksums: ChecksumPolicy) -> Result<Vec<Key>, RdbError> {
     loop {
         match reader.next_event()? {
             Event::Key(record) => {
-                let RdbValue::Str(value) = record.value;
                 let idle = record.idle_s.map(IdleOrFreq::IdleSeconds);
-                keys.push(Key {
-                    db: record.db,
-                    key: record.key.to_vec(),
-                    expire_at_ms: record.expire_at_ms,
-                    idle_or_freq: idle.or(record.freq.map(IdleOrFreq::Freq)),
-                    value: match value {
-                        RdbString::Int(value) => value.to_string().into_bytes(),
-                        RdbString::Bytes(bytes) => bytes.to_vec(),
-                    },
-                });
+                let idle_or_freq = idle.or(record.freq.map(IdleOrFreq::Freq));
+                let value = record.value.into_value();
+                let entry = EntryBox::new(record.key, value, record.expire_at_ms, 0);
+                keys.push(Key { db: record.db, entry, idle_or_freq });
             }
             Event::End(_) => {
                 assert!(reader.offset() <= data.len() as u64);
@@ -63,8 +71,9 @@ fn write(keys: &[Key]) -> Vec<u8> {
     let mut file = RdbEncoder::new(WriteOptions::default());
     for key in keys {
         file.select_db(key.db);
-        let meta = EntryMeta { expire_at_ms: key.expire_at_ms, lru: key.idle_or_freq };
-        file.entry(&key.key, meta, RdbValue::Str(RdbString::Bytes(&key.value)));
+        let entry = key.entry.as_ref();
+        let meta = EntryMeta { expire_at_ms: entry.expire_at_ms(), lru: key.idle_or_freq };
+        file.entry(entry.key(), meta, entry.value());
     }
     file.eof();
     file.pending().to_vec()

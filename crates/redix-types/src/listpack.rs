@@ -89,38 +89,52 @@ impl<'a> Element<'a> {
     }
 }
 
-/// An element, ready to be written: head, body, back length.
+/// Longest string that is written as one piece with its head and back length.
+const SHORT_MAX: usize = 63;
+
+/// An element, ready to be written: all of it in `start` if it is short, otherwise its head, the
+/// text and the back length.
 struct Encoded<'a> {
-    head: [u8; 9],
-    head_len: usize,
-    body: &'a [u8],
+    start: [u8; SHORT_MAX + 2],
+    start_len: usize,
+    text: &'a [u8],
     back: [u8; 5],
     back_len: usize,
 }
 
 impl<'a> Encoded<'a> {
+    #[inline]
     fn of(element: Element<'a>) -> Self {
-        let (head, head_len, body) = match element {
-            Element::Int(value) => {
-                let (head, len) = int_head(value);
-                (head, len, &[][..])
+        let mut start = [0; SHORT_MAX + 2];
+        let (text, len) = match element {
+            Element::Str(text) if text.len() > SHORT_MAX => {
+                let (head, len) = str_head(text.len());
+                start[..head.len()].copy_from_slice(&head);
+                let back_len = back_len(len + text.len());
+                let back = back_bytes(len + text.len(), back_len);
+                return Encoded { start, start_len: len, text, back, back_len };
             }
             Element::Str(text) => {
-                let (head, len) = str_head(text.len());
-                (head, len, text)
+                start[0] = 0x80 | text.len() as u8;
+                start[1..=text.len()].copy_from_slice(text);
+                (&[][..], 1 + text.len())
+            }
+            Element::Int(value) => {
+                let (head, len) = int_head(value);
+                start[..head.len()].copy_from_slice(&head);
+                (&[][..], len)
             }
         };
-        let len = head_len + body.len();
-        let back_len = back_len(len);
-        Encoded { head, head_len, body, back: back_bytes(len, back_len), back_len }
+        start[len] = len as u8;
+        Encoded { start, start_len: len + 1, text, back: [0; 5], back_len: 0 }
     }
 
     fn len(&self) -> usize {
-        self.head_len + self.body.len() + self.back_len
+        self.start_len + self.text.len() + self.back_len
     }
 
     fn pieces(&self) -> [&[u8]; 3] {
-        [&self.head[..self.head_len], self.body, &self.back[..self.back_len]]
+        [&self.start[..self.start_len], self.text, &self.back[..self.back_len]]
     }
 }
 
@@ -147,25 +161,10 @@ fn int_head(value: i64) -> ([u8; 9], usize) {
     (head, 1 + data)
 }
 
-fn str_head(len: usize) -> ([u8; 9], usize) {
-    let mut head = [0; 9];
-    let bytes = u32::try_from(len).expect("a listpack is at most 1 GB").to_le_bytes();
-    match len {
-        0..=63 => {
-            head[0] = 0x80 | bytes[0];
-            (head, 1)
-        }
-        64..=4095 => {
-            head[0] = 0xe0 | bytes[1];
-            head[1] = bytes[0];
-            (head, 2)
-        }
-        _ => {
-            head[0] = 0xf0;
-            head[1..5].copy_from_slice(&bytes);
-            (head, 5)
-        }
-    }
+/// The head of a string that is not short.
+fn str_head(len: usize) -> ([u8; 5], usize) {
+    let [b0, b1, b2, b3] = u32::try_from(len).expect("a listpack is at most 1 GB").to_le_bytes();
+    if len <= 4095 { ([0xe0 | b1, b0, 0, 0, 0], 2) } else { ([0xf0, b0, b1, b2, b3], 5) }
 }
 
 /// Bytes of the back length `len` as we write it. The steps are those of Redis and of Valkey 8,
@@ -353,19 +352,15 @@ pub fn get(lp: &[u8], index: usize) -> Option<Element<'_>> {
     (at < end(lp)).then(|| read(lp, at).0)
 }
 
-/// The offset of the first element whose text is `needle`, of those at `from` and then after each
+/// The offset of the first element whose text is `text`, of those at `from` and then after each
 /// `skip` others: `skip` 1 looks at the fields of a hash only.
-pub fn find(lp: &[u8], needle: &[u8], from: usize, skip: usize) -> Option<usize> {
-    let wanted = Element::of(needle);
+pub fn find(lp: &[u8], text: &[u8], from: usize, skip: usize) -> Option<usize> {
+    let needle = Needle::new(text);
     let mut at = from;
     let end = end(lp);
     while at < end {
         let (element, after) = read(lp, at);
-        let found = match element {
-            Element::Str(text) => text == needle,
-            Element::Int(_) => element == wanted,
-        };
-        if found {
+        if needle.is(element) {
             return Some(at);
         }
         at = after;
@@ -379,14 +374,38 @@ pub fn find(lp: &[u8], needle: &[u8], from: usize, skip: usize) -> Option<usize>
     None
 }
 
-/// Elements with their offsets, from both ends.
-pub fn iter(lp: &[u8]) -> Iter<'_> {
-    iter_from(lp, HEADER)
+/// A text to compare elements with.
+#[derive(Clone, Copy, Debug)]
+pub struct Needle<'a> {
+    text: &'a [u8],
+    element: Element<'a>,
 }
 
-/// Elements with their offsets, from the one at `at` to the last.
-pub fn iter_from(lp: &[u8], at: usize) -> Iter<'_> {
-    Iter { lp, front: at, back: end(lp) }
+impl<'a> Needle<'a> {
+    /// Prepares the comparison.
+    pub fn new(text: &'a [u8]) -> Self {
+        Needle { text, element: Element::of(text) }
+    }
+
+    /// Whether the element has this text.
+    #[inline]
+    pub fn is(&self, element: Element<'_>) -> bool {
+        match element {
+            Element::Str(text) => text == self.text,
+            Element::Int(_) => element == self.element,
+        }
+    }
+}
+
+/// Elements with their offsets, from both ends.
+pub fn iter(lp: &[u8]) -> Iter<'_> {
+    iter_between(lp, HEADER, end(lp))
+}
+
+/// Elements with their offsets, from the one at `from` to the one before `to`; both are offsets of
+/// elements or the end.
+pub fn iter_between(lp: &[u8], from: usize, to: usize) -> Iter<'_> {
+    Iter { lp, front: from, back: to }
 }
 
 /// Iterator over elements and their offsets.
@@ -446,6 +465,13 @@ pub fn replace(lp: &mut impl Splice, at: usize, element: Element<'_>) {
     replace_at(lp, at, old, 1, &[element]);
 }
 
+/// Appends `count` elements as they lie in another listpack.
+pub fn extend(lp: &mut impl Splice, elements: &[u8], count: usize) {
+    let at = end(lp.bytes());
+    lp.splice(at, 0, &[elements]);
+    recount(lp, count, 0);
+}
+
 /// Deletes `count` elements from the offset `at` on, or as many as there are. Says how many.
 pub fn delete(lp: &mut impl Splice, at: usize, count: usize) -> usize {
     let bytes = lp.bytes();
@@ -468,11 +494,13 @@ fn replace_at(
     old: usize,
     new: &[Element<'_>],
 ) -> usize {
-    let stated = stated_count(lp.bytes());
     let added = match new {
         [element] => {
             let encoded = Encoded::of(*element);
-            lp.splice(at, bytes, &encoded.pieces());
+            match encoded.text {
+                [] => lp.splice(at, bytes, &[&encoded.start[..encoded.start_len]]),
+                _ => lp.splice(at, bytes, &encoded.pieces()),
+            }
             encoded.len()
         }
         _ => {
@@ -485,13 +513,19 @@ fn replace_at(
             encoded.iter().flatten().map(Encoded::len).sum()
         }
     };
-    let header = lp.bytes_mut();
-    let total = u32::try_from(header.len()).expect("a listpack is at most 1 GB");
-    header[..4].copy_from_slice(&total.to_le_bytes());
-    if stated != COUNT_UNKNOWN {
-        let count = usize::from(stated) - old + new.len();
-        let count = u16::try_from(count).unwrap_or(COUNT_UNKNOWN);
-        header[4..6].copy_from_slice(&count.to_le_bytes());
-    }
+    recount(lp, new.len(), old);
     added
+}
+
+/// Writes the header of a listpack that has got `new` elements for `old` others.
+#[inline]
+fn recount(lp: &mut impl Splice, new: usize, old: usize) {
+    let bytes = lp.bytes_mut();
+    let total = u32::try_from(bytes.len()).expect("a listpack is at most 1 GB");
+    let stated = stated_count(bytes);
+    bytes[..4].copy_from_slice(&total.to_le_bytes());
+    if stated != COUNT_UNKNOWN {
+        let count = u16::try_from(usize::from(stated) + new - old).unwrap_or(COUNT_UNKNOWN);
+        bytes[4..HEADER].copy_from_slice(&count.to_le_bytes());
+    }
 }

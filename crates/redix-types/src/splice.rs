@@ -1,18 +1,36 @@
-//! Bytes that can be edited in place, wherever they lie.
+//! Bytes that can be edited in place, whoever owns them.
 //!
-//! The compact forms of collections are edited through this, so that the same code works on the
-//! bytes inside an entry, on the heap, and in a node of a list.
+//! Packed values (listpacks, intsets) are edited by the same code whether they lie in a vector, in
+//! a node of a list or inside an entry; what differs is how room is made.
 
-/// Bytes of a value that can be edited in place.
+impl<S: Splice> Splice for &mut S {
+    fn bytes(&self) -> &[u8] {
+        (**self).bytes()
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        (**self).bytes_mut()
+    }
+
+    fn splice(&mut self, at: usize, remove: usize, insert: &[&[u8]]) {
+        (**self).splice(at, remove, insert);
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes of a value that can be edited in place: a vector, a list node, or the compact value inside
+/// an entry.
 pub trait Splice {
-    /// The bytes.
+    /// The bytes as they are.
     fn bytes(&self) -> &[u8];
 
-    /// The bytes, to overwrite some of them.
+    /// The bytes, for changes that keep their number.
     fn bytes_mut(&mut self) -> &mut [u8];
 
-    /// Replaces `remove` bytes at `at` by the pieces of `insert`, one behind the other. Panics if
-    /// there are no such bytes.
+    /// Replaces the `remove` bytes at `at` by the pieces of `insert`, one after the other. Panics
+    /// if `at + remove` is past the end.
     fn splice(&mut self, at: usize, remove: usize, insert: &[&[u8]]);
 }
 
@@ -26,21 +44,30 @@ impl Splice for Vec<u8> {
     }
 
     fn splice(&mut self, at: usize, remove: usize, insert: &[&[u8]]) {
-        let added: usize = insert.iter().map(|piece| piece.len()).sum();
-        let (len, tail) = (self.len(), at + remove);
-        assert!(tail <= len, "bytes to replace must exist");
+        let old = self.len();
+        let added = total(insert);
+        let tail = at + remove..old;
+        assert!(tail.start <= old, "the bytes to remove lie within the value");
         if added > remove {
-            self.resize(len + added - remove, 0);
+            self.resize(old + added - remove, 0);
         }
-        self.copy_within(tail..len, at + added);
-        self.truncate(len + added - remove);
-        let mut to = at;
-        for piece in insert {
-            self[to..to + piece.len()].copy_from_slice(piece);
-            to += piece.len();
-        }
+        self.copy_within(tail, at + added);
+        self.truncate(old + added - remove);
+        put(&mut self[at..], insert);
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Bytes of all pieces together.
+pub fn total(pieces: &[&[u8]]) -> usize {
+    pieces.iter().map(|piece| piece.len()).sum()
+}
+
+/// Writes the pieces one after the other to the start of `to`.
+pub fn put(to: &mut [u8], pieces: &[&[u8]]) {
+    let mut rest = to;
+    for piece in pieces {
+        let (here, after) = rest.split_at_mut(piece.len());
+        here.copy_from_slice(piece);
+        rest = after;
+    }
+}

@@ -6,6 +6,11 @@
 
 use std::sync::Arc;
 
+use crate::hash::Hash;
+use crate::list::List;
+use crate::set;
+use crate::zset::Zset;
+
 #[cfg(test)]
 mod tests;
 
@@ -137,6 +142,14 @@ pub enum HeapValue {
     Str(Arc<Vec<u8>>),
     /// A compact form over [`PACKED_MAX`](crate::entry::PACKED_MAX) bytes.
     Packed(Compact, Vec<u8>),
+    /// A large list.
+    List(Box<List>),
+    /// A large set.
+    Set(set::Table),
+    /// A large sorted set.
+    Zset(Box<Zset>),
+    /// A large hash.
+    Hash(Box<Hash>),
 }
 
 impl HeapValue {
@@ -145,6 +158,10 @@ impl HeapValue {
         match self {
             HeapValue::Str(_) => Kind::String,
             HeapValue::Packed(compact, _) => compact.kind(),
+            HeapValue::List(_) => Kind::List,
+            HeapValue::Set(_) => Kind::Set,
+            HeapValue::Zset(_) => Kind::Zset,
+            HeapValue::Hash(_) => Kind::Hash,
         }
     }
 
@@ -153,6 +170,9 @@ impl HeapValue {
         match self {
             HeapValue::Str(_) => Encoding::Raw,
             HeapValue::Packed(compact, _) => compact.encoding(),
+            HeapValue::List(_) => Encoding::Quicklist,
+            HeapValue::Set(_) | HeapValue::Hash(_) => Encoding::Hashtable,
+            HeapValue::Zset(_) => Encoding::Skiplist,
         }
     }
 
@@ -165,6 +185,10 @@ impl HeapValue {
                     round16(size_of::<Vec<u8>>() + 16) + round16(bytes.capacity())
                 }
                 HeapValue::Packed(_, bytes) => round16(bytes.capacity()),
+                HeapValue::List(list) => round16(size_of::<List>()) + list.memory(),
+                HeapValue::Set(table) => table.memory(),
+                HeapValue::Zset(zset) => round16(size_of::<Zset>()) + zset.memory(),
+                HeapValue::Hash(hash) => round16(size_of::<Hash>()) + hash.memory(),
             }
     }
 
@@ -174,6 +198,9 @@ impl HeapValue {
         match self {
             HeapValue::Str(bytes) => ValueRef::Str(bytes),
             HeapValue::Packed(compact, bytes) => ValueRef::Packed(*compact, bytes),
+            HeapValue::List(_) | HeapValue::Set(_) | HeapValue::Zset(_) | HeapValue::Hash(_) => {
+                ValueRef::Large(self)
+            }
         }
     }
 
@@ -183,13 +210,21 @@ impl HeapValue {
         match self {
             HeapValue::Str(bytes) => 1 + bytes.capacity() / BYTES_PER_WEIGHT,
             HeapValue::Packed(..) => 1,
+            HeapValue::List(list) => 1 + list.weight(),
+            HeapValue::Set(table) => 1 + table.weight(),
+            HeapValue::Zset(zset) => 1 + zset.weight(),
+            HeapValue::Hash(hash) => 1 + hash.weight(),
         }
     }
 
     /// Frees some of it, about `budget` allocations; whether that was all.
-    pub fn free_step(&mut self, _budget: usize) -> bool {
+    pub fn free_step(&mut self, budget: usize) -> bool {
         match self {
             HeapValue::Str(_) | HeapValue::Packed(..) => true,
+            HeapValue::List(list) => list.free_step(budget),
+            HeapValue::Set(table) => table.free_step(budget),
+            HeapValue::Zset(zset) => zset.free_step(budget),
+            HeapValue::Hash(hash) => hash.free_step(budget),
         }
     }
 }

@@ -29,6 +29,8 @@ mod words;
 use std::fmt;
 
 use redix_types::glob::{self, Case};
+use redix_types::list::Fill;
+use redix_types::{set, zset};
 
 pub use bytes::{ByteString, Shown};
 pub use directive::{Directive, Standing};
@@ -51,6 +53,17 @@ pub enum ClientPlace {
     Local,
     /// Anywhere else.
     Remote,
+}
+
+/// Up to where collections are kept in compact form, for each type.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Nodes of a list.
+    pub list: Fill,
+    /// Sets.
+    pub set: set::Limits,
+    /// Sorted sets.
+    pub zset: zset::Limits,
 }
 
 impl Guard {
@@ -123,6 +136,24 @@ impl fmt::Display for ConfigSetError {
 impl std::error::Error for ConfigSetError {}
 
 impl Config {
+    /// Up to where collections are kept in compact form.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let limit = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        Limits {
+            list: Fill::new(i64::from(self.list_max_listpack_size)),
+            set: set::Limits {
+                ints: limit(self.set_max_intset_entries),
+                entries: limit(self.set_max_listpack_entries),
+                value: limit(self.set_max_listpack_value),
+            },
+            zset: zset::Limits {
+                entries: limit(self.zset_max_listpack_entries),
+                value: limit(self.zset_max_listpack_value),
+            },
+        }
+    }
+
     /// CONFIG GET: names and values for all `patterns` (globs in any case), each name once, in the
     /// order of the table. A pattern without wildcards also finds hidden directives, and is the
     /// name as the answer spells it. A name and its other name are listed separately, as far as a

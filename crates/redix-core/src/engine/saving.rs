@@ -219,7 +219,7 @@ impl Engine {
         // When keys of a replica expire is for its primary to say.
         let expired = if self.repl.is_replica() { Expired::Keep } else { Expired::PassOver };
         let how = LoadOptions { duplicates, expired, checksums: self.checksum_policy() };
-        let opened = Loader::open(&self.env, &config, &path, how)?;
+        let opened = Loader::open(&self.env, &config, *self.keyspace.hasher(), &path, how)?;
         let Some(loader) = opened else { return Ok(None) };
         self.show_loading(loader.file_bytes());
         self.loading.store(true, Ordering::Release);

@@ -16,6 +16,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use redix_types::KeyHasher;
 use redix_types::entry::EntryBox;
 use redix_types::num::parse_i64;
 
@@ -171,10 +172,11 @@ struct Arrival {
 }
 
 impl Loader {
-    /// Opens the file; `None` if there is none.
+    /// Opens the file; `None` if there is none. `hasher` is that of the keyspace.
     pub fn open(
         env: &Env,
         config: &Config,
+        hasher: KeyHasher,
         path: &Path,
         how: LoadOptions,
     ) -> Result<Option<Self>, LoadError> {
@@ -183,13 +185,20 @@ impl Loader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LoadError::Open { path: path.to_owned(), source }),
         };
-        let reader = RdbReader::new(source, read_options(config, how));
+        let reader = RdbReader::new(source, read_options(config, hasher, how));
         Ok(Some(Self::of(reader, env, config, (path, file_bytes), how)))
     }
 
     /// A loader of what is handed in by [`Loader::push`]; `name` stands for the path in errors.
-    pub fn pushed(env: &Env, config: &Config, name: &Path, how: LoadOptions) -> Self {
-        Self::of(RdbReader::pushed(read_options(config, how)), env, config, (name, 0), how)
+    pub fn pushed(
+        env: &Env,
+        config: &Config,
+        hasher: KeyHasher,
+        name: &Path,
+        how: LoadOptions,
+    ) -> Self {
+        let reader = RdbReader::pushed(read_options(config, hasher, how));
+        Self::of(reader, env, config, (name, 0), how)
     }
 
     fn of(
@@ -377,9 +386,8 @@ fn next_event<'r>(
     }
 }
 
-fn read_options(config: &Config, how: LoadOptions) -> ReadOptions {
-    let (checksums, versions) = (how.checksums, config.rdb_version_check);
-    ReadOptions { checksums, versions, ..ReadOptions::default() }
+fn read_options(config: &Config, hasher: KeyHasher, how: LoadOptions) -> ReadOptions {
+    ReadOptions { checksums: how.checksums, ..ReadOptions::new(config, hasher) }
 }
 
 fn note_aux(origin: &mut Option<Origin>, name: &[u8], value: RdbString<'_>) {

@@ -14,6 +14,7 @@
 use std::io::Read;
 use std::ops::Range;
 
+use redix_types::KeyHasher;
 use redix_types::value::HeapValue;
 
 use super::format::{
@@ -23,12 +24,12 @@ use super::format::{
 use super::input::{BLOCK_LEN, Input};
 use super::lzf;
 use super::types;
-use crate::config::RdbVersionCheck;
+use crate::config::{Config, Limits, RdbVersionCheck};
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
 
 /// Limits and checks of a reader.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ReadOptions {
     /// Whether the checksum is computed and compared.
     pub checksums: ChecksumPolicy,
@@ -36,14 +37,28 @@ pub struct ReadOptions {
     pub string_len_max: u64,
     /// What becomes of a version that is not known.
     pub versions: RdbVersionCheck,
+    /// Up to where collections are kept in compact form.
+    pub limits: Limits,
+    /// The hash function of the elements of large collections.
+    pub hasher: KeyHasher,
 }
 
 impl Default for ReadOptions {
+    /// For files whose values nobody keeps.
     fn default() -> Self {
+        Self::new(&Config::default(), KeyHasher::new([0; 16]))
+    }
+}
+
+impl ReadOptions {
+    /// Everything is checked, and built as `config` says; `hasher` is that of the keyspace.
+    pub fn new(config: &Config, hasher: KeyHasher) -> Self {
         Self {
             checksums: ChecksumPolicy::default(),
             string_len_max: STRING_LEN_MAX,
-            versions: RdbVersionCheck::Strict,
+            versions: config.rdb_version_check,
+            limits: config.limits(),
+            hasher,
         }
     }
 }

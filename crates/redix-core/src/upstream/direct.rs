@@ -140,7 +140,13 @@ impl Upstream {
             Form::Marked(_) => 0,
         });
         let name = Path::new(DATA_SET_NAME);
-        let loader = Loader::pushed(&engine.env, &config, name, self.how_to_load());
+        let loader = Loader::pushed(
+            &engine.env,
+            &config,
+            *engine.keyspace.hasher(),
+            name,
+            self.how_to_load(),
+        );
         let key_delay_ns = u64::try_from(config.key_load_delay).unwrap_or(0) * 1000;
         Ok(Direct {
             form,

@@ -83,7 +83,11 @@ proptest! {
 
     #[test]
     fn a_listpack_becomes_a_hash(
-        model in prop::collection::hash_map(prop_oneof![text(), Just(b"12".to_vec())], text(), 0..40),
+        model in prop::collection::hash_map(
+            prop_oneof![text(), Just(b"12".to_vec())],
+            text(),
+            0..40,
+        ),
     ) {
         let mut lp = listpack::EMPTY.to_vec();
         for (field, value) in &model {

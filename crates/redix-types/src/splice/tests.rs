@@ -1,25 +1,25 @@
-//! Editing a vector against the standard library's own splice.
-#![allow(clippy::unwrap_used)]
-
-use proptest::prelude::*;
-
 use super::*;
 
-proptest! {
-    #[test]
-    fn a_vector_is_edited_as_by_the_standard_library(
-        bytes in prop::collection::vec(any::<u8>(), 0..60),
-        pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..4),
-        at in any::<prop::sample::Index>(),
-        remove in any::<prop::sample::Index>(),
-    ) {
-        let at = at.index(bytes.len() + 1);
-        let remove = remove.index(bytes.len() - at + 1);
-        let mut expected = bytes.clone();
-        drop(Vec::splice(&mut expected, at..at + remove, pieces.concat()));
-        let mut edited = bytes;
-        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
-        Splice::splice(&mut edited, at, remove, &pieces);
-        prop_assert_eq!(edited, expected);
+#[test]
+fn replaces_in_the_middle_and_at_the_ends() {
+    let cases: [(usize, usize, &[&[u8]], &str); 7] = [
+        (0, 0, &[b"xy", b"", b"z"], "xyzabcdef"),
+        (6, 0, &[b"xy"], "abcdefxy"),
+        (2, 3, &[b"x"], "abxf"),
+        (2, 2, &[b"x", b"y"], "abxyef"),
+        (1, 1, &[b"xyz"], "axyzcdef"),
+        (0, 6, &[], ""),
+        (4, 2, &[], "abcd"),
+    ];
+    for (at, remove, insert, expect) in cases {
+        let mut bytes = b"abcdef".to_vec();
+        Splice::splice(&mut bytes, at, remove, insert);
+        assert_eq!(bytes, expect.as_bytes(), "{at} {remove} {insert:?}");
     }
+}
+
+#[test]
+#[should_panic(expected = "within the value")]
+fn refuses_what_lies_outside() {
+    Splice::splice(&mut b"abc".to_vec(), 2, 2, &[b"x"]);
 }

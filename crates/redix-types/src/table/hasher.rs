@@ -8,7 +8,7 @@
 //! word and three at the end. The tests compare with the crate `siphasher`.
 
 /// A hash function with its key.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct KeyHasher {
     start: State,
 }

@@ -79,8 +79,7 @@ fn read_options(cx: &Ctx<'_, '_>) -> ReadOptions {
     } else {
         ChecksumPolicy::Verify
     };
-    let versions = cx.config.rdb_version_check;
-    ReadOptions { checksums, versions, ..ReadOptions::default() }
+    ReadOptions { checksums, ..ReadOptions::new(cx.config, *cx.keys.keyspace.hasher()) }
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

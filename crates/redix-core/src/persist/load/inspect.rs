@@ -23,7 +23,7 @@ impl Inspection {
     /// `name` stands for the path in errors; of `how` only the checksum policy matters.
     pub fn new(config: &Config, keyspace: &Keyspace, name: &Path, how: LoadOptions) -> Self {
         Self {
-            reader: RdbReader::pushed(read_options(config, how)),
+            reader: RdbReader::pushed(read_options(config, *keyspace.hasher(), how)),
             path: name.to_owned(),
             databases: keyspace.databases(),
             is_whole: false,

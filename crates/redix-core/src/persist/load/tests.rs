@@ -25,7 +25,8 @@ fn load(engine: &Engine, duplicates: Duplicates) -> Result<Loaded, LoadError> {
     let config = engine.config();
     let checksums = ChecksumPolicy::Verify;
     let how = LoadOptions { duplicates, expired: Expired::PassOver, checksums };
-    let loader = Loader::open(&engine.env, &config, Path::new(FILE), how)?;
+    let loader =
+        Loader::open(&engine.env, &config, *engine.keyspace.hasher(), Path::new(FILE), how)?;
     let mut loader = loader.expect("the file is there");
     while loader.step(&engine.keyspace, 7)? == LoadStep::More {}
     Ok(loader.loaded())

@@ -1,0 +1,282 @@
+//! Changing a set wherever it lies.
+
+use super::sample::Picks;
+use super::small::{self, Added};
+use super::{Form, Limits, SetRef, Table};
+use crate::entry::EntryBox;
+use crate::intset::{self, Intset};
+use crate::listpack::{self, Element};
+use crate::splice::Splice;
+use crate::table::KeyHasher;
+use crate::value::{Compact, HeapValue, IntBuf, Value};
+
+/// Where a set lies: what editing it needs.
+pub trait Home {
+    /// The set.
+    fn view(&self) -> SetRef<'_>;
+
+    /// The bytes of a small set. Panics if it is none.
+    fn packed(&mut self) -> impl Splice + '_;
+
+    /// The table of a large set. Panics if it is none.
+    fn table(&mut self) -> &mut Table;
+
+    /// Puts another set in its place. What lay on the heap comes back, for the caller to free.
+    fn put(&mut self, set: SetBuf) -> Option<Box<HeapValue>>;
+}
+
+impl Home for EntryBox {
+    fn view(&self) -> SetRef<'_> {
+        SetRef::of(self.as_ref().value()).expect("an entry that holds a set")
+    }
+
+    fn packed(&mut self) -> impl Splice + '_ {
+        self.packed_mut().expect("callers ask for the form first")
+    }
+
+    fn table(&mut self) -> &mut Table {
+        match self.heap_mut() {
+            Some(HeapValue::Set(table)) => table,
+            _ => unreachable!("callers ask for the form first"),
+        }
+    }
+
+    fn put(&mut self, set: SetBuf) -> Option<Box<HeapValue>> {
+        self.replace_value(set.into())
+    }
+}
+
+impl From<SetBuf> for HeapValue {
+    fn from(set: SetBuf) -> Self {
+        match set {
+            SetBuf::Intset(bytes) => HeapValue::Packed(Compact::SetOfInts, bytes),
+            SetBuf::Listpack(bytes) => HeapValue::Packed(Compact::Set, bytes),
+            SetBuf::Table(table) => HeapValue::Set(table),
+        }
+    }
+}
+
+impl From<SetBuf> for Value<'_> {
+    fn from(set: SetBuf) -> Self {
+        Value::Heap(set.into())
+    }
+}
+
+/// A set that lies nowhere yet.
+#[derive(Clone, Debug)]
+pub enum SetBuf {
+    Intset(Vec<u8>),
+    Listpack(Vec<u8>),
+    Table(Table),
+}
+
+impl SetBuf {
+    /// An empty set of a form.
+    pub fn new(form: Form) -> SetBuf {
+        match form {
+            Form::Intset => SetBuf::Intset(intset::EMPTY.to_vec()),
+            Form::Listpack => SetBuf::Listpack(listpack::EMPTY.to_vec()),
+            Form::Table => SetBuf::Table(Table::new()),
+        }
+    }
+}
+
+impl Home for SetBuf {
+    fn view(&self) -> SetRef<'_> {
+        match self {
+            SetBuf::Intset(bytes) => SetRef::Intset(Intset::new(bytes)),
+            SetBuf::Listpack(bytes) => SetRef::Listpack(bytes),
+            SetBuf::Table(table) => SetRef::Table(table),
+        }
+    }
+
+    fn packed(&mut self) -> impl Splice + '_ {
+        match self {
+            SetBuf::Intset(bytes) | SetBuf::Listpack(bytes) => bytes,
+            SetBuf::Table(_) => unreachable!("callers ask for the form first"),
+        }
+    }
+
+    fn table(&mut self) -> &mut Table {
+        match self {
+            SetBuf::Table(table) => table,
+            _ => unreachable!("callers ask for the form first"),
+        }
+    }
+
+    fn put(&mut self, set: SetBuf) -> Option<Box<HeapValue>> {
+        *self = set;
+        None
+    }
+}
+
+/// When taking members leaves less than one in so many of what is taken, the rest moves to a new
+/// set, small if it can be. Source: `spopWithCountCommand` of Redis 7.2, as OBJECT ENCODING shows.
+const REST_TO_NEW: usize = 5;
+
+/// A set about to change.
+pub struct Edit<'a, H> {
+    home: &'a mut H,
+    limits: Limits,
+    hasher: &'a KeyHasher,
+    /// A table that the set was moved out of.
+    left: Option<Box<HeapValue>>,
+}
+
+impl<'a, H: Home> Edit<'a, H> {
+    /// To change the set at `home`.
+    pub fn new(home: &'a mut H, limits: Limits, hasher: &'a KeyHasher) -> Self {
+        Edit { home, limits, hasher, left: None }
+    }
+
+    /// The set as it is.
+    pub fn view(&self) -> SetRef<'_> {
+        self.home.view()
+    }
+
+    /// What the set has left behind, for the caller to free in slices.
+    pub fn left(self) -> Option<Box<HeapValue>> {
+        self.left
+    }
+
+    /// Says that a command brings `count` members, equal and present ones included.
+    pub fn announce(&mut self, count: usize) {
+        let form = self.view().form();
+        if form.is_outgrown_by(count, self.limits) {
+            self.become_table();
+        }
+    }
+
+    /// Adds a member; whether it was missing.
+    pub fn add(&mut self, member: Element<'_>) -> bool {
+        let added = match self.view().form() {
+            Form::Intset => small::add_to_intset(&mut self.home.packed(), member, self.limits),
+            Form::Listpack => small::add_to_listpack(&mut self.home.packed(), member, self.limits),
+            Form::Table => {
+                let mut buf = IntBuf::new();
+                return self.home.table().add(member.text(&mut buf), self.hasher);
+            }
+        };
+        match added {
+            Added::Yes => true,
+            Added::No => false,
+            Added::Outgrown => {
+                self.become_table();
+                true
+            }
+            Added::NeedsTable => {
+                self.become_table();
+                self.add(member)
+            }
+            Added::NeedsListpack => {
+                self.become_listpack();
+                self.add(member)
+            }
+        }
+    }
+
+    fn become_table(&mut self) {
+        let mut table = Table::new();
+        let mut buf = IntBuf::new();
+        self.view().for_each(|member| {
+            table.add(member.text(&mut buf), self.hasher);
+        });
+        self.home.put(SetBuf::Table(table));
+    }
+
+    fn become_listpack(&mut self) {
+        let mut listpack = listpack::EMPTY.to_vec();
+        self.view().for_each(|member| listpack::append(&mut listpack, member));
+        self.home.put(SetBuf::Listpack(listpack));
+    }
+
+    /// Removes a member; whether it was there. A set that has become empty stays.
+    pub fn remove(&mut self, member: Element<'_>) -> bool {
+        match (self.view().form(), member) {
+            (Form::Intset, Element::Int(value)) => intset::remove(&mut self.home.packed(), value),
+            (Form::Intset, Element::Str(_)) => false,
+            (Form::Listpack, _) => small::remove_from_listpack(&mut self.home.packed(), member),
+            (Form::Table, _) => {
+                let mut buf = IntBuf::new();
+                self.home.table().remove(member.text(&mut buf), self.hasher)
+            }
+        }
+    }
+
+    /// Takes `count` members out, or all if there are no more, chosen as by [`SetRef::sample`], and
+    /// lets `f` see them.
+    pub fn take(
+        &mut self,
+        count: usize,
+        random: &mut dyn FnMut() -> u64,
+        f: &mut dyn FnMut(Element<'_>),
+    ) {
+        let len = self.view().len();
+        let rest = len.saturating_sub(count);
+        match self.view().form() {
+            Form::Intset => {
+                let mut picks = Picks::new(count, len);
+                intset::retain(&mut self.home.packed(), |value| {
+                    let taken = picks.next(random);
+                    if taken {
+                        f(Element::Int(value));
+                    }
+                    !taken
+                });
+            }
+            Form::Table if rest.saturating_mul(REST_TO_NEW) > count => {
+                let mut taken = Copies::default();
+                self.view().sample(count, random, &mut |member| taken.push(member));
+                for member in taken.iter() {
+                    f(Element::Str(member));
+                    self.home.table().remove(member, self.hasher);
+                }
+            }
+            Form::Listpack => {
+                let mut picks = Picks::new(count, len);
+                let mut kept = listpack::EMPTY.to_vec();
+                self.view().for_each(|member| {
+                    if picks.next(random) {
+                        f(member);
+                    } else {
+                        listpack::append(&mut kept, member);
+                    }
+                });
+                self.home.put(SetBuf::Listpack(kept));
+            }
+            Form::Table => {
+                let mut picks = Picks::new(count, len);
+                let mut kept = SetBuf::new(Form::Listpack);
+                let mut edit = Edit::new(&mut kept, self.limits, self.hasher);
+                self.view().for_each(|member| {
+                    if picks.next(random) {
+                        f(member);
+                    } else {
+                        edit.add(member);
+                    }
+                });
+                self.left = self.home.put(kept);
+            }
+        }
+    }
+}
+
+/// Copies of members, to have them while the set changes.
+#[derive(Default)]
+struct Copies {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Copies {
+    fn push(&mut self, member: Element<'_>) {
+        let mut buf = IntBuf::new();
+        self.bytes.extend_from_slice(member.text(&mut buf));
+        self.ends.push(self.bytes.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
+    }
+}
