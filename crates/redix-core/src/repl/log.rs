@@ -7,8 +7,10 @@
 //! (on the wire, `PSYNC` names it `n + 1`).
 //!
 //! The bytes lie in blocks behind one mutex that is held for one copy. Kept are the last
-//! `repl-backlog-size` bytes and whatever a [`Reader`] has yet to take; trimming drops whole
-//! blocks. Nobody waits for a reader: who follows too far behind is dropped by whoever owns it.
+//! `repl-backlog-size` bytes and whatever a [`Reader`] has yet to take. Trimming drops whole
+//! blocks, and a large unit is one: the part of it that is kept for no one is not offered to new
+//! readers, who would be further behind than the limits of replicas allow. Nobody waits for a
+//! reader: who follows too far behind is dropped by whoever owns it.
 //!
 //! The stream has a *name*, the replication id. It changes whenever bytes may have gone unrecorded,
 //! and when a replica becomes a primary, which keeps the name of its former primary as second name,
@@ -377,8 +379,19 @@ impl State {
         self.db = None;
     }
 
+    /// The first byte that a new reader may begin with.
     fn start(&self) -> u64 {
-        self.blocks.front().map_or(self.history.end, |block| block.start)
+        let first = self.blocks.front().map_or(self.history.end, |block| block.start);
+        first.max(self.kept_from())
+    }
+
+    /// The first byte that the backlog or a reader needs.
+    fn kept_from(&self) -> u64 {
+        let kept_from = self.history.end.saturating_sub(self.backlog_bytes);
+        let alive = |reader: &&Arc<AtomicU64>| Arc::strong_count(reader) > 1;
+        let offsets =
+            self.readers.iter().filter(alive).map(|reader| reader.load(Ordering::Relaxed));
+        offsets.min().map_or(kept_from, |behind| behind.min(kept_from))
     }
 
     fn select(&mut self, db: u32) {
@@ -413,13 +426,12 @@ impl State {
 
     /// Drops the blocks that neither the backlog nor a reader needs.
     fn trim(&mut self) {
-        let kept_from = self.history.end.saturating_sub(self.backlog_bytes);
-        if self.blocks.front().is_none_or(|block| block.end() > kept_from) {
+        let backlog_from = self.history.end.saturating_sub(self.backlog_bytes);
+        if self.blocks.front().is_none_or(|block| block.end() > backlog_from) {
             return;
         }
         self.readers.retain(|reader| Arc::strong_count(reader) > 1);
-        let behind = self.readers.iter().map(|reader| reader.load(Ordering::Relaxed)).min();
-        let kept_from = behind.map_or(kept_from, |offset| offset.min(kept_from));
+        let kept_from = self.kept_from();
         while self.blocks.front().is_some_and(|block| block.end() <= kept_from) {
             self.blocks.pop_front();
         }

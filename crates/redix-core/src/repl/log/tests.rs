@@ -84,6 +84,34 @@ fn what_a_reader_has_yet_to_take_is_kept_and_no_more_than_that() {
     assert!(log.reader(log.end()).is_ok());
 }
 
+/// What a large unit has beyond the backlog is no part of it: who lacks that is further behind than
+/// the backlog promises to keep for.
+#[test]
+fn a_large_unit_is_no_larger_backlog() {
+    const BACKLOG: u64 = 2 * BLOCK_BYTES as u64;
+    let forms: [fn(&Log, &str) -> u64; 2] = [
+        |log, value| log.append(&mut records(&[(0, &["SET", "k", value])]), true),
+        |log, value| log.append_raw(value.as_bytes()),
+    ];
+    for append in forms {
+        let log = recording(BACKLOG);
+        append(&log, &"x".repeat(10 * BLOCK_BYTES));
+        let start = log.end() - BACKLOG;
+        let kept = log.backlog().unwrap();
+        assert_eq!((kept.start, kept.len), (start, BACKLOG));
+        assert_eq!(log.reader(start - 1).unwrap_err(), OutOfReach);
+        // Who needs more keeps more for others too.
+        let behind = log.reader(start).unwrap();
+        append(&log, &"x".repeat(10 * BLOCK_BYTES));
+        assert_eq!(log.backlog().unwrap().start, start);
+        let other = log.reader(start).unwrap();
+        assert_eq!(log.reader(start - 1).unwrap_err(), OutOfReach);
+        drop((behind, other));
+        assert_eq!(log.reader(start).unwrap_err(), OutOfReach);
+        assert!(log.reader(log.end() - BACKLOG).is_ok());
+    }
+}
+
 #[test]
 fn a_stream_is_resumed_under_either_name_as_far_as_it_reaches() {
     let log = recording(1 << 20);
