@@ -203,6 +203,32 @@ fn who_knows_the_stream_goes_on_where_it_stopped() {
     }
 }
 
+/// Another replica may keep more of the log than one that comes back is allowed to be behind.
+#[test]
+fn who_would_be_over_its_limit_at_once_starts_anew() {
+    const KB: u64 = 1 << 10;
+    let sync = |limit: u64, behind: u64| {
+        let mut primary = Primary::new(|config| {
+            config.repl_diskless_sync = false;
+            config.repl_backlog_size = 16 * KB;
+            config.client_output_buffer_limit.replica.hard_bytes = limit;
+        });
+        let slow = primary.replica();
+        primary.sync(&slow, Wish::Everything);
+        primary.settle();
+        let log = &primary.engine.repl.log;
+        (0..100).for_each(|_| primary.append(&[b'x'; KB as usize]));
+        assert_eq!(log.backlog().unwrap().len, 100 * KB);
+        let (id, next) = (log.history().id, (log.end() - behind + 1) as i64);
+        primary.sync(&primary.replica(), Wish::From { id: id.as_str().as_bytes(), next })
+    };
+    assert_eq!(sync(50 * KB, 50 * KB), Synced::Partly);
+    assert_ne!(sync(50 * KB, 50 * KB + 1), Synced::Partly);
+    assert_eq!(sync(0, 100 * KB), Synced::Partly, "there is no limit");
+    assert_eq!(sync(1, 16 * KB), Synced::Partly, "the backlog is there to be used");
+    assert_ne!(sync(1, 16 * KB + 1), Synced::Partly);
+}
+
 #[test]
 fn the_former_name_is_good_up_to_where_it_was_given_up() {
     let mut primary = Primary::through_files();

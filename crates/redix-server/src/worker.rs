@@ -564,7 +564,7 @@ impl EventLoop {
             cell.net_repl_output_bytes.add(total as u64);
             cell.writes.bump();
         }
-        if unsent > 0 && self.is_over_limit(token, unsent, replica_limit(config)) {
+        if unsent > 0 && self.is_over_limit(token, unsent, config.replica_output_limit()) {
             return Fate::Close;
         }
         Fate::Stay
@@ -687,7 +687,9 @@ impl EventLoop {
         client.publish();
         self.freed_bytes += held_before.saturating_sub(held(&client.shared));
         let (lag, limit) = match &replica {
-            Some(replica) => (replica.lag(self.engine.repl.log.end()), replica_limit(config)),
+            Some(replica) => {
+                (replica.lag(self.engine.repl.log.end()), config.replica_output_limit())
+            }
             None => (0, config.client_output_buffer_limit.normal),
         };
         let unsent = conn.unsent(client) as u64 + lag;
@@ -703,14 +705,6 @@ impl EventLoop {
 enum Fate {
     Stay,
     Close,
-}
-
-/// The output limits of replicas. What the backlog keeps anyway is not held against them.
-fn replica_limit(config: &Config) -> OutputLimit {
-    let limit = config.client_output_buffer_limit.replica;
-    let raised =
-        if limit.hard_bytes == 0 { 0 } else { limit.hard_bytes.max(config.repl_backlog_size) };
-    OutputLimit { hard_bytes: raised, ..limit }
 }
 
 /// Whether reading from a connection would only fill memory.

@@ -154,6 +154,17 @@ impl Config {
         }
     }
 
+    /// The output limits of a replica. What the backlog keeps anyway is not held against it.
+    #[must_use]
+    pub fn replica_output_limit(&self) -> OutputLimit {
+        let limit = self.client_output_buffer_limit.replica;
+        let hard_bytes = match limit.hard_bytes {
+            0 => 0,
+            bytes => bytes.max(self.repl_backlog_size),
+        };
+        OutputLimit { hard_bytes, ..limit }
+    }
+
     /// CONFIG GET: names and values for all `patterns` (globs in any case), each name once, in the
     /// order of the table. A pattern without wildcards also finds hidden directives, and is the
     /// name as the answer spells it. A name and its other name are listed separately, as far as a

@@ -124,7 +124,10 @@ impl Engine {
         let log = &self.repl.log;
         let offset = next.checked_sub(1).and_then(|offset| u64::try_from(offset).ok());
         let resumed = match (ReplId::parse(id), offset) {
-            (Some(id), Some(offset)) => log.resume(id, offset).map(|reader| (reader, offset)),
+            (Some(id), Some(offset)) => log
+                .resume(id, offset)
+                .and_then(|reader| self.within_limit(reader))
+                .map(|reader| (reader, offset)),
             (Some(id), None) if id == log.history().id => Err(CannotResume::OutOfReach),
             _ => Err(CannotResume::UnknownId),
         };
@@ -132,6 +135,17 @@ impl Engine {
             self.say_why_not(replica, id, next, refusal);
         }
         resumed.ok()
+    }
+
+    /// Refuses a place so far behind that who goes on there would be dropped for it, come back to
+    /// the same place, and so on for ever.
+    fn within_limit(&self, reader: Reader) -> Result<Reader, CannotResume> {
+        let limit = self.config().replica_output_limit();
+        let behind = self.repl.log.end().saturating_sub(reader.offset());
+        if limit.hard_bytes != 0 && behind > limit.hard_bytes {
+            return Err(CannotResume::BeyondLimit);
+        }
+        Ok(reader)
     }
 
     fn say_why_not(&self, replica: &Replica, id: &[u8], next: i64, refusal: CannotResume) {
@@ -148,6 +162,12 @@ impl Engine {
                 "Partial resynchronization not accepted: Requested offset for second ID was \
                  {next}, but I can reply up to {}",
                 history.second_offset()
+            )),
+            CannotResume::BeyondLimit => self.say(&format!(
+                "Partial resynchronization not accepted: Replica {} asked for offset {next}, \
+                 which is further behind {} than its output buffer limit allows",
+                replica.name(),
+                history.end
             )),
             CannotResume::OutOfReach => {
                 let name = replica.name();

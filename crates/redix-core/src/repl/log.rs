@@ -115,6 +115,8 @@ pub enum CannotResume {
     BeyondId2,
     /// What it lacks is no longer, or not yet, there.
     OutOfReach,
+    /// What it lacks is more than a replica may be behind: it would be dropped at once.
+    BeyondLimit,
 }
 
 impl From<OutOfReach> for CannotResume {

@@ -101,6 +101,35 @@ fn a_small_backlog(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_small_backlog: redix_redix, redix_valkey, redis7_redix);
 
+/// A value larger than a replica may be behind costs it one synchronisation, not one after the
+/// other that ends at the same value. So it is for several, and for one that follows a replica.
+fn a_value_beyond_the_limit(primary: Peer, replica: Peer) {
+    const VALUE_BYTES: usize = 12 << 20;
+    let limits = ["--repl-backlog-size", "1mb", "--client-output-buffer-limit", "replica 2mb 0 0"];
+    let mut primary = Node::start(primary, &limits);
+    let [mut first, mut second, mut below] = [0; 3].map(|_| Node::start(replica, &limits));
+    for replica in [&mut first, &mut second] {
+        replica.follow(primary.server.addr());
+        replica.wait_linked();
+    }
+    below.follow(first.server.addr());
+    below.wait_linked();
+    let initial = primary.number("sync_full");
+    primary.client.must(&[&b"SET"[..], b"large", &vec![b'x'; VALUE_BYTES]]).unwrap();
+    primary.must("SET last 1");
+    for replica in [&mut first, &mut second, &mut below] {
+        eventually("the value is there", || {
+            replica.ask("STRLEN large") == format!("(integer) {VALUE_BYTES}")
+                && replica.ask("EXISTS last") == "(integer) 1"
+        });
+        assert_same(&mut primary, replica);
+    }
+    assert_eq!(primary.number("sync_partial_ok"), 0);
+    let more = primary.number("sync_full") - initial;
+    assert!(more <= 2, "{more} synchronisations for two replicas");
+}
+for_pairs!(a_value_beyond_the_limit: redix_redix, redix_valkey, redis7_redix);
+
 /// A late link only makes a replica late.
 fn a_slow_link(primary: Peer, replica: Peer) {
     let (mut primary, proxy, mut replica) = linked(primary, replica, &[]);
