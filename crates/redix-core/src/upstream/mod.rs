@@ -153,6 +153,8 @@ pub struct Upstream {
     is_nameless: bool,
     /// When the stream began to be followed.
     up_since_ns: u64,
+    /// And from where on, as often in a row.
+    up_from: (u64, u32),
     /// Synchronisations in a row that came to nothing, or to a stream that soon could not be
     /// applied.
     failures: u32,
@@ -184,6 +186,7 @@ impl Upstream {
             next_ack_ns: 0,
             is_nameless: false,
             up_since_ns: 0,
+            up_from: (0, 0),
             failures: 0,
         }
     }
@@ -526,7 +529,7 @@ impl Upstream {
             let rest_ns = (SECOND_NS << self.failures.min(5)).min(BACK_OFF_MAX_NS);
             self.failures += 1;
             rest_ns
-        } else if was_up {
+        } else if was_up && !self.is_stuck(now_ns) {
             // The sooner it is back, the likelier the primary still has what it missed.
             0
         } else if self.is_failing_over() {
@@ -540,6 +543,14 @@ impl Upstream {
             self.status().set_state(LinkState::Connect);
         }
         Rest::Until(now_ns + rest_ns)
+    }
+
+    /// Whether the stream has ended at once where it had begun, and not for the first time: the
+    /// next try may well end the same way.
+    fn is_stuck(&self, now_ns: u64) -> bool {
+        let (from, times) = self.up_from;
+        let brief = now_ns - self.up_since_ns < SECOND_NS;
+        times > 1 && brief && self.engine.repl.log.end() == from
     }
 
     /// Closes the connection and forgets what was received but not applied.

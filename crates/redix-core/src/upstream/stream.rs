@@ -50,6 +50,11 @@ impl Upstream {
         status.set_state(LinkState::Connected);
         self.heard_ns = now_ns;
         self.up_since_ns = now_ns;
+        let end = self.engine.repl.log.end();
+        self.up_from = match self.up_from {
+            (from, times) if from == end => (end, times.saturating_add(1)),
+            _ => (end, 1),
+        };
         self.acknowledge(now_ns);
     }
 

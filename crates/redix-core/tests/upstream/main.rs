@@ -197,6 +197,34 @@ fn a_cut_link_goes_on_where_it_was() {
     assert_eq!((rig.get("a"), rig.get("b")), (text("1"), text("2")), "the database is kept");
 }
 
+/// A primary that takes the replica back only to drop it again is not asked without a rest.
+#[test]
+fn a_link_that_brings_nothing_is_made_again_each_second() {
+    let mut rig = Rig::new(Config::default());
+    rig.synchronise(&dump(&[]), 100);
+    let resume = |rig: &mut Rig| {
+        rig.agree();
+        rig.send("+CONTINUE\r\n*3\r\n$3\r\nSET\r\n");
+        assert_eq!(rig.state(), LinkState::Connected);
+        rig.cut();
+    };
+    rig.cut();
+    assert_eq!(rig.wire.connects, 2, "it may have been chance");
+    for connects in 2..5 {
+        resume(&mut rig);
+        assert_eq!(rig.wire.connects, connects);
+        rig.pass(Duration::from_millis(999));
+        assert_eq!(rig.wire.connects, connects);
+        rig.pass(Duration::from_millis(1));
+        assert_eq!(rig.wire.connects, connects + 1);
+    }
+    rig.agree();
+    rig.send("+CONTINUE\r\n");
+    rig.stream(&["SET", "a", "1"]);
+    rig.cut();
+    assert_eq!(rig.wire.connects, 6, "it has come further");
+}
+
 #[test]
 fn a_transaction_enters_the_log_as_a_whole() {
     let mut rig = Rig::new(Config::default());
