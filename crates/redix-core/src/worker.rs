@@ -377,7 +377,10 @@ impl Turn<'_> {
             // Even an empty line says that it is alive.
             replica.heard(now_ms);
         }
-        let limits = limits(self.config, client.session.authenticated);
+        let limits = match client.session.primary_link {
+            None => limits(self.config, client.session.authenticated),
+            Some(_) => PRIMARY_LIMITS,
+        };
         // Authentication changes how the next command is parsed.
         let ahead = if limits.authenticated { GROUP_MAX } else { 1 };
         client.input.parse(ahead.max(*taken), &limits);
@@ -387,7 +390,11 @@ impl Turn<'_> {
         let db = client.session.db;
         for index in parked..parked + count {
             let args = client.input.args(index);
-            let item = Prepared::new(self.engine, args, &mut self.group.memo);
+            let memo = &mut self.group.memo;
+            let item = match client.session.primary_link {
+                None => Prepared::new(self.engine, args, memo),
+                Some(_) => Prepared::of_primary(self.engine, args, memo),
+            };
             match item.plan.single() {
                 Some(hash) => self.group.hint(&self.engine.keyspace, db, hash),
                 None => {
@@ -539,14 +546,18 @@ fn goes_on(client: &mut Client, runner: &mut Runner<'_>, engine: &Engine) -> boo
     true
 }
 
-/// The limits of the request parser.
-pub(crate) fn limits(config: &Config, authenticated: bool) -> Limits {
-    Limits {
-        multibulk_max: i64::from(i32::MAX),
-        bulk_len_max: config.proto_max_bulk_len,
-        inline_max: 64 * 1024,
-        authenticated,
-    }
+/// The limits of the request parser for a primary's stream: those that no configuration moves. What
+/// the primary's clients may send is the primary's to say.
+pub(crate) const PRIMARY_LIMITS: Limits = Limits {
+    multibulk_max: i32::MAX as i64,
+    bulk_len_max: i64::MAX,
+    inline_max: 64 * 1024,
+    authenticated: true,
+};
+
+/// The limits of the request parser for a client.
+fn limits(config: &Config, authenticated: bool) -> Limits {
+    Limits { bulk_len_max: config.proto_max_bulk_len, authenticated, ..PRIMARY_LIMITS }
 }
 
 fn count_commands(client: &Client, commands: usize) {

@@ -26,10 +26,20 @@ pub(crate) struct Prepared {
 const _: () = assert!(size_of::<Prepared>() <= 32);
 
 impl Prepared {
-    /// Looks a command up and finds its keys.
+    /// Looks a client's command up and finds its keys.
     #[inline]
     pub(crate) fn new(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Self {
-        let command = engine.commands.find_again(args.get(0), memo);
+        Self::of(engine, engine.commands.find_again(args.get(0), memo), args)
+    }
+
+    /// The same for a command of a primary's stream.
+    #[inline]
+    pub(crate) fn of_primary(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Self {
+        Self::of(engine, engine.commands.find_for_primary(args.get(0), memo), args)
+    }
+
+    #[inline]
+    fn of(engine: &Engine, command: Option<Command>, args: Args<'_>) -> Self {
         let command = command.map(|found| subcommand_of(&engine.commands, found, args));
         let plan = match command {
             Some(found) => Plan::of(&engine.keyspace, found.spec, args),
@@ -38,10 +48,10 @@ impl Prepared {
         Self { plan, id: command.map(|command| command.id), plain: false }
     }
 
-    /// As [`Prepared::new`], and finds out whether it is plain.
+    /// As [`Prepared::of_primary`], and finds out whether it is plain.
     #[inline]
     pub(crate) fn ahead(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Self {
-        let mut prepared = Self::new(engine, args, memo);
+        let mut prepared = Self::of_primary(engine, args, memo);
         prepared.plain = prepared.plan.single().is_some()
             && prepared.command(&engine.commands).is_some_and(|command| {
                 let spec = command.spec;

@@ -45,6 +45,8 @@ type Folded = [u64; 3];
 pub struct CommandTable {
     commands: Vec<Command>,
     by_name: Vec<Option<(Folded, u16)>>,
+    /// What clients cannot call by these names any more.
+    renamed: Vec<(Folded, u16)>,
     by_subcommand: HashMap<(u16, Vec<u8>), u16>,
 }
 
@@ -112,6 +114,7 @@ impl CommandTable {
         let mut table = Self {
             commands: Vec::new(),
             by_name: vec![None; SLOTS],
+            renamed: Vec::new(),
             by_subcommand: HashMap::new(),
         };
         for spec in families.iter().flat_map(|family| family.iter()) {
@@ -159,6 +162,7 @@ impl CommandTable {
     fn take_name(&mut self, name: &[u8]) -> Option<u16> {
         let id = self.find(name)?.id;
         let gone = fold(name)?;
+        self.renamed.push((gone, id));
         // Removal from open addressing: rebuild, this happens a few times at the start.
         let kept: Vec<_> = self.by_name.iter_mut().filter_map(Option::take).collect();
         for (other, other_id) in kept {
@@ -194,6 +198,20 @@ impl CommandTable {
             *memo = Memo { word, len: name.len(), command: self.find(name) };
         }
         memo.command
+    }
+
+    /// Finds a command of a primary's stream. Who has renamed commands alike is understood, and who
+    /// has not: `rename-command` is there to keep commands from clients.
+    #[inline]
+    pub fn find_for_primary(&self, name: &[u8], memo: &mut Memo) -> Option<Command> {
+        self.find_again(name, memo).or_else(|| self.find_renamed(name))
+    }
+
+    #[cold]
+    fn find_renamed(&self, name: &[u8]) -> Option<Command> {
+        let name = fold(name)?;
+        let (_, id) = self.renamed.iter().find(|(known, _)| *known == name)?;
+        Some(self.commands[*id as usize])
     }
 
     /// Finds a subcommand of a container, in any case.

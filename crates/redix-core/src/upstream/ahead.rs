@@ -17,7 +17,7 @@ use crate::command::prepared::Prepared;
 use crate::command::table::Memo;
 use crate::engine::Engine;
 use crate::sync::Arc;
-use crate::worker::limits;
+use crate::worker::PRIMARY_LIMITS;
 
 /// A spent buffer of more is freed.
 const KEPT_MAX: usize = 4 * READ_MAX;
@@ -53,7 +53,7 @@ impl ReadAhead {
         }
         input.received(count);
         *received += count;
-        input.parse(usize::MAX, &limits(&self.engine.config(), true));
+        input.parse(usize::MAX, &PRIMARY_LIMITS);
         prepared.reserve(input.parked() - prepared.len());
         for index in prepared.len()..input.parked() {
             let args = input.args(index);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ahead;
+mod limits;
 mod rig;
 
 use std::path::Path;

@@ -70,9 +70,12 @@ fn on_heap(bytes: Vec<u8>) -> Value<'static> {
     Value::Heap(HeapValue::Str(Arc::new(bytes)))
 }
 
-/// Checks the length that a value is about to have.
+/// Checks the length that a value is about to have. A primary has checked by its own limit.
 fn check_length(cx: &Ctx<'_, '_>, start: usize, added: usize) -> Result<usize, ReplyError> {
-    let max = usize::try_from(cx.config.proto_max_bulk_len).unwrap_or(0);
+    let max = match usize::try_from(cx.config.proto_max_bulk_len) {
+        _ if cx.from_primary() => usize::MAX,
+        max => max.unwrap_or(0),
+    };
     start.checked_add(added).filter(|len| *len <= max).ok_or(ReplyError::StringTooLong)
 }
 
