@@ -23,6 +23,33 @@ use own::OwnKeys;
 use primary::Replicas;
 use status::Status;
 
+/// Which part a server plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It takes writes.
+    Primary,
+    /// It follows another server.
+    Replica,
+}
+
+impl Role {
+    /// As INFO and ROLE name it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Primary => "master",
+            Self::Replica => "slave",
+        }
+    }
+
+    /// As HELLO names it, which is younger.
+    pub fn younger_word(self) -> &'static str {
+        match self {
+            Self::Primary => "master",
+            Self::Replica => "replica",
+        }
+    }
+}
+
 /// The state of replication, shared by all threads.
 pub struct Replication {
     /// What is sent to replicas.
@@ -55,6 +82,11 @@ impl Replication {
     #[inline]
     pub fn is_replica(&self) -> bool {
         self.replica.load(Ordering::Relaxed)
+    }
+
+    /// The same for those who name it.
+    pub fn role(&self) -> Role {
+        if self.is_replica() { Role::Replica } else { Role::Primary }
     }
 
     /// How many replicas have acknowledged the stream up to `offset`.

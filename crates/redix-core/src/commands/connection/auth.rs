@@ -181,6 +181,7 @@ fn parse_hello<'a>(cx: &mut ClientCx<'_, '_>, args: Args<'a>) -> Result<Hello<'a
 /// all here, as INFO reports them.
 fn describe_server(cx: &mut ClientCx<'_, '_>) {
     let zone = &cx.config.availability_zone;
+    let role = cx.engine.repl.role();
     let reply = &mut *cx.data.reply;
     reply.map(if zone.is_empty() { 7 } else { 8 });
     reply.bulk_str("server");
@@ -194,7 +195,7 @@ fn describe_server(cx: &mut ClientCx<'_, '_>) {
     reply.bulk_str("mode");
     reply.bulk_str("standalone");
     reply.bulk_str("role");
-    reply.bulk_str("master");
+    reply.bulk_str(role.younger_word());
     reply.bulk_str("modules");
     reply.array(0);
     if !zone.is_empty() {

@@ -18,9 +18,10 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::client("role", Group::Server
 /// how far the link is, and what was applied, -1 while the stream is not followed.
 fn role(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     let repl = &cx.engine.repl;
+    let word = repl.role().word();
     if let Some(target) = repl.upstream.target() {
         cx.reply.array(5);
-        cx.reply.bulk_str("slave");
+        cx.reply.bulk_str(word);
         cx.reply.bulk(&target.host);
         cx.reply.int(i64::from(target.port));
         cx.reply.bulk_str(repl.upstream.state().word());
@@ -29,7 +30,7 @@ fn role(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
         return Ok(());
     }
     cx.reply.array(3);
-    cx.reply.bulk_str("master");
+    cx.reply.bulk_str(word);
     cx.reply.int(repl.log.end() as i64);
     let mut replicas = repl.replicas.all();
     replicas.retain(|replica| replica.phase() == Phase::Online);

@@ -10,11 +10,9 @@ use crate::repl::status::{Length, LinkState};
 
 pub(super) fn write(facts: &Facts<'_>, out: &mut String) {
     let repl = &facts.engine.repl;
+    field!(out, "role", "{}", repl.role().word());
     if repl.is_replica() {
-        field!(out, "role", "slave");
         upstream(facts, out);
-    } else {
-        field!(out, "role", "master");
     }
     replicas(facts, repl, out);
     field!(out, "replicas_waiting_psync", "0");
