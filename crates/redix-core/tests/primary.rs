@@ -180,21 +180,23 @@ fn who_knows_the_stream_goes_on_where_it_stopped() {
     primary.append(b"0123456789");
     let id = primary.engine.repl.log.history().id;
     type Case<'a> = (&'a [u8], i64, Option<&'a [u8]>);
-    let cases: [Case<'_>; 6] = [
+    let shouted = id.as_str().to_ascii_uppercase();
+    let cases: [Case<'_>; 7] = [
         (id.as_str().as_bytes(), 4, Some(b"3456789")),
+        (shouted.as_bytes(), 4, Some(b"3456789")),
         (id.as_str().as_bytes(), 11, Some(b"")),
         (id.as_str().as_bytes(), 12, None),
         (id.as_str().as_bytes(), 0, None),
         (id.as_str().as_bytes(), i64::MIN, None),
         (b"another", 4, None),
     ];
-    for (id, next, expected) in cases {
+    for (asked, next, expected) in cases {
         let replica = primary.replica();
-        let synced = primary.sync(&replica, Wish::From { id, next });
+        let synced = primary.sync(&replica, Wish::From { id: asked, next });
         match expected {
             Some(rest) => {
                 assert_eq!(synced, Synced::Partly);
-                let words = [b"+CONTINUE ", id, b"\r\n"].concat();
+                let words = [b"+CONTINUE ", id.as_str().as_bytes(), b"\r\n"].concat();
                 assert_eq!(primary.sent(&replica), [&words, rest].concat());
             }
             None => assert_ne!(synced, Synced::Partly, "{next:?}"),

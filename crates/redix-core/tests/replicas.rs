@@ -46,3 +46,15 @@ fn the_names_of_a_stream_are_given_up_on_request() {
         assert!(log.resume(id, before.id2_end).is_err());
     }
 }
+
+/// As by the real servers, only the first byte is looked at.
+#[test]
+fn who_names_no_stream_is_not_refused_one() {
+    for (id, refused) in [("?", 0), ("?other", 0), ("other", 1)] {
+        let mut engine = primary();
+        engine.send(1, &["PSYNC", id, "-1"]).unwrap();
+        let info = run(&mut engine, 2, "INFO stats");
+        assert!(info.contains("sync_full:1"), "{info}");
+        assert!(info.contains(&format!("sync_partial_err:{refused}")), "{info}");
+    }
+}

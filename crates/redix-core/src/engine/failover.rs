@@ -15,6 +15,7 @@ use crate::env::Level;
 use crate::mailbox::Mail;
 use crate::pause::{Paused, Purpose};
 use crate::repl::failover::{Plan, Stage};
+use crate::repl::log::ReplId;
 use crate::repl::primary::Phase;
 use crate::repl::status::Target;
 
@@ -169,7 +170,7 @@ impl Engine {
         if !self.repl.is_replica() {
             return Err(Refusal::IsPrimary);
         }
-        if !id.eq_ignore_ascii_case(self.repl.log.history().id.as_str().as_bytes()) {
+        if ReplId::parse(id) != Some(self.repl.log.history().id) {
             return Err(Refusal::OtherStream);
         }
         self.stop_following();

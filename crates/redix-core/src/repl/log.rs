@@ -38,9 +38,17 @@ use crate::sync::{Arc, Mutex, lock};
 /// Bytes of a block; a unit of at least so many becomes a block of its own without being copied.
 const BLOCK_BYTES: usize = 16 * 1024;
 
-/// The name of a stream: 40 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The name of a stream: 40 hexadecimal digits, in either case.
+#[derive(Debug, Clone, Copy)]
 pub struct ReplId([u8; 40]);
+
+impl PartialEq for ReplId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for ReplId {}
 
 impl ReplId {
     /// The name that stands for none.

@@ -37,7 +37,8 @@ pub const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// `PSYNC id offset` -> `CONTINUE [id]` and the stream from byte `offset` on, counted from 1; or
-/// `FULLRESYNC id offset`, a snapshot, and the stream from there. `PSYNC ? -1` asks for the latter.
+/// `FULLRESYNC id offset`, a snapshot, and the stream from there. `PSYNC ? -1` asks for the latter,
+/// as does any other word that begins so.
 /// `PSYNC id offset FAILOVER` comes from this server's primary, which hands over to it: it is the
 /// primary before it answers. Errors of that: this is a primary; it follows another stream.
 fn psync(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
@@ -48,7 +49,7 @@ fn psync(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Err(ReplyError::NotInteger);
     };
     let wish = match args.get(1) {
-        b"?" => Wish::Everything,
+        [b'?', ..] => Wish::Everything,
         id => Wish::From { id, next },
     };
     let asked_by = if args.is(3, "failover") { Some(args.get(1)) } else { None };

@@ -154,5 +154,7 @@ fn a_name_is_forty_visible_characters() {
     assert!(ReplId::parse(&[b'a'; 40]).is_some());
     assert!(ReplId::parse(&[b'a'; 39]).is_none());
     assert!(ReplId::parse(&[b' '; 40]).is_none());
+    assert_eq!(ReplId::parse(&[b'a'; 40]), ReplId::parse(&[b'A'; 40]));
+    assert_ne!(ReplId::parse(&[b'a'; 40]), ReplId::parse(&[b'b'; 40]));
     assert_eq!(ReplId::random(&entropy()).as_str(), "01".repeat(20));
 }
