@@ -4,6 +4,27 @@ use redix_resp::request::Span;
 
 use crate::error::ReplyError;
 
+/// A number of 32 bits.
+pub fn parse_i32(word: &[u8]) -> Result<i32, ReplyError> {
+    let number = redix_types::num::parse_i64(word).ok_or(ReplyError::NotInteger)?;
+    i32::try_from(number).map_err(|_| {
+        ReplyError::Static(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        )
+    })
+}
+
+/// The number of a database, among `databases`.
+pub fn parse_db(word: &[u8], databases: u32) -> Result<u32, ReplyError> {
+    to_db(parse_i32(word)?, databases)
+}
+
+/// The same once it is a number.
+pub fn to_db(number: i32, databases: u32) -> Result<u32, ReplyError> {
+    let db = u32::try_from(number).ok().filter(|db| *db < databases);
+    db.ok_or(ReplyError::Static("ERR DB index is out of range"))
+}
+
 /// A command's words; word 0 is its name. Borrowed from the read buffer or from a MULTI queue.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {

@@ -8,7 +8,7 @@ pub mod client;
 
 use redix_resp::reply::Proto;
 
-use crate::command::args::Args;
+use crate::command::args::{Args, parse_db};
 use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
@@ -110,9 +110,7 @@ fn reset(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
 
 /// `SELECT index` -> OK.
 fn select(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let index = args.int(1)?;
-    let db = u32::try_from(index).ok().filter(|db| *db < cx.engine.keyspace.databases());
-    cx.select(db.ok_or(ReplyError::Static("ERR DB index is out of range"))?);
+    cx.select(parse_db(args.get(1), cx.engine.keyspace.databases())?);
     cx.reply.ok();
     Ok(())
 }

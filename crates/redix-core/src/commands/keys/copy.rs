@@ -1,8 +1,6 @@
 //! Other names and databases for keys: COPY, MOVE, RENAME, RENAMENX.
 
-use redix_types::num;
-
-use crate::command::args::{Args, Options};
+use crate::command::args::{Args, Options, parse_db};
 use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::effects::class;
@@ -80,18 +78,6 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 const SAME_OBJECTS: ReplyError =
     ReplyError::Static("ERR source and destination objects are the same");
-
-/// The number of a database, among `databases`.
-fn parse_db(word: &[u8], databases: u32) -> Result<u32, ReplyError> {
-    let number = num::parse_i64(word).ok_or(ReplyError::NotInteger)?;
-    let number = i32::try_from(number).map_err(|_| {
-        ReplyError::Static(
-            "ERR value is out of range, value must between -2147483648 and 2147483647",
-        )
-    })?;
-    let db = u32::try_from(number).ok().filter(|db| *db < databases);
-    db.ok_or(ReplyError::Static("ERR DB index is out of range"))
-}
 
 struct CopyOptions {
     db: Option<u32>,

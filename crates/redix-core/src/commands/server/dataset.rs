@@ -1,6 +1,6 @@
 //! Whole databases: counting, emptying and exchanging them.
 
-use crate::command::args::Args;
+use crate::command::args::{Args, parse_i32, to_db};
 use crate::command::context::Ctx;
 use crate::command::spec::flag;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl};
@@ -104,14 +104,11 @@ fn flushdb(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// `SWAPDB index1 index2` -> OK. Errors: an index is no number or out of range.
 fn swapdb(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let index = |at: usize, text| args.int(at).map_err(|_| ReplyError::Static(text));
+    let index = |at: usize, text| parse_i32(args.get(at)).map_err(|_| ReplyError::Static(text));
     let first = index(1, "ERR invalid first DB index")?;
     let second = index(2, "ERR invalid second DB index")?;
-    let databases = i64::from(cx.engine.keyspace.databases());
-    if !(0..databases).contains(&first) || !(0..databases).contains(&second) {
-        return Err(ReplyError::Static("ERR DB index is out of range"));
-    }
-    swap(cx.keys, first as u32, second as u32);
+    let databases = cx.engine.keyspace.databases();
+    swap(cx.keys, to_db(first, databases)?, to_db(second, databases)?);
     cx.keys.effects.add_dirty(1);
     cx.reply.ok();
     Ok(())
