@@ -13,21 +13,21 @@ fuzz_target!(|data: &[u8]| {
     let (first, second) = data.split_at(data.len() / 2);
     let file = |text: &[u8]| ConfigFile { path: "fuzz.conf".into(), text: text.into() };
     let mut half = |_: &[u8]| Ok(vec![file(second)]);
-    let _ = load(Some(&file(first)), &[], &mut half);
+    let _ = load(&[file(first)], &[], &mut half);
     if let Some((choice, value)) = data.split_first() {
         let name = DIRECTIVES[usize::from(*choice) % DIRECTIVES.len()].name.as_bytes();
         let set = Config::default().plan_set(&[(name, value)], ClientPlace::Local);
         if let Ok((config, _)) = set {
-            let again = load(Some(&file(&rewrite(b"", &config))), &[], &mut |_| Ok(Vec::new()));
+            let again = load(&[file(&rewrite(b"", &config))], &[], &mut |_| Ok(Vec::new()));
             assert_eq!(again.expect("a written file loads").config, config);
         }
     }
-    let Ok(loaded) = load(Some(&file(data)), &[], &mut |_| Ok(Vec::new())) else {
+    let Ok(loaded) = load(&[file(data)], &[], &mut |_| Ok(Vec::new())) else {
         let _ = rewrite(data, &Config::default());
         return;
     };
     let written = rewrite(data, &loaded.config);
-    let again = load(Some(&file(&written)), &[], &mut |_| Ok(Vec::new()));
+    let again = load(&[file(&written)], &[], &mut |_| Ok(Vec::new()));
     let again = again.expect("a rewritten file loads");
     assert_eq!(again.config, loaded.config);
     assert_eq!(rewrite(&written, &again.config), written);

@@ -10,9 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use redix_core::config::{
-    self, ByteString, CommandLine, Config, ConfigFile, Loaded, Source, quote,
-};
+use redix_core::config::{self, ByteString, CommandLine, Config, ConfigFile, Loaded, quote};
 
 use crate::sys;
 
@@ -40,23 +38,23 @@ pub struct Startup {
 /// Understands the arguments behind the program's name, reads the configuration and changes to its
 /// working directory. The error is the whole text for the operator.
 pub fn prepare(args: &[Vec<u8>]) -> Result<Wish, String> {
-    let (source, flags) = match CommandLine::parse(args) {
+    let (path, stdin, flags) = match CommandLine::parse(args) {
         CommandLine::Version => return Ok(Wish::Print(version_line())),
         CommandLine::Help => return Ok(Wish::Print(help_text())),
-        CommandLine::Run { source, flags } => (source, flags),
+        CommandLine::Run { file, stdin, flags } => (file, stdin, flags),
     };
-    let (text, file) = match source {
-        None => (None, None),
-        Some(Source::Stdin) => (Some(read_stdin()?), None),
-        Some(Source::Path(path)) => {
-            let path = Path::new(OsStr::from_bytes(&path));
-            let text = read_file(path)?;
-            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            (Some(text), Some(absolute))
-        }
-    };
+    let mut files = Vec::new();
+    let mut file = None;
+    if let Some(path) = &path {
+        let path = Path::new(OsStr::from_bytes(path));
+        files.push(read_file(path)?);
+        file = Some(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    }
+    if stdin {
+        files.push(read_stdin()?);
+    }
     let Loaded { mut config, ignored } =
-        config::load(text.as_ref(), &flags, &mut includes).map_err(|error| error.to_string())?;
+        config::load(&files, &flags, &mut includes).map_err(|error| error.to_string())?;
     enter_dir(&mut config)?;
     check_log_file(&config)?;
     Ok(Wish::Run(Box::new(Startup { config, ignored, file })))
@@ -68,10 +66,10 @@ fn version_line() -> String {
 
 fn help_text() -> String {
     let mut text = String::from(
-        "Usage: redix [CONFIG_FILE | -] [--DIRECTIVE VALUE ...]\n\n\
-         Starts a server. With - the configuration is read from standard input. Every directive of\n\
-         the configuration is also a flag, --directive value or --directive=value, and wins over\n\
-         the file.\n\n",
+        "Usage: redix [CONFIG_FILE] [--DIRECTIVE VALUE ...] [-]\n\n\
+         Starts a server. With - the configuration, or what goes on behind the file, is read from\n\
+         standard input. Every directive of the configuration is also a flag, --directive value or\n\
+         --directive=value, and wins over both.\n\n",
     );
     for (option, meaning) in [
         ("--port 8000", "listen on this TCP port (6379)"),

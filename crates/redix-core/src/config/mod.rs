@@ -36,7 +36,7 @@ pub use bytes::{ByteString, Shown};
 pub use directive::{Directive, Standing};
 pub use docs::{markdown, sample_conf};
 pub use kinds::Words;
-pub use parse::{CommandLine, ConfigError, ConfigFile, Includes, Loaded, Source, load};
+pub use parse::{CommandLine, ConfigError, ConfigFile, Includes, Loaded, load};
 pub use rewrite::{rewrite, rewrite_all};
 pub use table::{Config, DIRECTIVES};
 pub use types::*;

@@ -69,8 +69,10 @@ impl std::error::Error for ConfigError {}
 pub enum CommandLine {
     /// Start the server.
     Run {
-        /// The configuration file, if one is named.
-        source: Option<Source>,
+        /// The path of the configuration file, if one is named.
+        file: Option<Vec<u8>>,
+        /// Whether standard input holds more of it, to be read behind the file.
+        stdin: bool,
         /// The flags as lines of a configuration file, for [`load`].
         flags: Vec<Vec<u8>>,
     },
@@ -80,20 +82,12 @@ pub enum CommandLine {
     Help,
 }
 
-/// Where the configuration file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// `-`: on standard input.
-    Stdin,
-    /// In a file.
-    Path(Vec<u8>),
-}
-
 impl CommandLine {
     /// Reads the arguments after the program's name: an optional file, then `--name value …` or
     /// `--name=value` for any directive. An argument that begins with `--` starts the next
     /// directive unless it is the first value of one; only `--save` may do without a value, and
-    /// then means no save points.
+    /// then means no save points. `-` as the last argument, or as the first where no file is named,
+    /// stands for standard input; anywhere else it is a value.
     #[must_use]
     pub fn parse(args: &[Vec<u8>]) -> Self {
         match args.first().map(Vec::as_slice) {
@@ -101,14 +95,16 @@ impl CommandLine {
             Some(b"-h" | b"--help") => return Self::Help,
             _ => {}
         }
-        let (source, rest) = match args.split_first() {
-            Some((first, rest)) if first == b"-" => (Some(Source::Stdin), rest),
-            Some((first, rest)) if !first.starts_with(b"-") => {
-                (Some(Source::Path(first.clone())), rest)
-            }
+        let (file, rest) = match args.split_first() {
+            Some((first, rest)) if !first.starts_with(b"-") => (Some(first.clone()), rest),
             _ => (None, args),
         };
-        Self::Run { source, flags: flag_lines(rest) }
+        let (stdin, rest) = match rest {
+            [rest @ .., last] if last == b"-" => (true, rest),
+            [first, rest @ ..] if file.is_none() && first == b"-" => (true, rest),
+            _ => (false, rest),
+        };
+        Self::Run { file, stdin, flags: flag_lines(rest) }
     }
 }
 
@@ -162,17 +158,17 @@ fn flag_line(flag: &[u8]) -> (Vec<u8>, bool) {
     (canonical(flag), has_value)
 }
 
-/// Reads `file`, then the lines of the command line, over the defaults.
+/// Reads `files` in order, then the lines of the command line, over the defaults.
 ///
 /// Errors: the first line that is malformed, unknown or refused.
 pub fn load(
-    file: Option<&ConfigFile>,
+    files: &[ConfigFile],
     flags: &[Vec<u8>],
     includes: &mut Includes<'_>,
 ) -> Result<Loaded, ConfigError> {
     let mut reader =
         Reader { config: Config::default(), given: Vec::new(), includes, included_count: 0 };
-    if let Some(file) = file {
+    for file in files {
         reader.read(file, 0)?;
     }
     let command_line = ConfigFile { path: "the command line".into(), text: flags.join(&b'\n') };

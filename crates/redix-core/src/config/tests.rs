@@ -12,7 +12,7 @@ use super::*;
 /// Loads `text` without includes.
 fn parse(text: &str) -> Result<Loaded, ConfigError> {
     let file = ConfigFile { path: "a.conf".into(), text: text.as_bytes().to_vec() };
-    load(Some(&file), &[], &mut |path| Err(format!("no {}", Shown(path))))
+    load(&[file], &[], &mut |path| Err(format!("no {}", Shown(path))))
 }
 
 /// The value of one directive after loading `text`.
@@ -374,7 +374,7 @@ fn values_are_bytes() {
     assert_eq!(config.get(&[b"mast*th"]), [(&b"masterauth"[..], b"a\0\xff".to_vec())]);
     let flags = [b"--pidfile".to_vec(), b"\xff".to_vec(), b"--syslog-ident=\xfe".to_vec()];
     let CommandLine::Run { flags, .. } = CommandLine::parse(&flags) else { panic!("it runs") };
-    let config = load(None, &flags, &mut |_| Ok(Vec::new())).unwrap().config;
+    let config = load(&[], &flags, &mut |_| Ok(Vec::new())).unwrap().config;
     assert_eq!((&config.pidfile[..], &config.syslog_ident[..]), (&b"\xff"[..], &b"\xfe"[..]));
 }
 
@@ -383,7 +383,7 @@ fn messages_show_bytes_in_one_line() {
     assert_eq!(Shown("a é\n\u{85}\\".as_bytes()).to_string(), "a é\\x0a\\xc2\\x85\\");
     assert_eq!(ByteString::from(&b"\xffa\xc3"[..]).to_string(), "\\xffa\\xc3");
     let file = ConfigFile { path: "a.conf".into(), text: b"port \xff".to_vec() };
-    let error = load(Some(&file), &[], &mut |_| Ok(Vec::new())).unwrap_err().to_string();
+    let error = load(&[file], &[], &mut |_| Ok(Vec::new())).unwrap_err().to_string();
     assert!(error.contains(">>> 'port \\xff'"), "{error}");
 }
 
@@ -419,7 +419,7 @@ fn includes_are_read_in_place() {
     };
     let with = |text: &str| {
         let file = ConfigFile { path: "a.conf".into(), text: text.into() };
-        load(Some(&file), &[], &mut { files })
+        load(&[file], &[], &mut { files })
     };
     let config = with("include all*.conf\ninclude none*.conf\ntimeout 9").unwrap().config;
     assert_eq!((config.port, config.timeout), (2, 9));
@@ -460,21 +460,42 @@ fn flags_become_lines() {
     };
     assert_eq!(first(&["--version"]), CommandLine::Version);
     assert_eq!(first(&["-h"]), CommandLine::Help);
-    assert_eq!(first(&["-"]), CommandLine::Run { source: Some(Source::Stdin), flags: Vec::new() });
-    assert_eq!(
-        first(&["x.conf"]),
-        CommandLine::Run { source: Some(Source::Path("x.conf".into())), flags: Vec::new() }
-    );
+}
+
+#[test]
+fn standard_input_is_read_for_a_dash_at_either_end() {
+    type Case = (&'static [&'static str], Option<&'static str>, bool, &'static [&'static str]);
+    let cases: &[Case] = &[
+        (&["x.conf"], Some("x.conf"), false, &[]),
+        (&["-"], None, true, &[]),
+        (&["-", "--hz", "5"], None, true, &["hz \"5\""]),
+        (&["--hz", "5", "-"], None, true, &["hz \"5\""]),
+        (&["x.conf", "-"], Some("x.conf"), true, &[]),
+        (&["x.conf", "--hz", "5", "-"], Some("x.conf"), true, &["hz \"5\""]),
+        (&["--hz", "5", "--save", "-"], None, true, &["hz \"5\"", "save"]),
+        (&["--hz", "-"], None, true, &["hz"]),
+        (&["x.conf", "-", "--hz", "5"], Some("x.conf"), false, &["\"-\"", "hz \"5\""]),
+        (&["--hz", "5", "-", "--port", "1"], None, false, &["hz \"5\" \"-\"", "port \"1\""]),
+        (&["-", "--hz", "5", "-"], None, true, &["\"-\"", "hz \"5\""]),
+        (&["--bind", "127.0.0.1", "-::1"], None, false, &["bind \"127.0.0.1\" \"-::1\""]),
+    ];
+    for (args, file, stdin, flags) in cases {
+        let words: Vec<_> = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
+        let file = file.map(|file| file.as_bytes().to_vec());
+        let flags = flags.iter().map(|line| line.as_bytes().to_vec()).collect();
+        let wanted = CommandLine::Run { file, stdin: *stdin, flags };
+        assert_eq!(CommandLine::parse(&words), wanted, "{args:?}");
+    }
 }
 
 #[test]
 fn flags_count_after_the_file() {
     let file = ConfigFile { path: "a.conf".into(), text: "port 1\ntimeout 5".into() };
     let flags = run_flags(&["--port=7000", "--bind", "127.0.0.1", "::1"]);
-    let config = load(Some(&file), &flags, &mut |_| Ok(Vec::new())).unwrap().config;
+    let config = load(&[file], &flags, &mut |_| Ok(Vec::new())).unwrap().config;
     assert_eq!((config.port, config.timeout), (7000, 5));
     assert_eq!(config.bind, ["127.0.0.1", "::1"]);
-    let error = load(None, &run_flags(&["--port", "x"]), &mut |_| Ok(Vec::new())).unwrap_err();
+    let error = load(&[], &run_flags(&["--port", "x"]), &mut |_| Ok(Vec::new())).unwrap_err();
     assert_eq!((error.path.as_str(), error.line), ("the command line", 1));
 }
 
@@ -671,7 +692,7 @@ fn text_directive() -> impl Strategy<Value = usize> {
 /// Loads what was written.
 fn load_bytes(text: Vec<u8>) -> Config {
     let file = ConfigFile { path: String::new(), text };
-    load(Some(&file), &[], &mut |_| Ok(Vec::new())).unwrap().config
+    load(&[file], &[], &mut |_| Ok(Vec::new())).unwrap().config
 }
 
 proptest! {
@@ -702,8 +723,9 @@ proptest! {
     fn arbitrary_bytes_never_panic(text in prop::collection::vec(any::<u8>(), 0..400)) {
         let file = ConfigFile { path: String::new(), text };
         let mut no_files = |_: &[u8]| Ok(Vec::new());
-        let config = load(Some(&file), &[], &mut no_files).map_or(Config::default(), |l| l.config);
-        let _ = rewrite(&file.text, &config);
+        let files = [file];
+        let config = load(&files, &[], &mut no_files).map_or(Config::default(), |l| l.config);
+        let _ = rewrite(&files[0].text, &config);
     }
 
     #[test]

@@ -141,15 +141,36 @@ fn nowhere_to_listen_stops_the_start() {
     assert!(stdout(&output).contains("Configured to not listen anywhere, exiting."), "{output:?}");
 }
 
+/// What a start says that reads this from standard input.
+fn run_with_stdin(dir: &Path, args: &[&str], stdin: &str) -> Output {
+    let mut command = Command::new(program());
+    command.args(args).current_dir(dir).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
 #[test]
 fn the_configuration_may_come_from_standard_input() {
     let dir = TempDir::new("redix").unwrap();
-    let mut command = Command::new(program());
-    command.arg("-").current_dir(dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"port 0\nsave \"\"\n").unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = run_with_stdin(dir.path(), &["-"], "port 0\nsave \"\"\n");
     assert!(stdout(&output).contains("Configured to not listen anywhere"), "{output:?}");
+}
+
+#[test]
+fn a_file_standard_input_and_flags_count_in_this_order() {
+    let dir = TempDir::new("redix").unwrap();
+    fs::write(dir.path().join("x.conf"), "port 1\nlogfile from-file\n").unwrap();
+    let stdin = "port 2\nlogfile from-stdin\n";
+    let args = ["x.conf", "--loglevel", "verbose", "--port", "0", "-"];
+    let output = run_with_stdin(dir.path(), &args, stdin);
+    assert_eq!(output.status.code(), Some(1));
+    let log = fs::read_to_string(dir.path().join("from-stdin")).unwrap();
+    assert!(log.contains("Configured to not listen anywhere, exiting."), "{log}");
+    assert!(!dir.path().join("from-file").exists());
+    let output = run_with_stdin(dir.path(), &args, "port 2\nnonsense 1\n");
+    let text = stderr(&output);
+    assert!(text.contains("at line 2 of standard input\n>>> 'nonsense 1'"), "{text}");
 }
 
 #[test]
