@@ -24,6 +24,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod types;
+mod user;
 mod words;
 
 use std::fmt;

@@ -8,6 +8,7 @@ use std::fmt;
 use super::bytes::Shown;
 use super::directive::Standing;
 use super::table::Config;
+use super::user::DefaultUser;
 use super::words::{quote, split_args};
 use super::{DIRECTIVES, find};
 
@@ -166,20 +167,27 @@ pub fn load(
     flags: &[Vec<u8>],
     includes: &mut Includes<'_>,
 ) -> Result<Loaded, ConfigError> {
-    let mut reader =
-        Reader { config: Config::default(), given: Vec::new(), includes, included_count: 0 };
+    let mut reader = Reader {
+        config: Config::default(),
+        given: Vec::new(),
+        user: None,
+        includes,
+        included_count: 0,
+    };
     for file in files {
         reader.read(file, 0)?;
     }
     let command_line = ConfigFile { path: "the command line".into(), text: flags.join(&b'\n') };
     reader.read(&command_line, 0)?;
-    Ok(reader.finish())
+    reader.finish()
 }
 
 struct Reader<'a, 'b> {
     config: Config,
     /// The directives met so far, by their first names.
     given: Vec<&'static str>,
+    /// The line of the default user, and the error that it would be.
+    user: Option<(DefaultUser, ConfigError)>,
     includes: &'a mut Includes<'b>,
     included_count: usize,
 }
@@ -191,20 +199,26 @@ impl Reader<'_, '_> {
             if line.is_empty() || line[0] == b'#' {
                 continue;
             }
-            self.read_line(line, depth).map_err(|stop| match stop {
-                Stop::Here(reason) => ConfigError {
-                    path: file.path.clone(),
-                    line: index + 1,
-                    text: Shown(line).to_string(),
-                    reason,
-                },
+            let error = |reason| ConfigError {
+                path: file.path.clone(),
+                line: index + 1,
+                text: Shown(line).to_string(),
+                reason,
+            };
+            self.read_line(line, depth, &error).map_err(|stop| match stop {
+                Stop::Here(reason) => error(reason),
                 Stop::Included(error) => error,
             })?;
         }
         Ok(())
     }
 
-    fn read_line(&mut self, line: &[u8], depth: usize) -> Result<(), Stop> {
+    fn read_line(
+        &mut self,
+        line: &[u8],
+        depth: usize,
+        error: &dyn Fn(String) -> ConfigError,
+    ) -> Result<(), Stop> {
         let args = split_args(line).ok_or("Unbalanced quotes in configuration line")?;
         let Some((name, args)) = args.split_first() else { return Ok(()) };
         if let Some(directive) = find(name) {
@@ -225,6 +239,16 @@ impl Reader<'_, '_> {
             (b"include", [pattern]) => self.include(pattern, depth),
             (b"rename-command", [from, to]) => {
                 self.config.rename_command.push((from.as_slice().into(), to.as_slice().into()));
+                Ok(())
+            }
+            (b"user", [name, rules @ ..]) if name == b"default" => {
+                if self.user.is_some() {
+                    return Err("Duplicate user found. A user can only be defined once in config \
+                                files"
+                        .into());
+                }
+                let user = DefaultUser::parse(rules).map_err(Stop::Here)?;
+                self.user = Some((user, error(String::new())));
                 Ok(())
             }
             (b"user", [_, ..]) => Err("Redix does not have access control lists yet".into()),
@@ -249,7 +273,11 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn finish(self) -> Loaded {
+    fn finish(self) -> Result<Loaded, ConfigError> {
+        if let Some((user, error)) = self.user {
+            user.agrees_with(&self.config.requirepass)
+                .map_err(|reason| ConfigError { reason, ..error })?;
+        }
         let default = Config::default();
         let ignored = DIRECTIVES
             .iter()
@@ -259,7 +287,7 @@ impl Reader<'_, '_> {
                 _ => None,
             })
             .collect();
-        Loaded { config: self.config, ignored }
+        Ok(Loaded { config: self.config, ignored })
     }
 }
 

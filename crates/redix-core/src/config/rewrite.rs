@@ -2,13 +2,15 @@
 //!
 //! The user's lines, comments and order stay. The first line of a directive takes its present
 //! value, further ones go; a directive without a line gets one at the end, below a marker, if it
-//! differs from the default. Lines that cannot be read or are unknown become comments. Runs of
-//! empty lines shrink to one. Behaviour of Valkey 9.1.2.
+//! differs from the default. The line of the default user, if there is one, takes the present
+//! password. Lines that cannot be read or are unknown become comments. Runs of empty lines shrink
+//! to one. Behaviour of Valkey 9.1.2, which also adds a line for each user.
 
 use std::collections::HashMap;
 
 use super::kinds::FileLine;
 use super::table::Config;
+use super::user::default_user_line;
 use super::words::split_args;
 use super::{DIRECTIVES, find};
 
@@ -41,6 +43,7 @@ fn rewritten(old: &[u8], config: &Config, adjust: impl Fn(&mut FileLine)) -> Vec
         lines.iter_mut().for_each(&adjust);
         file.put(directive.name, &lines);
     }
+    file.put_user(default_user_line(&config.requirepass));
     file.finish()
 }
 
@@ -49,12 +52,19 @@ struct File {
     lines: Vec<Option<Vec<u8>>>,
     /// Where the lines of each directive are, in reverse.
     places: HashMap<&'static str, Vec<usize>>,
+    /// Where the lines of the default user are.
+    users: Vec<usize>,
     has_marker: bool,
 }
 
 impl File {
     fn read(old: &[u8]) -> Self {
-        let mut file = Self { lines: Vec::new(), places: HashMap::new(), has_marker: false };
+        let mut file = Self {
+            lines: Vec::new(),
+            places: HashMap::new(),
+            users: Vec::new(),
+            has_marker: false,
+        };
         if old.is_empty() {
             return file;
         }
@@ -70,6 +80,11 @@ impl File {
             let name = args.first().map_or(&b""[..], Vec::as_slice);
             if let Some(directive) = find(name) {
                 file.places.entry(directive.name).or_default().push(index);
+                file.lines.push(Some(line.to_vec()));
+            } else if name.eq_ignore_ascii_case(b"user")
+                && args.get(1).is_some_and(|user| user == b"default")
+            {
+                file.users.push(index);
                 file.lines.push(Some(line.to_vec()));
             } else if KEPT.iter().any(|kept| name.eq_ignore_ascii_case(kept.as_bytes())) {
                 file.lines.push(Some(line.to_vec()));
@@ -102,6 +117,14 @@ impl File {
         }
         for place in places {
             self.lines[place] = None;
+        }
+    }
+
+    /// Gives the default user this line, if there is one.
+    fn put_user(&mut self, line: Vec<u8>) {
+        let mut line = Some(line);
+        for &place in &self.users {
+            self.lines[place] = line.take();
         }
     }
 
