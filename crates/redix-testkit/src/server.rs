@@ -33,6 +33,7 @@ const TICKS_PER_SECOND: u64 = 100;
 pub struct Launch {
     program: PathBuf,
     name: &'static str,
+    config: Option<PathBuf>,
     args: Vec<String>,
     cpus: Option<String>,
     preload: Option<PathBuf>,
@@ -42,13 +43,23 @@ impl Launch {
     /// The peer's executable with default arguments. Fails if this machine does not have it.
     pub fn new(peer: Peer) -> Result<Launch> {
         let program = peer.path().with_context(|| format!("{} is not installed", peer.name()))?;
-        Ok(Launch { program, name: peer.name(), args: Vec::new(), cpus: None, preload: None })
+        Ok(Launch::of(program, peer.name()))
     }
 
     /// Redix at the given path: for integration tests, `env!("CARGO_BIN_EXE_redix")`.
     pub fn redix(program: impl Into<PathBuf>) -> Launch {
         let program = std::env::var_os("REDIX_BIN").map_or_else(|| program.into(), PathBuf::from);
-        Launch { program, name: Peer::Redix.name(), args: Vec::new(), cpus: None, preload: None }
+        Launch::of(program, Peer::Redix.name())
+    }
+
+    fn of(program: PathBuf, name: &'static str) -> Launch {
+        Launch { program, name, config: None, args: Vec::new(), cpus: None, preload: None }
+    }
+
+    /// Has it read this configuration file, before all arguments.
+    pub fn config(mut self, file: impl Into<PathBuf>) -> Launch {
+        self.config = Some(file.into());
+        self
     }
 
     /// Adds arguments.
@@ -86,6 +97,7 @@ impl Launch {
         if let Some(preload) = &self.preload {
             command.env("LD_PRELOAD", preload);
         }
+        command.args(&self.config);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]);
         command.arg(dir).args(&self.args).current_dir(dir).stdin(Stdio::null());
         command

@@ -8,6 +8,7 @@ mod abuse;
 mod blocking;
 mod clients;
 mod command_info;
+mod config_file;
 mod connections;
 mod golden;
 mod oracle;
