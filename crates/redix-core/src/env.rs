@@ -49,7 +49,8 @@ pub trait SpillFile: Send {
 pub trait Disk: Send + Sync {
     /// Opens a file for reading from its start, with its length in bytes.
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)>;
-    /// Creates or truncates a file for writing.
+    /// Creates or truncates a file for writing, and locks it if it can, so that other processes
+    /// know that somebody writes it.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Renames a file over another, atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;

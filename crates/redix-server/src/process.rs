@@ -1,10 +1,13 @@
 //! What the process does about itself: background, process id file, supervisor, title, limits.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use redix_core::config::{Config, Supervised};
+use redix_core::persist::file::temporary_writer;
 
 use crate::{log, sys};
 
@@ -85,6 +88,31 @@ impl PidFile {
     }
 }
 
+/// Removes what saves and synchronisations of processes that were killed have left in `dir`: files
+/// that have the name of a temporary, of a process that is not running, and that nobody has locked.
+/// The second does not count for processes of another machine or container, the third does.
+pub fn remove_leftovers(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(pid) = temporary_writer(name.as_bytes()) else { continue };
+        let is_running = pid != std::process::id() && Path::new(&format!("/proc/{pid}")).exists();
+        // What is no file was not left by a save, and may block whoever opens it.
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_running || !is_file {
+            continue;
+        }
+        let path = entry.path();
+        let is_free = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        if is_free && std::fs::remove_file(&path).is_ok() {
+            log::notice(&format!(
+                "Removed {}, which a process that was killed has left",
+                path.display()
+            ));
+        }
+    }
+}
+
 /// The supervisor that is told what the server does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Supervisor {
@@ -160,7 +188,6 @@ fn notify_systemd(message: &str) -> io::Result<()> {
         let addr = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
         socket.connect_addr(&addr)?;
     } else {
-        use std::os::unix::ffi::OsStrExt;
         socket.connect(std::path::Path::new(std::ffi::OsStr::from_bytes(&name)))?;
     }
     socket.send(message.as_bytes()).map(drop)
@@ -198,3 +225,6 @@ pub fn title(config: &Config, program: &[u8], config_file: &[u8]) -> Vec<u8> {
     }
     out.trim_ascii_end().to_owned()
 }
+
+#[cfg(test)]
+mod tests;

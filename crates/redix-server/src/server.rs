@@ -101,6 +101,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
     let pid_file = PidFile::write(&config, background);
     show_banner(&config);
 
+    process::remove_leftovers(config.dir.as_ref());
     let poll = Poll::new().map_err(|error| error.to_string())?;
     let listeners = open_listeners(&config, poll.registry())?;
     let workers = config.worker_count(thread::available_parallelism().map_or(1, usize::from));

@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use redix_types::num::parse_i64;
+
 use crate::config::Config;
 use crate::env::{Disk, DiskFile};
 
@@ -82,6 +84,23 @@ pub fn temporary_path(config: &Config, writer: Writer) -> PathBuf {
         Writer::Foreground => format!("temp-{pid}.rdb"),
         Writer::Background => format!("temp-bgsave-{pid}.rdb"),
     })
+}
+
+/// The number of the process that writes, or wrote, a file if that is called like a temporary of
+/// this server: of a save, or of a data set that a primary sends.
+pub fn temporary_writer(name: &[u8]) -> Option<u32> {
+    let middle = name.strip_prefix(b"temp-")?.strip_suffix(b".rdb")?;
+    let digits = match middle.strip_prefix(b"bgsave-") {
+        Some(digits) => digits,
+        None => match memchr::memchr(b'.', middle) {
+            Some(at) => {
+                parse_i64(&middle[..at])?;
+                &middle[at + 1..]
+            }
+            None => middle,
+        },
+    };
+    u32::try_from(parse_i64(digits)?).ok()
 }
 
 /// A snapshot on its way to its name.
@@ -171,5 +190,24 @@ impl SaveFile {
 
     fn error(&self, op: &'static str, source: io::Error) -> SaveError {
         SaveError::Io { op, path: self.temporary.clone(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporaries_are_known_by_their_names() {
+        let config = Config::default();
+        for writer in [Writer::Foreground, Writer::Background] {
+            let path = temporary_path(&config, writer);
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            assert_eq!(temporary_writer(name), Some(std::process::id()));
+        }
+        assert_eq!(temporary_writer(b"temp-1700000000.77.rdb"), Some(77));
+        for other in ["dump.rdb", "temp-.rdb", "temp-x.rdb", "temp-1", "temp-bgsave-1.2.rdb"] {
+            assert_eq!(temporary_writer(other.as_bytes()), None, "{other}");
+        }
     }
 }

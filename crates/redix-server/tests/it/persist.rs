@@ -360,6 +360,26 @@ fn what_flushall_has_saved_is_not_counted_as_changes() {
 }
 
 #[test]
+fn what_a_killed_save_has_left_goes_with_the_next_start() {
+    let mut server = start(&["--rdb-key-save-delay", "10000000"]);
+    let mut client = connect(&server);
+    client.must(&["SET", "k", "v"]).unwrap();
+    client.must(&["BGSAVE"]).unwrap();
+    let left = server.dir().join(format!("temp-bgsave-{}.rdb", server.pid()));
+    eventually("it is being written", || left.exists());
+    // Another server in the same place leaves it alone.
+    let place = server.dir().to_str().unwrap();
+    let other = start(&["--dir", place, "--dbfilename", "other.rdb"]);
+    assert!(left.exists());
+    drop(other);
+    server.kill9().unwrap();
+    assert!(left.exists());
+    server.restart().unwrap();
+    assert!(!left.exists());
+    assert!(server.log().contains(&format!("Removed {}", left.display())), "{}", server.log());
+}
+
+#[test]
 fn save_says_that_it_failed() {
     let server = start(&[]);
     let mut client = connect(&server);
