@@ -14,7 +14,8 @@ use crate::{log, sys};
 /// Descriptors kept free for files, sockets of the server itself and the like, beside clients.
 const RESERVED_FILES: u64 = 32;
 /// Where the process id goes when the server is in the background and no file is named.
-const DEFAULT_PID_FILE: &str = "/var/run/redix.pid";
+/// Source: the default of Redis, which its init scripts look for.
+const DEFAULT_PID_FILE: &str = "/var/run/redis.pid";
 
 /// Raises the limit of open files so that `maxclients` fit; lowers `maxclients` where the system
 /// does not allow it. The error says that not even one client would fit.
@@ -59,13 +60,19 @@ pub fn clients_that_fit(maxclients: u32) -> u32 {
 pub struct PidFile(PathBuf);
 
 impl PidFile {
-    /// Writes the file if the configuration wants one. That it cannot be written is only logged.
-    pub fn write(config: &Config, background: bool) -> Option<Self> {
-        let path = match (config.pidfile.is_empty(), background) {
-            (true, false) => return None,
-            (true, true) => Path::new(DEFAULT_PID_FILE),
-            (false, _) => config.pidfile.as_ref(),
-        };
+    /// Names the file where the server is in the background and the configuration names none.
+    pub fn name(config: &mut Config, background: bool) {
+        if background && config.pidfile.is_empty() {
+            config.pidfile = DEFAULT_PID_FILE.into();
+        }
+    }
+
+    /// Writes the file if the configuration names one. That it cannot be written is only logged.
+    pub fn write(config: &Config) -> Option<Self> {
+        if config.pidfile.is_empty() {
+            return None;
+        }
+        let path: &Path = config.pidfile.as_ref();
         // Absolute, since `dir` may change while the server runs.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         match std::fs::write(&path, format!("{}\n", std::process::id())) {

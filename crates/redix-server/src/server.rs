@@ -98,10 +98,11 @@ pub fn run(startup: Startup) -> Result<(), String> {
     announce_start(&config, &ignored, file.is_some());
     process::make_room_for_clients(&mut config)?;
     let title = if config.set_proc_title { TitleArea::find() } else { None };
-    let pid_file = PidFile::write(&config, background);
+    PidFile::name(&mut config, background);
+    let pid_file = PidFile::write(&config);
     show_banner(&config);
-
     process::remove_leftovers(config.dir.as_ref());
+
     let poll = Poll::new().map_err(|error| error.to_string())?;
     let listeners = open_listeners(&config, poll.registry())?;
     let workers = config.worker_count(thread::available_parallelism().map_or(1, usize::from));

@@ -11,6 +11,19 @@ use super::*;
 const NOBODY: u32 = 1 << 30;
 
 #[test]
+fn the_process_id_goes_where_init_scripts_look() {
+    let named = |pidfile: &str, background| {
+        let mut config = Config { pidfile: pidfile.into(), ..Config::default() };
+        PidFile::name(&mut config, background);
+        config.pidfile.to_string()
+    };
+    assert_eq!(named("", false), "");
+    assert_eq!(named("", true), "/var/run/redis.pid");
+    assert_eq!(named("own.pid", true), "own.pid");
+    assert_eq!(named("own.pid", false), "own.pid");
+}
+
+#[test]
 fn only_what_nobody_writes_is_removed() {
     let dir = TempDir::new("leftovers").unwrap();
     let path = |name: String| dir.path().join(name);
