@@ -60,6 +60,7 @@ pub mod flag {
         23 RUNS_IN_MULTI "" "Runs at once inside MULTI instead of being queued.",
         24 BRIEF "" "Short work where words, reply and what it frees are short.",
         25 SYSCMD "" "Servers send it to each other.",
+        26 DENY_UNSAVED "" "Refused, as writes are, where saving has failed.",
     }
 }
 

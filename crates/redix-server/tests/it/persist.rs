@@ -335,7 +335,20 @@ fn a_full_disk_stops_writes_until_a_save_succeeds() {
     client.must(&["BGSAVE"]).unwrap();
     wait_for_bgsave(&mut client);
     assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "err");
-    assert!(error_of(&mut client, &["SET", "k", "third"]).starts_with("MISCONF "));
+    let mut other = connect(&server);
+    other.must(&["MULTI"]).unwrap();
+    for command in [&["SET", "k", "third"][..], &["PING"], &["PING", "text"]] {
+        assert!(error_of(&mut client, command).starts_with("MISCONF "), "{command:?}");
+        assert!(error_of(&mut other, command).starts_with("MISCONF "), "{command:?}");
+    }
+    assert!(error_of(&mut other, &["EXEC"]).starts_with("EXECABORT "));
+    client.must(&["ECHO", "text"]).unwrap();
+    // What does not write is run once it is queued.
+    client.must(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]).unwrap();
+    other.must(&["MULTI"]).unwrap();
+    other.must(&["PING"]).unwrap();
+    client.must(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "yes"]).unwrap();
+    other.must(&["EXEC"]).unwrap();
     assert_eq!(client.must(&["GET", "k"]).unwrap(), Value::Bulk(b"second".to_vec()));
     assert_eq!(fs::read(&file).unwrap(), before, "the old file stays");
     assert!(!temporary.exists() && fs::symlink_metadata(&temporary).is_err(), "nothing is left");
@@ -344,6 +357,7 @@ fn a_full_disk_stops_writes_until_a_save_succeeds() {
     assert!(log.contains(&reason), "path and reason are logged: {log}");
 
     bgsave(&mut client);
+    client.must(&["PING"]).unwrap();
     client.must(&["SET", "k", "third"]).unwrap();
     assert_eq!(decode(&file)[b"k".as_slice()], b"second");
 }

@@ -94,8 +94,10 @@ impl Runner<'_> {
         if flags & flag::DENYOOM != 0 && self.out_of_memory() {
             return Err(ReplyError::Oom);
         }
-        if flags & flag::WRITE != 0 {
+        if flags & flag::WRITE != 0 || spec.has(flag::DENY_UNSAVED) {
             self.engine.saves.admit_write(&self.config)?;
+        }
+        if flags & flag::WRITE != 0 {
             self.enough_replicas()?;
         }
         if self.engine.repl.is_replica() && !self.admit_on_replica(flags, shared)? {

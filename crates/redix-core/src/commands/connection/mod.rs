@@ -24,7 +24,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .doc("Returns its argument.")
         .args(&[ArgSpec::new("message", ArgKind::String)]),
     CommandSpec::client("ping", Group::Connection, -1, ping)
-        .flags(flag::FAST | flag::SENTINEL)
+        .flags(flag::FAST | flag::SENTINEL | flag::DENY_UNSAVED)
         .acl(acl::CONNECTION)
         .doc("Tests whether the server answers.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
