@@ -394,6 +394,41 @@ fn what_a_killed_save_has_left_goes_with_the_next_start() {
 }
 
 #[test]
+fn a_flush_counts_the_keys_and_is_logged_without_any() {
+    let server = start(&[]);
+    let mut client = connect(&server);
+    let changes = |client: &mut Client, expected: &str| {
+        assert_eq!(info(client, "rdb_changes_since_last_save"), expected);
+    };
+    client.must(&["FLUSHALL"]).unwrap();
+    client.must(&["FLUSHDB", "ASYNC"]).unwrap();
+    changes(&mut client, "0");
+    client.must(&["MSET", "a", "1", "b", "2"]).unwrap();
+    client.must(&["FLUSHDB"]).unwrap();
+    changes(&mut client, "4");
+    client.must(&["SET", "a", "1"]).unwrap();
+    client.must(&["FLUSHALL", "ASYNC"]).unwrap();
+    changes(&mut client, "6");
+
+    let port = server.port().to_string();
+    let replica =
+        start(&["--replicaof", &format!("127.0.0.1 {port}"), "--replica-read-only", "no"]);
+    let mut there = connect(&replica);
+    let link = Value::Bulk(b"1".to_vec());
+    eventually("the link is up", || {
+        client.must(&["SET", "link", "1"]).unwrap();
+        there.cmd(&["GET", "link"]).unwrap() == link
+    });
+    for flush in ["FLUSHALL", "FLUSHDB"] {
+        client.must(&[flush]).unwrap();
+        eventually("it is empty", || there.must(&["DBSIZE"]).unwrap() == Value::Int(0));
+        there.must(&["SET", "own", "1"]).unwrap();
+        client.must(&[flush]).unwrap();
+        eventually("it is empty", || there.must(&["DBSIZE"]).unwrap() == Value::Int(0));
+    }
+}
+
+#[test]
 fn save_says_that_it_failed() {
     let server = start(&[]);
     let mut client = connect(&server);

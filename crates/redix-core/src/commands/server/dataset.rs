@@ -2,8 +2,7 @@
 
 use crate::command::args::{Args, parse_i32, to_db};
 use crate::command::context::Ctx;
-use crate::command::spec::flag;
-use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl};
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, LogAs, acl, flag};
 use crate::effects::Request;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::flush::{Emptied, Freeing, flush, swap};
@@ -19,6 +18,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("flushall", Group::Server, -1, const { &[] }, flushall)
         .acl(acl::KEYSPACE | acl::DANGEROUS)
         .world()
+        .log_as(LogAs::Effect)
         .complexity("O(N) where N is the total number of keys in all databases")
         .doc("Removes every key of every database.")
         .history(FLUSH_HISTORY)
@@ -27,6 +27,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("flushdb", Group::Server, -1, const { &[] }, flushdb)
         .acl(acl::KEYSPACE | acl::DANGEROUS)
         .world()
+        .log_as(LogAs::Effect)
         .complexity("O(N) where N is the number of keys in the selected database")
         .doc("Removes every key of the selected database.")
         .history(FLUSH_HISTORY)
@@ -74,6 +75,12 @@ fn freeing(cx: &Ctx<'_, '_>, args: Args<'_>) -> Result<Freeing, ReplyError> {
     }
 }
 
+/// Each key is a change. That there was none is logged too: replicas may have some.
+fn note_flush(cx: &mut Ctx<'_, '_>, args: Args<'_>, removed: u64) {
+    cx.keys.effects.add_dirty(removed);
+    cx.keys.effects.log_words(cx.keys.db, args.iter_from(0));
+}
+
 /// `FLUSHALL [ASYNC | SYNC]` -> OK. Gives up a background save under way; with save points
 /// configured, saves the empty data set, so that what was flushed does not come back.
 fn flushall(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
@@ -82,8 +89,7 @@ fn flushall(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         cx.requests.push(Request::BgSave);
     }
     let removed = flush(cx.keys, Emptied::All, freeing);
-    // One more, so that the flush of an empty data set is logged too.
-    cx.keys.effects.add_dirty(removed + 1);
+    note_flush(cx, args, removed);
     // A failure is in the log and in the saving status; the data set is empty all the same.
     if !cx.config.save.is_empty() && cx.engine.save_now().is_ok() {
         // What this unit has changed is counted when it ends, and has been saved.
@@ -97,7 +103,7 @@ fn flushall(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 fn flushdb(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let freeing = freeing(cx, args)?;
     let removed = flush(cx.keys, Emptied::One(cx.keys.db), freeing);
-    cx.keys.effects.add_dirty(removed + 1);
+    note_flush(cx, args, removed);
     cx.reply.ok();
     Ok(())
 }
