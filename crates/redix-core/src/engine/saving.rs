@@ -1,6 +1,7 @@
 //! Saving and loading as the rest of the engine and the server ask for them: what is written, what
 //! is noted about it, and what the log says.
 
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use super::Engine;
@@ -9,7 +10,8 @@ use crate::effects::Shutdown;
 use crate::env::Level;
 use crate::persist::file::{self, SaveError, snapshot_path};
 use crate::persist::load::{
-    ChecksumPolicy, Duplicates, Expired, LoadError, LoadOptions, LoadStep, Loaded, Loader, Origin,
+    ChecksumPolicy, Duplicates, Expired, Inspection, LoadError, LoadOptions, LoadStep, Loaded,
+    Loader, Origin,
 };
 use crate::persist::payload::Payload;
 use crate::persist::save::{self, StreamPosition};
@@ -45,6 +47,8 @@ pub(super) struct SnapshotPlan {
     pub(super) for_replicas: bool,
 }
 
+/// Bytes that an inspection reads at once.
+const INSPECT_BYTES: usize = 256 << 10;
 /// Keys loaded between two looks at the world and the clock.
 const LOAD_STEP_KEYS: usize = 1024;
 
@@ -207,6 +211,30 @@ impl Engine {
             repl.log.take_over(&*self.env.entropy);
             if !origin.deletions.is_empty() {
                 repl.log.append(&mut origin.deletions, false);
+            }
+        }
+    }
+
+    /// Looks whether the snapshot file is there and every part of it is one that can be loaded, so
+    /// that nothing is given up for one that is not.
+    pub fn inspect_file(&self) -> Result<(), LoadError> {
+        let config = self.config();
+        let path = snapshot_path(&config);
+        let failed = |source| LoadError::Open { path: path.clone(), source };
+        let (mut file, _) = self.env.disk.open(&path).map_err(failed)?;
+        let how = LoadOptions {
+            duplicates: Duplicates::Refuse,
+            expired: Expired::PassOver,
+            checksums: self.checksum_policy(),
+        };
+        let mut inspection = Inspection::new(&config, &self.keyspace, &path, how);
+        let mut bytes = vec![0; INSPECT_BYTES];
+        loop {
+            match file.read(&mut bytes) {
+                Ok(0) => return inspection.end(),
+                Ok(count) => inspection.push(&bytes[..count])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
             }
         }
     }

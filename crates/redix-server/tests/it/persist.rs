@@ -374,26 +374,6 @@ fn what_flushall_has_saved_is_not_counted_as_changes() {
 }
 
 #[test]
-fn what_a_killed_save_has_left_goes_with_the_next_start() {
-    let mut server = start(&["--rdb-key-save-delay", "10000000"]);
-    let mut client = connect(&server);
-    client.must(&["SET", "k", "v"]).unwrap();
-    client.must(&["BGSAVE"]).unwrap();
-    let left = server.dir().join(format!("temp-bgsave-{}.rdb", server.pid()));
-    eventually("it is being written", || left.exists());
-    // Another server in the same place leaves it alone.
-    let place = server.dir().to_str().unwrap();
-    let other = start(&["--dir", place, "--dbfilename", "other.rdb"]);
-    assert!(left.exists());
-    drop(other);
-    server.kill9().unwrap();
-    assert!(left.exists());
-    server.restart().unwrap();
-    assert!(!left.exists());
-    assert!(server.log().contains(&format!("Removed {}", left.display())), "{}", server.log());
-}
-
-#[test]
 fn a_flush_counts_the_keys_and_is_logged_without_any() {
     let server = start(&[]);
     let mut client = connect(&server);
@@ -426,6 +406,59 @@ fn a_flush_counts_the_keys_and_is_logged_without_any() {
         client.must(&[flush]).unwrap();
         eventually("it is empty", || there.must(&["DBSIZE"]).unwrap() == Value::Int(0));
     }
+}
+
+#[test]
+fn a_reload_needs_a_file_before_it_gives_the_data_up() {
+    let server = start(&["--enable-debug-command", "yes"]);
+    let mut client = connect(&server);
+    let file = server.dir().join("dump.rdb");
+    client.must(&["SET", "k", "v"]).unwrap();
+    let refused = "ERR Error trying to load the RDB dump, check server logs.";
+    let mut is_refused = |options: &[&str]| {
+        let command = [&["DEBUG", "RELOAD", "NOSAVE"], options].concat();
+        assert_eq!(error_of(&mut client, &command), refused);
+        assert_eq!(client.must(&["GET", "k"]).unwrap(), Value::Bulk(b"v".to_vec()));
+        assert_eq!(info(&mut client, "loading"), "0");
+    };
+    is_refused(&[]);
+    is_refused(&["NOFLUSH"]);
+    is_refused(&["NOFLUSH", "MERGE"]);
+    assert!(server.log().contains(&format!("cannot open {}", file.display())));
+    for bad in [&b"no such file"[..], b"REDIS0011", b"REDIS0011\xfe\x00\x00\x01k\x01w"] {
+        fs::write(&file, bad).unwrap();
+        is_refused(&[]);
+    }
+    connect(&server).must(&["SAVE"]).unwrap();
+    let mut whole = fs::read(&file).unwrap();
+    *whole.last_mut().unwrap() ^= 1;
+    fs::write(&file, &whole).unwrap();
+    is_refused(&[]);
+    *whole.last_mut().unwrap() ^= 1;
+    fs::write(&file, &whole).unwrap();
+    client.must(&["SET", "k", "newer"]).unwrap();
+    client.must(&["DEBUG", "RELOAD", "NOSAVE"]).unwrap();
+    assert_eq!(client.must(&["GET", "k"]).unwrap(), Value::Bulk(b"v".to_vec()));
+}
+
+#[test]
+fn what_a_killed_save_has_left_goes_with_the_next_start() {
+    let mut server = start(&["--rdb-key-save-delay", "10000000"]);
+    let mut client = connect(&server);
+    client.must(&["SET", "k", "v"]).unwrap();
+    client.must(&["BGSAVE"]).unwrap();
+    let left = server.dir().join(format!("temp-bgsave-{}.rdb", server.pid()));
+    eventually("it is being written", || left.exists());
+    // Another server in the same place leaves it alone.
+    let place = server.dir().to_str().unwrap();
+    let other = start(&["--dir", place, "--dbfilename", "other.rdb"]);
+    assert!(left.exists());
+    drop(other);
+    server.kill9().unwrap();
+    assert!(left.exists());
+    server.restart().unwrap();
+    assert!(!left.exists());
+    assert!(server.log().contains(&format!("Removed {}", left.display())), "{}", server.log());
 }
 
 #[test]

@@ -141,7 +141,8 @@ pub(super) fn populate(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]` -> OK. Errors: another option; saving or loading
-/// failed.
+/// failed, or there is no file to load. The data set is given up only for a file that can be
+/// loaded.
 pub(super) fn reload(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (mut save, mut empty, mut merge) = (true, true, false);
     let mut options = args.options(2);
@@ -162,10 +163,12 @@ pub(super) fn reload(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if save && cx.engine.save_now().is_err() {
         return Err(ReplyError::Static("ERR"));
     }
-    if empty {
-        flush(cx.keys, Emptied::Each, Freeing::AtOnce);
-    }
-    let loaded = if merge { cx.engine.merge_now() } else { cx.engine.load_now() };
+    let loaded = cx.engine.inspect_file().and_then(|()| {
+        if empty {
+            flush(cx.keys, Emptied::Each, Freeing::AtOnce);
+        }
+        if merge { cx.engine.merge_now() } else { cx.engine.load_now() }
+    });
     if let Err(error) = loaded {
         cx.engine.env.log(Level::Warning, &error.to_string());
         return Err(ReplyError::Static(
