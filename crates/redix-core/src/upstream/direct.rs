@@ -1,10 +1,10 @@
 //! A full synchronisation that is loaded as it comes, without a file: `repl-diskless-load`.
 //!
 //! Either the old data set is given up first (`flush-before-load`, or `on-empty-db` where there is
-//! none), or the new one is loaded beside it and takes its place at the end (`swapdb`). In the
-//! second case clients are served from the old one meanwhile, if it is an older state of the same
-//! stream; else they wait as for any load. If it fails there, the old data set and its log are as
-//! they were.
+//! none), as soon as the new one was found to begin like one, or the new one is loaded beside it
+//! and takes its place at the end (`swapdb`). In the second case clients are served from the old
+//! one meanwhile, if it is an older state of the same stream; else they wait as for any load. If it
+//! fails there, the old data set and its log are as they were.
 
 use std::path::Path;
 
@@ -15,13 +15,15 @@ use crate::engine::{Engine, Rest};
 use crate::env::Level;
 use crate::keyspace::Keyspace;
 use crate::keyspace::flush::{empty_keyspace, replace_keyspace};
-use crate::persist::load::{LoadStep, Loader};
+use crate::persist::load::{Inspection, LoadError, LoadOptions, LoadStep, Loader};
 use crate::repl::log::ReplId;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
 /// Rounds of reading and loading per step.
 const ROUNDS_PER_STEP: usize = 32;
+/// Bytes that say that a data set follows, and in which version of the format.
+const HEAD_LEN: usize = 9;
 /// Keys loaded between two looks at the world.
 const KEYS_PER_ROUND: usize = 1024;
 
@@ -29,8 +31,7 @@ const KEYS_PER_ROUND: usize = 1024;
 pub(super) struct Direct {
     form: Form,
     loader: Loader,
-    /// Where it is loaded, if not in the place of the old data set.
-    beside: Option<Keyspace>,
+    place: Place,
     received: u64,
     loaded: bool,
     newline_ns: u64,
@@ -38,19 +39,31 @@ pub(super) struct Direct {
     key_delay_ns: u64,
 }
 
+/// Where it is loaded.
+enum Place {
+    /// Where the old data set still is.
+    Occupied,
+    /// Where the old data set was.
+    Emptied,
+    /// Beside the old data set.
+    Beside(Box<Keyspace>),
+}
+
 impl Direct {
     /// Leaves nothing of it behind; half a data set is not served.
     pub(super) fn abandon(self, engine: &Engine) {
         let _world = engine.keyspace.gates().world();
-        if self.beside.is_none() {
-            empty_keyspace(&engine.keyspace);
+        match self.place {
+            Place::Occupied => return,
+            Place::Emptied => drop(empty_keyspace(&engine.keyspace)),
+            Place::Beside(_) => {}
         }
         engine.end_loading();
     }
 
     /// Puts what was loaded in the place of the old data set; in the world.
     pub(super) fn install(&self, engine: &Engine) {
-        if let Some(beside) = &self.beside {
+        if let Place::Beside(beside) = &self.place {
             engine.abandon_snapshot();
             engine.repl.own.clear();
             engine.drop_replicas();
@@ -75,6 +88,22 @@ impl Direct {
         if self.form == Form::Sized(0) {
             self.loader.end_pushing();
         }
+    }
+
+    /// Whether it begins like a data set; false if that cannot be told yet.
+    fn begins_well(&self, engine: &Engine, how: LoadOptions) -> Result<bool, Broken> {
+        let head = self.loader.rest();
+        let is_cut = head.len() < HEAD_LEN;
+        if is_cut && self.form != Form::Sized(0) {
+            return Ok(false);
+        }
+        let name = Path::new(DATA_SET_NAME);
+        let mut inspection = Inspection::new(&engine.config(), &engine.keyspace, name, how);
+        let head = &head[..head.len().min(HEAD_LEN)];
+        let looked =
+            inspection.push(head).and_then(|()| if is_cut { inspection.end() } else { Ok(()) });
+        looked.map_err(|error| load_failed(engine, &error))?;
+        Ok(true)
     }
 
     /// Whether what follows the data set is what must follow it; `None` if that has yet to come.
@@ -107,7 +136,7 @@ impl Upstream {
         }
     }
 
-    /// Prepares for it: the old data set goes now, or stays until the end.
+    /// Prepares for it; takes nothing away.
     pub(super) fn begin_directly(
         &self,
         id: ReplId,
@@ -115,30 +144,20 @@ impl Upstream {
         now_ns: u64,
     ) -> Result<Direct, Broken> {
         let (engine, config) = (&self.engine, self.engine.config());
-        let beside =
-            (config.repl_diskless_load == DisklessLoad::SwapDb).then(|| engine.keyspace.beside());
-        {
-            let _world = if beside.is_some() {
-                let world = engine.keyspace.gates().world();
-                if !self.is_wanted() {
-                    return Err(Broken::new("The PRIMARY is no longer the one to follow."));
-                }
-                world
-            } else {
-                self.empty_for_loading()?
-            };
+        let place = if config.repl_diskless_load == DisklessLoad::SwapDb {
+            let place = Place::Beside(Box::new(engine.keyspace.beside()));
+            let world = engine.keyspace.gates().world();
+            if !self.is_wanted() {
+                return Err(Broken::new("The PRIMARY is no longer the one to follow."));
+            }
             let log = &engine.repl.log;
             // The old data set is a state that the new one has been in.
-            let serves = beside.is_some() && log.active() && log.history().id == id;
-            engine.repl.upstream.set_async_loading(serves);
-            engine.loading.store(!serves, Ordering::Release);
-        }
-        self.free_old_data();
-        self.notice("PRIMARY <-> REPLICA sync: Loading DB in memory");
-        engine.show_loading(match form {
-            Form::Sized(bytes) => bytes,
-            Form::Marked(_) => 0,
-        });
+            self.show_direct_loading(&form, log.active() && log.history().id == id);
+            drop(world);
+            place
+        } else {
+            Place::Occupied
+        };
         let name = Path::new(DATA_SET_NAME);
         let loader = Loader::pushed(
             &engine.env,
@@ -151,12 +170,40 @@ impl Upstream {
         Ok(Direct {
             form,
             loader,
-            beside,
+            place,
             received: 0,
             loaded: false,
             newline_ns: now_ns,
             key_delay_ns,
         })
+    }
+
+    /// Shows that loading begins, with clients being served meanwhile or not; in the world.
+    fn show_direct_loading(&self, form: &Form, serves: bool) {
+        let engine = &self.engine;
+        engine.repl.upstream.set_async_loading(serves);
+        engine.loading.store(!serves, Ordering::Release);
+        self.notice("PRIMARY <-> REPLICA sync: Loading DB in memory");
+        engine.show_loading(match form {
+            Form::Sized(bytes) => *bytes,
+            Form::Marked(_) => 0,
+        });
+    }
+
+    /// Gives the old data set up if that is due; false if that cannot be told yet.
+    fn make_room(&self, direct: &mut Direct) -> Result<bool, Broken> {
+        if !matches!(direct.place, Place::Occupied) {
+            return Ok(true);
+        }
+        if !direct.begins_well(&self.engine, self.how_to_load())? {
+            return Ok(false);
+        }
+        let world = self.empty_for_loading()?;
+        direct.place = Place::Emptied;
+        self.show_direct_loading(&direct.form, false);
+        drop(world);
+        self.free_old_data();
+        Ok(true)
     }
 
     /// Reads and loads some more of it.
@@ -178,7 +225,8 @@ impl Upstream {
         for _ in 0..ROUNDS_PER_STEP {
             direct.push(&mut self.inbox);
             self.show_received(direct.received);
-            if !direct.loaded && (try_anyway || direct.loader.is_worth_trying()) {
+            let has_room = self.make_room(direct)?;
+            if has_room && !direct.loaded && (try_anyway || direct.loader.is_worth_trying()) {
                 try_anyway = false;
                 match load_some(&self.engine, direct)? {
                     LoadStep::More if direct.key_delay_ns > 0 => {
@@ -207,18 +255,18 @@ impl Upstream {
 /// Loads some of what was handed in.
 fn load_some(engine: &Arc<Engine>, direct: &mut Direct) -> Result<LoadStep, Broken> {
     let budget = if direct.key_delay_ns > 0 { 1 } else { KEYS_PER_ROUND };
-    let step = match &direct.beside {
-        Some(beside) => direct.loader.step(beside, budget),
-        None => {
+    let step = match &direct.place {
+        Place::Beside(beside) => direct.loader.step(beside, budget),
+        Place::Occupied | Place::Emptied => {
             let _gate = engine.keyspace.gates().enter(engine.link_thread());
             direct.loader.step(&engine.keyspace, budget)
         }
     };
     engine.show_loaded(direct.loader.loaded());
-    step.map_err(|error| {
-        engine.env.log(Level::Warning, &error.to_string());
-        Broken::futile(
-            "Failed trying to load the PRIMARY synchronization DB from socket, see above.",
-        )
-    })
+    step.map_err(|error| load_failed(engine, &error))
+}
+
+fn load_failed(engine: &Engine, error: &LoadError) -> Broken {
+    engine.env.log(Level::Warning, &error.to_string());
+    Broken::futile("Failed trying to load the PRIMARY synchronization DB from socket, see above.")
 }

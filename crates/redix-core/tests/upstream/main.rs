@@ -133,6 +133,42 @@ fn a_data_set_that_cannot_be_loaded_costs_the_old_one_only_where_it_was_given_up
 }
 
 #[test]
+fn the_old_data_set_is_served_until_a_new_one_begins() {
+    use redix_core::config::DisklessLoad::FlushBeforeLoad;
+    let whole = dump(&[("k", "v")]);
+    let beginnings: [(&[u8], bool); 6] = [
+        (b"$100\r\n", true),
+        (b"$100\r\nREDIS001", true),
+        (b"$9\r\nREDIX0011", true),
+        (b"$100\r\nREDIS9999", true),
+        (b"$4\r\nREDI", true),
+        (b"$100\r\nREDIS0011", false),
+    ];
+    for (beginning, keeps) in beginnings {
+        let what = String::from_utf8_lossy(beginning).into_owned();
+        let mut rig = Rig::new(Config { repl_diskless_load: FlushBeforeLoad, ..Config::default() });
+        rig.engine.stop_following();
+        rig.set("old", "1");
+        rig.engine.follow(Target { host: "primary".into(), port: 6379 });
+        rig.wire.pipe().read_max = usize::MAX;
+        rig.agree();
+        rig.send(format!("+FULLRESYNC {ID} 10\r\n"));
+        rig.send(beginning);
+        if keeps {
+            assert_eq!(rig.get("old"), text("1"), "{what}");
+        } else {
+            assert!(rig.get("old").pretty().contains("LOADING"), "{what}");
+        }
+        rig.cut();
+        let old = if keeps { text("1") } else { Value::Null };
+        assert_eq!(rig.get("old"), old, "{what}");
+        rig.pass(Duration::from_secs(1));
+        rig.synchronise(&whole, 3);
+        assert_eq!((rig.get("old"), rig.get("k")), (Value::Null, text("v")), "{what}");
+    }
+}
+
+#[test]
 fn an_older_state_of_the_stream_is_served_while_a_newer_one_is_loaded() {
     use redix_core::config::DisklessLoad::SwapDb;
     let mut rig = Rig::new(Config { repl_diskless_load: SwapDb, ..Config::default() });
