@@ -17,7 +17,7 @@ use crate::command::args::Args;
 use crate::command::blocked::Blocked;
 use crate::registry::ClientShared;
 use crate::repl::log::Log;
-use crate::session::Session;
+use crate::session::{ReplyMode, Session};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use portion::Portion;
@@ -392,6 +392,13 @@ impl Client {
         shared.output_capacity.store(self.reply.capacity(), Ordering::Relaxed);
         if output > shared.output_peak.load(Ordering::Relaxed) {
             shared.output_peak.store(output, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends something that no command of its own asked for, unless it wants no replies.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.session.reply_mode != ReplyMode::Off {
+            self.reply.raw(bytes);
         }
     }
 

@@ -118,10 +118,10 @@ pub struct Session {
 
 impl Session {
     /// Whether its commands run when they come, like those of most clients: it is authenticated, in
-    /// no transaction and no replica.
+    /// no transaction, no replica and no monitor.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.authenticated && self.multi.is_none() && self.replica.is_none()
+        self.authenticated && !self.monitor && self.multi.is_none() && self.replica.is_none()
     }
 
     /// Forgets the transaction and the watched keys.

@@ -270,7 +270,7 @@ impl EventLoop {
                     if let Some(client) = self.worker.client(token)
                         && client.shared.id == id
                     {
-                        client.reply.raw(&bytes);
+                        client.push(&bytes);
                         self.touched.push(token);
                     }
                 }

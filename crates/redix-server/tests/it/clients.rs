@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use redix_resp::Value;
 use redix_testkit::{Client, Server};
 
 use crate::{connect, eventually, start};
@@ -325,4 +326,76 @@ fn a_monitor_that_never_reads_is_closed_by_its_limit() {
         server.log().contains("closed for overcoming of output buffer limits")
     });
     assert_eq!(client.cmd(&["PING"]).unwrap().pretty(), "+PONG");
+}
+
+/// Replies to commands sent one by one, as text; what else comes in between is dropped.
+fn answers(client: &mut Client, commands: &[&[&str]]) -> Vec<String> {
+    let mut answers = Vec::new();
+    for command in commands {
+        let mut reply = client.cmd(command).unwrap().pretty();
+        while reply.contains(" [0 127.0.0.1:") {
+            reply = client.reply().unwrap().pretty();
+        }
+        answers.push(reply);
+    }
+    answers
+}
+
+#[test]
+fn who_monitors_uses_no_keys_and_is_told_once() {
+    let server = start(&[]);
+    let mut monitor = connect(&server);
+    let queued = answers(&mut monitor, &[&["MULTI"], &["MONITOR"], &["EXEC"]]);
+    assert!(queued[2].contains("MONITOR isn't allowed for DENY BLOCKING client"), "{queued:?}");
+    monitor.must(&["MONITOR"]).unwrap();
+    // The second one is not answered.
+    monitor.send(&["MONITOR"]).unwrap();
+    let refused = "-ERR Replica can't interact with the keyspace";
+    let commands: [&[&str]; 9] = [
+        &["PING"],
+        &["GET", "k"],
+        &["SET", "k", "v"],
+        &["PUBLISH", "a", "b"],
+        &["DBSIZE"],
+        &["MULTI"],
+        &["GET", "k"],
+        &["DISCARD"],
+        &["RESET"],
+    ];
+    let wanted = ["+PONG", refused, refused, refused, refused, "+OK", refused, "+OK", "+RESET"];
+    assert_eq!(answers(&mut monitor, &commands), wanted);
+    monitor.must(&["SET", "k", "v"]).unwrap();
+}
+
+#[test]
+fn who_wants_no_replies_gets_no_lines_either() {
+    let server = start(&["--worker-threads", "1"]);
+    let (mut monitor, mut other) = (connect(&server), connect(&server));
+    monitor.must(&["MONITOR"]).unwrap();
+    monitor.send(&["CLIENT", "REPLY", "OFF"]).unwrap();
+    eventually("it is silent", || {
+        let Value::Bulk(text) = other.must(&["CLIENT", "LIST"]).unwrap() else { panic!("bulk") };
+        String::from_utf8(text).unwrap().contains("cmd=client|reply")
+    });
+    other.must(&["ECHO", "hidden"]).unwrap();
+    // The worker takes its mail before it reads on.
+    other.must(&["TIME"]).unwrap();
+    monitor.send(&["CLIENT", "REPLY", "ON"]).unwrap();
+    assert_eq!(monitor.reply().unwrap().pretty(), "+OK");
+    let Value::Simple(line) = monitor.reply().unwrap() else { panic!("status") };
+    let line = String::from_utf8(line).unwrap();
+    assert!(line.ends_with("\"CLIENT\" \"REPLY\" \"ON\""), "{line}");
+}
+
+#[test]
+fn a_queued_look_at_oneself_is_part_of_exec() {
+    let server = start(&[]);
+    let mut client = connect(&server);
+    for command in [&["MULTI"][..], &["CLIENT", "INFO"], &["CLIENT", "LIST"]] {
+        client.must(command).unwrap();
+    }
+    let Value::Array(lines) = client.must(&["EXEC"]).unwrap() else { panic!("array") };
+    for line in lines {
+        assert!(line.pretty().contains(" cmd=exec "), "{}", line.pretty());
+    }
 }

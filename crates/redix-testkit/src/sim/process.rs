@@ -270,7 +270,7 @@ impl Process {
                 Mail::Push { client: id, token, bytes } => {
                     let client = host.worker.client(token).filter(|c| c.shared.id == id);
                     if let Some(client) = client {
-                        client.reply.raw(&bytes);
+                        client.push(&bytes);
                     }
                 }
                 Mail::Kill { client: id, token } => {

@@ -103,7 +103,7 @@ impl Runner<'_> {
         if self.engine.repl.is_replica() && !self.admit_on_replica(flags, shared)? {
             return Ok(Admitted::Hold);
         }
-        if session.replica.as_ref().is_some_and(|replica| replica.attached()) {
+        if session.monitor || session.replica.as_ref().is_some_and(|replica| replica.attached()) {
             if flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0 {
                 return Err(ReplyError::Static("ERR Replica can't interact with the keyspace"));
             }

@@ -29,20 +29,19 @@ fn time(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 }
 
 /// `MONITOR` -> OK, then a status line for each command. Errors: inside MULTI.
-/// A replica gets neither.
+/// A replica gets neither, and who monitors already no second OK.
 fn monitor(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
-    if cx.session.multi.is_some() {
+    if !cx.may_block() {
         return Err(ReplyError::Static("ERR MONITOR isn't allowed for DENY BLOCKING client"));
     }
-    // It has no use for lines between those of the stream.
-    if cx.session.replica.as_ref().is_some_and(|replica| replica.attached()) {
+    // A replica has no use for lines between those of the stream.
+    let is_replica = cx.session.replica.as_ref().is_some_and(|replica| replica.attached());
+    if is_replica || cx.session.monitor {
         return Ok(());
     }
-    if !cx.session.monitor {
-        cx.session.monitor = true;
-        cx.shared.set_flag(client_flag::MONITOR, true);
-        cx.engine.registry.add_monitor(Arc::clone(cx.shared));
-    }
+    cx.session.monitor = true;
+    cx.shared.set_flag(client_flag::MONITOR, true);
+    cx.engine.registry.add_monitor(Arc::clone(cx.shared));
     cx.reply.ok();
     Ok(())
 }

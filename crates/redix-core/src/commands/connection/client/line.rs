@@ -9,7 +9,7 @@ use std::io::Write as _;
 
 use crate::client::Client;
 use crate::command::args::Args;
-use crate::command::context::ClientCx;
+use crate::command::context::{Caller, ClientCx};
 use crate::engine::Engine;
 use crate::registry::{ClientShared, client_flag};
 use crate::sync::atomic::Ordering;
@@ -41,7 +41,10 @@ pub(super) fn letters(client: &ClientShared) -> String {
 /// Appends the line of the client that asks.
 pub(super) fn write_own(out: &mut Vec<u8>, cx: &ClientCx<'_, '_>, args: Args<'_>) {
     let argv_bytes = args.iter_from(0).map(<[u8]>::len).sum();
-    let command = cx.command.full_name();
+    let command = match cx.caller {
+        Caller::Exec => "exec".to_owned(),
+        _ => cx.command.full_name(),
+    };
     let doing = Doing { command, argv_bytes, idle_ms: 0 };
     append(out, cx.shared, cx.now_ms(), fixed_output_bytes(cx.engine), &doing);
 }
