@@ -26,6 +26,7 @@ use crate::keyspace::Keyspace;
 use crate::latency::LatencyMonitor;
 use crate::pause::Pause;
 use crate::rates::RateSampler;
+use crate::recent::RecentBuffers;
 use crate::registry::Registry;
 use crate::repl::Replication;
 use crate::saves::Saves;
@@ -94,6 +95,8 @@ pub struct Engine {
     pub repl: Replication,
     /// How much is happening per second.
     pub rates: RateSampler,
+    /// The largest buffers of clients lately.
+    pub recent_buffers: RecentBuffers,
     /// Bytes in use once the server was ready.
     pub startup_memory: AtomicU64,
     /// The data set is being loaded: only commands flagged `loading` run.
@@ -147,6 +150,7 @@ impl Engine {
             latency: LatencyMonitor::default(),
             errors: ErrorStats::default(),
             rates: RateSampler::default(),
+            recent_buffers: RecentBuffers::default(),
             startup_memory: AtomicU64::new(0),
             loading: AtomicBool::new(false),
             active_expire: AtomicBool::new(true),

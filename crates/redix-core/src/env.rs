@@ -94,6 +94,8 @@ pub trait Log: Send + Sync {
 pub trait Memory: Send + Sync {
     /// Bytes in use, as the allocator counts them.
     fn used_bytes(&self) -> u64;
+    /// The most bytes that were ever in use, however short.
+    fn peak_bytes(&self) -> u64;
 }
 
 /// What stays the same about the process and its machine.

@@ -33,6 +33,7 @@ pub mod pause;
 pub mod persist;
 pub mod rates;
 pub mod rdb;
+pub mod recent;
 pub mod registry;
 pub mod repl;
 pub mod saves;

@@ -179,6 +179,16 @@ impl ClientShared {
         buffers + size_of::<Self>() + self.addr.len() + self.laddr.len()
     }
 
+    /// Bytes that its query buffer takes.
+    pub fn input_memory(&self) -> usize {
+        self.query_bytes.load(Ordering::Relaxed) + self.query_free.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that wait to be sent to it.
+    pub fn output_memory(&self) -> usize {
+        self.output_bytes.load(Ordering::Relaxed)
+    }
+
     /// Sets or clears bits of [`client_flag`].
     pub fn set_flag(&self, bits: u32, on: bool) {
         if on {

@@ -218,8 +218,6 @@ pub struct Stats {
     threads: Box<[Padded<ThreadStats>]>,
     /// `dirty` at the last successful save.
     pub dirty_at_save: AtomicU64,
-    /// The most bytes that were seen in use.
-    pub peak_memory: AtomicU64,
 }
 
 impl Totals {
@@ -244,7 +242,6 @@ impl Stats {
         Self {
             threads: (0..threads).map(|_| Padded(thread())).collect(),
             dirty_at_save: AtomicU64::new(0),
-            peak_memory: AtomicU64::new(0),
         }
     }
 

@@ -1,7 +1,9 @@
 //! The allocator, with a count of what is in use.
 //!
 //! Every allocation and free adds its size class to a counter of the calling thread, so that
-//! `used_memory` is a sum over threads, taken only when somebody asks.
+//! `used_memory` is a sum over threads, taken when somebody asks, and whenever a thread has come to
+//! have [`STEP`] more in use: so the peak is known to within as much for each thread, however short
+//! it was.
 //!
 //! **Invariants.** A counter cell is written by one thread only; cells outlive their threads and
 //! are never freed, so a sum may read them at any time. Sizes are those that the allocator really
@@ -9,7 +11,6 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use libmimalloc_sys as mi;
@@ -17,14 +18,24 @@ use libmimalloc_sys as mi;
 /// Threads that can have a cell of their own; later ones share the last.
 const CELLS: usize = 128;
 
-#[repr(align(128))]
-struct Padded(AtomicI64);
+/// Bytes by which a thread's count may grow before the sum is taken.
+const STEP: i64 = 64 * 1024;
 
-static IN_USE: [Padded; CELLS] = [const { Padded(AtomicI64::new(0)) }; CELLS];
+#[repr(align(128))]
+struct Cell {
+    in_use: AtomicI64,
+    /// The count at which the sum is taken next; at most two steps above the present one, so that
+    /// what is freed and allocated again counts again.
+    look_at: AtomicI64,
+}
+
+static CELL_OF: [Cell; CELLS] =
+    [const { Cell { in_use: AtomicI64::new(0), look_at: AtomicI64::new(0) } }; CELLS];
+static PEAK: AtomicI64 = AtomicI64::new(0);
 static NEXT_CELL: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static CELL: Cell<usize> = const { Cell::new(usize::MAX) };
+    static CELL: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
 }
 
 /// The counting allocator.
@@ -53,18 +64,44 @@ fn count(bytes: i64) {
         }
         cell.get()
     });
-    let cell = &IN_USE[index].0;
-    if index == CELLS - 1 {
-        cell.fetch_add(bytes, Ordering::Relaxed);
+    let cell = &CELL_OF[index];
+    let in_use = if index == CELLS - 1 {
+        cell.in_use.fetch_add(bytes, Ordering::Relaxed) + bytes
     } else {
-        cell.store(cell.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+        let in_use = cell.in_use.load(Ordering::Relaxed) + bytes;
+        cell.in_use.store(in_use, Ordering::Relaxed);
+        in_use
+    };
+    let left = cell.look_at.load(Ordering::Relaxed) - in_use;
+    if !(1..=2 * STEP).contains(&left) {
+        look(cell, in_use);
     }
+}
+
+/// Looks whether there is a new peak, if a count has grown; sets the next look in any case.
+#[cold]
+fn look(cell: &Cell, in_use: i64) {
+    if cell.look_at.load(Ordering::Relaxed) <= in_use {
+        peak_memory();
+    }
+    cell.look_at.store(in_use + STEP, Ordering::Relaxed);
 }
 
 /// Bytes in use by the whole process.
 pub fn used_memory() -> usize {
-    let sum: i64 = IN_USE.iter().map(|cell| cell.0.load(Ordering::Relaxed)).sum();
-    usize::try_from(sum).unwrap_or(0)
+    usize::try_from(sum()).unwrap_or(0)
+}
+
+/// The most bytes that were ever in use.
+pub fn peak_memory() -> usize {
+    let sum = sum();
+    usize::try_from(PEAK.fetch_max(sum, Ordering::Relaxed).max(sum)).unwrap_or(0)
+}
+
+fn sum() -> i64 {
+    // Whoever has a cell has been counted before.
+    let used = NEXT_CELL.load(Ordering::Relaxed).min(CELLS);
+    CELL_OF[..used].iter().map(|cell| cell.in_use.load(Ordering::Relaxed)).sum()
 }
 
 /// Whether mimalloc's plain functions give blocks aligned enough. Its aligned ones ask for up to

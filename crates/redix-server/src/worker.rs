@@ -28,6 +28,7 @@ use redix_core::env::{Level, Wake};
 use redix_core::error::ReplyError;
 use redix_core::expire::Sweeper;
 use redix_core::mailbox::{Mail, Mailbox};
+use redix_core::recent::Largest;
 use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::primary::{Phase, Replica};
 use redix_core::worker::{Asked, TURN_OUTPUT_MAX, Worker};
@@ -670,6 +671,8 @@ impl EventLoop {
                 + client.output_capacity.load(Ordering::Relaxed)
         };
         client.publish();
+        let (input, output) = (client.shared.input_memory(), client.shared.output_memory());
+        self.engine.recent_buffers.note(now_ms / 1000, Largest { input, output });
         let held_before = held(&client.shared);
         if idle_ms > IDLE_MS {
             client.input.shrink();

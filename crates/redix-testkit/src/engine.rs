@@ -243,6 +243,9 @@ impl Memory for NoMemory {
     fn used_bytes(&self) -> u64 {
         0
     }
+    fn peak_bytes(&self) -> u64 {
+        0
+    }
 }
 
 /// A process about which nothing is known.

@@ -83,6 +83,9 @@ impl Memory for Sim {
     fn used_bytes(&self) -> u64 {
         1 << 20
     }
+    fn peak_bytes(&self) -> u64 {
+        1 << 20
+    }
 }
 
 /// A process that nothing is known about.

@@ -328,6 +328,44 @@ fn a_monitor_that_never_reads_is_closed_by_its_limit() {
     assert_eq!(client.cmd(&["PING"]).unwrap().pretty(), "+PONG");
 }
 
+/// A number of INFO.
+fn info_number(client: &mut Client, section: &str, field: &str) -> u64 {
+    let Value::Bulk(text) = client.must(&["INFO", section]).unwrap() else { panic!("bulk") };
+    let text = String::from_utf8(text).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{field}:")));
+    line.unwrap_or_else(|| panic!("no {field} in {text}")).parse().unwrap()
+}
+
+fn list(client: &mut Client) -> String {
+    let Value::Bulk(text) = client.must(&["CLIENT", "LIST"]).unwrap() else { panic!("bulk") };
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn peaks_are_known_although_nobody_looked() {
+    const BIG: usize = 30_000_000;
+    let server = start(&["--worker-threads", "2"]);
+    let mut looker = connect(&server);
+    let mut client = connect(&server);
+    let value = vec![b'x'; BIG];
+    client.must(&[b"SET".as_slice(), b"k", &value]).unwrap();
+    client.must(&["DEL", "k"]).unwrap();
+    // Half a command, which its worker sees often enough.
+    let half = [format!("*2\r\n$4\r\nECHO\r\n${BIG}\r\n").as_bytes(), &value[..BIG / 2]].concat();
+    client.send_raw(&half).unwrap();
+    let waits = |line: &str| line.contains(" cmd=del ") && line.contains(" idle=3 ");
+    eventually("it waits", || list(&mut looker).lines().any(waits));
+    drop(client);
+    eventually("it is gone", || list(&mut looker).lines().count() == 1);
+    let input = info_number(&mut looker, "clients", "client_recent_max_input_buffer");
+    assert!(input as usize >= BIG / 2, "{input}");
+    let used = info_number(&mut looker, "memory", "used_memory") as usize;
+    let peak = info_number(&mut looker, "memory", "used_memory_peak") as usize;
+    assert!(used < BIG && peak >= BIG, "used {used}, at most {peak}");
+    looker.must(&["CONFIG", "RESETSTAT"]).unwrap();
+    assert_eq!(info_number(&mut looker, "memory", "used_memory_peak") as usize, peak);
+}
+
 /// Replies to commands sent one by one, as text; what else comes in between is dropped.
 fn answers(client: &mut Client, commands: &[&[&str]]) -> Vec<String> {
     let mut answers = Vec::new();

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::error::CommandResult;
 use crate::keyspace::SHARDS;
 use crate::pause::Paused;
-use crate::registry::client_flag;
+use crate::registry::{ClientShared, client_flag};
 use crate::stats::{CallStats, Totals, latency_bucket_end_ns};
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -213,7 +213,7 @@ fn binds(facts: &Facts<'_>) -> String {
 
 fn clients(facts: &Facts<'_>, out: &mut String) {
     let clients = facts.engine.registry.all();
-    let largest = |size: fn(&crate::registry::ClientShared) -> usize| {
+    let largest = |size: fn(&ClientShared) -> usize| {
         clients.iter().map(|client| size(client)).max().unwrap_or(0)
     };
     let watching = clients.iter().filter(|client| client.watched_keys() > 0).count();
@@ -226,9 +226,10 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     field!(out, "connected_clients", "{}", clients.len() - replicas);
     field!(out, "cluster_connections", "0");
     field!(out, "maxclients", "{}", facts.config.maxclients);
-    let input = largest(|c| c.query_bytes.load(Relaxed) + c.query_free.load(Relaxed));
+    let recent = facts.engine.recent_buffers.most(facts.now_us / 1_000_000);
+    let input = largest(ClientShared::input_memory).max(recent.input);
     field!(out, "client_recent_max_input_buffer", "{input}");
-    let output = largest(|c| c.output_bytes.load(Relaxed));
+    let output = largest(ClientShared::output_memory).max(recent.output);
     field!(out, "client_recent_max_output_buffer", "{output}");
     field!(out, "blocked_clients", "{blocked}");
     field!(out, "tracking_clients", "0");
@@ -264,7 +265,7 @@ pub fn human(bytes: u64) -> String {
 pub struct MemoryFacts {
     /// In use, by the allocator's size classes.
     pub used: u64,
-    /// The most that was ever seen in use.
+    /// The most that was ever in use.
     pub peak: u64,
     /// Resident.
     pub resident: u64,
@@ -277,10 +278,10 @@ pub struct MemoryFacts {
 }
 
 impl MemoryFacts {
-    /// Reads the figures; the peak is brought up to date.
+    /// Reads the figures.
     pub fn read(engine: &Engine, table_bytes: u64) -> Self {
         let used = engine.env.memory.used_bytes();
-        let peak = engine.stats.peak_memory.fetch_max(used, Relaxed).max(used);
+        let peak = engine.env.memory.peak_bytes().max(used);
         let clients = engine.registry.all().iter().map(|client| client.memory_bytes() as u64).sum();
         let startup = engine.startup_memory.load(Relaxed);
         let overhead = startup + clients + table_bytes;
