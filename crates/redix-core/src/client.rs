@@ -6,6 +6,7 @@
 //! nothing more is parsed; the error is answered after the replies of the commands before it.
 
 pub(crate) mod portion;
+mod unsent;
 
 use std::collections::VecDeque;
 
@@ -21,6 +22,7 @@ use crate::session::{ReplyMode, Session};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use portion::Portion;
+use unsent::Unsent;
 
 /// The least space offered to one read.
 pub const READ_MIN: usize = 16 * 1024;
@@ -319,8 +321,9 @@ impl Input {
 pub struct Client {
     /// Incoming bytes and parsed commands.
     pub input: Input,
-    /// Replies to be sent.
+    /// Replies to be sent, after those that were set aside.
     pub reply: Reply,
+    unsent: Unsent,
     /// Protocol state.
     pub session: Session,
     /// What other threads see.
@@ -341,6 +344,7 @@ impl Client {
         Self {
             input: Input::default(),
             reply: Reply::new(Proto::Resp2),
+            unsent: Unsent::default(),
             session: Session { authenticated, known: authenticated, ..Session::default() },
             shared,
             halted: false,
@@ -387,9 +391,10 @@ impl Client {
         let shared = &self.shared;
         shared.query_bytes.store(self.input.pending_bytes(), Ordering::Relaxed);
         shared.query_free.store(self.input.free_bytes(), Ordering::Relaxed);
+        shared.output_bytes.store(self.unsent_bytes(), Ordering::Relaxed);
+        let room = self.reply.capacity() + self.unsent.capacity();
+        shared.output_capacity.store(room, Ordering::Relaxed);
         let output = self.reply.len();
-        shared.output_bytes.store(output, Ordering::Relaxed);
-        shared.output_capacity.store(self.reply.capacity(), Ordering::Relaxed);
         if output > shared.output_peak.load(Ordering::Relaxed) {
             shared.output_peak.store(output, Ordering::Relaxed);
         }

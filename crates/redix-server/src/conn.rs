@@ -70,19 +70,14 @@ pub enum WriteOutcome {
     Broken,
 }
 
-/// Sent bytes are dropped from the front of an output once there are so many: a reader that is
-/// never done must not keep what it has read.
-const SENT_MAX: usize = 64 * 1024;
-
 /// A connection's socket and what its worker remembers about it.
 pub struct Conn {
     stream: Stream,
-    sent: usize,
-    /// Reading rests until the client has taken replies or its commands were executed.
+    /// Reading rests until the client's commands were executed.
     pub suspended: bool,
     /// The socket took less than was offered and has not reported room since.
     pub blocked: bool,
-    /// Commands rest until the output has been sent.
+    /// Commands rest until the output of the turn has been offered to the socket.
     pub stalled: bool,
     /// The kernel has reported that the peer sends nothing more: it is to be read to its end.
     pub closing_seen: bool,
@@ -99,7 +94,6 @@ impl Conn {
     pub fn new(stream: Stream) -> Self {
         Self {
             stream,
-            sent: 0,
             suspended: false,
             blocked: false,
             stalled: false,
@@ -151,41 +145,25 @@ impl Conn {
         }
     }
 
-    /// Sends what the client's output holds.
+    /// Sends what the client's output holds. What the socket does not take is set aside, so that
+    /// the client can go on being answered.
     pub fn flush(&mut self, client: &mut Client) -> WriteOutcome {
         let mut total = 0;
-        while self.sent < client.reply.len() {
-            match self.stream.write(&client.reply.as_bytes()[self.sent..]) {
+        while !client.unsent().is_empty() {
+            match self.stream.write(client.unsent()) {
                 Ok(0) => return WriteOutcome::Broken,
                 Ok(count) => {
-                    self.sent += count;
+                    client.note_sent(count);
                     total += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.drop_sent(client);
+                    client.set_unsent_aside();
                     return WriteOutcome::Part(total);
                 }
                 Err(_) => return WriteOutcome::Broken,
             }
         }
-        self.sent = 0;
-        client.reply.clear();
         WriteOutcome::All(total)
-    }
-
-    /// Forgets sent bytes where they are the larger part, so that moving the rest costs less than
-    /// sending did.
-    fn drop_sent(&mut self, client: &mut Client) {
-        if self.sent >= SENT_MAX && self.sent >= client.reply.len() / 2 {
-            let bytes = client.reply.take();
-            client.reply.raw(&bytes[self.sent..]);
-            self.sent = 0;
-        }
-    }
-
-    /// Bytes of the client's output not yet sent.
-    pub fn unsent(&self, client: &Client) -> usize {
-        client.reply.len() - self.sent
     }
 }

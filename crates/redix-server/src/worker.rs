@@ -4,10 +4,11 @@
 //! requests. Connections whose read filled the buffer stay on the ready list, because readiness is
 //! reported by edges.
 //!
-//! A client that does not read its replies is not executed for ([`TURN_OUTPUT_MAX`]) and then not
-//! read from, until the kernel reports that its socket takes bytes again: it costs a bounded amount
-//! of memory and no turns. What it is sent beyond that, as pushes, counts against
-//! `client-output-buffer-limit`.
+//! A client is read from and executed for whether or not it reads its replies: clients write whole
+//! pipelines before they read, and would wait for ever. What it is owed is bounded by
+//! `client-output-buffer-limit`, what it sends while it is held back by `client-query-buffer-limit`,
+//! and both by small constants before it has authenticated. Fairness comes from the turn: so much
+//! output ([`TURN_OUTPUT_MAX`]) and so much input of one connection, then the next.
 //!
 //! **Invariants.** A connection never moves to another worker. Nothing here touches the keyspace
 //! but through the engine's worker. Every message of the mailbox is taken before the next wait.
@@ -51,7 +52,8 @@ const FEED_BYTES: usize = 256 * 1024;
 const FEED_TURN_BYTES: usize = 256 * 1024;
 /// Readiness events taken per wait.
 const EVENTS_MAX: usize = 1024;
-/// Bytes of commands that may wait behind one that is held back.
+/// Bytes of commands that may wait for a later turn, or behind one that is held back where the
+/// client never authenticated.
 const WAITING_INPUT_MAX: usize = 1024 * 1024;
 /// Bytes of freed buffers from which on the allocator is asked to give pages back.
 const FREED_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -340,7 +342,7 @@ impl EventLoop {
             if conn.ended || client.closing() {
                 continue;
             }
-            if must_wait(conn, client) {
+            if must_wait(client) {
                 conn.suspended = true;
                 continue;
             }
@@ -356,7 +358,7 @@ impl EventLoop {
                     let idle = !client.ready && client.input.parked() == 0;
                     let replica = client.session.replica.as_ref();
                     let fed = replica.is_some_and(|replica| replica.attached());
-                    if fed || client.halted || (idle && conn.unsent(client) == 0) {
+                    if fed || client.halted || (idle && client.unsent_bytes() == 0) {
                         self.closed.push(token);
                     }
                     continue;
@@ -461,7 +463,7 @@ impl EventLoop {
         // The limit holds for what is owed, whether or not it would be read. DEBUG has each reply
         // wait as a node of a list, which is more than a stranger may be owed.
         let listed = self.engine.reply_buffers.listed.load(Ordering::Relaxed);
-        let owed = conn.unsent(client) as u64;
+        let owed = client.unsent_bytes() as u64;
         let limit = config.client_output_buffer_limit.normal;
         if (listed && !client.session.known && owed > 0)
             || (limit.hard_bytes != 0 && owed > limit.hard_bytes.max(SMALL_OUTPUT_BYTES))
@@ -470,27 +472,26 @@ impl EventLoop {
             return Fate::Close;
         }
         conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
-        let mut go_on = false;
         // Before it is sent: whoever has its replies must not be seen waiting for them.
         client.shared.output_bytes.store(0, Ordering::Relaxed);
         let count = match conn.flush(client) {
             WriteOutcome::Broken => return Fate::Close,
             WriteOutcome::Part(count) => count,
             WriteOutcome::All(count) => {
-                go_on = std::mem::take(&mut conn.stalled);
                 // Behind what stalled there may be commands that were not even parsed.
-                let done = conn.ended && client.input.parked() == 0 && !go_on;
+                let done = conn.ended && client.input.parked() == 0 && !conn.stalled;
                 if client.closing() || done {
                     return Fate::Close;
                 }
                 count
             }
         };
-        if conn.suspended && !must_wait(conn, client) {
+        if conn.suspended && !must_wait(client) {
             conn.suspended = false;
             self.readable.push(token);
         }
-        let unsent = conn.unsent(client);
+        let go_on = std::mem::take(&mut conn.stalled);
+        let unsent = client.unsent_bytes();
         let shared = &client.shared;
         if unsent > 0 {
             shared.output_bytes.store(unsent, Ordering::Relaxed);
@@ -522,11 +523,11 @@ impl EventLoop {
         };
         let mut total = 0;
         while !conn.blocked {
-            let room = FEED_BYTES.saturating_sub(client.reply.len());
+            let room = FEED_BYTES.saturating_sub(client.unsent_bytes());
             if self.engine.fill_replica(replica, room, client.reply.bytes_mut()).is_err() {
                 return Fate::Close;
             }
-            if client.reply.is_empty() {
+            if client.unsent_bytes() == 0 {
                 break;
             }
             match conn.flush(client) {
@@ -548,14 +549,14 @@ impl EventLoop {
         if client.closing() {
             return Fate::Close;
         }
-        if conn.suspended && !must_wait(conn, client) {
+        if conn.suspended && !must_wait(client) {
             conn.suspended = false;
             self.readable.push(token);
         }
-        if replica.phase() == Phase::Served && conn.unsent(client) == 0 {
+        if replica.phase() == Phase::Served && client.unsent_bytes() == 0 {
             return Fate::Close;
         }
-        let unsent = conn.unsent(client) as u64 + replica.lag(self.engine.repl.log.end());
+        let unsent = client.unsent_bytes() as u64 + replica.lag(self.engine.repl.log.end());
         replica.note_sending(conn.blocked && total == 0, || self.engine.env.clock.unix_us() / 1000);
         client.shared.output_bytes.store(unsent as usize, Ordering::Relaxed);
         if total > 0 {
@@ -695,7 +696,7 @@ impl EventLoop {
             }
             None => (0, config.client_output_buffer_limit.normal),
         };
-        let unsent = conn.unsent(client) as u64 + lag;
+        let unsent = client.unsent_bytes() as u64 + lag;
         client.shared.output_bytes.store(unsent as usize, Ordering::Relaxed);
         if self.is_over_limit(token, unsent, limit) {
             self.closed.push(token);
@@ -710,11 +711,12 @@ enum Fate {
     Close,
 }
 
-/// Whether reading from a connection would only fill memory.
-fn must_wait(conn: &Conn, client: &Client) -> bool {
-    conn.unsent(client) > TURN_OUTPUT_MAX
-        || ((client.halted || client.input.parked() > 0)
-            && client.input.pending_bytes() > WAITING_INPUT_MAX)
+/// Whether a connection has sent enough for now: it is executed in later turns anyway, or nobody
+/// knows whose it is.
+fn must_wait(client: &Client) -> bool {
+    let executed_later = client.input.parked() > 0 && !client.halted;
+    let is_stranger = client.halted && !client.session.known;
+    (executed_later || is_stranger) && client.input.pending_bytes() > WAITING_INPUT_MAX
 }
 
 /// A connection as log lines name it.

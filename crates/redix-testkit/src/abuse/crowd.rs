@@ -12,8 +12,10 @@ use super::{Scene, eventually, info};
 const IDLE_BYTES_MAX: u64 = 24 * 1024;
 /// The share of one processor that idle connections may cost, in percent.
 const IDLE_PERCENT_MAX: f64 = 10.0;
-/// What a client that does not read may cost without a limit, in KiB.
+/// What clients that do not read may cost beyond what they are owed, in KiB.
 const UNREAD_KB_MAX: u64 = 64 * 1024;
+/// Replies of 100,000 bytes that such a client asks for where no limit closes it.
+const UNREAD_REPLIES: u64 = 200;
 
 /// Ten thousand connections that have sent one command.
 pub(super) fn idle(scene: &mut Scene) -> Result<String> {
@@ -55,18 +57,16 @@ pub(super) fn idle(scene: &mut Scene) -> Result<String> {
     Ok(format!("{count} connections, {grown_bytes} resident bytes each, {percent:.1} % of a CPU"))
 }
 
-/// Asks for far more than a socket takes and reads nothing, until the server closes or no longer
-/// reads; whether it closed.
-fn ask_without_reading(addr: SocketAddr) -> Result<(TcpStream, bool)> {
+/// Asks for far more than a socket takes and reads nothing, until the server closes.
+fn ask_until_closed(addr: SocketAddr) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(addr)?;
-    stream.set_write_timeout(Some(Duration::from_millis(500)))?;
+    stream.set_write_timeout(Some(Duration::from_secs(20)))?;
     let batch = b"GET unread\r\n".repeat(10_000);
     for _ in 0..200 {
         if let Err(error) = stream.write_all(&batch) {
             let closed = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
-            let full = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-            ensure!(closed || full, "{error}");
-            return Ok((stream, closed));
+            ensure!(closed, "{error}");
+            return Ok(stream);
         }
     }
     anyhow::bail!("24 MB of requests were taken from a client that reads nothing")
@@ -84,7 +84,7 @@ pub(super) fn never_reads_limited(scene: &mut Scene) -> Result<String> {
     let mut client = scene.connect()?;
     let mut streams = Vec::new();
     for closed in 1..=count {
-        streams.push(ask_without_reading(scene.server.addr())?);
+        streams.push(ask_until_closed(scene.server.addr())?);
         eventually("a client that never reads is closed", || {
             let name = "client_output_buffer_limit_disconnections";
             Ok(info(&mut client, name)? >= closed)
@@ -94,25 +94,30 @@ pub(super) fn never_reads_limited(scene: &mut Scene) -> Result<String> {
     Ok(format!("{count} closed, {grown_kb} KiB more resident"))
 }
 
-/// Clients that never read, without a limit: they are not served further, others are.
+/// Clients that never read, without a limit: they cost what they are owed, and no time.
 pub(super) fn never_reads(scene: &mut Scene) -> Result<String> {
     set_unread(scene)?;
     let before_kb = scene.server.rss_kb()?;
     let count = scene.scaled(2, 20) as u64;
+    let mut client = scene.connect()?;
     let mut streams = Vec::new();
-    for _ in 0..count {
-        let (stream, closed) = ask_without_reading(scene.server.addr())?;
-        ensure!(!closed, "closed without a limit");
+    for asked in 1..=count {
+        let mut stream = TcpStream::connect(scene.server.addr())?;
+        stream.write_all(&b"GET unread\r\n".repeat(UNREAD_REPLIES as usize))?;
+        eventually("all is executed", || {
+            Ok(info(&mut client, "keyspace_hits")? >= asked * UNREAD_REPLIES)
+        })?;
         streams.push(stream);
     }
-    let grown_kb = scene.check_grown(before_kb, count * UNREAD_KB_MAX / 4)?;
+    let owed_kb = count * UNREAD_REPLIES * 100_000 / 1024;
+    let grown_kb = scene.check_grown(before_kb, owed_kb * 5 / 4 + UNREAD_KB_MAX)?;
     let (began, cpu) = (Instant::now(), scene.server.cpu_time()?.total());
     while began.elapsed() < Duration::from_secs(1) {
         std::thread::sleep(Duration::from_millis(10));
     }
     let used = scene.server.cpu_time()?.total() - cpu;
     ensure!(used < Duration::from_millis(400), "{used:?} of processor time in a second");
-    drop(streams);
+    drop((streams, client));
     scene.wait_for_clients(2)?;
     Ok(format!("{count} waiting, {grown_kb} KiB more resident, {used:?} of CPU in a second"))
 }
