@@ -11,8 +11,9 @@
 //!   inside the parser.
 //! - A byte is looked at once: what arrives later never makes earlier bytes be scanned again
 //!   (but for the length line on which the input broke off).
-//! - The result does not depend on how the input was cut into pieces, with one exception, as in
-//!   the real servers: a command that is broken beyond where the input ends is not refused yet.
+//! - The result does not depend on how the input was cut into pieces, with two exceptions, as in
+//!   the real servers: a command that is broken beyond where the input ends is not refused yet, and
+//!   a line may be longer than its limit where its end came together with what passed it.
 //! - Counts and lengths reserve nothing. Memory kept for a command under way is in proportion to
 //!   the bytes that have arrived.
 //!
@@ -67,7 +68,7 @@ pub struct Limits {
     pub multibulk_max: i64,
     /// Bytes of one argument (`proto-max-bulk-len`).
     pub bulk_len_max: i64,
-    /// Bytes of an inline command and of a `*` or `$` line, without the line end.
+    /// Bytes of an inline command and of a `*` or `$` line of which the end has not come.
     pub inline_max: usize,
     /// Whether the client may use these limits, or only those of an unknown one:
     /// [`UNAUTHENTICATED_ARGS_MAX`] and [`UNAUTHENTICATED_BULK_LEN_MAX`].
@@ -326,7 +327,7 @@ impl RequestParser {
     ) -> Result<Option<&'a [u8]>, ProtocolError> {
         let cr = buf[self.scanned..].iter().position(|byte| *byte == b'\r');
         self.scanned = cr.map_or(buf.len(), |offset| self.scanned + offset);
-        if self.scanned - self.pos > limits.inline_max {
+        if cr.is_none() && self.scanned - self.pos > limits.inline_max {
             return Err(too_big);
         }
         match (cr, buf.get(self.scanned + 1)) {
@@ -354,11 +355,12 @@ impl RequestParser {
         self.scanned = stop.map_or(buf.len(), |offset| self.scanned + offset);
         let ends = buf.get(self.scanned) == Some(&b'\n');
         let len = if ends { self.scanned } else { buf.len() };
-        if len > limits.inline_max {
-            return Err(ProtocolError::TooBigInline);
-        }
         if !ends {
-            return Ok(Parsed::Incomplete { wanted: 0 });
+            return if len > limits.inline_max {
+                Err(ProtocolError::TooBigInline)
+            } else {
+                Ok(Parsed::Incomplete { wanted: 0 })
+            };
         }
         let consumed = len + 1;
         let line = &buf[..len];

@@ -185,9 +185,23 @@ fn lines_have_a_limit() {
     check(format!("*1\r\n${}", digits(65_536)), &["Protocol error: too big bulk count string"]);
     check("A".repeat(65_536), &["..."]);
     check("A".repeat(65_537), &["Protocol error: too big inline request"]);
-    check("A".repeat(65_537) + "\n", &["Protocol error: too big inline request"]);
-    let word = "A".repeat(65_535);
-    check(format!("{word}\r\n"), &[&word]);
+    check(format!("A\0{}\n", "A".repeat(65_536)), &["Protocol error: too big inline request"]);
+    // It is for lines that do not end: these came as a whole.
+    for len in [65_535, 65_537, 70_000, 81_920, 300_000] {
+        let word = "A".repeat(len);
+        check(format!("{word}\r\n"), &[&word]);
+        check(format!("'{word}'\r\n"), &[&word]);
+        check(format!("*{}\r\n", digits(len)), &[BAD_COUNT]);
+        check(format!("*1\r\n${}\r\n", digits(len)), &[BAD_LEN]);
+    }
+    let word = "A".repeat(70_000);
+    let line = format!("{word}\r\n");
+    let (first, rest) = line.as_bytes().split_at(65_536);
+    let seen = feed([first, rest], &Limits::default());
+    assert_eq!(seen.commands, [[word.as_bytes()]]);
+    let (first, rest) = line.as_bytes().split_at(65_537);
+    let seen = feed([first, rest], &Limits::default());
+    assert_eq!(seen.error.as_deref(), Some("Protocol error: too big inline request"));
 }
 
 #[test]
@@ -356,8 +370,14 @@ proptest! {
     ) {
         let limits = Limits { authenticated, inline_max, ..Limits::default() };
         let whole = feed([input.as_slice()], &limits);
-        prop_assert_eq!(&feed(cut(&input, &cuts), &limits), &whole);
-        prop_assert_eq!(&feed(input.chunks(1), &limits), &whole);
+        for seen in [feed(cut(&input, &cuts), &limits), feed(input.chunks(1), &limits)] {
+            // A line of which only the first piece passes the limit is refused before its end.
+            if seen.error.as_ref().is_some_and(|error| error.contains("too big")) {
+                prop_assert!(whole.commands.starts_with(&seen.commands));
+            } else {
+                prop_assert_eq!(&seen, &whole);
+            }
+        }
     }
 
     #[test]
