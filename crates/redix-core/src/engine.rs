@@ -109,6 +109,8 @@ pub struct Engine {
     pub reply_buffers: ReplyBuffers,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 1`.
     pub skip_checksums: AtomicBool,
+    /// Unix time in milliseconds of the last warning about HTTP.
+    pub http_warned_ms: AtomicI64,
     /// A random id of this run, 40 hexadecimal digits.
     pub run_id: String,
     /// Unix time in microseconds of the start.
@@ -157,6 +159,7 @@ impl Engine {
             cron_paused: AtomicBool::new(false),
             reply_buffers: ReplyBuffers::default(),
             skip_checksums: AtomicBool::new(false),
+            http_warned_ms: AtomicI64::new(0),
             run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             started_us,
             config_path: OnceLock::new(),

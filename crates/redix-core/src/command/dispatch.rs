@@ -15,6 +15,7 @@
 
 mod apply;
 mod gates;
+mod http;
 mod service;
 
 pub(crate) use apply::STEP;
@@ -358,6 +359,10 @@ impl<'k> Runner<'k> {
                 Flow::Next
             }
             Ok(Admitted::Hold) => return Flow::Hold,
+            Err(_) if found.is_none() && http::is_http(args.get(0)) => {
+                self.cut_off_http(shared);
+                Flow::Next
+            }
             Err(error) => {
                 let exec = found.is_some_and(|command| command.spec.locks == Locks::Queue);
                 let error = if exec { refuse_exec(session, shared, &error) } else { error };

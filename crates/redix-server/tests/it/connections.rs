@@ -1,6 +1,6 @@
 //! Connections that act on one another: killed, paused, silenced, configured.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -135,6 +135,58 @@ fn secrets_are_shown_to_nobody() {
     seen += &client.must(&["SLOWLOG", "GET"]).unwrap().pretty();
     assert!(seen.contains("shown") && seen.contains("(redacted)"), "{seen}");
     assert!(!seen.contains("hidden"), "{seen}");
+}
+
+#[test]
+fn http_is_cut_off_before_its_body_runs() {
+    let server = start(TWO_WORKERS);
+    let mut control = connect(&server);
+    let injected = "SET injected 1\r\n";
+    for request in [
+        "POST / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "post x\r\n",
+        "HOST:\r\n",
+        "*1\r\n$4\r\nPOST\r\n",
+        "PING\r\nPOST x\r\n",
+        "MULTI\r\nHost: x\r\n",
+        "CLIENT REPLY OFF\r\nPOST x\r\n",
+        "WAIT 1 10\r\nPOST x\r\n",
+    ] {
+        let mut browser = TcpStream::connect(server.addr()).unwrap();
+        browser.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        browser.write_all(format!("{request}{injected}").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // A reset is how a close arrives when the server had unread input.
+        let end = browser.read_to_end(&mut answer).map_err(|error| error.kind());
+        assert!(matches!(end, Ok(_) | Err(ErrorKind::ConnectionReset)), "{request:?}: {end:?}");
+        assert!(!answer.ends_with(b"+OK\r\n"), "{request:?}: {}", answer.escape_ascii());
+        assert_eq!(control.must(&["EXISTS", "injected"]).unwrap(), Value::Int(0), "{request:?}");
+    }
+    assert_eq!(server.log().matches("Possible SECURITY ATTACK detected").count(), 1);
+    // What only resembles it is a command that does not exist.
+    for words in [&["POSTS"][..], &["Host:x", "y"], &["PUT", "/"]] {
+        let refused = control.cmd(words).unwrap();
+        assert!(matches!(&refused, Value::Error(text) if text.starts_with(b"ERR unknown command")));
+    }
+    control.must(&["CONFIG", "SET", "requirepass", "secret"]).unwrap();
+    let mut stranger = connect(&server);
+    stranger.send_raw(b"POST x\r\nPING\r\n").unwrap();
+    assert!(stranger.is_closed_by_peer().unwrap(), "before it could have authenticated");
+}
+
+#[test]
+fn an_inline_command_may_be_longer_than_its_limit_where_it_ends() {
+    let server = start(TWO_WORKERS);
+    let mut client = connect(&server);
+    // The end comes in the read that passes the limit of 64 KB, wherever the kernel cuts.
+    let value = "v".repeat(65_532);
+    client.send_raw(format!("SET k {value}\r\n").as_bytes()).unwrap();
+    assert_eq!(client.reply().unwrap(), Value::Simple(b"OK".to_vec()));
+    assert_eq!(client.must(&["GET", "k"]).unwrap(), Value::Bulk(value.into_bytes()));
+    client.send_raw("v".repeat(65_537).as_bytes()).unwrap();
+    let refused = client.recv_raw(100).unwrap();
+    assert_eq!(refused, b"-ERR Protocol error: too big inline request\r\n");
 }
 
 #[test]
