@@ -5,6 +5,7 @@
 //! executed, so that a connection that is held back gives nothing away. After a protocol error
 //! nothing more is parsed; the error is answered after the replies of the commands before it.
 
+mod large;
 pub(crate) mod portion;
 mod unsent;
 
@@ -14,13 +15,14 @@ use redix_resp::error::ProtocolError;
 use redix_resp::reply::{Proto, Reply};
 use redix_resp::request::{Limits, Parsed, RequestParser, Span};
 
-use crate::command::args::Args;
+use crate::command::args::{Args, Bodies};
 use crate::command::blocked::Blocked;
 use crate::registry::ClientShared;
 use crate::repl::log::Log;
 use crate::session::{ReplyMode, Session};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
+use large::LargeArgs;
 use portion::Portion;
 use unsent::Unsent;
 
@@ -41,8 +43,8 @@ const SPANS_SPENT_MAX: usize = 1024;
 struct Parked {
     /// One past its last byte in the input.
     end: usize,
-    /// The words of an inline command, unescaped. One pointer, because few commands are inline.
-    inline: Option<Box<Box<[u8]>>>,
+    /// One pointer, because few commands have any.
+    apart: Option<Box<Apart>>,
     /// Its first span in `Input::spans`, which has far fewer than 2^32: a span stands for six bytes
     /// or more of a buffer that holds little more than a command of at most 4 GiB.
     first_span: u32,
@@ -53,6 +55,15 @@ struct Parked {
 }
 
 const _: () = assert!(size_of::<Parked>() <= 32);
+
+/// What of a command is not in the input's buffer.
+#[derive(Debug)]
+enum Apart {
+    /// The words of an inline command, unescaped.
+    Inline(Box<[u8]>),
+    /// Large words.
+    Bodies(Bodies),
+}
 
 /// The incoming side of a connection.
 ///
@@ -71,6 +82,7 @@ pub struct Input {
     parser: RequestParser,
     spans: Vec<Span>,
     parked: VecDeque<Parked>,
+    large: LargeArgs,
     error: Option<ProtocolError>,
     wanted: usize,
     keeps_blanks: bool,
@@ -112,6 +124,9 @@ impl Input {
     /// Space for the next read, at least [`READ_MIN`] bytes; what was read is then announced by
     /// [`Input::received`].
     pub fn space(&mut self) -> &mut [u8] {
+        if self.large.is_receiving() {
+            return self.large.space().expect("one is being received");
+        }
         self.space_of(READ_MIN)
     }
 
@@ -124,8 +139,10 @@ impl Input {
         let want = least.max(ahead.min(ROOM_MAX));
         if self.bytes.len() - self.filled < want {
             self.compact();
-            // Growing by doubling keeps the copying of a large argument linear.
-            let need = (self.filled + want).max(self.bytes.len().min(self.wanted) * 2);
+            // Growing by doubling keeps the copying of a large argument linear; but for the last
+            // step, which has room for it and a line end.
+            let doubled = (self.bytes.len() * 2).min(self.parsed + self.wanted);
+            let need = (self.filled + want).max(doubled);
             if self.bytes.len() < need {
                 self.bytes.resize(need, 0);
             }
@@ -135,6 +152,12 @@ impl Input {
 
     /// Takes note of `count` bytes read into [`Input::space`].
     pub fn received(&mut self, count: usize) {
+        if self.large.is_receiving() {
+            let rest = self.large.received(count);
+            self.space_of(rest.len())[..rest.len()].copy_from_slice(&rest);
+            self.filled += rest.len();
+            return;
+        }
         self.filled += count;
         self.peak = self.peak.max(self.filled);
         debug_assert!(self.filled <= self.bytes.len());
@@ -154,12 +177,12 @@ impl Input {
 
     /// Bytes received and not yet executed.
     pub fn pending_bytes(&self) -> usize {
-        self.filled - self.start
+        self.filled - self.start + self.large.pending_bytes()
     }
 
     /// Bytes that the buffer could still take without growing.
     pub fn free_bytes(&self) -> usize {
-        self.bytes.len() - self.filled
+        self.bytes.len() - self.filled + self.large.free_bytes()
     }
 
     /// Commands parsed and not yet executed.
@@ -169,16 +192,25 @@ impl Input {
 
     /// Parses further commands, until `limit` are parked. Blank lines and empty multibulks vanish.
     pub fn parse(&mut self, limit: usize, limits: &Limits) {
+        if self.large.is_receiving() {
+            return;
+        }
         while self.parked.len() < limit && self.error.is_none() && self.parsed < self.filled {
             let first_span = self.spans.len();
             let rest = &self.bytes[self.parsed..self.filled];
             match self.parser.parse(rest, &mut self.spans, limits) {
-                Ok(Parsed::Command { consumed }) => self.park(first_span, consumed, None),
+                Ok(Parsed::Command { consumed }) => {
+                    let bodies = std::mem::take(&mut self.large.whole);
+                    let apart = (!bodies.is_empty()).then(|| Box::new(Apart::Bodies(bodies)));
+                    self.park(first_span, consumed, apart);
+                }
                 Ok(Parsed::Inline { consumed, bytes }) => {
-                    self.park(first_span, consumed, Some(Box::new(bytes.into_boxed_slice())));
+                    let words = Apart::Inline(bytes.into_boxed_slice());
+                    self.park(first_span, consumed, Some(Box::new(words)));
                 }
                 Ok(Parsed::Incomplete { wanted }) => {
                     self.wanted = wanted;
+                    self.detach_large();
                     break;
                 }
                 Err(error) => self.error = Some(error),
@@ -186,7 +218,23 @@ impl Input {
         }
     }
 
-    fn park(&mut self, first_span: usize, consumed: usize, inline: Option<Box<Box<[u8]>>>) {
+    /// Receives the argument under way by itself if it is large. What a primary sends is also
+    /// wanted as it came, in one piece.
+    fn detach_large(&mut self) {
+        if self.keeps_blanks {
+            return;
+        }
+        let body = self.parsed + self.parser.understood();
+        let come = &self.bytes[body.min(self.filled)..self.filled];
+        let taken = self.large.take_from(&mut self.parser, come);
+        if self.large.is_receiving() || taken > 0 {
+            self.bytes.copy_within(body + taken..self.filled, body);
+            self.filled -= taken;
+            self.wanted = 0;
+        }
+    }
+
+    fn park(&mut self, first_span: usize, consumed: usize, apart: Option<Box<Apart>>) {
         self.parsed += consumed;
         self.wanted = 0;
         let span_count = self.spans.len() - first_span;
@@ -198,7 +246,7 @@ impl Input {
         }
         self.parked.push_back(Parked {
             end: self.parsed,
-            inline,
+            apart,
             first_span: first_span as u32,
             span_count: span_count as u32,
             len: consumed as u32,
@@ -210,9 +258,11 @@ impl Input {
     pub fn args(&self, index: usize) -> Args<'_> {
         let parked = &self.parked[index];
         let spans = &self.spans[parked.first_span as usize..][..parked.span_count as usize];
-        match &parked.inline {
-            None => Args::new(&self.bytes[parked.end - parked.len as usize..parked.end], spans),
-            Some(bytes) => Args::new(bytes, spans),
+        let bytes = &self.bytes[parked.end - parked.len as usize..parked.end];
+        match parked.apart.as_deref() {
+            None => Args::new(bytes, spans),
+            Some(Apart::Inline(words)) => Args::new(words, spans),
+            Some(Apart::Bodies(bodies)) => Args::with_bodies(bytes, spans, bodies),
         }
     }
 
@@ -220,6 +270,9 @@ impl Input {
     pub fn executed(&mut self, count: usize) {
         if let Some(last) = count.checked_sub(1) {
             self.start = self.parked[last].end;
+            if self.large.whole_bytes > 0 {
+                self.forget_large(count);
+            }
             self.parked.drain(..count);
             self.drop_spent_spans();
         }
@@ -232,6 +285,15 @@ impl Input {
                 self.filled = 0;
                 self.parsed = 0;
                 self.start = 0;
+            }
+        }
+    }
+
+    #[cold]
+    fn forget_large(&mut self, count: usize) {
+        for parked in self.parked.range(..count) {
+            if let Some(Apart::Bodies(bodies)) = parked.apart.as_deref() {
+                self.large.whole_bytes -= bodies.iter().map(|body| body.len()).sum::<usize>();
             }
         }
     }
@@ -303,6 +365,7 @@ impl Input {
             self.compact();
             self.bytes.truncate(self.filled);
             self.bytes.shrink_to_fit();
+            self.large.shrink();
         }
     }
 

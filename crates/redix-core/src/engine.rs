@@ -30,6 +30,7 @@ use crate::recent::RecentBuffers;
 use crate::registry::Registry;
 use crate::repl::Replication;
 use crate::saves::Saves;
+use crate::spare::SpareMemory;
 use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
@@ -109,6 +110,8 @@ pub struct Engine {
     pub reply_buffers: ReplyBuffers,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 1`.
     pub skip_checksums: AtomicBool,
+    /// Memory that the allocator keeps.
+    pub spare: SpareMemory,
     /// Unix time in milliseconds of the last warning about HTTP.
     pub http_warned_ms: AtomicI64,
     /// A random id of this run, 40 hexadecimal digits.
@@ -159,6 +162,7 @@ impl Engine {
             cron_paused: AtomicBool::new(false),
             reply_buffers: ReplyBuffers::default(),
             skip_checksums: AtomicBool::new(false),
+            spare: SpareMemory::default(),
             http_warned_ms: AtomicI64::new(0),
             run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             started_us,

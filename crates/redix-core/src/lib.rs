@@ -38,6 +38,7 @@ pub mod registry;
 pub mod repl;
 pub mod saves;
 pub mod session;
+pub mod spare;
 pub mod stats;
 pub mod sync;
 pub mod upstream;

@@ -26,8 +26,11 @@
 use crate::error::ProtocolError;
 use redix_num::{IntText, parse_i64};
 
-/// Length limit of a whole command, headers included: spans are 32 bits wide.
-pub const COMMAND_LEN_MAX: usize = u32::MAX as usize;
+/// Length limit of a whole command, headers included: spans are 32 bits wide, and the largest
+/// offsets stand for detached arguments.
+pub const COMMAND_LEN_MAX: usize = u32::MAX as usize - DETACHED_MAX;
+/// Arguments of one command that may be detached.
+pub const DETACHED_MAX: usize = 64 * 1024;
 /// Arguments that a client may send in one command before it has authenticated.
 pub const UNAUTHENTICATED_ARGS_MAX: i64 = 10;
 /// Bytes that a client may send in one argument before it has authenticated.
@@ -36,7 +39,8 @@ pub const UNAUTHENTICATED_BULK_LEN_MAX: i64 = 16 * 1024;
 const SPANS_KEPT_MAX: usize = 1024;
 
 /// One argument: offsets relative to the start of its command (the slice given to
-/// [`RequestParser::parse`]), or into the bytes of [`Parsed::Inline`].
+/// [`RequestParser::parse`]), or into the bytes of [`Parsed::Inline`]. Of a detached argument
+/// ([`RequestParser::detach_body`]) the offset lies behind any command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {
     /// Offset of the first byte.
@@ -51,6 +55,12 @@ impl Span {
     fn new(start: usize, len: usize) -> Self {
         debug_assert!(start + len <= COMMAND_LEN_MAX);
         Self { start: start as u32, len: len as u32 }
+    }
+
+    /// Which of the detached arguments of its command it is; none if it is not detached.
+    #[inline]
+    pub fn detached(&self) -> Option<usize> {
+        (self.start as usize > COMMAND_LEN_MAX).then(|| (u32::MAX - self.start) as usize)
     }
 
     /// The argument's bytes; `command` is the slice that was parsed. Panics if it is shorter than
@@ -146,6 +156,8 @@ pub struct RequestParser {
     args_left: u64,
     /// Length of the argument whose body starts at `pos`, once its length line was read.
     bulk_len: Option<usize>,
+    /// The argument whose line end is at `pos`, if its body was detached.
+    detached: Option<Span>,
     /// Arguments found so far.
     spans: Vec<Span>,
 }
@@ -195,12 +207,34 @@ impl RequestParser {
         !self.started
     }
 
+    /// The length of the argument whose body it waits for, unless that is detached.
+    #[inline]
+    pub fn body_len(&self) -> Option<usize> {
+        self.bulk_len.filter(|_| self.detached.is_none())
+    }
+
+    /// Bytes of the command that it has understood: up to the body of [`RequestParser::body_len`].
+    #[inline]
+    pub fn understood(&self) -> usize {
+        self.pos
+    }
+
+    /// Leaves the body that it waits for to the caller, as number `index` (below [`DETACHED_MAX`])
+    /// of the command: what comes next in the slice is the line end behind it.
+    pub fn detach_body(&mut self, index: usize) {
+        debug_assert!(index < DETACHED_MAX && self.detached.is_none());
+        if let Some(len) = self.bulk_len.replace(0) {
+            self.detached = Some(Span { start: u32::MAX - index as u32, len: len as u32 });
+        }
+    }
+
     /// Forgets the command under way.
     pub fn reset(&mut self) {
         self.started = false;
         (self.pos, self.scanned) = (0, 0);
         self.args_left = 0;
         self.bulk_len = None;
+        self.detached = None;
         self.spans.clear();
         self.spans.shrink_to(SPANS_KEPT_MAX);
     }
@@ -289,7 +323,8 @@ impl RequestParser {
         let end = self.pos + len;
         match (buf.get(end), buf.get(end + 1)) {
             (Some(b'\r'), Some(b'\n')) => {
-                self.spans.push(Span::new(self.pos, len));
+                let span = self.detached.take().unwrap_or_else(|| Span::new(self.pos, len));
+                self.spans.push(span);
                 self.bulk_len = None;
                 (self.pos, self.scanned) = (end + 2, end + 2);
                 Ok(None)

@@ -125,6 +125,8 @@ pub struct EventLoop {
     visited: usize,
     /// Bytes of buffers freed since memory was last given back to the system.
     freed_bytes: usize,
+    /// The last round of giving memory back.
+    purged: u64,
     /// The end of the last pause after which held-back commands were tried again.
     resumed_after_ms: i64,
     engine: Arc<Engine>,
@@ -154,6 +156,7 @@ impl EventLoop {
             next_sweep_ns: 0,
             visited: 0,
             freed_bytes: 0,
+            purged: 0,
             resumed_after_ms: 0,
             engine,
             index,
@@ -633,6 +636,7 @@ impl EventLoop {
         if self.index == 0 {
             let now_ns = self.engine.env.clock.mono_ns();
             self.engine.rates.sample(now_ns, &self.engine.stats.totals());
+            self.engine.spare.note(now_ns, || self.engine.env.memory.used_bytes());
         }
         if self.engine.cron_paused.load(Ordering::Relaxed) {
             return;
@@ -645,7 +649,7 @@ impl EventLoop {
             self.visit(self.visited, &config, now_ms);
         }
         self.freed_bytes += self.worker.trim_buffers();
-        if self.freed_bytes > FREED_BYTES_MAX {
+        if self.engine.spare.is_due(&mut self.purged) || self.freed_bytes > FREED_BYTES_MAX {
             self.freed_bytes = 0;
             self.engine.env.host.purge_memory();
         }

@@ -18,6 +18,7 @@ const BASE: &[&str] = &[
     "saves",
     "latency",
     "pause",
+    "spare",
 ];
 
 /// The edges inside [`BASE`].
@@ -33,6 +34,7 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
     ("saves", &["error", "sync", "config"]),
     ("latency", &["sync"]),
     ("pause", &["sync"]),
+    ("spare", &["sync"]),
 ];
 
 /// What serving a client is made of: the keys, the client, and who else hears of what it does.

@@ -3,6 +3,10 @@
 use redix_resp::request::Span;
 
 use crate::error::ReplyError;
+use crate::sync::Arc;
+
+/// The detached words of a command, each in the buffer that it was received in.
+pub type Bodies = Vec<Arc<Vec<u8>>>;
 
 /// A number of 32 bits.
 pub fn parse_i32(word: &[u8]) -> Result<i32, ReplyError> {
@@ -30,13 +34,20 @@ pub fn to_db(number: i32, databases: u32) -> Result<u32, ReplyError> {
 pub struct Args<'a> {
     bytes: &'a [u8],
     spans: &'a [Span],
+    /// Large words, which the spans name by their numbers.
+    bodies: Option<&'a Bodies>,
 }
 
 impl<'a> Args<'a> {
     /// The words that `spans` cut out of `bytes`. Every span lies within `bytes`.
     #[inline]
     pub fn new(bytes: &'a [u8], spans: &'a [Span]) -> Self {
-        Self { bytes, spans }
+        Self { bytes, spans, bodies: None }
+    }
+
+    /// The same where some of the spans are those of detached words.
+    pub(crate) fn with_bodies(bytes: &'a [u8], spans: &'a [Span], bodies: &'a Bodies) -> Self {
+        Self { bytes, spans, bodies: Some(bodies) }
     }
 
     /// The number of words, the name included.
@@ -50,7 +61,22 @@ impl<'a> Args<'a> {
     #[inline]
     pub fn get(&self, index: usize) -> &'a [u8] {
         let span = self.spans[index];
-        &self.bytes[span.start as usize..span.start as usize + span.len as usize]
+        match self.bytes.get(span.start as usize..span.start as usize + span.len as usize) {
+            Some(word) => word,
+            None => self.detached(index).expect("every span lies within the bytes"),
+        }
+    }
+
+    /// Word `index` in the buffer that it was received in, if it has one of its own.
+    #[cold]
+    fn detached(&self, index: usize) -> Option<&'a Arc<Vec<u8>>> {
+        self.bodies?.get(self.spans[index].detached()?)
+    }
+
+    /// The same, to be kept: nothing is copied.
+    #[inline]
+    pub fn shared(&self, index: usize) -> Option<Arc<Vec<u8>>> {
+        self.bodies.and_then(|_| self.detached(index)).map(Arc::clone)
     }
 
     /// Word `index`, if there is one.
@@ -65,7 +91,7 @@ impl<'a> Args<'a> {
 
     /// The command that begins at word `first`, which must exist.
     pub fn tail(self, first: usize) -> Self {
-        Self { bytes: self.bytes, spans: &self.spans[first..] }
+        Self { spans: &self.spans[first..], ..self }
     }
 
     /// Whether word `index` exists and is `word`, in any case.
@@ -81,6 +107,9 @@ impl<'a> Args<'a> {
     /// An upper bound, cheaply had, of [`Args::request_bytes`].
     #[inline]
     pub fn request_bytes_max(&self) -> usize {
+        if self.bodies.is_some() {
+            return self.request_bytes();
+        }
         let (first, last) = (self.spans[0], self.spans[self.spans.len() - 1]);
         // Words follow one another, in the request's own form or without it.
         let stretch = last.start as usize + last.len as usize - first.start as usize;
@@ -99,17 +128,17 @@ impl<'a> Args<'a> {
         Options { args: self, next: first }
     }
 
-    /// The bytes of all words, as kept in a MULTI queue.
+    /// The bytes of all words, as kept in a MULTI queue. Detached words are shared, not copied.
     pub fn to_owned(&self) -> OwnedArgs {
-        let total = self.spans.iter().map(|span| span.len as usize).sum();
-        let mut bytes = Vec::with_capacity(total);
-        let mut spans = Vec::with_capacity(self.spans.len());
-        for word in self.iter_from(0) {
-            let start = u32::try_from(bytes.len()).expect("a request is shorter than 4 GiB");
-            spans.push(Span { start, len: word.len() as u32 });
+        let copied = || self.spans.iter().filter(|span| span.detached().is_none());
+        let mut bytes = Vec::with_capacity(copied().map(|span| span.len as usize).sum());
+        let mut spans = self.spans.to_vec();
+        for span in spans.iter_mut().filter(|span| span.detached().is_none()) {
+            let word = span.of(self.bytes);
+            span.start = u32::try_from(bytes.len()).expect("a request is shorter than 4 GiB");
             bytes.extend_from_slice(word);
         }
-        OwnedArgs { bytes, spans }
+        OwnedArgs { bytes, spans, bodies: self.bodies.cloned() }
     }
 }
 
@@ -118,12 +147,14 @@ impl<'a> Args<'a> {
 pub struct OwnedArgs {
     bytes: Vec<u8>,
     spans: Vec<Span>,
+    bodies: Option<Bodies>,
 }
 
 impl OwnedArgs {
     /// A command made of `words`.
     pub fn from_words<W: AsRef<[u8]>>(words: &[W]) -> Self {
-        let mut owned = Self { bytes: Vec::new(), spans: Vec::with_capacity(words.len()) };
+        let spans = Vec::with_capacity(words.len());
+        let mut owned = Self { bytes: Vec::new(), spans, bodies: None };
         for word in words {
             let start = u32::try_from(owned.bytes.len()).expect("a request is shorter than 4 GiB");
             owned.spans.push(Span { start, len: word.as_ref().len() as u32 });
@@ -134,12 +165,13 @@ impl OwnedArgs {
 
     /// The command's words.
     pub fn args(&self) -> Args<'_> {
-        Args::new(&self.bytes, &self.spans)
+        Args { bytes: &self.bytes, spans: &self.spans, bodies: self.bodies.as_ref() }
     }
 
     /// Bytes that the words take.
     pub fn size(&self) -> usize {
-        self.bytes.len() + self.spans.len() * size_of::<Span>()
+        let bodies = self.bodies.iter().flatten().map(|body| body.len());
+        self.bytes.len() + bodies.sum::<usize>() + self.spans.len() * size_of::<Span>()
     }
 }
 

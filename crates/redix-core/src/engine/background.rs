@@ -39,6 +39,8 @@ pub struct Background {
     saver: Option<Saver>,
     next_cron_ns: u64,
     replication: ReplicationCron,
+    /// The last round of giving memory back.
+    purged: u64,
 }
 
 impl Background {
@@ -47,6 +49,9 @@ impl Background {
         let now_ns = engine.env.clock.mono_ns();
         if now_ns >= self.next_cron_ns {
             self.next_cron_ns = now_ns + CRON_NS;
+            if engine.spare.is_due(&mut self.purged) {
+                engine.env.host.purge_memory();
+            }
             if !engine.cron_paused.load(Ordering::Relaxed) {
                 engine.advance_failover();
                 self.replication.step(engine, now_ns);

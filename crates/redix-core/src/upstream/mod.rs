@@ -155,6 +155,8 @@ pub struct Upstream {
     up_since_ns: u64,
     /// And from where on, as often in a row.
     up_from: (u64, u32),
+    /// The last round of giving memory back.
+    purged: u64,
     /// Synchronisations in a row that came to nothing, or to a stream that soon could not be
     /// applied.
     failures: u32,
@@ -187,6 +189,7 @@ impl Upstream {
             is_nameless: false,
             up_since_ns: 0,
             up_from: (0, 0),
+            purged: 0,
             failures: 0,
         }
     }

@@ -60,6 +60,9 @@ impl Upstream {
 
     fn acknowledge(&mut self, now_ns: u64) {
         self.next_ack_ns = now_ns + SECOND_NS;
+        if self.engine.spare.is_due(&mut self.purged) {
+            self.engine.env.host.purge_memory();
+        }
         if self.is_nameless {
             return;
         }

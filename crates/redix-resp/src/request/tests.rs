@@ -220,8 +220,8 @@ fn unauthenticated_clients_have_less() {
 #[test]
 fn a_command_has_at_most_4_gib() {
     let limits = Limits { bulk_len_max: i64::MAX, ..Limits::default() };
-    check_with("*1\r\n$4294967276\r\n", &limits, &["..."]);
-    check_with("*1\r\n$4294967277\r\n", &limits, &[BAD_LEN]);
+    check_with("*1\r\n$4294901740\r\n", &limits, &["..."]);
+    check_with("*1\r\n$4294901741\r\n", &limits, &[BAD_LEN]);
     check_with("*1\r\n$9223372036854775807\r\n", &limits, &[BAD_LEN]);
 }
 

@@ -6,7 +6,7 @@
 use arrayvec::ArrayVec;
 use redix_types::entry::{Encoding, EntryBox, HeapValue, INLINE_MAX, IntBuf, Kind, Value};
 
-use super::{check_length, encode, notify, on_heap};
+use super::{check_length, encode_word, notify, on_heap};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
@@ -58,7 +58,7 @@ fn append(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             cx.keys.try_modify(key, |entry| splice(entry, start, tail))?.unwrap_or(start)
         }
         None => {
-            cx.keys.set(key, encode(tail)?, Ttl::Clear);
+            cx.keys.set(key, encode_word(args, 2)?, Ttl::Clear);
             tail.len()
         }
     };

@@ -19,6 +19,7 @@ pub mod set;
 use redix_types::entry::{EntryRef, HeapValue, INLINE_MAX, IntBuf, Value};
 use redix_types::num;
 
+use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::effects::class;
 use crate::error::ReplyError;
@@ -45,6 +46,15 @@ pub fn encode(bytes: &[u8]) -> Result<Value<'_>, ReplyError> {
         return Ok(Value::Int(value));
     }
     encode_text(bytes)
+}
+
+/// As [`encode`], of a word of the command under way; a large one is kept where it was received.
+#[inline]
+fn encode_word(args: Args<'_>, index: usize) -> Result<Value<'_>, ReplyError> {
+    match args.shared(index) {
+        Some(body) => Ok(Value::Heap(HeapValue::Str(body))),
+        None => encode(args.get(index)),
+    }
 }
 
 /// How a string is stored that stays text even where it reads as a number.
@@ -79,10 +89,16 @@ fn check_length(cx: &Ctx<'_, '_>, start: usize, added: usize) -> Result<usize, R
     start.checked_add(added).filter(|len| *len <= max).ok_or(ReplyError::StringTooLong)
 }
 
-/// Gives a key a string and reports the event `set`.
+/// Gives a key the string that is word `index` of the command, and reports the event `set`.
 #[inline(always)]
-fn store(cx: &mut Ctx<'_, '_>, key: Key<'_>, bytes: &[u8], ttl: Ttl) -> Result<(), ReplyError> {
-    cx.keys.set(key, encode(bytes)?, ttl);
+fn store(
+    cx: &mut Ctx<'_, '_>,
+    key: Key<'_>,
+    args: Args<'_>,
+    index: usize,
+    ttl: Ttl,
+) -> Result<(), ReplyError> {
+    cx.keys.set(key, encode_word(args, index)?, ttl);
     notify(cx, "set", key);
     Ok(())
 }

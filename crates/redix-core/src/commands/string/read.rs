@@ -200,7 +200,7 @@ fn is_volatile(cx: &mut Ctx<'_, '_>, key: Key<'_>) -> bool {
 fn getset(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     reply_get(cx, key)?;
-    store(cx, key, args.get(2), Ttl::Clear)?;
+    store(cx, key, args, 2, Ttl::Clear)?;
     log(cx, &[b"SET", key.bytes, args.get(2)]);
     Ok(())
 }

@@ -4,7 +4,7 @@ use redix_types::entry::{IntBuf, Kind, Value};
 use smallvec::SmallVec;
 
 use super::options::{Condition, Expire, Grammar, Options, Unit, expire_at_ms};
-use super::{encode, log, log_set_at, notify, notify_generic, reply_string, store};
+use super::{encode_word, log, log_set_at, notify, notify_generic, reply_string, store};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{
@@ -218,7 +218,7 @@ fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.len() > 3 {
         return set_with_options(cx, args, key);
     }
-    store(cx, key, args.get(2), Ttl::Clear)?;
+    store(cx, key, args, 2, Ttl::Clear)?;
     cx.reply.ok();
     Ok(())
 }
@@ -246,7 +246,7 @@ fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> Comma
     match at_ms {
         Some(at_ms) if cx.is_past(at_ms) => expire_at_once(cx, key),
         Some(at_ms) => {
-            store(cx, key, args.get(2), Ttl::At(at_ms))?;
+            store(cx, key, args, 2, Ttl::At(at_ms))?;
             notify_generic(cx, "expire", key);
             // Like this it says what a replica needs, and goes as it came.
             if args.len() != 5 || !args.is(3, "pxat") {
@@ -255,7 +255,7 @@ fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> Comma
         }
         None => {
             let keep = options.expire == Expire::Keep;
-            store(cx, key, args.get(2), if keep { Ttl::Keep } else { Ttl::Clear })?;
+            store(cx, key, args, 2, if keep { Ttl::Keep } else { Ttl::Clear })?;
             if options.get {
                 log_without_get(cx, args);
             }
@@ -319,7 +319,7 @@ fn psetex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 fn set_for(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, name: &'static str) -> CommandResult {
     let at_ms = expire_at_ms(unit, args.get(2), cx.now_ms(), name)?;
     let (key, value) = (cx.key(args, 1), args.get(3));
-    store(cx, key, value, Ttl::At(at_ms))?;
+    store(cx, key, args, 3, Ttl::At(at_ms))?;
     notify_generic(cx, "expire", key);
     log_set_at(cx, key, value, at_ms);
     cx.reply.ok();
@@ -331,7 +331,7 @@ fn setnx(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     let missing = !cx.keys.exists(key);
     if missing {
-        store(cx, key, args.get(2), Ttl::Clear)?;
+        store(cx, key, args, 2, Ttl::Clear)?;
     }
     cx.reply.int(i64::from(missing));
     Ok(())
@@ -419,7 +419,7 @@ fn store_pairs(
 ) -> CommandResult {
     let mut values: SmallVec<[(usize, Value<'_>); 8]> = SmallVec::new();
     for index in pairs.step_by(2) {
-        values.push((index, encode(args.get(index + 1))?));
+        values.push((index, encode_word(args, index + 1)?));
     }
     for (index, value) in values {
         let key = cx.key(args, index);

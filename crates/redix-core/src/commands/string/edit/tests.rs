@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::commands::string::encode;
 use proptest::prelude::*;
 use redix_types::entry::EntryRef;
 

@@ -1,0 +1,76 @@
+//! Memory that has been freed and that the allocator keeps.
+//!
+//! Allocators give pages back late, and to do so they must be called: an idle server would keep all
+//! that it ever had. Whenever much has been freed, every thread that allocates asks its allocator
+//! once to give back what it does not need, each for itself, because pages that others freed belong
+//! to the thread that took them.
+
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// Less than this is kept.
+const SPARE_MAX: u64 = 16 * 1024 * 1024;
+/// And less than this part of what is in use: giving back and taking anew costs time.
+const SPARE_PART: u64 = 8;
+/// Between two looks.
+const LOOK_NS: u64 = 500_000_000;
+
+/// How much was in use, and when much of it had been freed.
+#[derive(Debug, Default)]
+pub struct SpareMemory {
+    next_ns: AtomicU64,
+    last: AtomicU64,
+    peak: AtomicU64,
+    rounds: AtomicU64,
+}
+
+impl SpareMemory {
+    /// Takes note of the bytes in use. To be called often, by one thread.
+    pub fn note(&self, now_ns: u64, used_bytes: impl FnOnce() -> u64) {
+        if now_ns < self.next_ns.load(Ordering::Relaxed) {
+            return;
+        }
+        self.next_ns.store(now_ns + LOOK_NS, Ordering::Relaxed);
+        let used = used_bytes();
+        let last = self.last.swap(used, Ordering::Relaxed);
+        let mut peak = self.peak.load(Ordering::Relaxed).max(used);
+        let spare = peak - used;
+        // While it falls there is more to come.
+        if used >= last.saturating_sub(SPARE_MAX / 4) && spare > SPARE_MAX.max(used / SPARE_PART) {
+            self.rounds.fetch_add(1, Ordering::Relaxed);
+            peak = used;
+        }
+        self.peak.store(peak, Ordering::Relaxed);
+    }
+
+    /// Whether memory is to be given back by a thread that did so last in round `*done`.
+    pub fn is_due(&self, done: &mut u64) -> bool {
+        let round = self.rounds.load(Ordering::Relaxed);
+        std::mem::replace(done, round) != round
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1024 * 1024;
+
+    #[test]
+    fn each_thread_gives_back_once_when_much_was_freed() {
+        let (spare, mut done) = (SpareMemory::default(), 0);
+        let look = |at: u64, used: u64, done: &mut u64| {
+            spare.note(at * LOOK_NS, || used);
+            spare.is_due(done)
+        };
+        assert!(!look(0, 10 * MB, &mut done));
+        assert!(!look(1, 200 * MB, &mut done));
+        assert!(!look(2, 100 * MB, &mut done), "it is still falling");
+        assert!(look(3, 100 * MB, &mut done));
+        assert!(!look(4, 100 * MB, &mut done), "once");
+        assert!(!look(5, 90 * MB, &mut done) && !look(6, 90 * MB, &mut done), "too little");
+        assert!(!look(7, 1000 * MB, &mut done));
+        assert!(!look(8, 900 * MB, &mut done) && !look(9, 900 * MB, &mut done), "a small part");
+        let mut other = 0;
+        assert!(spare.is_due(&mut other) && !spare.is_due(&mut other));
+    }
+}
