@@ -1,5 +1,6 @@
 //! The request parser on arbitrary bytes: it neither panics nor loops, and how the bytes are cut
-//! into reads does not change what it makes of them, but for lines beyond their limit. The same bytes go through the reply decoder.
+//! into reads does not change what it makes of them, but for lines beyond their limit. The same
+//! bytes go through the reply decoder.
 //!
 //! The first byte of an input chooses the length of the reads, its top bit whether the client has
 //! authenticated; the rest is what the client sends.

@@ -6,9 +6,10 @@
 //!
 //! A client is read from and executed for whether or not it reads its replies: clients write whole
 //! pipelines before they read, and would wait for ever. What it is owed is bounded by
-//! `client-output-buffer-limit`, what it sends while it is held back by `client-query-buffer-limit`,
-//! and both by small constants before it has authenticated. Fairness comes from the turn: so much
-//! output ([`TURN_OUTPUT_MAX`]) and so much input of one connection, then the next.
+//! `client-output-buffer-limit`, what it sends while it is held back by
+//! `client-query-buffer-limit`, and both by small constants before it has authenticated. Fairness
+//! comes from the turn: so much output ([`TURN_OUTPUT_MAX`]) and so much input of one connection,
+//! then the next.
 //!
 //! **Invariants.** A connection never moves to another worker. Nothing here touches the keyspace
 //! but through the engine's worker. Every message of the mailbox is taken before the next wait.
@@ -715,8 +716,8 @@ enum Fate {
     Close,
 }
 
-/// Whether a connection has sent enough for now: it is executed in later turns anyway, or nobody
-/// knows whose it is.
+/// Whether reading from a connection rests: what it has sent is executed in later turns anyway, or
+/// nobody knows whose it is.
 fn must_wait(client: &Client) -> bool {
     let executed_later = client.input.parked() > 0 && !client.halted;
     let is_stranger = client.halted && !client.session.known;
