@@ -10,6 +10,7 @@ pub mod context;
 pub mod dispatch;
 pub mod plan;
 pub(crate) mod prepared;
+pub mod scan;
 pub mod spec;
 pub mod table;
 pub mod timing;
