@@ -37,6 +37,48 @@ pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// Appends the text of a double with as many of 17 significant digits as there are without zeros at
+/// the end, as `%.17g` of C prints it: always the same number when read, often longer than needed.
+pub fn push_f64_exact(out: &mut Vec<u8>, value: f64) {
+    const DIGITS: i32 = 17;
+    if !value.is_finite() || value == 0.0 {
+        return push_f64(out, value);
+    }
+    let text = format!("{value:.16e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let negative = mantissa.starts_with('-');
+    let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
+    let kept = digits.iter().rposition(|&digit| digit != b'0').map_or(1, |last| last + 1);
+    let digits = &digits[..kept];
+    out.extend_from_slice(if negative { b"-" } else { b"" });
+    match exponent {
+        -4..0 => {
+            out.extend_from_slice(b"0.");
+            out.resize(out.len() + (-exponent - 1) as usize, b'0');
+            out.extend_from_slice(digits);
+        }
+        0..DIGITS => {
+            let whole = exponent as usize + 1;
+            out.extend_from_slice(&digits[..whole.min(kept)]);
+            out.resize(out.len() + whole.saturating_sub(kept), b'0');
+            if kept > whole {
+                out.push(b'.');
+                out.extend_from_slice(&digits[whole..]);
+            }
+        }
+        _ => {
+            out.push(digits[0]);
+            if kept > 1 {
+                out.push(b'.');
+                out.extend_from_slice(&digits[1..]);
+            }
+            let sign = if exponent < 0 { '-' } else { '+' };
+            out.extend_from_slice(format!("e{sign}{:02}", exponent.abs()).as_bytes());
+        }
+    }
+}
+
 /// The general case. Which notation is chosen depends on the number of digits and on where the
 /// point falls, not on the size of the number alone: 12345.5 is plain, 10928588.983213553 is not.
 fn push_shortest(out: &mut Vec<u8>, value: f64) {

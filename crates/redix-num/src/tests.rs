@@ -143,6 +143,37 @@ fn doubles_look_as_on_the_servers() {
     }
 }
 
+/// What ZSCAN of Valkey 9.1.2 and ZSCORE of Redis 7.0.15 give.
+#[test]
+fn doubles_have_up_to_17_digits_as_on_the_servers() {
+    for (text, expected) in [
+        ("0", "0"),
+        ("-0", "-0"),
+        ("1", "1"),
+        ("-1.5", "-1.5"),
+        ("3.1", "3.1000000000000001"),
+        ("0.1", "0.10000000000000001"),
+        ("100", "100"),
+        ("0.0001", "0.0001"),
+        ("0.00001", "1.0000000000000001e-05"),
+        ("1e-7", "9.9999999999999995e-08"),
+        ("1e16", "10000000000000000"),
+        ("1e17", "1e+17"),
+        ("12345678901234567", "12345678901234568"),
+        ("123456789012345678", "1.2345678901234568e+17"),
+        ("1e20", "1e+20"),
+        ("5e-324", "4.9406564584124654e-324"),
+        ("1.7976931348623157e308", "1.7976931348623157e+308"),
+        ("1234.5", "1234.5"),
+        ("inf", "inf"),
+        ("-inf", "-inf"),
+    ] {
+        let mut out = Vec::new();
+        push_f64_exact(&mut out, parse_f64(text.as_bytes()).unwrap());
+        assert_eq!(std::str::from_utf8(&out).unwrap(), expected, "{text}");
+    }
+}
+
 /// Scores that ZADD of Valkey 9.1.2 refuses.
 #[test]
 fn doubles_are_refused_as_on_the_servers() {
