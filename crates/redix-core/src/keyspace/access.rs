@@ -130,6 +130,12 @@ impl<'k> Held<'k> {
         &mut self.one.as_mut().expect("it was just seen").1
     }
 
+    /// A shard whose lock is held.
+    fn held_shard(&self, index: usize) -> Option<&Shard> {
+        let mut held = self.one.iter().chain(&self.many);
+        held.find(|(held, _)| *held == index).map(|(_, shard)| &**shard)
+    }
+
     fn find_shard(&mut self, index: usize) -> &mut Shard {
         match (self.many.binary_search_by_key(&index, |(held, _)| *held), self.kind) {
             (Ok(at), _) => &mut self.many[at].1,
@@ -368,6 +374,14 @@ impl<'k> Access<'k> {
         }
         let entry = self.get(self.db, key, pos);
         if entry.kind() == kind { Ok(Some(entry)) } else { Err(ReplyError::WrongType) }
+    }
+
+    /// Reads a key beside others, without a trace, once a lookup has found it. None where it has not.
+    pub fn found(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let part = self.held.held_shard(key.shard())?.db(self.db)?;
+        let (_, entry) = part.table.find_item(key.hash, key.bytes)?;
+        let expired = entry.expire_at_ms().is_some_and(|at| at <= self.now_ms);
+        (!expired || self.expiry == Expiry::Ignore).then_some(entry)
     }
 
     /// Whether the key exists.
