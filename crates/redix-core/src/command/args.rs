@@ -1,6 +1,7 @@
 //! The arguments of one command.
 
 use redix_resp::request::Span;
+use redix_types::num::LongDouble;
 
 use crate::error::ReplyError;
 use crate::sync::Arc;
@@ -102,6 +103,20 @@ impl<'a> Args<'a> {
     /// Word `index` as a 64-bit integer.
     pub fn int(&self, index: usize) -> Result<i64, ReplyError> {
         redix_types::num::parse_i64(self.get(index)).ok_or(ReplyError::NotInteger)
+    }
+
+    /// Word `index`, a number of seconds, as the Unix time in milliseconds when a wait of that
+    /// length is over, part of a millisecond being a whole one; `None` for 0, which is for ever.
+    pub fn deadline_ms(&self, index: usize, now_ms: i64) -> Result<Option<i64>, ReplyError> {
+        let seconds = LongDouble::parse(self.get(index))
+            .ok_or(ReplyError::Static("ERR timeout is not a float or out of range"))?;
+        let out_of_range = ReplyError::Static("ERR timeout is out of range");
+        match seconds.thousandfold() {
+            None => Err(out_of_range),
+            Some(0) => Ok(None),
+            Some(ms @ 1..) => now_ms.checked_add(ms).map(Some).ok_or(out_of_range),
+            Some(_) => Err(ReplyError::Static("ERR timeout is negative")),
+        }
     }
 
     /// An upper bound, cheaply had, of [`Args::request_bytes`].

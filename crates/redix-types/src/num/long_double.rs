@@ -3,7 +3,7 @@
 use std::ops::Add;
 
 use rustc_apfloat::ieee::X87DoubleExtended;
-use rustc_apfloat::{Float, Round};
+use rustc_apfloat::{Float, Round, Status};
 
 /// Texts of this length or more are not read, as on the servers.
 const TEXT_LEN_MAX: usize = 5 * 1024;
@@ -57,6 +57,19 @@ impl LongDouble {
     /// Whether the value is neither infinite nor NaN.
     pub fn is_finite(self) -> bool {
         self.0.is_finite()
+    }
+
+    /// A thousand times the value, rounded up to an integer; None if that is too large for one,
+    /// the least of them if it is too small.
+    pub fn thousandfold(self) -> Option<i64> {
+        let thousand = LongDouble::from(1000);
+        let product = self.0.mul_r(thousand.0, Round::NearestTiesToEven).value;
+        let mut exact = false;
+        let rounded = product.to_i128_r(64, Round::TowardPositive, &mut exact);
+        if !rounded.status.contains(Status::INVALID_OP) {
+            return i64::try_from(rounded.value).ok();
+        }
+        product.is_negative().then_some(i64::MIN)
     }
 
     /// The value in plain notation: 17 decimals, rounded, without trailing zeros. Infinity and NaN

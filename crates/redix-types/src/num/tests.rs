@@ -100,3 +100,27 @@ fn long_doubles_reach_their_limits() {
     assert!(LongDouble::parse(&[b'0'; 5119]).is_some());
     assert!(LongDouble::parse(&[b'0'; 5120]).is_none());
 }
+
+#[test]
+fn seconds_become_milliseconds_rounded_up() {
+    let check = |text: &str| LongDouble::parse(text.as_bytes()).unwrap().thousandfold();
+    for (text, expect) in [
+        ("0", Some(0)),
+        ("1", Some(1000)),
+        ("0.0001", Some(1)),
+        ("1.0001", Some(1001)),
+        ("0.1", Some(100)),
+        ("-0.0001", Some(0)),
+        // The servers wait for ever.
+        ("-0.001", Some(0)),
+        ("-1", Some(-1000)),
+        ("9223372036854775", Some(9_223_372_036_854_775_000)),
+        ("9223372036854776", None),
+        ("1e300", None),
+        ("inf", None),
+        ("-inf", Some(i64::MIN)),
+        ("-1e300", Some(i64::MIN)),
+    ] {
+        assert_eq!(check(text), expect, "{text}");
+    }
+}
