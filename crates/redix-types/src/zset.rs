@@ -288,6 +288,7 @@ impl fmt::Debug for Zset {
 }
 
 /// Members in ascending order.
+#[derive(Clone)]
 pub struct Iter<'a> {
     tree: &'a Tree,
     leaf: u32,

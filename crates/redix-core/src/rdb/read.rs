@@ -544,7 +544,11 @@ impl Decoder {
     }
 
     /// Decodes a string into memory that outlives the next part.
-    fn decode_bytes_into(&mut self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn decode_bytes_into(
+        &mut self,
+        input: &mut Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let span = self.decode_string(input)?;
         match self.string(input, span) {
             RdbString::Bytes(bytes) => {

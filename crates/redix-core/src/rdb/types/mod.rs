@@ -7,7 +7,9 @@
 //! **Invariants.** Decoding never panics and believes no length, count or order: a collection is
 //! handed on only if it is one that the server itself could have built.
 
-use redix_types::value::{HeapValue, ValueRef};
+mod zset;
+
+use redix_types::value::{Compact, HeapValue, ValueRef};
 
 use super::format::{RdbErrorKind, TYPE_STRING, WriteVersion};
 use super::input::Input;
@@ -18,6 +20,8 @@ use super::write::{RecordEncoder, encode_int};
 pub(super) fn type_byte(value: ValueRef<'_>, _version: WriteVersion) -> u8 {
     match value {
         ValueRef::Int(_) | ValueRef::Str(_) => TYPE_STRING,
+        ValueRef::Packed(Compact::Zset, _) => zset::TYPE_LISTPACK,
+        ValueRef::Large(HeapValue::Zset(_)) => zset::TYPE_SCORES,
         ValueRef::Packed(..) | ValueRef::Large(_) => unreachable!("no command makes one"),
     }
 }
@@ -27,6 +31,8 @@ pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, value: Valu
     match value {
         ValueRef::Int(value) => encode_int(out, value),
         ValueRef::Str(bytes) => encoder.string(out, bytes),
+        ValueRef::Packed(Compact::Zset, bytes) => encoder.string(out, bytes),
+        ValueRef::Large(HeapValue::Zset(zset)) => zset::encode(encoder, out, zset),
         ValueRef::Packed(..) | ValueRef::Large(_) => unreachable!("no command makes one"),
     }
 }
@@ -34,8 +40,13 @@ pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, value: Valu
 /// Reads the collection behind a type byte.
 pub(super) fn decode(
     decoder: &mut Decoder,
-    _input: &mut Input<'_>,
+    input: &mut Input<'_>,
     type_byte: u8,
 ) -> Result<HeapValue, RdbErrorKind> {
-    Err(unsupported(type_byte, decoder.version))
+    match type_byte {
+        zset::TYPE_TEXT_SCORES | zset::TYPE_SCORES | zset::TYPE_ZIPLIST | zset::TYPE_LISTPACK => {
+            zset::decode(decoder, input, type_byte)
+        }
+        _ => Err(unsupported(type_byte, decoder.version)),
+    }
 }
