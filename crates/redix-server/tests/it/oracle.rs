@@ -41,6 +41,11 @@ fn oracle_string() {
 }
 
 #[test]
+fn oracle_zset() {
+    compare(Family::Zset);
+}
+
+#[test]
 fn oracle_keys() {
     compare(Family::Keys);
 }

@@ -11,6 +11,7 @@ mod keys;
 mod server;
 mod string;
 mod transaction;
+mod zset;
 
 use crate::peer::Peer;
 use crate::rng::Rng;
@@ -27,6 +28,7 @@ const DEADLINE_MAX_S: i64 = 100_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     String,
+    Zset,
     Keys,
     Expiry,
     Transaction,
@@ -38,8 +40,9 @@ pub enum Family {
 
 impl Family {
     /// The families, without [`Family::All`].
-    pub const EACH: [Family; 6] = [
+    pub const EACH: [Family; 7] = [
         Family::String,
+        Family::Zset,
         Family::Keys,
         Family::Expiry,
         Family::Transaction,
@@ -51,6 +54,7 @@ impl Family {
     pub fn name(self) -> &'static str {
         match self {
             Family::String => "string",
+            Family::Zset => "zset",
             Family::Keys => "keys",
             Family::Expiry => "expiry",
             Family::Transaction => "transaction",
@@ -205,8 +209,9 @@ impl Grammar {
         // What most families need to have something to work on.
         let populate = matches!(family, Family::Keys | Family::Expiry) && self.rng.chance(25);
         let rules: &[Rule] = match family {
-            _ if populate => &[string::set],
+            _ if populate => &[string::set, zset::add],
             Family::String => string::RULES,
+            Family::Zset => zset::RULES,
             Family::Keys => keys::RULES,
             Family::Expiry => expiry::RULES,
             Family::Transaction => transaction::RULES,
