@@ -86,6 +86,8 @@ pub mod class {
     pub const GENERIC: u32 = 1 << 2;
     /// `$`: string commands.
     pub const STRING: u32 = 1 << 3;
+    /// `z`: sorted set commands.
+    pub const ZSET: u32 = 1 << 7;
     /// `x`: an expired key was deleted.
     pub const EXPIRED: u32 = 1 << 8;
     /// `m`: a read found no key.

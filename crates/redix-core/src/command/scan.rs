@@ -20,6 +20,8 @@ pub enum Walked {
     Keys,
     /// A hash.
     Hash,
+    /// A sorted set.
+    SortedSet,
     /// Another collection.
     Members,
 }
@@ -32,7 +34,7 @@ pub struct ScanOptions<'a> {
     pub count: usize,
     /// Keys of this kind only.
     pub kind: Option<Kind>,
-    /// Fields without their values.
+    /// Fields without their values, members without their scores.
     pub no_values: bool,
 }
 
@@ -55,6 +57,13 @@ impl<'a> ScanOptions<'a> {
                 if walked != Walked::Hash {
                     return Err(ReplyError::Static(
                         "ERR NOVALUES option can only be used in HSCAN",
+                    ));
+                }
+                parsed.no_values = true;
+            } else if options.eat("NOSCORES") {
+                if walked != Walked::SortedSet {
+                    return Err(ReplyError::Static(
+                        "ERR NOSCORES option can only be used in ZSCAN",
                     ));
                 }
                 parsed.no_values = true;

@@ -13,6 +13,7 @@ pub mod scripting;
 pub mod server;
 pub mod string;
 pub mod transactions;
+pub mod zset;
 
 use crate::command::spec::CommandSpec;
 
@@ -56,4 +57,10 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     string::read::COMMANDS,
     string::set::COMMANDS,
     transactions::COMMANDS,
+    zset::algebra::COMMANDS,
+    zset::pop::COMMANDS,
+    zset::range::COMMANDS,
+    zset::read::COMMANDS,
+    zset::remove::COMMANDS,
+    zset::update::COMMANDS,
 ];

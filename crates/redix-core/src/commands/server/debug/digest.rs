@@ -5,7 +5,9 @@
 //! Source: Redis 7.0 and Valkey 9.1, which agree on every string.
 
 use redix_types::entry::{EntryRef, IntBuf, Kind};
+use redix_types::num;
 use redix_types::sha1::sha1;
+use redix_types::zset::ZsetRef;
 
 use super::data::raw;
 use crate::command::args::Args;
@@ -32,9 +34,24 @@ impl Digest {
     /// Adds an entry's type, value and whether it expires.
     fn add_value(&mut self, entry: EntryRef<'_>) {
         self.mix(&type_number(entry.kind()).to_be_bytes());
-        self.mix(entry.value().string_bytes(&mut IntBuf::new()));
+        match entry.kind() {
+            Kind::Zset => self.add_zset(entry),
+            _ => self.mix(entry.value().string_bytes(&mut IntBuf::new())),
+        }
         if entry.has_expiry() {
             self.xor(b"!!expire!!");
+        }
+    }
+
+    fn add_zset(&mut self, entry: EntryRef<'_>) {
+        let set = ZsetRef::of(entry.value()).expect("the kind says so");
+        for (member, score) in set.iter() {
+            let mut text = Vec::new();
+            num::push_f64(&mut text, score);
+            let mut one = Digest::default();
+            one.mix(member.text(&mut IntBuf::new()));
+            one.mix(&text);
+            self.xor(&one.0);
         }
     }
 

@@ -1,0 +1,156 @@
+//! Commands on sorted sets.
+//!
+//! Everything that names a range turns it into ranks first ([`bounds`]): counting, limits, offsets
+//! and both directions are then arithmetic, and what is visited is what is replied.
+//!
+//! **Invariants.** No key holds an empty sorted set. A score is never NaN: what would produce one
+//! is refused (ZADD INCR, ZINCRBY) or counts as 0 (ZUNIONSTORE and its kin).
+//!
+//! Sources: the replies, events and replication streams of Valkey 9.1.2, Redis 7.0.15 and 8.2.3.
+
+pub mod algebra;
+mod bounds;
+mod docs;
+pub mod pop;
+pub mod range;
+pub mod read;
+pub mod remove;
+pub mod update;
+
+use redix_resp::reply::{Proto, Reply};
+use redix_types::listpack::{self, Element};
+use redix_types::value::{Compact, HeapValue, Kind, Value};
+use redix_types::zset::{Limits, ZsetEdit, ZsetRef};
+
+use crate::command::context::Ctx;
+use crate::config::Config;
+use crate::effects::class;
+use crate::error::ReplyError;
+use crate::keyspace::Key;
+use crate::keyspace::access::{Access, Edited, Missing, Ttl};
+
+/// Up to where sorted sets are compact.
+fn limits(config: &Config) -> Limits {
+    config.limits().zset
+}
+
+/// A new sorted set, to which the first member is about to be added.
+const EMPTY: Value<'static> = Value::Packed(Compact::Zset, &listpack::EMPTY);
+
+/// The sorted set at a key, for a command that reads. Errors: WRONGTYPE.
+fn read<'a>(keys: &'a mut Access<'_>, key: Key<'_>) -> Result<Option<ZsetRef<'a>>, ReplyError> {
+    let entry = keys.lookup_kind(key, Kind::Zset)?;
+    Ok(entry.and_then(|entry| ZsetRef::of(entry.value())))
+}
+
+/// The sorted set at a key, for a command that would write. Errors: WRONGTYPE.
+fn read_to_write<'a>(
+    keys: &'a mut Access<'_>,
+    key: Key<'_>,
+) -> Result<Option<ZsetRef<'a>>, ReplyError> {
+    let entry = keys.lookup_write(key, Kind::Zset)?;
+    Ok(entry.and_then(|entry| ZsetRef::of(entry.value())))
+}
+
+/// What an edit of a sorted set came to.
+struct Outcome<R> {
+    result: R,
+    changes: u64,
+    /// Whether the last member went, and the key with it.
+    emptied: bool,
+}
+
+/// Lets `change` edit the sorted set at a key and say how much it has changed. None where there is
+/// none and `missing` makes none. Errors: WRONGTYPE.
+fn edit<R>(
+    keys: &mut Access<'_>,
+    limits: Limits,
+    key: Key<'_>,
+    missing: Missing<'_>,
+    change: impl FnOnce(&mut ZsetEdit<'_>) -> (R, u64),
+) -> Result<Option<Outcome<R>>, ReplyError> {
+    let hasher = keys.keyspace.hasher();
+    keys.edit(key, Kind::Zset, missing, |entry| {
+        let mut set = ZsetEdit::new(entry, limits, hasher);
+        let (result, changes) = change(&mut set);
+        let emptied = changes > 0 && set.as_ref().len() == 0;
+        let edited = match changes {
+            0 => Edited::Nothing,
+            _ if emptied => Edited::Emptied(changes),
+            _ => Edited::Changed(changes),
+        };
+        (Outcome { result, changes, emptied }, edited)
+    })
+}
+
+/// Reports an event of the sorted set commands.
+fn notify(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>) {
+    cx.keys.effects.notify(class::ZSET, event, cx.keys.db, key.bytes);
+}
+
+/// Reports that a command has removed members, and the key with the last one.
+fn notify_removed(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>, emptied: bool) {
+    notify(cx, event, key);
+    if emptied {
+        cx.keys.effects.notify(class::GENERIC, "del", cx.keys.db, key.bytes);
+    }
+}
+
+/// Puts the result of a command at its destination and replies its length; no members, no key.
+fn store(
+    cx: &mut Ctx<'_, '_>,
+    key: Key<'_>,
+    event: &'static str,
+    result: Option<HeapValue>,
+    len: usize,
+) {
+    match result {
+        Some(value) => {
+            cx.keys.set(key, Value::Heap(value), Ttl::Clear);
+            notify(cx, event, key);
+        }
+        None if cx.keys.delete(key) => {
+            cx.keys.effects.notify(class::GENERIC, "del", cx.keys.db, key.bytes);
+        }
+        None => {}
+    }
+    cx.reply.int(len as i64);
+}
+
+/// Whether members are replied with their scores.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scores {
+    With,
+    Without,
+}
+
+impl Scores {
+    fn if_given(given: bool) -> Self {
+        if given { Scores::With } else { Scores::Without }
+    }
+
+    /// Begins a reply of `len` members.
+    fn header(self, reply: &mut Reply, len: usize) {
+        let flat = self == Scores::With && reply.proto == Proto::Resp2;
+        reply.array(if flat { 2 * len } else { len });
+    }
+
+    /// Writes a member, with its score as a pair in RESP3.
+    fn member(self, reply: &mut Reply, member: Element<'_>, score: f64) {
+        if self == Scores::With && reply.proto == Proto::Resp3 {
+            reply.array(2);
+        }
+        reply_element(reply, member);
+        if self == Scores::With {
+            reply.double(score);
+        }
+    }
+}
+
+/// Writes a member.
+fn reply_element(reply: &mut Reply, member: Element<'_>) {
+    match member {
+        Element::Int(value) => reply.bulk_int(value),
+        Element::Str(text) => reply.bulk(text),
+    }
+}

@@ -1,0 +1,176 @@
+//! ZADD and ZINCRBY.
+
+use redix_types::num::parse_f64;
+use redix_types::zset::{Change, ZsetEdit};
+
+use super::{EMPTY, docs, edit, limits, notify};
+use crate::command::args::{Args, Options};
+use crate::command::context::Ctx;
+use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
+use crate::error::{CommandResult, ReplyError};
+use crate::keyspace::access::Missing;
+
+/// The commands of this file.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::write(
+        "zadd",
+        Group::SortedSet,
+        -4,
+        const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
+        zadd,
+    )
+    .flags(flag::DENYOOM | flag::FAST)
+    .acl(acl::SORTEDSET)
+    .docs(docs::ZADD),
+    CommandSpec::write(
+        "zincrby",
+        Group::SortedSet,
+        4,
+        const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
+        zincrby,
+    )
+    .flags(flag::DENYOOM | flag::FAST)
+    .acl(acl::SORTEDSET)
+    .docs(docs::ZINCRBY),
+];
+
+/// Under which conditions ZADD changes what.
+#[derive(Clone, Copy, Default)]
+struct Rules {
+    /// Only members that are not there.
+    nx: bool,
+    /// Only members that are there.
+    xx: bool,
+    /// Only to a greater score.
+    gt: bool,
+    /// Only to a lower score.
+    lt: bool,
+    /// Changed scores count.
+    ch: bool,
+    /// The score is added to the old one.
+    incr: bool,
+}
+
+impl Rules {
+    fn parse(options: &mut Options<'_>) -> Self {
+        let mut rules = Rules::default();
+        loop {
+            if options.eat("NX") {
+                rules.nx = true;
+            } else if options.eat("XX") {
+                rules.xx = true;
+            } else if options.eat("CH") {
+                rules.ch = true;
+            } else if options.eat("INCR") {
+                rules.incr = true;
+            } else if options.eat("GT") {
+                rules.gt = true;
+            } else if options.eat("LT") {
+                rules.lt = true;
+            } else {
+                return rules;
+            }
+        }
+    }
+
+    fn check(self, pairs: usize) -> Result<(), ReplyError> {
+        let wrong = if self.nx && self.xx {
+            "ERR XX and NX options at the same time are not compatible"
+        } else if (self.nx && (self.gt || self.lt)) || (self.gt && self.lt) {
+            "ERR GT, LT, and/or NX options at the same time are not compatible"
+        } else if self.incr && pairs > 1 {
+            "ERR INCR option supports a single increment-element pair"
+        } else {
+            return Ok(());
+        };
+        Err(ReplyError::Static(wrong))
+    }
+
+    /// Sets the score of one member.
+    fn apply(self, set: &mut ZsetEdit<'_>, member: &[u8], score: f64) -> Applied {
+        let mut now = None;
+        let change = set.update(member, |old| {
+            let new = match old {
+                None if self.xx => return None,
+                Some(_) if self.nx => return None,
+                Some(old) if self.incr => old + score,
+                _ => score,
+            };
+            let refused = old.is_some_and(|old| (self.gt && new <= old) || (self.lt && new >= old));
+            now = (!refused).then_some(new);
+            now.filter(|new| !new.is_nan())
+        });
+        Applied { change, now }
+    }
+}
+
+/// What came of one member.
+struct Applied {
+    change: Change,
+    /// Its score, if the rules allowed it to be set. NaN if that is no score.
+    now: Option<f64>,
+}
+
+/// `ZADD key [NX|XX] [GT|LT] [CH] [INCR] score member ...` -> the number of members added, or added
+/// and changed; with INCR the new score, or null if the rules forbid it. Errors: WRONGTYPE, Syntax,
+/// options that exclude one another, NotFloat, a sum that is NaN.
+fn zadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let mut options = args.options(2);
+    let rules = Rules::parse(&mut options);
+    let words = options.left();
+    if words == 0 || !words.is_multiple_of(2) {
+        return Err(ReplyError::Syntax);
+    }
+    rules.check(words / 2)?;
+    add(cx, args, rules, options.position())
+}
+
+/// `ZINCRBY key increment member` -> the new score. Errors: WRONGTYPE, NotFloat, a sum that is NaN.
+fn zincrby(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    add(cx, args, Rules { incr: true, ..Rules::default() }, 2)
+}
+
+#[derive(Default)]
+struct Tally {
+    added: u64,
+    updated: u64,
+    /// The score of the last member that the rules allowed to be set.
+    score: Option<f64>,
+}
+
+/// Sets the scores of the pairs from word `first` on.
+fn add(cx: &mut Ctx<'_, '_>, args: Args<'_>, rules: Rules, first: usize) -> CommandResult {
+    let pairs = (args.len() - first) / 2;
+    let mut scores = smallvec::SmallVec::<[f64; 16]>::with_capacity(pairs);
+    for pair in 0..pairs {
+        scores.push(parse_f64(args.get(first + 2 * pair)).ok_or(ReplyError::NotFloat)?);
+    }
+    let key = cx.key(args, 1);
+    let missing = if rules.xx { Missing::Skip } else { Missing::Create(EMPTY) };
+    let outcome = edit(cx.keys, limits(cx.config), key, missing, |set| {
+        set.reserve(pairs);
+        let mut tally = Tally::default();
+        for (pair, &score) in scores.iter().enumerate() {
+            let applied = rules.apply(set, args.get(first + 2 * pair + 1), score);
+            tally.added += u64::from(applied.change == Change::Added);
+            tally.updated += u64::from(applied.change == Change::Updated);
+            tally.score = applied.now;
+        }
+        let changes = tally.added + tally.updated;
+        (tally, changes)
+    })?;
+    let tally = outcome.map_or_else(Tally::default, |outcome| outcome.result);
+    if tally.score.is_some_and(f64::is_nan) {
+        return Err(ReplyError::Static("ERR resulting score is not a number (NaN)"));
+    }
+    if tally.added + tally.updated > 0 {
+        notify(cx, if rules.incr { "zincr" } else { "zadd" }, key);
+    }
+    match (rules.incr, tally.score) {
+        (true, Some(score)) => cx.reply.double(score),
+        (true, None) => cx.reply.null(),
+        (false, _) if rules.ch => cx.reply.int((tally.added + tally.updated) as i64),
+        (false, _) => cx.reply.int(tally.added as i64),
+    }
+    Ok(())
+}
