@@ -86,6 +86,12 @@ pub mod class {
     pub const GENERIC: u32 = 1 << 2;
     /// `$`: string commands.
     pub const STRING: u32 = 1 << 3;
+    /// `l`: list commands.
+    pub const LIST: u32 = 1 << 4;
+    /// `s`: set commands.
+    pub const SET: u32 = 1 << 5;
+    /// `h`: hash commands.
+    pub const HASH: u32 = 1 << 6;
     /// `z`: sorted set commands.
     pub const ZSET: u32 = 1 << 7;
     /// `x`: an expired key was deleted.

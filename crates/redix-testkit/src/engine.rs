@@ -502,6 +502,10 @@ impl SimEngine {
     }
 }
 
+/// How long, and in which steps, a script waits for the deadline of a blocked connection.
+const AWAITED_STEPS: usize = 20;
+const AWAITED_STEP_MS: i64 = 10;
+
 impl ScriptTarget for SimEngine {
     fn set_proto(&mut self, proto: u8) -> Result<()> {
         self.proto = proto;
@@ -511,6 +515,28 @@ impl ScriptTarget for SimEngine {
 
     fn command(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<Value> {
         self.execute(conn, args)
+    }
+
+    fn block(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<()> {
+        self.send(conn, args)?;
+        let reply = self.take_reply(conn)?;
+        ensure!(
+            reply.is_none(),
+            "it is not blocked but answers {}",
+            reply.unwrap_or(Value::Null).pretty()
+        );
+        Ok(())
+    }
+
+    fn awaited(&mut self, conn: u8) -> Result<Value> {
+        // Nothing but a deadline can bring a reply that nobody has sent yet.
+        for _ in 0..AWAITED_STEPS {
+            if let Some(reply) = self.take_reply(conn)? {
+                return Ok(reply);
+            }
+            self.pass_ms(AWAITED_STEP_MS)?;
+        }
+        bail!("no reply has come")
     }
 
     fn wait_expired(&mut self, key: &[u8]) -> Result<()> {

@@ -90,9 +90,13 @@ pub fn run_stream(subject: Peer, plan: &Plan) -> Result<Report> {
     run_stream_on(subject.addr(), oracle.addr(), plan, &differences)
 }
 
+/// What a server is started with that a stream is compared on: compression lets an encoder choose,
+/// and would hide what is in the nodes of a list.
+pub const ARGS: [&str; 4] = ["--databases", "16", "--rdbcompression", "no"];
+
 /// A server as the oracle wants it.
 pub fn start(peer: Peer) -> Result<Server> {
-    Server::start(peer, &["--databases", "16"])
+    Server::start(peer, &ARGS)
 }
 
 /// Runs the stream on two servers, which it empties again and again.

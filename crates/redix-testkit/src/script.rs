@@ -7,6 +7,9 @@
 //! +OK                         its reply, as `redix_resp::Value::pretty` shows it
 //! @2> GET k                   the same on another connection, named by a number
 //! "v\x00"
+//! @2~ BLPOP l 0               a command that blocks the connection: it has no reply yet
+//! @2<                         the reply that has come meanwhile
+//! (null array)
 //! ! sort                      the next reply's elements may come in any order: sort them as text
 //! > KEYS *
 //! 1) "k"
@@ -41,6 +44,9 @@ use crate::quoting::{parse_args, quote_args};
 /// How long the server may take to notice that connections were closed.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(20);
+const BLOCK_DEADLINE: Duration = Duration::from_secs(20);
+/// The connection that asks about the others; scripts name theirs from 1 on.
+const ADMIN: u8 = 0;
 
 /// A command as it was logged or sent.
 pub type Command = Vec<Vec<u8>>;
@@ -51,6 +57,10 @@ pub trait ScriptTarget {
     fn set_proto(&mut self, proto: u8) -> Result<()>;
     /// Executes a command on a connection.
     fn command(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<Value>;
+    /// Sends a command and returns once the connection is blocked; fails if it is not.
+    fn block(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<()>;
+    /// The reply to a command that has blocked.
+    fn awaited(&mut self, conn: u8) -> Result<Value>;
     /// Lets time pass until the key is gone.
     fn wait_expired(&mut self, key: &[u8]) -> Result<()>;
     /// The commands logged since the last call; `None` if this target cannot see them.
@@ -85,8 +95,18 @@ struct Step {
     text: String,
     sort: bool,
     conn: u8,
+    action: Action,
+    /// Empty where nothing is sent.
     args: Command,
     expected: Vec<String>,
+}
+
+/// What a step does with its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Ask,
+    Block,
+    Await,
 }
 
 impl Script {
@@ -131,12 +151,15 @@ impl Script {
                 }
                 _ => bail!("no such directive: {line:?}"),
             }
-        } else if let Some((conn, command)) = parse_command_line(line)? {
+        } else if let Some((conn, action, command)) = parse_command_line(line)? {
             let args = parse_args(command)?;
-            ensure!(!args.is_empty(), "no command");
+            ensure!(
+                args.is_empty() == (action == Action::Await),
+                "a command belongs there, or none"
+            );
             let text = line.to_owned();
             let sort = std::mem::take(sort);
-            let step = Step { line: number, text, sort, conn, args, expected: Vec::new() };
+            let step = Step { line: number, text, sort, conn, action, args, expected: Vec::new() };
             self.items.push(Item::Step(step));
         } else {
             match self.items.last_mut() {
@@ -166,7 +189,7 @@ impl Script {
     /// The commands it sends, for checks of what is covered.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         self.items.iter().filter_map(|item| match item {
-            Item::Step(step) => Some(&step.args),
+            Item::Step(step) if !step.args.is_empty() => Some(&step.args),
             _ => None,
         })
     }
@@ -236,7 +259,15 @@ impl Script {
 
 impl Step {
     fn run(&self, target: &mut dyn ScriptTarget, proto: u8) -> Result<(Vec<String>, bool)> {
-        let reply = target.command(self.conn, &self.args).with_context(|| self.text.clone())?;
+        let at = || format!("line {}: {}", self.line, self.text);
+        let reply = match self.action {
+            Action::Ask => target.command(self.conn, &self.args).with_context(at)?,
+            Action::Await => target.awaited(self.conn).with_context(at)?,
+            Action::Block => {
+                target.block(self.conn, &self.args).with_context(at)?;
+                return Ok((Vec::new(), self.expected.is_empty()));
+            }
+        };
         let reply = if self.sort { sorted(reply) } else { reply };
         let actual: Vec<String> = reply.pretty().lines().map(str::to_owned).collect();
         let same = reply_matches(&self.expected, &actual, proto);
@@ -249,16 +280,21 @@ impl Step {
     }
 }
 
-/// `> COMMAND` or `@N> COMMAND`.
-fn parse_command_line(line: &str) -> Result<Option<(u8, &str)>> {
+/// `> COMMAND`, `@N> COMMAND`, `@N~ COMMAND` or `@N<`.
+fn parse_command_line(line: &str) -> Result<Option<(u8, Action, &str)>> {
     if let Some(command) = line.strip_prefix("> ") {
-        return Ok(Some((1, command)));
+        return Ok(Some((1, Action::Ask, command)));
     }
-    let Some((conn, command)) = line.strip_prefix('@').and_then(|rest| rest.split_once("> "))
-    else {
-        return Ok(None);
+    let Some(rest) = line.strip_prefix('@') else { return Ok(None) };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (conn, rest) = rest.split_at(digits);
+    let (action, command) = match rest.split_at_checked(2) {
+        Some(("> ", command)) => (Action::Ask, command),
+        Some(("~ ", command)) => (Action::Block, command),
+        _ if rest == "<" => (Action::Await, ""),
+        _ => return Ok(None),
     };
-    Ok(Some((conn.parse().with_context(|| format!("connection {conn:?}"))?, command)))
+    Ok(Some((conn.parse().with_context(|| format!("connection {conn:?}"))?, action, command)))
 }
 
 /// The value with the elements of its outermost aggregate in the order of their texts.
@@ -412,6 +448,26 @@ impl ScriptTarget for TcpTarget {
 
     fn command(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<Value> {
         self.conn(conn)?.cmd(args)
+    }
+
+    fn block(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<()> {
+        let client = self.conn(conn)?;
+        let Value::Int(id) = client.must(&["CLIENT", "ID"])? else { bail!("no id") };
+        client.send(args)?;
+        let (id, deadline) = (id.to_string(), Instant::now() + BLOCK_DEADLINE);
+        loop {
+            let shown = self.conn(ADMIN)?.must(&["CLIENT", "LIST", "ID", &id])?.pretty();
+            let flags = shown.split(" flags=").nth(1).and_then(|rest| rest.split(' ').next());
+            if flags.is_some_and(|flags| flags.contains('b')) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "the connection is not blocked");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn awaited(&mut self, conn: u8) -> Result<Value> {
+        self.conn(conn)?.reply()
     }
 
     fn wait_expired(&mut self, key: &[u8]) -> Result<()> {

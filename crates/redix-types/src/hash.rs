@@ -12,20 +12,29 @@
 //! **Invariant**: an element begins with the length of its field and is at least that long. It
 //! is written by [`with_element`] alone.
 
+use crate::block::PAYLOAD_MAX;
 use crate::entry::IntBuf;
 use crate::listpack;
 use crate::packed::{INLINE_MAX, New, Stored};
 use crate::paged::{Element, Paged};
 use crate::table::KeyHasher;
 
+mod build;
 #[cfg(test)]
 mod tests;
+mod view;
+
+pub use build::{Builder, from_packed};
+pub use view::{EMPTY, HashEdit, HashRef, Limits, Pair};
 
 /// Longest field, in bytes, of an element that lies in its page.
 const INLINE_FIELD_MAX: usize = 0x7f;
 
 /// Longest field in bytes: 31 bits of length.
 pub const FIELD_LEN_MAX: usize = 0x7fff_ffff;
+
+/// Longest field and value together, in bytes.
+pub const PAIR_LEN_MAX: usize = PAYLOAD_MAX - 4;
 
 /// An element of a hash.
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +132,7 @@ impl Hash {
     }
 
     /// Sets the value of a field; whether the field is new. Panics if the field is longer than
-    /// [`FIELD_LEN_MAX`].
+    /// [`FIELD_LEN_MAX`], or field and value than [`PAIR_LEN_MAX`].
     pub fn set(&mut self, field: &[u8], value: &[u8], hasher: &KeyHasher) -> bool {
         let hash = hasher.hash(field);
         let Some((pos, element)) = self.table.find(hash, field) else {
@@ -158,7 +167,12 @@ impl Hash {
 
     /// Visits about `count` fields with their values from a cursor on; the next cursor, 0 at the
     /// end. Fields that stay from cursor 0 to the end are visited.
-    pub fn scan(&self, cursor: u64, count: usize, f: &mut dyn FnMut(&[u8], &[u8])) -> u64 {
+    pub fn scan<'a>(
+        &'a self,
+        cursor: u64,
+        count: usize,
+        mut f: impl FnMut(&'a [u8], &'a [u8]),
+    ) -> u64 {
         self.table.scan(cursor, count, |element| {
             let (field, value) = parts(element);
             f(field, value);

@@ -73,7 +73,7 @@ pub fn validate(bytes: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct Intset<'a> {
     width: Width,
-    body: &'a [u8],
+    bytes: &'a [u8],
 }
 
 impl<'a> Intset<'a> {
@@ -85,27 +85,37 @@ impl<'a> Intset<'a> {
             4 => Width::Four,
             _ => Width::Eight,
         };
-        Intset { width, body: &bytes[HEADER..] }
+        Intset { width, bytes }
+    }
+
+    /// All its bytes.
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    #[inline]
+    fn body(self) -> &'a [u8] {
+        &self.bytes[HEADER..]
     }
 
     /// How many elements.
     #[inline]
     pub fn len(self) -> usize {
-        self.body.len() / self.width.bytes()
+        self.body().len() / self.width.bytes()
     }
 
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
-        self.body.is_empty()
+        self.body().is_empty()
     }
 
     /// The element at a rank, the smallest at 0. Panics if there are not so many.
     #[inline]
     pub fn at(self, rank: usize) -> i64 {
         match self.width {
-            Width::Two => i64::from(i16::from_le_bytes(chunk(self.body, rank))),
-            Width::Four => i64::from(i32::from_le_bytes(chunk(self.body, rank))),
-            Width::Eight => i64::from_le_bytes(chunk(self.body, rank)),
+            Width::Two => i64::from(i16::from_le_bytes(chunk(self.body(), rank))),
+            Width::Four => i64::from(i32::from_le_bytes(chunk(self.body(), rank))),
+            Width::Eight => i64::from_le_bytes(chunk(self.body(), rank)),
         }
     }
 

@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::block::size_class;
-use crate::listpack::{self, Element, Needle};
+use crate::listpack::{self, Element};
 use crate::shared::Shared;
 
 mod edit;
@@ -35,10 +35,12 @@ mod fill;
 mod node;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use edit::Side;
 pub use fill::Fill;
 use node::Node;
+pub use view::{ListEdit, ListRef};
 
 /// Slots of a chunk.
 const CHUNK: usize = 128;
@@ -48,12 +50,6 @@ const CHUNK: usize = 128;
 pub enum End {
     Head,
     Tail,
-}
-
-impl fmt::Debug for List {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("List").field("len", &self.len).field("nodes", &self.nodes).finish()
-    }
 }
 
 /// A list of nodes. `clone` shares all of them until one side writes.
@@ -120,14 +116,13 @@ impl List {
         self.fill
     }
 
-    /// Bytes of memory by the allocator's classes, O(1). Room of chunks for more slots is not
-    /// counted.
+    /// Bytes of memory behind the list by the allocator's classes, O(1). Room of chunks for more
+    /// slots is not counted.
     pub fn memory(&self) -> usize {
         let per_node = size_class(Shared::<Node>::allocation()) + size_of::<Slot>();
         let per_chunk = size_class(Shared::<Vec<Slot>>::allocation());
         let order = size_class(self.chunks.capacity() * size_of::<Chunk>());
-        let list = size_class(size_of::<List>());
-        self.buffers + self.nodes * per_node + self.chunks.len() * per_chunk + order + list
+        self.buffers + self.nodes * per_node + self.chunks.len() * per_chunk + order
     }
 
     /// Pieces of memory to free.
@@ -202,22 +197,6 @@ impl List {
             End::Tail => listpack::prev(bytes, listpack::end(bytes)),
         };
         Some(listpack::read(bytes, at).0)
-    }
-
-    /// Elements from `index` on, counted from the head, towards the tail.
-    pub fn iter_from(&self, index: usize) -> Iter<'_> {
-        Iter::new(self, self.locate(index), End::Tail)
-    }
-
-    /// Elements from `index` on, counted from the head, towards the head.
-    pub fn iter_back_from(&self, index: usize) -> Iter<'_> {
-        Iter::new(self, self.locate(index), End::Head)
-    }
-
-    /// The index of the first element with this text.
-    pub fn position(&self, text: &[u8]) -> Option<usize> {
-        let needle = Needle::new(text);
-        self.iter_from(0).position(|element| needle.is(element))
     }
 
     fn node(&self, place: Place) -> &Shared<Node> {
@@ -301,48 +280,66 @@ impl List {
     }
 }
 
+impl fmt::Debug for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("List").field("len", &self.len).field("nodes", &self.nodes).finish()
+    }
+}
+
 /// Iterator over elements towards one end.
+#[derive(Clone)]
 pub struct Iter<'a> {
-    list: &'a List,
     towards: End,
-    /// The node that is being read and what is left of it.
-    place: Option<Place>,
+    /// The list and the node that is being read; None for a listpack.
+    place: Option<(&'a List, Place)>,
+    /// What is left of that node, or of the listpack.
     rest: Rest<'a>,
 }
 
+#[derive(Clone)]
 enum Rest<'a> {
     Packed(listpack::Iter<'a>),
     Plain(Option<&'a [u8]>),
 }
 
 impl<'a> Iter<'a> {
-    fn new(list: &'a List, from: Option<(Place, usize)>, towards: End) -> Self {
-        let mut iter = Iter { list, towards, place: None, rest: Rest::Plain(None) };
-        if let Some((place, within)) = from {
-            iter.enter(place, Some(within));
+    fn of_list(list: &'a List, index: usize, towards: End) -> Self {
+        let mut iter = Iter { towards, place: None, rest: Rest::Plain(None) };
+        if let Some((place, within)) = list.locate(index) {
+            iter.enter(list, place, Some(within));
         }
         iter
     }
 
-    /// Begins with a node: at the element `within`, or at the end that is met first.
-    fn enter(&mut self, place: Place, within: Option<usize>) {
-        self.place = Some(place);
-        let node = self.list.node(place);
+    fn of_listpack(bytes: &'a [u8], index: usize, towards: End) -> Self {
+        let rest = match listpack::seek(bytes, index) {
+            Some(at) if at < listpack::end(bytes) => within(bytes, Some(index), towards),
+            _ => Rest::Plain(None),
+        };
+        Iter { towards, place: None, rest }
+    }
+
+    /// Begins with a node: at the element `index`, or at the end that is met first.
+    fn enter(&mut self, list: &'a List, place: Place, index: Option<usize>) {
+        self.place = Some((list, place));
+        let node = list.node(place);
         self.rest = match &**node {
             Node::Plain(text) => Rest::Plain(Some(text)),
-            Node::Packed(_) => {
-                let bytes = node.bytes();
-                let (first, end) = (listpack::HEADER, listpack::end(bytes));
-                let at = |index| listpack::seek(bytes, index).expect("an index within the node");
-                let (from, to) = match (within, self.towards) {
-                    (None, _) => (first, end),
-                    (Some(index), End::Tail) => (at(index), end),
-                    (Some(index), End::Head) => (first, at(index + 1)),
-                };
-                Rest::Packed(listpack::iter_between(bytes, from, to))
-            }
+            Node::Packed(_) => within(node.bytes(), index, self.towards),
         };
     }
+}
+
+/// The elements of a listpack from `index` on, or all.
+fn within(bytes: &[u8], index: Option<usize>, towards: End) -> Rest<'_> {
+    let (first, end) = (listpack::HEADER, listpack::end(bytes));
+    let at = |index| listpack::seek(bytes, index).expect("an index within the node");
+    let (from, to) = match (index, towards) {
+        (None, _) => (first, end),
+        (Some(index), End::Tail) => (at(index), end),
+        (Some(index), End::Head) => (first, at(index + 1)),
+    };
+    Rest::Packed(listpack::iter_between(bytes, from, to))
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -359,12 +356,12 @@ impl<'a> Iterator for Iter<'a> {
             if found.is_some() {
                 return found;
             }
-            let place = self.place?;
-            self.place = match self.towards {
-                End::Tail => self.list.next_place(place),
-                End::Head => self.list.prev_place(place),
+            let (list, place) = self.place.take()?;
+            let place = match self.towards {
+                End::Tail => list.next_place(place),
+                End::Head => list.prev_place(place),
             };
-            self.enter(self.place?, None);
+            self.enter(list, place?, None);
         }
     }
 }

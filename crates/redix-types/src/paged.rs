@@ -313,7 +313,7 @@ impl<E: Element> Paged<E> {
     /// Visits about `count` elements from a cursor on, whole pages at a time; the cursor for the
     /// next call, 0 at the end. Begins at cursor 0; any other number that no call has returned is a
     /// place like any other.
-    pub fn scan(&self, cursor: u64, count: usize, mut f: impl FnMut(Stored<'_>)) -> u64 {
+    pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut f: impl FnMut(Stored<'a>)) -> u64 {
         let mut cursor = cursor;
         let mut visited = 0;
         while visited < count.max(1) {

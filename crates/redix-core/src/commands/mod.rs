@@ -5,12 +5,15 @@
 pub mod command;
 pub mod config;
 pub mod connection;
+pub mod hash;
 pub mod keys;
+pub mod list;
 pub mod persist;
 pub mod pubsub;
 pub mod repl;
 pub mod scripting;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod transactions;
 pub mod zset;
@@ -24,6 +27,10 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
     connection::auth::COMMANDS,
     connection::client::COMMANDS,
+    hash::number::COMMANDS,
+    hash::random::COMMANDS,
+    hash::read::COMMANDS,
+    hash::write::COMMANDS,
     keys::basic::COMMANDS,
     keys::copy::COMMANDS,
     keys::dump::COMMANDS,
@@ -31,6 +38,11 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     keys::object::COMMANDS,
     keys::scan::COMMANDS,
     keys::wait::COMMANDS,
+    list::block::COMMANDS,
+    list::pop::COMMANDS,
+    list::push::COMMANDS,
+    list::read::COMMANDS,
+    list::shift::COMMANDS,
     persist::COMMANDS,
     pubsub::COMMANDS,
     repl::failover::COMMANDS,
@@ -51,6 +63,9 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     server::modules::COMMANDS,
     server::slowlog::COMMANDS,
     server::watching::COMMANDS,
+    set::combine::COMMANDS,
+    set::draw::COMMANDS,
+    set::members::COMMANDS,
     string::edit::COMMANDS,
     string::lcs::COMMANDS,
     string::number::COMMANDS,

@@ -31,7 +31,7 @@ use std::fmt;
 
 use redix_types::glob::{self, Case};
 use redix_types::list::Fill;
-use redix_types::{set, zset};
+use redix_types::{hash, set, zset};
 
 pub use bytes::{ByteString, Shown};
 pub use directive::{Directive, Standing};
@@ -65,6 +65,8 @@ pub struct Limits {
     pub set: set::Limits,
     /// Sorted sets.
     pub zset: zset::Limits,
+    /// Hashes.
+    pub hash: hash::Limits,
 }
 
 impl Guard {
@@ -151,6 +153,10 @@ impl Config {
             zset: zset::Limits {
                 entries: limit(self.zset_max_listpack_entries),
                 value: limit(self.zset_max_listpack_value),
+            },
+            hash: hash::Limits {
+                entries: limit(self.hash_max_listpack_entries),
+                value: limit(self.hash_max_listpack_value),
             },
         }
     }

@@ -130,10 +130,15 @@ impl<'k> Held<'k> {
         &mut self.one.as_mut().expect("it was just seen").1
     }
 
-    /// A shard whose lock is held.
+    /// A shard whose lock is held, to be read beside others.
     fn held_shard(&self, index: usize) -> Option<&Shard> {
-        let mut held = self.one.iter().chain(&self.many);
-        held.find(|(held, _)| *held == index).map(|(_, shard)| &**shard)
+        if let Some((held, shard)) = &self.one
+            && *held == index
+        {
+            return Some(shard);
+        }
+        let at = self.many.binary_search_by_key(&index, |(held, _)| *held).ok()?;
+        Some(&self.many[at].1)
     }
 
     fn find_shard(&mut self, index: usize) -> &mut Shard {
@@ -348,6 +353,14 @@ impl<'k> Access<'k> {
         Some(self.get(db, key, pos))
     }
 
+    /// A key that this command has looked up before, to be read beside others; leaves no trace.
+    pub fn view(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let part = self.held.held_shard(key.shard())?.db(self.db)?;
+        let (_, entry) = part.table.find_item(key.hash, key.bytes)?;
+        let is_over = entry.expire_at_ms().is_some_and(|at| at <= self.now_ms);
+        (!is_over || self.expiry == Expiry::Ignore).then_some(entry)
+    }
+
     /// Reads a key of a given kind, counting and refreshing as [`Access::lookup_read`].
     #[inline(always)]
     pub fn lookup_kind(
@@ -374,14 +387,6 @@ impl<'k> Access<'k> {
         }
         let entry = self.get(self.db, key, pos);
         if entry.kind() == kind { Ok(Some(entry)) } else { Err(ReplyError::WrongType) }
-    }
-
-    /// Reads a key beside others, without a trace, once a lookup has found it. None where it has not.
-    pub fn found(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
-        let part = self.held.held_shard(key.shard())?.db(self.db)?;
-        let (_, entry) = part.table.find_item(key.hash, key.bytes)?;
-        let expired = entry.expire_at_ms().is_some_and(|at| at <= self.now_ms);
-        (!expired || self.expiry == Expiry::Ignore).then_some(entry)
     }
 
     /// Whether the key exists.

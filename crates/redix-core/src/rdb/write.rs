@@ -95,7 +95,7 @@ pub struct ReplicationInfo<'a> {
 /// Encodes single records and DUMP payloads.
 pub struct RecordEncoder {
     /// The version whose types it may use.
-    version: WriteVersion,
+    pub(super) version: WriteVersion,
     compression: bool,
     /// Made when there is something to compress.
     compressor: Option<Compressor>,

@@ -12,7 +12,7 @@ const SEED: u64 = 20;
 const COUNT: usize = 3000;
 
 fn redix() -> Server {
-    super::start(&["--databases", "16"])
+    super::start(&oracle::ARGS)
 }
 
 fn differences() -> Vec<differs::Difference> {
@@ -43,6 +43,16 @@ fn oracle_string() {
 #[test]
 fn oracle_zset() {
     compare(Family::Zset);
+}
+
+#[test]
+fn oracle_set() {
+    compare(Family::Set);
+}
+
+#[test]
+fn oracle_list() {
+    compare(Family::List);
 }
 
 #[test]

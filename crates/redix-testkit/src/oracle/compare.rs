@@ -1,7 +1,9 @@
 //! When two replies count as equal, although a server was free to choose.
 //!
 //! Each rule, and why it must be:
-//! - `Unordered`: KEYS and COMMAND LIST answer in the order of hash tables with random seeds.
+//! - `Unordered`: KEYS, COMMAND LIST and large sets answer in the order of hash tables with random
+//!   seeds.
+//! - `Count`: SPOP and SRANDMEMBER draw.
 //! - `Pairs`: CONFIG GET walks such a table too.
 //! - `Seconds`, `Millis`: the servers get a command at different times. Differences of 2 s pass;
 //!   negative answers must be equal.
@@ -9,7 +11,8 @@
 //! - `Dump`: the footer has the version of the format; LZF lets an encoder choose, even whether it
 //!   is
 //!   worth it, so where a string is compressed only the plain length is compared (that the payload
-//!   can be restored, RESTORE shows; what is in it, GET).
+//!   can be restored, RESTORE shows; what is in it, GET). The members of a large set stand in any
+//!   order, so only their number is compared (SMEMBERS shows what they are).
 //! - `Scan`: cursors and order are each server's own, and an element may come twice. What an
 //!   iteration returned in all must be equal; of a single page only the shape.
 //! - `Hello`: version, identifier and name differ; `proto`, `mode` and `role` must be equal.
@@ -38,6 +41,9 @@ pub(super) fn equal(rule: Compare, a: &Value, b: &Value) -> bool {
     match rule {
         Compare::Exact => false,
         Compare::Unordered => sorted(a.clone()) == sorted(b.clone()),
+        Compare::Count => {
+            std::mem::discriminant(a) == std::mem::discriminant(b) && elements(a) == elements(b)
+        }
         Compare::Pairs => sorted(pairs(a)) == sorted(pairs(b)),
         Compare::Seconds => close(a, b, TOLERANCE_S),
         Compare::Millis => close(a, b, TOLERANCE_S * 1000),
@@ -46,6 +52,13 @@ pub(super) fn equal(rule: Compare, a: &Value, b: &Value) -> bool {
         Compare::Scan => scan_shape(a) && scan_shape(b),
         Compare::Hello => hello(a).is_some() && hello(a) == hello(b),
         Compare::CommandInfo => command_info(a) == command_info(b),
+    }
+}
+
+fn elements(value: &Value) -> usize {
+    match value {
+        Value::Array(items) | Value::Set(items) => items.len(),
+        _ => 0,
     }
 }
 
@@ -71,6 +84,7 @@ fn close(a: &Value, b: &Value, tolerance: u64) -> bool {
 enum Dump<'a> {
     Bytes(&'a [u8]),
     CompressedString { plain_len: Option<u64> },
+    LargeSet { count: Option<u64> },
 }
 
 fn same_dump(a: &Value, b: &Value) -> bool {
@@ -93,6 +107,7 @@ fn dump(value: &Value) -> Option<Dump<'_>> {
             let plain_len = length(rest).and_then(|(_, rest)| length(rest)).map(|(len, _)| len);
             Dump::CompressedString { plain_len }
         }
+        [2, rest @ ..] => Dump::LargeSet { count: length(rest).map(|(count, _)| count) },
         body => Dump::Bytes(body),
     })
 }

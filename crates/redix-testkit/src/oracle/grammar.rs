@@ -8,7 +8,9 @@
 mod connection;
 mod expiry;
 mod keys;
+mod list;
 mod server;
+mod set;
 mod string;
 mod transaction;
 mod zset;
@@ -28,6 +30,8 @@ const DEADLINE_MAX_S: i64 = 100_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     String,
+    List,
+    Set,
     Zset,
     Keys,
     Expiry,
@@ -40,8 +44,10 @@ pub enum Family {
 
 impl Family {
     /// The families, without [`Family::All`].
-    pub const EACH: [Family; 7] = [
+    pub const EACH: [Family; 9] = [
         Family::String,
+        Family::List,
+        Family::Set,
         Family::Zset,
         Family::Keys,
         Family::Expiry,
@@ -55,6 +61,8 @@ impl Family {
         match self {
             Family::String => "string",
             Family::Zset => "zset",
+            Family::Set => "set",
+            Family::List => "list",
             Family::Keys => "keys",
             Family::Expiry => "expiry",
             Family::Transaction => "transaction",
@@ -76,6 +84,8 @@ pub(super) enum Compare {
     Exact,
     /// Elements in any order.
     Unordered,
+    /// As many elements, whichever they are.
+    Count,
     /// Pairs in any order, flat under RESP2.
     Pairs,
     /// Seconds until, or at which, something happens.
@@ -146,6 +156,12 @@ impl Line {
         self
     }
 
+    /// Never to be spoiled.
+    fn fixed(mut self) -> Line {
+        self.is_fixed = true;
+        self
+    }
+
     fn by(mut self, compare: Compare) -> Line {
         self.compare = compare;
         self
@@ -209,8 +225,10 @@ impl Grammar {
         // What most families need to have something to work on.
         let populate = matches!(family, Family::Keys | Family::Expiry) && self.rng.chance(25);
         let rules: &[Rule] = match family {
-            _ if populate => &[string::set, zset::add],
+            _ if populate => &[string::set, list::push, set::add, zset::add],
             Family::String => string::RULES,
+            Family::List => list::RULES,
+            Family::Set => set::RULES,
             Family::Zset => zset::RULES,
             Family::Keys => keys::RULES,
             Family::Expiry => expiry::RULES,

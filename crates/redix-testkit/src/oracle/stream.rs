@@ -88,7 +88,7 @@ impl<'a> Epoch<'a> {
     fn exchange(&mut self, line: &Line) -> [Result<Value>; 2] {
         let iterate = line.compare == Compare::Scan
             && self.queued[line.conn].is_none()
-            && line.args.get(1).is_some_and(|cursor| cursor == b"0");
+            && line.args.get(cursor_at(&line.args)).is_some_and(|cursor| cursor == b"0");
         self.sides.each_mut().map(|side| {
             let args = side.arguments(line)?;
             let conn = &mut side.conns[line.conn];
@@ -166,11 +166,12 @@ impl<'a> Epoch<'a> {
     }
 
     fn differing_property(&mut self, keys: &Value) -> Result<Option<(Command, Value, Value)>> {
-        const PROPERTIES: [(&[&str], Compare); 5] = [
+        const PROPERTIES: [(&[&str], Compare); 6] = [
             (&["TYPE"], Compare::Exact),
             (&["OBJECT", "ENCODING"], Compare::Exact),
             (&["PEXPIRETIME"], Compare::Millis),
             (&["GET"], Compare::Exact),
+            (&["SMEMBERS"], Compare::Unordered),
             (&["DUMP"], Compare::Dump),
         ];
         let Value::Array(keys) = keys else { return Ok(None) };
@@ -241,8 +242,14 @@ impl Side {
     }
 }
 
+/// SCAN begins with the cursor, those of collections with a key.
+fn cursor_at(args: &[Vec<u8>]) -> usize {
+    if args[0].eq_ignore_ascii_case(b"SCAN") { 1 } else { 2 }
+}
+
 /// All elements of an iteration, each once; an error or another reply as it came.
 fn scan(conn: &mut Client, args: &[Vec<u8>]) -> Result<Value> {
+    let cursor_at = cursor_at(args);
     let mut args = args.to_vec();
     let mut elements = Vec::new();
     for _ in 0..PAGES_MAX {
@@ -257,7 +264,7 @@ fn scan(conn: &mut Client, args: &[Vec<u8>]) -> Result<Value> {
             elements.dedup();
             return Ok(Value::Array(elements));
         }
-        args[1].clone_from(cursor);
+        args[cursor_at].clone_from(cursor);
     }
     Ok(Value::Simple(b"the iteration does not end".to_vec()))
 }

@@ -16,6 +16,13 @@ impl ScriptTarget for Parrot {
         self.log.push(args.to_vec());
         Ok(self.replies.remove(0))
     }
+    fn block(&mut self, _conn: u8, args: &[Vec<u8>]) -> Result<()> {
+        self.log.push(args.to_vec());
+        Ok(())
+    }
+    fn awaited(&mut self, _conn: u8) -> Result<Value> {
+        Ok(self.replies.remove(0))
+    }
     fn wait_expired(&mut self, _key: &[u8]) -> Result<()> {
         Ok(())
     }
@@ -76,8 +83,26 @@ fn rewriting_keeps_what_still_holds() {
 }
 
 #[test]
+fn a_reply_may_come_later() {
+    let script = "@2~ BLPOP k 0\n> PING\n\"a\"\n@2<\n\"b\"\nlog: BLPOP k 0 | PING";
+    check(script, &[bulk("a"), bulk("b")], 2).unwrap();
+    assert!(check(script, &[bulk("b"), bulk("a")], 2).is_err());
+    assert!(check("@2~ BLPOP k 0\n\"b\"", &[], 2).is_err(), "it has no reply of its own");
+}
+
+#[test]
 fn broken_scripts_are_refused() {
-    for bad in ["+OK", "! dance", "> \"open", "# oracle: keydb", "! sort", "@x> PING"] {
+    for bad in [
+        "@2< GET k",
+        "@2~ ",
+        "@2 GET k",
+        "+OK",
+        "! dance",
+        "> \"open",
+        "# oracle: keydb",
+        "! sort",
+        "@x> PING",
+    ] {
         assert!(Script::parse("test", bad).is_err(), "{bad}");
     }
 }

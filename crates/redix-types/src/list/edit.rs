@@ -201,20 +201,9 @@ impl List {
             Node::Plain(text) => return usize::from(needle.is(Element::Str(text))),
             Node::Packed(_) => node.bytes(),
         };
-        let matching = |&(_, element): &(usize, Element<'_>)| needle.is(element);
-        let offset = |(offset, _): (usize, Element<'_>)| offset;
-        let mut offsets: Vec<usize> = match from {
-            End::Head => listpack::iter(bytes).filter(matching).map(offset).take(limit).collect(),
-            End::Tail => {
-                listpack::iter(bytes).rev().filter(matching).map(offset).take(limit).collect()
-            }
-        };
+        let offsets = matching_offsets(bytes, needle, limit, from);
         if offsets.is_empty() || offsets.len() == self.count(place) {
             return offsets.len();
-        }
-        // From the last on, so that the offsets of the others stay.
-        if from == End::Head {
-            offsets.reverse();
         }
         self.edit_packed(place, -(offsets.len() as isize), |packed| {
             for &offset in &offsets {
@@ -411,6 +400,27 @@ impl List {
         self.buffers -= slot.node.buffer();
         if chunk.slots.is_empty() {
             self.chunks.remove(place.chunk);
+        }
+    }
+}
+
+/// Offsets of elements of a listpack with a text, up to `limit` of them, the nearest to `from`
+/// first; the last offset comes first, so that deleting one leaves the others where they are.
+pub(super) fn matching_offsets(
+    bytes: &[u8],
+    needle: &Needle<'_>,
+    limit: usize,
+    from: End,
+) -> Vec<usize> {
+    let matching = |&(_, element): &(usize, Element<'_>)| needle.is(element);
+    let offset = |(offset, _): (usize, Element<'_>)| offset;
+    let elements = listpack::iter(bytes);
+    match from {
+        End::Tail => elements.rev().filter(matching).map(offset).take(limit).collect(),
+        End::Head => {
+            let mut offsets: Vec<_> = elements.filter(matching).map(offset).take(limit).collect();
+            offsets.reverse();
+            offsets
         }
     }
 }

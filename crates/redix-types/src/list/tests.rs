@@ -161,8 +161,8 @@ fn elements_are_found_by_index_in_many_chunks() {
         assert_eq!(list.get(i), Some(Element::Int(i as i64)));
     }
     assert_eq!(list.get(3000), None);
-    assert_eq!(list.position(b"2999"), Some(2999));
-    assert_eq!(list.position(b"3000"), None);
+    assert_eq!(ListRef::Large(&list).position(b"2999"), Some(2999));
+    assert_eq!(ListRef::Large(&list).position(b"3000"), None);
 }
 
 #[derive(Clone, Debug)]
@@ -254,9 +254,12 @@ fn apply(list: &mut List, model: &mut Model<Vec<u8>>, op: Op) {
         }
         Op::Walk(at) => {
             let at = at % len;
-            assert_eq!(texts(list.iter_from(at)), model.range(at..).cloned().collect::<Vec<_>>());
+            assert_eq!(
+                texts(ListRef::Large(list).iter(at, End::Tail)),
+                model.range(at..).cloned().collect::<Vec<_>>()
+            );
             let backwards: Vec<_> = model.range(..=at).rev().cloned().collect();
-            assert_eq!(texts(list.iter_back_from(at)), backwards);
+            assert_eq!(texts(ListRef::Large(list).iter(at, End::Head)), backwards);
             assert_eq!(texts(list.get(at).into_iter()), [model[at].clone()]);
         }
         Op::Snapshot => {}
@@ -290,7 +293,7 @@ proptest! {
             list.check();
             prop_assert_eq!(list.len(), model.len());
         }
-        prop_assert_eq!(texts(list.iter_from(0)), Vec::from(model));
+        prop_assert_eq!(texts(ListRef::Large(&list).iter_all()), Vec::from(model));
         // A snapshot shows what was, and can itself be changed.
         for (snapshot, _) in &mut snapshots {
             snapshot.check();
@@ -298,7 +301,7 @@ proptest! {
         for (mut snapshot, mut model) in snapshots {
             apply(&mut snapshot, &mut model, Op::Insert(7, true, b"new".to_vec()));
             snapshot.check();
-            prop_assert_eq!(texts(snapshot.iter_from(0)), Vec::from(model));
+            prop_assert_eq!(texts(ListRef::Large(&snapshot).iter_all()), Vec::from(model));
         }
         while !list.free_step(7) {}
     }

@@ -175,7 +175,8 @@ impl<'a, H: Home> Edit<'a, H> {
         }
     }
 
-    fn become_table(&mut self) {
+    /// Makes a table of it, whatever the limits say.
+    pub fn become_table(&mut self) {
         let mut table = Table::new();
         let mut buf = IntBuf::new();
         self.view().for_each(|member| {
@@ -201,6 +202,18 @@ impl<'a, H: Home> Edit<'a, H> {
                 self.home.table().remove(member.text(&mut buf), self.hasher)
             }
         }
+    }
+
+    /// Takes a member out that a random word chooses, and returns what `f` makes of it. `None` if
+    /// there are none.
+    pub fn take_one<R>(&mut self, word: u64, f: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+        let member = self.view().random(word)?;
+        // The set may move when the member goes.
+        let mut buf = IntBuf::new();
+        let text = member.text(&mut buf).to_vec();
+        let result = f(member);
+        self.remove(Element::of(&text));
+        Some(result)
     }
 
     /// Takes `count` members out, or all if there are no more, chosen as by [`SetRef::sample`], and

@@ -15,7 +15,8 @@ impl Picks {
 
     /// Whether the next place is chosen.
     pub(super) fn next(&mut self, random: &mut dyn FnMut() -> u64) -> bool {
-        let chosen = self.wanted == self.left || below(random(), self.left) < self.wanted;
+        let chosen = self.wanted > 0
+            && (self.wanted == self.left || below(random(), self.left) < self.wanted);
         self.left -= 1;
         self.wanted -= usize::from(chosen);
         chosen

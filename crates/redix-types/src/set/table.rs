@@ -77,7 +77,7 @@ impl Table {
 
     /// Visits about `count` members from a cursor on; the next cursor, 0 at the end. Members that
     /// stay from cursor 0 to the end are visited.
-    pub fn scan(&self, cursor: u64, count: usize, f: &mut dyn FnMut(&[u8])) -> u64 {
+    pub fn scan<'a>(&'a self, cursor: u64, count: usize, f: &mut dyn FnMut(&'a [u8])) -> u64 {
         self.pages.scan(cursor, count, |stored| f(stored.bytes()))
     }
 

@@ -281,7 +281,7 @@ impl Request {
     /// The inputs, which have been looked up.
     fn inputs<'a>(&self, keys: &'a Access<'_>, args: Args<'_>) -> Inputs<'a> {
         let source = |word: usize| {
-            let value = keys.found(keys.key(args.get(word)))?.value();
+            let value = keys.view(keys.key(args.get(word)))?.value();
             ZsetRef::of(value).map(Source::Zset).or_else(|| SetRef::of(value).map(Source::Set))
         };
         let sources = (self.first..).zip(&self.weights).map(|(word, &weight)| Input {

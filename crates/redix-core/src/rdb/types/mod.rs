@@ -7,8 +7,12 @@
 //! **Invariants.** Decoding never panics and believes no length, count or order: a collection is
 //! handed on only if it is one that the server itself could have built.
 
+mod hash;
+mod list;
+mod set;
 mod zset;
 
+use redix_types::list::ListRef;
 use redix_types::value::{Compact, HeapValue, ValueRef};
 
 use super::format::{RdbErrorKind, TYPE_STRING, WriteVersion};
@@ -16,13 +20,21 @@ use super::input::Input;
 use super::read::{Decoder, unsupported};
 use super::write::{RecordEncoder, encode_int};
 
+/// `HeapValue::as_ref` shows strings and compact forms as what they are.
+const NOT_LARGE: &str = "only large forms are shown as such";
+
 /// The type byte under which a value is written in files of `version`.
-pub(super) fn type_byte(value: ValueRef<'_>, _version: WriteVersion) -> u8 {
+pub(super) fn type_byte(value: ValueRef<'_>, version: WriteVersion) -> u8 {
     match value {
         ValueRef::Int(_) | ValueRef::Str(_) => TYPE_STRING,
         ValueRef::Packed(Compact::Zset, _) => zset::TYPE_LISTPACK,
         ValueRef::Large(HeapValue::Zset(_)) => zset::TYPE_SCORES,
-        ValueRef::Packed(..) | ValueRef::Large(_) => unreachable!("no command makes one"),
+        ValueRef::Packed(Compact::SetOfInts | Compact::Set, _)
+        | ValueRef::Large(HeapValue::Set(_)) => set::type_byte(value, version),
+        ValueRef::Packed(Compact::Hash, _) => hash::TYPE_LISTPACK,
+        ValueRef::Large(HeapValue::Hash(_)) => hash::TYPE_HASH,
+        ValueRef::Packed(Compact::List, _) | ValueRef::Large(HeapValue::List(_)) => list::NODES,
+        ValueRef::Large(HeapValue::Str(_) | HeapValue::Packed(..)) => unreachable!("{NOT_LARGE}"),
     }
 }
 
@@ -33,7 +45,14 @@ pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, value: Valu
         ValueRef::Str(bytes) => encoder.string(out, bytes),
         ValueRef::Packed(Compact::Zset, bytes) => encoder.string(out, bytes),
         ValueRef::Large(HeapValue::Zset(zset)) => zset::encode(encoder, out, zset),
-        ValueRef::Packed(..) | ValueRef::Large(_) => unreachable!("no command makes one"),
+        ValueRef::Packed(Compact::SetOfInts | Compact::Set, _)
+        | ValueRef::Large(HeapValue::Set(_)) => set::encode(encoder, out, value),
+        ValueRef::Packed(Compact::Hash, bytes) => encoder.string(out, bytes),
+        ValueRef::Large(HeapValue::Hash(hash)) => hash::encode(encoder, out, hash),
+        ValueRef::Packed(Compact::List, _) | ValueRef::Large(HeapValue::List(_)) => {
+            list::encode(encoder, out, ListRef::of(value));
+        }
+        ValueRef::Large(HeapValue::Str(_) | HeapValue::Packed(..)) => unreachable!("{NOT_LARGE}"),
     }
 }
 
@@ -46,6 +65,15 @@ pub(super) fn decode(
     match type_byte {
         zset::TYPE_TEXT_SCORES | zset::TYPE_SCORES | zset::TYPE_ZIPLIST | zset::TYPE_LISTPACK => {
             zset::decode(decoder, input, type_byte)
+        }
+        set::TYPE_SET => set::decode(decoder, input),
+        set::TYPE_SET_INTSET => set::decode_intset(decoder, input),
+        set::TYPE_SET_LISTPACK => set::decode_listpack(decoder, input),
+        hash::TYPE_HASH | hash::TYPE_ZIPMAP | hash::TYPE_ZIPLIST | hash::TYPE_LISTPACK => {
+            hash::decode(decoder, input, type_byte)
+        }
+        list::STRINGS | list::ZIPLIST | list::ZIPLISTS | list::NODES => {
+            list::decode(decoder, input, type_byte)
         }
         _ => Err(unsupported(type_byte, decoder.version)),
     }

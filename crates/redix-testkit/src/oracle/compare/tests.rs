@@ -15,6 +15,9 @@ fn freedom_ends_where_the_rule_does() {
         (Compare::Exact, Value::Int(1), Value::Int(2), false),
         (Compare::Unordered, array(&["a", "b"]), array(&["b", "a"]), true),
         (Compare::Unordered, array(&["a", "a"]), array(&["a"]), false),
+        (Compare::Count, array(&["a", "b"]), array(&["c", "d"]), true),
+        (Compare::Count, array(&["a", "b"]), array(&["c"]), false),
+        (Compare::Count, array(&[]), Value::Null, false),
         (Compare::Pairs, array(&["a", "1", "b", "2"]), array(&["b", "2", "a", "1"]), true),
         (Compare::Pairs, array(&["a", "1", "b", "2"]), array(&["a", "2", "b", "1"]), false),
         (Compare::Seconds, Value::Int(100), Value::Int(102), true),
@@ -46,6 +49,8 @@ fn dumps_are_equal_but_for_the_footer_and_the_encoder() {
     assert!(check(&[0, 0xc3, 3, 0x41, 0x2c, 1, 2, 3], &[0, 0xc3, 2, 0x41, 0x2c, 1, 2]));
     assert!(!check(&[0, 0xc3, 3, 0x41, 0x2c, 1, 2, 3], &[0, 0xc3, 2, 0x41, 0x2d, 1, 2]));
     assert!(!equal(Compare::Dump, &bulk(b"short"), &bulk(b"shorter")));
+    assert!(check(&[2, 2, 1, b'x', 1, b'y'], &[2, 2, 1, b'y', 1, b'x']));
+    assert!(!check(&[2, 2, 1, b'x', 1, b'y'], &[2, 1, 1, b'x']));
     assert!(check(&[0, 0xc3, 2, 3, 1, 2], &[0, 3, b'x', b'x', b'x']));
     assert!(!check(&[0, 0xc3, 2, 4, 1, 2], &[0, 3, b'x', b'x', b'x']));
 }

@@ -2,10 +2,13 @@
 //!
 //! A key's signature mixes its name, the number of its type, its value and whether it expires; the
 //! data set's is the XOR of all keys' on top of the numbers of the databases that are not empty.
-//! Source: Redis 7.0 and Valkey 9.1, which agree on every string.
+//! Source: Redis 7.0 and Valkey 9.1, which agree on every value.
 
 use redix_types::entry::{EntryRef, IntBuf, Kind};
+use redix_types::hash::HashRef;
+use redix_types::list::ListRef;
 use redix_types::num;
+use redix_types::set::SetRef;
 use redix_types::sha1::sha1;
 use redix_types::zset::ZsetRef;
 
@@ -34,9 +37,20 @@ impl Digest {
     /// Adds an entry's type, value and whether it expires.
     fn add_value(&mut self, entry: EntryRef<'_>) {
         self.mix(&type_number(entry.kind()).to_be_bytes());
+        let mut digits = IntBuf::new();
         match entry.kind() {
+            Kind::List => {
+                for element in ListRef::of(entry.value()).iter_all() {
+                    self.mix(element.text(&mut digits));
+                }
+            }
+            Kind::Set => {
+                let set = SetRef::of(entry.value()).expect("a set by its kind");
+                set.for_each(|member| self.xor(member.text(&mut digits)));
+            }
             Kind::Zset => self.add_zset(entry),
-            _ => self.mix(entry.value().string_bytes(&mut IntBuf::new())),
+            Kind::Hash => self.add_hash(HashRef::of(entry.value())),
+            Kind::String | Kind::Stream => self.mix(entry.value().string_bytes(&mut digits)),
         }
         if entry.has_expiry() {
             self.xor(b"!!expire!!");
@@ -53,6 +67,17 @@ impl Digest {
             one.mix(&text);
             self.xor(&one.0);
         }
+    }
+
+    /// Adds fields with their values, in any order.
+    fn add_hash(&mut self, hash: HashRef<'_>) {
+        let mut text = IntBuf::new();
+        hash.for_each(|(field, value)| {
+            let mut one = Digest::default();
+            one.mix(field.text(&mut text));
+            one.mix(value.text(&mut text));
+            self.xor(&one.0);
+        });
     }
 
     fn hex(self) -> String {

@@ -1,0 +1,101 @@
+//! Commands on fields that are numbers.
+
+use redix_types::entry::IntBuf;
+use redix_types::listpack::Element;
+use redix_types::num;
+
+use super::{CREATE, check_length, docs, edit, notify};
+use crate::command::args::Args;
+use crate::command::context::Ctx;
+use crate::command::spec::{CommandSpec, Group, KeySpec, LogAs, access, acl, flag};
+use crate::error::{CommandResult, ReplyError};
+use crate::keyspace::access::Edited;
+
+const KEY: &[KeySpec] = &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)];
+
+/// The commands of this file.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::write("hincrby", Group::Hash, 4, KEY, hincrby)
+        .flags(flag::DENYOOM | flag::FAST)
+        .acl(acl::HASH)
+        .docs(docs::HINCRBY),
+    CommandSpec::write("hincrbyfloat", Group::Hash, 4, KEY, hincrbyfloat)
+        .flags(flag::DENYOOM | flag::FAST)
+        .acl(acl::HASH)
+        .log_as(LogAs::Effect)
+        .docs(docs::HINCRBYFLOAT),
+];
+
+/// `HINCRBY key field increment` -> the new number. Errors: NotInteger, WRONGTYPE, a value that is
+/// no integer, overflow.
+fn hincrby(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let (key, field, increment) = (cx.key(args, 1), args.get(2), args.int(3)?);
+    let hasher = cx.keys.keyspace.hasher();
+    let new =
+        edit(cx, key, CREATE, |hash| match sum(hash.as_ref().get(field, hasher), increment) {
+            Ok(new) => {
+                hash.set(field, IntBuf::new().format(new));
+                (Ok(new), Edited::Changed(1))
+            }
+            Err(error) => (Err(error), Edited::Nothing),
+        })?;
+    let new = new.expect("the hash is made if there is none")?;
+    notify(cx, "hincrby", key);
+    cx.reply.int(new);
+    Ok(())
+}
+
+fn sum(old: Option<Element<'_>>, increment: i64) -> Result<i64, ReplyError> {
+    let old = match old {
+        None => 0,
+        Some(Element::Int(old)) => old,
+        Some(Element::Str(text)) => {
+            num::parse_i64(text).ok_or(ReplyError::Static("ERR hash value is not an integer"))?
+        }
+    };
+    old.checked_add(increment)
+        .ok_or(ReplyError::Static("ERR increment or decrement would overflow"))
+}
+
+/// `HINCRBYFLOAT key field increment` -> bulk, the new number. Errors: NotFloat, an infinite
+/// increment, WRONGTYPE, a value that is no number, a result that is none. Logged as `HSET`, so
+/// that replicas need not calculate alike.
+fn hincrbyfloat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let (key, field, hasher) = (cx.key(args, 1), args.get(2), cx.keys.keyspace.hasher());
+    let increment = num::LongDouble::parse(args.get(3)).ok_or(ReplyError::NotFloat)?;
+    if !increment.is_finite() {
+        return Err(ReplyError::Static("ERR value is NaN or Infinity"));
+    }
+    check_length(field, &[])?;
+    let text = edit(cx, key, CREATE, |hash| {
+        match float_sum(hash.as_ref().get(field, hasher), increment) {
+            Ok(new) => {
+                let text = new.to_text();
+                hash.set(field, &text);
+                (Ok(text), Edited::Changed(1))
+            }
+            Err(error) => (Err(error), Edited::Nothing),
+        }
+    })?;
+    let text = text.expect("the hash is made if there is none")?;
+    notify(cx, "hincrbyfloat", key);
+    cx.keys.effects.log(cx.keys.db, &[b"HSET", key.bytes, field, &text]);
+    cx.reply.bulk(&text);
+    Ok(())
+}
+
+fn float_sum(
+    old: Option<Element<'_>>,
+    increment: num::LongDouble,
+) -> Result<num::LongDouble, ReplyError> {
+    let old = match old {
+        None => num::LongDouble::from(0),
+        Some(old) => num::LongDouble::parse(old.text(&mut IntBuf::new()))
+            .ok_or(ReplyError::Static("ERR hash value is not a float"))?,
+    };
+    let new = old + increment;
+    if !new.is_finite() {
+        return Err(ReplyError::Static("ERR increment would produce NaN or Infinity"));
+    }
+    Ok(new)
+}

@@ -1,0 +1,158 @@
+//! HRANDFIELD.
+
+use std::collections::BTreeSet;
+
+use redix_resp::reply::{Proto, Reply};
+use redix_types::entry::IntBuf;
+use redix_types::hash::{HashRef, Pair};
+
+use super::{bulk, docs, lookup};
+use crate::command::args::Args;
+use crate::command::context::Ctx;
+use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl};
+use crate::error::{CommandResult, ReplyError};
+
+/// The commands of this file.
+pub const COMMANDS: &[CommandSpec] = &[CommandSpec::read(
+    "hrandfield",
+    Group::Hash,
+    -2,
+    const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
+    hrandfield,
+)
+.acl(acl::HASH)
+.docs(docs::HRANDFIELD)];
+
+/// Most draws of one command. The real servers go on until their memory is full.
+const DRAWS_MAX: u64 = 1 << 24;
+
+/// Below this part of a hash, fields are drawn until there are as many as wanted; from it on, each
+/// is looked at once. Source: where the two take the same time.
+const DRAWN_PART: usize = 3;
+
+/// What HRANDFIELD is asked for.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// Different ones where positive, else that many draws.
+    count: i64,
+    values: bool,
+}
+
+impl Wanted {
+    fn parse(args: Args<'_>) -> Result<Self, ReplyError> {
+        let (count, values) = (args.int(2)?, args.len() > 3);
+        if count == i64::MIN {
+            return Err(ReplyError::Static(
+                "ERR value is out of range, value must between -9223372036854775807 and \
+                 9223372036854775807",
+            ));
+        }
+        if args.len() > 4 || (values && !args.is(3, "WITHVALUES")) {
+            return Err(ReplyError::Syntax);
+        }
+        let too_many = values && count.unsigned_abs() > i64::MAX as u64 / 2;
+        if too_many || (count < 0 && count.unsigned_abs() > DRAWS_MAX) {
+            return Err(ReplyError::Static("ERR value is out of range"));
+        }
+        Ok(Wanted { count, values })
+    }
+
+    /// The header of the reply.
+    fn begin(self, reply: &mut Reply, len: usize) {
+        let flat = self.values && reply.proto == Proto::Resp2;
+        reply.array(if flat { 2 * len } else { len });
+    }
+
+    fn one(self, reply: &mut Reply, (field, value): Pair<'_>) {
+        if self.values && reply.proto == Proto::Resp3 {
+            reply.array(2);
+        }
+        bulk(reply, field);
+        if self.values {
+            bulk(reply, value);
+        }
+    }
+}
+
+/// `HRANDFIELD key [count [WITHVALUES]]` -> bulk | null; with a count, array of fields, different
+/// ones unless it is negative. Errors: NotInteger, OutOfRange, Syntax, WRONGTYPE.
+fn hrandfield(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let key = cx.key(args, 1);
+    let mut word = cx.keys.random();
+    if args.len() == 2 {
+        match lookup(cx.keys, key)?.and_then(|hash| hash.random(word)) {
+            Some((field, _)) => bulk(cx.reply, field),
+            None => cx.reply.null(),
+        }
+        return Ok(());
+    }
+    let wanted = Wanted::parse(args)?;
+    let hash = match lookup(cx.keys, key)? {
+        Some(hash) if wanted.count != 0 => hash,
+        _ => {
+            cx.reply.array(0);
+            return Ok(());
+        }
+    };
+    let mut random = || {
+        word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        word ^ word >> 32
+    };
+    if wanted.count < 0 {
+        draw(cx.reply, hash, wanted, &mut random);
+    } else {
+        choose(cx.reply, hash, wanted, &mut random);
+    }
+    Ok(())
+}
+
+/// Draws, each of them anew.
+fn draw(reply: &mut Reply, hash: HashRef<'_>, wanted: Wanted, random: &mut impl FnMut() -> u64) {
+    let count = wanted.count.unsigned_abs() as usize;
+    wanted.begin(reply, count);
+    match hash {
+        HashRef::Packed(_) => {
+            let mut pairs = Vec::with_capacity(hash.len());
+            hash.for_each(|pair| pairs.push(pair));
+            for _ in 0..count {
+                wanted.one(reply, pairs[below(random(), pairs.len())]);
+            }
+        }
+        HashRef::Large(_) => {
+            for _ in 0..count {
+                wanted.one(reply, hash.random(random()).expect("a hash has fields"));
+            }
+        }
+    }
+}
+
+/// Chooses different fields.
+fn choose(reply: &mut Reply, hash: HashRef<'_>, wanted: Wanted, random: &mut impl FnMut() -> u64) {
+    let len = hash.len();
+    let count = usize::try_from(wanted.count).unwrap_or(len).min(len);
+    wanted.begin(reply, count);
+    if matches!(hash, HashRef::Large(_)) && count < len / DRAWN_PART {
+        let mut drawn = BTreeSet::new();
+        while drawn.len() < count {
+            let (field, value) = hash.random(random()).expect("a hash has fields");
+            if drawn.insert(field.text(&mut IntBuf::new()).to_vec()) {
+                wanted.one(reply, (field, value));
+            }
+        }
+        return;
+    }
+    // Each with the chance that as many as are still wanted be among those that are left.
+    let (mut left, mut missing) = (len, count);
+    hash.for_each(|pair| {
+        if below(random(), left) < missing {
+            wanted.one(reply, pair);
+            missing -= 1;
+        }
+        left -= 1;
+    });
+}
+
+/// A number below `n` that a random word chooses.
+fn below(word: u64, n: usize) -> usize {
+    ((u128::from(word) * n as u128) >> 64) as usize
+}

@@ -1,0 +1,126 @@
+//! Commands on lists.
+//!
+//! A list is a listpack inside its entry, or nodes once it is larger than `list-max-listpack-size`
+//! says ([`redix_types::list`]). Commands change it through [`ListEdit`]: room is made before
+//! elements are added, and the list settles after some were taken, as OBJECT ENCODING shows.
+//!
+//! **Invariants.** An empty list is no key. Whatever takes elements is logged as it took them:
+//! commands that choose a key, or that waited for one, as LPOP, RPOP or LMOVE of that key.
+//!
+//! Sources: the replies, events and replication streams of Valkey 9.1.2, Redis 7.0.15 and 8.2.3.
+
+pub mod block;
+mod docs;
+pub mod pop;
+pub mod push;
+pub mod read;
+pub mod shift;
+
+use std::ops::Range;
+
+use redix_resp::reply::Reply;
+use redix_types::entry::{Compact, Value};
+use redix_types::list::{End, ListRef};
+use redix_types::listpack::{self, Element};
+
+use crate::command::context::Ctx;
+use crate::effects::class;
+use crate::error::ReplyError;
+use crate::keyspace::Key;
+use crate::keyspace::access::{Edited, Missing};
+
+/// What a push makes of a key that does not exist.
+const EMPTY: Missing<'static> = Missing::Create(Value::Packed(Compact::List, &listpack::EMPTY));
+
+/// Writes an element as a bulk reply.
+#[inline]
+fn reply_element(reply: &mut Reply, element: Element<'_>) {
+    match element {
+        Element::Int(value) => reply.bulk_int(value),
+        Element::Str(text) => reply.bulk(text),
+    }
+}
+
+/// Writes the first `count` elements from an end on, in the order in which they are met.
+fn reply_from_end(reply: &mut Reply, list: ListRef<'_>, end: End, count: usize) {
+    reply.array(count);
+    let elements = match end {
+        End::Head => list.iter(0, End::Tail),
+        End::Tail => list.iter(list.len() - 1, End::Head),
+    };
+    elements.take(count).for_each(|element| reply_element(reply, element));
+}
+
+/// An end of a list from the word for it. Errors: Syntax.
+fn parse_end(word: &[u8]) -> Result<End, ReplyError> {
+    if word.eq_ignore_ascii_case(b"LEFT") {
+        Ok(End::Head)
+    } else if word.eq_ignore_ascii_case(b"RIGHT") {
+        Ok(End::Tail)
+    } else {
+        Err(ReplyError::Syntax)
+    }
+}
+
+/// The index that `index` means in a list of `len` elements: negative ones count from the end.
+fn resolve(index: i64, len: usize) -> Option<usize> {
+    if index < 0 {
+        let back = usize::try_from(index.unsigned_abs()).ok()?;
+        len.checked_sub(back)
+    } else {
+        usize::try_from(index).ok().filter(|index| *index < len)
+    }
+}
+
+/// The elements that `start` and `stop`, both included, mean in a list of `len` elements.
+fn resolve_range(start: i64, stop: i64, len: usize) -> Range<usize> {
+    let len = len as i64;
+    let absolute = |index: i64| if index < 0 { index.saturating_add(len) } else { index };
+    let (start, stop) = (absolute(start).max(0), absolute(stop).min(len - 1));
+    if start > stop { 0..0 } else { start as usize..stop as usize + 1 }
+}
+
+/// A count that may be any but the least integer. Errors: NotInteger, out of range.
+fn parse_signed_count(word: &[u8]) -> Result<i64, ReplyError> {
+    match redix_types::num::parse_i64(word) {
+        Some(i64::MIN) => Err(ReplyError::Static(
+            "ERR value is out of range, value must between -9223372036854775807 and \
+             9223372036854775807",
+        )),
+        Some(count) => Ok(count),
+        None => Err(ReplyError::NotInteger),
+    }
+}
+
+/// What taking `count` elements has done to a list that has `left` now.
+fn taken(count: usize, left: usize) -> Edited {
+    match (count, left) {
+        (0, _) => Edited::Nothing,
+        (count, 0) => Edited::Emptied(count as u64),
+        (count, _) => Edited::Changed(count as u64),
+    }
+}
+
+/// The name of the event of a pop.
+fn pop_event(end: End) -> &'static str {
+    match end {
+        End::Head => "lpop",
+        End::Tail => "rpop",
+    }
+}
+
+/// Reports an event of the list commands.
+fn notify(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>) {
+    cx.keys.effects.notify(class::LIST, event, cx.keys.db, key.bytes);
+}
+
+/// Reports an event of a command that has taken elements, and the deletion of the key if it did.
+fn notify_taken(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>, left: usize) {
+    notify(cx, event, key);
+    if left == 0 {
+        cx.keys.effects.notify(class::GENERIC, "del", cx.keys.db, key.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests;

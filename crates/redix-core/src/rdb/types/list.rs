@@ -1,0 +1,148 @@
+//! Lists: nodes, as they lie in memory.
+//!
+//! Every version that is written has the same form: the nodes, each with its kind and its bytes.
+//! Older files hold ziplists, the oldest one string after another.
+
+use redix_types::entry::Compact;
+use redix_types::list::{End, List, ListRef, NodeRef};
+use redix_types::listpack::{self, Element};
+use redix_types::value::HeapValue;
+use redix_types::ziplist;
+
+use super::super::format::{RdbErrorKind, RdbString};
+use super::super::input::Input;
+use super::super::read::{Decoder, corrupt, decode_len};
+use super::super::write::{RecordEncoder, encode_len};
+
+type Result<T> = std::result::Result<T, RdbErrorKind>;
+
+/// Type bytes: one string after another, one ziplist, several, nodes.
+pub(super) const STRINGS: u8 = 1;
+pub(super) const ZIPLIST: u8 = 10;
+pub(super) const ZIPLISTS: u8 = 14;
+pub(super) const NODES: u8 = 18;
+
+/// Kinds of nodes.
+const PLAIN: u64 = 1;
+const PACKED: u64 = 2;
+
+/// Appends the nodes of a list.
+pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, list: ListRef<'_>) {
+    match list {
+        ListRef::Packed(bytes) => {
+            encode_len(out, 1);
+            encode_node(encoder, out, NodeRef::Packed(bytes));
+        }
+        ListRef::Large(list) => {
+            encode_len(out, list.node_count() as u64);
+            for node in list.nodes() {
+                encode_node(encoder, out, node);
+            }
+        }
+    }
+}
+
+fn encode_node(encoder: &mut RecordEncoder, out: &mut Vec<u8>, node: NodeRef<'_>) {
+    let (kind, bytes) = match node {
+        NodeRef::Plain(bytes) => (PLAIN, bytes),
+        NodeRef::Packed(bytes) => (PACKED, bytes),
+    };
+    encode_len(out, kind);
+    encoder.string(out, bytes);
+}
+
+/// Reads a list behind one of its type bytes. Nodes stay as they are, whatever their size; empty
+/// ones are passed over, as on the servers.
+pub(super) fn decode(
+    decoder: &mut Decoder,
+    input: &mut Input<'_>,
+    type_byte: u8,
+) -> Result<HeapValue> {
+    let mut list = List::new(decoder.options.limits.list);
+    match type_byte {
+        STRINGS => {
+            for _ in 0..decode_len(input)? {
+                decode_element(decoder, input, &mut list)?;
+            }
+        }
+        ZIPLIST => decode_ziplist(decoder, input, &mut list)?,
+        ZIPLISTS => {
+            for _ in 0..decode_len(input)? {
+                decode_ziplist(decoder, input, &mut list)?;
+            }
+        }
+        NODES => {
+            for _ in 0..decode_len(input)? {
+                decode_node(decoder, input, &mut list)?;
+            }
+        }
+        _ => unreachable!("a type byte of a list"),
+    }
+    if list.is_empty() {
+        return Err(corrupt("list without elements"));
+    }
+    // What was a single ziplist stays a list of one node on the servers too.
+    Ok(if type_byte == ZIPLIST { HeapValue::List(Box::new(list)) } else { compacted(list) })
+}
+
+/// A listpack if the list is one within the limit.
+fn compacted(list: List) -> HeapValue {
+    match list.only_listpack() {
+        Some(bytes) if list.fill().is_met_by(bytes.len(), list.len()) => {
+            HeapValue::Packed(Compact::List, bytes.to_vec())
+        }
+        _ => HeapValue::List(Box::new(list)),
+    }
+}
+
+fn decode_element(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List) -> Result<()> {
+    let span = decoder.decode_string(input)?;
+    match decoder.string(input, span) {
+        RdbString::Bytes(bytes) => list.push(End::Tail, bytes),
+        RdbString::Int(value) => {
+            list.push(End::Tail, itoa::Buffer::new().format(value).as_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// A string that is the bytes of a node.
+fn decode_blob<'a>(decoder: &'a mut Decoder, input: &'a mut Input<'_>) -> Result<&'a [u8]> {
+    let span = decoder.decode_string(input)?;
+    match decoder.string(input, span) {
+        RdbString::Bytes(bytes) => Ok(bytes),
+        RdbString::Int(_) => Err(corrupt("list node that is a number")),
+    }
+}
+
+fn decode_ziplist(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List) -> Result<()> {
+    let bytes = decode_blob(decoder, input)?;
+    if !ziplist::validate(bytes) {
+        return Err(corrupt("list node that is no ziplist"));
+    }
+    let mut node = listpack::EMPTY.to_vec();
+    for element in ziplist::iter(bytes) {
+        let element = match element {
+            Element::Str(text) => Element::of(text),
+            integer => integer,
+        };
+        listpack::append(&mut node, element);
+    }
+    list.append_listpack(&node);
+    Ok(())
+}
+
+fn decode_node(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List) -> Result<()> {
+    match decode_len(input)? {
+        PLAIN => list.append_plain(decode_blob(decoder, input)?),
+        PACKED => {
+            let bytes = decode_blob(decoder, input)?;
+            if !listpack::validate(bytes, listpack::Depth::Elements) {
+                return Err(corrupt("list node that is no listpack"));
+            }
+            list.append_listpack(bytes);
+        }
+        _ => return Err(corrupt("list node of an unknown kind")),
+    }
+    Ok(())
+}
