@@ -144,7 +144,8 @@ fn linsert(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 fn lset(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, fill, element) = (cx.key(args, 1), cx.config.limits().list, args.get(3));
     cx.keys.lookup_write(key, Kind::List)?.ok_or(ReplyError::NoSuchKey)?;
-    let index = args.int(2)?;
+    // Valkey and Redis 8 keep 32 bits of it, so that 4294967295 is the last element.
+    let index = i64::from(args.int(2)? as i32);
     let set = cx.keys.edit(key, Kind::List, Missing::Skip, |entry| {
         let mut list = ListEdit::of(entry, fill);
         list.make_room(element.len(), 1);
