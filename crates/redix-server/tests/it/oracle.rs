@@ -56,6 +56,11 @@ fn oracle_list() {
 }
 
 #[test]
+fn oracle_hash() {
+    compare(Family::Hash);
+}
+
+#[test]
 fn oracle_keys() {
     compare(Family::Keys);
 }

@@ -12,7 +12,9 @@
 //!   is
 //!   worth it, so where a string is compressed only the plain length is compared (that the payload
 //!   can be restored, RESTORE shows; what is in it, GET). The members of a large set stand in any
-//!   order, so only their number is compared (SMEMBERS shows what they are).
+//!   order, so only their number is compared (SMEMBERS shows what they are). So do the fields of a
+//!   large hash, and of a small one that was made of it, of which the length is compared (HGETALL
+//!   shows the rest).
 //! - `Scan`: cursors and order are each server's own, and an element may come twice. What an
 //!   iteration returned in all must be equal; of a single page only the shape.
 //! - `Hello`: version, identifier and name differ; `proto`, `mode` and `role` must be equal.
@@ -85,6 +87,8 @@ enum Dump<'a> {
     Bytes(&'a [u8]),
     CompressedString { plain_len: Option<u64> },
     LargeSet { count: Option<u64> },
+    LargeHash { count: Option<u64> },
+    SmallHash { bytes: usize },
 }
 
 fn same_dump(a: &Value, b: &Value) -> bool {
@@ -107,6 +111,8 @@ fn dump(value: &Value) -> Option<Dump<'_>> {
             let plain_len = length(rest).and_then(|(_, rest)| length(rest)).map(|(len, _)| len);
             Dump::CompressedString { plain_len }
         }
+        [4, rest @ ..] => Dump::LargeHash { count: length(rest).map(|(count, _)| count) },
+        [16, rest @ ..] => Dump::SmallHash { bytes: rest.len() },
         [2, rest @ ..] => Dump::LargeSet { count: length(rest).map(|(count, _)| count) },
         body => Dump::Bytes(body),
     })

@@ -7,6 +7,7 @@
 
 mod connection;
 mod expiry;
+mod hash;
 mod keys;
 mod list;
 mod server;
@@ -33,6 +34,7 @@ pub enum Family {
     List,
     Set,
     Zset,
+    Hash,
     Keys,
     Expiry,
     Transaction,
@@ -44,11 +46,12 @@ pub enum Family {
 
 impl Family {
     /// The families, without [`Family::All`].
-    pub const EACH: [Family; 9] = [
+    pub const EACH: [Family; 10] = [
         Family::String,
         Family::List,
         Family::Set,
         Family::Zset,
+        Family::Hash,
         Family::Keys,
         Family::Expiry,
         Family::Transaction,
@@ -63,6 +66,7 @@ impl Family {
             Family::Zset => "zset",
             Family::Set => "set",
             Family::List => "list",
+            Family::Hash => "hash",
             Family::Keys => "keys",
             Family::Expiry => "expiry",
             Family::Transaction => "transaction",
@@ -225,11 +229,12 @@ impl Grammar {
         // What most families need to have something to work on.
         let populate = matches!(family, Family::Keys | Family::Expiry) && self.rng.chance(25);
         let rules: &[Rule] = match family {
-            _ if populate => &[string::set, list::push, set::add, zset::add],
+            _ if populate => &[string::set, list::push, set::add, zset::add, hash::set],
             Family::String => string::RULES,
             Family::List => list::RULES,
             Family::Set => set::RULES,
             Family::Zset => zset::RULES,
+            Family::Hash => hash::RULES,
             Family::Keys => keys::RULES,
             Family::Expiry => expiry::RULES,
             Family::Transaction => transaction::RULES,

@@ -166,12 +166,13 @@ impl<'a> Epoch<'a> {
     }
 
     fn differing_property(&mut self, keys: &Value) -> Result<Option<(Command, Value, Value)>> {
-        const PROPERTIES: [(&[&str], Compare); 6] = [
+        const PROPERTIES: [(&[&str], Compare); 7] = [
             (&["TYPE"], Compare::Exact),
             (&["OBJECT", "ENCODING"], Compare::Exact),
             (&["PEXPIRETIME"], Compare::Millis),
             (&["GET"], Compare::Exact),
             (&["SMEMBERS"], Compare::Unordered),
+            (&["HGETALL"], Compare::Pairs),
             (&["DUMP"], Compare::Dump),
         ];
         let Value::Array(keys) = keys else { return Ok(None) };

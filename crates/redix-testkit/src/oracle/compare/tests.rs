@@ -51,6 +51,10 @@ fn dumps_are_equal_but_for_the_footer_and_the_encoder() {
     assert!(!equal(Compare::Dump, &bulk(b"short"), &bulk(b"shorter")));
     assert!(check(&[2, 2, 1, b'x', 1, b'y'], &[2, 2, 1, b'y', 1, b'x']));
     assert!(!check(&[2, 2, 1, b'x', 1, b'y'], &[2, 1, 1, b'x']));
+    assert!(check(&[4, 1, 1, b'x', 1, b'y'], &[4, 1, 1, b'x', 1, b'z']));
+    assert!(!check(&[4, 1, 1, b'x', 1, b'y'], &[4, 2, 1, b'x']));
+    assert!(check(&[16, 2, b'x', b'y'], &[16, 2, b'y', b'x']));
+    assert!(!check(&[16, 2, b'x', b'y'], &[16, 1, b'x']));
     assert!(check(&[0, 0xc3, 2, 3, 1, 2], &[0, 3, b'x', b'x', b'x']));
     assert!(!check(&[0, 0xc3, 2, 4, 1, 2], &[0, 3, b'x', b'x', b'x']));
 }
