@@ -6,8 +6,8 @@
 //! own, never back, as in Redis 7.2 and Valkey: encodings are visible to clients, so the limits are
 //! asked exactly where those ask them.
 //!
-//! Members go in and out as [`Element`]: an integer is one whatever form it lies in, so that moving
-//! it between small sets needs no text.
+//! Members go in and out as [`Element`]: an integer is one whatever form it lies in, also in a
+//! table, which keeps its text.
 //!
 //! Source of the rules: OBJECT ENCODING of Valkey 9.1.2 and Redis 8.2.3 at every limit.
 
@@ -143,7 +143,7 @@ impl<'a> SetRef<'a> {
         match self {
             SetRef::Intset(set) => set.iter().map(Element::Int).try_for_each(f),
             SetRef::Listpack(set) => listpack::iter(set).try_for_each(|(_, element)| f(element)),
-            SetRef::Table(set) => set.iter().map(Element::Str).try_for_each(f),
+            SetRef::Table(set) => set.iter().map(Element::of).try_for_each(f),
         }
     }
 
@@ -156,13 +156,23 @@ impl<'a> SetRef<'a> {
         debug_assert!(end.is_continue());
     }
 
+    /// Lets `f` see the texts of the members, in the same order: what costs least for those who
+    /// only write them.
+    pub fn for_each_text(self, f: &mut dyn FnMut(&[u8])) {
+        let mut buf = IntBuf::new();
+        match self {
+            SetRef::Table(set) => set.iter().for_each(f),
+            _ => self.for_each(|member| f(member.text(&mut buf))),
+        }
+    }
+
     /// A member chosen by a random word. `None` if there are none.
     pub fn random(self, word: u64) -> Option<Element<'a>> {
         let rank = below(word, self.len());
         match self {
             SetRef::Intset(set) => (!set.is_empty()).then(|| Element::Int(set.at(rank))),
             SetRef::Listpack(set) => listpack::get(set, rank),
-            SetRef::Table(set) => set.random(word).map(Element::Str),
+            SetRef::Table(set) => set.random(word).map(Element::of),
         }
     }
 
@@ -180,7 +190,7 @@ impl<'a> SetRef<'a> {
                 while seen.len() < count {
                     let member = set.random(random()).expect("a set with members");
                     if seen.insert(member) {
-                        f(Element::Str(member));
+                        f(Element::of(member));
                     }
                 }
             }

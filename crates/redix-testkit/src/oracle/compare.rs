@@ -15,6 +15,8 @@
 //!   order, so only their number is compared (SMEMBERS shows what they are). So do the fields of a
 //!   large hash, and of a small one that was made of it, of which the length is compared (HGETALL
 //!   shows the rest).
+//!   order, and so do those of a small one that was made of it, so that only their number or their
+//!   length is compared (SMEMBERS shows what they are).
 //! - `Scan`: cursors and order are each server's own, and an element may come twice. What an
 //!   iteration returned in all must be equal; of a single page only the shape.
 //! - `Hello`: version, identifier and name differ; `proto`, `mode` and `role` must be equal.
@@ -89,6 +91,7 @@ enum Dump<'a> {
     LargeSet { count: Option<u64> },
     LargeHash { count: Option<u64> },
     SmallHash { bytes: usize },
+    SmallSet { bytes: usize },
 }
 
 fn same_dump(a: &Value, b: &Value) -> bool {
@@ -114,6 +117,7 @@ fn dump(value: &Value) -> Option<Dump<'_>> {
         [4, rest @ ..] => Dump::LargeHash { count: length(rest).map(|(count, _)| count) },
         [16, rest @ ..] => Dump::SmallHash { bytes: rest.len() },
         [2, rest @ ..] => Dump::LargeSet { count: length(rest).map(|(count, _)| count) },
+        [20, rest @ ..] => Dump::SmallSet { bytes: rest.len() },
         body => Dump::Bytes(body),
     })
 }

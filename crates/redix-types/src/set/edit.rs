@@ -241,7 +241,7 @@ impl<'a, H: Home> Edit<'a, H> {
                 let mut taken = Copies::default();
                 self.view().sample(count, random, &mut |member| taken.push(member));
                 for member in taken.iter() {
-                    f(Element::Str(member));
+                    f(Element::of(member));
                     self.home.table().remove(member, self.hasher);
                 }
             }

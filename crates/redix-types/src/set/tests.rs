@@ -121,6 +121,10 @@ fn an_integer_is_found_whatever_form_it_lies_in() {
         let mut edit = Edit::new(&mut set, Limits::default(), &hasher);
         assert!(edit.add(Element::of(b"12")));
         assert!(!edit.add(Element::Int(12)));
+        edit.view().for_each(|member| assert_eq!(member, Element::Int(12)));
+        edit.view().for_each_text(&mut |text| assert_eq!(text, b"12"));
+        assert_eq!(edit.view().random(1), Some(Element::Int(12)));
+        edit.view().sample(1, &mut words(1), &mut |member| assert_eq!(member, Element::Int(12)));
         assert!(edit.view().contains(Element::of(b"12"), &hasher));
         assert!(!edit.view().contains(Element::of(b"012"), &hasher));
         assert!(!edit.view().contains(Element::of(b"13"), &hasher));

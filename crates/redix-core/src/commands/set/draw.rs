@@ -48,9 +48,9 @@ const RECORD_MEMBERS_MAX: usize = 1024;
 const REPEATED_MAX: u64 = 1 << 24;
 const REPEATED_BYTES_MAX: usize = 1 << 30;
 
-/// `SPOP key [count]` -> a member or null; with `count` up to so many. Errors: WRONGTYPE, a senseless
-/// count. Logged as the SREM of what was taken, or as the deletion of the key if that was all;
-/// events `spop`, and `del` if none is left.
+/// `SPOP key [count]` -> a member or null; with `count` up to so many. Errors: WRONGTYPE, a
+/// senseless count. Logged as the SREM of what was taken, or as the deletion of the key if that was
+/// all; events `spop`, and `del` if none is left.
 fn spop(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     match args.len() {

@@ -45,7 +45,7 @@ fn reply_member(reply: &mut Reply, member: Element<'_>) {
 /// Writes all members of a set.
 fn reply_members(reply: &mut Reply, set: SetRef<'_>) {
     reply.set(set.len());
-    set.for_each(|member| reply_member(reply, member));
+    set.for_each_text(&mut |text| reply.bulk(text));
 }
 
 /// An empty value of a form, for a set that is being created.

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use redix_types::intset::{self, Intset};
 use redix_types::listpack::{self, Depth, Element};
 use redix_types::set::{Edit, Form, SetBuf, SetRef};
-use redix_types::value::{HeapValue, IntBuf, ValueRef};
+use redix_types::value::{HeapValue, ValueRef};
 
 use super::super::format::{RdbErrorKind, RdbString, WriteVersion};
 use super::super::input::Input;
@@ -50,8 +50,7 @@ pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, value: Valu
         }
         set @ (SetRef::Listpack(_) | SetRef::Table(_)) => {
             encode_len(out, set.len() as u64);
-            let mut buf = IntBuf::new();
-            set.for_each(|member| encoder.string(out, member.text(&mut buf)));
+            set.for_each_text(&mut |text| encoder.string(out, text));
         }
     }
 }

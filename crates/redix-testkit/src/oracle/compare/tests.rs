@@ -55,6 +55,8 @@ fn dumps_are_equal_but_for_the_footer_and_the_encoder() {
     assert!(!check(&[4, 1, 1, b'x', 1, b'y'], &[4, 2, 1, b'x']));
     assert!(check(&[16, 2, b'x', b'y'], &[16, 2, b'y', b'x']));
     assert!(!check(&[16, 2, b'x', b'y'], &[16, 1, b'x']));
+    assert!(check(&[20, 2, b'x', b'y'], &[20, 2, b'y', b'x']));
+    assert!(!check(&[20, 2, b'x', b'y'], &[20, 1, b'x']));
     assert!(check(&[0, 0xc3, 2, 3, 1, 2], &[0, 3, b'x', b'x', b'x']));
     assert!(!check(&[0, 0xc3, 2, 4, 1, 2], &[0, 3, b'x', b'x', b'x']));
 }
