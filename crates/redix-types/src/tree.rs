@@ -30,9 +30,9 @@ pub(crate) mod tests;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 
 use crate::block::Block;
+use crate::shared::Shared;
 use crate::store::Store;
 use chunks::Chunks;
 use node::{CHILDREN_MAX, NONE, Node, Separator};
@@ -94,7 +94,7 @@ pub(crate) struct Move {
 #[derive(Clone)]
 pub(crate) struct Tree {
     leaves: Store,
-    nodes: Chunks<Option<Arc<Node>>>,
+    nodes: Chunks<Option<Shared<Node>>>,
     root: u32,
     /// The node above each leaf, by number; [`NONE`] for free numbers.
     above: Chunks<u32>,
@@ -420,7 +420,7 @@ impl Tree {
         self.node_mut(parent).count(at, count as i64);
         let mut right = self.free_node(b);
         let first = self.node(a).len();
-        self.reshape(a, |left| left.append(Arc::make_mut(&mut right), separator));
+        self.reshape(a, |left| left.append(right.make_mut(), separator));
         self.adopt(a, first);
     }
 
@@ -468,7 +468,7 @@ impl Tree {
 
     #[inline]
     fn node_mut(&mut self, number: u32) -> &mut Node {
-        Arc::make_mut(self.nodes.get_mut(number).as_mut().expect("a node of this number"))
+        self.nodes.get_mut(number).as_mut().expect("a node of this number").make_mut()
     }
 
     /// Changes a node in its size.
@@ -539,7 +539,7 @@ impl Tree {
 
     fn add_node(&mut self, node: Node) -> u32 {
         self.bytes += node.memory();
-        let node = Some(Arc::new(node));
+        let node = Some(Shared::new(node));
         if let Some(number) = self.free_nodes.pop() {
             *self.nodes.get_mut(number) = node;
             return number;
@@ -548,7 +548,7 @@ impl Tree {
         (self.nodes.len() - 1) as u32
     }
 
-    fn free_node(&mut self, number: u32) -> Arc<Node> {
+    fn free_node(&mut self, number: u32) -> Shared<Node> {
         let node = self.nodes.get_mut(number).take().expect("a node of this number");
         self.bytes -= node.memory();
         self.free_nodes.push(number);

@@ -1,7 +1,7 @@
 //! A vector in chunks: growing it copies at most one chunk, and so does writing to it after it has
 //! been cloned.
 
-use std::sync::Arc;
+use crate::shared::Shared;
 
 /// Elements of a chunk.
 const CHUNK: usize = 256;
@@ -9,7 +9,7 @@ const CHUNK: usize = 256;
 #[derive(Clone)]
 pub(super) struct Chunks<T> {
     /// All but the last are full.
-    chunks: Vec<Arc<Vec<T>>>,
+    chunks: Vec<Shared<Vec<T>>>,
 }
 
 impl<T: Clone> Chunks<T> {
@@ -23,7 +23,7 @@ impl<T: Clone> Chunks<T> {
     }
 
     fn last(&self) -> Option<&Vec<T>> {
-        self.chunks.last().map(Arc::as_ref)
+        self.chunks.last().map(|chunk| &**chunk)
     }
 
     #[inline]
@@ -33,15 +33,15 @@ impl<T: Clone> Chunks<T> {
 
     #[inline]
     pub(super) fn get_mut(&mut self, at: u32) -> &mut T {
-        &mut Arc::make_mut(&mut self.chunks[at as usize / CHUNK])[at as usize % CHUNK]
+        &mut self.chunks[at as usize / CHUNK].make_mut()[at as usize % CHUNK]
     }
 
     pub(super) fn push(&mut self, element: T) {
         if self.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Arc::default());
+            self.chunks.push(Shared::new(Vec::new()));
         }
         if let Some(chunk) = self.chunks.last_mut() {
-            Arc::make_mut(chunk).push(element);
+            chunk.make_mut().push(element);
         }
     }
 
@@ -49,7 +49,7 @@ impl<T: Clone> Chunks<T> {
         self.chunks.truncate(len.div_ceil(CHUNK));
         if let Some(chunk) = self.chunks.last_mut() {
             let rest = len - (len - 1) / CHUNK * CHUNK;
-            let chunk = Arc::make_mut(chunk);
+            let chunk = chunk.make_mut();
             chunk.truncate(rest);
             chunk.shrink_to(2 * rest);
         }
@@ -59,6 +59,8 @@ impl<T: Clone> Chunks<T> {
     pub(super) fn memory(&self) -> usize {
         let last = self.last().map_or(0, Vec::capacity);
         let full = self.chunks.len().saturating_sub(1) * CHUNK;
-        self.chunks.len() * 48 + (full + last) * size_of::<T>() + self.chunks.capacity() * 8
+        self.chunks.len() * Shared::<Vec<T>>::allocation()
+            + (full + last) * size_of::<T>()
+            + self.chunks.capacity() * 8
     }
 }

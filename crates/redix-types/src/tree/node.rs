@@ -11,6 +11,7 @@
 
 use super::Cut;
 use crate::block::size_class as class;
+use crate::shared::Shared;
 
 /// Children at which a node is split.
 pub(super) const CHILDREN_MAX: usize = 64;
@@ -194,7 +195,7 @@ impl Node {
     /// Bytes of memory, itself included, by the allocator's classes.
     pub(super) fn memory(&self) -> usize {
         let texts = self.texts.iter().map(|text| class(text.len())).sum::<usize>();
-        class(size_of::<Node>() + 16)
+        class(Shared::<Node>::allocation())
             + class(self.scores.capacity() * 8)
             + class(self.counts.capacity() * 8)
             + class(self.children.capacity() * 4)
