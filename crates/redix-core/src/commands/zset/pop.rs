@@ -211,8 +211,8 @@ fn zmpop(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `BZMPOP timeout numkeys key ... MIN|MAX [COUNT count]` -> as ZMPOP, null after `timeout` seconds.
-/// Errors: as ZMPOP, the timeout's.
+/// `BZMPOP timeout numkeys key ... MIN|MAX [COUNT count]` -> as ZMPOP, null after `timeout`
+/// seconds. Errors: as ZMPOP, the timeout's.
 fn bzmpop(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let request = MultiPop::parse(args, 2)?;
     let deadline_ms = args.deadline_ms(1, cx.now_ms())?;
@@ -224,8 +224,8 @@ fn bzmpop(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `BZPOPMIN key ... timeout` -> array of the first key that exists, its member with the lowest
-/// score and the score, or null after `timeout` seconds. Errors: WRONGTYPE, the timeout's. Logged as
-/// `ZPOPMIN key`.
+/// score and the score, or null after `timeout` seconds. Errors: WRONGTYPE, the timeout's. Logged
+/// as `ZPOPMIN key`.
 fn bzpopmin(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     pop_or_wait(cx, args, Side::Min)
 }

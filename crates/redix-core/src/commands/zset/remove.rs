@@ -45,7 +45,8 @@ fn zrem(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `ZREMRANGEBYRANK key start stop` -> the number of members removed. Errors: WRONGTYPE, NotInteger.
+/// `ZREMRANGEBYRANK key start stop` -> the number of members removed. Errors: WRONGTYPE,
+/// NotInteger.
 fn zremrangebyrank(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (start, stop) = (args.int(2)?, args.int(3)?);
     remove_range(cx, args, "zremrangebyrank", |set| ranks_between(start, stop, set.len()))
