@@ -150,14 +150,26 @@ impl<'a> Query<'a> {
             }
             Bounds::Span(span) => span.ranks(set),
         };
-        let Ok(offset) = usize::try_from(self.offset) else { return (0, 0) };
-        let count = ranks.len().saturating_sub(offset);
+        let offset = self.offset_in(set, ranks.len()).filter(|offset| *offset < ranks.len());
+        let Some(offset) = offset else { return (0, 0) };
+        let count = ranks.len() - offset;
         let count = usize::try_from(self.limit).map_or(count, |limit| count.min(limit));
         let start = match self.direction {
             Direction::Forward => ranks.start,
             Direction::Reverse => len - ranks.end,
         };
-        (start.saturating_add(offset), count)
+        (start + offset, count)
+    }
+
+    /// How many members of a range of `len` are passed over. A negative offset counts from the end
+    /// of the range; the real servers know none in compact sets.
+    fn offset_in(&self, set: ZsetRef<'_>, len: usize) -> Option<usize> {
+        let distance = usize::try_from(self.offset.unsigned_abs()).unwrap_or(usize::MAX);
+        match set {
+            _ if self.offset >= 0 => Some(distance),
+            ZsetRef::Small(_) => None,
+            ZsetRef::Large(_) => len.checked_sub(distance),
+        }
     }
 }
 
