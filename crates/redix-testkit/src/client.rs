@@ -106,6 +106,15 @@ impl Client {
         }
     }
 
+    /// The next reply or push: pushes that were kept come first.
+    pub fn receive(&mut self) -> Result<Value> {
+        if let Some(push) = self.pushes.pop_front() {
+            return Ok(push);
+        }
+        let value = self.next_value(Instant::now() + self.timeout)?;
+        value.with_context(|| format!("nothing within {:?}", self.timeout))
+    }
+
     /// Up to `len` undecoded bytes: fewer if the server closes or falls silent for the timeout.
     pub fn recv_raw(&mut self, len: usize) -> Result<Vec<u8>> {
         let mut bytes = self.decoder.take_rest();

@@ -518,7 +518,7 @@ impl ScriptTarget for SimEngine {
     }
 
     fn block(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<()> {
-        self.send(conn, args)?;
+        SimEngine::send(self, conn, args)?;
         let reply = self.take_reply(conn)?;
         ensure!(
             reply.is_none(),
@@ -528,11 +528,19 @@ impl ScriptTarget for SimEngine {
         Ok(())
     }
 
+    fn send(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<()> {
+        SimEngine::send(self, conn, args)
+    }
+
     fn awaited(&mut self, conn: u8) -> Result<Value> {
         // Nothing but a deadline can bring a reply that nobody has sent yet.
         for _ in 0..AWAITED_STEPS {
-            if let Some(reply) = self.take_reply(conn)? {
-                return Ok(reply);
+            if let Some(push) = self.take_push(conn) {
+                return Ok(push);
+            }
+            let reply = self.take_reply(conn)?;
+            if let Some(received) = reply.or_else(|| self.take_push(conn)) {
+                return Ok(received);
             }
             self.pass_ms(AWAITED_STEP_MS)?;
         }

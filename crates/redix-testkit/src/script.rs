@@ -10,6 +10,9 @@
 //! @2~ BLPOP l 0               a command that blocks the connection: it has no reply yet
 //! @2<                         the reply that has come meanwhile
 //! (null array)
+//! @2>> SUBSCRIBE a b          a command that may be answered any number of times
+//! @2<                         one of its replies, or a message: a push looks like an array
+//! 1) "subscribe"
 //! ! sort                      the next reply's elements may come in any order: sort them as text
 //! > KEYS *
 //! 1) "k"
@@ -59,7 +62,9 @@ pub trait ScriptTarget {
     fn command(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<Value>;
     /// Sends a command and returns once the connection is blocked; fails if it is not.
     fn block(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<()>;
-    /// The reply to a command that has blocked.
+    /// Sends a command, whatever it is answered.
+    fn send(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<()>;
+    /// The next reply or push that a connection has received or is about to receive.
     fn awaited(&mut self, conn: u8) -> Result<Value>;
     /// Lets time pass until the key is gone.
     fn wait_expired(&mut self, key: &[u8]) -> Result<()>;
@@ -106,6 +111,7 @@ struct Step {
 enum Action {
     Ask,
     Block,
+    Send,
     Await,
 }
 
@@ -267,8 +273,16 @@ impl Step {
                 target.block(self.conn, &self.args).with_context(at)?;
                 return Ok((Vec::new(), self.expected.is_empty()));
             }
+            Action::Send => {
+                target.send(self.conn, &self.args).with_context(at)?;
+                return Ok((Vec::new(), self.expected.is_empty()));
+            }
         };
-        let reply = if self.sort { sorted(reply) } else { reply };
+        let reply = match reply {
+            Value::Push(values) => Value::Array(values),
+            reply if self.sort => sorted(reply),
+            reply => reply,
+        };
         let actual: Vec<String> = reply.pretty().lines().map(str::to_owned).collect();
         let same = reply_matches(&self.expected, &actual, proto);
         Ok((actual, same))
@@ -280,17 +294,16 @@ impl Step {
     }
 }
 
-/// `> COMMAND`, `@N> COMMAND`, `@N~ COMMAND` or `@N<`.
+/// `> COMMAND`, `>> COMMAND`, `~ COMMAND` or `<`, each perhaps behind `@N`.
 fn parse_command_line(line: &str) -> Result<Option<(u8, Action, &str)>> {
-    if let Some(command) = line.strip_prefix("> ") {
-        return Ok(Some((1, Action::Ask, command)));
-    }
-    let Some(rest) = line.strip_prefix('@') else { return Ok(None) };
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    let (conn, rest) = rest.split_at(digits);
-    let (action, command) = match rest.split_at_checked(2) {
-        Some(("> ", command)) => (Action::Ask, command),
-        Some(("~ ", command)) => (Action::Block, command),
+    let (conn, rest) = match line.strip_prefix('@') {
+        None => ("1", line),
+        Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
+    };
+    let (action, command) = match rest.split_once(' ') {
+        Some((">", command)) => (Action::Ask, command),
+        Some((">>", command)) => (Action::Send, command),
+        Some(("~", command)) => (Action::Block, command),
         _ if rest == "<" => (Action::Await, ""),
         _ => return Ok(None),
     };
@@ -466,8 +479,12 @@ impl ScriptTarget for TcpTarget {
         }
     }
 
+    fn send(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<()> {
+        self.conn(conn)?.send(args)
+    }
+
     fn awaited(&mut self, conn: u8) -> Result<Value> {
-        self.conn(conn)?.reply()
+        self.conn(conn)?.receive()
     }
 
     fn wait_expired(&mut self, key: &[u8]) -> Result<()> {

@@ -20,6 +20,10 @@ impl ScriptTarget for Parrot {
         self.log.push(args.to_vec());
         Ok(())
     }
+    fn send(&mut self, _conn: u8, args: &[Vec<u8>]) -> Result<()> {
+        self.log.push(args.to_vec());
+        Ok(())
+    }
     fn awaited(&mut self, _conn: u8) -> Result<Value> {
         Ok(self.replies.remove(0))
     }
@@ -55,6 +59,15 @@ fn a_reply_must_match_as_a_whole() {
         let checked = check(&format!("> X\n{bad}"), std::slice::from_ref(&list), 2);
         assert!(checked.is_err(), "{bad}");
     }
+}
+
+#[test]
+fn what_is_sent_is_answered_by_lines_of_their_own() {
+    let script = "@2>> X\n@2<\n1) \"a\"\n<\n\"b\"\nlog: X";
+    let replies = [Value::Push(vec![bulk("a")]), bulk("b")];
+    check(script, &replies, 2).unwrap();
+    assert!(check(script, &[bulk("b"), bulk("b")], 2).is_err());
+    assert!(check(">> X\n+OK", &[bulk("b")], 2).is_err(), "nothing answers it");
 }
 
 #[test]
