@@ -10,6 +10,8 @@
 
 use redix_resp::request::{encode_command, encode_words};
 
+use crate::channel::Outgoing;
+
 /// Writes in the form in which replicas and the append-only file receive them: each an array of
 /// bulk strings, encoded one behind the other.
 #[derive(Debug, Default)]
@@ -80,27 +82,8 @@ impl Records {
     }
 }
 
-/// Classes of keyspace events, in the letters of `notify-keyspace-events`.
-pub mod class {
-    /// `g`: commands that work on any type.
-    pub const GENERIC: u32 = 1 << 2;
-    /// `$`: string commands.
-    pub const STRING: u32 = 1 << 3;
-    /// `l`: list commands.
-    pub const LIST: u32 = 1 << 4;
-    /// `s`: set commands.
-    pub const SET: u32 = 1 << 5;
-    /// `h`: hash commands.
-    pub const HASH: u32 = 1 << 6;
-    /// `z`: sorted set commands.
-    pub const ZSET: u32 = 1 << 7;
-    /// `x`: an expired key was deleted.
-    pub const EXPIRED: u32 = 1 << 8;
-    /// `m`: a read found no key.
-    pub const MISS: u32 = 1 << 11;
-    /// `n`: a key was created.
-    pub const NEW: u32 = 1 << 14;
-}
+/// Classes of keyspace events.
+pub use crate::config::notify as class;
 
 /// A keyspace event that somebody asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +98,15 @@ pub struct Event {
     pub key: Vec<u8>,
 }
 
+/// What the subscribers of channels are told of a unit.
+#[derive(Debug)]
+pub enum Notice {
+    /// A keyspace event.
+    Event(Event),
+    /// A message that it has published.
+    Message(Outgoing),
+}
+
 /// What only the server can do; it is done by the worker once the command's locks are released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -122,6 +114,9 @@ pub enum Request {
     BgSave,
     /// Send what the connection's feed holds, from now on: it has become a replica.
     Feed,
+    /// Deliver the worker's own mail before anything else is executed for the connection: it may
+    /// have published to itself.
+    Deliver,
     /// Stop the process.
     Shutdown(Shutdown),
 }
@@ -143,7 +138,7 @@ pub struct Effects {
     recording: bool,
     event_mask: u32,
     records: Records,
-    events: Vec<Event>,
+    notices: Vec<Notice>,
     restated: bool,
     freed_long: bool,
     dirty: u64,
@@ -155,9 +150,9 @@ impl Effects {
     pub fn begin(&mut self, recording: bool, event_mask: u32) {
         self.recording = recording;
         self.event_mask = event_mask;
-        if !self.records.is_empty() || !self.events.is_empty() {
+        if !self.records.is_empty() || !self.notices.is_empty() {
             self.records.clear();
-            self.events.clear();
+            self.notices.clear();
         }
         self.restated = false;
         self.freed_long = false;
@@ -228,8 +223,13 @@ impl Effects {
     #[inline]
     pub fn notify(&mut self, class: u32, name: &'static str, db: u32, key: &[u8]) {
         if self.event_mask & class != 0 {
-            self.events.push(Event { class, name, db, key: key.to_vec() });
+            self.notices.push(Notice::Event(Event { class, name, db, key: key.to_vec() }));
         }
+    }
+
+    /// Sends a message when the unit ends.
+    pub fn publish(&mut self, message: Outgoing) {
+        self.notices.push(Notice::Message(message));
     }
 
     /// The records so far, to be handed on.
@@ -238,8 +238,14 @@ impl Effects {
         &mut self.records
     }
 
-    /// The events so far.
-    pub fn events(&self) -> &[Event] {
-        &self.events
+    /// What subscribers are to be told, in the order in which it happened.
+    #[inline]
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// Takes what subscribers are to be told; nothing is left.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 }

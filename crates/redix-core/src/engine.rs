@@ -25,6 +25,7 @@ use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
 use crate::latency::LatencyMonitor;
 use crate::pause::Pause;
+use crate::pubsub::PubSub;
 use crate::rates::RateSampler;
 use crate::recent::RecentBuffers;
 use crate::registry::Registry;
@@ -84,6 +85,8 @@ pub struct Engine {
     pub pause: Pause,
     /// Who waits for what.
     pub blocking: Blocking,
+    /// Who listens to which channel.
+    pub pubsub: PubSub,
     /// Saving.
     pub saves: Saves,
     /// Slow and large commands.
@@ -141,8 +144,10 @@ impl Engine {
         let started_us = env.clock.unix_us();
         let repl = Replication::new(&*env.entropy, workers);
         repl.upstream.set_born_replica(config.replicaof.is_some());
+        let keyspace = Keyspace::new(config.databases, threads, hash_key);
         Ok(Self {
-            keyspace: Keyspace::new(config.databases, threads, hash_key),
+            pubsub: PubSub::new(keyspace.hasher().clone()),
+            keyspace,
             stats: Stats::new(threads, commands.all().len()),
             commands,
             repl,

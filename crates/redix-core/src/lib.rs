@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod blocking;
+pub mod channel;
 pub mod client;
 pub mod command;
 pub mod commandlog;
@@ -31,6 +32,7 @@ pub mod mailbox;
 pub mod monitor;
 pub mod pause;
 pub mod persist;
+pub mod pubsub;
 pub mod rates;
 pub mod rdb;
 pub mod recent;

@@ -2,8 +2,9 @@
 //!
 //! **Invariants.** Posting never blocks beyond the mailbox's own lock and never drops a message:
 //! the receiver's output limit closes the receiver. The waker is called after the message is
-//! visible.
+//! visible. Whoever posts quietly announces it afterwards.
 
+use crate::channel::{Delivery, Target};
 use crate::env::Wake;
 use crate::error::ReplyError;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,10 @@ pub enum Mail {
         /// A whole reply or push message.
         bytes: Arc<Vec<u8>>,
     },
+    /// Append a message to the outputs of subscribers.
+    Deliver(Delivery),
+    /// Close those who would get a message of this number: too much is on its way to them.
+    CloseSubscribers(Target),
     /// Close the connection: it was killed.
     Kill {
         /// The connection's id.
@@ -75,15 +80,41 @@ impl Mailbox {
 
     /// Leaves a message and wakes the worker, unless an earlier message already did.
     pub fn post(&self, mail: Mail) {
+        self.post_quietly(mail);
+        self.announce();
+    }
+
+    /// Leaves a message; [`Mailbox::announce`] must follow, after the last of several.
+    pub fn post_quietly(&self, mail: Mail) {
         lock(&self.mail).push(mail);
+    }
+
+    /// Wakes the worker because there are messages, unless it already was woken for others.
+    pub fn announce(&self) {
         if !self.waiting.swap(true, Ordering::AcqRel) {
             self.waker.wake();
         }
     }
 
+    /// Lets the worker, whose own thread this is, know that there are messages.
+    pub fn announce_here(&self) {
+        self.waiting.store(true, Ordering::Release);
+    }
+
+    /// Calls `f` for each message that was not taken yet. The mailbox is locked meanwhile.
+    pub fn each(&self, f: impl FnMut(&Mail)) {
+        lock(&self.mail).iter().for_each(f);
+    }
+
     /// Wakes the worker without a message.
     pub fn wake(&self) {
         self.waker.wake();
+    }
+
+    /// Whether messages have been announced that were not taken yet.
+    #[inline]
+    pub fn has_mail(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// Takes all messages, in the order of posting.

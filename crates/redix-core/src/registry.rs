@@ -39,6 +39,8 @@ pub mod client_flag {
     pub const CAN_REDIRECT: u32 = 1 << 8;
     /// `b`: waits for something.
     pub const BLOCKED: u32 = 1 << 9;
+    /// `P`: listens to some channel or pattern.
+    pub const PUBSUB: u32 = 1 << 10;
     /// `S`: a replica.
     pub const REPLICA: u32 = 1 << 11;
     /// `M`: the link to the primary.
@@ -51,6 +53,7 @@ pub mod client_flag {
         (REPLICA, 'S'),
         (MONITOR, 'O'),
         (PRIMARY, 'M'),
+        (PUBSUB, 'P'),
         (MULTI, 'x'),
         (HELD | BLOCKED, 'b'),
         (DIRTY, 'd'),
@@ -111,6 +114,8 @@ pub struct ClientShared {
     pub multi: AtomicI64,
     /// Keys watched.
     pub watched: AtomicU32,
+    /// Channels, patterns and shard channels that it listens to.
+    pub subscriptions: [AtomicU32; 3],
     /// Bytes waiting in the query buffer.
     pub query_bytes: AtomicUsize,
     /// Bytes free in the query buffer.
@@ -157,6 +162,7 @@ impl ClientShared {
             last_active_ms: AtomicI64::new(now_ms),
             multi: AtomicI64::new(-1),
             watched: AtomicU32::new(0),
+            subscriptions: Default::default(),
             query_bytes: AtomicUsize::new(0),
             query_free: AtomicUsize::new(0),
             multi_bytes: AtomicUsize::new(0),

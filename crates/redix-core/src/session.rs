@@ -6,6 +6,7 @@ use crate::command::args::OwnedArgs;
 use crate::command::prepared::Prepared;
 use crate::command::table::Command;
 use crate::keyspace::shard::WatchFlag;
+use crate::pubsub::Subscriptions;
 use crate::repl::primary::Replica;
 
 /// Whether replies are sent. Source: CLIENT REPLY.
@@ -106,6 +107,10 @@ pub struct Session {
     pub no_touch: bool,
     /// Where the replication stream ended behind its last write.
     pub write_offset: u64,
+    /// What it listens to; none: nothing.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// Pushes that follow the reply to the command under way, whether or not that is sent.
+    pub pushes: Vec<u8>,
     /// Receives MONITOR lines.
     pub monitor: bool,
     /// Present in the one client that applies the stream of a primary.
@@ -118,10 +123,14 @@ pub struct Session {
 
 impl Session {
     /// Whether its commands run when they come, like those of most clients: it is authenticated, in
-    /// no transaction, no replica and no monitor.
+    /// no transaction, no replica, no monitor and no subscriber.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.authenticated && !self.monitor && self.multi.is_none() && self.replica.is_none()
+        self.authenticated
+            && !self.monitor
+            && self.multi.is_none()
+            && self.replica.is_none()
+            && self.subscriptions.is_none()
     }
 
     /// Forgets the transaction and the watched keys.

@@ -11,6 +11,7 @@
 
 mod blocked;
 mod buffers;
+mod mail;
 mod portion;
 
 use std::collections::BTreeSet;
@@ -26,11 +27,13 @@ use crate::effects::Request;
 use crate::engine::Engine;
 use crate::error::ReplyError;
 use crate::keyspace::{Keyspace, shard_of};
-use crate::mailbox::{Mail, Mailbox};
+use crate::mailbox::Mailbox;
+use crate::pubsub::Place;
 use crate::registry::client_flag;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use buffers::Buffers;
+use mail::await_mail;
 use portion::HintsAhead;
 
 /// The most commands that go through the passes together: enough for the first hint to have come
@@ -112,6 +115,8 @@ pub struct Worker {
     deadlines: BTreeSet<(i64, usize)>,
     /// The replicas among the connections.
     feeding: Vec<usize>,
+    /// The connections that go on once the mail has been delivered.
+    awaiting_mail: Vec<usize>,
     buffers: Buffers,
     /// The end of the log when they were last looked after.
     fed_end: u64,
@@ -137,6 +142,7 @@ impl Worker {
             asked: Vec::new(),
             deadlines: BTreeSet::new(),
             feeding: Vec::new(),
+            awaiting_mail: Vec::new(),
             buffers: Buffers::default(),
             fed_end: 0,
             config,
@@ -159,13 +165,18 @@ impl Worker {
 
     /// Removes a connection.
     pub fn remove(&mut self, token: usize) -> Option<Client> {
-        let client = self.clients.get_mut(token)?.take()?;
+        let mut client = self.clients.get_mut(token)?.take()?;
         self.free.push(token);
         self.forget_wait(token, &client);
         self.feeding.retain(|other| *other != token);
         self.engine.registry.remove(client.shared.id);
         if let Some(replica) = &client.session.replica {
             self.engine.forget_replica(replica);
+        }
+        self.awaiting_mail.retain(|other| *other != token);
+        if let Some(subscriptions) = client.session.subscriptions.take() {
+            let place = Place { worker: self.index, token };
+            self.engine.pubsub.leave(*subscriptions, place);
         }
         Some(client)
     }
@@ -216,11 +227,6 @@ impl Worker {
         self.buffers.trim()
     }
 
-    /// Takes the messages of other threads.
-    pub fn take_mail(&self) -> Vec<Mail> {
-        self.mailbox.take()
-    }
-
     /// The connections that the next [`Worker::run`] will look at.
     pub fn ready(&self) -> &[usize] {
         &self.ready
@@ -266,17 +272,13 @@ impl Worker {
             asked,
             deadlines,
             feeding,
+            awaiting_mail,
             buffers,
             config,
             ..
         } = self;
         let engine: &Engine = engine;
-        // A place may be listed twice where one connection has closed and another taken it;
-        // commands gathered twice would run twice.
-        ready.retain(|&token| {
-            let client = clients.get_mut(token).and_then(Option::as_mut);
-            client.is_some_and(|client| std::mem::take(&mut client.ready))
-        });
+        drop_doubles(ready, clients);
         let mut runner = Runner::new(engine, Arc::clone(config), *index);
         let mut turn = Turn {
             engine,
@@ -288,6 +290,7 @@ impl Worker {
             asked,
             deadlines,
             feeding,
+            awaiting_mail,
             buffers,
         };
         let mut again = Vec::new();
@@ -357,6 +360,7 @@ struct Turn<'a> {
     asked: &'a mut Vec<Asked>,
     deadlines: &'a mut BTreeSet<(i64, usize)>,
     feeding: &'a mut Vec<usize>,
+    awaiting_mail: &'a mut Vec<usize>,
     buffers: &'a mut Buffers,
 }
 
@@ -460,10 +464,14 @@ impl Turn<'_> {
             if !runner.requests.is_empty() {
                 for request in runner.requests.drain(..) {
                     client.halted |= matches!(request, Request::Shutdown(_));
-                    if request == Request::Feed {
-                        self.feeding.push(token);
+                    match request {
+                        Request::Deliver => await_mail(client, token, self.awaiting_mail),
+                        Request::Feed => {
+                            self.feeding.push(token);
+                            self.asked.push(Asked { token, request });
+                        }
+                        _ => self.asked.push(Asked { token, request }),
                     }
-                    self.asked.push(Asked { token, request });
                 }
             }
         }
@@ -525,6 +533,15 @@ impl Turn<'_> {
             && client.input.parked() > 0
             && client.reply.len() <= TURN_OUTPUT_MAX
     }
+}
+
+/// A place may be listed twice where one connection has closed and another taken it; commands
+/// gathered twice would run twice.
+fn drop_doubles(ready: &mut Vec<usize>, clients: &mut [Option<Client>]) {
+    ready.retain(|&token| {
+        let client = clients.get_mut(token).and_then(Option::as_mut);
+        client.is_some_and(|client| std::mem::take(&mut client.ready))
+    });
 }
 
 /// Lets go of the gate for a moment if somebody waits for the world. False if nothing further is to

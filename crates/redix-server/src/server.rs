@@ -243,7 +243,7 @@ impl Server {
                 Ok(())
             }
             // The worker itself sees to it.
-            Request::Feed => Ok(()),
+            Request::Feed | Request::Deliver => Ok(()),
         }
     }
 

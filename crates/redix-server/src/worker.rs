@@ -21,6 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
+use redix_core::channel::Delivery;
 use redix_core::client::{Client, READ_MAX};
 use redix_core::commands::connection::client;
 use redix_core::config::{Config, OutputLimit};
@@ -43,8 +44,6 @@ use crate::conn::{Conn, ReadOutcome, Stream, WriteOutcome};
 use crate::log;
 
 const WAKE: Token = Token(usize::MAX);
-/// So much may be owed at once whatever the limit: real servers keep it apart from what they limit.
-const SMALL_OUTPUT_BYTES: u64 = 16 * 1024;
 /// The most bytes of replies that may wait for a client that never authenticated.
 const STRANGER_OUTPUT_MAX: u64 = 16 * 1024;
 /// Bytes moved from a replica's feed into its output at a time.
@@ -130,6 +129,8 @@ pub struct EventLoop {
     purged: u64,
     /// The end of the last pause after which held-back commands were tried again.
     resumed_after_ms: i64,
+    /// The waker was called.
+    woken: bool,
     engine: Arc<Engine>,
     index: usize,
 }
@@ -159,6 +160,7 @@ impl EventLoop {
             freed_bytes: 0,
             purged: 0,
             resumed_after_ms: 0,
+            woken: false,
             engine,
             index,
         };
@@ -176,15 +178,16 @@ impl EventLoop {
                 other => other?,
             }
             let began_ns = self.engine.env.clock.mono_ns();
-            if self.note_events(&events) {
-                self.take_messages();
-            }
+            self.note_events(&events);
+            self.take_messages();
             self.resume_after_pause();
             self.end_waits();
             self.read_all();
             self.touched.extend_from_slice(self.worker.ready());
             let commands_before = self.engine.stats.thread(self.index).cell.commands.get();
             self.execute(requests);
+            // What its own connections have published to each other.
+            self.deliver_mail();
             self.touched.extend_from_slice(self.worker.fed());
             self.flush_all();
             now_ns = self.engine.env.clock.mono_ns();
@@ -216,7 +219,11 @@ impl EventLoop {
 
     /// How long to wait for events.
     fn timeout(&self, now_ns: u64) -> Duration {
-        if !self.readable.is_empty() || !self.touched.is_empty() || self.worker.has_ready() {
+        if !self.readable.is_empty()
+            || !self.touched.is_empty()
+            || self.worker.has_ready()
+            || self.worker.has_mail()
+        {
             return Duration::ZERO;
         }
         let due_ns = self.next_cron_ns.min(self.next_sweep_ns);
@@ -239,12 +246,11 @@ impl EventLoop {
         }
     }
 
-    /// Sorts what the kernel reports; true if there are messages.
-    fn note_events(&mut self, events: &Events) -> bool {
-        let mut woken = false;
+    /// Sorts what the kernel reports.
+    fn note_events(&mut self, events: &Events) {
         for event in events {
             if event.token() == WAKE {
-                woken = true;
+                self.woken = true;
                 continue;
             }
             let token = event.token().0;
@@ -263,13 +269,21 @@ impl EventLoop {
                 self.touched.push(token);
             }
         }
-        woken
     }
 
     fn take_messages(&mut self) {
-        let arrivals = std::mem::take(&mut *self.handle.arrivals.lock());
-        for arrival in arrivals {
-            self.adopt(arrival);
+        if std::mem::take(&mut self.woken) {
+            let arrivals = std::mem::take(&mut *self.handle.arrivals.lock());
+            for arrival in arrivals {
+                self.adopt(arrival);
+            }
+        }
+        self.deliver_mail();
+    }
+
+    fn deliver_mail(&mut self) {
+        if !self.worker.has_mail() {
+            return;
         }
         for mail in self.worker.take_mail() {
             match mail {
@@ -279,6 +293,13 @@ impl EventLoop {
                     {
                         client.push(&bytes);
                         self.touched.push(token);
+                    }
+                }
+                Mail::Deliver(delivery) => self.deliver(&delivery),
+                Mail::CloseSubscribers(target) => {
+                    for token in self.worker.overrun(&target) {
+                        self.note_over_limit(token);
+                        self.close(token);
                     }
                 }
                 Mail::Kill { client: id, token } => {
@@ -291,6 +312,29 @@ impl EventLoop {
                 }
                 Mail::Resume => self.resume(),
             }
+        }
+    }
+
+    /// Gives a message to the subscribers that it is for. Who owes too much by now is closed at
+    /// once: the next message may come before it is written to.
+    fn deliver(&mut self, delivery: &Delivery) {
+        let Self { worker, touched, .. } = self;
+        let limits = worker.config().client_output_buffer_limit;
+        let mut over = Vec::new();
+        worker.deliver(delivery, |token, client, owed_before| {
+            // Who had output is listed, or waits for its socket to take more.
+            if owed_before == 0 {
+                touched.push(token);
+            }
+            let most = limits.pubsub.most_bytes();
+            if most != 0 && client.unsent_bytes() as u64 > most {
+                client.shared.killed.store(true, Ordering::Release);
+                over.push(token);
+            }
+        });
+        for token in over {
+            self.note_over_limit(token);
+            self.close(token);
         }
     }
 
@@ -468,9 +512,9 @@ impl EventLoop {
         // wait as a node of a list, which is more than a stranger may be owed.
         let listed = self.engine.reply_buffers.listed.load(Ordering::Relaxed);
         let owed = client.unsent_bytes() as u64;
-        let limit = config.client_output_buffer_limit.normal;
+        let limit = output_limit(config, client);
         if (listed && !client.session.known && owed > 0)
-            || (limit.hard_bytes != 0 && owed > limit.hard_bytes.max(SMALL_OUTPUT_BYTES))
+            || (limit.hard_bytes != 0 && owed > limit.most_bytes())
         {
             self.note_over_limit(token);
             return Fate::Close;
@@ -699,7 +743,7 @@ impl EventLoop {
             Some(replica) => {
                 (replica.lag(self.engine.repl.log.end()), config.replica_output_limit())
             }
-            None => (0, config.client_output_buffer_limit.normal),
+            None => (0, output_limit(config, client)),
         };
         let unsent = client.unsent_bytes() as u64 + lag;
         client.shared.output_bytes.store(unsent as usize, Ordering::Relaxed);
@@ -714,6 +758,12 @@ impl EventLoop {
 enum Fate {
     Stay,
     Close,
+}
+
+/// The output limits of a client that is no replica.
+fn output_limit(config: &Config, client: &Client) -> OutputLimit {
+    let limits = &config.client_output_buffer_limit;
+    if client.session.subscriptions.is_some() { limits.pubsub } else { limits.normal }
 }
 
 /// Whether reading from a connection rests: what it has sent is executed in later turns anyway, or

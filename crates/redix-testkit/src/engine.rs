@@ -424,8 +424,10 @@ impl SimEngine {
     /// Hands the messages of other connections over.
     fn deliver(&mut self) {
         for mail in self.worker.take_mail() {
-            if let Mail::Unblocked { client, token, end } = mail {
-                self.worker.unblocked(client, token, end);
+            match mail {
+                Mail::Unblocked { client, token, end } => self.worker.unblocked(client, token, end),
+                Mail::Deliver(delivery) => self.worker.deliver(&delivery, |_, _, _| {}),
+                _ => {}
             }
         }
     }

@@ -46,6 +46,7 @@ const SERVICE: &[&str] = &[
     "mailbox",
     "session",
     "blocking",
+    "channel",
     "pubsub",
     "tracking",
     "commandlog",
@@ -68,8 +69,10 @@ const SERVING: &[&str] = &["command", "commands", "engine", "worker"];
 ///   on it without seeing the snapshot in `persist`;
 /// - `command` does not know the families: `engine` hands it their table.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("effects", &[]),
-    ("mailbox", &[]),
+    // What is published lies with what else a unit leaves behind, then in mailboxes.
+    ("channel", &[]),
+    ("effects", &["channel"]),
+    ("mailbox", &["channel"]),
     ("rdb", &[]),
     ("keyspace", &["effects"]),
     ("acl", &["keyspace"]),
@@ -78,8 +81,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("blocking", &["mailbox"]),
     ("registry", &["mailbox", "blocking"]),
     // A session keeps parsed commands: the queue of MULTI.
-    ("session", &["keyspace", "effects", "acl", "command", "repl"]),
-    ("pubsub", &["effects", "session", "registry", "mailbox"]),
+    ("session", &["keyspace", "effects", "acl", "command", "repl", "pubsub"]),
+    ("pubsub", &["channel", "registry", "mailbox"]),
     ("tracking", &["keyspace", "effects", "session", "registry", "mailbox", "pubsub"]),
     ("commandlog", &["command", "registry", "session"]),
     ("monitor", &["command", "registry", "session", "mailbox"]),

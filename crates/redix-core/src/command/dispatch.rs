@@ -13,6 +13,7 @@
 //! **Invariants.** No lock is added to a plan that has begun. A world command first lets go of the
 //! thread's gate. An error reply leaves nothing else of the command in the reply buffer.
 
+mod announce;
 mod apply;
 mod gates;
 mod http;
@@ -41,6 +42,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{Access, Ageing, Expiry, Held, Swept};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
 use crate::latency::event;
+use crate::pubsub::ToWake;
 use crate::registry::ClientShared;
 use crate::repl::own::Own;
 use crate::session::{Queued, ReplyMode, Session};
@@ -214,6 +216,8 @@ pub struct Runner<'k> {
     pub requests: Vec<Request>,
     /// The wait that the last command has begun.
     pub blocked: Option<Blocked>,
+    /// The workers that its commands have sent messages to.
+    to_wake: ToWake,
     stats: &'k ThreadStats,
     gate: Option<GateGuard<'k>>,
     thread: usize,
@@ -252,6 +256,7 @@ impl<'k> Runner<'k> {
             engine,
             requests: Vec::new(),
             blocked: None,
+            to_wake: ToWake::new(thread),
             stats,
             gate: Some(gate),
             thread,
@@ -382,6 +387,7 @@ impl<'k> Runner<'k> {
             && !matches!(session.reply_mode, ReplyMode::SkipNext)
         {
             reply.truncate(mark);
+            reply.raw(&std::mem::take(&mut session.pushes));
         }
         flow
     }
@@ -429,7 +435,7 @@ impl<'k> Runner<'k> {
     ) -> Swept {
         self.keys.held.release();
         self.keys.held.allow_walk();
-        self.keys.effects.begin(self.engine.repl.recording(), self.config.notify_keyspace_events);
+        self.keys.effects.begin(self.engine.repl.recording(), self.config.event_classes());
         let swept = self.keys.sweep((db, shard), from, buckets, removed);
         // Every deletion is a unit of its own.
         self.finish_unit(false);
@@ -444,7 +450,7 @@ impl<'k> Runner<'k> {
         gone.retain(|(db, key)| {
             self.keys.held.release();
             self.keys.held.allow_walk();
-            self.keys.effects.begin(false, self.config.notify_keyspace_events);
+            self.keys.effects.begin(false, self.config.event_classes());
             self.keys.expiry = Expiry::DeleteOwn;
             let key = self.keys.key(key);
             let entry = self.keys.peek_in(*db, key);
@@ -483,7 +489,7 @@ impl<'k> Runner<'k> {
         self.keys.db = session.db;
         self.keys.expiry = self.expiry(session, command.spec);
         self.keys.touch = !session.no_touch;
-        self.keys.effects.begin(self.engine.repl.recording(), self.config.notify_keyspace_events);
+        self.keys.effects.begin(self.engine.repl.recording(), self.config.event_classes());
         if self.stretch.is_of_another(command) {
             self.end_stretch();
         }
@@ -650,6 +656,9 @@ impl<'k> Runner<'k> {
         let effects = &mut self.keys.effects;
         if effects.dirty() != 0 {
             self.stats.cell.dirty.add(effects.dirty());
+        }
+        if !effects.notices().is_empty() {
+            return self.finish_with_notices(multi);
         }
         if effects.records().is_empty() {
             return None;

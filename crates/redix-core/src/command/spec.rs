@@ -61,6 +61,7 @@ pub mod flag {
         24 BRIEF "" "Short work where words, reply and what it frees are short.",
         25 SYSCMD "" "Servers send it to each other.",
         26 DENY_UNSAVED "" "Refused, as writes are, where saving has failed.",
+        27 SUBSCRIBED "" "Allowed to a RESP2 client that has subscriptions.",
     }
 }
 

@@ -111,6 +111,7 @@ fn exec(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     } else {
         cx.reply.array(multi.queue.len());
         multi.queue.iter().for_each(|queued| cx.run_queued(queued));
+        super::pubsub::end_transaction(cx);
         Ok(())
     };
     // After they ran: CLIENT INFO among them shows the transaction.

@@ -245,6 +245,14 @@ impl Config {
         Ok((new, changed))
     }
 
+    /// The classes of keyspace events that are to be announced, as the bits of [`notify`]: none
+    /// unless it is said how.
+    #[inline]
+    pub fn event_classes(&self) -> u32 {
+        let classes = self.notify_keyspace_events;
+        if classes & (notify::KEYSPACE | notify::KEYEVENT) == 0 { 0 } else { classes }
+    }
+
     /// Whether a client may use the command `name`, if that is one which the configuration guards.
     /// `local`: the client is on a loopback address or a Unix socket.
     #[must_use]

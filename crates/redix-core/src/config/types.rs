@@ -108,6 +108,17 @@ pub struct OutputLimit {
     pub soft_seconds: u32,
 }
 
+impl OutputLimit {
+    /// So much may be owed at once whatever the limit: real servers keep it apart from what they
+    /// limit.
+    pub const SMALL_BYTES: u64 = 16 * 1024;
+
+    /// The most bytes that may be owed at once; 0: any number.
+    pub fn most_bytes(&self) -> u64 {
+        if self.hard_bytes == 0 { 0 } else { self.hard_bytes.max(Self::SMALL_BYTES) }
+    }
+}
+
 /// The output limits of each class of client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimits {

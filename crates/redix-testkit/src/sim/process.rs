@@ -273,6 +273,14 @@ impl Process {
                         client.push(&bytes);
                     }
                 }
+                Mail::Deliver(delivery) => host.worker.deliver(&delivery, |_, _, _| {}),
+                Mail::CloseSubscribers(target) => {
+                    for token in host.worker.overrun(&target) {
+                        host.worker.client(token).into_iter().for_each(|client| {
+                            client.shared.killed.store(true, Ordering::Release);
+                        });
+                    }
+                }
                 Mail::Kill { client: id, token } => {
                     if host.worker.client(token).is_some_and(|client| client.shared.id == id) {
                         self.close(index, token);

@@ -103,6 +103,12 @@ impl Runner<'_> {
         if self.engine.repl.is_replica() && !self.admit_on_replica(flags, shared)? {
             return Ok(Admitted::Hold);
         }
+        if session.subscriptions.is_some()
+            && shared.resp.load(Ordering::Relaxed) == 2
+            && !spec.has(flag::SUBSCRIBED)
+        {
+            return Err(only_subscribed(command));
+        }
         if session.monitor || session.replica.as_ref().is_some_and(|replica| replica.attached()) {
             if flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0 {
                 return Err(ReplyError::Static("ERR Replica can't interact with the keyspace"));
@@ -218,6 +224,16 @@ pub(super) fn not_in_multi(command: Command) -> ReplyError {
         return ReplyError::err(format!("Command '{name}' not allowed inside a transaction"));
     }
     ReplyError::Static("ERR Command not allowed inside a transaction")
+}
+
+/// What a RESP2 client with subscriptions is told, which could not tell a reply from a message.
+#[cold]
+fn only_subscribed(command: Command) -> ReplyError {
+    ReplyError::err(format!(
+        "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context",
+        command.full_name()
+    ))
 }
 
 fn protected_refusal(command: Command) -> ReplyError {

@@ -62,7 +62,7 @@ impl Runner<'_> {
     fn serve(&mut self, db: u32, of: &KeyWaiter) {
         self.keys.db = db;
         self.keys.touch = of.touch;
-        self.keys.effects.begin(self.engine.repl.recording(), self.config.notify_keyspace_events);
+        self.keys.effects.begin(self.engine.repl.recording(), self.config.event_classes());
         let args = of.args.args();
         let plan = Plan::of(self.keys.keyspace, of.command.spec, args);
         let won = of.waiter.serve(|reply| {

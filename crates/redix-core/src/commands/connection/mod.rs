@@ -24,7 +24,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .doc("Returns its argument.")
         .args(&[ArgSpec::new("message", ArgKind::String)]),
     CommandSpec::client("ping", Group::Connection, -1, ping)
-        .flags(flag::FAST | flag::SENTINEL | flag::DENY_UNSAVED)
+        .flags(flag::FAST | flag::SENTINEL | flag::DENY_UNSAVED | flag::SUBSCRIBED)
         .acl(acl::CONNECTION)
         .doc("Tests whether the server answers.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
@@ -37,7 +37,8 @@ pub const COMMANDS: &[CommandSpec] = &[
                 | flag::FAST
                 | flag::NO_AUTH
                 | flag::ALLOW_BUSY
-                | flag::RUNS_IN_MULTI,
+                | flag::RUNS_IN_MULTI
+                | flag::SUBSCRIBED,
         )
         .acl(acl::CONNECTION)
         .doc("Ends the connection once its replies are sent."),
@@ -49,7 +50,8 @@ pub const COMMANDS: &[CommandSpec] = &[
                 | flag::FAST
                 | flag::NO_AUTH
                 | flag::ALLOW_BUSY
-                | flag::RUNS_IN_MULTI,
+                | flag::RUNS_IN_MULTI
+                | flag::SUBSCRIBED,
         )
         .acl(acl::CONNECTION)
         .since("6.2.0")
@@ -67,9 +69,15 @@ fn echo(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `PING [message]` -> `PONG` or the message.
+/// `PING [message]` -> `PONG` or the message; to a RESP2 client with subscriptions, whose replies
+/// all look like messages, an array of `pong` and the message.
 fn ping(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     match args.len() {
+        1 | 2 if cx.session.subscriptions.is_some() && cx.reply.proto == Proto::Resp2 => {
+            cx.reply.array(2);
+            cx.reply.bulk(b"pong");
+            cx.reply.bulk(args.try_get(1).unwrap_or_default());
+        }
         1 => cx.reply.simple("PONG"),
         2 => cx.reply.bulk(args.get(1)),
         _ => return Err(ReplyError::WrongArity("ping".into())),
@@ -92,6 +100,7 @@ fn reset(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     }
     cx.discard_transaction();
     cx.engine.registry.remove_monitor(cx.shared.id);
+    super::pubsub::leave_all(cx);
     cx.session.reset(cx.config.requirepass.is_empty());
     cx.select(0);
     set_proto(cx, Proto::Resp2);

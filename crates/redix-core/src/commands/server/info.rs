@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use crate::channel::Kind;
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
@@ -233,7 +234,8 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     field!(out, "client_recent_max_output_buffer", "{output}");
     field!(out, "blocked_clients", "{blocked}");
     field!(out, "tracking_clients", "0");
-    field!(out, "pubsub_clients", "0");
+    let listening = clients.iter().filter(|client| client.has_flag(client_flag::PUBSUB)).count();
+    field!(out, "pubsub_clients", "{listening}");
     field!(out, "watching_clients", "{watching}");
     field!(out, "clients_in_timeout_table", "{timed}");
     field!(out, "total_watched_keys", "{watched}");
@@ -460,14 +462,11 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "current_eviction_exceeded_time", "0");
     field!(out, "keyspace_hits", "{}", totals.keyspace_hits);
     field!(out, "keyspace_misses", "{}", totals.keyspace_misses);
-    for zero in [
-        "pubsub_channels",
-        "pubsub_patterns",
-        "pubsubshard_channels",
-        "latest_fork_usec",
-        "total_forks",
-        "migrate_cached_sockets",
-    ] {
+    let pubsub = &facts.engine.pubsub;
+    field!(out, "pubsub_channels", "{}", pubsub.channel_count(Kind::Plain));
+    field!(out, "pubsub_patterns", "{}", pubsub.pattern_count());
+    field!(out, "pubsubshard_channels", "{}", pubsub.channel_count(Kind::Shard));
+    for zero in ["latest_fork_usec", "total_forks", "migrate_cached_sockets"] {
         write!(out, "{zero}:0\r\n").ok();
     }
     field!(out, "slave_expires_tracked_keys", "{}", facts.engine.repl.own.count());

@@ -223,6 +223,8 @@ impl Kind {
             Self::Primary
         } else if client.has_flag(client_flag::REPLICA) {
             Self::Replica
+        } else if client.has_flag(client_flag::PUBSUB) {
+            Self::Pubsub
         } else {
             Self::Normal
         }

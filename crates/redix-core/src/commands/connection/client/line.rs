@@ -100,10 +100,11 @@ fn append(
         + room
         + multi_bytes
         + doing.argv_bytes;
+    let [channels, patterns, shard_channels] = &client.subscriptions;
     let result = writeln!(
         out,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 \
-         ssub=0 multi={} watch={} qbuf={query} qbuf-free={query_free} argv-mem={} \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub={} psub={} \
+         ssub={} multi={} watch={} qbuf={query} qbuf-free={query_free} argv-mem={} \
          multi-mem={multi_bytes} rbs={room} rbp={} obl={fixed} oll={nodes} omem={listed} \
          tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} \
          tot-net-in={} tot-net-out={} tot-cmds={}",
@@ -117,6 +118,9 @@ fn append(
         letters(client),
         if client.has_flag(client_flag::CAN_REDIRECT) { "r" } else { "" },
         client.db.load(Ordering::Relaxed),
+        channels.load(Ordering::Relaxed),
+        patterns.load(Ordering::Relaxed),
+        shard_channels.load(Ordering::Relaxed),
         client.multi.load(Ordering::Relaxed),
         client.watched_keys(),
         doing.argv_bytes,

@@ -1,0 +1,71 @@
+//! What other threads, and its own, have a worker deliver to its connections.
+//!
+//! **Invariant.** A connection that has published to itself executes nothing further until the mail
+//! has been delivered, so that its messages stand behind the reply that caused them, and in the
+//! order in which other subscribers get them.
+
+use super::Worker;
+use crate::channel::{Delivery, Target};
+use crate::client::Client;
+use crate::mailbox::Mail;
+use crate::sync::atomic::Ordering;
+
+/// Halts a connection that may have published to itself.
+pub(super) fn await_mail(client: &mut Client, token: usize, awaiting: &mut Vec<usize>) {
+    if client.session.subscriptions.is_some() && !client.halted {
+        client.halted = true;
+        awaiting.push(token);
+    }
+}
+
+impl Worker {
+    /// Whether there is mail.
+    #[inline]
+    pub fn has_mail(&self) -> bool {
+        self.mailbox.has_mail()
+    }
+
+    /// Takes the mail, which must be delivered before the next [`Worker::run`].
+    pub fn take_mail(&mut self) -> Vec<Mail> {
+        let mail = self.mailbox.take();
+        for token in std::mem::take(&mut self.awaiting_mail) {
+            if let Some(client) = self.client(token) {
+                client.halted = false;
+                self.mark_ready(token);
+            }
+        }
+        mail
+    }
+
+    /// Appends a message to the outputs of those whom it is for, and calls `reached` for each, with
+    /// the bytes that were in its output before. Who is being closed is passed over.
+    // HOT PATH: once per message that is published to its connections.
+    pub fn deliver(
+        &mut self,
+        delivery: &Delivery,
+        mut reached: impl FnMut(usize, &mut Client, usize),
+    ) {
+        let Delivery { message, targets } = delivery;
+        for Target { subscribers, number } in targets {
+            subscribers.each(*number, |token| {
+                let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
+                    return;
+                };
+                if !client.closing() && !client.shared.killed.load(Ordering::Acquire) {
+                    let before = client.reply.len();
+                    message.write_to(&mut client.reply, subscribers.pattern());
+                    reached(token, client, before);
+                }
+            });
+            subscribers.arrived(message.len());
+        }
+    }
+
+    /// The places of subscribers who are to be closed because too much was on its way to them.
+    pub fn overrun(&self, target: &Target) -> Vec<usize> {
+        let mut tokens = Vec::new();
+        target.subscribers.each(target.number, |token| tokens.push(token));
+        target.subscribers.closed();
+        tokens
+    }
+}
