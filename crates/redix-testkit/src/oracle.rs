@@ -3,8 +3,8 @@
 //! A stream is cut into epochs of [`EPOCH_LINES`] lines, each with a seed of its own, on emptied
 //! servers and new connections; so a difference can be replayed alone, and what follows from one
 //! difference does not hide others. Every reply is compared when it comes (`compare` says how),
-//! and at the end of an epoch everything about every key. A difference is shrunk to the fewest
-//! lines that still show it.
+//! and at the end of an epoch the keyspace events, and everything about every key. A difference is
+//! shrunk to the fewest lines that still show it.
 //!
 //! **Invariants.** The stream depends on seed, family, protocol and the kind of real server alone
 //! (and, for absolute expiries, on the day). Agreement counts only with coverage: the report says
@@ -15,6 +15,7 @@
 
 mod compare;
 pub mod differs;
+mod events;
 mod grammar;
 mod report;
 mod shrink;

@@ -577,7 +577,6 @@ impl<'k> Access<'k> {
         let (result, edited) = change(&mut entry);
         if let Edited::Changed(changes) = edited {
             self.insert_in(self.db, entry);
-            self.effects.notify(class::NEW, "new", self.db, key.bytes);
             self.effects.add_dirty(changes);
         }
         result
@@ -663,6 +662,7 @@ impl<'k> Access<'k> {
         }
         let part = shard.db_mut(db);
         let done = part.born_done(hash);
+        self.effects.notify(class::NEW, "new", db, entry.as_ref().key());
         part.table.insert_new(hash, entry, done, self.keyspace.hasher());
         self.keyspace.publish_counts(db, index, &part.table);
     }

@@ -21,7 +21,7 @@ pub struct Mismatch {
     pub epoch: usize,
     /// The line within the epoch; behind the last one when reading back.
     pub index: usize,
-    /// The command and subcommand, or [`Mismatch::READ_BACK`].
+    /// The command and subcommand, [`Mismatch::READ_BACK`] or [`Mismatch::EVENTS`].
     pub name: &'static str,
     pub command: String,
     pub ours: String,
@@ -33,6 +33,13 @@ pub struct Mismatch {
 impl Mismatch {
     /// In place of a command's name: the difference was found in what was left behind.
     pub const READ_BACK: &'static str = "(read back)";
+    /// In place of a command's name: subscribers to keyspace events were told other things.
+    pub const EVENTS: &'static str = "(events)";
+
+    /// Whether no single line shows it.
+    pub(super) fn is_of_epoch(&self) -> bool {
+        [Self::READ_BACK, Self::EVENTS].contains(&self.name)
+    }
 
     pub(super) fn new(
         index: usize,

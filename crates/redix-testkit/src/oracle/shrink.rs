@@ -27,16 +27,16 @@ pub(super) fn shrink(
     lines: &[Line],
     mismatch: &Mismatch,
 ) -> Result<Vec<String>> {
-    let is_read_back = mismatch.name == Mismatch::READ_BACK;
+    let of_epoch = mismatch.is_of_epoch();
     let end = lines.len().min(mismatch.index + 1);
     let mut kept = lines[..end].to_vec();
-    // The line that shows it always stays; reading back needs none.
-    let fixed = usize::from(!is_read_back);
+    // The line that shows it always stays; what shows at the end needs none.
+    let fixed = usize::from(!of_epoch);
     let fails = |lines: &[Line]| -> Result<bool> {
         let mut epoch = Epoch::begin(addrs, proto, differences)?;
         let found = epoch.run(lines, &mut scratch(proto))?;
         Ok(found.is_some_and(|found| {
-            if is_read_back { found.name == mismatch.name } else { found.index + 1 == lines.len() }
+            if of_epoch { found.name == mismatch.name } else { found.index + 1 == lines.len() }
         }))
     };
     let deadline = Instant::now() + TIME_MAX;

@@ -8,6 +8,7 @@ use redix_resp::Value;
 
 use super::compare;
 use super::differs::Difference;
+use super::events::Events;
 use super::grammar::{CONNECTIONS, Compare, DATABASES, Line};
 use super::report::{Mismatch, Report};
 use crate::client::Client;
@@ -16,6 +17,8 @@ use crate::script::{Command, sorted};
 
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(20);
 const PAGES_MAX: usize = 100_000;
+/// Events before a difference that are shown with it.
+const EVENTS_SHOWN: usize = 4;
 /// Stands in for a payload where there is none to dump.
 const NO_PAYLOAD: &[u8] = b"nothing to restore";
 
@@ -24,6 +27,7 @@ struct Side {
     conns: Vec<Client>,
     /// Reads back and dumps; no line runs on it.
     admin: Client,
+    events: Events,
 }
 
 /// Both servers, empty at the beginning.
@@ -82,7 +86,25 @@ impl<'a> Epoch<'a> {
                 return Ok(None);
             }
         }
-        self.read_back(lines.len())
+        let events = self.compare_events(lines.len())?;
+        if events.is_some() { Ok(events) } else { self.read_back(lines.len()) }
+    }
+
+    /// The first keyspace event that differs.
+    fn compare_events(&mut self, index: usize) -> Result<Option<Mismatch>> {
+        let [ours, theirs] = self.sides.each_mut().map(|side| side.events.take(&mut side.admin));
+        let (ours, theirs) = (ours?, theirs?);
+        if ours == theirs {
+            return Ok(None);
+        }
+        let same = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
+        let shown = |events: &[String]| {
+            let from = same.saturating_sub(EVENTS_SHOWN);
+            Value::Simple(events[from..events.len().min(same + 4)].join(" | ").into_bytes())
+        };
+        let nothing = Command::new();
+        let (ours, theirs) = (shown(&ours), shown(&theirs));
+        Ok(Some(Mismatch::new(index, Mismatch::EVENTS, &nothing, &ours, &theirs)))
     }
 
     fn exchange(&mut self, line: &Line) -> [Result<Value>; 2] {
@@ -216,8 +238,9 @@ impl Side {
         };
         let mut admin = Client::connect(addr)?;
         admin.must(&["FLUSHALL"])?;
+        let events = Events::listen(addr, &mut admin)?;
         let conns = (0..CONNECTIONS).map(|_| connect()).collect::<Result<_>>()?;
-        Ok(Side { conns, admin })
+        Ok(Side { conns, admin, events })
     }
 
     /// The line's arguments, with this server's own payload where one belongs.

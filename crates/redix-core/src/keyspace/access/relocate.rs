@@ -3,7 +3,6 @@
 use redix_types::entry::{EntryBox, EntryRef, Value};
 
 use super::Access;
-use crate::effects::class;
 use crate::keyspace::Key;
 
 impl Access<'_> {
@@ -83,7 +82,6 @@ impl Access<'_> {
             self.bury(old.into_heap());
         }
         self.insert_in(db, entry);
-        self.effects.notify(class::NEW, "new", db, key.bytes);
         self.effects.add_dirty(1);
     }
 }
