@@ -515,3 +515,6 @@ impl Drop for ToWake {
         self.others.drain(..).for_each(|(_, mailbox)| mailbox.announce());
     }
 }
+
+#[cfg(test)]
+mod tests;

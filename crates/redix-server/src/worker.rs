@@ -710,7 +710,10 @@ impl EventLoop {
         };
         let idle_ms = now_ms - client.shared.last_active_ms.load(Ordering::Relaxed);
         let replica = client.session.replica.clone().filter(|replica| replica.attached());
-        let exempt = client.halted || client.session.monitor || replica.is_some();
+        let exempt = client.halted
+            || client.session.monitor
+            || client.session.subscriptions.is_some()
+            || replica.is_some();
         if config.timeout != 0 && idle_ms > i64::from(config.timeout) * 1000 && !exempt {
             log::verbose("Closing idle client");
             self.closed.push(token);

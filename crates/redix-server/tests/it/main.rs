@@ -14,6 +14,7 @@ mod golden;
 mod oracle;
 mod persist;
 mod process;
+mod pubsub;
 mod replication;
 mod transactions;
 mod wire;
