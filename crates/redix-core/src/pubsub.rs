@@ -164,13 +164,14 @@ impl Part {
 /// The channels of one namespace.
 #[derive(Debug)]
 struct Table {
-    parts: [Padded<Mutex<Part>>; PARTS],
+    parts: Box<[Padded<Mutex<Part>>]>,
     channels: AtomicUsize,
 }
 
 impl Default for Table {
     fn default() -> Self {
-        Self { parts: std::array::from_fn(|_| Padded::default()), channels: AtomicUsize::new(0) }
+        let parts = (0..PARTS).map(|_| Padded::default()).collect();
+        Self { parts, channels: AtomicUsize::new(0) }
     }
 }
 
@@ -441,7 +442,7 @@ impl PubSub {
             pattern.is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive))
         };
         let mut names = Vec::new();
-        for part in &self.table(kind).parts {
+        for part in &*self.table(kind).parts {
             let part = lock(&part.0);
             let channels = part.0.values().flatten();
             names

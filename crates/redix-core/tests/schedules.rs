@@ -5,17 +5,21 @@
 #![cfg(shuttle)]
 
 use redix_core::blocking::{Acknowledgement, Address, Blocking, Waiter};
+use redix_core::channel::{Kind, Subscribers};
 use redix_core::env::Wake;
 use redix_core::error::ReplyError;
 use redix_core::keyspace::Keyspace;
 use redix_core::keyspace::access::Held;
 use redix_core::keyspace::gate::Gates;
 use redix_core::mailbox::{Mail, Mailbox, WaitEnd};
-use redix_core::sync::Arc;
+use redix_core::pubsub::{Place, PubSub, Subscriptions, ToWake, write_pending};
+use redix_core::registry::Registry;
 use redix_core::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-use redix_resp::reply::Proto;
+use redix_core::sync::{Arc, Mutex, lock};
+use redix_resp::reply::{Proto, Reply};
+use redix_types::KeyHasher;
 use shuttle::sync::mpsc::{Sender, channel};
 use shuttle::thread;
 
@@ -236,6 +240,141 @@ fn no_acknowledgement_is_missed() {
             replica.join().expect("it did not panic");
             assert!(waiter.is_over());
             assert_eq!(mailbox.take().len(), 1);
+        },
+        SCHEDULES,
+    );
+}
+
+/// Two workers' mailboxes and a stand-in for the log.
+struct Channels {
+    pubsub: PubSub,
+    registry: Registry,
+    mailboxes: [Arc<Mailbox>; 2],
+    log: Mutex<Vec<u64>>,
+}
+
+impl Channels {
+    fn new() -> Self {
+        let (bell, _) = channel();
+        let registry = Registry::default();
+        let mailboxes = [(); 2].map(|()| Arc::new(Mailbox::new(Box::new(Bell(bell.clone())))));
+        mailboxes.iter().for_each(|mailbox| registry.add_worker(Arc::clone(mailbox)));
+        let pubsub = PubSub::new(KeyHasher::new([7; 16]));
+        Self { pubsub, registry, mailboxes, log: Mutex::new(Vec::new()) }
+    }
+
+    /// Publishes as a unit does: whom it is for first, then log and mail.
+    fn publish(&self, number: u64) -> u64 {
+        let text = number.to_string();
+        let (receivers, message) = self.pubsub.prepare(Kind::Plain, b"news", text.as_bytes());
+        thread::yield_now();
+        let mut to_wake = ToWake::new(usize::MAX);
+        let _order = self.pubsub.order(message.iter());
+        lock(&self.log).push(number);
+        if let Some(message) = message {
+            PubSub::send(&self.registry, message, 0, &mut to_wake);
+        }
+        receivers
+    }
+
+    /// The texts that the connection at a place of a worker gets by its mail.
+    fn receive(&self, worker: usize, token: usize) -> Vec<u64> {
+        let mut reply = Reply::new(Proto::Resp2);
+        for mail in self.mailboxes[worker].take() {
+            let Mail::Deliver(delivery) = mail else { continue };
+            for target in &delivery.targets {
+                target.subscribers.each(target.number, |other| {
+                    if other == token {
+                        delivery.message.write_to(&mut reply, target.subscribers.pattern());
+                    }
+                });
+            }
+        }
+        numbers(&reply)
+    }
+}
+
+/// The numbers that were published among some messages.
+fn numbers(reply: &Reply) -> Vec<u64> {
+    let text = String::from_utf8_lossy(reply.as_bytes()).into_owned();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// Messages of one channel come in one order to the log and to the subscribers of all workers.
+#[test]
+fn messages_of_a_channel_have_one_order() {
+    shuttle::check_random(
+        || {
+            let channels = Arc::new(Channels::new());
+            let mut sessions = [Subscriptions::default(), Subscriptions::default()];
+            for (worker, session) in sessions.iter_mut().enumerate() {
+                let place = Place { worker, token: 1 };
+                channels.pubsub.subscribe(session, Kind::Plain, b"news", place);
+            }
+            let publishers = [1, 2].map(|first| {
+                let channels = Arc::clone(&channels);
+                thread::spawn(move || {
+                    for number in [first * 10, first * 10 + 1] {
+                        assert_eq!(channels.publish(number), 2);
+                    }
+                })
+            });
+            publishers
+                .into_iter()
+                .for_each(|publisher| publisher.join().expect("it did not panic"));
+            let log = lock(&channels.log).clone();
+            assert_eq!(log.len(), 4);
+            assert_eq!(channels.receive(0, 1), log);
+            assert_eq!(channels.receive(1, 1), log);
+        },
+        SCHEDULES,
+    );
+}
+
+/// Whoever subscribes and unsubscribes while others publish gets each message that counted it,
+/// before its unsubscription is confirmed, none that was published before it subscribed, and none
+/// twice. Another that leaves meanwhile takes nothing away.
+#[test]
+fn a_subscriber_gets_what_counted_it() {
+    shuttle::check_random(
+        || {
+            let channels = Arc::new(Channels::new());
+            channels.publish(1);
+            let counted = Arc::new(AtomicU64::new(0));
+            let publisher = {
+                let (channels, counted) = (Arc::clone(&channels), Arc::clone(&counted));
+                thread::spawn(move || {
+                    for number in 2..5 {
+                        counted.fetch_add(channels.publish(number), Ordering::SeqCst);
+                    }
+                })
+            };
+            let leaver = {
+                let channels = Arc::clone(&channels);
+                thread::spawn(move || {
+                    let (mut session, place) =
+                        (Subscriptions::default(), Place { worker: 1, token: 2 });
+                    channels.pubsub.subscribe_pattern(&mut session, b"nothing*", place);
+                    channels.pubsub.leave(session, place);
+                })
+            };
+            let (mut session, place) = (Subscriptions::default(), Place { worker: 0, token: 1 });
+            channels.pubsub.subscribe(&mut session, Kind::Plain, b"news", place);
+            let mut got = channels.receive(0, 1);
+            thread::yield_now();
+            publisher.join().expect("it did not panic");
+            let mut pending = Reply::new(Proto::Resp2);
+            let before = |subscribers: &Arc<Subscribers>| {
+                let mailbox = &channels.mailboxes[0];
+                write_pending(subscribers, place.token, mailbox, [].into_iter(), &mut pending);
+            };
+            channels.pubsub.unsubscribe(&mut session, Kind::Plain, b"news", place, before);
+            got.extend(numbers(&pending));
+            leaver.join().expect("it did not panic");
+            assert_eq!(got.len() as u64, counted.load(Ordering::SeqCst), "{got:?}");
+            assert!(got.is_sorted_by(|a, b| a < b) && !got.contains(&1), "{got:?}");
+            assert_eq!(channels.receive(0, 1), [] as [u64; 0]);
+            assert_eq!(channels.publish(9), 0);
         },
         SCHEDULES,
     );
