@@ -192,6 +192,18 @@ impl HeapValue {
             }
     }
 
+    /// Bytes that a clone takes by itself, or may come to hold alone at once: all of a string, but
+    /// of a large form only the references to its pieces, which stay shared until each is written.
+    pub fn share_cost(&self) -> usize {
+        match self {
+            HeapValue::Str(bytes) => bytes.capacity(),
+            HeapValue::Packed(_, bytes) => bytes.capacity(),
+            HeapValue::List(_) | HeapValue::Set(_) | HeapValue::Zset(_) | HeapValue::Hash(_) => {
+                self.weight() * size_of::<usize>()
+            }
+        }
+    }
+
     /// The view of it that an entry gives.
     #[inline]
     pub fn as_ref(&self) -> ValueRef<'_> {

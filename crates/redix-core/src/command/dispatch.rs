@@ -353,8 +353,7 @@ impl<'k> Runner<'k> {
         };
         let flow = match self.admit(session, shared, args, found) {
             Ok(Admitted::Run(command)) => {
-                let world =
-                    self.run_unit(Caller::Client, session, shared, reply, args, command, plan);
+                let world = self.run_unit(session, shared, reply, args, command, plan);
                 self.leave_world(world);
                 if self.blocked.is_some() { Flow::Block } else { Flow::Next }
             }
@@ -478,7 +477,6 @@ impl<'k> Runner<'k> {
     #[inline(always)]
     fn run_unit(
         &mut self,
-        caller: Caller,
         session: &mut Session,
         shared: &Arc<ClientShared>,
         reply: &mut Reply,
@@ -495,6 +493,7 @@ impl<'k> Runner<'k> {
         }
         let timing = self.stretch.timing(command, args, self.last_ns);
         let world = self.take_locks(session, command.spec, plan);
+        let caller = if session.primary_link.is_some() { Caller::Log } else { Caller::Client };
         let data = Ctx {
             engine: self.engine,
             config: &self.config,

@@ -92,6 +92,20 @@ pub struct ReplicationInfo<'a> {
     pub offset: i64,
 }
 
+/// Takes out what has been written of a long record so far.
+pub type Flush<'f> = dyn FnMut(&mut Vec<u8>) + 'f;
+
+/// How much is written of a long record before it is taken out.
+const FLUSH_BYTES: usize = 64 << 10;
+
+/// Has what is written of a long record taken out, if it is enough.
+#[inline]
+pub(super) fn flush_full(out: &mut Vec<u8>, flush: &mut Flush<'_>) {
+    if out.len() >= FLUSH_BYTES {
+        flush(out);
+    }
+}
+
 /// Encodes single records and DUMP payloads.
 pub struct RecordEncoder {
     /// The version whose types it may use.
@@ -115,6 +129,19 @@ impl RecordEncoder {
     /// Appends everything that a file has about one key.
     // HOT PATH: once per key of a snapshot; allocates only to grow `out`.
     pub fn entry(&mut self, out: &mut Vec<u8>, key: &[u8], meta: EntryMeta, value: ValueRef<'_>) {
+        self.long_entry(out, key, meta, value, &mut |_| {});
+    }
+
+    /// The same for a value that may be large: whenever some has been written, `flush` may take it
+    /// out, so that the record need never be in memory as a whole.
+    pub fn long_entry(
+        &mut self,
+        out: &mut Vec<u8>,
+        key: &[u8],
+        meta: EntryMeta,
+        value: ValueRef<'_>,
+        flush: &mut Flush<'_>,
+    ) {
         if let Some(at_ms) = meta.expire_at_ms {
             out.push(opcode::EXPIRETIME_MS);
             out.extend_from_slice(&at_ms.to_le_bytes());
@@ -129,20 +156,20 @@ impl RecordEncoder {
         }
         out.push(types::type_byte(value, self.version));
         self.string(out, key);
-        types::encode(self, out, value);
+        types::encode(self, out, value, flush);
     }
 
     /// How many bytes a value takes in a file, its type byte not counted.
     pub fn encoded_len(&mut self, value: ValueRef<'_>) -> usize {
         let mut out = Vec::new();
-        types::encode(self, &mut out, value);
+        types::encode(self, &mut out, value, &mut |_| {});
         out.len()
     }
 
     /// The payload of DUMP: type, value, version (2 bytes) and CRC-64, which covers all before it.
     pub fn dump(&mut self, value: ValueRef<'_>) -> Vec<u8> {
         let mut out = vec![types::type_byte(value, self.version)];
-        types::encode(self, &mut out, value);
+        types::encode(self, &mut out, value, &mut |_| {});
         out.extend_from_slice(&self.version.number().to_le_bytes());
         let checksum = Checksum::of(&out);
         out.extend_from_slice(&checksum.to_le_bytes());
@@ -234,6 +261,30 @@ impl RdbEncoder {
     /// Appends one key of the selected database.
     pub fn entry(&mut self, key: &[u8], meta: EntryMeta, value: ValueRef<'_>) {
         self.records.entry(&mut self.out, key, meta, value);
+    }
+
+    /// Appends one key whose value may be large, handing the file's bytes to `write` as they come;
+    /// an error of `write` ends it. Some may be left pending.
+    pub fn long_entry<E>(
+        &mut self,
+        key: &[u8],
+        meta: EntryMeta,
+        value: ValueRef<'_>,
+        mut write: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { records, out, summed, checksum } = self;
+        let mut outcome = Ok(());
+        records.long_entry(out, key, meta, value, &mut |out| {
+            if let Some(checksum) = checksum {
+                checksum.update(&out[*summed..]);
+            }
+            *summed = 0;
+            if outcome.is_ok() {
+                outcome = write(out);
+            }
+            out.clear();
+        });
+        outcome
     }
 
     /// Appends records that a [`RecordEncoder`] made.

@@ -48,7 +48,7 @@ impl Runner<'_> {
                     // It may have to let go of the gate to get its locks.
                     link.log(&self.engine.repl.log, input);
                 }
-                world = self.run_unit(Caller::Log, session, shared, reply, args, command, plan);
+                world = self.run_unit(session, shared, reply, args, command, plan);
             }
             Ok(Some(Admitted::Queue(command))) => queue(session, shared, command, args),
             // Words between primary and replica: there is nothing to run.

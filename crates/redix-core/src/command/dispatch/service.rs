@@ -12,6 +12,8 @@
 
 use std::any::Any;
 
+use redix_types::entry::EntryRef;
+
 use super::{Handler, Runner, fail};
 use crate::command::blocked::KeyWaiter;
 use crate::command::context::{Caller, Ctx};
@@ -48,7 +50,7 @@ impl Runner<'_> {
             let any: Arc<dyn Any + Send + Sync> = Arc::clone(&interest) as _;
             let waiter = any.downcast::<KeyWaiter>().expect("only such wait for keys");
             let key = self.keys.key(bytes);
-            let kind = self.keys.peek_in(db, key).map(|entry| entry.kind());
+            let kind = self.keys.peek_in(db, key).map(EntryRef::kind);
             if kind == Some(waiter.kind) {
                 self.serve(db, &waiter);
             } else {

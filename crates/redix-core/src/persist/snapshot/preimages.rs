@@ -40,7 +40,7 @@ impl Shared {
     }
 
     fn bytes(&self) -> u64 {
-        (self.key.len() + self.value.memory_usage()) as u64
+        (self.key.len() + self.value.share_cost()) as u64
     }
 }
 

@@ -172,7 +172,7 @@ impl Saver {
         } else {
             self.walk_table(ground);
         }
-        self.encode_shared();
+        self.write_shared()?;
         self.write(WRITE_BYTES)?;
         self.pace(ground.env, self.keys_written - before);
         Ok(())
@@ -192,7 +192,7 @@ impl Saver {
             }
             Stage::Walk { index, shard } => {
                 self.walk_shard(ground, index, shard);
-                self.encode_shared();
+                self.write_shared()?;
                 self.write(WRITE_BYTES)?;
             }
             Stage::Finish { spill_offset } => self.finish(spill_offset)?,
@@ -314,16 +314,27 @@ impl Saver {
         }
     }
 
-    /// Encodes the strings that were only shared under a lock.
-    fn encode_shared(&mut self) {
+    /// Writes the values that were only shared under a lock.
+    fn write_shared(&mut self) -> Result<(), SaveError> {
         for shared in self.shared.drain(..) {
             if self.selected != Some(shared.db) {
                 self.encoder.select_db(shared.db);
                 self.selected = Some(shared.db);
             }
-            self.encoder.entry(&shared.key, shared.meta, shared.value());
+            let out = &mut self.out;
+            self.encoder.long_entry(
+                &shared.key,
+                shared.meta,
+                shared.value(),
+                |bytes| match out {
+                    Some(Output::File(file)) => file.write(bytes),
+                    Some(Output::Replicas(payload)) => payload.write(bytes),
+                    None => Ok(()),
+                },
+            )?;
             self.keys_written += 1;
         }
+        Ok(())
     }
 
     /// After all walks: no more can come in. Copies what was spilled, then writes the end.
@@ -332,7 +343,7 @@ impl Saver {
         if !self.tables.is_empty() {
             return Ok(());
         }
-        self.encode_shared();
+        self.write_shared()?;
         if let Some(spill) = &mut self.spill {
             let mut chunk = vec![0; SPILL_READ_BYTES];
             let count = spill
@@ -387,13 +398,22 @@ impl Saver {
                 none.insert(Spill { file, keys: 0, encoder })
             }
         };
-        let Batch { mut chunks, keys, shared, tables } = cut.pre_images.take();
+        let Batch { chunks, keys, shared, tables } = cut.pre_images.take();
         spill.keys += keys + shared.len() as u64;
         for shared in shared {
-            let mut record = Vec::new();
+            let (mut record, mut outcome) = (Vec::new(), Ok(()));
+            let Spill { file, encoder, .. } = &mut *spill;
+            let mut append = |bytes: &mut Vec<u8>| {
+                if outcome.is_ok() {
+                    outcome = file.append(bytes);
+                }
+                bytes.clear();
+            };
             encode_select_db(&mut record, shared.db);
-            spill.encoder.entry(&mut record, &shared.key, shared.meta, shared.value());
-            chunks.push(record);
+            let (key, meta) = (&shared.key, shared.meta);
+            encoder.long_entry(&mut record, key, meta, shared.value(), &mut append);
+            append(&mut record);
+            outcome.map_err(|source| spill_error("write to", cut, source))?;
         }
         for chunk in chunks {
             spill.file.append(&chunk).map_err(|source| spill_error("write to", cut, source))?;

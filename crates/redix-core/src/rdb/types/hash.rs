@@ -10,7 +10,7 @@ use redix_types::{listpack, ziplist, zipmap};
 use super::super::format::RdbErrorKind;
 use super::super::input::Input;
 use super::super::read::{Decoder, corrupt, decode_len};
-use super::super::write::{RecordEncoder, encode_len};
+use super::super::write::{Flush, RecordEncoder, encode_len, flush_full};
 
 /// A count, then fields and values.
 pub(super) const TYPE_HASH: u8 = 4;
@@ -22,11 +22,17 @@ pub(super) const TYPE_ZIPLIST: u8 = 13;
 pub(super) const TYPE_LISTPACK: u8 = 16;
 
 /// Appends a large hash.
-pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, hash: &Hash) {
+pub(super) fn encode(
+    encoder: &mut RecordEncoder,
+    out: &mut Vec<u8>,
+    hash: &Hash,
+    flush: &mut Flush<'_>,
+) {
     encode_len(out, hash.len() as u64);
     for (field, value) in hash.iter() {
         encoder.string(out, field);
         encoder.string(out, value);
+        flush_full(out, flush);
     }
 }
 

@@ -12,7 +12,7 @@ use redix_types::ziplist;
 use super::super::format::{RdbErrorKind, RdbString};
 use super::super::input::Input;
 use super::super::read::{Decoder, corrupt, decode_len};
-use super::super::write::{RecordEncoder, encode_len};
+use super::super::write::{Flush, RecordEncoder, encode_len, flush_full};
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
 
@@ -27,7 +27,12 @@ const PLAIN: u64 = 1;
 const PACKED: u64 = 2;
 
 /// Appends the nodes of a list.
-pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, list: ListRef<'_>) {
+pub(super) fn encode(
+    encoder: &mut RecordEncoder,
+    out: &mut Vec<u8>,
+    list: ListRef<'_>,
+    flush: &mut Flush<'_>,
+) {
     match list {
         ListRef::Packed(bytes) => {
             encode_len(out, 1);
@@ -37,6 +42,7 @@ pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, list: ListR
             encode_len(out, list.node_count() as u64);
             for node in list.nodes() {
                 encode_node(encoder, out, node);
+                flush_full(out, flush);
             }
         }
     }

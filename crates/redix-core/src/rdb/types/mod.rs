@@ -18,7 +18,7 @@ use redix_types::value::{Compact, HeapValue, ValueRef};
 use super::format::{RdbErrorKind, TYPE_STRING, WriteVersion};
 use super::input::Input;
 use super::read::{Decoder, unsupported};
-use super::write::{RecordEncoder, encode_int};
+use super::write::{Flush, RecordEncoder, encode_int};
 
 /// `HeapValue::as_ref` shows strings and compact forms as what they are.
 const NOT_LARGE: &str = "only large forms are shown as such";
@@ -38,19 +38,25 @@ pub(super) fn type_byte(value: ValueRef<'_>, version: WriteVersion) -> u8 {
     }
 }
 
-/// Appends a value, without its type byte.
-pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, value: ValueRef<'_>) {
+/// Appends a value, without its type byte. Of a large one `flush` takes what has been written so
+/// far, again and again.
+pub(super) fn encode(
+    encoder: &mut RecordEncoder,
+    out: &mut Vec<u8>,
+    value: ValueRef<'_>,
+    flush: &mut Flush<'_>,
+) {
     match value {
         ValueRef::Int(value) => encode_int(out, value),
         ValueRef::Str(bytes) => encoder.string(out, bytes),
         ValueRef::Packed(Compact::Zset, bytes) => encoder.string(out, bytes),
-        ValueRef::Large(HeapValue::Zset(zset)) => zset::encode(encoder, out, zset),
+        ValueRef::Large(HeapValue::Zset(zset)) => zset::encode(encoder, out, zset, flush),
         ValueRef::Packed(Compact::SetOfInts | Compact::Set, _)
-        | ValueRef::Large(HeapValue::Set(_)) => set::encode(encoder, out, value),
+        | ValueRef::Large(HeapValue::Set(_)) => set::encode(encoder, out, value, flush),
         ValueRef::Packed(Compact::Hash, bytes) => encoder.string(out, bytes),
-        ValueRef::Large(HeapValue::Hash(hash)) => hash::encode(encoder, out, hash),
+        ValueRef::Large(HeapValue::Hash(hash)) => hash::encode(encoder, out, hash, flush),
         ValueRef::Packed(Compact::List, _) | ValueRef::Large(HeapValue::List(_)) => {
-            list::encode(encoder, out, ListRef::of(value));
+            list::encode(encoder, out, ListRef::of(value), flush);
         }
         ValueRef::Large(HeapValue::Str(_) | HeapValue::Packed(..)) => unreachable!("{NOT_LARGE}"),
     }

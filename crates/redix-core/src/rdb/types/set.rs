@@ -20,7 +20,7 @@ use redix_types::value::{HeapValue, ValueRef};
 use super::super::format::{RdbErrorKind, RdbString, WriteVersion};
 use super::super::input::Input;
 use super::super::read::{Decoder, corrupt, decode_len};
-use super::super::write::{RecordEncoder, encode_len};
+use super::super::write::{Flush, RecordEncoder, encode_len, flush_full};
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
 
@@ -42,7 +42,12 @@ pub(super) fn type_byte(value: ValueRef<'_>, version: WriteVersion) -> u8 {
 }
 
 /// Appends a set, without its type byte.
-pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, value: ValueRef<'_>) {
+pub(super) fn encode(
+    encoder: &mut RecordEncoder,
+    out: &mut Vec<u8>,
+    value: ValueRef<'_>,
+    flush: &mut Flush<'_>,
+) {
     match view(value) {
         SetRef::Intset(set) => encoder.string(out, set.bytes()),
         SetRef::Listpack(bytes) if encoder.version == WriteVersion::V11 => {
@@ -50,7 +55,10 @@ pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, value: Valu
         }
         set @ (SetRef::Listpack(_) | SetRef::Table(_)) => {
             encode_len(out, set.len() as u64);
-            set.for_each_text(&mut |text| encoder.string(out, text));
+            set.for_each_text(&mut |text| {
+                encoder.string(out, text);
+                flush_full(out, flush);
+            });
         }
     }
 }

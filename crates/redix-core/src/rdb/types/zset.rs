@@ -15,7 +15,7 @@ use redix_types::zset::{Change, Limits, Zset, build};
 use super::super::format::RdbErrorKind;
 use super::super::input::Input;
 use super::super::read::{Decoder, corrupt, decode_len};
-use super::super::write::{RecordEncoder, encode_len};
+use super::super::write::{Flush, RecordEncoder, encode_len, flush_full};
 
 #[cfg(test)]
 mod tests;
@@ -39,11 +39,17 @@ mod text_score {
 }
 
 /// Appends a large set, from the highest score to the lowest.
-pub(super) fn encode(encoder: &mut RecordEncoder, out: &mut Vec<u8>, zset: &Zset) {
+pub(super) fn encode(
+    encoder: &mut RecordEncoder,
+    out: &mut Vec<u8>,
+    zset: &Zset,
+    flush: &mut Flush<'_>,
+) {
     encode_len(out, zset.len() as u64);
     for (member, score) in zset.iter_back_from(0) {
         encoder.string(out, member);
         out.extend_from_slice(&score.to_le_bytes());
+        flush_full(out, flush);
     }
 }
 

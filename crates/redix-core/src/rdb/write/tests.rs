@@ -71,6 +71,7 @@ fn integer_values_are_written_like_their_text() {
             &mut RecordEncoder::new(WriteVersion::V11, true),
             &mut out,
             ValueRef::Int(value),
+            &mut |_| {},
         );
         assert_eq!(out, string(value.to_string().as_bytes()), "{value}");
     }
