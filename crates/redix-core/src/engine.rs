@@ -146,7 +146,7 @@ impl Engine {
         repl.upstream.set_born_replica(config.replicaof.is_some());
         let keyspace = Keyspace::new(config.databases, threads, hash_key);
         Ok(Self {
-            pubsub: PubSub::new(keyspace.hasher().clone()),
+            pubsub: PubSub::new(*keyspace.hasher()),
             keyspace,
             stats: Stats::new(threads, commands.all().len()),
             commands,

@@ -532,9 +532,7 @@ unsafe fn write_head(entry: *mut u8, kind: Kind, encoding: Encoding, lru: u32) {
 impl EntryBox {
     /// Frees the entry but for what lies on the heap, which is the caller's to free.
     pub fn into_heap(mut self) -> Option<Box<HeapValue>> {
-        if self.heap_ptr().is_none() {
-            return None;
-        }
+        self.heap_ptr()?;
         self.reshape(Value::Int(0))
     }
 }

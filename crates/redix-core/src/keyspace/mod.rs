@@ -86,7 +86,7 @@ impl Keyspace {
             shards: (0..SHARDS).map(|_| Padded(SpinMutex::new(Shard::new()))).collect(),
             counts: (0..cells).map(|_| Counts::default()).collect(),
             databases: self.databases,
-            hasher: self.hasher.clone(),
+            hasher: self.hasher,
             gates: Gates::new(0),
             free_list: FreeList::default(),
         }

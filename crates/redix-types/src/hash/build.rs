@@ -61,8 +61,8 @@ impl<'h> Builder<'h> {
     }
 }
 
-/// The hash whose listpack these bytes are; `None` unless they are the listpack of a hash: complete,
-/// in pairs, each field once, and not empty.
+/// The hash whose listpack these bytes are; `None` unless they are one: complete, in pairs, each
+/// field once, and not empty.
 pub fn from_packed(lp: Vec<u8>, limits: Limits, hasher: &KeyHasher) -> Option<HeapValue> {
     if !listpack::validate(&lp, Depth::Elements) {
         return None;

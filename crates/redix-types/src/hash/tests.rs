@@ -267,7 +267,10 @@ mod building {
 
         #[test]
         fn what_is_no_hash_is_refused(
-            pairs in prop::collection::vec((0u8..30, prop_oneof![Just(3usize), 18usize..23]), 0..12),
+            pairs in prop::collection::vec(
+                (0u8..30, prop_oneof![Just(3usize), 18usize..23]),
+                0..12,
+            ),
             announced in prop_oneof![Just(0u64), Just(100)],
         ) {
             let pairs: Vec<_> = pairs

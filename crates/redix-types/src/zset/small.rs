@@ -34,7 +34,9 @@ fn with_score<R>(score: f64, write: impl FnOnce(Element<'_>) -> R) -> R {
 
 /// Bytes that a member and its score take.
 pub(super) fn encoded_len(member: &[u8], score: f64) -> usize {
-    Element::of(member).encoded_len() + with_score(score, |score| score.encoded_len())
+    let mut len = Element::of(member).encoded_len();
+    with_score(score, |text| len += text.encoded_len());
+    len
 }
 
 /// The members in order, each with its score and offset.

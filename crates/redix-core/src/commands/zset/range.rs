@@ -104,7 +104,8 @@ impl<'a> Query<'a> {
             } else if options.left() >= 3 && options.eat("LIMIT") {
                 let at = options.position();
                 (offset, limit) = (args.int(at)?, args.int(at + 1)?);
-                (options.take(), options.take());
+                options.take();
+                options.take();
             } else if direction.is_none() && options.eat("REV") {
                 direction = Some(Direction::Reverse);
             } else if by.is_none() && options.eat("BYLEX") {

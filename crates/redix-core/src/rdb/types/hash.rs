@@ -42,7 +42,7 @@ pub(super) fn decode(
     input: &mut Input<'_>,
     type_byte: u8,
 ) -> Result<HeapValue, RdbErrorKind> {
-    let (limits, hasher) = (decoder.options.limits.hash, decoder.options.hasher.clone());
+    let (limits, hasher) = (decoder.options.limits.hash, decoder.options.hasher);
     if type_byte == TYPE_HASH {
         let len = decode_len(input)?;
         let mut builder = Builder::new(len, limits, &hasher);

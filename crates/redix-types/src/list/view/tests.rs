@@ -86,7 +86,8 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 fn op() -> impl Strategy<Value = Op> {
     let index = any::<usize>;
     prop_oneof![
-        3 => (any::<bool>(), prop::collection::vec(text(), 1..10)).prop_map(|(e, t)| Op::Push(e, t)),
+        3 => (any::<bool>(), prop::collection::vec(text(), 1..10))
+            .prop_map(|(end, texts)| Op::Push(end, texts)),
         2 => any::<bool>().prop_map(Op::Pop),
         1 => (index(), text()).prop_map(|(i, t)| Op::Set(i, t)),
         1 => (index(), any::<bool>(), text()).prop_map(|(i, s, t)| Op::Insert(i, s, t)),
