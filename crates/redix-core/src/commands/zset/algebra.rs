@@ -10,7 +10,7 @@ use redix_types::num::{parse_f64, parse_i64};
 use redix_types::set::SetRef;
 use redix_types::table::KeyHasher;
 use redix_types::value::{HeapValue, IntBuf, Kind};
-use redix_types::zset::{Zset, ZsetRef, build};
+use redix_types::zset::{Change, Zset, ZsetRef, build};
 
 use super::{Scores, docs, limits, store};
 use crate::command::args::Args;
@@ -352,9 +352,7 @@ impl Inputs<'_> {
                 self.inputs.sort_by_key(Input::len);
                 for input in &self.inputs {
                     input.visit(|member, score| {
-                        result.update(hasher, member, |old| {
-                            Some(old.map_or(score, |old| self.aggregate.of(old, score)))
-                        });
+                        self.add(&mut result, hasher, member, score);
                         ControlFlow::Continue(())
                     });
                 }
@@ -376,6 +374,21 @@ impl Inputs<'_> {
             }
         }
         result
+    }
+
+    /// Adds a member to a union, or combines its score with the one that it has there.
+    fn add(&self, result: &mut Zset, hasher: &KeyHasher, member: &[u8], score: f64) {
+        let (mut before, mut now) = (None, score);
+        let change = result.update(hasher, member, |old| {
+            before = old;
+            now = old.map_or(score, |old| self.aggregate.of(old, score));
+            Some(now)
+        });
+        // Zeros of both signs are one score, but are not printed alike.
+        if change == Change::Nothing && before.map(f64::to_bits) != Some(now.to_bits()) {
+            result.remove(hasher, member);
+            result.insert(hasher, member, now);
+        }
     }
 
     /// Visits the members that all inputs have until it is told to stop.

@@ -315,14 +315,16 @@ impl MultiPop {
         let side_at = first.checked_add(keys).filter(|at| *at < args.len());
         let side_at = side_at.ok_or(ReplyError::Syntax)?;
         let side = Side::parse(args.get(side_at))?;
-        let count = match args.len() - side_at - 1 {
-            0 => 1,
-            2 if args.is(side_at + 1, "COUNT") => {
-                positive(side_at + 2, "ERR count should be greater than 0")?
+        let mut count = None;
+        let mut options = args.options(side_at + 1);
+        while options.more() {
+            let at = options.position() + 1;
+            if count.is_some() || options.eat_value("COUNT").is_none() {
+                return Err(ReplyError::Syntax);
             }
-            _ => return Err(ReplyError::Syntax),
-        };
-        Ok(MultiPop { words: first..side_at, side, count })
+            count = Some(positive(at, "ERR count should be greater than 0")?);
+        }
+        Ok(MultiPop { words: first..side_at, side, count: count.unwrap_or(1) })
     }
 
     /// Pops from the first of the keys at these words that exists; whether one did.
