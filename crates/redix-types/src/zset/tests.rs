@@ -476,9 +476,12 @@ fn an_announced_size_or_a_long_member_makes_a_set_large() {
     let (limits, hasher) = (Limits { entries: 2, value: 8 }, hasher());
     let is_large = |entry: &EntryBox| entry.as_ref().encoding() == Encoding::Skiplist;
     let mut announced = entry(b"a", 1.0, limits);
-    ZsetEdit::new(&mut announced, limits, &hasher).reserve(2);
+    ZsetEdit::new(&mut announced, limits, &hasher).reserve(2, 8);
     assert!(!is_large(&announced));
-    ZsetEdit::new(&mut announced, limits, &hasher).reserve(3);
+    ZsetEdit::new(&mut announced, limits, &hasher).reserve(3, 8);
+    assert!(is_large(&announced));
+    let mut announced = entry(b"a", 1.0, limits);
+    ZsetEdit::new(&mut announced, limits, &hasher).reserve(1, 9);
     assert!(is_large(&announced));
     let mut long = entry(b"12345678", 1.0, limits);
     assert!(!is_large(&long));

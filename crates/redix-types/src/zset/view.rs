@@ -194,9 +194,10 @@ impl<'e> ZsetEdit<'e> {
         }
     }
 
-    /// Prepares for a number of members: a compact set that may not have as many is converted.
-    pub fn reserve(&mut self, members: usize) {
-        if members > self.limits.entries {
+    /// Prepares for so many members, the longest of `longest` bytes: a set that may not be compact
+    /// with them is converted.
+    pub fn reserve(&mut self, members: usize, longest: usize) {
+        if !self.limits.allow(members, longest) {
             self.enlarge();
         }
     }

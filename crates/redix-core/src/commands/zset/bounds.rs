@@ -69,9 +69,10 @@ impl<'a> Span<'a> {
     }
 }
 
-/// A bound of scores, and whether it is exclusive. What is too large is infinite, too small 0, as
-/// is no text at all.
+/// A bound of scores, and whether it is exclusive. Text ends at a zero byte; what is too large is
+/// infinite, too small 0, as is no text at all.
 fn parse_score(word: &[u8]) -> Result<(f64, bool), ReplyError> {
+    let word = word.split(|byte| *byte == 0).next().unwrap_or(word);
     let (text, exclusive) = match word {
         [b'(', rest @ ..] => (rest, true),
         _ => (word, false),

@@ -142,13 +142,16 @@ struct Tally {
 fn add(cx: &mut Ctx<'_, '_>, args: Args<'_>, rules: Rules, first: usize) -> CommandResult {
     let pairs = (args.len() - first) / 2;
     let mut scores = smallvec::SmallVec::<[f64; 16]>::with_capacity(pairs);
-    for pair in 0..pairs {
-        scores.push(parse_f64(args.get(first + 2 * pair)).ok_or(ReplyError::NotFloat)?);
+    let mut longest = 0;
+    for word in (first..first + 2 * pairs).step_by(2) {
+        scores.push(parse_f64(args.get(word)).ok_or(ReplyError::NotFloat)?);
+        longest = longest.max(args.get(word + 1).len());
     }
     let key = cx.key(args, 1);
     let missing = if rules.xx { Missing::Skip } else { Missing::Create(EMPTY) };
     let outcome = edit(cx.keys, limits(cx.config), key, missing, |set| {
-        set.reserve(pairs);
+        // Even if the rules then forbid it all.
+        set.reserve(pairs, longest);
         let mut tally = Tally::default();
         for (pair, &score) in scores.iter().enumerate() {
             let applied = rules.apply(set, args.get(first + 2 * pair + 1), score);
