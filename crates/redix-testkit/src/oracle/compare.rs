@@ -11,10 +11,9 @@
 //! - `Dump`: the footer has the version of the format; LZF lets an encoder choose, even whether it
 //!   is
 //!   worth it, so where a string is compressed only the plain length is compared (that the payload
-//!   can be restored, RESTORE shows; what is in it, GET). The members of a large set stand in any
-//!   order, so only their number is compared (SMEMBERS shows what they are). So do the fields of a
-//!   large hash, and of a small one that was made of it, of which the length is compared (HGETALL
-//!   shows the rest).
+//!   can be restored, RESTORE shows; what is in it, GET). The members of a large set or hash
+//!   stand in any order, so only their number is compared, and of a small one, which may have been
+//!   made of it, the length (SMEMBERS and HGETALL show what they are).
 //!   order, and so do those of a small one that was made of it, so that only their number or their
 //!   length is compared (SMEMBERS shows what they are).
 //! - `Scan`: cursors and order are each server's own, and an element may come twice. What an
