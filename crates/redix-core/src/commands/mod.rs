@@ -37,6 +37,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     keys::expire::COMMANDS,
     keys::object::COMMANDS,
     keys::scan::COMMANDS,
+    keys::sort::COMMANDS,
     keys::wait::COMMANDS,
     list::block::COMMANDS,
     list::pop::COMMANDS,

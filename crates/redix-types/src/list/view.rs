@@ -86,6 +86,18 @@ impl<'a> ListRef<'a> {
     }
 }
 
+impl List {
+    /// The value that holds it: a listpack if it is one within the limit.
+    pub fn compacted(self) -> HeapValue {
+        match self.only_listpack() {
+            Some(bytes) if self.fill().is_met_by(bytes.len(), self.len()) => {
+                HeapValue::Packed(Compact::List, bytes.to_vec())
+            }
+            _ => HeapValue::List(Box::new(self)),
+        }
+    }
+}
+
 /// A list to change. Callers delete the key once it is empty.
 pub struct ListEdit<'e> {
     entry: &'e mut EntryBox,

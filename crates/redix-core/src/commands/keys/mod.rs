@@ -6,12 +6,15 @@
 //! - [`copy`]: other names and databases;
 //! - [`dump`]: values as bytes;
 //! - [`object`]: how a value is kept;
+//! - [`sort`]: elements in another order;
 //! - [`wait`]: until replicas have what was written.
 
 pub mod basic;
 pub mod copy;
+mod docs;
 pub mod dump;
 pub mod expire;
 pub mod object;
 pub mod scan;
+pub mod sort;
 pub mod wait;

@@ -3,7 +3,6 @@
 //! Every version that is written has the same form: the nodes, each with its kind and its bytes.
 //! Older files hold ziplists, the oldest one string after another.
 
-use redix_types::entry::Compact;
 use redix_types::list::{End, List, ListRef, NodeRef};
 use redix_types::listpack::{self, Element};
 use redix_types::value::HeapValue;
@@ -88,17 +87,7 @@ pub(super) fn decode(
         return Err(corrupt("list without elements"));
     }
     // What was a single ziplist stays a list of one node on the servers too.
-    Ok(if type_byte == ZIPLIST { HeapValue::List(Box::new(list)) } else { compacted(list) })
-}
-
-/// A listpack if the list is one within the limit.
-fn compacted(list: List) -> HeapValue {
-    match list.only_listpack() {
-        Some(bytes) if list.fill().is_met_by(bytes.len(), list.len()) => {
-            HeapValue::Packed(Compact::List, bytes.to_vec())
-        }
-        _ => HeapValue::List(Box::new(list)),
-    }
+    Ok(if type_byte == ZIPLIST { HeapValue::List(Box::new(list)) } else { list.compacted() })
 }
 
 fn decode_element(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List) -> Result<()> {
