@@ -81,3 +81,6 @@ fn from_ziplist(bytes: &[u8]) -> Vec<u8> {
     ziplist::iter(bytes).for_each(|element| listpack::append(&mut lp, element));
     lp
 }
+
+#[cfg(test)]
+mod tests;
