@@ -1,7 +1,7 @@
 //! ZRANGE and its kin: by rank, score or member, in both directions, to a client or a key.
 
 use redix_types::value::IntBuf;
-use redix_types::zset::{ZsetRef, build};
+use redix_types::zset::{Limits, ZsetRef, build};
 
 use super::bounds::{Span, ranks_between};
 use super::{Scores, docs, limits, read, store};
@@ -241,6 +241,7 @@ fn zrangestore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         for (member, score) in set.range(rank, count) {
             members.push(member.text(&mut IntBuf::new()), score);
         }
+        members.forget_signs(&query, limits);
     }
     let result = build(members.iter(), limits, hasher);
     store(cx, destination, "zrangestore", result, members.ends.len());
@@ -260,10 +261,33 @@ impl Members {
         self.ends.push((self.bytes.len(), score));
     }
 
+    /// Real servers store one member after the other, into a listpack as long as it may be one, and
+    /// that does not know the sign of a zero. Ranges of ranks are announced.
+    fn forget_signs(&mut self, query: &Query<'_>, limits: Limits) {
+        let len = self.ends.len();
+        if matches!(query.range, Bounds::Ranks(..)) && len > limits.entries {
+            return;
+        }
+        for number in 0..len {
+            let index = match query.direction {
+                Direction::Forward => number,
+                Direction::Reverse => len - 1 - number,
+            };
+            if !limits.allow(number + 1, self.get(index).0.len()) {
+                return;
+            }
+            // Minus zero plus zero is zero; nothing else changes.
+            self.ends[index].1 += 0.0;
+        }
+    }
+
+    fn get(&self, index: usize) -> (&[u8], f64) {
+        let (end, score) = self.ends[index];
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        (&self.bytes[start..end], score)
+    }
+
     fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], f64)> + Clone {
-        self.ends.iter().enumerate().map(|(index, &(end, score))| {
-            let start = index.checked_sub(1).map_or(0, |before| self.ends[before].0);
-            (&self.bytes[start..end], score)
-        })
+        (0..self.ends.len()).map(|index| self.get(index))
     }
 }

@@ -52,8 +52,9 @@ struct Rules {
 }
 
 impl Rules {
-    fn parse(options: &mut Options<'_>) -> Self {
-        let mut rules = Rules::default();
+    /// Adds the rules that the words state. ZINCRBY takes them for such as well.
+    fn parse(mut self, options: &mut Options<'_>) -> Self {
+        let rules = &mut self;
         loop {
             if options.eat("NX") {
                 rules.nx = true;
@@ -68,7 +69,7 @@ impl Rules {
             } else if options.eat("LT") {
                 rules.lt = true;
             } else {
-                return rules;
+                return self;
             }
         }
     }
@@ -115,19 +116,12 @@ struct Applied {
 /// and changed; with INCR the new score, or null if the rules forbid it. Errors: WRONGTYPE, Syntax,
 /// options that exclude one another, NotFloat, a sum that is NaN.
 fn zadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let mut options = args.options(2);
-    let rules = Rules::parse(&mut options);
-    let words = options.left();
-    if words == 0 || !words.is_multiple_of(2) {
-        return Err(ReplyError::Syntax);
-    }
-    rules.check(words / 2)?;
-    add(cx, args, rules, options.position())
+    add(cx, args, Rules::default())
 }
 
 /// `ZINCRBY key increment member` -> the new score. Errors: WRONGTYPE, NotFloat, a sum that is NaN.
 fn zincrby(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    add(cx, args, Rules { incr: true, ..Rules::default() }, 2)
+    add(cx, args, Rules { incr: true, ..Rules::default() })
 }
 
 #[derive(Default)]
@@ -138,9 +132,16 @@ struct Tally {
     score: Option<f64>,
 }
 
-/// Sets the scores of the pairs from word `first` on.
-fn add(cx: &mut Ctx<'_, '_>, args: Args<'_>, rules: Rules, first: usize) -> CommandResult {
-    let pairs = (args.len() - first) / 2;
+/// Sets the scores of pairs, by the given rules and those that the command states.
+fn add(cx: &mut Ctx<'_, '_>, args: Args<'_>, rules: Rules) -> CommandResult {
+    let mut options = args.options(2);
+    let rules = rules.parse(&mut options);
+    let (first, words) = (options.position(), options.left());
+    if words == 0 || !words.is_multiple_of(2) {
+        return Err(ReplyError::Syntax);
+    }
+    let pairs = words / 2;
+    rules.check(pairs)?;
     let mut scores = smallvec::SmallVec::<[f64; 16]>::with_capacity(pairs);
     let mut longest = 0;
     for word in (first..first + 2 * pairs).step_by(2) {
