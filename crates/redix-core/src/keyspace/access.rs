@@ -355,7 +355,12 @@ impl<'k> Access<'k> {
 
     /// A key that this command has looked up before, to be read beside others; leaves no trace.
     pub fn view(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
-        let part = self.held.held_shard(key.shard())?.db(self.db)?;
+        self.view_in(self.db, key)
+    }
+
+    /// The same in another database. One that has expired is no longer seen, but stays.
+    pub fn view_in(&self, db: u32, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let part = self.held.held_shard(key.shard())?.db(db)?;
         let (_, entry) = part.table.find_item(key.hash, key.bytes)?;
         let is_over = entry.expire_at_ms().is_some_and(|at| at <= self.now_ms);
         (!is_over || self.expiry == Expiry::Ignore).then_some(entry)

@@ -50,7 +50,7 @@ impl Runner<'_> {
             let any: Arc<dyn Any + Send + Sync> = Arc::clone(&interest) as _;
             let waiter = any.downcast::<KeyWaiter>().expect("only such wait for keys");
             let key = self.keys.key(bytes);
-            let kind = self.keys.peek_in(db, key).map(EntryRef::kind);
+            let kind = self.keys.view_in(db, key).map(EntryRef::kind);
             if kind == Some(waiter.kind) {
                 self.serve(db, &waiter);
             } else {
