@@ -122,6 +122,10 @@ fn unblock_answers_in_place_of_whoever_was_awaited() {
         assert_eq!(replies(&mut engine, 1), [expected]);
         assert_eq!(run(&mut engine, 1, "PING"), "+PONG");
     }
+    let stats = run(&mut engine, 2, "INFO commandstats");
+    let wait = stats.split("cmdstat_wait:").nth(1).unwrap().lines().next().unwrap();
+    assert!(wait.starts_with("calls=3,"), "{wait}");
+    assert!(wait.contains(",rejected_calls=1,failed_calls=0"), "{wait}");
 }
 
 #[test]

@@ -95,7 +95,8 @@ impl Worker {
             WaitEnd::Served(bytes) => client.reply.raw(&bytes),
             WaitEnd::TimedOut => (blocked.on_timeout)(&self.engine, &mut client.reply),
             WaitEnd::Failed(error) | WaitEnd::Dismissed(error) => {
-                call_stats(stats, command).failed.bump();
+                // As Valkey 9 counts it: the command itself did not fail.
+                call_stats(stats, command).rejected.bump();
                 fail(&self.engine, stats, &mut client.reply, &error);
             }
         }
