@@ -35,7 +35,8 @@ pub const READ_MAX: usize = 64 * 1024;
 /// Room that is made at once for a command whose length is known.
 const ROOM_MAX: usize = 1024 * 1024;
 
-/// Spans of executed commands in front of others from which on they are dropped.
+/// Spans of executed commands in front of others from which on they are dropped; room for as many
+/// stays.
 const SPANS_SPENT_MAX: usize = 1024;
 
 /// A parsed command waiting for execution. Half a cache line.
@@ -369,8 +370,12 @@ impl Input {
         }
     }
 
-    /// Gives back memory of a large buffer of which less than half was used since the last call.
+    /// Gives back memory of a large buffer of which less than half was used since the last call,
+    /// and that of the spans of commands with many words.
     pub fn fit(&mut self) {
+        if self.parked.is_empty() {
+            self.spans.shrink_to(SPANS_SPENT_MAX);
+        }
         let peak = std::mem::replace(&mut self.peak, self.filled);
         if self.bytes.len() > KEPT_MAX && self.bytes.len() / 2 > peak && self.parser.is_idle() {
             self.compact();

@@ -131,3 +131,17 @@ fn spans_do_not_pile_up_behind_what_stays_parked() {
         assert!(input.spans.len() <= 2 * SPANS_SPENT_MAX, "{} spans", input.spans.len());
     }
 }
+
+#[test]
+fn the_spans_of_a_long_command_do_not_stay() {
+    let mut input = Input::default();
+    let words = 20 * SPANS_SPENT_MAX;
+    input.push(format!("*{words}\r\n{}", "$1\r\na\r\n".repeat(words)).as_bytes());
+    input.parse(usize::MAX, &Limits::default());
+    assert_eq!(input.args(0).len(), words);
+    input.fit();
+    assert_eq!(input.args(0).len(), words);
+    input.executed(1);
+    input.fit();
+    assert!(input.spans.capacity() <= 2 * SPANS_SPENT_MAX, "{}", input.spans.capacity());
+}
