@@ -10,6 +10,7 @@ pub mod keys;
 pub mod list;
 pub mod persist;
 pub mod pubsub;
+mod repeat;
 pub mod repl;
 pub mod scripting;
 pub mod server;

@@ -205,6 +205,27 @@ fn the_output_limit_holds_for_one_that_reads_too() {
 }
 
 #[test]
+fn the_output_limit_ends_replies_that_repeat_themselves() {
+    let server = start(&["--client-output-buffer-limit", "normal", "1000000", "0", "0"]);
+    let mut client = connect(&server);
+    for write in [&["HSET", "h", "a", "b"][..], &["SADD", "s", "a"], &["ZADD", "z", "1", "a"]] {
+        assert_eq!(client.cmd(write).unwrap().pretty(), "(integer) 1");
+    }
+    let repeating = ["HRANDFIELD h", "SRANDMEMBER s", "ZRANDMEMBER z"];
+    for command in repeating {
+        let mut asking = connect(&server);
+        asking.send_raw(format!("{command} -999999999\r\n").as_bytes()).unwrap();
+        assert!(asking.is_closed_by_peer().unwrap(), "{command}: billions of bytes");
+    }
+    let unlimited = ["CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0"];
+    assert_eq!(client.cmd(&unlimited).unwrap().pretty(), "+OK");
+    for command in repeating {
+        let words: Vec<&str> = command.split(' ').chain(["-999999999"]).collect();
+        assert_eq!(client.cmd(&words).unwrap().pretty(), "-ERR value is out of range");
+    }
+}
+
+#[test]
 fn the_soft_limit_closes_after_its_time() {
     let server = start(&["--client-output-buffer-limit", "normal", "0", "500000", "1"]);
     let _stream = ask_without_reading(&server);

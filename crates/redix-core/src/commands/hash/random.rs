@@ -10,6 +10,7 @@ use super::{bulk, docs, lookup};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl};
+use crate::commands::repeat::Bound;
 use crate::error::{CommandResult, ReplyError};
 
 /// The commands of this file.
@@ -22,9 +23,6 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::read(
 )
 .acl(acl::HASH)
 .docs(docs::HRANDFIELD)];
-
-/// Most draws of one command. The real servers go on until their memory is full.
-const DRAWS_MAX: u64 = 1 << 24;
 
 /// Below this part of a hash, fields are drawn until there are as many as wanted; from it on, each
 /// is looked at once. Source: where the two take the same time.
@@ -50,8 +48,7 @@ impl Wanted {
         if args.len() > 4 || (values && !args.is(3, "WITHVALUES")) {
             return Err(ReplyError::Syntax);
         }
-        let too_many = values && count.unsigned_abs() > i64::MAX as u64 / 2;
-        if too_many || (count < 0 && count.unsigned_abs() > DRAWS_MAX) {
+        if values && count.unsigned_abs() > i64::MAX as u64 / 2 {
             return Err(ReplyError::Static("ERR value is out of range"));
         }
         Ok(Wanted { count, values })
@@ -99,31 +96,38 @@ fn hrandfield(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         word ^ word >> 32
     };
     if wanted.count < 0 {
-        draw(cx.reply, hash, wanted, &mut random);
-    } else {
-        choose(cx.reply, hash, wanted, &mut random);
+        let bound = Bound::of(cx.config, cx.reply, wanted.count.unsigned_abs())?;
+        return draw(cx.reply, hash, wanted, &bound, &mut random);
     }
+    choose(cx.reply, hash, wanted, &mut random);
     Ok(())
 }
 
 /// Draws, each of them anew.
-fn draw(reply: &mut Reply, hash: HashRef<'_>, wanted: Wanted, random: &mut impl FnMut() -> u64) {
+fn draw(
+    reply: &mut Reply,
+    hash: HashRef<'_>,
+    wanted: Wanted,
+    bound: &Bound,
+    random: &mut impl FnMut() -> u64,
+) -> CommandResult {
     let count = wanted.count.unsigned_abs() as usize;
     wanted.begin(reply, count);
-    match hash {
-        HashRef::Packed(_) => {
-            let mut pairs = Vec::with_capacity(hash.len());
-            hash.for_each(|pair| pairs.push(pair));
-            for _ in 0..count {
-                wanted.one(reply, pairs[below(random(), pairs.len())]);
-            }
-        }
-        HashRef::Large(_) => {
-            for _ in 0..count {
-                wanted.one(reply, hash.random(random()).expect("a hash has fields"));
-            }
-        }
+    let mut pairs = Vec::new();
+    if matches!(hash, HashRef::Packed(_)) {
+        hash.for_each(|pair| pairs.push(pair));
     }
+    for _ in 0..count {
+        if !bound.allows(reply)? {
+            break;
+        }
+        let pair = match hash {
+            HashRef::Packed(_) => pairs[below(random(), pairs.len())],
+            HashRef::Large(_) => hash.random(random()).expect("a hash has fields"),
+        };
+        wanted.one(reply, pair);
+    }
+    Ok(())
 }
 
 /// Chooses different fields.

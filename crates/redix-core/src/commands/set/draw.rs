@@ -12,6 +12,7 @@ use super::{
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, LogAs, access, acl, flag};
+use crate::commands::repeat::Bound;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::Missing;
@@ -42,11 +43,6 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 /// Members in one record of the log. Source: `spopWithCountCommand` of Redis 7.2 and Valkey 9.1.
 const RECORD_MEMBERS_MAX: usize = 1024;
-
-/// Most members, and most bytes of them, that SRANDMEMBER returns where it repeats them: the real
-/// servers go on until memory ends.
-const REPEATED_MAX: u64 = 1 << 24;
-const REPEATED_BYTES_MAX: usize = 1 << 30;
 
 /// `SPOP key [count]` -> a member or null; with `count` up to so many. Errors: WRONGTYPE, a
 /// senseless count. Logged as the SREM of what was taken, or as the deletion of the key if that was
@@ -158,21 +154,26 @@ fn srandmember(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             let reply = &mut *cx.reply;
             set.sample(count, &mut || rng.next(), &mut |member| reply_member(reply, member));
         }
-        (Some(set), Err(_)) => repeat(cx.reply, set, count.unsigned_abs(), &mut rng)?,
+        (Some(set), Err(_)) => {
+            let bound = Bound::of(cx.config, cx.reply, count.unsigned_abs())?;
+            repeat(cx.reply, set, count.unsigned_abs(), &bound, &mut rng)?;
+        }
     }
     Ok(())
 }
 
 /// Writes so many members, each drawn from all.
-fn repeat(reply: &mut Reply, set: SetRef<'_>, count: u64, rng: &mut Draws) -> CommandResult {
-    if count > REPEATED_MAX {
-        return Err(ReplyError::Static("ERR value is out of range"));
-    }
-    let start = reply.len();
+fn repeat(
+    reply: &mut Reply,
+    set: SetRef<'_>,
+    count: u64,
+    bound: &Bound,
+    rng: &mut Draws,
+) -> CommandResult {
     reply.array(count as usize);
     for _ in 0..count {
-        if reply.len() - start > REPEATED_BYTES_MAX {
-            return Err(ReplyError::Static("ERR value is out of range"));
+        if !bound.allows(reply)? {
+            break;
         }
         if let Some(member) = set.random(rng.next()) {
             reply_member(reply, member);

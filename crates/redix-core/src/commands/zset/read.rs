@@ -12,6 +12,7 @@ use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::scan::{ScanOptions, Walked, parse_cursor};
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
+use crate::commands::repeat::Bound;
 use crate::error::{CommandResult, ReplyError};
 
 /// The commands of this file.
@@ -176,8 +177,12 @@ fn zrandmember(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let len = set.len();
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
+        let bound = Bound::of(cx.config, cx.reply, count.unsigned_abs())?;
         scores.header(cx.reply, wanted);
         for _ in 0..wanted {
+            if !bound.allows(cx.reply)? {
+                break;
+            }
             let (member, score) = set.at(words.below(len)).expect("a rank below the length");
             scores.member(cx.reply, member, score);
         }
