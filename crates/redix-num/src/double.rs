@@ -37,6 +37,15 @@ pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// As [`push_f64`], but integers too get an exponent where that is shorter by enough: `1e+8`.
+pub fn push_f64_compact(out: &mut Vec<u8>, value: f64) {
+    if value.is_finite() && value != 0.0 {
+        push_shortest(out, value);
+    } else {
+        push_f64(out, value);
+    }
+}
+
 /// Appends the text of a double with as many of 17 significant digits as there are without zeros at
 /// the end, as `%.17g` of C prints it: always the same number when read, often longer than needed.
 pub fn push_f64_exact(out: &mut Vec<u8>, value: f64) {

@@ -16,7 +16,7 @@ mod double;
 mod grisu;
 mod integer;
 
-pub use double::{parse_f64, push_f64, push_f64_exact};
+pub use double::{parse_f64, push_f64, push_f64_compact, push_f64_exact};
 pub use integer::{INT_TEXT_MAX, IntText, i64_len, parse_i64};
 
 #[cfg(test)]

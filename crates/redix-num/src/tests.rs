@@ -99,6 +99,27 @@ fn doubles_are_laid_out_as_scores() {
     }
 }
 
+/// As the digests of Valkey 9.1.2 and Redis 8.2.3 show.
+#[test]
+fn integers_in_compact_form() {
+    for (value, expect) in [
+        (0.0, "0"),
+        (-0.0, "-0"),
+        (10_000_000.0, "10000000"),
+        (100_000_000.0, "1e+8"),
+        (1_700_000_000.0, "1.7e+9"),
+        (1_234_567_890.0, "1234567890"),
+        (4_611_686_018_427_387_904.0, "4611686018427388000"),
+        (-1e18, "-1e+18"),
+        (0.1, "0.1"),
+        (f64::NEG_INFINITY, "-inf"),
+    ] {
+        let mut text = Vec::new();
+        push_f64_compact(&mut text, value);
+        assert_eq!(String::from_utf8(text).unwrap(), expect, "{value:e}");
+    }
+}
+
 /// Texts that ZSCORE of Valkey 9.1.2 and Redis 8.2.3 gives. Whole numbers up to 2^62 are written as
 /// integers; 934.7034519592939 is a number whose closest shortest digits would be others.
 #[test]
@@ -229,10 +250,12 @@ proptest! {
     fn doubles_read_back(bits in any::<u64>()) {
         let value = f64::from_bits(bits);
         prop_assume!(!value.is_nan());
-        let mut text = Vec::new();
-        push_f64(&mut text, value);
-        prop_assert!(text.len() <= 25);
-        prop_assert_eq!(parse_f64(&text), Some(value));
+        for push in [push_f64, push_f64_compact] {
+            let mut text = Vec::new();
+            push(&mut text, value);
+            prop_assert!(text.len() <= 25);
+            prop_assert_eq!(parse_f64(&text), Some(value));
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! - [`engine`]: an engine inside the test, over simulated time, randomness and disk.
 //! - [`abuse`]: hostile clients against a real server.
 //! - [`sim`]: servers, their network and their disks under one seed.
-//! - [`writes`]: random writes of strings.
+//! - [`writes`]: random writes of all types.
+//! - [`encodings`]: a data set with every encoding of every type.
 //! - [`quoting`]: binary-safe text for arguments and replies.
 //! - [`rng`]: the seeded generator of everything random.
 //!
@@ -22,6 +23,7 @@
 pub mod abuse;
 pub mod ahead;
 pub mod client;
+pub mod encodings;
 pub mod engine;
 pub mod oracle;
 pub mod peer;

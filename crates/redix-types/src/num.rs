@@ -14,4 +14,4 @@ mod tests;
 mod long_double;
 
 pub use long_double::LongDouble;
-pub use redix_num::{i64_len, parse_f64, parse_i64, push_f64, push_f64_exact};
+pub use redix_num::{i64_len, parse_f64, parse_i64, push_f64, push_f64_compact, push_f64_exact};

@@ -11,6 +11,7 @@ mod command_info;
 mod config_file;
 mod connections;
 mod golden;
+mod interop;
 mod oracle;
 mod persist;
 mod process;

@@ -27,6 +27,7 @@ mod links;
 mod messages;
 mod node;
 mod raw;
+mod records;
 mod roles;
 mod sync;
 mod traffic;

@@ -25,7 +25,11 @@ use redix_core::upstream::ahead::{Portions, ReadAhead};
 use redix_core::upstream::{Transport, Upstream};
 use redix_core::worker::Worker;
 use redix_resp::encode_command;
-use redix_types::entry::IntBuf;
+use redix_types::entry::{EntryRef, IntBuf, Kind};
+use redix_types::hash::HashRef;
+use redix_types::list::ListRef;
+use redix_types::set::SetRef;
+use redix_types::zset::ZsetRef;
 
 use super::net::{End, Net};
 use crate::ahead::Inline;
@@ -415,7 +419,7 @@ impl Process {
                     let mut one = Mix::default();
                     one.add(&db.to_be_bytes());
                     one.add(entry.key());
-                    one.add(entry.value().string_bytes(&mut IntBuf::new()));
+                    one.add_value(entry);
                     one.add(&entry.expire_at_ms().unwrap_or(-1).to_be_bytes());
                     digest = digest.wrapping_add(one.finish());
                 });
@@ -424,7 +428,7 @@ impl Process {
         digest
     }
 
-    /// The value of a key, expired or not.
+    /// The string at a key, expired or not.
     pub(super) fn peek(&self, db: u32, key: &[u8]) -> Option<Vec<u8>> {
         let keyspace = &self.engine.keyspace;
         let _gate = keyspace.gates().enter(self.engine.background_thread());
@@ -488,6 +492,35 @@ impl Mix {
         rest.iter().for_each(|byte| add(u64::from(*byte)));
         // Keeps ("a", "bc") and ("ab", "c") apart.
         add(bytes.len() as u64);
+    }
+
+    /// Adds a value: lists in their order, of other collections the sum of their elements.
+    fn add_value(&mut self, entry: EntryRef<'_>) {
+        let (value, text) = (entry.value(), &mut IntBuf::new());
+        let mut sum = 0u64;
+        let mut add_pair = |first: &[u8], second: &[u8]| {
+            let mut one = Mix::default();
+            one.add(first);
+            one.add(second);
+            sum = sum.wrapping_add(one.finish());
+        };
+        match entry.kind() {
+            Kind::String | Kind::Stream => self.add(value.string_bytes(text)),
+            Kind::List => {
+                ListRef::of(value).iter_all().for_each(|element| self.add(element.text(text)));
+            }
+            Kind::Set => SetRef::of(value)
+                .expect("a set by its kind")
+                .for_each(|member| add_pair(member.text(text), b"")),
+            Kind::Zset => ZsetRef::of(value)
+                .expect("a sorted set by its kind")
+                .iter()
+                .for_each(|(member, score)| add_pair(member.text(text), &score.to_be_bytes())),
+            Kind::Hash => HashRef::of(value).for_each(|(field, value)| {
+                add_pair(field.text(text), value.text(&mut IntBuf::new()));
+            }),
+        }
+        self.add(format!("{:?} {sum}", entry.kind()).as_bytes());
     }
 
     fn finish(self) -> u64 {

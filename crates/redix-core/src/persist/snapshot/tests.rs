@@ -5,30 +5,52 @@ use std::path::Path;
 use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering;
 
+use redix_resp::encode_command;
 use redix_testkit::rng::Rng;
-use redix_types::entry::{EntryBox, HeapValue, IntBuf, Value};
+use redix_testkit::writes::{self, Words};
+use redix_types::entry::{EntryBox, EntryRef, HeapValue, IntBuf, Kind, Value};
+use redix_types::hash::HashRef;
+use redix_types::list::ListRef;
+use redix_types::set::SetRef;
+use redix_types::zset::ZsetRef;
 
 use super::preimages::SHARE_LEN_MIN;
 use super::*;
+use crate::client::Client;
 use crate::command::dispatch::Runner;
 use crate::engine::Engine;
+use crate::env::Wake;
 use crate::keyspace::access::{Access, Ttl};
 use crate::keyspace::flush::{Emptied, Freeing, flush, swap};
 use crate::keyspace::shard_of;
+use crate::mailbox::Mailbox;
 use crate::persist::file::SaveError;
 use crate::persist::sim::Sim;
-use crate::rdb::format::{RdbString, RdbValue};
 use crate::rdb::read::{Event, RdbReader, ReadOptions};
+use crate::registry::ClientShared;
+use crate::worker::Worker;
 
 const DATABASES: u32 = 4;
 /// Shards that most keys are chosen from, so that their tables split and merge.
 const CROWDED: [usize; 3] = [0, 511, 1023];
 
-type Content = BTreeMap<(u32, Vec<u8>), (Vec<u8>, Option<i64>)>;
+/// By database and key: the value as [`describe`] tells it, and the expiry.
+type Content = BTreeMap<(u32, Vec<u8>), (Description, Option<i64>)>;
+type Description = (Kind, Vec<(Vec<u8>, Vec<u8>)>);
+
+/// Nobody sleeps: the worker is looked after at once.
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
 
 struct World {
     sim: Sim,
-    engine: Engine,
+    engine: StdArc<Engine>,
+    worker: Worker,
+    /// The place of the one client, which writes values of all types.
+    token: usize,
     rng: Rng,
     keys: Vec<Vec<u8>>,
 }
@@ -39,13 +61,19 @@ impl World {
         let mut config = Config { databases: DATABASES, dir: "/data".into(), ..Config::default() };
         config.rdbcompression = seed.is_multiple_of(2);
         change(&mut config);
-        let engine = Engine::new(sim.env(seed), config, 1).unwrap();
+        let engine = StdArc::new(Engine::new(sim.env(seed), config, 1).unwrap());
+        let mailbox = StdArc::new(Mailbox::new(Box::new(NoWake)));
+        engine.registry.add_worker(StdArc::clone(&mailbox));
+        let mut worker = Worker::new(StdArc::clone(&engine), 0, mailbox);
+        let id = engine.registry.next_id();
+        let client = ClientShared::new(id, "10.0.0.1:1".into(), "10.0.0.2:1".into(), 7, 0, 0);
+        let token = worker.insert(Client::new(StdArc::new(client), true));
         let mut keys: Vec<Vec<u8>> = (0..300).map(|i| format!("sparse:{i}").into_bytes()).collect();
         let crowded = (0u32..).map(|i| format!("k{i}").into_bytes());
         let is_crowded =
             |key: &Vec<u8>| CROWDED.contains(&shard_of(engine.keyspace.hasher().hash(key)));
         keys.extend(crowded.filter(is_crowded).take(1200));
-        Self { sim, engine, rng: Rng::new(seed), keys }
+        Self { sim, engine, worker, token, rng: Rng::new(seed), keys }
     }
 
     fn fill(&mut self) {
@@ -77,8 +105,40 @@ impl World {
         }
     }
 
+    /// Executes commands as a client sends them.
+    fn send(&mut self, commands: &[Words]) {
+        let mut bytes = Vec::new();
+        commands.iter().for_each(|words| encode_command(&mut bytes, words));
+        self.worker.client(self.token).unwrap().input.push(&bytes);
+        self.worker.mark_ready(self.token);
+        while self.worker.has_ready() {
+            self.worker.run();
+        }
+        self.worker.client(self.token).unwrap().reply.take();
+    }
+
+    /// A command on a value of any type, small or large, which may convert it; and those that move
+    /// whole values and databases about.
+    fn command(&mut self) {
+        let database = self.rng.below(DATABASES as usize).to_string();
+        let mut command = writes::command(&mut self.rng);
+        for word in &mut command[1..] {
+            if let Some(number) = word.strip_prefix(b"key:") {
+                let number: usize = std::str::from_utf8(number).unwrap().parse().unwrap();
+                word.clone_from(&self.keys[number * 6 % self.keys.len()]);
+            }
+        }
+        // One that waits would hold up all others.
+        if !command[0].starts_with(b"B") {
+            self.send(&[writes::words(&["SELECT", &database]), command]);
+        }
+    }
+
     /// One random change of any kind that leaves most of the data in place.
     fn change(&mut self) {
+        if self.rng.chance(40) {
+            return self.command();
+        }
         let (db, other) = (self.rng.below(3) as u32, self.rng.below(DATABASES as usize) as u32);
         let (key, second) = (self.rng.pick(&self.keys).clone(), self.rng.pick(&self.keys).clone());
         let value = self.value();
@@ -105,7 +165,11 @@ impl World {
                     }
                 }
                 5 | 6 => {
-                    keys.modify(key, |entry| append(entry, &value));
+                    keys.modify(key, |entry| {
+                        if entry.as_ref().kind() == Kind::String {
+                            append(entry, &value);
+                        }
+                    });
                 }
                 7 | 8 => {
                     keys.delete(key);
@@ -165,8 +229,7 @@ impl World {
             for db in 0..shard.db_count() {
                 let part = shard.db(db).unwrap();
                 let end = part.table.scan(0, usize::MAX, |entry| {
-                    let value = entry.value().string_bytes(&mut IntBuf::new()).to_vec();
-                    let record = (value, entry.expire_at_ms());
+                    let record = (describe(entry), entry.expire_at_ms());
                     assert!(content.insert((db, entry.key().to_vec()), record).is_none());
                 });
                 assert_eq!(end, None);
@@ -234,6 +297,31 @@ fn append(entry: &mut EntryBox, more: &[u8]) {
     entry.replace_value(Value::Raw(&bytes));
 }
 
+/// What a value is, however it is laid out: its elements, in an order of their own unless it is a
+/// list.
+fn describe(entry: EntryRef<'_>) -> Description {
+    let (value, text) = (entry.value(), &mut IntBuf::new());
+    let mut elements: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut add = |one: &[u8], other: &[u8]| elements.push((one.to_vec(), other.to_vec()));
+    match entry.kind() {
+        Kind::String | Kind::Stream => add(value.string_bytes(text), b""),
+        Kind::List => {
+            ListRef::of(value).iter_all().for_each(|element| add(element.text(text), b""));
+        }
+        Kind::Set => SetRef::of(value).unwrap().for_each(|member| add(member.text(text), b"")),
+        Kind::Zset => ZsetRef::of(value)
+            .unwrap()
+            .iter()
+            .for_each(|(member, score)| add(member.text(text), &score.to_be_bytes())),
+        Kind::Hash => HashRef::of(value)
+            .for_each(|(field, value)| add(field.text(text), value.text(&mut IntBuf::new()))),
+    }
+    if entry.kind() != Kind::List {
+        elements.sort_unstable();
+    }
+    (entry.kind(), elements)
+}
+
 fn decode(file: &[u8]) -> Content {
     let mut reader = RdbReader::new(file, ReadOptions::default());
     let mut content = Content::new();
@@ -241,14 +329,11 @@ fn decode(file: &[u8]) -> Content {
         match reader.next_event().unwrap() {
             Event::End(_) => return content,
             Event::Key(record) => {
-                let value = match record.value {
-                    RdbValue::Str(RdbString::Int(value)) => value.to_string().into_bytes(),
-                    RdbValue::Str(RdbString::Bytes(bytes)) => bytes.to_vec(),
-                    RdbValue::Collection(_) => unreachable!("only strings were written"),
-                };
-                let key = (record.db, record.key.to_vec());
-                let twice = content.insert(key, (value, record.expire_at_ms));
-                assert!(twice.is_none(), "{:?} is in the file twice", record.key.escape_ascii());
+                let (key, expire_at_ms) = (record.key.to_vec(), record.expire_at_ms);
+                let entry = EntryBox::new(&key, record.value.into_value(), expire_at_ms, 0);
+                let value = (describe(entry.as_ref()), expire_at_ms);
+                let twice = content.insert((record.db, key.clone()), value);
+                assert!(twice.is_none(), "{:?} is in the file twice", key.escape_ascii());
             }
             _ => {}
         }

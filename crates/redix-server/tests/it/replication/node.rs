@@ -16,6 +16,7 @@ const LONG_MS: i64 = 600_000;
 
 /// A server with a connection to it.
 pub(super) struct Node {
+    peer: Peer,
     pub(super) server: Server,
     pub(super) client: Client,
 }
@@ -30,7 +31,7 @@ impl Node {
         let common = [["--enable-debug-command", "yes"], ["--repl-diskless-sync-delay", "0"]];
         let server = launch.args(&common.concat()).args(args).start().unwrap();
         let client = Client::connect(server.addr()).unwrap();
-        Self { server, client }
+        Self { peer, server, client }
     }
 
     /// Sends a command that must not fail.
@@ -104,18 +105,50 @@ impl Node {
         keys.into_iter().map(name).collect()
     }
 
+    /// A value as text, in an order of its own.
+    fn value(&mut self, key: &[u8], kind: &str) -> String {
+        let (name, range) = match kind {
+            "+string" => ("GET", &[][..]),
+            "+list" => ("LRANGE", &[&b"0"[..], b"-1"][..]),
+            "+set" => ("SMEMBERS", &[][..]),
+            "+zset" => ("ZRANGE", &[&b"0"[..], b"-1", b"WITHSCORES"][..]),
+            "+hash" => ("HGETALL", &[][..]),
+            other => panic!("no type {other}"),
+        };
+        let args = [&[name.as_bytes(), key], range].concat();
+        let value = match (self.client.must(&args).unwrap(), kind) {
+            (Value::Array(mut members), "+set") => {
+                members.sort_unstable_by_key(Value::pretty);
+                Value::Array(members)
+            }
+            (Value::Array(flat), "+hash") => {
+                let mut pairs: Vec<_> = flat.chunks(2).map(|pair| pair.to_vec()).collect();
+                pairs.sort_unstable_by_key(|pair| pair[0].pretty());
+                Value::Array(pairs.concat())
+            }
+            (Value::Array(mut flat), "+zset") => {
+                // Redis 7.0 has another text for some scores.
+                for score in flat.iter_mut().skip(1).step_by(2) {
+                    let number: f64 = score.pretty().trim_matches('"').parse().unwrap();
+                    *score = Value::Bulk(number.to_string().into_bytes());
+                }
+                Value::Array(flat)
+            }
+            (value, _) => value,
+        };
+        value.pretty()
+    }
+
     /// Type, value and expiry of every key, by database and name.
     pub(super) fn content(&mut self) -> BTreeMap<(usize, Vec<u8>), [String; 3]> {
         let mut content = BTreeMap::new();
         for db in 0..DATABASES {
             self.must(&format!("SELECT {db}"));
             for key in self.keys() {
-                let commands = [&b"TYPE"[..], b"GET", b"PEXPIRETIME"];
-                let commands: Vec<_> = commands.iter().map(|name| vec![name, &key[..]]).collect();
-                let replies = self.client.pipeline(&commands).unwrap();
-                let mut replies = replies.iter().map(Value::pretty);
-                let mut next = || replies.next().unwrap();
-                content.insert((db, key), [next(), next(), next()]);
+                let [kind, expires] = [&b"TYPE"[..], b"PEXPIRETIME"]
+                    .map(|name| self.client.must(&[name, &key]).unwrap().pretty());
+                let value = self.value(&key, &kind);
+                content.insert((db, key), [kind, value, expires]);
             }
         }
         self.must("SELECT 0");
@@ -143,5 +176,8 @@ pub(super) fn assert_same(primary: &mut Node, replica: &mut Node) {
         })
         .collect();
     assert!(different.is_empty(), "primary and replica differ in\n{}", different.join("\n"));
-    assert_eq!(primary.must("DEBUG DIGEST"), replica.must("DEBUG DIGEST"));
+    // So its digests differ too.
+    if [&primary, &replica].iter().all(|node| node.peer != Peer::Redis7) {
+        assert_eq!(primary.must("DEBUG DIGEST"), replica.must("DEBUG DIGEST"));
+    }
 }

@@ -6,20 +6,31 @@ use super::node::Node;
 use crate::eventually;
 
 /// A connection that asks for everything.
-struct Raw {
+pub(super) struct Raw {
     client: Client,
     inbox: Vec<u8>,
 }
 
 impl Raw {
     /// One that has said these things of itself before.
-    fn asking(primary: &Node, said: &[&[&str]]) -> Self {
+    pub(super) fn asking(primary: &Node, said: &[&[&str]]) -> Self {
         let mut client = Client::connect(primary.server.addr()).unwrap();
         for words in said {
             client.must(words).unwrap();
         }
         client.send(&["PSYNC", "?", "-1"]).unwrap();
         Self { client, inbox: Vec::new() }
+    }
+
+    /// One that has taken the snapshot and gets the stream.
+    pub(super) fn online(primary: &mut Node) -> Self {
+        let mut replica = Self::asking(primary, &[&["REPLCONF", "capa", "eof"]]);
+        replica.snapshot();
+        eventually("the replica is online", || {
+            replica.client.send(&["REPLCONF", "ACK", "0"]).unwrap();
+            primary.info("slave0").is_some_and(|line| line.contains("state=online"))
+        });
+        replica
     }
 
     fn receive(&mut self) {
@@ -56,7 +67,7 @@ impl Raw {
     }
 
     /// Reads the words before the snapshot, and the snapshot itself.
-    fn snapshot(&mut self) -> Vec<u8> {
+    pub(super) fn snapshot(&mut self) -> Vec<u8> {
         let answer = self.line();
         assert!(answer.starts_with("+FULLRESYNC "), "{answer}");
         let header = self.line();
@@ -67,7 +78,7 @@ impl Raw {
     }
 
     /// The next command of the stream that is no PING.
-    fn command(&mut self) -> Vec<String> {
+    pub(super) fn command(&mut self) -> Vec<String> {
         loop {
             let words: usize = self.line()[1..].parse().unwrap();
             let mut word = || {
@@ -101,12 +112,7 @@ for_pairs!(who_wants_a_snapshot_only_is_let_go: redix_redix);
 /// Nothing comes between the commands of the stream, whatever a replica asks for.
 fn a_replica_does_not_monitor(primary: Peer, _: Peer) {
     let mut primary = Node::start(primary, &[]);
-    let mut replica = Raw::asking(&primary, &[&["REPLCONF", "capa", "eof"]]);
-    replica.snapshot();
-    eventually("the replica is online", || {
-        replica.client.send(&["REPLCONF", "ACK", "0"]).unwrap();
-        primary.info("slave0").is_some_and(|line| line.contains("state=online"))
-    });
+    let mut replica = Raw::online(&mut primary);
     replica.client.send(&["MONITOR"]).unwrap();
     primary.must("SET key value");
     primary.must("SET key other");

@@ -2,7 +2,8 @@
 //!
 //! A key's signature mixes its name, the number of its type, its value and whether it expires; the
 //! data set's is the XOR of all keys' on top of the numbers of the databases that are not empty.
-//! Source: Redis 7.0 and Valkey 9.1, which agree on every value.
+//! Source: Redis 7.0, 8.2 and Valkey 9.1, which agree on every value but scores that Redis 7.0 prints
+//! with 17 digits.
 
 use redix_types::entry::{EntryRef, IntBuf, Kind};
 use redix_types::hash::HashRef;
@@ -61,7 +62,7 @@ impl Digest {
         let set = ZsetRef::of(entry.value()).expect("the kind says so");
         for (member, score) in set.iter() {
             let mut text = Vec::new();
-            num::push_f64(&mut text, score);
+            num::push_f64_compact(&mut text, score);
             let mut one = Digest::default();
             one.mix(member.text(&mut IntBuf::new()));
             one.mix(&text);
