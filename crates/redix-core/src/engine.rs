@@ -33,7 +33,7 @@ use crate::repl::Replication;
 use crate::saves::Saves;
 use crate::spare::SpareMemory;
 use crate::stats::Stats;
-use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 
 /// How the buffers of waiting replies are fitted to what they hold, and shown: DEBUG changes it.
@@ -113,6 +113,8 @@ pub struct Engine {
     pub reply_buffers: ReplyBuffers,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 1`.
     pub skip_checksums: AtomicBool,
+    /// From how many bytes on an element of a list gets a node of its own; 0: as configured.
+    pub list_plain_from: AtomicU32,
     /// Memory that the allocator keeps.
     pub spare: SpareMemory,
     /// Unix time in milliseconds of the last warning about HTTP.
@@ -167,6 +169,7 @@ impl Engine {
             cron_paused: AtomicBool::new(false),
             reply_buffers: ReplyBuffers::default(),
             skip_checksums: AtomicBool::new(false),
+            list_plain_from: AtomicU32::new(0),
             spare: SpareMemory::default(),
             http_warned_ms: AtomicI64::new(0),
             run_id: run_id.iter().map(|byte| format!("{byte:02x}")).collect(),

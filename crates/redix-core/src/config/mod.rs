@@ -41,6 +41,7 @@ pub use parse::{CommandLine, ConfigError, ConfigFile, Includes, Loaded, load};
 pub use rewrite::{rewrite, rewrite_all};
 pub use table::{Config, DIRECTIVES};
 pub use types::*;
+pub(crate) use words::parse_memory;
 pub use words::{quote, split_args};
 
 /// The version of Redis whose commands, replies and files others may expect: what INFO, HELLO and

@@ -144,7 +144,7 @@ pub fn quote(text: &[u8]) -> String {
 /// Reads a size such as `64mb` in bytes. Units, in any case: none or `b`, `k` (1000), `kb` (1024),
 /// and so on for `m` and `g`. A unit without digits is zero, as in Redis.
 #[must_use]
-pub(super) fn parse_memory(text: &[u8]) -> Option<u64> {
+pub(crate) fn parse_memory(text: &[u8]) -> Option<u64> {
     let digits_end = text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits_end);
     let factor: u64 = match unit.to_ascii_lowercase().as_slice() {

@@ -226,7 +226,11 @@ impl<'e> ListEdit<'e> {
                 Form::Packed(self.entry.packed_mut().expect("a compact form was just seen"))
             }
             _ => match self.entry.heap_mut() {
-                Some(HeapValue::List(list)) => Form::Large(list),
+                Some(HeapValue::List(list)) => {
+                    // A list goes on as it was begun, but for this.
+                    list.fill = list.fill.with_plain_as(self.fill);
+                    Form::Large(list)
+                }
                 _ => not_a_list(),
             },
         }

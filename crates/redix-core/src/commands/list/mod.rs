@@ -20,7 +20,7 @@ use std::ops::Range;
 
 use redix_resp::reply::Reply;
 use redix_types::entry::{Compact, Value};
-use redix_types::list::{End, ListRef};
+use redix_types::list::{End, Fill, ListRef};
 use redix_types::listpack::{self, Element};
 
 use crate::command::context::Ctx;
@@ -28,9 +28,17 @@ use crate::effects::class;
 use crate::error::ReplyError;
 use crate::keyspace::Key;
 use crate::keyspace::access::{Edited, Missing};
+use crate::sync::atomic::Ordering;
 
 /// What a push makes of a key that does not exist.
 const EMPTY: Missing<'static> = Missing::Create(Value::Packed(Compact::List, &listpack::EMPTY));
+
+/// How lists are filled.
+#[inline]
+fn fill(cx: &Ctx<'_, '_>) -> Fill {
+    let plain_from = cx.engine.list_plain_from.load(Ordering::Relaxed);
+    cx.config.limits().list.with_plain_from(plain_from)
+}
 
 /// Writes an element as a bulk reply.
 #[inline]

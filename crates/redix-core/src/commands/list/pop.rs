@@ -5,8 +5,8 @@ use redix_types::list::{End, ListEdit};
 use redix_types::num::parse_i64;
 
 use super::{
-    docs, notify_taken, parse_end, parse_signed_count, pop_event, reply_element, reply_from_end,
-    resolve_range, taken,
+    docs, fill, notify_taken, parse_end, parse_signed_count, pop_event, reply_element,
+    reply_from_end, resolve_range, taken,
 };
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -113,7 +113,7 @@ fn pop(cx: &mut Ctx<'_, '_>, args: Args<'_>, end: End) -> CommandResult {
 
 /// Takes one element and replies it; false, and no reply, if there is no list. Errors: WRONGTYPE.
 pub(super) fn pop_one(cx: &mut Ctx<'_, '_>, key: Key<'_>, end: End) -> Result<bool, ReplyError> {
-    let (fill, reply) = (cx.config.limits().list, &mut *cx.reply);
+    let (fill, reply) = (fill(cx), &mut *cx.reply);
     let left = cx.keys.edit(key, Kind::List, Missing::Skip, |entry| {
         let mut list = ListEdit::of(entry, fill);
         reply_element(reply, list.as_ref().peek(end).expect("an empty list is no key"));
@@ -136,7 +136,7 @@ fn pop_some(
     end: End,
     count: i64,
 ) -> Result<Option<usize>, ReplyError> {
-    let (fill, reply) = (cx.config.limits().list, &mut *cx.reply);
+    let (fill, reply) = (fill(cx), &mut *cx.reply);
     let popped = cx.keys.edit(key, Kind::List, Missing::Skip, |entry| {
         let mut list = ListEdit::of(entry, fill);
         let len = list.as_ref().len();
@@ -238,7 +238,7 @@ fn lrem(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         0 => usize::MAX,
         count => usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),
     };
-    let (key, fill) = (cx.key(args, 1), cx.config.limits().list);
+    let (key, fill) = (cx.key(args, 1), fill(cx));
     let removed = cx.keys.edit(key, Kind::List, Missing::Skip, |entry| {
         let mut list = ListEdit::of(entry, fill);
         let removed = list.remove_matching(element, limit, from);
@@ -260,7 +260,7 @@ fn lrem(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// NotInteger, WRONGTYPE.
 fn ltrim(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (start, stop) = (args.int(2)?, args.int(3)?);
-    let (key, fill) = (cx.key(args, 1), cx.config.limits().list);
+    let (key, fill) = (cx.key(args, 1), fill(cx));
     let left = cx.keys.edit(key, Kind::List, Missing::Skip, |entry| {
         let mut list = ListEdit::of(entry, fill);
         let len = list.as_ref().len();

@@ -3,7 +3,7 @@
 use redix_types::entry::Kind;
 use redix_types::list::{End, ListEdit, Side};
 
-use super::{EMPTY, docs, notify, resolve};
+use super::{EMPTY, docs, fill, notify, resolve};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
@@ -96,7 +96,7 @@ fn rpushx(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 fn push(cx: &mut Ctx<'_, '_>, args: Args<'_>, end: End, missing: Missing<'_>) -> CommandResult {
-    let (key, fill) = (cx.key(args, 1), cx.config.limits().list);
+    let (key, fill) = (cx.key(args, 1), fill(cx));
     let elements = || args.iter_from(2);
     let len = cx.keys.edit(key, Kind::List, missing, |entry| {
         let mut list = ListEdit::of(entry, fill);
@@ -123,7 +123,7 @@ fn linsert(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     } else {
         return Err(ReplyError::Syntax);
     };
-    let (key, fill) = (cx.key(args, 1), cx.config.limits().list);
+    let (key, fill) = (cx.key(args, 1), fill(cx));
     let (pivot, element) = (args.get(3), args.get(4));
     let len = cx.keys.edit(key, Kind::List, Missing::Skip, |entry| {
         let mut list = ListEdit::of(entry, fill);
@@ -142,7 +142,7 @@ fn linsert(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// `LSET key index element` -> OK. Errors: no such key, WRONGTYPE, NotInteger, index out of range.
 fn lset(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let (key, fill, element) = (cx.key(args, 1), cx.config.limits().list, args.get(3));
+    let (key, fill, element) = (cx.key(args, 1), fill(cx), args.get(3));
     cx.keys.lookup_write(key, Kind::List)?.ok_or(ReplyError::NoSuchKey)?;
     // Valkey and Redis 8 keep 32 bits of it, so that 4294967295 is the last element.
     let index = i64::from(args.int(2)? as i32);

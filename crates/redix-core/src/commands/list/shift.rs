@@ -4,7 +4,7 @@ use redix_types::entry::{IntBuf, Kind};
 use redix_types::list::{End, ListEdit, ListRef};
 use redix_types::listpack::Element;
 
-use super::{EMPTY, docs, notify, notify_taken, parse_end, pop_event, taken};
+use super::{EMPTY, docs, fill, notify, notify_taken, parse_end, pop_event, taken};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
@@ -94,7 +94,7 @@ impl Ends {
         source: Key<'_>,
         destination: Key<'_>,
     ) -> CommandResult {
-        let fill = cx.config.limits().list;
+        let fill = fill(cx);
         let popped = cx.keys.edit(source, Kind::List, Missing::Skip, |entry| {
             let mut list = ListEdit::of(entry, fill);
             let element = Popped::of(list.as_ref(), self.out);
@@ -118,7 +118,7 @@ impl Ends {
 
     /// Moves an element within a list.
     fn rotate(self, cx: &mut Ctx<'_, '_>, key: Key<'_>) -> CommandResult {
-        let (fill, reply) = (cx.config.limits().list, &mut *cx.reply);
+        let (fill, reply) = (fill(cx), &mut *cx.reply);
         cx.keys.edit(key, Kind::List, Missing::Skip, |entry| {
             let mut list = ListEdit::of(entry, fill);
             let element = Popped::of(list.as_ref(), self.out);

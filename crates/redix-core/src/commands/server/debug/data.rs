@@ -1,11 +1,12 @@
 //! DEBUG subcommands about keys and their tables.
 
-use redix_types::entry::{EntryBox, EntryRef};
+use redix_types::entry::{Encoding, EntryBox, EntryRef};
 
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::dispatch::done;
 use crate::commands::string::encode_text;
+use crate::config::parse_memory;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::SHARDS;
@@ -13,6 +14,7 @@ use crate::keyspace::access::{Access, LRU_MASK, lfu_decay};
 use crate::keyspace::flush::{Emptied, Freeing, flush};
 use crate::rdb::format::WriteVersion;
 use crate::rdb::write::RecordEncoder;
+use crate::sync::atomic::Ordering;
 
 /// An entry of the selected database as it lies there, expired or not.
 pub(super) fn raw<'a>(keys: &'a mut Access<'_>, key: &[u8]) -> Option<EntryRef<'a>> {
@@ -51,16 +53,33 @@ pub(super) fn object(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `DEBUG LISTPACK key` -> an error.
+/// `DEBUG LISTPACK key` -> status. Nothing is printed. Errors: no such key, not a listpack.
 pub(super) fn listpack(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    existing(cx, args)?;
-    Err(ReplyError::Static("ERR Not a listpack encoded object."))
+    if existing(cx, args)?.encoding() != Encoding::Listpack {
+        return Err(ReplyError::Static("ERR Not a listpack encoded object."));
+    }
+    cx.reply.simple("Listpack structure printed on stdout");
+    Ok(())
 }
 
-/// `DEBUG QUICKLIST key` -> an error.
+/// `DEBUG QUICKLIST key` -> status. Nothing is printed. Errors: no such key, not a quicklist.
 pub(super) fn quicklist(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    existing(cx, args)?;
-    Err(ReplyError::Static("ERR Not a quicklist encoded object."))
+    if existing(cx, args)?.encoding() != Encoding::Quicklist {
+        return Err(ReplyError::Static("ERR Not a quicklist encoded object."));
+    }
+    cx.reply.simple("Quicklist structure printed on stdout");
+    Ok(())
+}
+
+/// `DEBUG QUICKLIST-PACKED-THRESHOLD bytes` -> OK. From so many bytes on an element of a list gets
+/// a node of its own; 0: as `list-max-listpack-size` says. Errors: out of range.
+pub(super) fn plain_from(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let bytes = parse_memory(args.get(2)).and_then(|bytes| u32::try_from(bytes).ok());
+    let bytes = bytes.ok_or(ReplyError::Static(
+        "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+    ))?;
+    cx.engine.list_plain_from.store(bytes, Ordering::Relaxed);
+    done(cx.reply)
 }
 
 /// `DEBUG LOADAOF` -> an error.

@@ -66,7 +66,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
         ["HTSTATS-KEY <key> [full]", "Figures about the table in a value."],
         data::htstats_key,
     ),
-    ("listpack", 3, ["LISTPACK <key>", "Always an error: no value is one."], data::listpack),
+    ("listpack", 3, ["LISTPACK <key>", "Whether a value is one."], data::listpack),
     ("loadaof", 2, ["LOADAOF", "Always an error: there is no append-only file."], data::loadaof),
     ("log", 3, ["LOG <message>", "Write a line to the log."], process::log),
     ("object", -3, ["OBJECT <key> [fast]", "How a value is kept."], data::object),
@@ -90,7 +90,16 @@ const SUBCOMMANDS: &[Subcommand] = &[
         ["PROTOCOL <type>", "Answer a value of a type of the protocol."],
         protocol::protocol,
     ),
-    ("quicklist", -3, ["QUICKLIST <key>", "Always an error: no value is one."], data::quicklist),
+    ("quicklist", -3, ["QUICKLIST <key>", "Whether a value is one."], data::quicklist),
+    (
+        "quicklist-packed-threshold",
+        3,
+        [
+            "QUICKLIST-PACKED-THRESHOLD <size>",
+            "From how many bytes on an element of a list gets a node of its own; 0: as configured.",
+        ],
+        data::plain_from,
+    ),
     (
         "reload",
         -2,
