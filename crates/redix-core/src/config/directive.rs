@@ -148,6 +148,11 @@ impl Directive {
         (self.get)(config)
     }
 
+    /// Whether its value is another one, even if CONFIG GET shows both alike.
+    pub(super) fn differs(&self, old: &Config, new: &Config) -> bool {
+        (self.lines)(old, old) != (self.lines)(new, old)
+    }
+
     /// Sets it from arguments, as a line of the file does. On error `config` is unchanged.
     pub(super) fn apply(&self, config: &mut Config, args: &[Vec<u8>]) -> Result<(), Reason> {
         let args = match args {

@@ -17,6 +17,7 @@ pub(super) type Reason = String;
 const WRONG_COUNT: &str = "wrong number of arguments";
 
 /// One line that CONFIG REWRITE would write for a parameter.
+#[derive(PartialEq, Eq)]
 pub(super) struct FileLine {
     /// What follows the name, quoted where needed.
     pub(super) args: Vec<u8>,

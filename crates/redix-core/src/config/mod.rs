@@ -238,8 +238,7 @@ impl Config {
         }
         let mut changed = Vec::new();
         for directive in directives {
-            let differs = directive.text(self) != directive.text(&new);
-            if differs && !changed.contains(&directive.name) {
+            if directive.differs(self, &new) && !changed.contains(&directive.name) {
                 changed.push(directive.name);
             }
         }

@@ -596,6 +596,21 @@ masteruser \"u\\t\\xc3\\xa9\"
     assert_eq!(again, new.replace("port 7291", "port 1").replace("900 1 300 10", "\"\""));
 }
 
+/// CONFIG GET shows `AKE` for both, but only one of them has the event of new keys.
+#[test]
+fn a_change_is_noticed_although_nothing_shows_it() {
+    let set = |config: &Config, classes| {
+        let pair = [("notify-keyspace-events", classes)];
+        config.plan_set(&bytes(&pair), ClientPlace::Local).unwrap()
+    };
+    let (config, changed) = set(&Config::default(), "KEA");
+    assert_eq!(changed, ["notify-keyspace-events"]);
+    let (config, changed) = set(&config, "KEAn");
+    assert_eq!(changed, ["notify-keyspace-events"]);
+    let (_, changed) = set(&config, "nAEK");
+    assert!(changed.is_empty());
+}
+
 #[test]
 fn a_file_with_every_directive_gives_the_same_values() {
     let config = parse("timeout 7\nsave 5 6").unwrap().config;
