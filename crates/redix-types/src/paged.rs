@@ -3,8 +3,9 @@
 //! Growing splits one page and shrinking merges one, as in [`crate::table`]: no pause, no second
 //! table. A page is a block of the size that its elements need, so there is no fill factor either:
 //! what is lost is half a step of the allocator's classes, a header and a pointer per page. One
-//! allocation per element was rejected: it takes 40 % (sets) and 26 % (hashes) more memory, ten
-//! times as long to free or to copy, and its iteration misses a cache line per element.
+//! allocation per element was rejected: 29 bytes a member of 15 instead of 20, 45 a field of 15 with
+//! a value of 11 instead of 35, and 80 to 100 ns to free one instead of 2, 36 to walk past it instead
+//! of 8 (at a million elements, machine busy).
 //!
 //! **Shares.** Eight bits of hash deal the elements to four tables, in shares of 48, 58, 69 and 81
 //! of 256: steps of 2^(1/4). In one table all pages of one depth have about the same size, so they

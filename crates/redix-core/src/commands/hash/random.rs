@@ -25,7 +25,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::read(
 .docs(docs::HRANDFIELD)];
 
 /// Below this part of a hash, fields are drawn until there are as many as wanted; from it on, each
-/// is looked at once. Source: where the two take the same time.
+/// is looked at once. Source: the real servers change their way there.
 const DRAWN_PART: usize = 3;
 
 /// What HRANDFIELD is asked for.
