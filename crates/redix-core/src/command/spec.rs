@@ -233,6 +233,8 @@ pub enum ArgKind {
     Key(u32),
     /// A glob-style pattern.
     Pattern,
+    /// A pattern that names keys, of the key specification with this index.
+    KeyPattern(u32),
     /// A Unix time.
     UnixTime,
     /// Only its token.

@@ -75,7 +75,7 @@ fn write_arg(reply: &mut Reply, arg: &ArgSpec) {
     reply.bulk_str(kind);
     fields +=
         write_text(reply, "display_text", arg.display.or(nested.is_empty().then_some(arg.name)));
-    if let ArgKind::Key(index) = arg.kind {
+    if let ArgKind::Key(index) | ArgKind::KeyPattern(index) = arg.kind {
         reply.bulk_str("key_spec_index");
         reply.int(i64::from(index));
         fields += 1;
@@ -125,7 +125,7 @@ fn kind_of(kind: ArgKind) -> (&'static str, &'static [ArgSpec]) {
         ArgKind::Integer => ("integer", &[]),
         ArgKind::Double => ("double", &[]),
         ArgKind::Key(_) => ("key", &[]),
-        ArgKind::Pattern => ("pattern", &[]),
+        ArgKind::Pattern | ArgKind::KeyPattern(_) => ("pattern", &[]),
         ArgKind::UnixTime => ("unix-time", &[]),
         ArgKind::PureToken => ("pure-token", &[]),
         ArgKind::OneOf(nested) => ("oneof", nested),

@@ -7,7 +7,7 @@ const COST: &str = "O(N+M*log(M)) where N is how many elements the key holds and
 
 const KEY: ArgSpec = ArgSpec::key("key");
 const BY: ArgSpec =
-    ArgSpec::new("by-pattern", ArgKind::Pattern).token("BY").display("pattern").optional();
+    ArgSpec::new("by-pattern", ArgKind::KeyPattern(1)).token("BY").display("pattern").optional();
 const LIMIT: ArgSpec = ArgSpec::new(
     "limit",
     ArgKind::Block(&[
@@ -17,7 +17,7 @@ const LIMIT: ArgSpec = ArgSpec::new(
 )
 .token("LIMIT")
 .optional();
-const GET: ArgSpec = ArgSpec::new("get-pattern", ArgKind::Pattern)
+const GET: ArgSpec = ArgSpec::new("get-pattern", ArgKind::KeyPattern(1))
     .token("GET")
     .display("pattern")
     .optional()

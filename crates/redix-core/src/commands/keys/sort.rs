@@ -9,10 +9,11 @@ mod source;
 
 use std::cmp::Ordering;
 
-use redix_types::entry::{IntBuf, Kind, Value};
+use redix_types::entry::{Encoding, EntryRef, IntBuf, Kind, Value};
 use redix_types::hash::HashRef;
 use redix_types::list::{End, List};
 use redix_types::num;
+use redix_types::zset::ZsetEdit;
 
 use self::source::{Texts, elements};
 use super::docs;
@@ -21,7 +22,8 @@ use crate::command::context::Ctx;
 use crate::command::spec::{Begin, CommandSpec, Find, Group, KeySpec, access, acl, flag};
 use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
-use crate::keyspace::access::Ttl;
+use crate::keyspace::Key;
+use crate::keyspace::access::{Edited, Missing, Ttl};
 
 const KEY: KeySpec = KeySpec::one(1, access::RO | access::ACCESS);
 
@@ -184,6 +186,7 @@ fn run(cx: &mut Ctx<'_, '_>, args: Args<'_>, options: &SortOptions<'_>) -> Comma
         Some(entry) => elements(entry, options)?,
         None => Texts::default(),
     };
+    enlarge_sorted_set(cx, key)?;
     let chosen = match options.unsorted {
         // Lists and sorted sets came in the part that is wanted; sets have no order to keep.
         true if source.is_cut => (0..source.len()).collect(),
@@ -203,6 +206,21 @@ fn run(cx: &mut Ctx<'_, '_>, args: Args<'_>, options: &SortOptions<'_>) -> Comma
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Makes the large form of a sorted set, as sorting one does in the real servers: OBJECT ENCODING
+/// and DUMP show it.
+fn enlarge_sorted_set(cx: &mut Ctx<'_, '_>, key: Key<'_>) -> CommandResult {
+    let is_compact =
+        |entry: EntryRef<'_>| entry.kind() == Kind::Zset && entry.encoding() == Encoding::Listpack;
+    if cx.keys.peek(key).is_some_and(is_compact) {
+        let (limits, hasher) = (cx.config.limits().zset, cx.keys.keyspace.hasher());
+        cx.keys.edit(key, Kind::Zset, Missing::Skip, |entry| {
+            ZsetEdit::new(entry, limits, hasher).reserve(usize::MAX, 0);
+            ((), Edited::Nothing)
+        })?;
     }
     Ok(())
 }
