@@ -1,6 +1,6 @@
-//! The commands of the generic group that need no other type than strings.
+//! The commands of the generic group.
 
-use super::{Compare, Grammar, Line, Rule, Unit, string};
+use super::{Compare, Grammar, Line, Rule, Unit, sort, string};
 
 pub(super) const RULES: &[Rule] = &[
     string::set,
@@ -15,6 +15,8 @@ pub(super) const RULES: &[Rule] = &[
     object,
     object,
     random,
+    sort::sort,
+    sort::sort,
     keys,
     scan,
     scan,
