@@ -453,9 +453,10 @@ impl Tree {
         Some(Move { from, to, first: 0, last })
     }
 
-    /// Frees about `budget` leaves of a tree that is not used any more. True when none are left.
+    /// Frees about `budget` leaves of a tree that is not used any more, then its inner nodes. True
+    /// when none are left.
     pub(crate) fn free_step(&mut self, budget: usize) -> bool {
-        self.leaves.free_step(budget)
+        self.leaves.free_step(budget) && self.nodes.free_last()
     }
 }
 

@@ -55,6 +55,12 @@ impl<T: Clone> Chunks<T> {
         }
     }
 
+    /// Frees the last chunk of a vector that is not used any more. True when there is none left.
+    pub(super) fn free_last(&mut self) -> bool {
+        self.chunks.pop();
+        self.chunks.is_empty()
+    }
+
     /// Bytes of memory, without what the elements own.
     pub(super) fn memory(&self) -> usize {
         let last = self.last().map_or(0, Vec::capacity);
