@@ -7,13 +7,8 @@
 //! a value of 11 instead of 35, and 80 to 100 ns to free one instead of 2, 36 to walk past it instead
 //! of 8 (at a million elements, machine busy).
 //!
-//! **Shares.** Eight bits of hash deal the elements to four tables, in shares of 48, 58, 69 and 81
-//! of 256: steps of 2^(1/4). In one table all pages of one depth have about the same size, so they
-//! go through the allocator's classes in step and leave each of them behind full of holes
-//! (resident memory 22 to 45 % above the sum of the blocks). With these shares the pages of all
-//! four together have the same spread of sizes at any time, and what one table leaves another
-//! takes (2 to 4 %). Different sizes of page do nothing: how large a page is follows from share
-//! and depth.
+//! **Shares.** The elements are dealt to four tables of unequal size, whose pages together have
+//! all sizes at any time; [`crate::shares`] says why.
 //!
 //! **Order.** A walk goes by share, then by the low 32 bits of the hash reversed, in which every
 //! page is one contiguous range however often it is split or merged. A cursor is a place in that
@@ -32,20 +27,12 @@ use std::marker::PhantomData;
 
 use crate::block::Block;
 use crate::packed::{self, New, Stored};
+use crate::shares::{self, SHARES};
 use crate::store::Store;
 use crate::table::KeyHasher;
 
 #[cfg(test)]
 mod tests;
-
-/// Tables that the elements are dealt to.
-const SHARES: usize = 4;
-
-/// Where the second, third and fourth share begin, of 256.
-const SHARE_STARTS: [u8; SHARES - 1] = [48, 106, 175];
-
-/// Bits of hash that order a share.
-const ORDER_BITS: u32 = 32;
 
 /// Pages are merged when their mean falls below so many sixteenths of the target.
 const MERGE_X16: usize = 13;
@@ -99,8 +86,7 @@ pub struct Paged<E> {
 /// The share that a hash belongs to.
 #[inline(always)]
 fn share_of(hash: u64) -> usize {
-    let bits = (hash >> 56) as u8;
-    SHARE_STARTS.iter().map(|&start| usize::from(bits >= start)).sum()
+    shares::share_of((hash >> 56) as u8)
 }
 
 /// Eight bits that neither choose a page of fewer than 2^45 nor the share.
@@ -109,20 +95,10 @@ fn tag_of(hash: u64) -> u8 {
     (hash >> 45) as u8
 }
 
-/// The page among `pages` that a hash selects, and how many bits of it have done so.
+/// The page among `pages` that a hash selects.
 #[inline(always)]
-fn page_of(hash: u64, pages: u32) -> (usize, u32) {
-    let level = pages.ilog2();
-    let low = hash as usize & ((1 << level) - 1);
-    let split = low | 1 << level;
-    let pages = pages as usize;
-    if split >= pages {
-        (low, level)
-    } else if hash as usize & 1 << level == 0 {
-        (low, level + 1)
-    } else {
-        (split, level + 1)
-    }
+fn page_of(hash: u64, pages: u32) -> usize {
+    shares::bucket_of(hash, pages) as usize
 }
 
 #[inline(always)]
@@ -184,7 +160,7 @@ impl<E: Element> Paged<E> {
     #[inline(always)]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<(Pos, Stored<'_>)> {
         let share = share_of(hash);
-        let number = number_of(page_of(hash, self.pages[share]).0, share);
+        let number = number_of(page_of(hash, self.pages[share]), share);
         let page = self.store.get(number)?;
         let same = |element| E::key(element) == key;
         let (index, element) = packed::find(page, tag_of(hash), same)?;
@@ -204,7 +180,7 @@ impl<E: Element> Paged<E> {
     /// Adds an element whose key is not in the table.
     pub fn insert_new(&mut self, hash: u64, new: New<'_>, hasher: &KeyHasher) {
         let share = share_of(hash);
-        let number = number_of(page_of(hash, self.pages[share]).0, share);
+        let number = number_of(page_of(hash, self.pages[share]), share);
         self.bytes[share] += new.weight();
         self.outside += outside_size(&new);
         self.len += 1;
@@ -317,22 +293,17 @@ impl<E: Element> Paged<E> {
     pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut f: impl FnMut(Stored<'a>)) -> u64 {
         let mut cursor = cursor;
         let mut visited = 0;
-        while visited < count.max(1) {
-            let share = (cursor >> ORDER_BITS) as usize;
-            if cursor >> ORDER_BITS >= SHARES as u64 {
-                return 0;
-            }
-            let place = cursor as u32;
-            let hash = u64::from(place.reverse_bits());
-            let (page, bits) = page_of(hash, self.pages[share]);
-            let page = self.store.get(number_of(page, share));
+        loop {
+            let Some((share, page, next)) = shares::scan(cursor, &self.pages) else { return 0 };
+            let page = self.store.get(number_of(page as usize, share));
             let elements = page.map(packed::iter).into_iter().flatten();
             visited += 1.max(page.map_or(0, Block::n));
             elements.for_each(|(_, element)| f(element));
-            // The range of a page that `bits` bits select: on to the next one.
-            cursor = (cursor >> (ORDER_BITS - bits)).wrapping_add(1) << (ORDER_BITS - bits);
+            if next == 0 || visited >= count {
+                return next;
+            }
+            cursor = next;
         }
-        if cursor >> ORDER_BITS >= SHARES as u64 { 0 } else { cursor }
     }
 
     /// An element that a random word chooses: a page, then a place, until there is an element at

@@ -2,7 +2,7 @@
 //!
 //! Pages of exact size in one table of linear hashing all have about the same size,
 //! `bytes / 2^level`, so they go through the allocator's classes in step and leave each behind full
-//! of holes: resident memory is 25 to 45 % above the sum of the pages. So elements are dealt to
+//! of holes: resident memory is 22 to 45 % above the sum of the pages. So elements are dealt to
 //! four tables by eight bits of their hash, in shares of 48, 58, 69 and 81 of 256, which are steps
 //! of 2^(1/4): then the pages of all four together have the same spread of sizes at any time, and
 //! what one table leaves another takes (2 to 4 %). Other targets for the size of a page would do

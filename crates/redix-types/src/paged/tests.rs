@@ -71,7 +71,7 @@ fn check(table: &Paged<Numbered>, model: &Model) {
         for (tag, element) in packed::iter(page) {
             let hash = hasher().hash(Numbered::key(element));
             assert_eq!((share_of(hash), tag_of(hash)), (share, tag), "G2");
-            assert_eq!(page_of(hash, table.pages[share]).0, at, "G2");
+            assert_eq!(page_of(hash, table.pages[share]), at, "G2");
             bytes[share] += element.weight();
         }
         outside += (0..page.links()).map(|at| page.link(at).unwrap().size()).sum::<usize>();
