@@ -96,8 +96,11 @@ impl Node {
                 };
                 let expires = self.of_key(&["PEXPIRETIME"], &key);
                 let encoding = match by {
-                    By::Encoding => self.of_key(&["OBJECT", "ENCODING"], &key),
-                    By::Content | By::Digest => String::new(),
+                    // Strings are embedded up to another length there.
+                    By::Encoding if !key.starts_with(b"string:") => {
+                        self.of_key(&["OBJECT", "ENCODING"], &key)
+                    }
+                    _ => String::new(),
                 };
                 lines.push(format!("{db} {name} {value} {expires} {encoding}"));
             }

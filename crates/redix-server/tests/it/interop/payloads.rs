@@ -132,104 +132,116 @@ fn payload(type_byte: u8, body: &[u8]) -> Vec<u8> {
     [&[type_byte], body, &[9, 0], &[0; 8]].concat()
 }
 
-/// Every type of the four, as older servers wrote them. `long` is beyond what fits a small value.
-fn old_forms() -> Vec<(&'static str, Vec<u8>)> {
-    let long = "l".repeat(300);
-    let huge = "h".repeat(70_000);
-    let many: Vec<String> = (0..700).map(|i| format!("field:{i:04}")).collect();
+type Named = (&'static str, Vec<u8>);
+
+/// Names of elements: more than any small value holds.
+fn many() -> Vec<String> {
+    (0..700).map(|i| format!("field:{i:04}")).collect()
+}
+
+fn texts(names: &[String]) -> Vec<Element> {
+    names.iter().map(|name| text(name)).collect()
+}
+
+/// Longer than an element of a small value.
+fn long() -> String {
+    "l".repeat(300)
+}
+
+/// With a length of another form.
+fn huge() -> String {
+    "h".repeat(70_000)
+}
+
+/// Lists, as older servers wrote them.
+fn old_lists() -> Vec<Named> {
+    let (many, long, huge) = (many(), long(), huge());
     let many_bytes: Vec<&[u8]> = many.iter().map(|field| field.as_bytes()).collect();
-    let edges = [
-        0,
-        1,
-        12,
-        13,
-        -1,
-        127,
-        -128,
-        128,
-        32_767,
-        -32_768,
-        32_768,
-        8_388_607,
-        -8_388_608,
-        8_388_608,
-        2_147_483_647,
-        -2_147_483_648,
-        2_147_483_648,
-        i64::MAX,
-        i64::MIN,
-    ];
-    let ints: Vec<Element> = edges.into_iter().map(int).collect();
-    let mixed = || [text("a"), int(7), text(&long), text(""), text("12345"), text(&huge), int(-3)];
-    let many_texts =
-        |count: usize| many[..count].iter().map(|field| text(field)).collect::<Vec<_>>();
-    let zset =
-        [text("a"), text("-inf"), text("b"), int(-3), text("c"), text("1.5"), text("d"), int(4096)];
-    let by_members: Vec<Element> =
-        many[..200].iter().flat_map(|member| [text(member), int(1)]).collect();
-    let short: Vec<(&[u8], &[u8])> = vec![(b"field", b"value"), (b"", b""), (b"12", b"34")];
-    let wide: Vec<(&[u8], &[u8])> = vec![(b"field", long.as_bytes()), (long.as_bytes(), b"value")];
-    let mut scores = vec![("a", "inf"), ("b", "-inf"), ("c", "0"), ("d", "-0"), ("e", "3.25")];
-    scores.push(("f", "17.000000000000004"));
-    let beyond: Vec<Element> =
-        many.iter().enumerate().flat_map(|(i, field)| [text(field), int(i as i64)]).collect();
-    let hash_ziplist = |elements: &[Element]| payload(13, &string(&ziplist(elements)));
+    let small = [0, 1, 12, 13, -1, 127, -128, 128, 32_767, -32_768, 32_768, 8_388_607, -8_388_608];
+    let wide = [8_388_608, 2_147_483_647, -2_147_483_648, 2_147_483_648, i64::MAX, i64::MIN];
+    let ints = ziplist(&small.into_iter().chain(wide).map(int).collect::<Vec<_>>());
+    let mixed = [text("a"), int(7), text(&long), text(""), text("12345"), text(&huge), int(-3)];
+    let (mixed, empty) = (ziplist(&mixed), ziplist(&[]));
+    let plain = string(long.as_bytes());
+    let nodes = [&[2, 1], &plain[..], &[2], &string(&listpack(&["a", "12"]))].concat();
     vec![
         ("list of strings", payload(1, &counted(3, &[b"a", b"12", huge.as_bytes()]))),
         ("list of many strings", payload(1, &counted(700, &many_bytes))),
-        ("list ziplist", payload(10, &string(&ziplist(&mixed())))),
-        ("list ziplist of integers", payload(10, &string(&ziplist(&ints)))),
-        ("list ziplist of many", payload(10, &string(&ziplist(&many_texts(700))))),
-        ("quicklist", payload(14, &counted(2, &[&ziplist(&mixed()), &ziplist(&ints)]))),
-        ("quicklist of one node", payload(14, &counted(1, &[&ziplist(&ints)]))),
-        (
-            "quicklist with an empty node",
-            payload(14, &counted(2, &[&ziplist(&[]), &ziplist(&ints)])),
-        ),
-        (
-            "quicklist 2",
-            payload(
-                18,
-                &[&[2, 1], &string(long.as_bytes())[..], &[2], &string(&listpack(&["a", "12"]))]
-                    .concat(),
-            ),
-        ),
+        ("list ziplist", payload(10, &string(&mixed))),
+        ("list ziplist of integers", payload(10, &string(&ints))),
+        ("list ziplist of many", payload(10, &string(&ziplist(&texts(&many))))),
+        ("quicklist", payload(14, &counted(2, &[&mixed, &ints]))),
+        ("quicklist of one node", payload(14, &counted(1, &[&ints]))),
+        ("quicklist with an empty node", payload(14, &counted(2, &[&empty, &ints]))),
+        ("quicklist 2", payload(18, &nodes)),
+    ]
+}
+
+fn old_sets() -> Vec<Named> {
+    let (many, huge) = (many(), huge());
+    let many_bytes: Vec<&[u8]> = many.iter().map(|field| field.as_bytes()).collect();
+    let beyond: Vec<i64> = (0..600).collect();
+    let intset = |width, members: &[i64]| payload(11, &string(&intset(width, members)));
+    vec![
         ("set of strings", payload(2, &counted(3, &[b"a", b"12", huge.as_bytes()]))),
         ("set of integers as strings", payload(2, &counted(3, &[b"3", b"1", b"-70000"]))),
         ("set of many", payload(2, &counted(700, &many_bytes))),
-        ("intset 16", payload(11, &string(&intset(2, &[-3, 0, 32_767])))),
-        ("intset 32", payload(11, &string(&intset(4, &[-2_000_000_000, 0, 70_000])))),
-        ("intset 64", payload(11, &string(&intset(8, &[i64::MIN, 0, i64::MAX])))),
-        ("intset wider than needed", payload(11, &string(&intset(8, &[1, 2, 3])))),
-        (
-            "intset beyond the limit",
-            payload(11, &string(&intset(4, &(0..600).collect::<Vec<_>>()))),
-        ),
+        ("intset 16", intset(2, &[-3, 0, 32_767])),
+        ("intset 32", intset(4, &[-2_000_000_000, 0, 70_000])),
+        ("intset 64", intset(8, &[i64::MIN, 0, i64::MAX])),
+        ("intset wider than needed", intset(8, &[1, 2, 3])),
+        ("intset beyond the limit", intset(4, &beyond)),
+    ]
+}
+
+fn old_zsets() -> Vec<Named> {
+    let low = [text("a"), text("-inf"), text("b"), int(-3)];
+    let high = [text("c"), text("1.5"), text("d"), int(4096)];
+    let few: Vec<Element> = low.into_iter().chain(high).collect();
+    let by_members: Vec<Element> =
+        many()[..200].iter().flat_map(|member| [text(member), int(1)]).collect();
+    let scores =
+        [("a", "inf"), ("b", "-inf"), ("c", "0"), ("d", "-0"), ("e", "17.000000000000004")];
+    vec![
         ("zset with text scores", payload(3, &text_scores(&scores))),
-        ("zset ziplist", payload(12, &string(&ziplist(&zset)))),
+        ("zset ziplist", payload(12, &string(&ziplist(&few)))),
         ("zset ziplist of many", payload(12, &string(&ziplist(&by_members)))),
         ("zset listpack", payload(17, &string(&listpack(&["b", "-1.5", "a", "3"])))),
+    ]
+}
+
+fn old_hashes() -> Vec<Named> {
+    let (many, long, huge) = (many(), long(), huge());
+    let many_bytes: Vec<&[u8]> = many.iter().map(|field| field.as_bytes()).collect();
+    let beyond = many.iter().zip(0..).flat_map(|(field, i)| [text(field), int(i)]);
+    let beyond: Vec<Element> = beyond.collect();
+    let mixed = [text("a"), int(1), text("12"), text("007"), text("b"), text("x")];
+    let wide = [text("a"), text(&long), int(5), text("")];
+    let ziplist = |elements: &[Element]| payload(13, &string(&ziplist(elements)));
+    let zipmap = |pairs: &[_], free| payload(9, &string(&zipmap(pairs, free)));
+    let short: [(&[u8], &[u8]); 3] = [(b"field", b"value"), (b"", b""), (b"12", b"34")];
+    let longer: [(&[u8], &[u8]); 2] = [(b"field", long.as_bytes()), (long.as_bytes(), b"value")];
+    vec![
         ("hash of strings", payload(4, &counted(2, &[b"a", b"1", b"b", huge.as_bytes()]))),
         ("hash of many", payload(4, &counted(350, &many_bytes))),
-        (
-            "hash ziplist",
-            hash_ziplist(&[text("a"), int(1), text("12"), text("007"), text("b"), text("x")]),
-        ),
-        (
-            "hash ziplist with a long value",
-            hash_ziplist(&[text("a"), text(&long), int(5), text("")]),
-        ),
-        ("hash ziplist of many", hash_ziplist(&many_texts(600))),
-        ("hash ziplist beyond the limit", hash_ziplist(&beyond)),
-        ("hash zipmap", payload(9, &string(&zipmap(&short, 0)))),
-        ("hash zipmap with free bytes", payload(9, &string(&zipmap(&short, 3)))),
-        ("hash zipmap with long ones", payload(9, &string(&zipmap(&wide, 1)))),
+        ("hash ziplist", ziplist(&mixed)),
+        ("hash ziplist with a long value", ziplist(&wide)),
+        ("hash ziplist of many", ziplist(&texts(&many[..600]))),
+        ("hash ziplist beyond the limit", ziplist(&beyond)),
+        ("hash zipmap", zipmap(&short, 0)),
+        ("hash zipmap with free bytes", zipmap(&short, 3)),
+        ("hash zipmap with long ones", zipmap(&longer, 1)),
         ("hash listpack", payload(16, &string(&listpack(&["b", "-1.5", "a", "3"])))),
     ]
 }
 
+/// Every type of the four, as older servers wrote them.
+fn old_forms() -> Vec<Named> {
+    [old_lists(), old_sets(), old_zsets(), old_hashes()].concat()
+}
+
 /// Values that lie about themselves.
-fn bad_forms() -> Vec<(&'static str, Vec<u8>)> {
+fn bad_forms() -> Vec<Named> {
     let cut = |mut bytes: Vec<u8>| {
         bytes.pop();
         bytes
