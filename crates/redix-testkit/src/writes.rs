@@ -289,6 +289,7 @@ fn any_type(rng: &mut Rng) -> Words {
         15 => words(&["RENAMENX", key, other]),
         16..19 => words(&["COPY", key, other, "DB", &db, "REPLACE"]),
         19 => words(&["MOVE", key, &db]),
+        20 => words(&["SORT", key, "ALPHA", "STORE", other]),
         21 if rng.chance(10) => words(&["FLUSHDB"]),
         22 if rng.chance(20) => words(&["SWAPDB", &db, &rng.below(DATABASES).to_string()]),
         _ => words(&["EXISTS", key]),
