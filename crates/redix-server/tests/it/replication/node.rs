@@ -127,10 +127,10 @@ impl Node {
                 Value::Array(pairs.concat())
             }
             (Value::Array(mut flat), "+zset") => {
-                // Redis 7.0 has another text for some scores.
+                // Redis 7.0 has another text for some scores, and loses the sign of a zero.
                 for score in flat.iter_mut().skip(1).step_by(2) {
                     let number: f64 = score.pretty().trim_matches('"').parse().unwrap();
-                    *score = Value::Bulk(number.to_string().into_bytes());
+                    *score = Value::Bulk((number + 0.0).to_string().into_bytes());
                 }
                 Value::Array(flat)
             }
