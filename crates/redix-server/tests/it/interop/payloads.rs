@@ -156,7 +156,7 @@ fn huge() -> String {
 /// Lists, as older servers wrote them.
 fn old_lists() -> Vec<Named> {
     let (many, long, huge) = (many(), long(), huge());
-    let many_bytes: Vec<&[u8]> = many.iter().map(|field| field.as_bytes()).collect();
+    let many_bytes: Vec<&[u8]> = many.iter().map(String::as_bytes).collect();
     let small = [0, 1, 12, 13, -1, 127, -128, 128, 32_767, -32_768, 32_768, 8_388_607, -8_388_608];
     let wide = [8_388_608, 2_147_483_647, -2_147_483_648, 2_147_483_648, i64::MAX, i64::MIN];
     let ints = ziplist(&small.into_iter().chain(wide).map(int).collect::<Vec<_>>());
@@ -179,7 +179,7 @@ fn old_lists() -> Vec<Named> {
 
 fn old_sets() -> Vec<Named> {
     let (many, huge) = (many(), huge());
-    let many_bytes: Vec<&[u8]> = many.iter().map(|field| field.as_bytes()).collect();
+    let many_bytes: Vec<&[u8]> = many.iter().map(String::as_bytes).collect();
     let beyond: Vec<i64> = (0..600).collect();
     let intset = |width, members: &[i64]| payload(11, &string(&intset(width, members)));
     vec![
@@ -212,7 +212,7 @@ fn old_zsets() -> Vec<Named> {
 
 fn old_hashes() -> Vec<Named> {
     let (many, long, huge) = (many(), long(), huge());
-    let many_bytes: Vec<&[u8]> = many.iter().map(|field| field.as_bytes()).collect();
+    let many_bytes: Vec<&[u8]> = many.iter().map(String::as_bytes).collect();
     let beyond = many.iter().zip(0..).flat_map(|(field, i)| [text(field), int(i)]);
     let beyond: Vec<Element> = beyond.collect();
     let mixed = [text("a"), int(1), text("12"), text("007"), text("b"), text("x")];

@@ -122,7 +122,7 @@ impl Node {
                 Value::Array(members)
             }
             (Value::Array(flat), "+hash") => {
-                let mut pairs: Vec<_> = flat.chunks(2).map(|pair| pair.to_vec()).collect();
+                let mut pairs: Vec<_> = flat.chunks(2).map(<[Value]>::to_vec).collect();
                 pairs.sort_unstable_by_key(|pair| pair[0].pretty());
                 Value::Array(pairs.concat())
             }

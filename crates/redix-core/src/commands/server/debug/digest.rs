@@ -2,8 +2,8 @@
 //!
 //! A key's signature mixes its name, the number of its type, its value and whether it expires; the
 //! data set's is the XOR of all keys' on top of the numbers of the databases that are not empty.
-//! Source: Redis 7.0, 8.2 and Valkey 9.1, which agree on every value but scores that Redis 7.0 prints
-//! with 17 digits.
+//! Source: Redis 7.0, 8.2 and Valkey 9.1, which agree on every value but scores: Redis 7.0 prints
+//! them with 17 digits.
 
 use redix_types::entry::{EntryRef, IntBuf, Kind};
 use redix_types::hash::HashRef;
