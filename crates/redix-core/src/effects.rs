@@ -117,6 +117,9 @@ pub enum Request {
     /// Deliver the worker's own mail before anything else is executed for the connection: it may
     /// have published to itself.
     Deliver,
+    /// Close the connection without sending what it is owed: a reply was given up because it is
+    /// more than the client may be owed.
+    Overflow,
     /// Stop the process.
     Shutdown(Shutdown),
 }

@@ -463,7 +463,7 @@ impl Turn<'_> {
             }
             if !runner.requests.is_empty() {
                 for request in runner.requests.drain(..) {
-                    client.halted |= matches!(request, Request::Shutdown(_));
+                    client.halted |= matches!(request, Request::Shutdown(_) | Request::Overflow);
                     match request {
                         Request::Deliver => await_mail(client, token, self.awaiting_mail),
                         Request::Feed => {

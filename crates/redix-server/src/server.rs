@@ -243,7 +243,7 @@ impl Server {
                 Ok(())
             }
             // The worker itself sees to it.
-            Request::Feed | Request::Deliver => Ok(()),
+            Request::Feed | Request::Deliver | Request::Overflow => Ok(()),
         }
     }
 

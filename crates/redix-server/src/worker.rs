@@ -471,6 +471,11 @@ impl EventLoop {
                 }
                 continue;
             }
+            if request == Request::Overflow {
+                self.note_over_limit(token);
+                self.close(token);
+                continue;
+            }
             let shared = Arc::clone(&client.shared);
             if let Err(text) = requests(&request, &shared) {
                 self.worker.refuse(token, &ReplyError::Static(text));

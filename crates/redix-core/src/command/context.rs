@@ -59,6 +59,8 @@ pub struct Ctx<'a, 'k> {
     pub command: Command,
     /// On whose behalf it runs.
     pub caller: Caller,
+    /// Whether the client listens to channels, so that the output limit of such clients holds.
+    pub listens: bool,
     /// The wait for keys that it wants to begin instead of replying.
     pub wait: Option<KeyWait>,
     /// Unix time in microseconds, frozen for the command.

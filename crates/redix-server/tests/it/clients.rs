@@ -217,6 +217,11 @@ fn the_output_limit_ends_replies_that_repeat_themselves() {
         asking.send_raw(format!("{command} -999999999\r\n").as_bytes()).unwrap();
         assert!(asking.is_closed_by_peer().unwrap(), "{command}: billions of bytes");
     }
+    assert_eq!(info(&mut client, "client_output_buffer_limit_disconnections"), 3);
+    // Neither do they go on where the client has a limit of its own only once it listens.
+    let mut asking = connect(&server);
+    asking.send_raw(b"ZRANDMEMBER z -999999999\r\nSUBSCRIBE ch\r\n").unwrap();
+    assert!(asking.is_closed_by_peer().unwrap());
     let unlimited = ["CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0"];
     assert_eq!(client.cmd(&unlimited).unwrap().pretty(), "+OK");
     for command in repeating {

@@ -111,6 +111,7 @@ impl Runner<'_> {
             requests: &mut self.requests,
             command: kind,
             caller: Caller::Log,
+            listens: false,
             wait: None,
             now_us: self.now_us,
             stats: self.stats,

@@ -77,6 +77,7 @@ impl Runner<'_> {
                 requests: &mut self.requests,
                 command: of.command,
                 caller: Caller::Service { word: of.word },
+                listens: false,
                 wait: None,
                 now_us: self.now_us,
                 stats: self.stats,

@@ -11,6 +11,7 @@ use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl};
 use crate::commands::repeat::Bound;
+use crate::effects::Request;
 use crate::error::{CommandResult, ReplyError};
 
 /// The commands of this file.
@@ -84,6 +85,7 @@ fn hrandfield(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Ok(());
     }
     let wanted = Wanted::parse(args)?;
+    let bound = Bound::of(cx);
     let hash = match lookup(cx.keys, key)? {
         Some(hash) if wanted.count != 0 => hash,
         _ => {
@@ -96,8 +98,8 @@ fn hrandfield(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         word ^ word >> 32
     };
     if wanted.count < 0 {
-        let bound = Bound::of(cx.config, cx.reply, wanted.count.unsigned_abs())?;
-        return draw(cx.reply, hash, wanted, &bound, &mut random);
+        bound.check(wanted.count.unsigned_abs())?;
+        return draw((cx.reply, cx.requests), hash, wanted, &bound, &mut random);
     }
     choose(cx.reply, hash, wanted, &mut random);
     Ok(())
@@ -105,7 +107,7 @@ fn hrandfield(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// Draws, each of them anew.
 fn draw(
-    reply: &mut Reply,
+    (reply, requests): (&mut Reply, &mut Vec<Request>),
     hash: HashRef<'_>,
     wanted: Wanted,
     bound: &Bound,
@@ -118,7 +120,7 @@ fn draw(
         hash.for_each(|pair| pairs.push(pair));
     }
     for _ in 0..count {
-        if !bound.allows(reply)? {
+        if !bound.allows(reply, requests)? {
             break;
         }
         let pair = match hash {

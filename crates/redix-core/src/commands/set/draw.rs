@@ -13,6 +13,7 @@ use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, LogAs, access, acl, flag};
 use crate::commands::repeat::Bound;
+use crate::effects::Request;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::Missing;
@@ -146,6 +147,7 @@ fn srandmember(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if count == i64::MIN {
         return Err(ReplyError::Static("ERR value is out of range"));
     }
+    let bound = Bound::of(cx);
     let set = lookup(cx.keys, key)?;
     match (set, usize::try_from(count)) {
         (None, _) => cx.reply.array(0),
@@ -155,8 +157,8 @@ fn srandmember(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             set.sample(count, &mut || rng.next(), &mut |member| reply_member(reply, member));
         }
         (Some(set), Err(_)) => {
-            let bound = Bound::of(cx.config, cx.reply, count.unsigned_abs())?;
-            repeat(cx.reply, set, count.unsigned_abs(), &bound, &mut rng)?;
+            bound.check(count.unsigned_abs())?;
+            repeat((cx.reply, cx.requests), set, count.unsigned_abs(), &bound, &mut rng)?;
         }
     }
     Ok(())
@@ -164,7 +166,7 @@ fn srandmember(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// Writes so many members, each drawn from all.
 fn repeat(
-    reply: &mut Reply,
+    (reply, requests): (&mut Reply, &mut Vec<Request>),
     set: SetRef<'_>,
     count: u64,
     bound: &Bound,
@@ -172,7 +174,7 @@ fn repeat(
 ) -> CommandResult {
     reply.array(count as usize);
     for _ in 0..count {
-        if !bound.allows(reply)? {
+        if !bound.allows(reply, requests)? {
             break;
         }
         if let Some(member) = set.random(rng.next()) {

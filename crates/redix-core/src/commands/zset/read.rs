@@ -170,6 +170,7 @@ fn zrandmember(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Ok(());
     }
     let (count, scores) = parse_count(args)?;
+    let bound = Bound::of(cx);
     let Some(set) = read(cx.keys, key)? else {
         cx.reply.array(0);
         return Ok(());
@@ -177,10 +178,10 @@ fn zrandmember(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let len = set.len();
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
-        let bound = Bound::of(cx.config, cx.reply, count.unsigned_abs())?;
+        bound.check(count.unsigned_abs())?;
         scores.header(cx.reply, wanted);
         for _ in 0..wanted {
-            if !bound.allows(cx.reply)? {
+            if !bound.allows(cx.reply, cx.requests)? {
                 break;
             }
             let (member, score) = set.at(words.below(len)).expect("a rank below the length");
