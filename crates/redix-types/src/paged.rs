@@ -3,9 +3,9 @@
 //! Growing splits one page and shrinking merges one, as in [`crate::table`]: no pause, no second
 //! table. A page is a block of the size that its elements need, so there is no fill factor either:
 //! what is lost is half a step of the allocator's classes, a header and a pointer per page. One
-//! allocation per element was rejected: 29 bytes a member of 15 instead of 20, 45 a field of 15 with
-//! a value of 11 instead of 35, and 80 to 100 ns to free one instead of 2, 36 to walk past it instead
-//! of 8 (at a million elements, machine busy).
+//! allocation per element was rejected: 29 bytes a member of 15 instead of 20, 45 a field of 15
+//! with a value of 11 instead of 35, and 80 to 100 ns to free one instead of 2, 36 to walk past it
+//! instead of 8 (at a million elements, machine busy).
 //!
 //! **Shares.** The elements are dealt to four tables of unequal size, whose pages together have
 //! all sizes at any time; [`crate::shares`] says why.
