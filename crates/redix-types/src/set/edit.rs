@@ -1,5 +1,7 @@
 //! Changing a set wherever it lies.
 
+use std::ops::ControlFlow;
+
 use super::sample::Picks;
 use super::small::{self, Added};
 use super::{Form, Limits, SetRef, Table};
@@ -183,6 +185,25 @@ impl<'a, H: Home> Edit<'a, H> {
             table.add(member.text(&mut buf), self.hasher);
         });
         self.home.put(SetBuf::Table(table));
+    }
+
+    /// Makes an intset of it if all members are integers and there are not too many.
+    pub fn become_intset(&mut self) {
+        let view = self.view();
+        if view.form() == Form::Intset || view.len() > self.limits.ints {
+            return;
+        }
+        let mut ints = intset::EMPTY.to_vec();
+        let all = view.try_for_each(|member| match member {
+            Element::Int(value) => {
+                intset::insert(&mut ints, value);
+                ControlFlow::Continue(())
+            }
+            Element::Str(_) => ControlFlow::Break(()),
+        });
+        if all.is_continue() {
+            self.home.put(SetBuf::Intset(ints));
+        }
     }
 
     fn become_listpack(&mut self) {

@@ -309,6 +309,30 @@ fn taking_most_of_a_table_makes_the_rest_small() {
 }
 
 #[test]
+fn integers_alone_become_an_intset() {
+    let hasher = hasher();
+    let check = |form, ints, members: &[&str], expect| {
+        let limits = Limits { ints, ..Limits::default() };
+        let mut set = SetBuf::new(form);
+        let mut edit = Edit::new(&mut set, limits, &hasher);
+        members.iter().for_each(|member| assert!(edit.add(Element::of(member.as_bytes()))));
+        let before = members_of(&edit);
+        edit.become_intset();
+        assert_eq!(members_of(&edit), before);
+        assert_eq!(set.view().form(), expect, "{members:?}");
+    };
+    fn members_of(edit: &Edit<'_, SetBuf>) -> BTreeSet<Vec<u8>> {
+        members(edit.view())
+    }
+    check(Form::Listpack, 3, &["9", "-1", "70000"], Form::Intset);
+    check(Form::Table, 3, &["9", "-1", "70000"], Form::Intset);
+    check(Form::Listpack, 2, &["9", "-1", "70000"], Form::Listpack);
+    check(Form::Table, 2, &["9", "-1", "70000"], Form::Table);
+    check(Form::Listpack, 3, &["9", "x"], Form::Listpack);
+    check(Form::Table, 3, &["x", "9"], Form::Table);
+}
+
+#[test]
 fn bytes_of_a_small_set_are_those_that_were_put() {
     let hasher = hasher();
     let mut set = SetBuf::new(Form::Intset);

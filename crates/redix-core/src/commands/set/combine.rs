@@ -121,12 +121,20 @@ fn sinterstore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (limits, hasher) = (limits(cx), cx.keys.keyspace.hasher());
     let words = 2..args.len();
     look_all_up(cx, args, words.clone())?;
-    let mut result = SetBuf::new(Form::Intset);
+    let sets = views(cx.keys, cx.plan, args, words);
+    // The form of the smallest is where the result begins. Source: `sinterGenericCommand` of Redis
+    // 7.2, as OBJECT ENCODING shows.
+    let form = match sets.iter().flatten().min_by_key(|set| set.len()) {
+        Some(SetRef::Intset(_)) => Form::Intset,
+        _ => Form::Listpack,
+    };
+    let mut result = SetBuf::new(form);
     let mut edit = Edit::new(&mut result, limits, hasher);
-    intersect(views(cx.keys, cx.plan, args, words), hasher, |member| {
+    intersect(sets, hasher, |member| {
         edit.add(member);
         ControlFlow::Continue(())
     });
+    edit.become_intset();
     store(cx, args, "sinterstore", result);
     Ok(())
 }
