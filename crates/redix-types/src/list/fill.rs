@@ -7,8 +7,8 @@ pub struct Fill {
     bytes_max: u32,
     /// `u32::MAX` where only bytes count.
     count_max: u32,
-    /// Elements of more bytes get a node of their own.
-    plain_above: u32,
+    /// Elements of so many bytes and more get a node of their own; 0: of more than `bytes_max`.
+    plain_from: u32,
 }
 
 /// Most bytes of a node that is limited by its number of elements, and of an element in it.
@@ -26,26 +26,21 @@ impl Fill {
         match directive {
             0.. => {
                 let count_max = directive.clamp(1, COUNT_MAX) as u32;
-                let bytes_max = COUNTED_BYTES_MAX;
-                Fill { bytes_max, count_max, plain_above: bytes_max }
+                Fill { bytes_max: COUNTED_BYTES_MAX, count_max, plain_from: 0 }
             }
-            step => {
-                let bytes_max = 2048 << -step.max(-5);
-                Fill { bytes_max, count_max: u32::MAX, plain_above: bytes_max }
-            }
+            step => Fill { bytes_max: 2048 << -step.max(-5), count_max: u32::MAX, plain_from: 0 },
         }
     }
 
     /// The same, but that elements of `bytes` bytes and more get a node of their own; 0 changes
     /// nothing. Source: DEBUG QUICKLIST-PACKED-THRESHOLD.
-    pub fn with_plain_from(mut self, bytes: u32) -> Fill {
-        self.plain_above = bytes.checked_sub(1).unwrap_or(self.bytes_max);
-        self
+    pub fn with_plain_from(self, bytes: u32) -> Fill {
+        Fill { plain_from: bytes, ..self }
     }
 
     /// The same as before, but for which elements get a node of their own.
     pub(super) fn with_plain_as(self, other: Fill) -> Fill {
-        Fill { plain_above: other.plain_above, ..self }
+        Fill { plain_from: other.plain_from, ..self }
     }
 
     fn bytes_max(self) -> usize {
@@ -85,7 +80,7 @@ impl Fill {
     /// Whether an element of that length gets a node of its own.
     #[inline]
     pub(super) fn is_large(self, len: usize) -> bool {
-        len > self.plain_above as usize
+        if self.plain_from == 0 { len > self.bytes_max() } else { len >= self.plain_from as usize }
     }
 
     /// Whether a node of so many bytes and elements takes another element of `len` bytes.

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 
+use super::super::NodeRef;
 use super::*;
 use crate::entry::Encoding;
 use crate::value::IntBuf;
@@ -62,6 +63,25 @@ fn a_long_listpack_is_edited_like_a_short_one() {
     model.drain(5..55);
     assert_eq!(texts(list.as_ref()), model);
     assert_eq!(list.as_ref().len(), 10);
+}
+
+/// A list is filled as the directive said when it became one.
+#[test]
+fn a_list_goes_on_as_it_was_begun() {
+    let (mut entry, old, new) = (entry(), Fill::new(-1), Fill::new(-2));
+    let large = vec![b'x'; 5000];
+    let mut list = ListEdit::of(&mut entry, old);
+    list.make_room(large.len(), 1);
+    list.push(End::Tail, &large);
+    let mut list = ListEdit::of(&mut entry, new);
+    list.push(End::Tail, &large);
+    list.push(End::Tail, b"small");
+    let mut list = ListEdit::of(&mut entry, new.with_plain_from(3));
+    list.push(End::Tail, b"small");
+    list.push(End::Tail, b"s");
+    let Some(HeapValue::List(list)) = entry.as_ref().heap() else { panic!("it has nodes") };
+    let plain = |node| matches!(node, NodeRef::Plain(_));
+    assert_eq!(list.nodes().map(plain).collect::<Vec<_>>(), [true, true, false, true, false]);
 }
 
 #[derive(Clone, Debug)]
