@@ -145,7 +145,7 @@ pub enum HeapValue {
     /// A large list.
     List(Box<List>),
     /// A large set.
-    Set(set::Table),
+    Set(Box<set::Table>),
     /// A large sorted set.
     Zset(Box<Zset>),
     /// A large hash.
@@ -186,7 +186,7 @@ impl HeapValue {
                 }
                 HeapValue::Packed(_, bytes) => round16(bytes.capacity()),
                 HeapValue::List(list) => round16(size_of::<List>()) + list.memory(),
-                HeapValue::Set(table) => table.memory(),
+                HeapValue::Set(table) => round16(size_of::<set::Table>()) + table.memory(),
                 HeapValue::Zset(zset) => round16(size_of::<Zset>()) + zset.memory(),
                 HeapValue::Hash(hash) => round16(size_of::<Hash>()) + hash.memory(),
             }
@@ -240,6 +240,9 @@ impl HeapValue {
         }
     }
 }
+
+// Each long string pays for the size of this.
+const _: () = assert!(size_of::<HeapValue>() <= 32);
 
 /// A value on its way into an entry.
 #[derive(Clone, Debug)]

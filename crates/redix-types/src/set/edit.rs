@@ -53,7 +53,7 @@ impl From<SetBuf> for HeapValue {
         match set {
             SetBuf::Intset(bytes) => HeapValue::Packed(Compact::SetOfInts, bytes),
             SetBuf::Listpack(bytes) => HeapValue::Packed(Compact::Set, bytes),
-            SetBuf::Table(table) => HeapValue::Set(table),
+            SetBuf::Table(table) => HeapValue::Set(Box::new(table)),
         }
     }
 }

@@ -15,7 +15,7 @@ use redix_resp::reply::Reply;
 use redix_types::entry::{EntryBox, EntryRef, Kind, Value};
 use redix_types::intset;
 use redix_types::listpack::{self, Element};
-use redix_types::set::{Edit, Form, Limits, SetRef, Table};
+use redix_types::set::{Edit, Form, Limits, SetRef};
 use redix_types::value::{Compact, HeapValue};
 
 use crate::command::context::Ctx;
@@ -53,7 +53,7 @@ fn empty(form: Form) -> Value<'static> {
     match form {
         Form::Intset => Value::Packed(Compact::SetOfInts, &intset::EMPTY),
         Form::Listpack => Value::Packed(Compact::Set, &listpack::EMPTY),
-        Form::Table => Value::Heap(HeapValue::Set(Table::new())),
+        Form::Table => Value::Heap(HeapValue::Set(Box::default())),
     }
 }
 
