@@ -3,8 +3,8 @@
 //! Allocators give pages back late, and to do so they must be called: an idle server would keep all
 //! that it ever had. Whenever much has been freed, every thread that allocates asks its allocator
 //! once to give back what it does not need, each for itself, because pages that others freed belong
-//! to the thread that took them. They ask twice, half a second apart: an allocator leaves out what it
-//! finds another thread giving back at the same moment.
+//! to the thread that took them. They ask twice, half a second apart: an allocator leaves out what
+//! it finds another thread giving back at the same moment.
 
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
