@@ -8,7 +8,7 @@
 //!
 //! Equal pairs are interchangeable: a hash may be there several times with one leaf.
 //!
-//! **Order of scanning**: the share of the hash (see [`shares`](crate::shares)), then its low bits
+//! **Order of scanning**: the share of the hash (see [`crate::shares`]), then its low bits
 //! reversed. A cursor is a point in that order, and stays one when pages split and merge.
 //!
 //! **Invariants.** Page `b` of share `s` is number `4 b + s` of the store, with all pages below

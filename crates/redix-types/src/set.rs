@@ -1,6 +1,6 @@
 //! Sets of strings, in the three forms that Redis reports: `intset`, `listpack`, `hashtable`.
 //!
-//! Few integers are an [`intset`], few short strings a [`listpack`]: bytes that lie where their
+//! Few integers are an intset, few short strings a listpack: bytes that lie where their
 //! owner wants them. Everything else is a [`Table`] of pages. [`SetRef`] reads all three; a set
 //! begins in the form that [`Form::of_new`] says and moves to the next one when it outgrows its
 //! own, never back, as in Redis 7.2 and Valkey: encodings are visible to clients, so the limits are

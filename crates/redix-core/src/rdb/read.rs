@@ -2,8 +2,7 @@
 //!
 //! [`RdbReader`] walks a whole file and lends keys and values from its own buffers, so that loading
 //! a short string allocates nothing here. [`DumpReader`] reads the payload of DUMP. Both decode
-//! values through `decode_value`; a new type is one more arm there, one function, and one more
-//! variant of [`RdbValue`].
+//! values through `decode_value`, and collections in `rdb::types`, one module per type.
 //!
 //! What cannot be loaded is an error that names it: nothing is dropped silently. Skipped are only
 //! parts that carry no data of ours, and each of them is reported as an event.

@@ -5,8 +5,7 @@
 //! pre-image of an entry that the saver appends later. [`RdbEncoder`] is the file around the
 //! records: header, databases, end and checksum.
 //!
-//! A new type is one more variant of [`RdbValue`], one more type byte and one more function beside
-//! `RecordEncoder::string_value`.
+//! How the value of each type is written is in [`types`].
 //!
 //! **Invariants.** What was appended is never changed, so pending bytes may be handed on at any
 //! time. The checksum covers every byte before it, in order, each once.

@@ -1,7 +1,7 @@
 //! Commands on lists.
 //!
 //! A list is a listpack inside its entry, or nodes once it is larger than `list-max-listpack-size`
-//! says ([`redix_types::list`]). Commands change it through [`ListEdit`]: room is made before
+//! says ([`redix_types::list`]). Commands change it through `ListEdit`: room is made before
 //! elements are added, and the list settles after some were taken, as OBJECT ENCODING shows.
 //!
 //! **Invariants.** An empty list is no key. Whatever takes elements is logged as it took them:
