@@ -96,6 +96,8 @@ pub trait Memory: Send + Sync {
     fn used_bytes(&self) -> u64;
     /// The most bytes that were ever in use, however short.
     fn peak_bytes(&self) -> u64;
+    /// The most bytes that were in use since the last call. For one caller only.
+    fn take_recent_peak_bytes(&self) -> u64;
 }
 
 /// What stays the same about the process and its machine.

@@ -6,6 +6,7 @@
 //! to the thread that took them. They ask twice, half a second apart: an allocator leaves out what
 //! it finds another thread giving back at the same moment.
 
+use crate::env::Memory;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Less than this is kept.
@@ -27,16 +28,17 @@ pub struct SpareMemory {
 }
 
 impl SpareMemory {
-    /// Takes note of the bytes in use. To be called often, by one thread.
-    pub fn note(&self, now_ns: u64, used_bytes: impl FnOnce() -> u64) {
+    /// Takes note of the bytes in use, now and between two looks. To be called often, by one
+    /// thread, the only one that takes the recent peak.
+    pub fn note(&self, now_ns: u64, memory: &dyn Memory) {
         if now_ns < self.next_ns.load(Ordering::Relaxed) {
             return;
         }
         self.next_ns.store(now_ns + LOOK_NS, Ordering::Relaxed);
-        let used = used_bytes();
+        let used = memory.used_bytes();
         let last = self.last.swap(used, Ordering::Relaxed);
-        let mut peak = self.peak.load(Ordering::Relaxed).max(used);
-        let spare = peak - used;
+        let mut peak = self.peak.load(Ordering::Relaxed).max(memory.take_recent_peak_bytes());
+        let spare = peak.saturating_sub(used);
         // While it falls there is more to come.
         if used >= last.saturating_sub(SPARE_MAX / 4) && spare > SPARE_MAX.max(used / SPARE_PART) {
             self.rounds.fetch_add(1, Ordering::Relaxed);
@@ -61,11 +63,51 @@ mod tests {
 
     const MB: u64 = 1024 * 1024;
 
+    /// Bytes in use, and their recent peak.
+    #[derive(Default)]
+    struct Used(AtomicU64, AtomicU64);
+
+    impl Used {
+        fn set(&self, bytes: u64) {
+            self.0.store(bytes, Ordering::Relaxed);
+            self.1.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+
+    impl Memory for Used {
+        fn used_bytes(&self) -> u64 {
+            self.0.load(Ordering::Relaxed)
+        }
+        fn peak_bytes(&self) -> u64 {
+            unimplemented!("nobody asks")
+        }
+        fn take_recent_peak_bytes(&self) -> u64 {
+            self.1.swap(self.used_bytes(), Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn what_comes_and_goes_between_two_looks_is_given_back() {
+        let (spare, memory, mut done) = (SpareMemory::default(), Used::default(), 0);
+        let mut look = |at: u64| {
+            spare.note(at * LOOK_NS, &memory);
+            spare.is_due(&mut done)
+        };
+        assert!(!look(0));
+        memory.set(200 * MB);
+        memory.set(MB);
+        assert!(look(1));
+        assert!(look(2), "and again");
+        assert!(!look(3));
+    }
+
     #[test]
     fn each_thread_gives_back_twice_when_much_was_freed() {
         let (spare, mut done) = (SpareMemory::default(), 0);
+        let memory = Used::default();
         let look = |at: u64, used: u64, done: &mut u64| {
-            spare.note(at * LOOK_NS, || used);
+            memory.set(used);
+            spare.note(at * LOOK_NS, &memory);
             spare.is_due(done)
         };
         assert!(!look(0, 10 * MB, &mut done));

@@ -32,6 +32,8 @@ struct Cell {
 static CELL_OF: [Cell; CELLS] =
     [const { Cell { in_use: AtomicI64::new(0), look_at: AtomicI64::new(0) } }; CELLS];
 static PEAK: AtomicI64 = AtomicI64::new(0);
+/// The peak since somebody took it.
+static RECENT_PEAK: AtomicI64 = AtomicI64::new(0);
 static NEXT_CELL: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -95,7 +97,14 @@ pub fn used_memory() -> usize {
 /// The most bytes that were ever in use.
 pub fn peak_memory() -> usize {
     let sum = sum();
+    RECENT_PEAK.fetch_max(sum, Ordering::Relaxed);
     usize::try_from(PEAK.fetch_max(sum, Ordering::Relaxed).max(sum)).unwrap_or(0)
+}
+
+/// The most bytes that were in use since the last call.
+pub fn take_recent_peak() -> usize {
+    let sum = sum();
+    usize::try_from(RECENT_PEAK.swap(sum, Ordering::Relaxed).max(sum)).unwrap_or(0)
 }
 
 fn sum() -> i64 {

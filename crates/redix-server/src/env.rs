@@ -126,6 +126,9 @@ impl Memory for ProcessMemory {
     fn peak_bytes(&self) -> u64 {
         alloc::peak_memory() as u64
     }
+    fn take_recent_peak_bytes(&self) -> u64 {
+        alloc::take_recent_peak() as u64
+    }
 }
 
 /// The process and its machine.

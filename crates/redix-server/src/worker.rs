@@ -686,7 +686,7 @@ impl EventLoop {
         if self.index == 0 {
             let now_ns = self.engine.env.clock.mono_ns();
             self.engine.rates.sample(now_ns, &self.engine.stats.totals());
-            self.engine.spare.note(now_ns, || self.engine.env.memory.used_bytes());
+            self.engine.spare.note(now_ns, &*self.engine.env.memory);
         }
         if self.engine.cron_paused.load(Ordering::Relaxed) {
             return;

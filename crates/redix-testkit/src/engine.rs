@@ -246,6 +246,9 @@ impl Memory for NoMemory {
     fn peak_bytes(&self) -> u64 {
         0
     }
+    fn take_recent_peak_bytes(&self) -> u64 {
+        0
+    }
 }
 
 /// A process about which nothing is known.

@@ -86,6 +86,9 @@ impl Memory for Sim {
     fn peak_bytes(&self) -> u64 {
         1 << 20
     }
+    fn take_recent_peak_bytes(&self) -> u64 {
+        1 << 20
+    }
 }
 
 /// A process that nothing is known about.
