@@ -65,6 +65,13 @@ struct Hint {
     hash: u64,
 }
 
+/// A member or field that the group will look up in a key.
+struct MemberHint {
+    key: Hint,
+    /// The hash of its name.
+    hash: u64,
+}
+
 /// Something that a connection's command has asked the server for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -82,6 +89,8 @@ struct Group {
     runs: Vec<Run>,
     /// Their keys.
     hints: Vec<Hint>,
+    /// What they will look up in these keys.
+    members: Vec<MemberHint>,
     memo: Memo,
 }
 
@@ -97,6 +106,7 @@ impl Group {
         self.items.clear();
         self.runs.clear();
         self.hints.clear();
+        self.members.clear();
     }
 }
 
@@ -400,7 +410,14 @@ impl Turn<'_> {
                 Some(_) => Prepared::of_primary(self.engine, args, memo),
             };
             match item.plan.single() {
-                Some(hash) => self.group.hint(&self.engine.keyspace, db, hash),
+                Some(hash) => {
+                    let key = Hint { db, hash };
+                    self.group.hint(&self.engine.keyspace, db, hash);
+                    if let Some(name) = item.member(&self.engine.commands, args) {
+                        let hash = self.engine.keyspace.hasher().hash(name);
+                        self.group.members.push(MemberHint { key, hash });
+                    }
+                }
                 None => {
                     for hash in item.plan.hashes().take(HINTS_MAX) {
                         self.group.hint(&self.engine.keyspace, db, hash);
@@ -509,6 +526,13 @@ impl Turn<'_> {
                 shard.db(db).is_some_and(|part| part.table.prefetch_item(hash, link))
             });
         }
+        let members = &mut self.group.members;
+        for step in 0.. {
+            if members.is_empty() {
+                break;
+            }
+            hint_members(keyspace, members, step);
+        }
     }
 
     /// After the groups: answers a protocol error, publishes sizes. True if there is more to run.
@@ -533,6 +557,24 @@ impl Turn<'_> {
             && client.input.parked() > 0
             && client.reply.len() <= TURN_OUTPUT_MAX
     }
+}
+
+/// Gives the hints of a step for what is looked up in large collections; keeps those that have
+/// another step.
+fn hint_members(keyspace: &Keyspace, members: &mut Vec<MemberHint>, step: usize) {
+    // Often it is one key that many commands ask.
+    let mut held = None;
+    members.retain(|member| {
+        let Hint { db, hash } = member.key;
+        let shard = shard_of(hash);
+        if !held.as_ref().is_some_and(|(index, _)| *index == shard) {
+            held = None;
+            held = Some((shard, keyspace.lock(shard)));
+        }
+        let entry = held.as_ref().and_then(|(_, shard)| shard.db(db)?.table.probable(hash));
+        let heap = entry.and_then(|entry| entry.heap());
+        heap.is_some_and(|heap| heap.prefetch_member(member.hash, step))
+    });
 }
 
 /// A place may be listed twice where one connection has closed and another taken it; commands

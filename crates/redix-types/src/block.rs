@@ -28,6 +28,8 @@ use std::process::abort;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
+use crate::prefetch::prefetch;
+
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -96,6 +98,14 @@ impl Block {
     /// A block without links whose payload has at least `payload` bytes, all zero.
     pub fn new(payload: usize) -> Block {
         Block::with_room(0, payload)
+    }
+
+    /// Asks for the first `lines` cache lines.
+    #[inline(always)]
+    pub fn prefetch(&self, lines: usize) {
+        for line in 0..lines {
+            prefetch(self.0.as_ptr().cast::<u8>().wrapping_add(64 * line));
+        }
     }
 
     /// A block that holds the parts one after the other; `used` is their length.

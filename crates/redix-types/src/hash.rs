@@ -85,6 +85,12 @@ impl Hash {
         Hash { table: Paged::new() }
     }
 
+    /// As [`Paged::prefetch`].
+    #[inline]
+    pub fn prefetch(&self, hash: u64, step: usize) -> bool {
+        self.table.prefetch(hash, step)
+    }
+
     /// A hash with the fields and values that alternate in a listpack, of which no two fields are
     /// alike.
     pub fn from_listpack(lp: &[u8], hasher: &KeyHasher) -> Self {

@@ -15,6 +15,7 @@
 //! `pages[s]` of each share. A pair lies in the page that its hash selects.
 
 use crate::block::Block;
+use crate::packed::search::equal_words;
 use crate::shares::{self, SHARES};
 use crate::store::Store;
 
@@ -23,6 +24,9 @@ mod tests;
 
 /// Mean number of pairs in a page.
 const PAGE_MEAN: usize = 24;
+
+/// Cache lines of such a page.
+const PAGE_LINES: usize = 4;
 
 #[derive(Clone)]
 pub(crate) struct Index {
@@ -69,6 +73,12 @@ impl Index {
             from = at + 1;
         }
         None
+    }
+
+    /// Asks for the page of a hash.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u32) {
+        self.page(self.locate(hash).1).prefetch(PAGE_LINES);
     }
 
     /// Adds a pair.
@@ -183,8 +193,7 @@ fn capacity(page: &Block) -> usize {
 
 #[inline]
 fn word(bytes: &[u8], at: usize) -> u32 {
-    let bytes = bytes[4 * at..].first_chunk().expect("a word within the page");
-    u32::from_le_bytes(*bytes)
+    u32::from_le_bytes(bytes.as_chunks().0[at])
 }
 
 #[inline]
@@ -225,20 +234,19 @@ fn resize(page: &mut Block, pairs: usize) {
 /// The first position from `from` on that has the hash.
 #[inline]
 fn search(page: &Block, hash: u32, from: usize) -> Option<usize> {
-    let hashes = &page.payload()[..4 * page.n()];
-    // Eight at a time become a mask: the compiler makes two vector comparisons of it.
-    let (groups, _) = hashes[4 * from..].as_chunks::<32>();
-    for (group, bytes) in groups.iter().enumerate() {
-        let mut mask = 0u32;
-        for lane in 0..8 {
-            mask |= u32::from(word(bytes, lane) == hash) << lane;
+    // What lies behind the last hash is compared too, and not believed.
+    let n = page.n();
+    let groups = &page.payload().as_chunks::<16>().0[..n.div_ceil(4)];
+    let mut wanted = u32::MAX << (from % 4);
+    for (group, words) in (from / 4..).zip(groups.get(from / 4..)?) {
+        let found = equal_words(words, hash) & wanted;
+        if found != 0 {
+            let at = 4 * group + found.trailing_zeros() as usize;
+            return (at < n).then_some(at);
         }
-        if mask != 0 {
-            return Some(from + 8 * group + mask.trailing_zeros() as usize);
-        }
+        wanted = u32::MAX;
     }
-    let rest = from + 8 * groups.len();
-    (rest..page.n()).find(|&at| word(hashes, at) == hash)
+    None
 }
 
 /// The position of a pair that is there.

@@ -22,8 +22,9 @@
 //! A block that breaks them makes an index fail, no more: all access is by slices.
 
 use crate::block::{Block, HEAD, size_class};
+use crate::prefetch as hint;
 
-mod search;
+pub(crate) mod search;
 #[cfg(test)]
 mod tests;
 
@@ -187,6 +188,21 @@ pub fn find<'a>(
         let element = get(page, index);
         same(element).then_some((index, element))
     })
+}
+
+/// Asks for the data of the first element that has the tag, which is probably the one that
+/// [`find`] finds, and for its column.
+#[inline(always)]
+pub fn prefetch<const W: usize>(page: &Block, tag: u8) {
+    let payload = page.payload();
+    let Some(index) = search::find(payload, page.n(), tag, Some) else { return };
+    let end = payload.len() - before(page, index).0.min(payload.len());
+    let begin = end.saturating_sub(usize::from(meta(payload, index).1));
+    hint::prefetch(&raw const payload[begin]);
+    hint::prefetch(&raw const payload[end.saturating_sub(1)]);
+    if W > 0 {
+        hint::prefetch(&raw const payload[META * page.n() + W * index]);
+    }
 }
 
 /// The elements in order, each with its tag.

@@ -232,6 +232,16 @@ impl<T: Item> Table<T> {
         }
     }
 
+    /// The first item whose tag is that of `hash`: probably, not certainly, the one with that hash.
+    #[inline]
+    pub fn probable(&self, hash: u64) -> Option<T::Ref<'_>> {
+        let bucket = self.segments.bucket_of(hash)?;
+        self.segments.node(bucket).chain().find_map(|node| {
+            let found = node.candidates(hash).map(|slot| node.slot(slot));
+            found.into_iter().find(|slot| slot.matches(hash)).map(|slot| self.view(slot))
+        })
+    }
+
     /// Looks a key up.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Pos> {

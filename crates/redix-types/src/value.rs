@@ -176,6 +176,18 @@ impl HeapValue {
         }
     }
 
+    /// Brings what a lookup of a member, field or score by the hash of its name will read closer to
+    /// the processor. Each step needs what the one before has asked for; true if there is another.
+    #[inline]
+    pub fn prefetch_member(&self, hash: u64, step: usize) -> bool {
+        match self {
+            HeapValue::Set(members) => members.prefetch(hash, step),
+            HeapValue::Hash(fields) => fields.prefetch(hash, step),
+            HeapValue::Zset(zset) => zset.prefetch(hash, step),
+            HeapValue::Str(_) | HeapValue::Packed(..) | HeapValue::List(_) => false,
+        }
+    }
+
     /// Bytes of memory behind the pointer, the box itself included, by the allocator's classes.
     pub fn memory_usage(&self) -> usize {
         let boxed = round16(size_of::<HeapValue>());

@@ -66,6 +66,15 @@ impl Prepared {
         self.id.map(|id| commands.by_id(id))
     }
 
+    /// The name of the member or field that it looks up in its key.
+    #[inline]
+    pub(crate) fn member<'a>(&self, commands: &CommandTable, args: Args<'a>) -> Option<&'a [u8]> {
+        match self.command(commands)?.spec.member {
+            0 => None,
+            argument => args.try_get(usize::from(argument)),
+        }
+    }
+
     /// The command's id and the hash of its key, if it is plain.
     #[inline]
     pub(crate) fn as_plain(&self) -> Option<(u16, u64)> {

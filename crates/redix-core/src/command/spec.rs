@@ -451,6 +451,9 @@ pub struct CommandSpec {
     pub get_keys: Option<GetKeys>,
     /// What access `VARIABLE_FLAGS` comes to for these words.
     pub key_access: Option<fn(Args<'_>) -> u32>,
+    /// The argument with the member or field that it looks up in its one key; 0 if there is none.
+    /// A hint to the memory system.
+    pub member: u8,
     /// Which locks it needs.
     pub locks: Locks,
     /// How a write is logged.
@@ -478,6 +481,7 @@ impl CommandSpec {
             keys: &[],
             get_keys: None,
             key_access: None,
+            member: 0,
             locks: Locks::Keys,
             log_as: LogAs::Nothing,
             docs: Docs::new("1.0.0", "O(1)", ""),
@@ -533,6 +537,11 @@ impl CommandSpec {
     /// Adds bits of [`flag`].
     pub const fn flags(mut self, flags: u32) -> Self {
         self.flags |= flags;
+        self
+    }
+    /// Looks up the member or field that stands at this argument.
+    pub const fn member(mut self, argument: u8) -> Self {
+        self.member = argument;
         self
     }
     /// Adds explicit bits of [`acl`].

@@ -1,4 +1,4 @@
-//! Searches through metas, eight at a time.
+//! Searches through metas, eight at a time, and through words, four at a time.
 //!
 //! A meta is two bytes: a tag, then a length. The payloads that come in here are whole 16-byte
 //! pieces, as those of all blocks are. What is asked of a piece is answered by SSE2 on x86-64,
@@ -35,6 +35,12 @@ pub(super) fn find<R>(
         }
     }
     None
+}
+
+/// Which of four words, little endian, are this one: bit `i` stands for word `i`.
+#[inline(always)]
+pub(crate) fn equal_words(words: &[u8; 16], word: u32) -> u32 {
+    piece::equal_words(words, word)
 }
 
 /// The sum of the lengths of the first `n` metas.
@@ -76,6 +82,12 @@ pub(super) mod portable {
         mask(metas, |meta| meta[1] == 255)
     }
 
+    /// Which words are this one.
+    pub(in super::super) fn equal_words(words: &[u8; 16], word: u32) -> u32 {
+        let words = words.as_chunks::<4>().0.iter().enumerate();
+        words.fold(0, |mask, (at, bytes)| mask | u32::from(*bytes == word.to_le_bytes()) << at)
+    }
+
     /// The sum of the lengths of the first `count` metas.
     pub(in super::super) fn sum(metas: &[u8; 16], count: usize) -> usize {
         metas.as_chunks::<2>().0[..count].iter().map(|meta| usize::from(meta[1])).sum()
@@ -86,9 +98,10 @@ pub(super) mod portable {
 #[cfg(target_arch = "x86_64")]
 pub(super) mod sse2 {
     use std::arch::x86_64::{
-        __m128i, _mm_and_si128, _mm_cmpeq_epi16, _mm_cmpgt_epi16, _mm_cvtsi128_si64,
-        _mm_movemask_epi8, _mm_sad_epu8, _mm_set_epi16, _mm_set_epi64x, _mm_set1_epi16,
-        _mm_setzero_si128, _mm_srli_epi16, _mm_unpackhi_epi64,
+        __m128i, _mm_and_si128, _mm_castsi128_ps, _mm_cmpeq_epi16, _mm_cmpeq_epi32,
+        _mm_cmpgt_epi16, _mm_cvtsi128_si64, _mm_movemask_epi8, _mm_movemask_ps, _mm_sad_epu8,
+        _mm_set_epi16, _mm_set_epi64x, _mm_set1_epi16, _mm_set1_epi32, _mm_setzero_si128,
+        _mm_srli_epi16, _mm_unpackhi_epi64,
     };
 
     /// One instruction in machine code.
@@ -121,6 +134,18 @@ pub(super) mod sse2 {
             _mm_movemask_epi8(_mm_cmpeq_epi16(lengths, _mm_set1_epi16(0xff)))
         };
         found as u32 & 0x5555
+    }
+
+    /// See the portable form.
+    #[inline(always)]
+    pub(in super::super) fn equal_words(words: &[u8; 16], word: u32) -> u32 {
+        let words = load(words);
+        // SAFETY: SSE2 is part of x86-64.
+        let found = unsafe {
+            let equal = _mm_cmpeq_epi32(words, _mm_set1_epi32(word.cast_signed()));
+            _mm_movemask_ps(_mm_castsi128_ps(equal))
+        };
+        found.cast_unsigned()
     }
 
     /// See the portable form.

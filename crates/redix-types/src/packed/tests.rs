@@ -200,6 +200,11 @@ proptest! {
             prop_assert_eq!(portable::tagged(&metas, tag), sse2::tagged(&metas, tag));
             prop_assert_eq!(portable::outside(&metas), sse2::outside(&metas));
             prop_assert_eq!(portable::sum(&metas, count), sse2::sum(&metas, count));
+            let word = u32::from_le_bytes(metas[count / 2 * 4 % 16..][..4].try_into().unwrap());
+            for word in [word, word ^ 1] {
+                let portable = portable::equal_words(&metas, word);
+                prop_assert_eq!(portable, sse2::equal_words(&metas, word));
+            }
         }
     }
 }

@@ -43,6 +43,12 @@ impl Table {
         self.pages.free_step(budget)
     }
 
+    /// As [`Paged::prefetch`].
+    #[inline]
+    pub fn prefetch(&self, hash: u64, step: usize) -> bool {
+        self.pages.prefetch(hash, step)
+    }
+
     /// Whether `member` is one.
     #[inline]
     pub fn contains(&self, member: &[u8], hasher: &KeyHasher) -> bool {

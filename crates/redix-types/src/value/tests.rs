@@ -1,6 +1,7 @@
 //! Kind and encoding follow from the value.
 
 use super::*;
+use crate::table::KeyHasher;
 
 #[test]
 fn a_strings_encoding_follows_its_length_unless_it_was_edited() {
@@ -28,5 +29,31 @@ fn compact_forms_name_their_kind() {
         let value = Value::Packed(compact, b"");
         let heap = HeapValue::Packed(compact, Vec::new());
         assert_eq!((value.kind(), value.encoding()), (heap.kind(), heap.encoding()));
+    }
+}
+
+#[test]
+fn hints_at_members_end_and_change_nothing() {
+    let hasher = KeyHasher::new([3; 16]);
+    let names: Vec<String> = (0..3000).map(|id| format!("member {id}")).collect();
+    for len in [0, 1, 20, 3000] {
+        let (mut set, mut hash, mut zset) = (set::Table::new(), Hash::new(), Zset::new());
+        for (score, name) in names[..len].iter().map(String::as_bytes).enumerate() {
+            set.add(name, &hasher);
+            hash.set(name, &[b'v'; 300], &hasher);
+            zset.insert(&hasher, name, score as f64);
+        }
+        let values = [
+            HeapValue::Set(Box::new(set)),
+            HeapValue::Hash(Box::new(hash)),
+            HeapValue::Zset(Box::new(zset)),
+        ];
+        for (value, steps) in values.iter().zip([2, 2, 3]) {
+            for name in &names {
+                let hash = hasher.hash(name.as_bytes());
+                let more = (0..).take_while(|&step| value.prefetch_member(hash, step)).count();
+                assert_eq!(more + 1, steps);
+            }
+        }
     }
 }

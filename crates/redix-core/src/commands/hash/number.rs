@@ -18,11 +18,13 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("hincrby", Group::Hash, 4, KEY, hincrby)
         .flags(flag::DENYOOM | flag::FAST)
         .acl(acl::HASH)
+        .member(2)
         .docs(docs::HINCRBY),
     CommandSpec::write("hincrbyfloat", Group::Hash, 4, KEY, hincrbyfloat)
         .flags(flag::DENYOOM | flag::FAST)
         .acl(acl::HASH)
         .log_as(LogAs::Effect)
+        .member(2)
         .docs(docs::HINCRBYFLOAT),
 ];
 

@@ -19,10 +19,12 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("hexists", Group::Hash, 3, KEY, hexists)
         .flags(flag::FAST)
         .acl(acl::HASH)
+        .member(2)
         .docs(docs::HEXISTS),
     CommandSpec::read("hget", Group::Hash, 3, CONTENT, hget)
         .flags(flag::FAST)
         .acl(acl::HASH)
+        .member(2)
         .docs(docs::HGET),
     CommandSpec::read("hgetall", Group::Hash, 2, CONTENT, hgetall)
         .acl(acl::HASH)
@@ -35,11 +37,13 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("hmget", Group::Hash, -3, CONTENT, hmget)
         .flags(flag::FAST)
         .acl(acl::HASH)
+        .member(2)
         .docs(docs::HMGET),
     CommandSpec::read("hscan", Group::Hash, -3, CONTENT, hscan).acl(acl::HASH).docs(docs::HSCAN),
     CommandSpec::read("hstrlen", Group::Hash, 3, KEY, hstrlen)
         .flags(flag::FAST)
         .acl(acl::HASH)
+        .member(2)
         .docs(docs::HSTRLEN),
     CommandSpec::read("hvals", Group::Hash, 2, CONTENT, hvals).acl(acl::HASH).docs(docs::HVALS),
 ];

@@ -21,14 +21,17 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .flags(flag::FAST)
     .acl(acl::HASH)
+    .member(2)
     .docs(docs::HDEL),
     CommandSpec::write("hmset", Group::Hash, -4, UPDATE, hmset)
         .flags(flag::DENYOOM | flag::FAST)
         .acl(acl::HASH)
+        .member(2)
         .docs(docs::HMSET),
     CommandSpec::write("hset", Group::Hash, -4, UPDATE, hset)
         .flags(flag::DENYOOM | flag::FAST)
         .acl(acl::HASH)
+        .member(2)
         .docs(docs::HSET),
     CommandSpec::write(
         "hsetnx",
@@ -39,6 +42,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .flags(flag::DENYOOM | flag::FAST)
     .acl(acl::HASH)
+    .member(2)
     .docs(docs::HSETNX),
 ];
 

@@ -25,6 +25,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .flags(flag::DENYOOM | flag::FAST)
     .acl(acl::SET)
+    .member(2)
     .docs(docs::SADD),
     CommandSpec::write(
         "srem",
@@ -35,6 +36,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .flags(flag::FAST)
     .acl(acl::SET)
+    .member(2)
     .docs(docs::SREM),
     CommandSpec::write(
         "smove",
@@ -60,6 +62,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .flags(flag::FAST)
     .acl(acl::SET)
+    .member(2)
     .docs(docs::SISMEMBER),
     CommandSpec::read(
         "smismember",
@@ -70,6 +73,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .flags(flag::FAST)
     .acl(acl::SET)
+    .member(2)
     .docs(docs::SMISMEMBER),
     CommandSpec::read("scard", Group::Set, 2, const { &[KeySpec::one(1, access::RO)] }, scard)
         .flags(flag::FAST)

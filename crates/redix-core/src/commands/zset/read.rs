@@ -38,18 +38,22 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("zscore", Group::SortedSet, 3, KEY, zscore)
         .flags(flag::FAST)
         .acl(acl::SORTEDSET)
+        .member(2)
         .docs(docs::ZSCORE),
     CommandSpec::read("zmscore", Group::SortedSet, -3, KEY, zmscore)
         .flags(flag::FAST)
         .acl(acl::SORTEDSET)
+        .member(2)
         .docs(docs::ZMSCORE),
     CommandSpec::read("zrank", Group::SortedSet, -3, KEY, zrank)
         .flags(flag::FAST)
         .acl(acl::SORTEDSET)
+        .member(2)
         .docs(docs::ZRANK),
     CommandSpec::read("zrevrank", Group::SortedSet, -3, KEY, zrevrank)
         .flags(flag::FAST)
         .acl(acl::SORTEDSET)
+        .member(2)
         .docs(docs::ZREVRANK),
     CommandSpec::read("zrandmember", Group::SortedSet, -2, KEY, zrandmember)
         .acl(acl::SORTEDSET)

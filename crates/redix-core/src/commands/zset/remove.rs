@@ -17,6 +17,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("zrem", Group::SortedSet, -3, KEY, zrem)
         .flags(flag::FAST)
         .acl(acl::SORTEDSET)
+        .member(2)
         .docs(docs::ZREM),
     CommandSpec::write("zremrangebylex", Group::SortedSet, 4, KEY, zremrangebylex)
         .acl(acl::SORTEDSET)

@@ -21,6 +21,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .flags(flag::DENYOOM | flag::FAST)
     .acl(acl::SORTEDSET)
+    .member(3)
     .docs(docs::ZADD),
     CommandSpec::write(
         "zincrby",
@@ -31,6 +32,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .flags(flag::DENYOOM | flag::FAST)
     .acl(acl::SORTEDSET)
+    .member(3)
     .docs(docs::ZINCRBY),
 ];
 
