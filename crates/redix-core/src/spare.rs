@@ -9,10 +9,15 @@
 use crate::env::Memory;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Less than this is kept.
+/// Less than this is kept while memory is taken and freed.
 const SPARE_MAX: u64 = 16 * 1024 * 1024;
 /// And less than this part of what is in use: giving back and taking anew costs time.
 const SPARE_PART: u64 = 8;
+/// The same once memory in use stays what it is: what a burst of requests needed is not needed now.
+const QUIET_SPARE_MAX: u64 = 256 * 1024;
+const QUIET_SPARE_PART: u64 = 64;
+/// Memory in use is what it was if it changes by less than this between two looks.
+const QUIET_CHANGE: u64 = 64 * 1024;
 /// Between two looks.
 const LOOK_NS: u64 = 500_000_000;
 
@@ -39,8 +44,13 @@ impl SpareMemory {
         let last = self.last.swap(used, Ordering::Relaxed);
         let mut peak = self.peak.load(Ordering::Relaxed).max(memory.take_recent_peak_bytes());
         let spare = peak.saturating_sub(used);
+        let kept = if used.abs_diff(last) < QUIET_CHANGE {
+            QUIET_SPARE_MAX.max(used / QUIET_SPARE_PART)
+        } else {
+            SPARE_MAX.max(used / SPARE_PART)
+        };
         // While it falls there is more to come.
-        if used >= last.saturating_sub(SPARE_MAX / 4) && spare > SPARE_MAX.max(used / SPARE_PART) {
+        if used >= last.saturating_sub(SPARE_MAX / 4) && spare > kept {
             self.rounds.fetch_add(1, Ordering::Relaxed);
             self.again.store(true, Ordering::Relaxed);
             peak = used;
@@ -116,9 +126,10 @@ mod tests {
         assert!(look(3, 100 * MB, &mut done));
         assert!(look(4, 100 * MB, &mut done), "and again");
         assert!(!look(5, 100 * MB, &mut done), "no more");
-        assert!(!look(6, 90 * MB, &mut done) && !look(7, 90 * MB, &mut done), "too little");
-        assert!(!look(8, 1000 * MB, &mut done));
-        assert!(!look(9, 900 * MB, &mut done) && !look(10, 900 * MB, &mut done), "a small part");
+        assert!(!look(6, 97 * MB, &mut done) && !look(7, 96 * MB, &mut done), "too little");
+        assert!(look(8, 96 * MB, &mut done), "until it stays so");
+        assert!(look(9, 96 * MB, &mut done) && !look(10, 96 * MB, &mut done));
+        assert!(!look(11, 95 * MB, &mut done) && !look(12, 95 * MB, &mut done), "a small part");
         let mut other = 0;
         assert!(spare.is_due(&mut other) && !spare.is_due(&mut other));
     }
