@@ -29,10 +29,14 @@ const PIECES: &[(&str, &str)] = &[
     ("REDIX_CHECK_AOF", "checks of written AOF files"),
     ("REDIX_JEMALLOC", "bench with jemalloc preloaded"),
     ("REDIX_PYTHON", "tests with redis-py"),
+    (CARGO_DENY, "checks of the licences and sources of dependencies"),
     ("REDIX_TCLSH", "upstream suites"),
-    ("REDIX_SUITE", "upstream suite of Valkey 8.1"),
+    ("REDIX_SUITE", "upstream suite of Valkey 9.1"),
     ("REDIX_SUITE_REDIS", "upstream suite of Redis 7.0"),
 ];
+
+/// The key of cargo-deny: the system's, or the one of the Python environment.
+pub(crate) const CARGO_DENY: &str = "REDIX_CARGO_DENY";
 
 /// Where each piece lies, by its key in [`PIECES`].
 pub(crate) type Peers = BTreeMap<String, PathBuf>;
@@ -183,10 +187,13 @@ fn jemalloc() -> Option<PathBuf> {
     folders.iter().map(|dir| Path::new(dir).join("libjemalloc.so.2")).find(|path| path.exists())
 }
 
-/// Valkey 9.1.2, Redis 8.2.3 and redis-py come as Python packages.
+/// Valkey 9.1.2, Redis 8.2.3, redis-py and, unless the system has it, cargo-deny come as Python
+/// packages.
 fn find_python(dir: &Path, peers: &mut Peers) {
+    insert(peers, CARGO_DENY, find_program("cargo-deny"));
     match python::environment(dir) {
         Ok(venv) => {
+            peers.entry(CARGO_DENY.to_owned()).or_insert_with(|| python::cargo_deny(&venv));
             insert(peers, "REDIX_PYTHON", Some(venv.join("bin/python")));
             insert(peers, "REDIX_VALKEY", find_below(&venv.join("lib"), "valkey-server"));
             insert(peers, "REDIX_REDIS8", find_below(&venv.join("lib"), "redis-server"));
@@ -197,7 +204,7 @@ fn find_python(dir: &Path, peers: &mut Peers) {
 
 fn find_suites(dir: &Path, peers: &mut Peers) {
     let suites = [
-        ("REDIX_SUITE", "valkey-suite", "valkey", "trixie"),
+        ("REDIX_SUITE", "valkey-9-suite", "valkey", "sid"),
         ("REDIX_SUITE_REDIS", "redis-suite", "redis", "bookworm"),
     ];
     for (key, folder, package, release) in suites {

