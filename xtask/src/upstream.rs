@@ -1,4 +1,4 @@
-//! `cargo xtask upstream`: the Tcl suite of Valkey 8.1 against Redix.
+//! `cargo xtask upstream`: the Tcl suite of Valkey 9.1 against Redix.
 //!
 //! In external mode (the default) each file of the suite talks to a server that this chore starts
 //! for it; in normal mode (`--mode normal`) the suite starts its servers itself, through a script

@@ -103,6 +103,7 @@ fn unpack(work: &Path, place: &Path, package: &str) -> Result<()> {
         }
     }
     let version = tar.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    println!("setup: the suite of {package} is that of {version}");
     fs::write(fresh.join("VERSION"), format!("{package}: {version}\n"))?;
     let _ = fs::remove_dir_all(place);
     fs::rename(fresh, place).context("cannot put the suite in place")

@@ -136,6 +136,13 @@ impl Suite {
         Ok(())
     }
 
+    /// The file for the output of `what`. Runs in the other mode, which may go on at the same time,
+    /// write to others.
+    fn log(&self, what: &str) -> PathBuf {
+        let mode = if self.mode == Mode::Normal { "normal" } else { "external" };
+        logs().join(format!("{what}.{mode}.log"))
+    }
+
     fn threads_args(&self) -> Vec<String> {
         match self.target.worker_threads {
             Some(n) => vec!["--worker-threads".to_owned(), n.to_string()],
@@ -159,7 +166,7 @@ impl Suite {
         let start = Instant::now();
         let name = file.replace('/', ".");
         let again = if only.is_empty() { "" } else { ".again" };
-        let log = logs().join(format!("{name}{again}.log"));
+        let log = self.log(&format!("{name}{again}"));
         let mut suite = Command::new("./runtest");
         suite.current_dir(&self.dir).args(["--single", file, "--durable", "--clients", "1"]);
         suite.args(["--timeout", &FILE_LIMIT.as_secs().to_string()]);
@@ -175,7 +182,7 @@ impl Suite {
         }
         let mut server = None;
         if self.mode == Mode::External {
-            let log = logs().join(format!("{name}.server.log"));
+            let log = self.log(&format!("{name}.server"));
             let started = Server::start(&self.target.program, &self.threads_args(), &log)?;
             suite.args(["--host", "127.0.0.1", "--port", &started.port.to_string()]);
             server = Some(started);
@@ -202,8 +209,9 @@ impl Suite {
     }
 }
 
-/// The thousand ports in which the suite looks for free ones, below those that the system hands
-/// out. Holding the last of them keeps other runs away.
+/// A thousand ports, below those that the system hands out: the suite listens on one of the 32
+/// before `base` and looks for its servers' in the 900 from there. Holding the last keeps other
+/// runs away.
 struct Ports {
     base: u16,
     _last: TcpListener,
@@ -211,9 +219,9 @@ struct Ports {
 
 impl Ports {
     fn claim() -> Result<Self> {
-        for base in (12_000..32_000).step_by(1000) {
-            if let Ok(last) = TcpListener::bind(("127.0.0.1", base + 999)) {
-                return Ok(Self { base, _last: last });
+        for first in (12_000..32_000).step_by(1000) {
+            if let Ok(last) = TcpListener::bind(("127.0.0.1", first + 999)) {
+                return Ok(Self { base: first + 32, _last: last });
             }
         }
         bail!("no range of ports is free")
