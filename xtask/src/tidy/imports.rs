@@ -34,7 +34,7 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
     ("saves", &["error", "sync", "config"]),
     ("latency", &["sync"]),
     ("pause", &["sync"]),
-    ("spare", &["sync"]),
+    ("spare", &["env", "sync"]),
 ];
 
 /// What serving a client is made of: the keys, the client, and who else hears of what it does.
