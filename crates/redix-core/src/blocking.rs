@@ -62,6 +62,7 @@ pub struct Waiter {
     /// The client's flags, and which of them says that it is blocked.
     shown: (Arc<AtomicU32>, u32),
     claimed: AtomicBool,
+    firm: bool,
 }
 
 impl Waiter {
@@ -73,9 +74,24 @@ impl Waiter {
         flags: Arc<AtomicU32>,
         bit: u32,
     ) -> Arc<Self> {
+        Arc::new(Self::begun(address, deadline_ms, flags, bit))
+    }
+
+    /// A wait for something that is under way and comes to its end whether or not anybody waits:
+    /// CLIENT UNBLOCK does not end it.
+    pub fn firm(address: Address, flags: Arc<AtomicU32>, bit: u32) -> Arc<Self> {
+        Arc::new(Self { firm: true, ..Self::begun(address, None, flags, bit) })
+    }
+
+    fn begun(address: Address, deadline_ms: Option<i64>, flags: Arc<AtomicU32>, bit: u32) -> Self {
         flags.fetch_or(bit, Ordering::Relaxed);
         let claimed = AtomicBool::new(false);
-        Arc::new(Self { address, deadline_ms, shown: (flags, bit), claimed })
+        Self { address, deadline_ms, shown: (flags, bit), claimed, firm: false }
+    }
+
+    /// Whether CLIENT UNBLOCK must leave it alone.
+    pub fn is_firm(&self) -> bool {
+        self.firm
     }
 
     /// Unix time in milliseconds when it ends by itself.
@@ -86,6 +102,11 @@ impl Waiter {
     /// The client's id.
     pub fn client(&self) -> u64 {
         self.address.client
+    }
+
+    /// The client's place in its worker.
+    pub fn token(&self) -> usize {
+        self.address.token
     }
 
     /// Whether it has ended.

@@ -117,6 +117,8 @@ pub enum Request {
     /// Deliver the worker's own mail before anything else is executed for the connection: it may
     /// have published to itself.
     Deliver,
+    /// Carry out the migrations that wait: the connection is blocked until one has ended.
+    Migrate,
     /// Close the connection without sending what it is owed: a reply was given up because it is
     /// more than the client may be owed.
     Overflow,

@@ -24,6 +24,7 @@ use crate::env::Env;
 use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
 use crate::latency::LatencyMonitor;
+use crate::migration::Migrations;
 use crate::pause::Pause;
 use crate::pubsub::PubSub;
 use crate::rates::RateSampler;
@@ -85,6 +86,8 @@ pub struct Engine {
     pub pause: Pause,
     /// Who waits for what.
     pub blocking: Blocking,
+    /// Keys on their way to other servers.
+    pub migrations: Migrations,
     /// Who listens to which channel.
     pub pubsub: PubSub,
     /// Saving.
@@ -157,6 +160,7 @@ impl Engine {
             registry: Registry::default(),
             pause: Pause::default(),
             blocking: Blocking::default(),
+            migrations: Migrations::default(),
             saves: Saves::new(started_us / 1_000_000),
             commandlog: CommandLog::default(),
             latency: LatencyMonitor::default(),

@@ -29,6 +29,7 @@ pub mod expire;
 pub mod keyspace;
 pub mod latency;
 pub mod mailbox;
+pub mod migration;
 pub mod monitor;
 pub mod pause;
 pub mod persist;

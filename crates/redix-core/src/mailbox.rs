@@ -55,6 +55,8 @@ pub enum Mail {
         /// How.
         end: WaitEnd,
     },
+    /// Look after migrations: the target of one that a connection waits for has said all.
+    Migrated,
     /// Try held-back commands again: a pause has ended or the configuration has changed.
     Resume,
 }

@@ -227,6 +227,12 @@ impl ClientShared {
         lock(&self.waiter).as_ref().is_some_and(|waiter| waiter.end(end))
     }
 
+    /// The same for a wait that CLIENT UNBLOCK may end.
+    fn unblock(&self, end: WaitEnd) -> bool {
+        let waiter = lock(&self.waiter);
+        waiter.as_ref().is_some_and(|waiter| !waiter.is_firm() && waiter.end(end))
+    }
+
     /// Whether the client came over a Unix socket or the loopback interface.
     pub fn is_local(&self) -> bool {
         self.has_flag(client_flag::UNIX)
@@ -313,10 +319,10 @@ impl Registry {
         self.post(client.worker, Mail::Kill { client: client.id, token });
     }
 
-    /// Ends the wait of a blocked connection; false if there is no such connection or it does not
-    /// wait.
+    /// Ends the wait of a blocked connection; false if there is no such connection, it does not
+    /// wait, or its wait is not to be ended.
     pub fn unblock(&self, id: u64, end: WaitEnd) -> bool {
-        self.get(id).is_some_and(|client| client.end_wait(end))
+        self.get(id).is_some_and(|client| client.unblock(end))
     }
 
     /// Ends the waits of all blocked connections with an error and closes them.

@@ -12,6 +12,7 @@
 mod blocked;
 mod buffers;
 mod mail;
+mod migrated;
 mod portion;
 
 use std::collections::BTreeSet;

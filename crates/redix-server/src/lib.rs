@@ -12,6 +12,7 @@ pub mod env;
 pub mod link;
 pub mod listen;
 pub mod log;
+mod migrator;
 pub mod oom;
 pub mod process;
 pub mod saver;

@@ -30,6 +30,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::conn::Stream;
 use crate::listen::{self, Listener};
+use crate::migrator::Migrator;
 use crate::oom::OomScore;
 use crate::process::{self, PidFile, Supervisor};
 use crate::saver::{self, SaverHandle};
@@ -49,6 +50,7 @@ pub struct Server {
     pub engine: Arc<Engine>,
     /// The thread of background work.
     pub saver: SaverHandle,
+    migrator: Arc<Migrator>,
     handles: Vec<Arc<Handle>>,
     listeners: Mutex<Listeners>,
     registry: Registry,
@@ -119,6 +121,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
     let server = Arc::new(Server {
         engine: Arc::clone(&engine),
         saver: SaverHandle::default(),
+        migrator: Arc::default(),
         handles: loops.iter().map(|(_, handle)| Arc::clone(handle)).collect(),
         listeners: Mutex::new(listeners),
         registry: poll.registry().try_clone().map_err(|error| error.to_string())?,
@@ -240,6 +243,10 @@ impl Server {
             }
             Request::BgSave => {
                 self.saver.wake();
+                Ok(())
+            }
+            Request::Migrate => {
+                self.migrator.work(&self.engine);
                 Ok(())
             }
             // The worker itself sees to it.

@@ -310,6 +310,7 @@ impl EventLoop {
                 Mail::Unblocked { client, token, end } => {
                     self.worker.unblocked(client, token, end);
                 }
+                Mail::Migrated => self.worker.finish_migrations(),
                 Mail::Resume => self.resume(),
             }
         }
@@ -366,6 +367,7 @@ impl EventLoop {
 
     /// Tries the held-back commands again.
     fn resume(&mut self) {
+        self.worker.finish_migrations();
         let tokens: Vec<usize> = self.worker.tokens().collect();
         for token in tokens {
             if let Some(client) = self.worker.client(token)

@@ -408,6 +408,7 @@ impl SimEngine {
         (client.held, client.halted) = (false, false);
         client.shared.set_flag(client_flag::HELD, false);
         self.clock.advance_ms(left_ms.max(0));
+        self.worker.finish_migrations();
         self.worker.mark_ready(token);
         Ok(true)
     }
@@ -430,6 +431,7 @@ impl SimEngine {
             match mail {
                 Mail::Unblocked { client, token, end } => self.worker.unblocked(client, token, end),
                 Mail::Deliver(delivery) => self.worker.deliver(&delivery, |_, _, _| {}),
+                Mail::Migrated => self.worker.finish_migrations(),
                 _ => {}
             }
         }

@@ -44,6 +44,7 @@ const SERVICE: &[&str] = &[
     "acl",
     "registry",
     "mailbox",
+    "migration",
     "session",
     "blocking",
     "channel",
@@ -80,6 +81,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // What waits is told through a mailbox; what wakes it is known to `command` and `worker`.
     ("blocking", &["mailbox"]),
     ("registry", &["mailbox", "blocking"]),
+    // What was serialised under the locks goes to a server elsewhere, without them.
+    ("migration", &["keyspace", "blocking", "mailbox", "registry", "rdb", "command"]),
     // A session keeps parsed commands: the queue of MULTI.
     ("session", &["keyspace", "effects", "acl", "command", "repl", "pubsub"]),
     ("pubsub", &["channel", "registry", "mailbox"]),

@@ -89,17 +89,30 @@ impl ClientCx<'_, '_> {
     /// (Unix time; `None`: for ever). Only where [`Ctx::may_block`], by a command that
     /// then returns without having written a reply.
     pub fn block(&mut self, deadline_ms: Option<i64>, on_timeout: TimeoutReply) -> Arc<Waiter> {
-        let registry = &self.engine.registry;
-        let address = Address {
+        let flags = Arc::clone(&self.shared.flags);
+        let waiter = Waiter::new(self.address(), deadline_ms, flags, client_flag::BLOCKED);
+        self.begin_wait(waiter, on_timeout)
+    }
+
+    /// The same for something that comes to its end whether or not the client waits: nothing but
+    /// the end of the connection or a changed role ends the wait before.
+    pub fn block_firmly(&mut self) -> Arc<Waiter> {
+        let flags = Arc::clone(&self.shared.flags);
+        let waiter = Waiter::firm(self.address(), flags, client_flag::BLOCKED);
+        self.begin_wait(waiter, Box::new(|_, _| unreachable!("such a wait has no deadline")))
+    }
+
+    fn address(&self) -> Address {
+        let mailbox = self.engine.registry.mailbox(self.shared.worker);
+        Address {
             client: self.shared.id,
             token: self.shared.token.load(Ordering::Relaxed),
-            mailbox: registry
-                .mailbox(self.shared.worker)
-                .expect("the worker that runs the command has its mailbox"),
+            mailbox: mailbox.expect("the worker that runs the command has its mailbox"),
             proto: self.reply.proto,
-        };
-        let flags = Arc::clone(&self.shared.flags);
-        let waiter = Waiter::new(address, deadline_ms, flags, client_flag::BLOCKED);
+        }
+    }
+
+    fn begin_wait(&mut self, waiter: Arc<Waiter>, on_timeout: TimeoutReply) -> Arc<Waiter> {
         *lock(&self.shared.waiter) = Some(Arc::clone(&waiter));
         let (command, ns) = (self.command, 0);
         let blocked = Blocked { waiter: Arc::clone(&waiter), command, ns, on_timeout };

@@ -17,6 +17,7 @@ mod announce;
 mod apply;
 mod gates;
 mod http;
+mod migrated;
 mod service;
 
 pub(crate) use apply::STEP;
@@ -136,7 +137,8 @@ impl ClientCx<'_, '_> {
         if ended_ns.is_some() && !blocked {
             self.note_duration(args, ns, mark);
         }
-        if !self.session.secrets.is_empty() {
+        // Those of a command that blocks are needed until it is logged.
+        if !self.session.secrets.is_empty() && !blocked {
             self.session.secrets.clear();
         }
         ended_ns

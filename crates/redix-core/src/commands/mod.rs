@@ -36,6 +36,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     keys::copy::COMMANDS,
     keys::dump::COMMANDS,
     keys::expire::COMMANDS,
+    keys::migrate::COMMANDS,
     keys::object::COMMANDS,
     keys::scan::COMMANDS,
     keys::sort::COMMANDS,

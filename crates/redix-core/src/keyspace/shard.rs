@@ -63,6 +63,10 @@ impl WatchFlag {
     pub fn new(flags: Arc<AtomicU32>, bit: u32) -> Self {
         Self { changed: AtomicBool::new(false), shown: (flags, bit) }
     }
+    /// A mark that nobody but its owner sees.
+    pub fn unseen() -> Self {
+        Self::new(Arc::default(), 0)
+    }
     /// Makes the session's next EXEC fail.
     pub fn set(&self) {
         self.changed.store(true, Ordering::Release);

@@ -111,6 +111,7 @@ impl Worker {
             };
             self.engine.commandlog.note(&self.config, &executed);
         }
+        client.session.secrets.clear();
         if client.session.reply_mode != ReplyMode::On {
             client.reply.truncate(mark);
         }

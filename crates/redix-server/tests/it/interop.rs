@@ -1,6 +1,7 @@
 //! Data of the real servers in Redix and back: files and DUMP payloads with every encoding of every
 //! type, compared by DEBUG DIGEST.
 
+mod migrate;
 mod payloads;
 
 use std::collections::BTreeSet;

@@ -12,6 +12,7 @@ mod config_file;
 mod connections;
 mod golden;
 mod interop;
+mod migrate;
 mod oracle;
 mod persist;
 mod process;

@@ -294,6 +294,7 @@ impl Process {
                 Mail::Unblocked { client, token, end } => {
                     host.worker.unblocked(client, token, end);
                 }
+                Mail::Migrated => host.worker.finish_migrations(),
                 Mail::Resume => resume(&mut host.worker),
             }
         }

@@ -10,9 +10,9 @@ use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::{LRU_MASK, lfu_minutes};
-use crate::rdb::format::{ChecksumPolicy, RdbString, RdbValue, WriteVersion};
+use crate::migration::encoder;
+use crate::rdb::format::{ChecksumPolicy, RdbString, RdbValue};
 use crate::rdb::read::{DumpReader, ReadOptions};
-use crate::rdb::write::RecordEncoder;
 use crate::sync::atomic::Ordering;
 
 /// The family.
@@ -65,9 +65,7 @@ fn dump(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         cx.reply.null();
         return Ok(());
     };
-    let version = if cx.config.rdb_version < 11 { WriteVersion::V10 } else { WriteVersion::V11 };
-    let mut encoder = RecordEncoder::new(version, cx.config.rdbcompression);
-    cx.reply.bulk(&encoder.dump(entry.value()));
+    cx.reply.bulk(&encoder(cx.config).dump(entry.value()));
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! - [`expire`]: setting, asking and removing expiries;
 //! - [`copy`]: other names and databases;
 //! - [`dump`]: values as bytes;
+//! - [`migrate`]: to another server;
 //! - [`object`]: how a value is kept;
 //! - [`sort`]: elements in another order;
 //! - [`wait`]: until replicas have what was written.
@@ -14,6 +15,7 @@ pub mod copy;
 mod docs;
 pub mod dump;
 pub mod expire;
+pub mod migrate;
 pub mod object;
 pub mod scan;
 pub mod sort;

@@ -466,9 +466,11 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "pubsub_channels", "{}", pubsub.channel_count(Kind::Plain));
     field!(out, "pubsub_patterns", "{}", pubsub.pattern_count());
     field!(out, "pubsubshard_channels", "{}", pubsub.channel_count(Kind::Shard));
-    for zero in ["latest_fork_usec", "total_forks", "migrate_cached_sockets"] {
+    for zero in ["latest_fork_usec", "total_forks"] {
         write!(out, "{zero}:0\r\n").ok();
     }
+    let kept = facts.engine.migrations.kept_connections();
+    field!(out, "migrate_cached_sockets", "{kept}");
     field!(out, "slave_expires_tracked_keys", "{}", facts.engine.repl.own.count());
     for zero in [
         "active_defrag_hits",

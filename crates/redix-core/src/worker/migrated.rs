@@ -1,0 +1,33 @@
+//! The ends of migrations that clients of this worker have asked for.
+
+use super::Worker;
+use crate::command::dispatch::Runner;
+use crate::sync::Arc;
+
+impl Worker {
+    /// Deletes what other servers have taken and answers the clients that wait for it. To be called
+    /// when the mail says so, and when a pause has ended.
+    pub fn finish_migrations(&mut self) {
+        let finished = self.engine.migrations.take_finished(self.index);
+        if finished.is_empty() {
+            return;
+        }
+        let engine = Arc::clone(&self.engine);
+        let mut runner = Runner::new(&engine, engine.config(), self.index);
+        if runner.holds_migrations_back() {
+            engine.migrations.put_back(finished);
+            return;
+        }
+        for migration in finished {
+            runner.yield_to_world();
+            let end = runner.finish_migration(&migration);
+            let (token, id) = (migration.waiter.token(), migration.waiter.client());
+            if let (Some(end), Some(client)) = (end, self.client(token))
+                && client.shared.id == id
+            {
+                client.session.write_offset = end;
+            }
+        }
+        drop(runner);
+    }
+}

@@ -1,0 +1,243 @@
+//! The threads that speak to the targets of MIGRATE; what is said is decided by
+//! [`redix_core::migration`].
+//!
+//! A thread is started when there is something to do and no other is free, up to `THREADS_MAX`;
+//! what is beyond that waits its turn. A connection that can be used again is kept for `KEEP`, as
+//! the real servers do, and threads end when there is neither work nor a connection to be kept.
+//!
+//! **Invariants.** A thread touches neither the keyspace nor a client: what has come of a migration
+//! goes to the client's worker. Every step has a deadline. No lock is held while something is
+//! waited for, but for work.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use redix_core::engine::Engine;
+use redix_core::migration::{Migration, Outcome, Step, Target, Wire};
+
+use crate::log;
+
+/// Targets that are spoken to at the same time.
+const THREADS_MAX: usize = 16;
+/// How long a connection is kept that nobody uses. Source: Redis, `MIGRATE_SOCKET_CACHE_TTL`.
+const KEEP: Duration = Duration::from_secs(10);
+/// Connections that are kept. Source: Redis, `MIGRATE_SOCKET_CACHE_ITEMS`.
+const KEPT_MAX: usize = 64;
+/// Bytes sent in one step. Source: Redis, MIGRATE.
+const STEP_BYTES: usize = 64 * 1024;
+/// A reply longer than this is no reply to what was sent.
+const LINE_MAX: usize = 64 * 1024;
+/// What a longer timeout is cut to: about 24 days.
+const TIMEOUT_MS_MAX: u64 = i32::MAX as u64;
+
+/// The threads.
+#[derive(Default)]
+pub(crate) struct Migrator {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    threads: usize,
+    idle: usize,
+    /// The connections that are kept, the longest unused first.
+    kept: Vec<Link>,
+}
+
+/// A connection to a target.
+struct Link {
+    target: Target,
+    stream: TcpStream,
+    /// The database that it has selected, as far as that is known.
+    selected: Option<i64>,
+    used: Instant,
+    timeout: Duration,
+    /// What was read beyond the last line.
+    input: Vec<u8>,
+}
+
+impl Migrator {
+    /// Has the migrations that wait carried out.
+    pub(crate) fn work(self: &Arc<Self>, engine: &Arc<Engine>) {
+        let mut state = self.state.lock();
+        self.work.notify_one();
+        if engine.migrations.waiting() <= state.idle || state.threads == THREADS_MAX {
+            return;
+        }
+        let (this, shared) = (Arc::clone(self), Arc::clone(engine));
+        let spawned =
+            thread::Builder::new().name("migrate".into()).spawn(move || this.run(&shared));
+        if spawned.is_ok() {
+            state.threads += 1;
+            return;
+        }
+        log::warning("Can't start a thread for MIGRATE.");
+        if state.threads == 0 {
+            while let Some(migration) = engine.migrations.next() {
+                let outcome = Outcome::failed(Step::Connecting);
+                engine.migrations.finish(&engine.registry, migration, outcome);
+            }
+        }
+    }
+
+    fn run(&self, engine: &Engine) {
+        let mut state = self.state.lock();
+        loop {
+            state.drop_unused(Instant::now());
+            engine.migrations.note_kept(state.kept.len());
+            if let Some(migration) = engine.migrations.next() {
+                let link = state.take(&migration.order.target);
+                engine.migrations.note_kept(state.kept.len());
+                MutexGuard::unlocked(&mut state, || self.carry_out(engine, migration, link));
+                continue;
+            }
+            let Some(oldest) = state.kept.first() else { break };
+            let until = oldest.used + KEEP;
+            state.idle += 1;
+            self.work.wait_until(&mut state, until);
+            state.idle -= 1;
+        }
+        state.threads -= 1;
+    }
+
+    fn carry_out(&self, engine: &Engine, mut migration: Migration, link: Option<Link>) {
+        let now_ms = engine.env.clock.unix_us() / 1000;
+        let spoken = catch_unwind(AssertUnwindSafe(|| speak(&mut migration, link, now_ms)));
+        let (outcome, link) = spoken.unwrap_or_else(|_| (Outcome::failed(Step::Reading), None));
+        if let Some(link) = link {
+            let mut state = self.state.lock();
+            state.keep(link);
+            engine.migrations.note_kept(state.kept.len());
+        }
+        engine.migrations.finish(&engine.registry, migration, outcome);
+    }
+}
+
+impl State {
+    fn take(&mut self, target: &Target) -> Option<Link> {
+        let at = self.kept.iter().rposition(|link| link.target == *target)?;
+        Some(self.kept.remove(at))
+    }
+
+    fn keep(&mut self, link: Link) {
+        if self.kept.len() == KEPT_MAX {
+            self.kept.remove(0);
+        }
+        self.kept.push(link);
+    }
+
+    fn drop_unused(&mut self, now: Instant) {
+        self.kept.retain(|link| now.duration_since(link.used) < KEEP);
+    }
+}
+
+/// Speaks to the target, over a kept connection if there is one, and over a new one if that turns
+/// out to be closed. Returns the connection if it can be used again.
+fn speak(migration: &mut Migration, kept: Option<Link>, now_ms: i64) -> (Outcome, Option<Link>) {
+    let timeout = Duration::from_millis(migration.order.timeout_ms.min(TIMEOUT_MS_MAX));
+    if let Some(mut link) = kept {
+        link.timeout = timeout;
+        let (outcome, link) = speak_over(migration, link, now_ms);
+        if !outcome.worth_another_try() {
+            return (outcome, link);
+        }
+    }
+    match Link::open(&migration.order.target, timeout) {
+        Ok(link) => speak_over(migration, link, now_ms),
+        Err(step) => (Outcome::failed(step), None),
+    }
+}
+
+fn speak_over(migration: &mut Migration, mut link: Link, now_ms: i64) -> (Outcome, Option<Link>) {
+    let selected = link.selected;
+    let outcome = migration.converse(&mut link, selected, now_ms);
+    let usable = outcome.leaves_selected(migration.order.db).map(|selected| {
+        link.selected = selected;
+        link.used = Instant::now();
+        link
+    });
+    (outcome, usable)
+}
+
+impl Link {
+    /// Connects. A refusal is met where the real servers meet it: when they send.
+    fn open(target: &Target, timeout: Duration) -> Result<Self, Step> {
+        let host = std::str::from_utf8(&target.host).map_err(|_| Step::Connecting)?;
+        // As the resolver of the C library takes it.
+        let port = u32::try_from(target.port).map_err(|_| Step::Connecting)? as u16;
+        let mut failed = Step::Connecting;
+        for addr in (host, port).to_socket_addrs().map_err(|_| Step::Connecting)? {
+            match TcpStream::connect_timeout(&addr, timeout) {
+                Ok(stream) => {
+                    stream.set_nodelay(true).ok();
+                    return Ok(Self {
+                        target: target.clone(),
+                        stream,
+                        selected: None,
+                        used: Instant::now(),
+                        timeout,
+                        input: Vec::new(),
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(_) => failed = Step::Writing,
+            }
+        }
+        Err(failed)
+    }
+}
+
+/// What is left of a step, at least as much as the system takes for a time.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+impl Wire for Link {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for mut rest in bytes.chunks(STEP_BYTES) {
+            let deadline = Instant::now() + self.timeout;
+            while !rest.is_empty() {
+                self.stream.set_write_timeout(Some(left(deadline)?))?;
+                match self.stream.write(rest) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => rest = &rest[count..],
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        let deadline = Instant::now() + self.timeout;
+        let mut seen = 0;
+        loop {
+            if let Some(end) = self.input[seen..].iter().position(|byte| *byte == b'\n') {
+                out.clear();
+                out.extend(self.input.drain(..=seen + end));
+                out.truncate(out.trim_ascii_end().len());
+                return Ok(());
+            }
+            seen = self.input.len();
+            if seen > LINE_MAX {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            self.stream.set_read_timeout(Some(left(deadline)?))?;
+            let mut chunk = [0; 4096];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.input.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
