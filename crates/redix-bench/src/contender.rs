@@ -100,7 +100,8 @@ pub(crate) fn parse_list(text: &str) -> Result<Vec<Contender>> {
 pub(crate) fn installed(mode: Mode) -> Vec<Contender> {
     let names: &[&str] = match mode {
         Mode::Throughput => &["redix", "redix2", "valkey", "redis7"],
-        Mode::Latency => &["redix2", "valkey"],
+        Mode::Latency | Mode::Pauses => &["redix2", "valkey"],
+        Mode::Commands | Mode::Elements => &["redix", "valkey"],
         Mode::CatchUp => &["redix"],
     };
     let wanted = names.iter().filter_map(|name| CONTENDERS.iter().find(|c| c.name == *name));
@@ -126,11 +127,19 @@ impl Contender {
 
     /// A fresh, empty server on these processors, with these arguments besides.
     pub(crate) fn start_on(&self, cpus: &str, args: &[&str]) -> Result<Server> {
-        let mut launch = Launch::new(self.peer)?.args(self.args).args(args).on_cpus(cpus);
-        if self.jemalloc {
-            launch = launch.with_jemalloc()?;
-        }
+        let launch = self.launch(cpus)?.args(args);
         launch.start().with_context(|| format!("starting {}", self.name))
+    }
+
+    /// A fresh, empty server whose allocator takes no huge pages, for small amounts of memory.
+    pub(crate) fn start_with_small_pages(&self) -> Result<Server> {
+        let launch = self.launch(ALL_CPUS)?.env("MIMALLOC_ALLOW_THP", "0");
+        launch.start().with_context(|| format!("starting {}", self.name))
+    }
+
+    fn launch(&self, cpus: &str) -> Result<Launch> {
+        let launch = Launch::new(self.peer)?.args(self.args).on_cpus(cpus);
+        if self.jemalloc { launch.with_jemalloc() } else { Ok(launch) }
     }
 
     /// The replica that belongs to the configuration, synchronised.

@@ -31,8 +31,8 @@ use crate::throughput::fill;
 
 const LOOK_INTERVAL: Duration = Duration::from_micros(100);
 /// How often memory and the end of a snapshot are looked at.
-const WATCH_INTERVAL: Duration = Duration::from_millis(100);
-const PHASE_LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const PHASE_LIMIT: Duration = Duration::from_secs(300);
 /// Requests that were due and have no reply: beyond it the rate is above what the server can do.
 const BACKLOG_MAX: usize = 2_000_000;
 /// The action that is no command.
@@ -41,15 +41,15 @@ const PROBE: Duration = Duration::from_secs(2);
 
 /// The waiting times of a phase.
 #[derive(Clone, Copy, Debug)]
-struct Quantiles {
+pub(crate) struct Quantiles {
     p50_ms: f64,
     p99_ms: f64,
-    p999_ms: f64,
-    max_ms: f64,
+    pub(crate) p999_ms: f64,
+    pub(crate) max_ms: f64,
 }
 
 impl Quantiles {
-    fn of(histogram: &Histogram<u64>) -> Quantiles {
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Quantiles {
         let ms = |micros: u64| micros as f64 / 1e3;
         Quantiles {
             p50_ms: ms(histogram.value_at_quantile(0.5)),
@@ -91,14 +91,15 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
     Ok(summarise(options, rate, &turns))
 }
 
-fn start_loaded(contender: &Contender, options: &Options) -> Result<Server> {
+/// A fresh server that holds every key of the probes.
+pub(crate) fn start_loaded(contender: &Contender, options: &Options) -> Result<Server> {
     let server = contender.start(Placement::Anywhere)?;
     fill(&server, Op::Set, options.keys, options.value_len)?;
     Ok(server)
 }
 
 /// Half of what the slowest contender answers in a closed loop without pipelining.
-fn half_of_the_slowest(options: &Options) -> Result<f64> {
+pub(crate) fn half_of_the_slowest(options: &Options) -> Result<f64> {
     let mut slowest = f64::INFINITY;
     for contender in &options.contenders {
         let server = start_loaded(contender, options)?;
@@ -156,7 +157,7 @@ fn disturb(server: &Server, action: &[String]) -> Result<u64> {
     };
     let mut peak_kb = 0;
     loop {
-        peak_kb = peak_kb.max(server.rss_kb()? + private_kb_of_children(server.pid()));
+        peak_kb = peak_kb.max(memory_kb(server)?);
         let info = client.must(&["INFO", "persistence"])?.pretty();
         let saving = ["rdb_bgsave_in_progress:1", "aof_rewrite_in_progress:1"];
         let synced = replica.as_ref().map_or(Ok(true), Replica::is_synced)?;
@@ -165,6 +166,11 @@ fn disturb(server: &Server, action: &[String]) -> Result<u64> {
         }
         thread::sleep(WATCH_INTERVAL);
     }
+}
+
+/// Resident memory with what a forked child holds of its own.
+pub(crate) fn memory_kb(server: &Server) -> Result<u64> {
+    Ok(server.rss_kb()? + private_kb_of_children(server.pid()))
 }
 
 /// What forked children do not share with their parent.
@@ -181,7 +187,7 @@ fn private_kb_of_children(pid: u32) -> u64 {
 }
 
 /// Connections whose requests are due at fixed times.
-struct Schedule {
+pub(crate) struct Schedule {
     conns: Vec<Conn>,
     gets: Requests,
     sets: Requests,
@@ -202,7 +208,7 @@ struct Conn {
 }
 
 impl Schedule {
-    fn connect(addr: SocketAddr, options: &Options, rate: f64) -> Result<Schedule> {
+    pub(crate) fn connect(addr: SocketAddr, options: &Options, rate: f64) -> Result<Schedule> {
         let conn = |_| -> Result<Conn> {
             let stream = TcpStream::connect(addr)?;
             stream.set_nodelay(true)?;
@@ -225,7 +231,11 @@ impl Schedule {
     }
 
     /// Runs until the time is over or the condition holds, and until all replies are there.
-    fn run(&mut self, limit: Duration, is_over: impl Fn() -> bool) -> Result<Histogram<u64>> {
+    pub(crate) fn run(
+        &mut self,
+        limit: Duration,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Histogram<u64>> {
         let mut histogram = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3)?;
         let started = Instant::now();
         self.due = started;

@@ -33,7 +33,12 @@ pub(crate) struct Load<'a> {
     conns: Vec<Conn>,
     requests: &'a mut Requests,
     depth: usize,
+    /// Replies of which only the lines count.
+    scratch: Vec<u8>,
 }
+
+/// Bytes read at once where only lines count.
+const SCRATCH_BYTES: usize = 64 * 1024;
 
 struct Conn {
     stream: TcpStream,
@@ -42,6 +47,7 @@ struct Conn {
     sent: usize,
     in_flight: bool,
     replies: Vec<u8>,
+    /// Bytes, or lines where only those are known.
     received: usize,
     wants_write: bool,
 }
@@ -74,7 +80,8 @@ impl<'a> Load<'a> {
                 wants_write: false,
             });
         }
-        Ok(Load { poll, events: Events::with_capacity(connections), conns, requests, depth })
+        let events = Events::with_capacity(connections);
+        Ok(Load { poll, events, conns, requests, depth, scratch: vec![0; SCRATCH_BYTES] })
     }
 
     /// Sends and receives; the number of requests answered.
@@ -161,6 +168,9 @@ impl<'a> Load<'a> {
         if !conn.in_flight {
             return Ok(false);
         }
+        if let Some(lines) = self.requests.reply_lines() {
+            return self.count_lines(index, lines * self.depth);
+        }
         loop {
             let wanted = conn.replies.len() - conn.received;
             let len = match conn.stream.read(&mut conn.replies[conn.received..]) {
@@ -184,6 +194,31 @@ impl<'a> Load<'a> {
             let shown = String::from_utf8_lossy(&conn.replies[..conn.replies.len().min(200)]);
             bail!("not the expected reply: {shown:?}");
         }
+        Ok(true)
+    }
+
+    /// Reads what a connection has; whether it has all lines now.
+    fn count_lines(&mut self, index: usize, wanted: usize) -> Result<bool> {
+        let Self { conns, scratch, .. } = self;
+        let conn = &mut conns[index];
+        while conn.received < wanted {
+            let len = match conn.stream.read(scratch) {
+                Ok(0) => bail!("the server closed a connection"),
+                Ok(len) => len,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error).context("receiving replies"),
+            };
+            if conn.received == 0 && scratch[0] == b'-' {
+                let shown = String::from_utf8_lossy(&scratch[..len.min(200)]);
+                bail!("the server answered {shown:?}");
+            }
+            conn.received += memchr::memchr_iter(b'\n', &scratch[..len]).count();
+        }
+        if conn.received > wanted {
+            bail!("{} lines of replies instead of {wanted}", conn.received);
+        }
+        conn.in_flight = false;
         Ok(true)
     }
 }

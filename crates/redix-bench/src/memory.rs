@@ -65,7 +65,7 @@ fn bytes_per_key(contender: &Contender, op: Op, keys: usize, value_len: usize) -
 
 /// Resident memory once it has stopped changing: rehashing goes on and freed tables are returned
 /// for some time after the last command.
-fn settled_rss_kb(server: &Server) -> Result<u64> {
+pub(crate) fn settled_rss_kb(server: &Server) -> Result<u64> {
     let deadline = Instant::now() + SETTLE_LIMIT;
     let mut last_kb = server.rss_kb()?;
     let mut same = 0;

@@ -10,11 +10,14 @@ use crate::requests::Op;
 
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask bench [OPTIONS]            throughput and memory
+       cargo xtask bench commands [OPTIONS]   throughput of commands on collections and others
+       cargo xtask bench elements [OPTIONS]   memory of the elements of collections
+       cargo xtask bench pauses [OPTIONS]     what large things cost other clients, against a bar
        cargo xtask bench latency [OPTIONS]    open loop, with a disturbance in the middle
        cargo xtask bench catch-up [OPTIONS]   a replica that has to apply 2 SETs for each key
   --contenders A,B,…  the subject first: redix redix2 valkey redis7 redis8 redix+replica
                       valkey+replica (the first four)
-  --only WHAT,…       of: get set memory
+  --only WHAT,…       of: get set memory; for commands, elements and pauses parts of their names
   --depths N,…        pipeline depths (1,16,64)
   --pairs N           interleaved rounds (7)
   --window SECONDS    measured time of one cell (4), after a quarter of it to warm up
@@ -35,6 +38,9 @@ pub(crate) enum Mode {
     Throughput,
     Latency,
     CatchUp,
+    Commands,
+    Elements,
+    Pauses,
 }
 
 /// Everything the command line decides.
@@ -45,6 +51,10 @@ pub(crate) struct Options {
     /// Operation and pipeline depth of each throughput measurement.
     pub(crate) cells: Vec<(Op, usize)>,
     pub(crate) memory: bool,
+    /// Parts of the names of what is measured; none: everything.
+    pub(crate) only: Vec<String>,
+    /// A tenth of everything, to see whether it works.
+    pub(crate) quick: bool,
     pub(crate) memory_keys: Vec<usize>,
     pub(crate) pairs: usize,
     pub(crate) window: Duration,
@@ -62,7 +72,7 @@ impl Options {
     /// `None`: the user asked for help.
     pub(crate) fn parse(args: &[String]) -> Result<Option<Options>> {
         let mut options = Options::defaults();
-        let mut ops = vec![Op::Get, Op::Set];
+        let mut only = None;
         let mut depths = vec![1, 16, 64];
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -70,8 +80,11 @@ impl Options {
             match arg.as_str() {
                 "latency" => options.mode = Mode::Latency,
                 "catch-up" => options.mode = Mode::CatchUp,
+                "commands" => options.mode = Mode::Commands,
+                "elements" => options.mode = Mode::Elements,
+                "pauses" => options.mode = Mode::Pauses,
                 "--contenders" => options.contenders = contender::parse_list(value()?)?,
-                "--only" => (ops, options.memory) = parse_only(value()?)?,
+                "--only" => only = Some(value()?),
                 "--depths" => depths = parse_list(value()?)?,
                 "--pairs" => options.pairs = value()?.parse()?,
                 "--window" => options.window = Duration::try_from_secs_f64(value()?.parse()?)?,
@@ -85,6 +98,7 @@ impl Options {
                     options.action = Some(value()?.split_whitespace().map(str::to_owned).collect());
                 }
                 "--quick" => {
+                    options.quick = true;
                     options.pairs = 2;
                     options.window = Duration::from_millis(500);
                     options.foreign_percent_max = 100.0;
@@ -93,6 +107,14 @@ impl Options {
                 "--help" | "-h" => return Ok(None),
                 _ => bail!("{arg} is not an option; try --help"),
             }
+        }
+        let mut ops = vec![Op::Get, Op::Set];
+        match (options.mode, only) {
+            (_, None) => {}
+            (Mode::Commands | Mode::Elements | Mode::Pauses, Some(only)) => {
+                options.only = only.split(',').map(str::to_lowercase).collect();
+            }
+            (_, Some(only)) => (ops, options.memory) = parse_only(only)?,
         }
         for op in ops {
             options.cells.extend(depths.iter().map(|&depth| (op, depth)));
@@ -110,6 +132,8 @@ impl Options {
             contenders: Vec::new(),
             cells: Vec::new(),
             memory: true,
+            only: Vec::new(),
+            quick: false,
             memory_keys: vec![500_000, 700_000, 1_000_000],
             pairs: 7,
             window: Duration::from_secs(4),
@@ -122,6 +146,12 @@ impl Options {
             sets_percent: 50,
             action: None,
         }
+    }
+
+    /// Whether something of this name is to be measured.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.only.is_empty() || self.only.iter().any(|part| name.contains(part))
     }
 
     fn check(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Request bytes, made before the clock starts: sending a batch is one `write` of a slice.
 //!
-//! **Invariant.** All requests of a stream have one length, and so have their replies; the reply to
-//! request `i` is known in full, since a value is a function of its key.
+//! **Invariant.** All requests of a stream have one length. Either the reply to request `i` is
+//! known in full, since a value is a function of its key, or of how many lines each consists.
 
 use redix_testkit::Rng;
 
@@ -41,6 +41,8 @@ enum Replies {
     Same(&'static [u8]),
     /// The value of each request's key, as bulk strings one after another.
     Each { bytes: Vec<u8>, reply_len: usize },
+    /// Every reply has so many lines.
+    Lines(usize),
 }
 
 impl Requests {
@@ -68,6 +70,22 @@ impl Requests {
         Requests { bytes, request_len, replies, count, next: 0 }
     }
 
+    /// `count` requests, each of which `make` appends, with replies of `lines` lines.
+    pub(crate) fn made(
+        count: usize,
+        lines: usize,
+        mut make: impl FnMut(&mut Rng, usize, &mut Vec<u8>),
+    ) -> Requests {
+        assert!(count > 0, "a stream needs a request");
+        let (mut rng, mut bytes) = (Rng::new(0x5eed), Vec::new());
+        for number in 0..count {
+            make(&mut rng, number, &mut bytes);
+        }
+        let request_len = bytes.len() / count;
+        assert_eq!(bytes.len(), count * request_len, "requests of one length");
+        Requests { bytes, request_len, replies: Replies::Lines(lines), count, next: 0 }
+    }
+
     /// `draws` independent uniform draws from `keys` keys.
     pub(crate) fn uniform(op: Op, keys: usize, draws: usize, value_len: usize) -> Requests {
         let mut rng = Rng::new(0x5eed);
@@ -86,10 +104,20 @@ impl Requests {
         self.count
     }
 
+    /// The length of each reply; 0 where only its lines are known.
     pub(crate) fn reply_len(&self) -> usize {
         match &self.replies {
             Replies::Same(reply) => reply.len(),
             Replies::Each { reply_len, .. } => *reply_len,
+            Replies::Lines(_) => 0,
+        }
+    }
+
+    /// The lines of each reply, where no more is known.
+    pub(crate) fn reply_lines(&self) -> Option<usize> {
+        match &self.replies {
+            Replies::Lines(lines) => Some(*lines),
+            _ => None,
         }
     }
 
@@ -115,6 +143,7 @@ impl Requests {
             Replies::Each { bytes, reply_len } => {
                 bytes[first * reply_len..(first + depth) * reply_len] == *replies
             }
+            Replies::Lines(lines) => memchr::memchr_iter(b'\n', replies).count() == lines * depth,
         }
     }
 }
@@ -136,6 +165,12 @@ fn push_request(bytes: &mut Vec<u8>, op: Op, key: usize, value_len: usize) {
         push_bulk(bytes, b"EX");
         push_bulk(bytes, b"1000000");
     }
+}
+
+/// Appends a request of these words.
+pub(crate) fn push_words<W: AsRef<[u8]>>(bytes: &mut Vec<u8>, words: &[W]) {
+    bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    words.iter().for_each(|word| push_bulk(bytes, word.as_ref()));
 }
 
 fn push_bulk(bytes: &mut Vec<u8>, text: &[u8]) {

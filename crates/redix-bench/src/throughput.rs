@@ -26,14 +26,14 @@ const REPEATS_MAX: usize = 5;
 
 /// One window.
 #[derive(Clone, Copy, Debug)]
-struct Sample {
+pub(crate) struct Sample {
     ops_per_second: f64,
     user_ns: f64,
     system_ns: f64,
     /// What the request cost the client: above the server's figure, the client is the bottleneck
     /// and the server idles in between, with smaller batches than it could have.
     client_ns: f64,
-    foreign_percent: f64,
+    pub(crate) foreign_percent: f64,
 }
 
 impl Sample {
@@ -120,9 +120,14 @@ fn measure(
 }
 
 fn window(server: &Server, load: &mut Load<'_>, length: Duration) -> Result<Sample> {
+    sample(server, || load.run(Until::Elapsed(length)))
+}
+
+/// What it costs a server to do what `drive` asks of it, which says how many requests that were.
+pub(crate) fn sample(server: &Server, drive: impl FnOnce() -> Result<usize>) -> Result<Sample> {
     let (host_before, own_before) = (HostTime::now()?, host::own_cpu_time()?);
     let (cpu_before, started) = (server.cpu_time()?, Instant::now());
-    let ops = load.run(Until::Elapsed(length))?;
+    let ops = drive()?;
     let (elapsed, cpu_after) = (started.elapsed(), server.cpu_time()?);
     let (host_after, own_after) = (HostTime::now()?, host::own_cpu_time()?);
     let own = own_after - own_before;
@@ -140,12 +145,7 @@ fn window(server: &Server, load: &mut Load<'_>, length: Duration) -> Result<Samp
 fn summarise(options: &Options, samples: &[Vec<Vec<Sample>>]) -> Section {
     let labels = contender::labels(&options.contenders);
     let subject = &labels[0];
-    let mut columns: Vec<String> =
-        ["cell", "server", "kops/s", "CPU ns/op", "user", "kernel", "client", "kops/CPU-s"]
-            .map(str::to_owned)
-            .into();
-    columns.push(format!("{subject} / it, ops per CPU-s [95 %]"));
-    columns.push(format!("{subject} / it, ops/s"));
+    let columns = columns(subject);
     let worst = samples.iter().flatten().flatten().map(|s| s.foreign_percent).fold(0.0, f64::max);
     let mut section = Section::new(
         "throughput",
@@ -167,7 +167,22 @@ fn summarise(options: &Options, samples: &[Vec<Vec<Sample>>]) -> Section {
     section
 }
 
-fn summarise_server(subject: &[Sample], server: &[Sample], is_subject: bool) -> Vec<Figure> {
+/// The columns of a table of samples.
+pub(crate) fn columns(subject: &str) -> Vec<String> {
+    let mut columns: Vec<String> =
+        ["cell", "server", "kops/s", "CPU ns/op", "user", "kernel", "client", "kops/CPU-s"]
+            .map(str::to_owned)
+            .into();
+    columns.push(format!("{subject} / it, ops per CPU-s [95 %]"));
+    columns.push(format!("{subject} / it, ops/s"));
+    columns
+}
+
+pub(crate) fn summarise_server(
+    subject: &[Sample],
+    server: &[Sample],
+    is_subject: bool,
+) -> Vec<Figure> {
     let series = |of: &[Sample], f: fn(&Sample) -> f64| of.iter().map(f).collect::<Vec<f64>>();
     let median_of = |f: fn(&Sample) -> f64| median(&series(server, f));
     let per_cpu: fn(&Sample) -> f64 = |sample| 1e9 / sample.cpu_ns();

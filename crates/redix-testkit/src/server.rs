@@ -37,6 +37,7 @@ pub struct Launch {
     args: Vec<String>,
     cpus: Option<String>,
     preload: Option<PathBuf>,
+    env: Vec<(String, String)>,
 }
 
 impl Launch {
@@ -53,7 +54,8 @@ impl Launch {
     }
 
     fn of(program: PathBuf, name: &'static str) -> Launch {
-        Launch { program, name, config: None, args: Vec::new(), cpus: None, preload: None }
+        let (config, cpus, preload) = (None, None, None);
+        Launch { program, name, config, args: Vec::new(), cpus, preload, env: Vec::new() }
     }
 
     /// Has it read this configuration file, before all arguments.
@@ -80,6 +82,12 @@ impl Launch {
         Ok(self)
     }
 
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Launch {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Starts it in a new directory and waits until it answers.
     pub fn start(self) -> Result<Server> {
         Server::launch(self)
@@ -97,6 +105,7 @@ impl Launch {
         if let Some(preload) = &self.preload {
             command.env("LD_PRELOAD", preload);
         }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.args(&self.config);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]);
         command.arg(dir).args(&self.args).current_dir(dir).stdin(Stdio::null());

@@ -31,3 +31,12 @@ fn each_once_is_a_permutation() {
     seen.dedup();
     assert_eq!((seen.len(), all.count()), (100, 100));
 }
+
+#[test]
+fn of_some_replies_only_the_lines_are_known() {
+    let pops = Requests::made(4, 2, |_, _, out| push_words(out, &["LPOP", "l"]));
+    assert_eq!((pops.reply_len(), pops.reply_lines(), pops.count()), (0, Some(2), 4));
+    assert_eq!(pops.bytes(1, 1), b"*2\r\n$4\r\nLPOP\r\n$1\r\nl\r\n");
+    assert!(pops.replies_match(0, 2, b"$1\r\na\r\n$2\r\nbc\r\n"));
+    assert!(!pops.replies_match(0, 2, b"$1\r\na\r\n$-1\r\n"));
+}
