@@ -4,6 +4,7 @@
 //! the lock of whatever they pass in, and bound lengths before they get here. This is one of the
 //! few places where `unsafe` is allowed; every block names the invariant it stands on.
 
+pub mod bits;
 pub mod block;
 pub mod entry;
 pub mod glob;

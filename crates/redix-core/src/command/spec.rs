@@ -364,6 +364,12 @@ pub enum Group {
     SortedSet,
     /// `hash`
     Hash,
+    /// `bitmap`
+    Bitmap,
+    /// `hyperloglog`
+    Hyperloglog,
+    /// `geo`
+    Geo,
 }
 
 impl Group {
@@ -382,6 +388,9 @@ impl Group {
             Self::Set => "set",
             Self::SortedSet => "sorted-set",
             Self::Hash => "hash",
+            Self::Bitmap => "bitmap",
+            Self::Hyperloglog => "hyperloglog",
+            Self::Geo => "geo",
         }
     }
 }

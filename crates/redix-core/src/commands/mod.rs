@@ -2,6 +2,7 @@
 //!
 //! A new family is one line in [`FAMILIES`].
 
+pub mod bitmap;
 pub mod command;
 pub mod config;
 pub mod connection;
@@ -23,6 +24,10 @@ use crate::command::spec::CommandSpec;
 
 /// Every family.
 pub const FAMILIES: &[&[CommandSpec]] = &[
+    bitmap::bit::COMMANDS,
+    bitmap::combine::COMMANDS,
+    bitmap::count::COMMANDS,
+    bitmap::field::COMMANDS,
     command::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,

@@ -14,6 +14,7 @@ use crate::{connect, start};
 
 /// Command, field, reason.
 const DIFFERS: &[(&str, &str, &str)] = &[
+    ("bitop", "arguments", "Valkey has no DIFF, DIFF1, ANDOR and ONE, which are Redis 8.2's"),
     ("debug", "doc_flags", "no command is marked as internal"),
     ("shutdown", "arguments", "SAFE and FAILOVER of Valkey 9 are not there"),
     ("shutdown", "history", "the same"),

@@ -61,6 +61,11 @@ fn oracle_hash() {
 }
 
 #[test]
+fn oracle_bitmap() {
+    compare(Family::Bitmap);
+}
+
+#[test]
 fn oracle_keys() {
     compare(Family::Keys);
 }

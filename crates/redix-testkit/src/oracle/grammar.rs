@@ -5,6 +5,7 @@
 //! two equal relative expiries are likely to meet on a key, since whether the second is `GT` would
 //! be a matter of a millisecond.
 
+mod bitmap;
 mod connection;
 mod expiry;
 mod hash;
@@ -36,6 +37,7 @@ pub enum Family {
     Set,
     Zset,
     Hash,
+    Bitmap,
     Keys,
     Expiry,
     Transaction,
@@ -47,12 +49,13 @@ pub enum Family {
 
 impl Family {
     /// The families, without [`Family::All`].
-    pub const EACH: [Family; 10] = [
+    pub const EACH: [Family; 11] = [
         Family::String,
         Family::List,
         Family::Set,
         Family::Zset,
         Family::Hash,
+        Family::Bitmap,
         Family::Keys,
         Family::Expiry,
         Family::Transaction,
@@ -68,6 +71,7 @@ impl Family {
             Family::Set => "set",
             Family::List => "list",
             Family::Hash => "hash",
+            Family::Bitmap => "bitmap",
             Family::Keys => "keys",
             Family::Expiry => "expiry",
             Family::Transaction => "transaction",
@@ -236,6 +240,7 @@ impl Grammar {
             Family::Set => set::RULES,
             Family::Zset => zset::RULES,
             Family::Hash => hash::RULES,
+            Family::Bitmap => bitmap::RULES,
             Family::Keys => keys::RULES,
             Family::Expiry => expiry::RULES,
             Family::Transaction => transaction::RULES,
@@ -483,6 +488,11 @@ impl Grammar {
 
     fn is_valkey(&self) -> bool {
         self.traits.oracle == Peer::Valkey
+    }
+
+    /// Whether it is a server with what came with Redis 8.2, which Valkey has not.
+    fn is_redis_8(&self) -> bool {
+        self.traits.oracle == Peer::Redis8
     }
 
     /// Commands that came with Redis 7.2.

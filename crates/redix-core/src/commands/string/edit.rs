@@ -6,7 +6,7 @@
 use arrayvec::ArrayVec;
 use redix_types::entry::{Encoding, EntryBox, HeapValue, INLINE_MAX, IntBuf, Kind, Value};
 
-use super::{check_length, encode_word, notify, on_heap};
+use super::{check_length, encode_word, notify, on_heap, raw};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
@@ -87,8 +87,7 @@ fn setrange(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             let mut buffer = Vec::new();
             buffer.try_reserve_exact(end).map_err(|_| ReplyError::Oom)?;
             overwrite(&mut buffer, start, bytes);
-            let value = if end > INLINE_MAX { on_heap(buffer) } else { Value::Raw(&buffer) };
-            cx.keys.set(key, value, Ttl::Clear);
+            cx.keys.set(key, raw(&mut buffer), Ttl::Clear);
             end
         }
     };
@@ -133,6 +132,22 @@ pub fn splice(entry: &mut EntryBox, start: usize, bytes: &[u8]) -> Result<usize,
         entry.replace_value(on_heap(buffer));
     }
     Ok(len)
+}
+
+/// The bytes of a string, to change in place; there are at least `len` of them, the added ones
+/// zeros. The entry becomes `raw`. If there is no memory, nothing changes.
+pub fn writable(entry: &mut EntryBox, len: usize) -> Result<&mut [u8], ReplyError> {
+    match len.checked_sub(1) {
+        Some(last) if last >= entry.as_ref().value().string_len() => splice(entry, last, &[0])?,
+        _ => splice(entry, 0, &[])?,
+    };
+    if !entry.as_ref().is_on_heap() {
+        return Ok(entry.inline_bytes_mut().expect("a string that was edited is no integer"));
+    }
+    match entry.heap_mut() {
+        Some(HeapValue::Str(shared)) => Ok(own(shared, 0)?),
+        _ => unreachable!("callers check that the key holds a string"),
+    }
 }
 
 /// A buffer of this string's own, with room for `len` bytes: the value itself where nobody shares

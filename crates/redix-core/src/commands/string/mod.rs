@@ -80,6 +80,11 @@ fn on_heap(bytes: Vec<u8>) -> Value<'static> {
     Value::Heap(HeapValue::Str(Arc::new(bytes)))
 }
 
+/// A string that is `raw` whatever its length, from its buffer, which is taken if it is long.
+pub fn raw(buffer: &mut Vec<u8>) -> Value<'_> {
+    if buffer.len() > INLINE_MAX { on_heap(std::mem::take(buffer)) } else { Value::Raw(buffer) }
+}
+
 /// Checks the length that a value is about to have. A primary has checked by its own limit.
 fn check_length(cx: &Ctx<'_, '_>, start: usize, added: usize) -> Result<usize, ReplyError> {
     let max = match usize::try_from(cx.config.proto_max_bulk_len) {
