@@ -31,6 +31,12 @@ mod real {
     pub fn spin<T>(mutex: &SpinMutex<T>) -> SpinGuard<'_, T> {
         mutex.lock()
     }
+
+    /// Takes a lock if nobody holds it.
+    #[inline]
+    pub fn try_spin<T>(mutex: &SpinMutex<T>) -> Option<SpinGuard<'_, T>> {
+        mutex.try_lock()
+    }
 }
 
 #[cfg(shuttle)]
@@ -52,9 +58,14 @@ mod real {
     /// The guard of a [`SpinMutex`].
     pub type SpinGuard<'a, T> = MutexGuard<'a, T>;
     pub use lock as spin;
+
+    /// Takes a lock if nobody holds it.
+    pub fn try_spin<T>(mutex: &SpinMutex<T>) -> Option<SpinGuard<'_, T>> {
+        mutex.try_lock().ok()
+    }
 }
 
-pub use real::{Mutex, MutexGuard, SpinGuard, SpinMutex, atomic, lock, spin};
+pub use real::{Mutex, MutexGuard, SpinGuard, SpinMutex, atomic, lock, spin, try_spin};
 
 /// Keeps a value on cache lines of its own: 128 bytes, because the prefetcher of common x86 cores
 /// fetches lines in pairs.

@@ -508,7 +508,8 @@ impl Turn<'_> {
         client.executed(executed.len(), &self.engine.repl.log);
     }
 
-    /// The hints: buckets first, then entries, each under a brief lock. Where an entry is not in
+    /// The hints: buckets first, then entries, each under a brief lock, or none where somebody
+    /// holds it for long. Where an entry is not in
     /// its bucket but further down the chain, the chain is followed one node a pass.
     fn prefetch(&mut self, runner: &Runner<'_>) {
         if self.group.items.len() < 2 {
@@ -517,14 +518,17 @@ impl Turn<'_> {
         let keyspace = runner.keys.keyspace;
         let hints = &mut self.group.hints;
         for &Hint { db, hash } in hints.iter() {
-            if let Some(part) = keyspace.lock(shard_of(hash)).db(db) {
+            if let Some(shard) = keyspace.try_lock(shard_of(hash))
+                && let Some(part) = shard.db(db)
+            {
                 part.table.prefetch_bucket(hash);
             }
         }
         for link in 0..PREFETCH_LINKS {
             hints.retain(|&Hint { db, hash }| {
-                let shard = keyspace.lock(shard_of(hash));
-                shard.db(db).is_some_and(|part| part.table.prefetch_item(hash, link))
+                let shard = keyspace.try_lock(shard_of(hash));
+                let part = shard.as_ref().and_then(|shard| shard.db(db));
+                part.is_some_and(|part| part.table.prefetch_item(hash, link))
             });
         }
         let members = &mut self.group.members;
@@ -570,7 +574,7 @@ fn hint_members(keyspace: &Keyspace, members: &mut Vec<MemberHint>, step: usize)
         let shard = shard_of(hash);
         if !held.as_ref().is_some_and(|(index, _)| *index == shard) {
             held = None;
-            held = Some((shard, keyspace.lock(shard)));
+            held = keyspace.try_lock(shard).map(|guard| (shard, guard));
         }
         let entry = held.as_ref().and_then(|(_, shard)| shard.db(db)?.table.probable(hash));
         let heap = entry.and_then(|entry| entry.heap());

@@ -16,7 +16,7 @@ pub mod waiters;
 use redix_types::table::KeyHasher;
 
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{Padded, SpinMutex, spin};
+use crate::sync::{Padded, SpinMutex, spin, try_spin};
 use flush::FreeList;
 use gate::Gates;
 use shard::{Shard, ShardGuard};
@@ -124,6 +124,12 @@ impl Keyspace {
     #[inline]
     pub fn lock(&self, shard: usize) -> ShardGuard<'_> {
         ShardGuard::new(spin(&self.shards[shard].0))
+    }
+
+    /// Takes a shard's lock if nobody holds it. The caller holds a gate or the world.
+    #[inline]
+    pub fn try_lock(&self, shard: usize) -> Option<ShardGuard<'_>> {
+        try_spin(&self.shards[shard].0).map(ShardGuard::new)
     }
 
     /// Hints that a shard's lock and tables will be needed.

@@ -52,7 +52,9 @@ impl HintsAhead {
         }
         let due = take_due(commands, &mut self.buckets, at + BUCKETS_AHEAD * STEP);
         for_each_key(due, |hash| {
-            if let Some(part) = keyspace.lock(shard_of(hash)).db(db) {
+            if let Some(shard) = keyspace.try_lock(shard_of(hash))
+                && let Some(part) = shard.db(db)
+            {
                 part.table.prefetch_bucket(hash);
             }
         });
@@ -87,8 +89,11 @@ fn for_each_key(commands: &[Prepared], mut f: impl FnMut(u64)) {
 /// Hints at an entry; true if it may lie further down the chain.
 #[inline]
 fn hint_item(keyspace: &Keyspace, db: u32, hash: u64, link: usize) -> bool {
-    let shard = keyspace.lock(shard_of(hash));
-    shard.db(db).is_some_and(|part| part.table.prefetch_item(hash, link))
+    let shard = keyspace.try_lock(shard_of(hash));
+    shard
+        .as_ref()
+        .and_then(|shard| shard.db(db))
+        .is_some_and(|part| part.table.prefetch_item(hash, link))
 }
 
 impl Turn<'_> {
