@@ -495,7 +495,7 @@ impl<'k> Runner<'k> {
             self.end_stretch();
         }
         let timing = self.stretch.timing(command, args, self.last_ns);
-        let world = self.take_locks(session, command.spec, plan);
+        let world = self.take_locks(session, command.spec, args, plan);
         let caller = if session.primary_link.is_some() { Caller::Log } else { Caller::Client };
         let data = Ctx {
             engine: self.engine,
@@ -585,6 +585,7 @@ impl<'k> Runner<'k> {
         &mut self,
         session: &Session,
         spec: &CommandSpec,
+        args: Args<'_>,
         plan: &Plan,
     ) -> Option<WorldGuard<'k>> {
         // Nearly all commands: one key.
@@ -595,7 +596,7 @@ impl<'k> Runner<'k> {
             }
             return None;
         }
-        let world = self.take_many_locks(session, spec, plan);
+        let world = self.take_many_locks(session, spec, args, plan);
         if world.is_none() && self.lacks_locks() {
             return Some(self.take_world());
         }
@@ -607,9 +608,10 @@ impl<'k> Runner<'k> {
         &mut self,
         session: &Session,
         spec: &CommandSpec,
+        args: Args<'_>,
         plan: &Plan,
     ) -> Option<WorldGuard<'k>> {
-        match spec.locks {
+        match spec.locks_for(args) {
             Locks::Keys => {
                 self.keys.held.release();
                 self.keys.held.lock_plan(&shards_of(plan.hashes()));
@@ -637,7 +639,9 @@ impl<'k> Runner<'k> {
     fn take_queue_locks(&mut self, session: &Session) -> Option<WorldGuard<'k>> {
         let keyspace = self.keys.keyspace;
         let queue = session.multi.as_ref().map_or(&[][..], |multi| &multi.queue);
-        if queue.iter().any(|queued| queued.command.spec.locks != Locks::Keys) {
+        let needs_keys =
+            |queued: &Queued| queued.command.spec.locks_for(queued.args.args()) == Locks::Keys;
+        if !queue.iter().all(needs_keys) {
             return Some(self.take_world());
         }
         let mut hashes: Vec<u64> = Vec::new();

@@ -463,8 +463,11 @@ pub struct CommandSpec {
     /// The argument with the member or field that it looks up in its one key; 0 if there is none.
     /// A hint to the memory system.
     pub member: u8,
-    /// Which locks it needs.
+    /// Which locks it needs, whatever its arguments.
     pub locks: Locks,
+    /// Which locks it needs with these arguments, where that depends on them; never more than
+    /// `locks`.
+    pub locks_by: Option<fn(Args<'_>) -> Locks>,
     /// How a write is logged.
     pub log_as: LogAs,
     /// What COMMAND DOCS tells about it.
@@ -480,6 +483,12 @@ pub struct CommandSpec {
 pub type GetKeys = fn(Args<'_>, &mut Vec<(usize, u32)>) -> bool;
 
 impl CommandSpec {
+    /// Which locks it needs with these arguments.
+    #[inline]
+    pub fn locks_for(&self, args: Args<'_>) -> Locks {
+        self.locks_by.map_or(self.locks, |locks_by| locks_by(args))
+    }
+
     const fn new(name: &'static str, group: Group, arity: i16, handler: Handler) -> Self {
         Self {
             name,
@@ -492,6 +501,7 @@ impl CommandSpec {
             key_access: None,
             member: 0,
             locks: Locks::Keys,
+            locks_by: None,
             log_as: LogAs::Nothing,
             docs: Docs::new("1.0.0", "O(1)", ""),
             subcommands: &[],
@@ -581,6 +591,12 @@ impl CommandSpec {
     /// Needs the world.
     pub const fn world(mut self) -> Self {
         self.locks = Locks::World;
+        self
+    }
+    /// Needs the world, or less with arguments for which `locks_by` says so.
+    pub const fn world_unless(mut self, locks_by: fn(Args<'_>) -> Locks) -> Self {
+        self.locks = Locks::World;
+        self.locks_by = Some(locks_by);
         self
     }
     /// Needs the locks of the session's transaction.

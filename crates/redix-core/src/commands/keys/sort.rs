@@ -1,11 +1,14 @@
 //! SORT and SORT_RO: the elements of a list, set or sorted set in another order.
 //!
 //! Weights (BY) and what is returned (GET) may come from other keys, whose names only the elements
-//! tell: so it runs in the world, and the elements are copied before the first other key is read.
+//! tell: with such patterns it runs in the world, without them under the locks of its keys. The
+//! elements are copied before the first other key is read.
 //!
 //! Sources: the replies of Valkey 9.1.2, Redis 8.2.3 and 7.0.15.
 
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Ordering;
 
@@ -19,7 +22,7 @@ use self::source::{Texts, elements};
 use super::docs;
 use crate::command::args::Args;
 use crate::command::context::Ctx;
-use crate::command::spec::{Begin, CommandSpec, Find, Group, KeySpec, access, acl, flag};
+use crate::command::spec::{Begin, CommandSpec, Find, Group, KeySpec, Locks, access, acl, flag};
 use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
@@ -55,13 +58,13 @@ pub const COMMANDS: &[CommandSpec] = &[
         sort,
     )
     .get_keys(sort_keys)
-    .world()
+    .world_unless(sort_locks)
     .flags(flag::DENYOOM | flag::MOVABLEKEYS)
     .acl(ACL)
     .docs(docs::SORT),
     CommandSpec::read("sort_ro", Group::Generic, -2, const { &[KEY, PATTERN_KEYS] }, sort_ro)
         .get_keys(sort_ro_keys)
-        .world()
+        .world_unless(sort_ro_locks)
         .flags(flag::MOVABLEKEYS)
         .acl(ACL)
         .docs(docs::SORT_RO),
@@ -80,6 +83,22 @@ fn sort(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 fn sort_ro(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let options = SortOptions::parse(args, Stores::Refused)?;
     run(cx, args, &options)
+}
+
+/// Patterns lead to keys that the arguments do not name.
+fn sort_locks(args: Args<'_>) -> Locks {
+    locks_of(SortOptions::parse(args, Stores::Allowed))
+}
+
+fn sort_ro_locks(args: Args<'_>) -> Locks {
+    locks_of(SortOptions::parse(args, Stores::Refused))
+}
+
+fn locks_of(options: Result<SortOptions<'_>, ReplyError>) -> Locks {
+    let follows_patterns = options.is_ok_and(|options| {
+        (options.by.is_some() && !options.unsorted) || options.get.iter().any(|get| *get != b"#")
+    });
+    if follows_patterns { Locks::World } else { Locks::Keys }
 }
 
 /// Asked before anything of the words is known.
