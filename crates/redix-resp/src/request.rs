@@ -17,8 +17,7 @@
 //! - Counts and lengths reserve nothing. Memory kept for a command under way is in proportion to
 //!   the bytes that have arrived.
 //!
-//! # Deviations from Valkey 9.1.2, each with a real server that agrees
-//! - Text that touches a closing quote is refused in inline commands (Redis 7 and 8, Valkey 8).
+//! # Deviation from Valkey 9.1.2, with real servers that agree
 //! - The byte 0xff in an inline command is kept (Redis 7 and 8; Valkey 9 drops it).
 //!
 //! HOT PATH: no alloc, no log, no syscall.
@@ -312,8 +311,13 @@ impl RequestParser {
                     (self.pos, self.scanned) = (next, next);
                     return Ok(None);
                 }
-                let Some(line) = self.line(buf, limits, ProtocolError::TooBigBulkCount)? else {
-                    return Ok(Some(0));
+                let line = match self.line(buf, limits, ProtocolError::TooBigBulkCount) {
+                    Ok(Some(line)) => line,
+                    Ok(None) => return Ok(Some(0)),
+                    Err(ProtocolError::InvalidCrlf) if buf[self.pos] != b'$' => {
+                        return Err(ProtocolError::ExpectedDollar(buf[self.pos]));
+                    }
+                    Err(error) => return Err(error),
                 };
                 let len = self.bulk_len(line, limits)?;
                 self.bulk_len = Some(len);
@@ -366,14 +370,14 @@ impl RequestParser {
             return Err(too_big);
         }
         match (cr, buf.get(self.scanned + 1)) {
-            // Whatever follows the CR passes for the LF, as in Redis 7 and 8 and Valkey 8, whose
-            // suite sends CR CR LF; Valkey 9 refuses it.
-            (Some(_), Some(_)) => {
+            (Some(_), Some(b'\n')) => {
                 let line = &buf[self.pos..self.scanned];
                 self.scanned += 2;
                 self.pos = self.scanned;
                 Ok(Some(line))
             }
+            // As in Valkey 9.1; for Redis and Valkey 8 anything passes for the LF.
+            (Some(_), Some(_)) => Err(ProtocolError::InvalidCrlf),
             _ => Ok(None),
         }
     }
@@ -493,8 +497,9 @@ fn next_word(line: &[u8], pos: usize) -> Option<usize> {
 }
 
 /// Splits a line with quotes: `"…"` with escapes (`\n \r \t \b \a \xHH`, any other byte after a
-/// backslash is itself) and `'…'` with `\'` only. Spans point into the returned bytes; on an error
-/// `args` is as it was.
+/// backslash is itself) and `'…'` with `\'` only; a word may have several such sections. Spans point
+/// into the returned bytes; on an error `args` is as it was. (Redis and Valkey 8 refuse what touches
+/// a closing quote.)
 fn unquote(line: &[u8], args: &mut Vec<Span>) -> Result<Vec<u8>, ProtocolError> {
     let mut bytes = Vec::with_capacity(line.len());
     let first = args.len();
@@ -518,18 +523,19 @@ fn unquote_word(line: &[u8], mut pos: usize, bytes: &mut Vec<u8>) -> Option<usiz
             None => return Some(pos),
             Some(byte) if ends_word(*byte) => return Some(pos),
             Some(quote @ (b'"' | b'\'')) => {
-                let end = unquote_section(line, pos + 1, *quote, bytes)?;
-                let touches = line.get(end).is_some_and(|byte| !is_blank(*byte));
-                return (!touches).then_some(end);
+                pos = unquote_section(line, pos + 1, *quote, bytes)?;
             }
-            Some(byte) => bytes.push(*byte),
+            Some(byte) => {
+                bytes.push(*byte);
+                pos += 1;
+            }
         }
-        pos += 1;
     }
 }
 
 /// Appends a quoted section that starts at `pos`, behind the opening quote, and returns the offset
-/// behind the closing one; None if there is none.
+/// behind the closing one; None if there is none. Where only one byte follows a backslash, nothing
+/// is escaped: the quote in `\"` at the end of the line closes the section.
 fn unquote_section(line: &[u8], mut pos: usize, quote: u8, bytes: &mut Vec<u8>) -> Option<usize> {
     loop {
         let (byte, used) = match &line[pos..] {
@@ -540,8 +546,8 @@ fn unquote_section(line: &[u8], mut pos: usize, quote: u8, bytes: &mut Vec<u8>) 
             {
                 (hex_value(*high) * 16 + hex_value(*low), 4)
             }
-            [b'\\', escaped, ..] if quote == b'"' => (unescape(*escaped), 2),
-            [b'\\', b'\'', ..] if quote == b'\'' => (b'\'', 2),
+            [b'\\', escaped, _, ..] if quote == b'"' => (unescape(*escaped), 2),
+            [b'\\', b'\'', _, ..] if quote == b'\'' => (b'\'', 2),
             [byte, ..] => (*byte, 1),
         };
         bytes.push(byte);

@@ -145,14 +145,12 @@ fn bad_lengths() {
 #[test]
 fn bad_line_ends() {
     check("*1\n$4\nPING\n", &["..."]);
-    // Behind a CR any byte passes for the LF of a count or length line ...
-    check("*1\rX$4\rXPING\r\n", &["PING"]);
-    check("*-1\rX", &[""]);
-    check("*abc\rX", &["Protocol error: invalid multibulk length"]);
-    check("*1\r\n$x\rX", &["Protocol error: invalid bulk length"]);
-    // ... so that of CR CR LF an LF is left, and the line behind it has no end before a CR.
-    check("*1\r\r\n$\0AAAA", &["..."]);
-    // Behind an argument both bytes must be right.
+    // The end of a line is looked at before the number in it, but after the dollar.
+    for line in ["*1\rX", "*-1\rX", "*abc\rX", "*1\r\r\n", "*1\r\n$4\rX", "*1\r\n$x\rX"] {
+        check(line, &[BAD_CRLF]);
+    }
+    check("*1\r\nfoo\rX", &["Protocol error: expected '$', got 'f'"]);
+    check("*1\r\n\r\r", &["Protocol error: expected '$', got '\r'"]);
     check("*1\r\n$4\r\nPINGXY", &[BAD_CRLF]);
     check("*1\r\n$4\r\nPINGX\n", &[BAD_CRLF]);
     check("*1\r\n$4\r\nPING\rX", &[BAD_CRLF]);
@@ -256,17 +254,22 @@ fn inline_quotes() {
     check("ECHO 'a\\'b\\n\\\\ '\n", &[r"ECHO|a\'b\\n\\\\ "]);
     check("ECHO a\"b c\" d'e f'\n", &["ECHO|ab c|de f"]);
     check("\"PING\"\r\n\"\"\r\n", &["PING", ""]);
-    check("ECHO \"a\"\tx \"b\"\x0by\n", &["ECHO|a|x|b|y"]);
+    check("ECHO \"a\"\tx \"b\"\x0by\n", &["ECHO|a|x|b\\x0by"]);
+    check("ECHO \"\"\"te\"s't'-'k'e\"y\" x\n", &["ECHO|test-key|x"]);
+    // A backslash escapes only what has something behind it.
+    check("ECHO \"a\\\"\n", &["ECHO|a\\\\"]);
+    check("ECHO 'a\\'\n", &["ECHO|a\\\\"]);
+    check("ECHO 'a\\'' \n", &["ECHO|a\\'"]);
     check("ECHO \"\\x00\"\n", &["ECHO|\\x00"]);
     for line in [
         "\"a",
         "'a",
-        "'a'b",
-        "\"a\"b",
-        "a\"b\"c",
-        "\"\"\"a\"\"\"",
-        "\"a\\\"",
-        "'a\\'",
+        "'b'a'r",
+        "\"b\"a\"r",
+        "\"a\" b\"",
+        "a\\\"b",
+        "\"a\\\"b",
+        "'a\\",
         "ab'",
         "\"a\\",
         "\"",
