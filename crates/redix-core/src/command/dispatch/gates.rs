@@ -5,7 +5,7 @@
 
 use super::Runner;
 use crate::command::args::Args;
-use crate::command::spec::{CommandSpec, Group, Locks, flag};
+use crate::command::spec::{CommandSpec, Locks, flag};
 use crate::command::table::Command;
 use crate::error::ReplyError;
 use crate::pause::Paused;
@@ -216,14 +216,10 @@ pub(super) fn effective_flags(spec: &CommandSpec, session: &Session) -> u32 {
     }
 }
 
-/// MULTI and WATCH are named, as Valkey 9 does; the text for others is that of Valkey 8 and Redis
-/// 7, which is also what their suites expect.
+/// Names the command, as Valkey 9.1 does.
 pub(super) fn not_in_multi(command: Command) -> ReplyError {
-    if command.spec.group == Group::Transactions {
-        let name = command.spec.name;
-        return ReplyError::err(format!("Command '{name}' not allowed inside a transaction"));
-    }
-    ReplyError::Static("ERR Command not allowed inside a transaction")
+    let name = command.full_name();
+    ReplyError::err(format!("Command '{name}' not allowed inside a transaction"))
 }
 
 /// What a RESP2 client with subscriptions is told, which could not tell a reply from a message.
