@@ -279,8 +279,8 @@ fn parse_time(
     ms.and_then(|ms| ms.checked_add(base_ms)).ok_or(ReplyError::InvalidExpire(name.into()))
 }
 
-/// `EXPIRE key seconds [NX | XX | GT | LT]` -> 1 if set, else 0. Logged as `PEXPIREAT` or, where
-/// the time is over, as the deletion; events `expire` and `expired`.
+/// `EXPIRE key seconds [NX | XX | GT | LT]` -> 1 if set, else 0. Logged as `PEXPIREAT` with the
+/// same options or, where the time is over, as the deletion; events `expire` and `expired`.
 fn expire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     set_expire(cx, args, Unit::Seconds, Base::Now)
 }
@@ -316,8 +316,14 @@ fn set_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) -> C
         keys.effects.log(keys.db, &[keys.expired_as, key.bytes]);
     } else {
         keys.set_expire(key, Some(at_ms));
-        let at = at_ms.to_string();
-        keys.effects.log(keys.db, &[b"PEXPIREAT", key.bytes, at.as_bytes()]);
+        // `PEXPIREAT` says what a replica needs: it goes as it came.
+        let needed = (unit, base) != (Unit::Milliseconds, Base::Epoch);
+        if needed && keys.effects.recording() {
+            let at = at_ms.to_string();
+            let mut argv = vec![b"PEXPIREAT".as_slice(), key.bytes, at.as_bytes()];
+            argv.extend(args.iter_from(3));
+            keys.effects.log(keys.db, &argv);
+        }
         keys.effects.notify(class::GENERIC, "expire", keys.db, key.bytes);
     }
     cx.reply.int(1);

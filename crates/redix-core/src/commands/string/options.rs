@@ -135,6 +135,11 @@ impl<'a> Options<'a> {
             Expire::Unsaid | Expire::Keep | Expire::Persist => Ok(None),
         }
     }
+
+    /// Whether the time was given as `PXAT`.
+    pub fn is_at_unix_ms(&self) -> bool {
+        matches!(self.expire, Expire::At(Unit::UnixMillis, _))
+    }
 }
 
 /// The Unix time in milliseconds that a time in the client's words means. It must be a positive

@@ -211,8 +211,9 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 /// `SET key value [NX | XX | IFEQ value] [GET] [EX | PX | EXAT | PXAT time | KEEPTTL]` -> OK, or
 /// null if the condition does not hold; with `GET` the old value or null. Errors: the grammar's,
-/// WRONGTYPE under `GET` and `IFEQ`. Logged verbatim, without `GET`; with a time as `SET … PXAT`,
-/// or as the deletion of an expired key where that time has passed.
+/// WRONGTYPE under `GET` and `IFEQ`. Logged verbatim, without `GET`; with `PXAT` as it came, with
+/// another time as `SET key value PXAT time`; or as the deletion of an expired key where that time
+/// has passed.
 fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     if args.len() > 3 {
@@ -248,8 +249,8 @@ fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> Comma
         Some(at_ms) => {
             store(cx, key, args, 2, Ttl::At(at_ms))?;
             notify_generic(cx, "expire", key);
-            // Like this it says what a replica needs, and goes as it came.
-            if args.len() != 5 || !args.is(3, "pxat") {
+            // `PXAT` says what a replica needs: the command goes as it came.
+            if !options.is_at_unix_ms() {
                 log_set_at(cx, key, args.get(2), at_ms);
             }
         }
@@ -362,7 +363,7 @@ fn msetnx(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// `MSETEX numkeys key value … [NX | XX] [EX | PX | EXAT | PXAT time | KEEPTTL]` -> 1, or 0 if the
 /// condition does not hold for every key. Errors: a senseless number, the grammar's. Logged
-/// verbatim, a time as `PXAT`.
+/// verbatim, with any time as `PXAT` in its place.
 fn msetex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     const NUMKEYS: ReplyError = ReplyError::Static("ERR invalid numkeys value or out of range");
     let count = args.int(1).map_err(|_| NUMKEYS)?;
@@ -382,16 +383,28 @@ fn msetex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         };
         store_pairs(cx, args, 2..end, ttl)?;
         if let Some(at_ms) = at_ms
-            && cx.keys.effects.recording()
+            && !options.is_at_unix_ms()
         {
-            let mut argv: Vec<&[u8]> = args.iter_from(0).take(end).collect();
-            let mut digits = IntBuf::new();
-            argv.extend([b"PXAT".as_slice(), digits.format(at_ms)]);
-            log(cx, &argv);
+            log_msetex_at(cx, args, end, at_ms);
         }
     }
     cx.reply.int(i64::from(allowed));
     Ok(())
+}
+
+/// Logs MSETEX with its time, which stands among the words from `options` on, as `PXAT at`.
+fn log_msetex_at(cx: &mut Ctx<'_, '_>, args: Args<'_>, options: usize, at_ms: i64) {
+    if !cx.keys.effects.recording() {
+        return;
+    }
+    let mut digits = IntBuf::new();
+    let mut argv: Vec<&[u8]> = args.iter_from(0).collect();
+    // The other options have no value.
+    let time = (options..args.len()).find(|at| ["EX", "PX", "EXAT"].iter().any(|w| args.is(*at, w)));
+    if let Some(at) = time {
+        argv.splice(at..at + 2, [b"PXAT".as_slice(), digits.format(at_ms)]);
+    }
+    log(cx, &argv);
 }
 
 /// Whether the condition holds for every key of `key value` pairs.
