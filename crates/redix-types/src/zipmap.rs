@@ -6,7 +6,8 @@
 //! end 0xff
 //! ```
 //!
-//! A length takes one byte below 254, or 0xfe and four bytes, LE. Source: `zipmap.c` of Redis 6.2.
+//! A length takes one byte below 254, otherwise 0xfe and four bytes, LE. Source: `zipmap.c` of Redis
+//! 6.2. A short length in the long form is refused, as Valkey 9.1.2 does: no server wrote it.
 
 #[cfg(test)]
 mod tests;
@@ -56,7 +57,11 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
         (&END, _) => None,
         (&LONG, rest) => {
             let (word, rest) = rest.split_first_chunk()?;
-            Some((usize::try_from(u32::from_le_bytes(*word)).ok()?, rest))
+            let len = u32::from_le_bytes(*word);
+            if len < u32::from(LONG) {
+                return None;
+            }
+            Some((usize::try_from(len).ok()?, rest))
         }
         (&short, rest) => Some((usize::from(short), rest)),
     }

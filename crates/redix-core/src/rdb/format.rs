@@ -261,12 +261,19 @@ pub enum RdbErrorKind {
     BadMagic,
     /// Written by a server that is newer than what is known here.
     UnsupportedVersion(u16),
-    /// A type or opcode that is known, or not even that, but cannot be loaded.
+    /// A type or opcode that is known but cannot be loaded.
     UnsupportedType {
         /// The byte in the file.
         type_byte: u8,
         /// What it stands for.
         name: &'static str,
+    },
+    /// A type or opcode that is not known.
+    UnknownType {
+        /// The byte in the file.
+        type_byte: u8,
+        /// The version of the file.
+        version: RdbVersion,
     },
     /// Bytes that no server writes.
     Corrupt(&'static str),
@@ -306,11 +313,23 @@ impl fmt::Display for RdbErrorKind {
             RdbErrorKind::Truncated => f.write_str("unexpected end of the data"),
             RdbErrorKind::BadMagic => f.write_str("not an RDB file"),
             RdbErrorKind::UnsupportedVersion(version) => {
-                write!(f, "RDB version {version} is not supported")
+                write!(f, "Can't handle RDB format version {version}")
             }
             RdbErrorKind::UnsupportedType { type_byte, name } => {
                 write!(f, "{name} (type {type_byte}) is not supported")
             }
+            // Numbers that Valkey has left to others.
+            RdbErrorKind::UnknownType { type_byte, version: RdbVersion::Redis(version @ 12..) } => {
+                write!(
+                    f,
+                    "Can't handle foreign type or opcode {type_byte} in RDB with version {version}"
+                )
+            }
+            RdbErrorKind::UnknownType { type_byte, .. } => write!(
+                f,
+                "Unknown type or opcode when loading DB. Unrecoverable error, aborting now. (type \
+                 {type_byte})"
+            ),
             RdbErrorKind::Corrupt(what) => f.write_str(what),
             RdbErrorKind::Checksum { expected, found } => {
                 write!(f, "RDB CRC error: expected {expected:016x}, found {found:016x}")

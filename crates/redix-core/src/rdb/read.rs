@@ -267,7 +267,9 @@ impl<'s> RdbReader<'s> {
 
     fn error(&self, kind: RdbErrorKind) -> RdbError {
         let offset = match kind {
-            RdbErrorKind::UnsupportedType { .. } => self.opcode_offset,
+            RdbErrorKind::UnsupportedType { .. } | RdbErrorKind::UnknownType { .. } => {
+                self.opcode_offset
+            }
             _ => self.input.error_offset(&kind),
         };
         RdbError {
@@ -579,7 +581,10 @@ pub(super) fn unsupported(type_byte: u8, version: RdbVersion) -> RdbErrorKind {
     let name = match type_byte {
         opcode::SLOT_IMPORT if matches!(version, RdbVersion::Valkey(_)) => "slot import state",
         opcode::FUNCTION_PRE_GA => "function library (before Redis 7.0)",
-        _ => type_name(type_byte, version).unwrap_or("unknown type or opcode"),
+        _ => match type_name(type_byte, version) {
+            Some(name) => name,
+            None => return RdbErrorKind::UnknownType { type_byte, version },
+        },
     };
     RdbErrorKind::UnsupportedType { type_byte, name }
 }

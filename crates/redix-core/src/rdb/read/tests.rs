@@ -246,13 +246,23 @@ fn types_that_cannot_be_loaded_are_named() {
         "hash-fields",
         "at offset 85, key \"h\": hash with expiring fields (type 22) is not supported",
     );
-    check_error(&file(b"\xc8"), "at offset 9: unknown type or opcode (type 200) is not supported");
+    let unknown = |type_byte| {
+        format!(
+            "at offset 9: Unknown type or opcode when loading DB. Unrecoverable error, aborting \
+             now. (type {type_byte})"
+        )
+    };
+    check_error(&file(b"\xc8"), &unknown(200));
+    check_error(
+        b"REDIS0012\xc8",
+        "at offset 9: Can't handle foreign type or opcode 200 in RDB with version 12",
+    );
     check_error(
         &file(b"\xf6"),
         "at offset 9: function library (before Redis 7.0) (type 246) is not supported",
     );
     check_error(b"VALKEY080\xf3", "at offset 9: slot import state (type 243) is not supported");
-    check_error(b"VALKEY080\x19", "at offset 9: unknown type or opcode (type 25) is not supported");
+    check_error(b"VALKEY080\x19", &unknown(25));
 }
 
 #[test]
@@ -329,7 +339,7 @@ fn magic_and_version_are_checked() {
         (b"VALKEY011", 11),
         (b"VALKEY081", 81),
     ] {
-        check_error(magic, &format!("at offset 0: RDB version {number} is not supported"));
+        check_error(magic, &format!("at offset 0: Can't handle RDB format version {number}"));
     }
     for number in 1..=12u16 {
         let bytes = format!("REDIS{number:04}").into_bytes();
@@ -545,7 +555,7 @@ fn payload_checks_follow_the_policy() {
     verify_dump_payload(&payload, ignore).unwrap();
     payload[3] = 13;
     let error = verify_dump_payload(&payload, ignore).unwrap_err();
-    assert_eq!(error.to_string(), "at offset 3: RDB version 13 is not supported");
+    assert_eq!(error.to_string(), "at offset 3: Can't handle RDB format version 13");
 }
 
 #[test]
@@ -560,7 +570,7 @@ fn versions_that_are_not_known_are_taken_where_the_check_is_relaxed() {
         }
     };
     use RdbVersionCheck::{Relaxed, Strict};
-    let refused = |number| Err(format!("at offset 0: RDB version {number} is not supported"));
+    let refused = |number| Err(format!("at offset 0: Can't handle RDB format version {number}"));
     for (magic, number, relaxed) in [
         (b"REDIS0000", 0, None),
         (b"REDIS0013", 13, Some(RdbVersion::Redis(13))),
