@@ -16,11 +16,13 @@ pub use saving::Loading;
 
 use std::sync::OnceLock;
 
+use redix_types::KeyHasher;
+
 use crate::blocking::Blocking;
 use crate::command::table::CommandTable;
 use crate::commandlog::CommandLog;
 use crate::config::{Apply, ByteString, Config, ConfigSetError};
-use crate::env::Env;
+use crate::env::{Entropy, Env};
 use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
 use crate::latency::LatencyMonitor;
@@ -142,8 +144,7 @@ impl Engine {
     pub fn new(env: Env, config: Config, workers: usize) -> Result<Self, String> {
         let commands = CommandTable::new(crate::commands::FAMILIES, &config.rename_command)?;
         let threads = workers + 2;
-        let mut hash_key = [0; 16];
-        env.entropy.fill(&mut hash_key);
+        let hash_key = hash_key(&config.hash_seed, &*env.entropy);
         let mut run_id = [0; 20];
         env.entropy.fill(&mut run_id);
         let started_us = env.clock.unix_us();
@@ -253,4 +254,16 @@ impl Engine {
     pub fn config_path(&self) -> Option<&ByteString> {
         self.config_path.get()
     }
+}
+
+/// The key of the hash function: drawn, or made of every byte of `seed` if there is one.
+fn hash_key(seed: &[u8], entropy: &dyn Entropy) -> [u8; 16] {
+    let mut key = [0; 16];
+    if seed.is_empty() {
+        entropy.fill(&mut key);
+    } else {
+        let halves = [1, 2].map(|half| KeyHasher::new([half; 16]).hash(seed).to_le_bytes());
+        key.copy_from_slice(halves.as_flattened());
+    }
+    key
 }

@@ -55,6 +55,19 @@ fn name(index: u32) -> &'static str {
     &names[index as usize]
 }
 
+#[test]
+fn servers_with_the_same_hash_seed_share_the_cursors_of_scan() {
+    let order = |hash_seed: &str, entropy| {
+        let config = Config { hash_seed: hash_seed.into(), ..Config::default() };
+        let mut engine = SimEngine::new(config, entropy).unwrap();
+        (0..1000).for_each(|i| drop(run(&mut engine, &format!("SET {i} x"))));
+        scan(&mut engine, 0, 1000)
+    };
+    assert_eq!(order("valkey\0A", 1), order("valkey\0A", 2));
+    assert_ne!(order("valkey\0A", 1), order("valkey\0B", 1));
+    assert_ne!(order("", 1), order("", 2));
+}
+
 /// What happens to the keys between two calls of SCAN.
 #[derive(Clone, Debug)]
 enum Churn {

@@ -174,6 +174,38 @@ impl<T: Copy + Display + TryFrom<u64> + TryInto<u64>> Kind<T> for Memory {
     }
 }
 
+/// A size in bytes with an optional unit, or a negative number of bytes that is at least the bound.
+pub(super) struct SignedMemory(pub(super) i64);
+
+impl Kind<i64> for SignedMemory {
+    fn parse(&self, args: &[Vec<u8>], _: &i64) -> Result<i64, Reason> {
+        let text = single(args)?;
+        let bytes = match text.strip_prefix(b"-") {
+            Some(_) => parse_integer(text),
+            None => parse_memory(text).map(|bytes| i64::try_from(bytes).unwrap_or(i64::MIN)),
+        };
+        match bytes {
+            None => Err("argument must be a memory value".into()),
+            Some(bytes) if bytes >= self.0 => Ok(bytes),
+            Some(_) => {
+                Err(format!("argument must be between {} and {} inclusive", self.0, i64::MAX))
+            }
+        }
+    }
+
+    fn text(&self, value: &i64) -> Vec<u8> {
+        value.to_string().into()
+    }
+
+    fn file_text(&self, value: &i64) -> Vec<u8> {
+        u64::try_from(*value).map_or_else(|_| value.to_string(), memory_text).into()
+    }
+
+    fn describe(&self) -> String {
+        format!("size, or down to {}", self.0)
+    }
+}
+
 /// A size of at least one byte that is raised to a floor.
 pub(super) struct MemoryFloor(pub(super) u64);
 

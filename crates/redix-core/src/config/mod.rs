@@ -166,11 +166,15 @@ impl Config {
     #[must_use]
     pub fn replica_output_limit(&self) -> OutputLimit {
         let limit = self.client_output_buffer_limit.replica;
-        let hard_bytes = match limit.hard_bytes {
+        let at_least_the_backlog = |bytes| match bytes {
             0 => 0,
-            bytes => bytes.max(self.repl_backlog_size),
+            bytes => self.repl_backlog_size.max(bytes),
         };
-        OutputLimit { hard_bytes, ..limit }
+        OutputLimit {
+            hard_bytes: at_least_the_backlog(limit.hard_bytes),
+            soft_bytes: at_least_the_backlog(limit.soft_bytes),
+            ..limit
+        }
     }
 
     /// CONFIG GET: names and values for all `patterns` (globs in any case), each name once, in the

@@ -15,7 +15,8 @@ use super::directive::Directive;
 use super::kinds::{
     ANY, AOF_DIR_NAME, AOF_FILE_NAME, Addresses, Binary, Bool, Clamped, FILE_NAME, HOST_NAME,
     HostPort, IPV4, IPV6, Int, Kind, Limits, Memory, MemoryFloor, MemoryOrPercent, NODE_ADDRESS,
-    NODE_NAME, Notify, Octal, OomValues, Percentiles, SavePoints, ShutdownWords, TITLE, Word,
+    NODE_NAME, Notify, Octal, OomValues, Percentiles, SavePoints, ShutdownWords, SignedMemory,
+    TITLE, Word,
 };
 use super::types::{
     AppendFsync, BytesOrPercent, ClusterSave, DisklessLoad, EndpointType, Guard, LogFormat,
@@ -28,6 +29,7 @@ const INT_MAX: i64 = i32::MAX as i64;
 const LONG_MAX: i64 = i64::MAX;
 const ULONG_MAX: u64 = i64::MAX as u64;
 
+const COPIED: &str = "replies are copied";
 const NO_ALLOC_TUNING: &str = "it tunes the allocator of another server";
 const NO_CLUSTER: &str = "it takes effect only in cluster mode";
 const NO_TLS: &str = "it takes effect only with TLS";
@@ -221,6 +223,19 @@ directives! {
         /// Keys prefetched together.
         prefetch_batch_max_size: u32 = 16, "prefetch-batch-max-size" => Int(0, 128),
             ignored("the batch is as large as what was read");
+        /// Threads from which on long replies are not copied.
+        min_io_threads_avoid_copy_reply: u32 = 7,
+            "min-io-threads-avoid-copy-reply" => Int(0, INT_MAX), hidden, ignored(COPIED);
+        /// Strings of so many bytes are not copied into replies.
+        min_string_size_avoid_copy_reply: u32 = 16_384,
+            "min-string-size-avoid-copy-reply" => Int(0, INT_MAX), hidden, ignored(COPIED);
+        /// The same with several threads.
+        min_string_size_avoid_copy_reply_threaded: u32 = 65_536,
+            "min-string-size-avoid-copy-reply-threaded" => Int(0, INT_MAX), hidden,
+            ignored(COPIED);
+        /// Let further threads poll even without work.
+        io_threads_always_active: bool = false, "io-threads-always-active" => Bool, hidden,
+            ignored("every worker is active");
         /// Let idle time go into growing the hash tables.
         activerehashing: bool = true, "activerehashing" => Bool,
             ignored("tables grow one bucket at a time");
@@ -376,13 +391,13 @@ directives! {
             ignored(NO_ALLOC_TUNING);
         /// Let jemalloc purge in a thread of its own.
         jemalloc_bg_thread: bool = true, "jemalloc-bg-thread" => Bool, ignored(NO_ALLOC_TUNING);
-        /// Keep expired keys while data is imported.
-        import_mode: bool = false, "import-mode" => Bool, unsupported_unless_default("import mode");
+        /// Keep expired keys while data is imported, and let `CLIENT IMPORT-SOURCE` see them.
+        import_mode: bool = false, "import-mode" => Bool;
         /// Keys remembered for client-side caching; 0: no limit.
         tracking_table_max_keys: u64 = 1_000_000, "tracking-table-max-keys" => Int(0, LONG_MAX);
-        /// Seed of the hash function; empty for a random one.
-        hash_seed: ByteString = ByteString::new(), "hash-seed" => ANY, immutable, sensitive,
-            ignored("hash keys are random");
+        /// Seed of the hash function; empty for a random one. Servers with the same seed hand out
+        /// cursors that are good for each other, where SCAN, SSCAN and the like are concerned.
+        hash_seed: ByteString = ByteString::new(), "hash-seed" => Binary, immutable, sensitive;
     }
 
     group "Encodings" {
@@ -733,7 +748,7 @@ directives! {
         cluster_slot_migration_log_max_len: u64 = 1000,
             "cluster-slot-migration-log-max-len" => Int(0, LONG_MAX), ignored(NO_CLUSTER);
         /// Bytes that may be missing when a slot changes its owner.
-        slot_migration_max_failover_repl_bytes: u64 = 0,
-            "slot-migration-max-failover-repl-bytes" => Memory(0, ULONG_MAX), ignored(NO_CLUSTER);
+        slot_migration_max_failover_repl_bytes: i64 = 0,
+            "slot-migration-max-failover-repl-bytes" => SignedMemory(-1), ignored(NO_CLUSTER);
     }
 }

@@ -80,8 +80,10 @@ fn splits_as_the_servers_do() {
         ("  a  b\t'c d' ", Some(&["a", "b", "c d"])),
         (r#""a\"b\x41\n" 'it\'s \n'"#, Some(&["a\"bA\n", "it's \\n"])),
         (r#"a"b""#, Some(&["ab"])),
-        (r#""a"b"#, None),
+        (r#""a"b"c d"'e'""f x"#, Some(&["abc def", "x"])),
+        (r#""a"b""#, None),
         (r#""a"#, None),
+        (r#""a\""#, None),
         ("'a", None),
         (r#""\xzz""#, Some(&["xzz"])),
         ("\"\" ''", Some(&["", ""])),
@@ -134,6 +136,19 @@ fn reads_and_writes_sizes() {
 fn a_size_is_bounded_by_its_type_too() {
     let size: Result<i64, _> = Memory(0, u64::MAX).parse(&[b"9223372036854775808".to_vec()], &0);
     size.unwrap_err();
+}
+
+#[test]
+fn the_limit_of_a_replica_is_at_least_the_backlog() {
+    let limit = |hard, soft| {
+        let value = format!("replica {hard} {soft} 60");
+        let text = format!("repl-backlog-size 1mb\nclient-output-buffer-limit {value}\n");
+        let limit = parse(&text).unwrap().config.replica_output_limit();
+        (limit.hard_bytes, limit.soft_bytes, limit.soft_seconds)
+    };
+    assert_eq!(limit(0, 0), (0, 0, 60));
+    assert_eq!(limit(1 << 10, 512), (1 << 20, 1 << 20, 60));
+    assert_eq!(limit(3 << 20, 2 << 20), (3 << 20, 2 << 20, 60));
 }
 
 #[test]

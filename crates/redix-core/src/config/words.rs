@@ -2,8 +2,8 @@
 //! with units.
 //!
 //! Quoting is that of the Redis command line and file: `"…"` knows `\n \r \t \a \b \xHH` and a
-//! backslash before anything else; `'…'` knows only `\'`; a closing quote must be followed by a
-//! blank. Checked against redis-server 7.0.15 and Valkey 9.1.2.
+//! backslash before anything else; `'…'` knows only `\'`; an argument may have several quoted
+//! sections. Checked against Valkey 9.1.2; Redis refuses what touches a closing quote.
 
 use std::fmt::Write as _;
 
@@ -29,14 +29,8 @@ pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
             match rest {
                 [] | [0, ..] => break,
                 [b, ..] if is_blank(*b) => break,
-                [b'"', tail @ ..] => {
-                    rest = take_double_quoted(tail, &mut arg)?;
-                    break;
-                }
-                [b'\'', tail @ ..] => {
-                    rest = take_single_quoted(tail, &mut arg)?;
-                    break;
-                }
+                [b'"', tail @ ..] => rest = take_double_quoted(tail, &mut arg)?,
+                [b'\'', tail @ ..] => rest = take_single_quoted(tail, &mut arg)?,
                 [b, tail @ ..] => {
                     arg.push(*b);
                     rest = tail;
@@ -51,20 +45,11 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
-/// What may follow a closing quote: a blank or the end.
-fn after_quote(rest: &[u8]) -> Option<&[u8]> {
-    match rest {
-        [] => Some(rest),
-        [b, ..] if is_blank(*b) => Some(rest),
-        _ => None,
-    }
-}
-
 fn take_double_quoted<'a>(mut rest: &'a [u8], arg: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
         match rest {
             [] => return None,
-            [b'"', tail @ ..] => return after_quote(tail),
+            [b'"', tail @ ..] => return Some(tail),
             [b'\\', b'x', high, low, tail @ ..]
                 if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
             {
@@ -94,7 +79,7 @@ fn take_single_quoted<'a>(mut rest: &'a [u8], arg: &mut Vec<u8>) -> Option<&'a [
     loop {
         match rest {
             [] => return None,
-            [b'\'', tail @ ..] => return after_quote(tail),
+            [b'\'', tail @ ..] => return Some(tail),
             [b'\\', b'\'', tail @ ..] => {
                 arg.push(b'\'');
                 rest = tail;
