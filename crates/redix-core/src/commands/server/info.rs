@@ -536,6 +536,8 @@ fn cpu(facts: &Facts<'_>, out: &mut String) {
     field!(out, "used_cpu_user_children", "0.000000");
     field!(out, "used_cpu_sys_main_thread", "{:.6}", seconds(cpu.thread_system_us));
     field!(out, "used_cpu_user_main_thread", "{:.6}", seconds(cpu.thread_user_us));
+    let active_us = facts.totals.turn_ns / 1000;
+    field!(out, "used_active_time_main_thread", "{:.6}", seconds(active_us));
 }
 
 /// The sums over threads of one command's calls.
