@@ -10,7 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use redix_core::engine::{Engine, Rest};
 use redix_core::env::Wake;
+use redix_core::repl::status::LinkThread;
 use redix_core::upstream::ahead::{Portions, ReadAhead};
 use redix_core::upstream::{Transport, Upstream};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -32,13 +33,30 @@ const SOCKET: Token = Token(1);
 /// wake a thread.
 const BEHIND_BYTES: usize = 256 * 1024;
 
-struct Waking(Arc<Waker>);
+/// The thread, as others reach it.
+struct Handle {
+    waker: Arc<Waker>,
+    stream: Arc<Mutex<Weak<TcpStream>>>,
+}
 
-impl Wake for Waking {
+impl Wake for Handle {
     fn wake(&self) {
         // The only failure is a full event counter, and then the thread is being woken anyway.
-        self.0.wake().ok();
+        self.waker.wake().ok();
     }
+}
+
+impl LinkThread for Handle {
+    fn cut(&self) {
+        if let Some(stream) = locked(&self.stream).upgrade() {
+            stream.shutdown(Shutdown::Both).ok();
+        }
+    }
+}
+
+fn locked(stream: &Mutex<Weak<TcpStream>>) -> MutexGuard<'_, Weak<TcpStream>> {
+    // A pointer is whole whenever a panic leaves it.
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts the thread. It connects once the engine is a replica and has loaded its data.
@@ -46,9 +64,12 @@ pub fn start(engine: &Arc<Engine>) -> Result<(), String> {
     let fail = |error: io::Error| format!("Can't make an event loop: {error}");
     let poll = Poll::new().map_err(fail)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(fail)?);
-    engine.repl.upstream.set_waker(Box::new(Waking(Arc::clone(&waker))));
+    let current = Arc::new(Mutex::new(Weak::new()));
+    let handle = Handle { waker: Arc::clone(&waker), stream: Arc::clone(&current) };
+    engine.repl.upstream.set_thread(Box::new(handle));
     let registry = poll.registry().try_clone().map_err(fail)?;
-    let socket = LinkSocket { registry, stream: None, reader: Reader::start(waker, QUEUED_MAX)? };
+    let reader = Reader::start(waker, QUEUED_MAX)?;
+    let socket = LinkSocket { registry, stream: None, current, reader };
     let engine = Arc::clone(engine);
     thread::Builder::new()
         .name("link".into())
@@ -84,6 +105,8 @@ fn run(engine: &Arc<Engine>, mut poll: Poll, mut socket: LinkSocket) {
 struct LinkSocket {
     registry: Registry,
     stream: Option<Arc<TcpStream>>,
+    /// The same, for those who cut it.
+    current: Arc<Mutex<Weak<TcpStream>>>,
     reader: Option<Reader>,
 }
 
@@ -103,7 +126,9 @@ impl Transport for LinkSocket {
                     let interest = Interest::READABLE | Interest::WRITABLE;
                     self.registry.register(&mut stream, SOCKET, interest)?;
                     stream.set_nodelay(true).ok();
-                    self.stream = Some(Arc::new(stream));
+                    let stream = Arc::new(stream);
+                    *locked(&self.current) = Arc::downgrade(&stream);
+                    self.stream = Some(stream);
                     return Ok(());
                 }
                 Err(error) => last = error,

@@ -99,7 +99,13 @@ pub struct Status {
     /// The data set is being replaced beside the one that is served.
     async_loading: AtomicBool,
     client: Mutex<Option<Arc<ClientShared>>>,
-    waker: OnceLock<Box<dyn Wake>>,
+    thread: OnceLock<Box<dyn LinkThread>>,
+}
+
+/// The thread of the link, as others reach it.
+pub trait LinkThread: Wake {
+    /// Cuts the connection at once, whatever the thread is doing.
+    fn cut(&self);
 }
 
 impl Default for Status {
@@ -116,15 +122,15 @@ impl Default for Status {
             stream_db: AtomicU32::new(0),
             async_loading: AtomicBool::new(false),
             client: Mutex::new(None),
-            waker: OnceLock::new(),
+            thread: OnceLock::new(),
         }
     }
 }
 
 impl Status {
-    /// Installs what wakes the thread of the link; once, before the role changes.
-    pub fn set_waker(&self, waker: Box<dyn Wake>) {
-        assert!(self.waker.set(waker).is_ok(), "there is one link");
+    /// Installs the thread of the link; once, before the role changes.
+    pub fn set_thread(&self, thread: Box<dyn LinkThread>) {
+        assert!(self.thread.set(thread).is_ok(), "there is one link");
     }
 
     /// The primary that is to be followed.
@@ -203,8 +209,15 @@ impl Status {
 
     /// Has the thread of the link look at what has changed.
     pub fn wake(&self) {
-        if let Some(waker) = self.waker.get() {
-            waker.wake();
+        if let Some(thread) = self.thread.get() {
+            thread.wake();
+        }
+    }
+
+    /// Cuts the connection to the primary at once, even in the world.
+    pub fn cut(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.cut();
         }
     }
 

@@ -102,6 +102,10 @@ impl Upstream {
         };
         let unapplied = client.input.pending_bytes() as u64 + waiting;
         let killed = client.shared.killed.load(Ordering::Acquire);
+        if now_ns >= self.next_ack_ns {
+            client.input.fit();
+            client.publish();
+        }
         let asked = link_of(client).is_some_and(|link| std::mem::take(&mut link.ack_wanted));
         self.status().set_unapplied(unapplied);
         if killed {

@@ -130,6 +130,37 @@ fn a_value_beyond_the_limit(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_value_beyond_the_limit: redix_redix, redix_valkey, redis7_redix);
 
+/// A killed link is closed at once, even where the replica does nothing else for a while.
+fn a_link_killed_in_a_transaction(primary: Peer, replica: Peer) {
+    let (mut primary, _proxy, mut replica) = linked(primary, replica, &[]);
+    let traffic = Traffic::start(primary.server.addr(), SEED);
+    for line in ["MULTI", "CLIENT KILL TYPE master", "DEBUG SLEEP 5"] {
+        replica.must(line);
+    }
+    replica.client.send(&["EXEC"]).unwrap();
+    primary.wait_for("connected_slaves", "0");
+    let early = replica.client.push(Duration::from_millis(1));
+    assert_eq!(early.expect("the transaction is under way"), None);
+    traffic.stop();
+    replica.client.reply().unwrap();
+    assert_same(&mut primary, &mut replica);
+}
+for_pairs!(a_link_killed_in_a_transaction: redix_redix, redix_valkey, redis7_redix);
+
+/// What a large argument takes on its way is given back.
+fn a_large_argument_leaves_no_large_buffer(primary: Peer, replica: Peer) {
+    const VALUE_BYTES: usize = 1 << 20;
+    let (mut primary, _proxy, mut replica) = linked(primary, replica, &[]);
+    primary.client.must(&[&b"SET"[..], b"large", &vec![b'x'; VALUE_BYTES]]).unwrap();
+    eventually("the value is there", || {
+        replica.ask("STRLEN large") == format!("(integer) {VALUE_BYTES}")
+    });
+    eventually("the memory is given back", || {
+        replica.number("mem_clients_normal") < VALUE_BYTES as u64 / 4
+    });
+}
+for_pairs!(a_large_argument_leaves_no_large_buffer: redix_redix, redis7_redix, redix_valkey);
+
 /// A late link only makes a replica late.
 fn a_slow_link(primary: Peer, replica: Peer) {
     let (mut primary, proxy, mut replica) = linked(primary, replica, &[]);

@@ -45,7 +45,8 @@ fn kill_one(cx: &mut ClientCx<'_, '_>, client: &Arc<ClientShared>) {
     } else {
         cx.engine.registry.kill(client);
         if client.has_flag(client_flag::PRIMARY) {
-            // The link looks for itself.
+            // Its thread may have to wait until this transaction is over.
+            cx.engine.repl.upstream.cut();
             cx.engine.repl.upstream.wake();
         }
     }
