@@ -112,9 +112,10 @@ impl Sweeper {
             self.sweep_own(engine);
             return REST_NS;
         }
+        self.forget_own(engine);
         let started_ns = engine.env.clock.mono_ns();
         let Some(mut runner) = self.find_work(engine) else { return REST_NS };
-        if engine.pause.any(runner.now_ms()) {
+        if engine.pause.any(runner.now_ms()) || runner.config.import_mode {
             return REST_NS;
         }
         if self.steps.is_multiple_of(RECOUNT_STEPS) {
@@ -153,6 +154,18 @@ impl Sweeper {
         }
     }
 
+    /// A primary has no list of its own keys; as in the real servers it is kept, and shown, until
+    /// expired keys are looked for.
+    fn forget_own(&self, engine: &Engine) {
+        if self.worker == 0 && engine.repl.own.count() > 0 {
+            let _gate = Runner::new(engine, engine.config(), self.worker);
+            // The role may have changed before the gate was entered.
+            if !engine.repl.is_replica() {
+                engine.repl.own.clear();
+            }
+        }
+    }
+
     /// Moves on to a table with expiries and enters the gate; `None` if there is no such table.
     fn find_work<'k>(&mut self, engine: &'k Engine) -> Option<Runner<'k>> {
         for _ in 0..self.cells(engine).min(CELLS_PER_STEP) {
@@ -171,8 +184,9 @@ impl Sweeper {
         let is_stale = |tally: Tally| tally.removed * 100 > tally.looked * stale_percent_max;
         let (mut all, mut sample) = (Tally::default(), Tally::default());
         let mut cells = self.cells(engine).min(CELLS_PER_STEP);
-        // On a replica the primary says when keys go; the role changes while this yields.
-        while cells > 0 && !engine.repl.is_replica() {
+        // On a replica the primary says when keys go; the role changes while this yields, and so
+        // does the configuration.
+        while cells > 0 && !engine.repl.is_replica() && !runner.config.import_mode {
             if engine.keyspace.expire_count_in(self.db, self.shard) == 0 {
                 self.next_cell(engine);
                 cells -= 1;

@@ -53,7 +53,7 @@ impl Engine {
         let mut config = (*self.config()).clone();
         config.replicaof = None;
         self.set_config(config);
-        repl.own.clear();
+        // The list of its own keys goes with the next step of the sweep.
         repl.upstream.set_target(None);
         repl.upstream.set_born_replica(false);
         if repl.log.active() {
