@@ -47,6 +47,8 @@ pub mod client_flag {
     pub const PRIMARY: u32 = 1 << 12;
     /// `r`: reads from a replica.
     pub const READONLY: u32 = 1 << 13;
+    /// `I`: the source of an import.
+    pub const IMPORT_SOURCE: u32 = 1 << 14;
 
     /// The letters, in the order in which CLIENT LIST shows them.
     pub const LETTERS: &[(u32, char)] = &[
@@ -62,6 +64,7 @@ pub mod client_flag {
         (READONLY, 'r'),
         (NO_EVICT, 'e'),
         (NO_TOUCH, 'T'),
+        (IMPORT_SOURCE, 'I'),
     ];
 }
 

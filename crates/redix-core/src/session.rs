@@ -105,6 +105,8 @@ pub struct Session {
     pub close_after_reply: bool,
     /// `CLIENT NO-TOUCH on`.
     pub no_touch: bool,
+    /// `CLIENT IMPORT-SOURCE on`.
+    pub import_source: bool,
     /// Where the replication stream ended behind its last write.
     pub write_offset: u64,
     /// What it listens to; none: nothing.

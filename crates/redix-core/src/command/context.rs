@@ -82,9 +82,12 @@ impl Ctx<'_, '_> {
         self.keys.now_ms
     }
 
-    /// Whether an expiry given now is over at once. Never on a replica: the primary says so.
+    /// Whether an expiry given now is over at once. Never on a replica, whose primary says so, nor
+    /// in import mode.
     pub fn is_past(&self, at_ms: i64) -> bool {
-        at_ms <= self.now_ms() && !self.engine.repl.is_replica()
+        at_ms <= self.now_ms()
+            && !self.engine.repl.is_replica()
+            && !self.engine.config().import_mode
     }
 
     /// Whether the command comes with the stream of this server's primary.

@@ -538,6 +538,9 @@ impl<'k> Runner<'k> {
         if self.engine.repl.is_replica() {
             return self.replica_expiry(session, spec);
         }
+        if self.config.import_mode {
+            return import_expiry(session, spec);
+        }
         // A pause promises that the data does not change.
         if self.engine.pause.any(self.keys.now_ms) { Expiry::Hide } else { Expiry::Delete }
     }
@@ -679,6 +682,17 @@ fn ageing(config: &Config) -> Ageing {
         lfu: config.maxmemory_policy.is_lfu(),
         lfu_log_factor: config.lfu_log_factor,
         lfu_decay_minutes: config.lfu_decay_time,
+    }
+}
+
+/// In import mode the source of the import says when keys go, unless others write to them.
+fn import_expiry(session: &Session, spec: &CommandSpec) -> Expiry {
+    if session.import_source {
+        Expiry::Ignore
+    } else if effective_flags(spec, session) & flag::WRITE != 0 {
+        Expiry::Delete
+    } else {
+        Expiry::Hide
     }
 }
 

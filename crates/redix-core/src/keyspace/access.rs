@@ -168,7 +168,8 @@ pub enum Expiry {
     DeleteOwn,
     /// Treat it as missing: somebody else (the primary, the sweep that is switched off) deletes it.
     Hide,
-    /// Treat it as if it were still to come: what is done was decided elsewhere.
+    /// Treat it as if it were still to come: what is done was decided elsewhere, at the primary or
+    /// at the source of an import.
     Ignore,
 }
 

@@ -23,10 +23,12 @@ pub(super) enum Admitted {
 
 impl Runner<'_> {
     /// Whether nothing holds back the commands of ordinary clients: whether each gate in
-    /// [`Runner::admit_one`] that depends on the state of the server is open.
+    /// [`Runner::admit_one`] that depends on the state of the server is open; and whether keys
+    /// whose time has come go when they are met.
     pub(super) fn is_calm(&self) -> bool {
         !self.engine.loading.load(Ordering::Relaxed)
             && self.config.maxmemory == 0
+            && !self.config.import_mode
             && !self.engine.repl.is_replica()
             && !self.engine.pause.any(self.keys.now_ms)
             && self.engine.saves.admit_write(&self.config).is_ok()

@@ -107,6 +107,7 @@ fn reset(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     let state = client_flag::MONITOR
         | client_flag::NO_EVICT
         | client_flag::NO_TOUCH
+        | client_flag::IMPORT_SOURCE
         | client_flag::READONLY;
     cx.shared.set_flag(state, false);
     let mut texts = lock(&cx.shared.texts);

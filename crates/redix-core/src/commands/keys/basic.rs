@@ -148,7 +148,10 @@ fn keys(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     } else {
         // Only the pattern itself matches it.
         let mut found = KeyList::default();
-        let expiry = std::mem::replace(&mut cx.keys.expiry, Expiry::Hide);
+        let expiry = cx.keys.expiry;
+        if expiry != Expiry::Ignore {
+            cx.keys.expiry = Expiry::Hide;
+        }
         if cx.keys.exists(cx.keys.key(pattern)) {
             found.push(pattern);
         }

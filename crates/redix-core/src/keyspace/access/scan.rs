@@ -61,7 +61,7 @@ impl Access<'_> {
         mut wanted: impl FnMut(EntryRef<'_>) -> bool,
         found: &mut KeyList,
     ) -> u64 {
-        let (db, now_ms) = (self.db, self.now_ms);
+        let (db, now_ms) = (self.db, self.ended_by_ms());
         let mut shard = usize::try_from(cursor >> ORDER_BITS).unwrap_or(SHARDS);
         let mut from = cursor & ((1 << ORDER_BITS) - 1);
         let mut left = count;
@@ -96,6 +96,11 @@ impl Access<'_> {
         0
     }
 
+    /// The Unix time in milliseconds at which keys have expired that are not to be shown.
+    fn ended_by_ms(&self) -> i64 {
+        if self.expiry == Expiry::Ignore { i64::MIN } else { self.now_ms }
+    }
+
     /// The first shard from `from` on that has keys of a database.
     fn next_shard(&self, db: u32, from: usize) -> Option<usize> {
         (from..SHARDS).find(|&shard| self.keyspace.key_count_in(db, shard) > 0)
@@ -103,7 +108,7 @@ impl Access<'_> {
 
     /// The names of all keys that have not expired and that `wanted` approves of.
     pub fn list_keys(&mut self, mut wanted: impl FnMut(&[u8]) -> bool) -> KeyList {
-        let (db, now_ms) = (self.db, self.now_ms);
+        let (db, now_ms) = (self.db, self.ended_by_ms());
         let mut found = KeyList::default();
         let mut next = self.next_shard(db, 0);
         while let Some(shard) = next {

@@ -135,11 +135,13 @@ pub(super) fn no_touch(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResu
     done(cx.reply)
 }
 
-/// `CLIENT IMPORT-SOURCE ON|OFF` -> OK for OFF. Errors: anything else, outside import mode, in
-/// which this server never is.
+/// `CLIENT IMPORT-SOURCE ON|OFF` -> OK. Errors: anything but OFF outside of import mode.
 pub(super) fn import_source(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
-    if !args.is(2, "OFF") {
+    if !cx.config.import_mode && !args.is(2, "OFF") {
         return Err(ReplyError::Static("ERR Server is not in import mode"));
     }
+    let on = on_or_off(args)?;
+    cx.session.import_source = on;
+    cx.shared.set_flag(client_flag::IMPORT_SOURCE, on);
     done(cx.reply)
 }
