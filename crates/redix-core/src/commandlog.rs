@@ -1,6 +1,8 @@
 //! The command log: the last commands that took long, were large, or were answered at length.
 //!
-//! Source: COMMANDLOG of Valkey 8.1; its log of slow commands is the one that SLOWLOG shows.
+//! A log of length 0 takes nothing in and keeps what it has, as in Valkey 9.1 (Redis empties it).
+//!
+//! Source: COMMANDLOG of Valkey 9.1; its log of slow commands is the one that SLOWLOG shows.
 
 use std::collections::VecDeque;
 
@@ -47,11 +49,21 @@ pub struct Log {
 impl Log {
     #[cold]
     fn push(&self, mut entry: LogEntry, max_len: usize) {
+        if max_len == 0 {
+            return;
+        }
         let mut entries = lock(&self.entries);
         entry.id = entries.next_id;
         entries.next_id += 1;
         entries.newest_first.push_front(entry);
         entries.newest_first.truncate(max_len);
+    }
+
+    /// Drops what has become too much, where anything is logged at all.
+    fn fit(&self, limit: i64, max_len: usize) {
+        if limit >= 0 && max_len > 0 {
+            lock(&self.entries).newest_first.truncate(max_len);
+        }
     }
 
     /// The newest `count` entries.
@@ -103,6 +115,15 @@ pub struct CommandLog {
 }
 
 impl CommandLog {
+    /// Drops what a changed configuration leaves no room for.
+    pub fn follow(&self, config: &Config) {
+        self.slow.fit(config.slowlog_log_slower_than, config.slowlog_max_len);
+        self.large_request
+            .fit(config.commandlog_request_larger_than, config.commandlog_large_request_max_len);
+        self.large_reply
+            .fit(config.commandlog_reply_larger_than, config.commandlog_large_reply_max_len);
+    }
+
     /// Logs a command for whatever it deserves to be logged for.
     #[inline]
     pub fn note(&self, config: &Config, command: &Executed<'_>) {

@@ -217,6 +217,7 @@ impl Engine {
 
     /// Replaces the configuration; in the world.
     pub fn set_config(&self, config: Config) {
+        self.commandlog.follow(&config);
         *lock(&self.config) = Arc::new(config);
         self.config_version.fetch_add(1, Ordering::Release);
     }
