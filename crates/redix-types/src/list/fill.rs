@@ -32,6 +32,14 @@ impl Fill {
         }
     }
 
+    /// The value of the directive.
+    pub fn directive(self) -> i64 {
+        match self.count_max {
+            u32::MAX => 11 - i64::from(self.bytes_max.ilog2()),
+            count => i64::from(count),
+        }
+    }
+
     /// The same, but that elements of `bytes` bytes and more get a node of their own; 0 changes
     /// nothing. Source: DEBUG QUICKLIST-PACKED-THRESHOLD.
     pub fn with_plain_from(self, bytes: u32) -> Fill {

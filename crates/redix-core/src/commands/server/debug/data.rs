@@ -1,6 +1,8 @@
 //! DEBUG subcommands about keys and their tables.
 
 use redix_types::entry::{Encoding, EntryBox, EntryRef};
+use redix_types::list::{List, NodeRef};
+use redix_types::value::{HeapValue, ValueRef};
 
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -32,6 +34,7 @@ fn existing<'a>(cx: &'a mut Ctx<'_, '_>, args: Args<'_>) -> Result<EntryRef<'a>,
 pub(super) fn object(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let fast = args.is(3, "fast");
     let (ageing, now_ms, clock) = (cx.keys.ageing, cx.now_ms(), cx.keys.lru_clock());
+    let compress_depth = cx.engine.config().list_compress_depth;
     let entry = existing(cx, args)?;
     let mut text = format!(
         "Value at:{:p} refcount:1 encoding:{}",
@@ -49,8 +52,29 @@ pub(super) fn object(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         let idle = clock.wrapping_sub(entry.lru()) & LRU_MASK;
         text.push_str(&format!(" lru:{} lru_seconds_idle:{idle}", entry.lru()));
     }
+    if let ValueRef::Large(HeapValue::List(list)) = entry.value() {
+        text.push_str(&nodes_of(list, compress_depth, fast));
+    }
     cx.reply.simple(&text);
     Ok(())
+}
+
+/// What DEBUG OBJECT says about the nodes of a list, which are compressed in files only.
+fn nodes_of(list: &List, compress_depth: u32, fast: bool) -> String {
+    let mut text = format!(
+        " ql_nodes:{} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{}",
+        list.node_count(),
+        list.len() as f64 / list.node_count() as f64,
+        list.fill().directive(),
+        u8::from(compress_depth != 0)
+    );
+    if !fast {
+        let bytes = list.nodes().map(|node| match node {
+            NodeRef::Packed(bytes) | NodeRef::Plain(bytes) => bytes.len(),
+        });
+        text.push_str(&format!(" ql_uncompressed_size:{}", bytes.sum::<usize>()));
+    }
+    text
 }
 
 /// `DEBUG LISTPACK key` -> status. Nothing is printed. Errors: no such key, not a listpack.
