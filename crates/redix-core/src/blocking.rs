@@ -17,7 +17,7 @@
 //!   possible. What takes something away (a list's element) does so inside the closure, which runs
 //!   only for the winner;
 //! - *deadline*: the client's worker, which sleeps no longer than until the nearest one;
-//! - *CLIENT UNBLOCK* and *a changed role*: `Registry::unblock`, `Registry::dismiss_blocked`;
+//! - *CLIENT UNBLOCK* and *a changed role*: `Registry::unblock`, `Engine::follow`;
 //! - *CLIENT KILL* and *disconnection*: the claim alone. Nobody answers.
 //!
 //! The reply travels to the client's worker as `Mail::Unblocked`; there the client goes on with

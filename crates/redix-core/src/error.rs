@@ -63,6 +63,11 @@ impl ReplyError {
         Self::Text([b"ERR ", before.as_bytes(), until_zero(word), after.as_bytes()].concat())
     }
 
+    /// That the primary is elsewhere.
+    pub fn redirect(host: &impl fmt::Display, port: u16) -> Self {
+        Self::Text(format!("REDIRECT {host}:{port}").into())
+    }
+
     /// A name that `container` has no subcommand for.
     pub fn unknown_subcommand(sent: &[u8], container: &str) -> Self {
         let sent = until_zero(&sent[..sent.len().min(SHOWN_MAX)]).to_vec();

@@ -10,7 +10,6 @@
 use std::collections::BTreeMap;
 
 use crate::blocking::Waiter;
-use crate::error::ReplyError;
 use crate::mailbox::{Mail, Mailbox, WaitEnd};
 use crate::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -226,7 +225,7 @@ impl ClientShared {
     }
 
     /// Ends its wait; false if it is in none.
-    fn end_wait(&self, end: WaitEnd) -> bool {
+    pub(crate) fn end_wait(&self, end: WaitEnd) -> bool {
         lock(&self.waiter).as_ref().is_some_and(|waiter| waiter.end(end))
     }
 
@@ -326,13 +325,6 @@ impl Registry {
     /// wait, or its wait is not to be ended.
     pub fn unblock(&self, id: u64, end: WaitEnd) -> bool {
         self.get(id).is_some_and(|client| client.unblock(end))
-    }
-
-    /// Ends the waits of all blocked connections with an error and closes them.
-    pub fn dismiss_blocked(&self, error: &ReplyError) {
-        for client in self.all() {
-            client.end_wait(WaitEnd::Dismissed(error.clone()));
-        }
     }
 
     /// A worker's mailbox.

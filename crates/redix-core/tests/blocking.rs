@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 use redix_core::config::Config;
-use redix_core::error::ReplyError;
 use redix_resp::Value;
 use redix_testkit::engine::SimEngine;
 
@@ -153,11 +152,11 @@ fn a_changed_role_ends_every_wait() {
     let mut engine = engine();
     send(&mut engine, 1, "WAIT 1 0");
     send(&mut engine, 2, "WAIT 1 100");
-    let error = "UNBLOCKED force unblock from blocking operation, instance state changed";
-    engine.engine().registry.dismiss_blocked(&ReplyError::Static(error));
-    assert_eq!(run(&mut engine, 3, "PING"), "+PONG");
+    assert_eq!(run(&mut engine, 3, "REPLICAOF 127.0.0.1 1"), "+OK");
+    let error = "-UNBLOCKED force unblock from blocking operation, instance state changed (master \
+                 -> replica?)";
     for conn in [1, 2] {
-        assert_eq!(replies(&mut engine, conn), [format!("-{error}")]);
+        assert_eq!(replies(&mut engine, conn), [error]);
     }
     engine.pass_ms(100).unwrap();
     assert!(replies(&mut engine, 2).is_empty(), "its deadline is gone with its wait");

@@ -4,7 +4,7 @@
 //! what is waited for is a replica's word, and now and then for the deadline. The replica's half is
 //! [`Engine::take_over`]. What lies between them, the `PSYNC` with which the former primary asks
 //! its successor, is said by the link ([`crate::upstream`]), which ends the failover by
-//! [`Engine::end_failover`] or [`Engine::abort_failover`].
+//! [`Engine::complete_failover`] or [`Engine::abort_failover`].
 //!
 //! Real primaries wait for the word that replicas give each second. Asking for it costs the stream
 //! one more record, which a real replica then confirms with its next word, and Redix at once.
@@ -155,8 +155,16 @@ impl Engine {
         self.end_failover();
     }
 
-    /// Lets clients go on behind a failover, whatever has become of it; in the world.
-    pub fn end_failover(&self) {
+    /// Ends a failover whose target has become the primary; in the world.
+    pub fn complete_failover(&self) {
+        if let Some(primary) = self.repl.failover.plan().target {
+            self.dismiss_blocked(&primary);
+        }
+        self.end_failover();
+    }
+
+    /// Lets clients go on behind a failover, whatever has become of it.
+    fn end_failover(&self) {
         self.repl.failover.set(Stage::None, Plan::default());
         self.pause.end(Purpose::Failover);
         self.registry.post_all(&Mail::Resume);

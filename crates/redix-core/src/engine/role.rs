@@ -1,8 +1,12 @@
 //! Changing the role: primary or replica.
 
 use super::Engine;
+use crate::command::spec::flag;
 use crate::env::Level;
 use crate::error::ReplyError;
+use crate::mailbox::WaitEnd;
+use crate::registry::{ClientShared, client_flag};
+use crate::repl::failover::Stage;
 use crate::repl::status::Target;
 use crate::sync::atomic::Ordering;
 
@@ -18,9 +22,10 @@ impl Engine {
     pub fn follow(&self, target: Target) {
         let repl = &self.repl;
         if !repl.is_replica() {
-            // What they wait for may come from the primary now, which does not know of them. They
-            // are closed, as by real servers, and look for who the primary is.
-            self.registry.dismiss_blocked(&STATE_CHANGED);
+            // In a failover who waits is told when the other has become the primary.
+            if self.repl.failover.stage() == Stage::None {
+                self.dismiss_blocked(&target);
+            }
             repl.upstream.set_stream_db(repl.log.db().unwrap_or(0));
             if repl.log.active() {
                 let text = "Before turning into a replica, using my own primary parameters to \
@@ -71,6 +76,31 @@ impl Engine {
         self.set_role(false);
         repl.upstream.wake();
         true
+    }
+
+    /// Ends the waits of blocked clients, now that `primary` is the primary: what they wait for may
+    /// come from it, and it does not know of them. Those that follow redirections are sent there,
+    /// unless they wait for something that they may read here; others are closed, as by real
+    /// servers, and look for the primary themselves.
+    pub(super) fn dismiss_blocked(&self, primary: &Target) {
+        for client in self.registry.all() {
+            let end = if !client.has_flag(client_flag::CAN_REDIRECT) {
+                WaitEnd::Dismissed(STATE_CHANGED)
+            } else if self.runs(&client, flag::READONLY) && client.has_flag(client_flag::READONLY) {
+                continue;
+            } else if self.runs(&client, flag::READONLY | flag::WRITE) {
+                WaitEnd::Failed(ReplyError::redirect(&primary.host, primary.port))
+            } else {
+                WaitEnd::Dismissed(STATE_CHANGED)
+            };
+            client.end_wait(end);
+        }
+    }
+
+    /// Whether the command that a client runs has one of these flags.
+    fn runs(&self, client: &ClientShared, flags: u32) -> bool {
+        let id = client.last_command.load(Ordering::Relaxed);
+        self.commands.all().get(usize::from(id)).is_some_and(|command| command.spec.has(flags))
     }
 
     fn set_role(&self, replica: bool) {

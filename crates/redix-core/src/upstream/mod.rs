@@ -433,7 +433,7 @@ impl Upstream {
                 return Err(Broken::new(NOT_WANTED));
             }
             if self.is_failing_over() {
-                engine.end_failover();
+                engine.complete_failover();
             }
         }
         self.notice(&format!("Full resync from primary: {}:{end}", id.as_str()));
@@ -484,7 +484,7 @@ impl Upstream {
             engine.drop_replicas();
         }
         if self.is_failing_over() {
-            engine.end_failover();
+            engine.complete_failover();
         }
         drop(world);
         if let Some(id) = renamed {

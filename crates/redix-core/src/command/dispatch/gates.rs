@@ -137,8 +137,7 @@ impl Runner<'_> {
             if self.engine.repl.failover.stage() == Stage::InProgress {
                 return Ok(false);
             }
-            let text = format!("REDIRECT {}:{}", target.host, target.port);
-            return Err(ReplyError::Text(text.into()));
+            return Err(ReplyError::redirect(&target.host, target.port));
         }
         if flags & flag::WRITE != 0 && self.config.replica_read_only {
             return Err(ReplyError::Static(

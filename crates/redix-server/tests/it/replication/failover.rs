@@ -149,6 +149,9 @@ fn held_writes_are_refused_behind_it(primary: Peer, replica: Peer) {
     let redirects = one.cmd(&["CLIENT", "CAPA", "redirect"]).unwrap().pretty() == "+OK";
     let primary = &mut primary;
     let addr = replica.server.addr();
+    let mut blocked = held(primary, &["BRPOP list 0"]);
+    let capable_blocked =
+        redirects.then(|| held(primary, &["CLIENT CAPA redirect", "BRPOP list 0"]));
     let stopped = Stopped::new(primary, &replica);
     fail_over(primary, addr, "TIMEOUT 50 FORCE");
     let mut early = held(primary, &["SET early 1"]);
@@ -164,6 +167,11 @@ fn held_writes_are_refused_behind_it(primary: Peer, replica: Peer) {
     drop(stopped);
     wait_until_over(primary);
     assert_eq!(answer(&mut early), READONLY);
+    if let Some(mut client) = capable_blocked {
+        assert_eq!(answer(&mut client), format!("-REDIRECT {addr}"));
+        assert_eq!(client.cmd(&["PING"]).unwrap().pretty(), "+PONG");
+    }
+    assert!(answer(&mut blocked).starts_with("-UNBLOCKED "));
     for mut client in sent_on.into_iter().flatten() {
         assert_eq!(answer(&mut client), format!("-REDIRECT {addr}"));
     }
