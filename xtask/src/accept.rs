@@ -33,7 +33,7 @@ const CHECKS: &[Check] = &[
     Check("fuzz", "every fuzz target, the minutes shared among them", fuzz::run),
     Check("abuse", "hostile clients, and a hostile primary, one kind after the other", abuse::run),
     Check("kill", "kill -9 during a background save under load, 20 times", kill::run),
-    Check("oracle", "200,000 random commands under each protocol beside Valkey", oracle::run),
+    Check("oracle", "500,000 random commands beside Valkey", oracle::run),
     Check(
         "replication",
         "each pair of servers, the link between them cut ten times",

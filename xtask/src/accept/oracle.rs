@@ -7,10 +7,12 @@ use crate::process::{command, run as run_command, target_dir};
 
 /// Commands of each family under each protocol, which are five epochs.
 const COUNT: usize = 2000;
-/// The families, which the program takes in turn.
-const FAMILIES: usize = 6;
-/// As many as it takes for 200,000 commands under each protocol.
-const SEEDS_MAX: usize = 17;
+/// The families, which the program takes in turn; at least.
+const FAMILIES: usize = 10;
+/// Commands of all families in one stream, under each protocol.
+const MIXED_COUNT: usize = 10_000;
+/// As many as it takes for 500,000 commands.
+const SEEDS_MAX: usize = 9;
 
 pub(super) fn run(progress: &mut Progress) -> Result<()> {
     let packages = ["-p", "redix-server", "-p", "redix-testkit"];
@@ -22,22 +24,29 @@ pub(super) fn run(progress: &mut Progress) -> Result<()> {
 }
 
 fn compare(seed: u64) -> Result<String> {
-    let programs = target_dir().join("release");
     let mut seen = Vec::new();
     for proto in ["2", "3"] {
-        let (seed, count) = (seed.to_string(), COUNT.to_string());
-        let args = ["--seed", &seed, "--proto", proto, "--count", &count];
-        let mut oracle = command(&programs.join("oracle").to_string_lossy(), &args);
-        let out = oracle.env("REDIX_BIN", programs.join("redix")).output()?;
-        let text = String::from_utf8_lossy(&out.stdout);
-        if !out.status.success() {
-            bail!("{}{}", differences(&text), String::from_utf8_lossy(&out.stderr));
-        }
-        let commands = commands(&text);
-        ensure!(commands >= COUNT * FAMILIES, "only {commands} commands ran");
-        seen.push(format!("{commands} commands under RESP{proto}"));
+        let each = run_oracle(seed, proto, COUNT, &[])?;
+        ensure!(each >= COUNT * FAMILIES, "only {each} commands ran");
+        let mixed = run_oracle(seed, proto, MIXED_COUNT, &["--family", "all"])?;
+        ensure!(mixed >= MIXED_COUNT, "only {mixed} commands of all families ran");
+        seen.push(format!("{} commands under RESP{proto}", each + mixed));
     }
     Ok(seen.join(", "))
+}
+
+/// Runs the program; returns how many commands there were.
+fn run_oracle(seed: u64, proto: &str, count: usize, more: &[&str]) -> Result<usize> {
+    let programs = target_dir().join("release");
+    let (seed, count) = (seed.to_string(), count.to_string());
+    let args = ["--seed", &seed, "--proto", proto, "--count", &count];
+    let mut oracle = command(&programs.join("oracle").to_string_lossy(), &args);
+    let out = oracle.args(more).env("REDIX_BIN", programs.join("redix")).output()?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    if !out.status.success() {
+        bail!("{}{}", differences(&text), String::from_utf8_lossy(&out.stderr));
+    }
+    Ok(commands(&text))
 }
 
 /// How many commands the reports say they ran.

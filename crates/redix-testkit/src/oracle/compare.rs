@@ -8,14 +8,7 @@
 //! - `Seconds`, `Millis`: the servers get a command at different times. Differences of 2 s pass;
 //!   negative answers must be equal.
 //! - `TypeOnly`: RANDOMKEY, TIME, LASTSAVE, CLIENT ID, CLIENT LIST, COMMAND COUNT.
-//! - `Dump`: the footer has the version of the format; LZF lets an encoder choose, even whether it
-//!   is
-//!   worth it, so where a string is compressed only the plain length is compared (that the payload
-//!   can be restored, RESTORE shows; what is in it, GET). The members of a large set or hash
-//!   stand in any order, so only their number is compared, and of a small one, which may have been
-//!   made of it, the length (SMEMBERS and HGETALL show what they are).
-//!   order, and so do those of a small one that was made of it, so that only their number or their
-//!   length is compared (SMEMBERS shows what they are).
+//! - `Dump`: see [`dump`].
 //! - `Scan`: cursors and order are each server's own, and an element may come twice. What an
 //!   iteration returned in all must be equal; of a single page only the shape.
 //! - `Hello`: version, identifier and name differ; `proto`, `mode` and `role` must be equal.
@@ -24,14 +17,14 @@
 //!
 //! Errors are always compared byte for byte.
 
+mod dump;
+
 use redix_resp::Value;
 
 use super::grammar::Compare;
 use crate::script::sorted;
 
 const TOLERANCE_S: u64 = 2;
-/// Version of the format and checksum at the end of a payload.
-const DUMP_FOOTER_LEN: usize = 2 + 8;
 
 /// Whether the replies to one command are equal under its rule.
 pub(super) fn equal(rule: Compare, a: &Value, b: &Value) -> bool {
@@ -51,7 +44,7 @@ pub(super) fn equal(rule: Compare, a: &Value, b: &Value) -> bool {
         Compare::Seconds => close(a, b, TOLERANCE_S),
         Compare::Millis => close(a, b, TOLERANCE_S * 1000),
         Compare::TypeOnly => std::mem::discriminant(a) == std::mem::discriminant(b),
-        Compare::Dump => same_dump(a, b),
+        Compare::Dump => dump::same(a, b),
         Compare::Scan => scan_shape(a) && scan_shape(b),
         Compare::Hello => hello(a).is_some() && hello(a) == hello(b),
         Compare::CommandInfo => command_info(a) == command_info(b),
@@ -79,64 +72,6 @@ fn close(a: &Value, b: &Value, tolerance: u64) -> bool {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => *a >= 0 && *b >= 0 && a.abs_diff(*b) <= tolerance,
         _ => false,
-    }
-}
-
-/// What must be equal of a payload.
-#[derive(PartialEq)]
-enum Dump<'a> {
-    Bytes(&'a [u8]),
-    CompressedString { plain_len: Option<u64> },
-    LargeSet { count: Option<u64> },
-    LargeHash { count: Option<u64> },
-    SmallHash { bytes: usize },
-    SmallSet { bytes: usize },
-}
-
-fn same_dump(a: &Value, b: &Value) -> bool {
-    let (Some(a), Some(b)) = (dump(a), dump(b)) else { return false };
-    match (&a, &b) {
-        (Dump::CompressedString { plain_len }, Dump::Bytes([0, plain @ ..]))
-        | (Dump::Bytes([0, plain @ ..]), Dump::CompressedString { plain_len }) => {
-            plain_len.is_some() && length(plain).map(|(len, _)| len) == *plain_len
-        }
-        _ => a == b,
-    }
-}
-
-fn dump(value: &Value) -> Option<Dump<'_>> {
-    let Value::Bulk(bytes) = value else { return None };
-    let body = &bytes[..bytes.len().checked_sub(DUMP_FOOTER_LEN)?];
-    Some(match body {
-        // Type 0 is a string, 0xc3 says that it is compressed; two lengths follow.
-        [0, 0xc3, rest @ ..] => {
-            let plain_len = length(rest).and_then(|(_, rest)| length(rest)).map(|(len, _)| len);
-            Dump::CompressedString { plain_len }
-        }
-        [4, rest @ ..] => Dump::LargeHash { count: length(rest).map(|(count, _)| count) },
-        [16, rest @ ..] => Dump::SmallHash { bytes: rest.len() },
-        [2, rest @ ..] => Dump::LargeSet { count: length(rest).map(|(count, _)| count) },
-        [20, rest @ ..] => Dump::SmallSet { bytes: rest.len() },
-        body => Dump::Bytes(body),
-    })
-}
-
-/// A length of the RDB format: 6, 14, 32 or 64 bits.
-fn length(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let (&first, rest) = bytes.split_first()?;
-    let fixed = |len: usize| -> Option<(u64, &[u8])> {
-        let (number, rest) = rest.split_at_checked(len)?;
-        Some((number.iter().fold(0, |n, &byte| n << 8 | u64::from(byte)), rest))
-    };
-    match (first >> 6, first) {
-        (0, _) => Some((u64::from(first), rest)),
-        (1, _) => {
-            let (&second, rest) = rest.split_first()?;
-            Some((u64::from(first & 0x3f) << 8 | u64::from(second), rest))
-        }
-        (_, 0x80) => fixed(4),
-        (_, 0x81) => fixed(8),
-        _ => None,
     }
 }
 

@@ -42,12 +42,12 @@ fn freedom_ends_where_the_rule_does() {
 
 #[test]
 fn dumps_are_equal_but_for_the_footer_and_the_encoder() {
-    let with_footer = |body: &[u8], footer: u8| bulk(&[body, &[footer; DUMP_FOOTER_LEN]].concat());
+    let with_footer = |body: &[u8], footer: u8| bulk(&[body, &[footer; dump::FOOTER_LEN]].concat());
     let check = |a: &[u8], b: &[u8]| equal(Compare::Dump, &with_footer(a, 1), &with_footer(b, 2));
     assert!(check(&[0, 1, b'x'], &[0, 1, b'x']));
     assert!(!check(&[0, 1, b'x'], &[0, 1, b'y']));
-    assert!(check(&[0, 0xc3, 3, 0x41, 0x2c, 1, 2, 3], &[0, 0xc3, 2, 0x41, 0x2c, 1, 2]));
-    assert!(!check(&[0, 0xc3, 3, 0x41, 0x2c, 1, 2, 3], &[0, 0xc3, 2, 0x41, 0x2d, 1, 2]));
+    assert!(!check(&[0, 1, b'1'], &[0, 0xc0, 1]));
+    assert!(check(&[0, 0xc0, 1], &[0, 0xc0, 1]));
     assert!(!equal(Compare::Dump, &bulk(b"short"), &bulk(b"shorter")));
     assert!(check(&[2, 2, 1, b'x', 1, b'y'], &[2, 2, 1, b'y', 1, b'x']));
     assert!(!check(&[2, 2, 1, b'x', 1, b'y'], &[2, 1, 1, b'x']));
@@ -57,8 +57,33 @@ fn dumps_are_equal_but_for_the_footer_and_the_encoder() {
     assert!(!check(&[16, 2, b'x', b'y'], &[16, 1, b'x']));
     assert!(check(&[20, 2, b'x', b'y'], &[20, 2, b'y', b'x']));
     assert!(!check(&[20, 2, b'x', b'y'], &[20, 1, b'x']));
-    assert!(check(&[0, 0xc3, 2, 3, 1, 2], &[0, 3, b'x', b'x', b'x']));
-    assert!(!check(&[0, 0xc3, 2, 4, 1, 2], &[0, 3, b'x', b'x', b'x']));
+}
+
+#[test]
+fn compressed_strings_are_what_they_stand_for() {
+    let with_footer = |body: &[u8]| bulk(&[body, &[0; dump::FOOTER_LEN]].concat());
+    let check = |a: &[u8], b: &[u8]| equal(Compare::Dump, &with_footer(a), &with_footer(b));
+    // Ten times `a`: as it is, in one literal, and as a literal and a repetition.
+    let plain = [&[10][..], b"aaaaaaaaaa"].concat();
+    let literal = [&[0xc3, 11, 10, 9][..], b"aaaaaaaaaa"].concat();
+    let repeated = vec![0xc3, 5, 10, 0, b'a', 0xe0, 0, 0];
+    let other = [&[10][..], b"aaaaaaaaab"].concat();
+    let list = |nodes: &[&Vec<u8>]| {
+        let mut bytes = vec![18, nodes.len() as u8];
+        nodes.iter().for_each(|node| bytes.extend([&[2], &node[..]].concat()));
+        bytes
+    };
+    for a in [&plain, &literal, &repeated] {
+        for b in [&plain, &literal, &repeated] {
+            for kind in [0, 11, 16, 17, 20] {
+                assert!(check(&[&[kind], &a[..]].concat(), &[&[kind], &b[..]].concat()));
+            }
+            assert!(check(&list(&[a, b, &other]), &list(&[b, a, &other])));
+        }
+        assert!(!check(&[&[0], &a[..]].concat(), &[&[0], &other[..]].concat()));
+        assert!(!check(&list(&[a]), &list(&[&other])));
+        assert!(!check(&list(&[a]), &list(&[a, a])));
+    }
 }
 
 #[test]
