@@ -160,6 +160,9 @@ impl ClientCx<'_, '_> {
     /// Writes the command, whose reply begins at `mark`, to whatever log it deserves to be in.
     fn note_duration(&self, args: Args<'_>, ns: u64, mark: usize) {
         let spec = self.command.spec;
+        // Of the configuration that CONFIG SET has left behind.
+        let changed = (spec.locks == Locks::World).then(|| self.engine.config());
+        let config = changed.as_ref().unwrap_or(self.config);
         if !spec.has(flag::SKIP_SLOWLOG) {
             let executed = Executed {
                 session: self.session,
@@ -169,9 +172,9 @@ impl ClientCx<'_, '_> {
                 reply_bytes: self.reply.len().saturating_sub(mark),
                 now_us: self.now_us,
             };
-            self.engine.commandlog.note(self.config, &executed);
+            self.engine.commandlog.note(config, &executed);
         }
-        let threshold_ms = self.config.latency_monitor_threshold;
+        let threshold_ms = config.latency_monitor_threshold;
         if threshold_ms != 0 {
             let kind = if spec.has(flag::FAST) { event::FAST_COMMAND } else { event::COMMAND };
             let ended_us = self.now_us + (ns / 1000) as i64;
