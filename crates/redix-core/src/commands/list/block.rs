@@ -8,8 +8,8 @@ use std::ops::Range;
 use redix_types::entry::Kind;
 use redix_types::list::End;
 
+use super::lmove::Ends;
 use super::pop::{MultiPop, pop_name, pop_one};
-use super::shift::Ends;
 use super::{docs, parse_end};
 use crate::command::args::Args;
 use crate::command::blocked::KeyWait;

@@ -11,10 +11,10 @@
 
 pub mod block;
 mod docs;
+pub mod lmove;
 pub mod pop;
 pub mod push;
 pub mod read;
-pub mod shift;
 
 use std::ops::Range;
 

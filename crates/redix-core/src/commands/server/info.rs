@@ -471,7 +471,7 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     }
     let kept = facts.engine.migrations.kept_connections();
     field!(out, "migrate_cached_sockets", "{kept}");
-    field!(out, "slave_expires_tracked_keys", "{}", facts.engine.repl.own.count());
+    field!(out, "slave_expires_tracked_keys", "{}", facts.engine.repl.writable_expiry.count());
     for zero in [
         "active_defrag_hits",
         "active_defrag_misses",

@@ -9,8 +9,8 @@ pub mod latency;
 pub mod lolwut;
 pub mod memory;
 pub mod modules;
+pub mod monitor;
 pub mod slowlog;
-pub mod watching;
 
 use crate::command::context::Ctx;
 use crate::error::CommandResult;

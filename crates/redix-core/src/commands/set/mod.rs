@@ -8,8 +8,8 @@
 
 pub mod combine;
 mod docs;
-pub mod draw;
 pub mod members;
+pub mod random;
 
 use redix_resp::reply::Reply;
 use redix_types::entry::{EntryBox, EntryRef, Kind, Value};
