@@ -8,8 +8,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::bytes::ByteString;
+use super::syntax::{memory_text, parse_integer, parse_loosely, parse_memory, quote};
 use super::types::{BytesOrPercent, OutputLimit, OutputLimits, ShutdownOn, notify};
-use super::words::{memory_text, parse_integer, parse_loosely, parse_memory, quote};
 
 /// A reason, in the words that follow `- ` in the error of CONFIG SET.
 pub(super) type Reason = String;

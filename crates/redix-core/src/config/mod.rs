@@ -20,12 +20,12 @@ mod docs;
 mod kinds;
 mod parse;
 mod rewrite;
+mod syntax;
 mod table;
 #[cfg(test)]
 mod tests;
 mod types;
 mod user;
-mod words;
 
 use std::fmt;
 
@@ -39,10 +39,10 @@ pub use docs::{markdown, sample_conf};
 pub use kinds::Words;
 pub use parse::{CommandLine, ConfigError, ConfigFile, Includes, Loaded, load};
 pub use rewrite::{rewrite, rewrite_all};
+pub(crate) use syntax::parse_memory;
+pub use syntax::{quote, split_args};
 pub use table::{Config, DIRECTIVES};
 pub use types::*;
-pub(crate) use words::parse_memory;
-pub use words::{quote, split_args};
 
 /// The version of Redis whose commands, replies and files others may expect: what INFO, HELLO and
 /// written files name.

@@ -7,9 +7,9 @@ use std::fmt;
 
 use super::bytes::Shown;
 use super::directive::Standing;
+use super::syntax::{quote, split_args};
 use super::table::Config;
 use super::user::DefaultUser;
-use super::words::{quote, split_args};
 use super::{DIRECTIVES, find};
 
 /// How deep files may include one another.

@@ -9,9 +9,9 @@
 use std::collections::HashMap;
 
 use super::kinds::FileLine;
+use super::syntax::split_args;
 use super::table::Config;
 use super::user::default_user_line;
-use super::words::split_args;
 use super::{DIRECTIVES, find};
 
 /// The line above what was added. Other servers look for the same one.

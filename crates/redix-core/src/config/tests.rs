@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::kinds::{Kind, Memory};
-use super::words::{memory_text, parse_integer, parse_memory};
+use super::syntax::{memory_text, parse_integer, parse_memory};
 use super::*;
 
 /// Loads `text` without includes.
