@@ -1,12 +1,12 @@
 //! The engine: everything that all threads share, wired together.
 
 mod background;
-mod ending;
 mod failover;
 mod reconfigure;
 mod replicas;
 mod role;
 mod saving;
+mod shutdown;
 
 pub use background::{Background, Rest};
 pub use failover::Refusal;
@@ -131,7 +131,7 @@ pub struct Engine {
     config_path: OnceLock<ByteString>,
     applier: OnceLock<Arc<dyn Apply>>,
     snapshot: Mutex<saving::Snapshot>,
-    ending: Mutex<ending::Ending>,
+    shutdown: Mutex<shutdown::ShutdownState>,
     config: Mutex<Arc<Config>>,
     config_version: AtomicU64,
     threads: usize,
@@ -182,7 +182,7 @@ impl Engine {
             config_path: OnceLock::new(),
             applier: OnceLock::new(),
             snapshot: Mutex::new(saving::Snapshot::default()),
-            ending: Mutex::default(),
+            shutdown: Mutex::default(),
             config: Mutex::new(Arc::new(config)),
             config_version: AtomicU64::new(1),
             threads,

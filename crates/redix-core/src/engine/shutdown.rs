@@ -19,7 +19,7 @@ use crate::sync::{Arc, lock};
 
 /// Whether the process is to end.
 #[derive(Default)]
-pub(super) enum Ending {
+pub(super) enum ShutdownState {
     /// It is not.
     #[default]
     No,
@@ -50,8 +50,8 @@ impl Engine {
     /// client waits with it.
     pub fn begin_shutdown(&self, how: Shutdown, waiter: Option<Arc<Waiter>>) {
         let now_ms = self.env.clock.unix_us() / 1000;
-        let mut ending = lock(&self.ending);
-        if let Ending::Waiting(pending) = &mut *ending {
+        let mut state = lock(&self.shutdown);
+        if let ShutdownState::Waiting(pending) = &mut *state {
             pending.waiters.extend(waiter);
             return;
         }
@@ -59,47 +59,47 @@ impl Engine {
         let timeout_ms = i64::from(self.config().shutdown_timeout) * 1000;
         let deadline_ms = now_ms.saturating_add(timeout_ms);
         let waiters = waiter.into_iter().collect();
-        *ending = Ending::Waiting(Pending { how, deadline_ms, waiters });
+        *state = ShutdownState::Waiting(Pending { how, deadline_ms, waiters });
         self.pause.start(Purpose::Shutdown, now_ms, i64::MAX, Paused::Writes);
     }
 
     /// Leaves a shutdown for [`Engine::take_scheduled_shutdown`], unless one waits already.
     pub fn schedule_shutdown(&self, how: Shutdown) {
-        let mut ending = lock(&self.ending);
-        if matches!(*ending, Ending::No) {
-            *ending = Ending::Scheduled(how);
+        let mut state = lock(&self.shutdown);
+        if matches!(*state, ShutdownState::No) {
+            *state = ShutdownState::Scheduled(how);
         }
     }
 
     /// The shutdown that was left for periodic work, if that goes on.
     pub fn take_scheduled_shutdown(&self) -> Option<Shutdown> {
-        let mut ending = lock(&self.ending);
-        let Ending::Scheduled(how) = *ending else { return None };
+        let mut state = lock(&self.shutdown);
+        let ShutdownState::Scheduled(how) = *state else { return None };
         if self.cron_paused.load(Ordering::Relaxed) {
             return None;
         }
-        *ending = Ending::No;
+        *state = ShutdownState::No;
         Some(how)
     }
 
     /// Whether a shutdown waits for anything.
     pub fn is_ending(&self) -> bool {
-        !matches!(*lock(&self.ending), Ending::No)
+        !matches!(*lock(&self.shutdown), ShutdownState::No)
     }
 
     /// Whether a shutdown waits for replicas, and for how many milliseconds more at most.
     pub fn shutdown_in_ms(&self) -> Option<i64> {
         let now_ms = self.env.clock.unix_us() / 1000;
-        match &*lock(&self.ending) {
-            Ending::Waiting(pending) => Some((pending.deadline_ms - now_ms).max(0)),
+        match &*lock(&self.shutdown) {
+            ShutdownState::Waiting(pending) => Some((pending.deadline_ms - now_ms).max(0)),
             _ => None,
         }
     }
 
     /// The shutdown that has waited long enough.
     pub fn due_shutdown(&self) -> Option<Shutdown> {
-        let how = match &*lock(&self.ending) {
-            Ending::Waiting(pending) => pending.how,
+        let how = match &*lock(&self.shutdown) {
+            ShutdownState::Waiting(pending) => pending.how,
             _ => return None,
         };
         let late = self.shutdown_in_ms() == Some(0);
@@ -131,10 +131,10 @@ impl Engine {
     /// Gives a waiting shutdown up: clients go on, and those that asked for it are told. False if
     /// none waits.
     pub fn give_up_shutdown(&self) -> bool {
-        let pending = match std::mem::take(&mut *lock(&self.ending)) {
-            Ending::No => return false,
-            Ending::Scheduled(_) => return true,
-            Ending::Waiting(pending) => pending,
+        let pending = match std::mem::take(&mut *lock(&self.shutdown)) {
+            ShutdownState::No => return false,
+            ShutdownState::Scheduled(_) => return true,
+            ShutdownState::Waiting(pending) => pending,
         };
         for waiter in pending.waiters {
             waiter.serve(|reply| reply.error("ERR Errors trying to SHUTDOWN. Check logs."));
