@@ -27,7 +27,7 @@ use crate::command::dispatch::Runner;
 use crate::engine::Engine;
 use crate::keyspace::SHARDS;
 use crate::latency::event;
-use crate::repl::own::Own;
+use crate::repl::writable_expiry::ExpiringKey;
 use crate::sync::atomic::Ordering;
 
 /// How long one step may sweep.
@@ -45,7 +45,7 @@ const ROUND_STEPS: u64 = 600;
 /// After how many steps with work the keys of the share are counted anew.
 const RECOUNT_STEPS: u64 = 16;
 /// Keys of a writable replica's clients looked at in one step.
-const OWN_PER_STEP: usize = 256;
+const WRITABLE_PER_STEP: usize = 256;
 /// Counts looked at in one step, which bounds a step over many empty databases.
 const CELLS_PER_STEP: usize = 1 << 16;
 
@@ -71,7 +71,7 @@ pub struct Sweeper {
     steps: u64,
     removed: Vec<EntryBox>,
     /// The last key looked at of those that a writable replica's clients wrote.
-    own_after: Option<Own>,
+    writable_after: Option<ExpiringKey>,
 }
 
 /// Why a step ended.
@@ -95,7 +95,7 @@ impl Sweeper {
             keys: 0,
             steps: 0,
             removed: Vec::new(),
-            own_after: None,
+            writable_after: None,
         }
     }
 
@@ -141,27 +141,27 @@ impl Sweeper {
 
     /// On a replica only the keys go by this clock that its own clients wrote.
     fn sweep_own(&mut self, engine: &Engine) {
-        let own = &engine.repl.own;
-        if self.worker != 0 || own.count() == 0 {
+        let writable = &engine.repl.writable_expiry;
+        if self.worker != 0 || writable.count() == 0 {
             return;
         }
-        let list = own.some(self.own_after.as_ref(), OWN_PER_STEP);
-        self.own_after = list.last().cloned();
+        let list = writable.some(self.writable_after.as_ref(), WRITABLE_PER_STEP);
+        self.writable_after = list.last().cloned();
         let mut runner = Runner::new(engine, engine.config(), self.worker);
         // The role may have changed before the gate was entered.
         if engine.repl.is_replica() {
-            own.remove(&runner.expire_own(list));
+            writable.remove(&runner.expire_writable(list));
         }
     }
 
     /// A primary has no list of its own keys; as in the real servers it is kept, and shown, until
     /// expired keys are looked for.
     fn forget_own(&self, engine: &Engine) {
-        if self.worker == 0 && engine.repl.own.count() > 0 {
+        if self.worker == 0 && engine.repl.writable_expiry.count() > 0 {
             let _gate = Runner::new(engine, engine.config(), self.worker);
             // The role may have changed before the gate was entered.
             if !engine.repl.is_replica() {
-                engine.repl.own.clear();
+                engine.repl.writable_expiry.clear();
             }
         }
     }

@@ -45,7 +45,7 @@ use crate::keyspace::gate::{GateGuard, WorldGuard};
 use crate::latency::event;
 use crate::pubsub::ToWake;
 use crate::registry::ClientShared;
-use crate::repl::own::Own;
+use crate::repl::writable_expiry::ExpiringKey;
 use crate::session::{Queued, ReplyMode, Session};
 use crate::stats::ThreadStats;
 use crate::sync::Arc;
@@ -105,7 +105,7 @@ impl ClientCx<'_, '_> {
             && self.reply.len() <= mark + BRIEF_BYTES_MAX
             && !self.keys.effects.freed_long();
         let ended_ns = (!brief).then(|| self.engine.env.clock.mono_ns());
-        if self.keys.expiry == Expiry::DeleteOwn {
+        if self.keys.expiry == Expiry::DeleteWritable {
             self.note_own_keys(args);
         }
         let restated = self.keys.effects.take_restated();
@@ -147,7 +147,7 @@ impl ClientCx<'_, '_> {
     /// Lists the keys with an expiry that a client of a writable replica has written.
     #[cold]
     fn note_own_keys(&mut self, args: Args<'_>) {
-        let own = &self.data.engine.repl.own;
+        let own = &self.data.engine.repl.writable_expiry;
         let keys = &mut *self.data.keys;
         for_each_key(self.data.command.spec, args, |index, _| {
             let key = keys.key(args.get(index));
@@ -450,13 +450,13 @@ impl<'k> Runner<'k> {
 
     /// Deletes keys that a writable replica's clients wrote and whose time has come; returns those
     /// of the list that are gone or do not expire any more.
-    pub fn expire_own(&mut self, list: Vec<Own>) -> Vec<Own> {
+    pub fn expire_writable(&mut self, list: Vec<ExpiringKey>) -> Vec<ExpiringKey> {
         let mut gone = list;
         gone.retain(|(db, key)| {
             self.keys.held.release();
             self.keys.held.allow_walk();
             self.keys.effects.begin(false, self.config.event_classes());
-            self.keys.expiry = Expiry::DeleteOwn;
+            self.keys.expiry = Expiry::DeleteWritable;
             let key = self.keys.key(key);
             let entry = self.keys.peek_in(*db, key);
             let expires = entry.is_some_and(|entry| entry.expire_at_ms().is_some());
@@ -555,7 +555,7 @@ impl<'k> Runner<'k> {
         } else if !self.config.replica_read_only
             && effective_flags(spec, session) & flag::WRITE != 0
         {
-            Expiry::DeleteOwn
+            Expiry::DeleteWritable
         } else {
             Expiry::Hide
         }

@@ -39,7 +39,7 @@ impl Engine {
         let mut config = (*self.config()).clone();
         config.replicaof = Some((target.host.clone(), target.port));
         self.set_config(config);
-        repl.own.clear();
+        repl.writable_expiry.clear();
         repl.upstream.set_target(Some(target));
         self.set_role(true);
         repl.upstream.wake();

@@ -165,7 +165,7 @@ pub enum Expiry {
     /// Delete it.
     Delete,
     /// Delete it, on a replica whose primary does not know of it.
-    DeleteOwn,
+    DeleteWritable,
     /// Treat it as missing: somebody else (the primary, the sweep that is switched off) deletes it.
     Hide,
     /// Treat it as if it were still to come: what is done was decided elsewhere, at the primary or
@@ -301,7 +301,7 @@ impl<'k> Access<'k> {
 
     #[cold]
     fn expire(&mut self, db: u32, key: Key<'_>, pos: Pos) {
-        if !matches!(self.expiry, Expiry::Delete | Expiry::DeleteOwn) {
+        if !matches!(self.expiry, Expiry::Delete | Expiry::DeleteWritable) {
             return;
         }
         let entry = self.remove_at(db, key, pos);

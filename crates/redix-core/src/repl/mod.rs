@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`log`] (the stream of writes, its offsets and its name), [`primary`] (who
 //! follows this server), [`status`] (whom this server follows and the link to it, as others see
-//! them; the link itself is [`crate::upstream`]), [`failover`] (how the two change places), [`own`]
+//! them; the link itself is [`crate::upstream`]), [`failover`] (how the two change places), [`writable_expiry`]
 //! (what a writable replica has beside its primary's data). The state of both roles is in
 //! [`Replication`].
 //!
@@ -11,17 +11,17 @@
 
 pub mod failover;
 pub mod log;
-pub mod own;
 pub mod primary;
 pub mod status;
+pub mod writable_expiry;
 
 use crate::env::Entropy;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use failover::Failover;
 use log::Log;
-use own::OwnKeys;
 use primary::Replicas;
 use status::Status;
+use writable_expiry::WritableExpiry;
 
 /// Which part a server plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub struct Replication {
     /// The failover under way.
     pub failover: Failover,
     /// What clients of a writable replica wrote.
-    pub own: OwnKeys,
+    pub writable_expiry: WritableExpiry,
     replica: AtomicBool,
 }
 
@@ -73,7 +73,7 @@ impl Replication {
             replicas: Replicas::new(workers),
             upstream: Status::default(),
             failover: Failover::default(),
-            own: OwnKeys::default(),
+            writable_expiry: WritableExpiry::default(),
             replica: AtomicBool::new(false),
         }
     }

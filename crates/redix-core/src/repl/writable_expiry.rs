@@ -12,16 +12,16 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
 /// A database and a key.
-pub type Own = (u32, Box<[u8]>);
+pub type ExpiringKey = (u32, Box<[u8]>);
 
 /// The list.
 #[derive(Default)]
-pub struct OwnKeys {
+pub struct WritableExpiry {
     count: AtomicUsize,
-    keys: Mutex<BTreeSet<Own>>,
+    keys: Mutex<BTreeSet<ExpiringKey>>,
 }
 
-impl OwnKeys {
+impl WritableExpiry {
     /// How many there are.
     #[inline]
     pub fn count(&self) -> usize {
@@ -36,7 +36,7 @@ impl OwnKeys {
     }
 
     /// Removes keys that are gone or do not expire any more.
-    pub fn remove(&self, gone: &[Own]) {
+    pub fn remove(&self, gone: &[ExpiringKey]) {
         let mut keys = lock(&self.keys);
         for own in gone {
             keys.remove(own);
@@ -51,7 +51,7 @@ impl OwnKeys {
     }
 
     /// Up to `limit` keys behind `after`, or from the first one on.
-    pub fn some(&self, after: Option<&Own>, limit: usize) -> Vec<Own> {
+    pub fn some(&self, after: Option<&ExpiringKey>, limit: usize) -> Vec<ExpiringKey> {
         use std::ops::Bound;
         let keys = lock(&self.keys);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);

@@ -28,7 +28,7 @@ const HEAD_LEN: usize = 9;
 const KEYS_PER_ROUND: usize = 1024;
 
 /// A data set that is loaded as it comes.
-pub(super) struct Direct {
+pub(super) struct Diskless {
     form: Form,
     loader: Loader,
     place: Place,
@@ -49,7 +49,7 @@ enum Place {
     Beside(Box<Keyspace>),
 }
 
-impl Direct {
+impl Diskless {
     /// Leaves nothing of it behind; half a data set is not served.
     pub(super) fn abandon(self, engine: &Engine) {
         let _world = engine.keyspace.gates().world();
@@ -65,7 +65,7 @@ impl Direct {
     pub(super) fn install(&self, engine: &Engine) {
         if let Place::Beside(beside) = &self.place {
             engine.abandon_snapshot();
-            engine.repl.own.clear();
+            engine.repl.writable_expiry.clear();
             engine.drop_replicas();
             replace_keyspace(&engine.keyspace, beside);
         }
@@ -125,7 +125,7 @@ impl Direct {
 
 impl Upstream {
     /// Whether a data set is loaded as it comes.
-    pub(super) fn loads_directly(&self) -> bool {
+    pub(super) fn loads_diskless(&self) -> bool {
         let keyspace = &self.engine.keyspace;
         match self.engine.config().repl_diskless_load {
             DisklessLoad::Disabled => false,
@@ -137,12 +137,12 @@ impl Upstream {
     }
 
     /// Prepares for it; takes nothing away.
-    pub(super) fn begin_directly(
+    pub(super) fn begin_diskless(
         &self,
         id: ReplId,
         form: Form,
         now_ns: u64,
-    ) -> Result<Direct, Broken> {
+    ) -> Result<Diskless, Broken> {
         let (engine, config) = (&self.engine, self.engine.config());
         let place = if config.repl_diskless_load == DisklessLoad::SwapDb {
             let place = Place::Beside(Box::new(engine.keyspace.beside()));
@@ -167,7 +167,7 @@ impl Upstream {
             self.how_to_load(),
         );
         let key_delay_ns = u64::try_from(config.key_load_delay).unwrap_or(0) * 1000;
-        Ok(Direct {
+        Ok(Diskless {
             form,
             loader,
             place,
@@ -191,57 +191,57 @@ impl Upstream {
     }
 
     /// Gives the old data set up if that is due; false if that cannot be told yet.
-    fn make_room(&self, direct: &mut Direct) -> Result<bool, Broken> {
-        if !matches!(direct.place, Place::Occupied) {
+    fn make_room(&self, diskless: &mut Diskless) -> Result<bool, Broken> {
+        if !matches!(diskless.place, Place::Occupied) {
             return Ok(true);
         }
-        if !direct.begins_well(&self.engine, self.how_to_load())? {
+        if !diskless.begins_well(&self.engine, self.how_to_load())? {
             return Ok(false);
         }
         let world = self.empty_for_loading()?;
-        direct.place = Place::Emptied;
-        self.show_direct_loading(&direct.form, false);
+        diskless.place = Place::Emptied;
+        self.show_direct_loading(&diskless.form, false);
         drop(world);
         self.free_old_data();
         Ok(true)
     }
 
     /// Reads and loads some more of it.
-    pub(super) fn load_directly(
+    pub(super) fn load_diskless(
         &mut self,
         receiving: &mut Receiving,
         transport: &mut dyn Transport,
         now_ns: u64,
     ) -> Result<Progress, Broken> {
-        let Stage::Direct(direct) = &mut receiving.stage else {
+        let Stage::Diskless(diskless) = &mut receiving.stage else {
             return Ok(Progress::More(Rest::None));
         };
-        if now_ns >= direct.newline_ns {
-            direct.newline_ns = now_ns + SECOND_NS;
+        if now_ns >= diskless.newline_ns {
+            diskless.newline_ns = now_ns + SECOND_NS;
             self.outbox.push(b'\n');
         }
         // What came last may be all that there is.
         let mut try_anyway = now_ns.saturating_sub(self.heard_ns) >= NAP_NS;
         for _ in 0..ROUNDS_PER_STEP {
-            direct.push(&mut self.inbox);
-            self.show_received(direct.received);
-            let has_room = self.make_room(direct)?;
-            if has_room && !direct.loaded && (try_anyway || direct.loader.is_worth_trying()) {
+            diskless.push(&mut self.inbox);
+            self.show_received(diskless.received);
+            let has_room = self.make_room(diskless)?;
+            if has_room && !diskless.loaded && (try_anyway || diskless.loader.is_worth_trying()) {
                 try_anyway = false;
-                match load_some(&self.engine, direct)? {
-                    LoadStep::More if direct.key_delay_ns > 0 => {
-                        return Ok(Progress::More(Rest::Until(now_ns + direct.key_delay_ns)));
+                match load_some(&self.engine, diskless)? {
+                    LoadStep::More if diskless.key_delay_ns > 0 => {
+                        return Ok(Progress::More(Rest::Until(now_ns + diskless.key_delay_ns)));
                     }
                     LoadStep::More => continue,
                     LoadStep::Starved => {}
                     LoadStep::Done => {
-                        direct.loaded = true;
-                        self.engine.log_loaded(direct.loader.loaded());
+                        diskless.loaded = true;
+                        self.engine.log_loaded(diskless.loader.loaded());
                     }
                 }
             }
-            if direct.loaded && direct.check_end(&mut self.inbox)?.is_some() {
-                receiving.db = direct.loader.stream_db(&self.engine.keyspace);
+            if diskless.loaded && diskless.check_end(&mut self.inbox)?.is_some() {
+                receiving.db = diskless.loader.stream_db(&self.engine.keyspace);
                 return Ok(Progress::Done);
             }
             if !self.fill_inbox(transport, now_ns)? {
@@ -253,16 +253,16 @@ impl Upstream {
 }
 
 /// Loads some of what was handed in.
-fn load_some(engine: &Arc<Engine>, direct: &mut Direct) -> Result<LoadStep, Broken> {
-    let budget = if direct.key_delay_ns > 0 { 1 } else { KEYS_PER_ROUND };
-    let step = match &direct.place {
-        Place::Beside(beside) => direct.loader.step(beside, budget),
+fn load_some(engine: &Arc<Engine>, diskless: &mut Diskless) -> Result<LoadStep, Broken> {
+    let budget = if diskless.key_delay_ns > 0 { 1 } else { KEYS_PER_ROUND };
+    let step = match &diskless.place {
+        Place::Beside(beside) => diskless.loader.step(beside, budget),
         Place::Occupied | Place::Emptied => {
             let _gate = engine.keyspace.gates().enter(engine.link_thread());
-            direct.loader.step(&engine.keyspace, budget)
+            diskless.loader.step(&engine.keyspace, budget)
         }
     };
-    engine.show_loaded(direct.loader.loaded());
+    engine.show_loaded(diskless.loader.loaded());
     step.map_err(|error| load_failed(engine, &error))
 }
 

@@ -31,7 +31,7 @@
 //! Source: Redis documentation, "Replication"; the handshake as Redis 7.0 and Valkey 9 send it.
 
 pub mod ahead;
-mod direct;
+mod diskless;
 mod handshake;
 mod stream;
 mod transfer;

@@ -1,5 +1,5 @@
 //! A full synchronisation: the data set is received into a file, which takes the place of the
-//! snapshot file and is then loaded; or it is loaded as it comes ([`direct`](super::direct)).
+//! snapshot file and is then loaded; or it is loaded as it comes ([`diskless`](super::diskless)).
 //!
 //! It comes in one of two forms: `$<length>` and so many bytes, or, where the primary does not
 //! know the length in advance, `$EOF:<mark>` and bytes up to the 40 bytes of the mark. Empty lines
@@ -13,7 +13,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::direct::Direct;
+use super::diskless::Diskless;
 use super::handshake::take_line;
 use super::{Broken, Phase, SECOND_NS, Transport, Upstream};
 use crate::engine::{Engine, Loading, Rest};
@@ -50,7 +50,7 @@ pub(super) enum Stage {
     Body(Box<Body>),
     Load(Box<Load>),
     /// It is loaded as it comes.
-    Direct(Box<Direct>),
+    Diskless(Box<Diskless>),
 }
 
 pub(super) struct Body {
@@ -92,7 +92,7 @@ impl Receiving {
     pub(super) fn abandon(self, engine: &Engine) {
         match self.stage {
             Stage::Header => {}
-            Stage::Direct(direct) => direct.abandon(engine),
+            Stage::Diskless(diskless) => diskless.abandon(engine),
             Stage::Body(body) => {
                 drop(body.file);
                 // It may be gone already: it is about to be renamed.
@@ -122,7 +122,7 @@ impl Upstream {
             Stage::Header => self.receive_header(&mut receiving, transport, now_ns),
             Stage::Body(_) => self.receive_body(&mut receiving, transport, now_ns),
             Stage::Load(_) => self.load(&mut receiving, now_ns),
-            Stage::Direct(_) => self.load_directly(&mut receiving, transport, now_ns),
+            Stage::Diskless(_) => self.load_diskless(&mut receiving, transport, now_ns),
         };
         match progress {
             Ok(Progress::More(rest)) => {
@@ -159,8 +159,8 @@ impl Upstream {
                 Form::Sized(bytes) => Length::Bytes(bytes),
                 Form::Marked(_) => Length::Marked,
             };
-            let direct = self.loads_directly();
-            let place = if direct { "parser" } else { "disk" };
+            let diskless = self.loads_diskless();
+            let place = if diskless { "parser" } else { "disk" };
             self.notice(&match length {
                 Length::Bytes(bytes) => format!(
                     "PRIMARY <-> REPLICA sync: receiving {bytes} bytes from primary to {place}"
@@ -172,8 +172,8 @@ impl Upstream {
             });
             let last_io_ms = self.now_ms();
             self.status().set_transfer(Some(Transfer { length, read_bytes: 0, last_io_ms }));
-            receiving.stage = if direct {
-                Stage::Direct(Box::new(self.begin_directly(receiving.id, form, now_ns)?))
+            receiving.stage = if diskless {
+                Stage::Diskless(Box::new(self.begin_diskless(receiving.id, form, now_ns)?))
             } else {
                 Stage::Body(Box::new(self.create_file(form)?))
             };
@@ -285,7 +285,7 @@ impl Upstream {
             return Err(Broken::new("The PRIMARY is no longer the one to follow."));
         }
         engine.abandon_snapshot();
-        engine.repl.own.clear();
+        engine.repl.writable_expiry.clear();
         engine.drop_replicas();
         engine.repl.log.stop(&*engine.env.entropy);
         empty_keyspace(&engine.keyspace);
@@ -338,8 +338,8 @@ impl Upstream {
         if !self.is_wanted() {
             return Err(Broken::new("The PRIMARY is no longer the one to follow."));
         }
-        if let Stage::Direct(direct) = &receiving.stage {
-            direct.install(&engine);
+        if let Stage::Diskless(diskless) = &receiving.stage {
+            diskless.install(&engine);
         }
         let backlog_bytes = engine.config().repl_backlog_size;
         engine.repl.log.adopt(receiving.id, receiving.end, backlog_bytes);

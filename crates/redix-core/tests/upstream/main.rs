@@ -622,12 +622,12 @@ fn a_writable_replica_deletes_what_its_own_clients_wrote() {
     let mut sweeper = Sweeper::new(&rig.engine, 0);
     sweeper.step(&rig.engine);
     assert_eq!(rig.sim.execute(1, &["DBSIZE"]).unwrap(), Value::Int(4));
-    assert_eq!(rig.engine.repl.own.count(), 2);
+    assert_eq!(rig.engine.repl.writable_expiry.count(), 2);
     rig.sim.clock().advance_ms(1001);
     sweeper.step(&rig.engine);
     sweeper.step(&rig.engine);
     assert_eq!(rig.sim.execute(1, &["DBSIZE"]).unwrap(), Value::Int(2));
-    assert_eq!(rig.engine.repl.own.count(), 0);
+    assert_eq!(rig.engine.repl.writable_expiry.count(), 0);
     assert_eq!(rig.sim.execute(1, &["INCR", "theirs"]).unwrap(), Value::Int(1), "it was gone");
 }
 

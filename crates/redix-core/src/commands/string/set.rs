@@ -400,7 +400,8 @@ fn log_msetex_at(cx: &mut Ctx<'_, '_>, args: Args<'_>, options: usize, at_ms: i6
     let mut digits = IntBuf::new();
     let mut argv: Vec<&[u8]> = args.iter_from(0).collect();
     // The other options have no value.
-    let time = (options..args.len()).find(|at| ["EX", "PX", "EXAT"].iter().any(|w| args.is(*at, w)));
+    let time =
+        (options..args.len()).find(|at| ["EX", "PX", "EXAT"].iter().any(|w| args.is(*at, w)));
     if let Some(at) = time {
         argv.splice(at..at + 2, [b"PXAT".as_slice(), digits.format(at_ms)]);
     }
