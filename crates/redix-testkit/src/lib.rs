@@ -7,6 +7,7 @@
 //! - [`script`]: golden scripts, and the targets they run on.
 //! - [`oracle`]: random commands on Redix and a real server.
 //! - [`engine`]: an engine inside the test, over simulated time, randomness and disk.
+//! - [`forms`]: commands on two engines with different forms of collections.
 //! - [`abuse`]: hostile clients against a real server.
 //! - [`sim`]: servers, their network and their disks under one seed.
 //! - [`writes`]: random writes of all types.
@@ -14,8 +15,8 @@
 //! - [`quoting`]: binary-safe text for arguments and replies.
 //! - [`rng`]: the seeded generator of everything random.
 //!
-//! **Invariants.** Nothing here is part of the product. Only [`engine`] and [`sim`] know
-//! `redix-core`, so that the unit tests of core, which are another build of it, can use the rest. A
+//! **Invariants.** Nothing here is part of the product. Only [`engine`], [`forms`] and [`sim`]
+//! know `redix-core`, so that the unit tests of core, which are another build of it, can use the rest. A
 //! process is ended only by the id of a child that was started here. No fixed ports and no sleep
 //! longer than 10 ms: everything waits for a condition under a deadline.
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod ahead;
 pub mod client;
 pub mod encodings;
 pub mod engine;
+pub mod forms;
 pub mod oracle;
 pub mod peer;
 pub mod proxy;
