@@ -497,9 +497,9 @@ fn next_word(line: &[u8], pos: usize) -> Option<usize> {
 }
 
 /// Splits a line with quotes: `"…"` with escapes (`\n \r \t \b \a \xHH`, any other byte after a
-/// backslash is itself) and `'…'` with `\'` only; a word may have several such sections. Spans point
-/// into the returned bytes; on an error `args` is as it was. (Redis and Valkey 8 refuse what touches
-/// a closing quote.)
+/// backslash is itself) and `'…'` with `\'` only; a word may have several such sections. Spans
+/// point into the returned bytes; on an error `args` is as it was. (Redis and Valkey 8 refuse what
+/// touches a closing quote.)
 fn unquote(line: &[u8], args: &mut Vec<Span>) -> Result<Vec<u8>, ProtocolError> {
     let mut bytes = Vec::with_capacity(line.len());
     let first = args.len();

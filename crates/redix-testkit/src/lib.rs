@@ -16,9 +16,9 @@
 //! - [`rng`]: the seeded generator of everything random.
 //!
 //! **Invariants.** Nothing here is part of the product. Only [`engine`], [`forms`] and [`sim`]
-//! know `redix-core`, so that the unit tests of core, which are another build of it, can use the rest. A
-//! process is ended only by the id of a child that was started here. No fixed ports and no sleep
-//! longer than 10 ms: everything waits for a condition under a deadline.
+//! know `redix-core`, so that the unit tests of core, which are another build of it, can use the
+//! rest. A process is ended only by the id of a child that was started here. No fixed ports and no
+//! sleep longer than 10 ms: everything waits for a condition under a deadline.
 #![forbid(unsafe_code)]
 
 pub mod abuse;

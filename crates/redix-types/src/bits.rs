@@ -20,7 +20,10 @@ const BLOCK: usize = 8 * 1024;
 /// Defines a function that is compiled for the vectors of the target and, on x86-64, for AVX2 too,
 /// and picks one by what the processor has.
 macro_rules! with_wide_vectors {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) $(-> $result:ty)? $body:block) => {
+    (
+        $(#[$doc:meta])*
+        $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) $(-> $result:ty)? $body:block
+    ) => {
         $(#[$doc])*
         $vis fn $name($($arg: $ty),*) $(-> $result)? {
             #[inline(always)]
@@ -48,7 +51,8 @@ with_wide_vectors! {
     /// How many bits are set.
     pub fn count(bytes: &[u8]) -> u64 {
         let (words, tail) = bytes.as_chunks::<8>();
-        let ones: u64 = words.iter().map(|word| u64::from(u64::from_ne_bytes(*word).count_ones())).sum();
+        let ones = words.iter().map(|word| u64::from(u64::from_ne_bytes(*word).count_ones()));
+        let ones: u64 = ones.sum();
         ones + tail.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>()
     }
 }

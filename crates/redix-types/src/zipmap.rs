@@ -6,8 +6,8 @@
 //! end 0xff
 //! ```
 //!
-//! A length takes one byte below 254, otherwise 0xfe and four bytes, LE. Source: `zipmap.c` of Redis
-//! 6.2. A short length in the long form is refused, as Valkey 9.1.2 does: no server wrote it.
+//! A length takes one byte below 254, otherwise 0xfe and four bytes, LE. Source: `zipmap.c` of
+//! Redis 6.2. A short length in the long form is refused, as Valkey 9.1.2 does: no server wrote it.
 
 #[cfg(test)]
 mod tests;

@@ -250,7 +250,8 @@ impl Zset {
     }
 
     /// Brings what [`Zset::score`] will read closer to the processor: at step 0 a page of the
-    /// index, at step 1 the leaf, at step 2 the member and its score. True if there is another step.
+    /// index, at step 1 the leaf, at step 2 the member and its score. True if there is another
+    /// step.
     #[inline]
     pub fn prefetch(&self, hash: u64, step: usize) -> bool {
         let hash = hash as u32;

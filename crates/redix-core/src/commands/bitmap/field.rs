@@ -222,9 +222,10 @@ impl Operation {
 }
 
 /// `BITFIELD key [GET type offset | [OVERFLOW WRAP|SAT|FAIL] SET type offset value | INCRBY type
-/// offset increment …]` -> array: of GET the number, of SET the old one, of INCRBY the new one, null
-/// where OVERFLOW FAIL has refused it. Writes make the string long enough for all of them first.
-/// Errors: WRONGTYPE, Syntax, a type, an offset or a number that is none, no memory. Event `setbit`.
+/// offset increment …]` -> array: of GET the number, of SET the old one, of INCRBY the new one,
+/// null where OVERFLOW FAIL has refused it. Writes make the string long enough for all of them
+/// first. Errors: WRONGTYPE, Syntax, a type, an offset or a number that is none, no memory. Event
+/// `setbit`.
 fn bitfield(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let operations = parse(cx, args)?;
     let writes = operations.iter().filter(|operation| !matches!(operation.action, Action::Get));
