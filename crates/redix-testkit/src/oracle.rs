@@ -17,6 +17,7 @@ mod compare;
 pub mod differs;
 mod events;
 mod grammar;
+mod listener;
 mod report;
 mod shrink;
 mod stream;

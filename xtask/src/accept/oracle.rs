@@ -8,7 +8,7 @@ use crate::process::{command, run as run_command, target_dir};
 /// Commands of each family under each protocol, which are five epochs.
 const COUNT: usize = 2000;
 /// The families, which the program takes in turn; at least.
-const FAMILIES: usize = 10;
+const FAMILIES: usize = 12;
 /// Commands of all families in one stream, under each protocol.
 const MIXED_COUNT: usize = 10_000;
 /// As many as it takes for 500,000 commands.

@@ -86,6 +86,11 @@ fn oracle_connection() {
 }
 
 #[test]
+fn oracle_pubsub() {
+    compare(Family::Pubsub);
+}
+
+#[test]
 fn oracle_server() {
     compare(Family::Server);
 }

@@ -12,6 +12,7 @@
 //! - `Scan`: cursors and order are each server's own, and an element may come twice. What an
 //!   iteration returned in all must be equal; of a single page only the shape.
 //! - `Hello`: version, identifier and name differ; `proto`, `mode` and `role` must be equal.
+//! - `Unsubscribed`: who gives up all channels is told of each in the order of a hash table.
 //! - `CommandInfo`: flags, categories and key specifications are sets; notes are prose, of which
 //!   each server has its own.
 //!
@@ -48,7 +49,24 @@ pub(super) fn equal(rule: Compare, a: &Value, b: &Value) -> bool {
         Compare::Scan => scan_shape(a) && scan_shape(b),
         Compare::Hello => hello(a).is_some() && hello(a) == hello(b),
         Compare::CommandInfo => command_info(a) == command_info(b),
+        Compare::Unsubscribed => unsubscribed(a) == unsubscribed(b),
     }
+}
+
+/// The replies without their channels, and those in order.
+fn unsubscribed(value: &Value) -> (Vec<Value>, Value) {
+    let Value::Array(replies) = value else { return (vec![value.clone()], Value::Null) };
+    let (mut rest, mut channels) = (Vec::new(), Vec::new());
+    for reply in replies {
+        match reply {
+            Value::Array(parts) | Value::Push(parts) if parts.len() == 3 => {
+                rest.extend([parts[0].clone(), parts[2].clone()]);
+                channels.push(parts[1].clone());
+            }
+            other => rest.push(other.clone()),
+        }
+    }
+    (rest, sorted(Value::Array(channels)))
 }
 
 fn elements(value: &Value) -> usize {

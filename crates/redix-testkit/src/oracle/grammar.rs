@@ -11,6 +11,7 @@ mod expiry;
 mod hash;
 mod keys;
 mod list;
+mod pubsub;
 mod server;
 mod set;
 mod sort;
@@ -24,6 +25,8 @@ use crate::script::Command;
 
 /// Connections of a stream, besides the one that reads back.
 pub(super) const CONNECTIONS: usize = 3;
+/// Connections that listen, besides those; the last one under RESP3, whatever the stream speaks.
+pub(super) const LISTENERS: usize = 3;
 /// Databases that the stream uses.
 pub(super) const DATABASES: usize = 4;
 const DEADLINE_MIN_S: i64 = 100;
@@ -42,6 +45,7 @@ pub enum Family {
     Expiry,
     Transaction,
     Connection,
+    Pubsub,
     Server,
     /// Every family in one stream.
     All,
@@ -49,7 +53,7 @@ pub enum Family {
 
 impl Family {
     /// The families, without [`Family::All`].
-    pub const EACH: [Family; 11] = [
+    pub const EACH: [Family; 12] = [
         Family::String,
         Family::List,
         Family::Set,
@@ -60,6 +64,7 @@ impl Family {
         Family::Expiry,
         Family::Transaction,
         Family::Connection,
+        Family::Pubsub,
         Family::Server,
     ];
 
@@ -76,6 +81,7 @@ impl Family {
             Family::Expiry => "expiry",
             Family::Transaction => "transaction",
             Family::Connection => "connection",
+            Family::Pubsub => "pubsub",
             Family::Server => "server",
             Family::All => "all",
         }
@@ -108,6 +114,8 @@ pub(super) enum Compare {
     Scan,
     Hello,
     CommandInfo,
+    /// What ends all subscriptions, in any order of the channels.
+    Unsubscribed,
 }
 
 /// A command of the stream.
@@ -222,9 +230,10 @@ impl Grammar {
         };
         let conn = self.rng.below(CONNECTIONS);
         let mut lines = self.lines_of(family);
-        // A transaction has chosen its connections already.
+        // A transaction has chosen its connections already, and so have listeners.
         if family != Family::Transaction {
-            lines.iter_mut().for_each(|line| line.conn = conn);
+            let free = lines.iter_mut().filter(|line| line.conn < CONNECTIONS);
+            free.for_each(|line| line.conn = conn);
         }
         lines.iter_mut().for_each(|line| self.disguise(line));
         lines
@@ -245,6 +254,7 @@ impl Grammar {
             Family::Expiry => expiry::RULES,
             Family::Transaction => transaction::RULES,
             Family::Connection => connection::RULES,
+            Family::Pubsub => pubsub::RULES,
             Family::Server | Family::All => server::RULES,
         };
         let rule = *self.rng.pick(rules);

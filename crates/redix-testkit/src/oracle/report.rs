@@ -21,7 +21,8 @@ pub struct Mismatch {
     pub epoch: usize,
     /// The line within the epoch; behind the last one when reading back.
     pub index: usize,
-    /// The command and subcommand, [`Mismatch::READ_BACK`] or [`Mismatch::EVENTS`].
+    /// The command and subcommand, [`Mismatch::READ_BACK`], [`Mismatch::EVENTS`]
+    /// or [`Mismatch::MESSAGES`].
     pub name: &'static str,
     pub command: String,
     pub ours: String,
@@ -35,10 +36,12 @@ impl Mismatch {
     pub const READ_BACK: &'static str = "(read back)";
     /// In place of a command's name: subscribers to keyspace events were told other things.
     pub const EVENTS: &'static str = "(events)";
+    /// Shows in what a listener was sent.
+    pub const MESSAGES: &'static str = "(messages)";
 
     /// Whether no single line shows it.
     pub(super) fn is_of_epoch(&self) -> bool {
-        [Self::READ_BACK, Self::EVENTS].contains(&self.name)
+        [Self::READ_BACK, Self::EVENTS, Self::MESSAGES].contains(&self.name)
     }
 
     pub(super) fn new(

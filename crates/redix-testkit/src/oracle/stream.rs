@@ -9,7 +9,8 @@ use redix_resp::Value;
 use super::compare;
 use super::differs::Difference;
 use super::events::Events;
-use super::grammar::{CONNECTIONS, Compare, DATABASES, Line};
+use super::grammar::{CONNECTIONS, Compare, DATABASES, LISTENERS, Line};
+use super::listener::Listener;
 use super::report::{Mismatch, Report};
 use crate::client::Client;
 use crate::quoting::{quote, quote_args};
@@ -25,6 +26,7 @@ const NO_PAYLOAD: &[u8] = b"nothing to restore";
 /// A server's connections.
 struct Side {
     conns: Vec<Client>,
+    listeners: Vec<Listener>,
     /// Reads back and dumps; no line runs on it.
     admin: Client,
     events: Events,
@@ -48,7 +50,7 @@ impl<'a> Epoch<'a> {
         let [subject, oracle] = addrs;
         Ok(Epoch {
             sides: [Side::new(subject, proto)?, Side::new(oracle, proto)?],
-            queued: vec![None; CONNECTIONS],
+            queued: vec![None; CONNECTIONS + LISTENERS],
             differences,
         })
     }
@@ -86,8 +88,34 @@ impl<'a> Epoch<'a> {
                 return Ok(None);
             }
         }
-        let events = self.compare_events(lines.len())?;
-        if events.is_some() { Ok(events) } else { self.read_back(lines.len()) }
+        if let Some(events) = self.compare_events(lines.len())? {
+            return Ok(Some(events));
+        }
+        match self.compare_messages(lines.len())? {
+            None => self.read_back(lines.len()),
+            messages => Ok(messages),
+        }
+    }
+
+    /// The first message to a listener that differs.
+    fn compare_messages(&mut self, index: usize) -> Result<Option<Mismatch>> {
+        let [subject, oracle] = &mut self.sides;
+        for (ours, theirs) in subject.listeners.iter_mut().zip(&mut oracle.listeners) {
+            let theirs = theirs.take_messages(0)?;
+            let ours = ours.take_messages(theirs.len())?;
+            if ours != theirs {
+                let same = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
+                let shown = |messages: &[Value]| {
+                    let from = same.saturating_sub(EVENTS_SHOWN);
+                    Value::Array(messages[from..messages.len().min(same + 4)].to_vec())
+                };
+                let nothing = Command::new();
+                let (ours, theirs) = (shown(&ours), shown(&theirs));
+                let found = Mismatch::new(index, Mismatch::MESSAGES, &nothing, &ours, &theirs);
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// The first keyspace event that differs.
@@ -113,6 +141,9 @@ impl<'a> Epoch<'a> {
             && line.args.get(cursor_at(&line.args)).is_some_and(|cursor| cursor == b"0");
         self.sides.each_mut().map(|side| {
             let args = side.arguments(line)?;
+            if let Some(listener) = line.conn.checked_sub(CONNECTIONS) {
+                return side.listeners[listener].exchange(&args);
+            }
             let conn = &mut side.conns[line.conn];
             if iterate { scan(conn, &args) } else { conn.cmd(&args) }
         })
@@ -229,7 +260,7 @@ impl<'a> Epoch<'a> {
 
 impl Side {
     fn new(addr: SocketAddr, proto: u8) -> Result<Side> {
-        let connect = || -> Result<Client> {
+        let connect = |proto| -> Result<Client> {
             let mut client = Client::connect(addr)?;
             if proto != 2 {
                 client.hello(proto)?;
@@ -239,8 +270,13 @@ impl Side {
         let mut admin = Client::connect(addr)?;
         admin.must(&["FLUSHALL"])?;
         let events = Events::listen(addr, &mut admin)?;
-        let conns = (0..CONNECTIONS).map(|_| connect()).collect::<Result<_>>()?;
-        Ok(Side { conns, admin, events })
+        let conns = (0..CONNECTIONS).map(|_| connect(proto)).collect::<Result<_>>()?;
+        let listener = |index| {
+            let proto = if index + 1 == LISTENERS { 3 } else { proto };
+            connect(proto).map(Listener::new)
+        };
+        let listeners = (0..LISTENERS).map(listener).collect::<Result<_>>()?;
+        Ok(Side { conns, listeners, admin, events })
     }
 
     /// The line's arguments, with this server's own payload where one belongs.
