@@ -283,8 +283,11 @@ impl Engine {
     }
 
     /// Logs what was loaded.
-    pub(crate) fn log_loaded(&self, Loaded { keys, expired, .. }: Loaded) {
-        let text = format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+    pub(crate) fn log_loaded(&self, Loaded { keys, expired, empty, .. }: Loaded) {
+        let text = format!(
+            "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, empty keys skipped: \
+             {empty}."
+        );
         self.env.log(Level::Notice, &text);
     }
 

@@ -133,6 +133,8 @@ pub struct Loaded {
     pub keys: u64,
     /// Keys of the file passed over because their time had come.
     pub expired: u64,
+    /// Keys of the file passed over because their collections are empty.
+    pub empty: u64,
     /// Bytes of the file consumed.
     pub bytes: u64,
 }
@@ -250,7 +252,11 @@ impl Loader {
 
     /// What has been loaded so far.
     pub fn loaded(&self) -> Loaded {
-        Loaded { bytes: self.reader.offset(), ..self.loaded }
+        Loaded {
+            bytes: self.reader.offset(),
+            empty: self.reader.empty_keys(),
+            ..self.loaded
+        }
     }
 
     /// The database that the stream of writes is in; 0 if the file does not say so.

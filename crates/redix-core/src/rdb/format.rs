@@ -275,6 +275,9 @@ pub enum RdbErrorKind {
         /// The version of the file.
         version: RdbVersion,
     },
+    /// A collection without elements, read to its end. Files may hold such keys, which old servers
+    /// left there by mistake; they are passed over.
+    Empty,
     /// Bytes that no server writes.
     Corrupt(&'static str),
     /// The content does not match its checksum.
@@ -330,6 +333,7 @@ impl fmt::Display for RdbErrorKind {
                 "Unknown type or opcode when loading DB. Unrecoverable error, aborting now. (type \
                  {type_byte})"
             ),
+            RdbErrorKind::Empty => f.write_str("a collection without elements"),
             RdbErrorKind::Corrupt(what) => f.write_str(what),
             RdbErrorKind::Checksum { expected, found } => {
                 write!(f, "RDB CRC error: expected {expected:016x}, found {found:016x}")

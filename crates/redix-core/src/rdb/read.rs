@@ -144,6 +144,8 @@ pub struct RdbReader<'s> {
     key: Vec<u8>,
     db: u32,
     pending: PendingMeta,
+    /// Keys passed over because their collections are empty.
+    empty_keys: u64,
 }
 
 enum State {
@@ -199,6 +201,7 @@ impl<'s> RdbReader<'s> {
             key: Vec::new(),
             db: 0,
             pending: PendingMeta::default(),
+            empty_keys: 0,
         }
     }
 
@@ -353,18 +356,33 @@ impl<'s> RdbReader<'s> {
                 self.state = State::End(outcome);
                 Part::End(outcome)
             }
-            type_byte => self.key_part(type_byte)?,
+            type_byte => return self.key_part(type_byte),
         }))
     }
 
-    fn key_part(&mut self, type_byte: u8) -> Result<Part> {
+    /// A key; `None` for one whose collection is empty.
+    fn key_part(&mut self, type_byte: u8) -> Result<Option<Part>> {
         if type_name(type_byte, self.decoder.version).is_none() {
             return Err(unsupported(type_byte, self.decoder.version));
         }
         self.decoder.decode_bytes_into(&mut self.input, &mut self.key)?;
         self.state = State::Record;
-        let value = self.decoder.decode_value(&mut self.input, type_byte)?;
-        Ok(Part::Key(std::mem::take(&mut self.pending), value))
+        let value = match self.decoder.decode_value(&mut self.input, type_byte) {
+            Ok(value) => value,
+            Err(RdbErrorKind::Empty) => {
+                self.state = State::Body;
+                self.pending = PendingMeta::default();
+                self.empty_keys += 1;
+                return Ok(None);
+            }
+            Err(kind) => return Err(kind),
+        };
+        Ok(Some(Part::Key(std::mem::take(&mut self.pending), value)))
+    }
+
+    /// How many keys were passed over because their collections are empty.
+    pub fn empty_keys(&self) -> u64 {
+        self.empty_keys
     }
 
     fn check_end(&mut self) -> Result<ChecksumOutcome> {

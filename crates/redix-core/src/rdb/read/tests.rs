@@ -265,6 +265,49 @@ fn types_that_cannot_be_loaded_are_named() {
     check_error(b"VALKEY080\x19", &unknown(25));
 }
 
+/// What Valkey 9.1.2 passes over, and RESTORE refuses. (Empty intsets and zipmaps are broken.)
+#[test]
+fn keys_with_nothing_in_them_are_passed_over() {
+    const LISTPACK: &[u8] = b"\x07\x07\x00\x00\x00\x00\x00\xff";
+    const ZIPLIST: &[u8] = b"\x0b\x0b\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff";
+    let cases: &[(u8, &[&[u8]])] = &[
+        (1, &[b"\0"]),
+        (2, &[b"\0"]),
+        (3, &[b"\0"]),
+        (4, &[b"\0"]),
+        (5, &[b"\0"]),
+        (10, &[ZIPLIST]),
+        (12, &[ZIPLIST]),
+        (13, &[ZIPLIST]),
+        (14, &[b"\0"]),
+        (14, &[b"\x02", ZIPLIST, ZIPLIST]),
+        (16, &[LISTPACK]),
+        (17, &[LISTPACK]),
+        (18, &[b"\0"]),
+        (18, &[b"\x02\x02", LISTPACK, b"\x02", LISTPACK]),
+        (20, &[LISTPACK]),
+    ];
+    for (type_byte, value) in cases {
+        let value = value.concat();
+        let expiring = [&b"\xfc\x01\0\0\0\0\0\0\0"[..], &[*type_byte], b"\x01k", &value];
+        let bytes = file(&[&expiring.concat()[..], b"\0\x05after\x01v"].concat());
+        let mut reader = RdbReader::new(&bytes[..], ReadOptions::default());
+        let mut keys = Vec::new();
+        loop {
+            match reader.next_event().unwrap() {
+                Event::Key(record) => keys.push((record.key.to_vec(), record.expire_at_ms)),
+                Event::End(_) => break,
+                _ => {}
+            }
+        }
+        assert_eq!(keys, [(b"after".to_vec(), None)], "type {type_byte}");
+        assert_eq!(reader.empty_keys(), 1);
+        let mut decoder = Decoder::new(ReadOptions::default());
+        let mut input = Input::new(Box::new(&value[..]), value.len(), ChecksumPolicy::Ignore);
+        assert!(decoder.decode_value(&mut input, *type_byte).is_err());
+    }
+}
+
 #[test]
 fn every_truncation_is_an_error_at_the_end() {
     for (name, bytes) in FIXTURES {

@@ -45,6 +45,9 @@ pub(super) fn decode(
     let (limits, hasher) = (decoder.options.limits.hash, decoder.options.hasher);
     if type_byte == TYPE_HASH {
         let len = decode_len(input)?;
+        if len == 0 {
+            return Err(RdbErrorKind::Empty);
+        }
         let mut builder = Builder::new(len, limits, &hasher);
         let (mut field, mut value) = (Vec::new(), Vec::new());
         for _ in 0..len {
@@ -55,10 +58,18 @@ pub(super) fn decode(
             }
             builder.push(&field, &value);
         }
-        return builder.finish().ok_or(corrupt("hash without fields, or with one twice"));
+        return builder.finish().ok_or(corrupt("hash with a field twice"));
     }
     let mut bytes = Vec::new();
     decoder.decode_bytes_into(input, &mut bytes)?;
+    let is_empty = match type_byte {
+        TYPE_LISTPACK => bytes == listpack::EMPTY,
+        TYPE_ZIPLIST => ziplist::validate(&bytes) && ziplist::iter(&bytes).next().is_none(),
+        _ => false,
+    };
+    if is_empty {
+        return Err(RdbErrorKind::Empty);
+    }
     let hash = match type_byte {
         TYPE_LISTPACK => hash::from_packed(bytes, limits, &hasher),
         TYPE_ZIPLIST if ziplist::validate(&bytes) => {

@@ -84,7 +84,7 @@ pub(super) fn decode(
         _ => unreachable!("a type byte of a list"),
     }
     if list.is_empty() {
-        return Err(corrupt("list without elements"));
+        return Err(RdbErrorKind::Empty);
     }
     // What was a single ziplist stays a list of one node on the servers too.
     Ok(if type_byte == ZIPLIST { HeapValue::List(Box::new(list)) } else { list.compacted() })

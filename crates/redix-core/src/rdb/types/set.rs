@@ -68,7 +68,7 @@ pub(super) fn decode(decoder: &mut Decoder, input: &mut Input<'_>) -> Result<Hea
     let (limits, hasher) = (decoder.options.limits.set, decoder.options.hasher);
     let count = decode_len(input)?;
     if count == 0 {
-        return Err(corrupt("a set without members"));
+        return Err(RdbErrorKind::Empty);
     }
     let form = if count > limits.ints as u64 { Form::Table } else { Form::Intset };
     let mut set = SetBuf::new(form);
@@ -101,8 +101,11 @@ pub(super) fn decode_intset(decoder: &mut Decoder, input: &mut Input<'_>) -> Res
 pub(super) fn decode_listpack(decoder: &mut Decoder, input: &mut Input<'_>) -> Result<HeapValue> {
     let limits = decoder.options.limits.set;
     let bytes = blob(decoder, input)?;
-    if !listpack::validate(&bytes, Depth::Elements) || listpack::len(&bytes) == 0 {
+    if !listpack::validate(&bytes, Depth::Elements) {
         return Err(corrupt("not a listpack"));
+    }
+    if listpack::len(&bytes) == 0 {
+        return Err(RdbErrorKind::Empty);
     }
     if has_equal_elements(&bytes) {
         return Err(corrupt("a set with a member twice"));

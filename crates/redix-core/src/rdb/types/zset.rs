@@ -183,16 +183,15 @@ impl Builder {
                 return Err(corrupt("members out of order"));
             }
             return match members.len() {
-                0 => Err(EMPTY),
+                0 => Err(RdbErrorKind::Empty),
                 _ => Ok(HeapValue::Packed(Compact::Zset, bytes)),
             };
         }
         members.sort_unstable_by(order);
-        build(members.into_iter(), self.limits, &self.hasher).ok_or(EMPTY)
+        build(members.into_iter(), self.limits, &self.hasher).ok_or(RdbErrorKind::Empty)
     }
 }
 
-const EMPTY: RdbErrorKind = RdbErrorKind::Corrupt("a sorted set without members");
 const TWICE: RdbErrorKind = RdbErrorKind::Corrupt("a member twice");
 
 fn insert(zset: &mut Zset, hasher: &KeyHasher, member: &[u8], score: f64) -> Result<()> {
