@@ -252,11 +252,7 @@ impl Loader {
 
     /// What has been loaded so far.
     pub fn loaded(&self) -> Loaded {
-        Loaded {
-            bytes: self.reader.offset(),
-            empty: self.reader.empty_keys(),
-            ..self.loaded
-        }
+        Loaded { bytes: self.reader.offset(), empty: self.reader.empty_keys(), ..self.loaded }
     }
 
     /// The database that the stream of writes is in; 0 if the file does not say so.

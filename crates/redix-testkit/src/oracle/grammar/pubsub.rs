@@ -5,9 +5,8 @@
 
 use super::{CONNECTIONS, Compare, Grammar, LISTENERS, Line, Rule};
 
-pub(super) const RULES: &[Rule] = &[
-    publish, publish, publish, subscribe, subscribe, unsubscribe, introspect, introspect, other,
-];
+pub(super) const RULES: &[Rule] =
+    &[publish, publish, publish, subscribe, subscribe, unsubscribe, introspect, introspect, other];
 
 fn channel(g: &mut Grammar) -> Vec<u8> {
     match g.rng.below(12) {
@@ -67,10 +66,9 @@ fn introspect(g: &mut Grammar) -> Vec<Line> {
         0 => Line::new("PUBSUB CHANNELS").by(Compare::Unordered),
         1 => Line::new("PUBSUB CHANNELS").arg(pattern(g)).note("pattern").by(Compare::Unordered),
         2 => Line::new("PUBSUB SHARDCHANNELS").by(Compare::Unordered),
-        3 => Line::new("PUBSUB SHARDCHANNELS")
-            .arg(pattern(g))
-            .note("pattern")
-            .by(Compare::Unordered),
+        3 => {
+            Line::new("PUBSUB SHARDCHANNELS").arg(pattern(g)).note("pattern").by(Compare::Unordered)
+        }
         4 => Line::new("PUBSUB NUMPAT"),
         5 | 6 => Line::new("PUBSUB NUMSUB").args(&channels(g)),
         _ => Line::new("PUBSUB SHARDNUMSUB").args(&channels(g)),
