@@ -416,7 +416,7 @@ impl Migrations {
     }
 
     /// Hands what has come of one to the worker of its client.
-    pub fn finish(&self, registry: &Registry, migration: Migration, outcome: Outcome) {
+    pub fn finish(&self, registry: &Registry, migration: Migration, outcome: &Outcome) {
         let Migration { items, origin, waiter, .. } = migration;
         let error = outcome.error();
         let mut places = outcome.taken.iter().copied().peekable();

@@ -18,6 +18,7 @@ mod portion;
 use std::collections::BTreeSet;
 
 use redix_resp::request::Limits;
+use redix_types::entry::EntryRef;
 
 use crate::client::Client;
 use crate::command::dispatch::{Flow, Runner, fail};
@@ -572,12 +573,12 @@ fn hint_members(keyspace: &Keyspace, members: &mut Vec<MemberHint>, step: usize)
     members.retain(|member| {
         let Hint { db, hash } = member.key;
         let shard = shard_of(hash);
-        if !held.as_ref().is_some_and(|(index, _)| *index == shard) {
+        if held.as_ref().is_none_or(|(index, _)| *index != shard) {
             held = None;
             held = keyspace.try_lock(shard).map(|guard| (shard, guard));
         }
         let entry = held.as_ref().and_then(|(_, shard)| shard.db(db)?.table.probable(hash));
-        let heap = entry.and_then(|entry| entry.heap());
+        let heap = entry.and_then(EntryRef::heap);
         heap.is_some_and(|heap| heap.prefetch_member(member.hash, step))
     });
 }

@@ -96,7 +96,7 @@ fn begun(engine: &SimEngine) -> Migration {
     engine.engine().migrations.next().expect("something was begun")
 }
 
-fn finish(engine: &mut SimEngine, migration: Migration, outcome: Outcome) {
+fn finish(engine: &mut SimEngine, migration: Migration, outcome: &Outcome) {
     engine.engine().migrations.finish(&engine.engine().registry, migration, outcome);
     engine.pass_ms(0).unwrap();
 }
@@ -110,7 +110,7 @@ fn converse(from: &SimEngine, to: &mut SimEngine) -> (Migration, Outcome) {
 
 fn carry_out(from: &mut SimEngine, to: &mut SimEngine) {
     let (migration, outcome) = converse(from, to);
-    finish(from, migration, outcome);
+    finish(from, migration, &outcome);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_connection_that_breaks_leaves_what_was_not_confirmed() {
         let outcome = migration.converse(&mut line, None, now_ms(&from));
         assert_eq!(outcome.worth_another_try(), again, "after {left} replies");
         assert_eq!(outcome.leaves_selected(0), None);
-        finish(&mut from, migration, outcome);
+        finish(&mut from, migration, &outcome);
         let text = "-IOERR error or timeout reading to target instance";
         assert_eq!(replies(&mut from, 1), [text]);
         assert_eq!(run(&mut from, 1, "DBSIZE"), format!("(integer) {kept}"), "after {left}");
@@ -211,7 +211,7 @@ fn a_database_that_is_known_to_be_selected_is_not_selected_again() {
         let mut migration = begun(&from);
         let outcome = migration.converse(&mut Line::to(&mut to), selected, now_ms(&from));
         assert_eq!(outcome.leaves_selected(0), Some(Some(0)));
-        finish(&mut from, migration, outcome);
+        finish(&mut from, migration, &outcome);
         run(&mut to, 1, &format!("SELECT {expected}"));
         assert_eq!(run(&mut to, 1, &format!("EXISTS {key}")), "(integer) 1");
     }
@@ -240,7 +240,7 @@ fn a_key_that_was_changed_meanwhile_stays() {
         }
         let (before, digest) = (logged(&mut from), run(&mut from, 2, "DEBUG DIGEST"));
         assert!(!before.is_empty());
-        finish(&mut from, migration, outcome);
+        finish(&mut from, migration, &outcome);
         let reply = replies(&mut from, 1);
         assert!(reply[0].starts_with("-IOERR the key was changed"), "{change}: {reply:?}");
         assert_eq!(run(&mut from, 2, "DEBUG DIGEST"), digest, "{change}");
@@ -257,7 +257,7 @@ fn of_several_keys_those_that_were_changed_stay() {
     let (migration, outcome) = converse(&from, &mut to);
     run(&mut from, 2, "INCR b");
     logged(&mut from);
-    finish(&mut from, migration, outcome);
+    finish(&mut from, migration, &outcome);
     assert!(replies(&mut from, 1)[0].starts_with("-IOERR the key was changed"));
     assert_eq!(logged(&mut from), ["DEL a c"]);
     assert_eq!(run(&mut from, 1, "GET b"), "\"3\"");
@@ -273,7 +273,7 @@ fn reading_a_key_meanwhile_changes_nothing() {
     for command in ["LRANGE k 0 -1", "TOUCH k", "OBJECT ENCODING k", "LREM k 0 none", "PERSIST k"] {
         run(&mut from, 2, command);
     }
-    finish(&mut from, migration, outcome);
+    finish(&mut from, migration, &outcome);
     assert_eq!(replies(&mut from, 1), ["+OK"]);
     assert_eq!(run(&mut from, 1, "EXISTS k"), "(integer) 0");
 }
@@ -288,7 +288,7 @@ fn a_key_that_is_gone_meanwhile_needs_not_be_deleted() {
         run(&mut from, 2, gone);
         from.pass_ms(10).unwrap();
         logged(&mut from);
-        finish(&mut from, migration, outcome);
+        finish(&mut from, migration, &outcome);
         assert_eq!(replies(&mut from, 1), ["+OK"], "{gone}");
         assert!(!logged(&mut from).contains(&"DEL k".to_owned()), "{gone}");
         assert_eq!(run(&mut from, 1, "EXISTS k"), "(integer) 0");
@@ -368,7 +368,7 @@ fn without_its_client_it_comes_to_its_end() {
         from.close(1);
         // Who has its place is not answered.
         assert_eq!(run(&mut from, 3, "PING"), "+PONG");
-        finish(&mut from, migration, outcome);
+        finish(&mut from, migration, &outcome);
         assert!(replies(&mut from, 3).is_empty());
         assert_eq!(logged(&mut from), ["DEL k"]);
         assert_eq!(run(&mut from, 2, "EXISTS k"), "(integer) 0");
@@ -389,7 +389,7 @@ fn a_replica_does_not_delete_what_was_its_own() {
     let dismissed = "-UNBLOCKED force unblock from blocking operation, instance state changed \
                      (master -> replica?)";
     assert_eq!(replies(&mut from, 1), [dismissed]);
-    finish(&mut from, migration, outcome);
+    finish(&mut from, migration, &outcome);
     assert_eq!(run(&mut from, 2, "EXISTS k"), "(integer) 1");
     assert!(replies(&mut from, 1).is_empty());
 }
@@ -402,7 +402,7 @@ fn a_pause_holds_the_end_back() {
     let (migration, outcome) = converse(&from, &mut to);
     run(&mut from, 2, "CLIENT PAUSE 100 WRITE");
     logged(&mut from);
-    finish(&mut from, migration, outcome);
+    finish(&mut from, migration, &outcome);
     assert!(replies(&mut from, 1).is_empty());
     assert_eq!(run(&mut from, 2, "EXISTS k"), "(integer) 1");
     assert!(logged(&mut from).is_empty());
@@ -435,7 +435,7 @@ fn a_failure_is_counted_as_the_command_s_own() {
     run(&mut from, 1, "SET k v");
     send(&mut from, 1, &format!("{MOVE} AUTH2 user secret"));
     let migration = begun(&from);
-    finish(&mut from, migration, Outcome::failed(Step::Connecting));
+    finish(&mut from, migration, &Outcome::failed(Step::Connecting));
     assert_eq!(replies(&mut from, 1), ["-IOERR error or timeout connecting to the client"]);
     let stats = run(&mut from, 1, "INFO commandstats");
     let line = stats.split("\\r\\n").find(|line| line.starts_with("cmdstat_migrate")).unwrap();

@@ -81,7 +81,7 @@ impl Migrator {
         if state.threads == 0 {
             while let Some(migration) = engine.migrations.next() {
                 let outcome = Outcome::failed(Step::Connecting);
-                engine.migrations.finish(&engine.registry, migration, outcome);
+                engine.migrations.finish(&engine.registry, migration, &outcome);
             }
         }
     }
@@ -115,7 +115,7 @@ impl Migrator {
             state.keep(link);
             engine.migrations.note_kept(state.kept.len());
         }
-        engine.migrations.finish(&engine.registry, migration, outcome);
+        engine.migrations.finish(&engine.registry, migration, &outcome);
     }
 }
 
