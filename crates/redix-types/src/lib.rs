@@ -9,6 +9,7 @@ pub mod block;
 pub mod entry;
 pub mod glob;
 pub mod hash;
+pub mod hll;
 mod index;
 pub mod intset;
 pub mod list;

@@ -7,6 +7,7 @@ pub mod command;
 pub mod config;
 pub mod connection;
 pub mod hash;
+pub mod hyperloglog;
 pub mod keys;
 pub mod list;
 pub mod persist;
@@ -37,6 +38,9 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     hash::random::COMMANDS,
     hash::read::COMMANDS,
     hash::write::COMMANDS,
+    hyperloglog::count::COMMANDS,
+    hyperloglog::debug::COMMANDS,
+    hyperloglog::update::COMMANDS,
     keys::basic::COMMANDS,
     keys::copy::COMMANDS,
     keys::dump::COMMANDS,

@@ -11,6 +11,7 @@ mod command_info;
 mod config_file;
 mod connections;
 mod golden;
+mod hyperloglog;
 mod interop;
 mod migrate;
 mod oracle;

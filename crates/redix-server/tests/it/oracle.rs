@@ -66,6 +66,11 @@ fn oracle_bitmap() {
 }
 
 #[test]
+fn oracle_hyperloglog() {
+    compare(Family::Hyperloglog);
+}
+
+#[test]
 fn oracle_keys() {
     compare(Family::Keys);
 }

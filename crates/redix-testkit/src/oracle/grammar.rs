@@ -9,6 +9,7 @@ mod bitmap;
 mod connection;
 mod expiry;
 mod hash;
+mod hyperloglog;
 mod keys;
 mod list;
 mod pubsub;
@@ -41,6 +42,7 @@ pub enum Family {
     Zset,
     Hash,
     Bitmap,
+    Hyperloglog,
     Keys,
     Expiry,
     Transaction,
@@ -53,13 +55,14 @@ pub enum Family {
 
 impl Family {
     /// The families, without [`Family::All`].
-    pub const EACH: [Family; 12] = [
+    pub const EACH: [Family; 13] = [
         Family::String,
         Family::List,
         Family::Set,
         Family::Zset,
         Family::Hash,
         Family::Bitmap,
+        Family::Hyperloglog,
         Family::Keys,
         Family::Expiry,
         Family::Transaction,
@@ -77,6 +80,7 @@ impl Family {
             Family::List => "list",
             Family::Hash => "hash",
             Family::Bitmap => "bitmap",
+            Family::Hyperloglog => "hyperloglog",
             Family::Keys => "keys",
             Family::Expiry => "expiry",
             Family::Transaction => "transaction",
@@ -250,6 +254,7 @@ impl Grammar {
             Family::Zset => zset::RULES,
             Family::Hash => hash::RULES,
             Family::Bitmap => bitmap::RULES,
+            Family::Hyperloglog => hyperloglog::RULES,
             Family::Keys => keys::RULES,
             Family::Expiry => expiry::RULES,
             Family::Transaction => transaction::RULES,

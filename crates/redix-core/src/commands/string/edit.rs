@@ -150,6 +150,23 @@ pub fn writable(entry: &mut EntryBox, len: usize) -> Result<&mut [u8], ReplyErro
     }
 }
 
+/// Lets `change` edit the bytes of a string in a buffer, in any way; where it fails it must leave
+/// them as they were. The entry becomes `raw`. If there is no memory, nothing changes.
+pub fn rewrite<R>(
+    entry: &mut EntryBox,
+    change: impl FnOnce(&mut Vec<u8>) -> Result<R, ReplyError>,
+) -> Result<R, ReplyError> {
+    if let Some(HeapValue::Str(shared)) = entry.heap_mut() {
+        let result = change(own(shared, 0)?)?;
+        entry.set_encoding(Encoding::Raw);
+        return Ok(result);
+    }
+    let mut buffer = entry.as_ref().value().string_bytes(&mut IntBuf::new()).to_vec();
+    let result = change(&mut buffer)?;
+    entry.replace_value(raw(&mut buffer));
+    Ok(result)
+}
+
 /// A buffer of this string's own, with room for `len` bytes: the value itself where nobody shares
 /// it.
 fn own(shared: &mut Arc<Vec<u8>>, len: usize) -> Result<&mut Vec<u8>, ReplyError> {
