@@ -9,10 +9,10 @@ use redix_types::listpack::Element;
 use redix_types::num::{parse_f64, parse_i64};
 use redix_types::set::SetRef;
 use redix_types::table::KeyHasher;
-use redix_types::value::{HeapValue, IntBuf, Kind};
-use redix_types::zset::{Change, Zset, ZsetRef, build};
+use redix_types::value::{IntBuf, Kind};
+use redix_types::zset::{Change, Zset, ZsetRef};
 
-use super::{Scores, docs, limits, store};
+use super::{Scores, docs, store_set};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{Begin, CommandSpec, Find, Group, KeySpec, access, acl, flag};
@@ -123,21 +123,15 @@ fn reply_result(cx: &mut Ctx<'_, '_>, args: Args<'_>, operation: Operation) -> C
 
 fn store_result(cx: &mut Ctx<'_, '_>, args: Args<'_>, operation: Operation) -> CommandResult {
     let request = Request::parse(cx, args, 2, operation)?;
-    let (limits, hasher) = (limits(cx.config), cx.keys.keyspace.hasher());
+    let hasher = cx.keys.keyspace.hasher();
     let result = request.inputs(cx.keys, args).combine(operation, hasher);
-    let len = result.len();
-    let value = match len {
-        0 => None,
-        _ if len <= limits.entries => build(result.iter(), limits, hasher),
-        _ => Some(HeapValue::Zset(Box::new(result))),
-    };
     let event = match operation {
         Operation::Union => "zunionstore",
         Operation::Intersection | Operation::Cardinality => "zinterstore",
         Operation::Difference => "zdiffstore",
     };
     let destination = cx.key(args, 1);
-    store(cx, destination, event, value, len);
+    store_set(cx, destination, event, result);
     Ok(())
 }
 

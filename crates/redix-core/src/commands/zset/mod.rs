@@ -20,7 +20,7 @@ pub mod update;
 use redix_resp::reply::{Proto, Reply};
 use redix_types::listpack::{self, Element};
 use redix_types::value::{Compact, HeapValue, Kind, Value};
-use redix_types::zset::{Limits, ZsetEdit, ZsetRef};
+use redix_types::zset::{Limits, Zset, ZsetEdit, ZsetRef, build};
 
 use crate::command::context::Ctx;
 use crate::config::Config;
@@ -38,7 +38,10 @@ fn limits(config: &Config) -> Limits {
 const EMPTY: Value<'static> = Value::Packed(Compact::Zset, &listpack::EMPTY);
 
 /// The sorted set at a key, for a command that reads. Errors: WRONGTYPE.
-fn read<'a>(keys: &'a mut Access<'_>, key: Key<'_>) -> Result<Option<ZsetRef<'a>>, ReplyError> {
+pub(super) fn read<'a>(
+    keys: &'a mut Access<'_>,
+    key: Key<'_>,
+) -> Result<Option<ZsetRef<'a>>, ReplyError> {
     let entry = keys.lookup_kind(key, Kind::Zset)?;
     Ok(entry.and_then(|entry| ZsetRef::of(entry.value())))
 }
@@ -117,6 +120,17 @@ fn store(
     cx.reply.int(len as i64);
 }
 
+/// The same of a sorted set that was made as a large one.
+pub(super) fn store_set(cx: &mut Ctx<'_, '_>, key: Key<'_>, event: &'static str, result: Zset) {
+    let (limits, hasher, len) = (limits(cx.config), cx.keys.keyspace.hasher(), result.len());
+    let value = match len {
+        0 => None,
+        _ if len <= limits.entries => build(result.iter(), limits, hasher),
+        _ => Some(HeapValue::Zset(Box::new(result))),
+    };
+    store(cx, key, event, value, len);
+}
+
 /// Whether members are replied with their scores.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scores {
@@ -148,7 +162,7 @@ impl Scores {
 }
 
 /// Writes a member.
-fn reply_element(reply: &mut Reply, member: Element<'_>) {
+pub(super) fn reply_element(reply: &mut Reply, member: Element<'_>) {
     match member {
         Element::Int(value) => reply.bulk_int(value),
         Element::Str(text) => reply.bulk(text),

@@ -8,6 +8,7 @@ use crate::command::args::{Args, Options};
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
+use crate::keyspace::Key;
 use crate::keyspace::access::Missing;
 
 /// The commands of this file.
@@ -38,17 +39,17 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 /// Under which conditions ZADD changes what.
 #[derive(Clone, Copy, Default)]
-struct Rules {
+pub struct Rules {
     /// Only members that are not there.
-    nx: bool,
+    pub nx: bool,
     /// Only members that are there.
-    xx: bool,
+    pub xx: bool,
     /// Only to a greater score.
     gt: bool,
     /// Only to a lower score.
     lt: bool,
     /// Changed scores count.
-    ch: bool,
+    pub ch: bool,
     /// The score is added to the old one.
     incr: bool,
 }
@@ -126,12 +127,21 @@ fn zincrby(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     add(cx, args, Rules { incr: true, ..Rules::default() })
 }
 
+/// What has become of several members.
 #[derive(Default)]
-struct Tally {
-    added: u64,
+pub struct Tally {
+    /// Members that were not there.
+    pub added: u64,
     updated: u64,
     /// The score of the last member that the rules allowed to be set.
     score: Option<f64>,
+}
+
+impl Tally {
+    /// Members that were added or have another score now.
+    pub fn changes(&self) -> u64 {
+        self.added + self.updated
+    }
 }
 
 /// Sets the scores of pairs, by the given rules and those that the command states.
@@ -145,38 +155,50 @@ fn add(cx: &mut Ctx<'_, '_>, args: Args<'_>, rules: Rules) -> CommandResult {
     let pairs = words / 2;
     rules.check(pairs)?;
     let mut scores = smallvec::SmallVec::<[f64; 16]>::with_capacity(pairs);
-    let mut longest = 0;
     for word in (first..first + 2 * pairs).step_by(2) {
         scores.push(parse_f64(args.get(word)).ok_or(ReplyError::NotFloat)?);
-        longest = longest.max(args.get(word + 1).len());
     }
+    let members = (0..pairs).map(|pair| args.get(first + 2 * pair + 1));
     let key = cx.key(args, 1);
+    let tally = add_pairs(cx, key, rules, scores.iter().copied().zip(members))?;
+    match (rules.incr, tally.score) {
+        (true, Some(score)) => cx.reply.double(score),
+        (true, None) => cx.reply.null(),
+        (false, _) if rules.ch => cx.reply.int(tally.changes() as i64),
+        (false, _) => cx.reply.int(tally.added as i64),
+    }
+    Ok(())
+}
+
+/// Sets the scores of members by the given rules, and reports the event. Errors: WRONGTYPE, a sum
+/// that is NaN.
+pub fn add_pairs<'a>(
+    cx: &mut Ctx<'_, '_>,
+    key: Key<'_>,
+    rules: Rules,
+    pairs: impl ExactSizeIterator<Item = (f64, &'a [u8])> + Clone,
+) -> Result<Tally, ReplyError> {
     let missing = if rules.xx { Missing::Skip } else { Missing::Create(EMPTY) };
+    let longest = pairs.clone().map(|(_, member)| member.len()).max().unwrap_or(0);
     let outcome = edit(cx.keys, limits(cx.config), key, missing, |set| {
         // Even if the rules then forbid it all.
-        set.reserve(pairs, longest);
+        set.reserve(pairs.len(), longest);
         let mut tally = Tally::default();
-        for (pair, &score) in scores.iter().enumerate() {
-            let applied = rules.apply(set, args.get(first + 2 * pair + 1), score);
+        for (score, member) in pairs {
+            let applied = rules.apply(set, member, score);
             tally.added += u64::from(applied.change == Change::Added);
             tally.updated += u64::from(applied.change == Change::Updated);
             tally.score = applied.now;
         }
-        let changes = tally.added + tally.updated;
+        let changes = tally.changes();
         (tally, changes)
     })?;
     let tally = outcome.map_or_else(Tally::default, |outcome| outcome.result);
     if tally.score.is_some_and(f64::is_nan) {
         return Err(ReplyError::Static("ERR resulting score is not a number (NaN)"));
     }
-    if tally.added + tally.updated > 0 {
+    if tally.changes() > 0 {
         notify(cx, if rules.incr { "zincr" } else { "zadd" }, key);
     }
-    match (rules.incr, tally.score) {
-        (true, Some(score)) => cx.reply.double(score),
-        (true, None) => cx.reply.null(),
-        (false, _) if rules.ch => cx.reply.int((tally.added + tally.updated) as i64),
-        (false, _) => cx.reply.int(tally.added as i64),
-    }
-    Ok(())
+    Ok(tally)
 }
