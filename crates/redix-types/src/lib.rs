@@ -7,6 +7,7 @@
 pub mod bits;
 pub mod block;
 pub mod entry;
+pub mod geo;
 pub mod glob;
 pub mod hash;
 pub mod hll;

@@ -6,6 +6,7 @@ pub mod bitmap;
 pub mod command;
 pub mod config;
 pub mod connection;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod keys;
@@ -34,6 +35,9 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
     connection::auth::COMMANDS,
     connection::client::COMMANDS,
+    geo::add::COMMANDS,
+    geo::read::COMMANDS,
+    geo::search::COMMANDS,
     hash::number::COMMANDS,
     hash::random::COMMANDS,
     hash::read::COMMANDS,

@@ -66,6 +66,11 @@ fn oracle_bitmap() {
 }
 
 #[test]
+fn oracle_geo() {
+    compare(Family::Geo);
+}
+
+#[test]
 fn oracle_hyperloglog() {
     compare(Family::Hyperloglog);
 }

@@ -8,6 +8,7 @@
 mod bitmap;
 mod connection;
 mod expiry;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod keys;
@@ -43,6 +44,7 @@ pub enum Family {
     Hash,
     Bitmap,
     Hyperloglog,
+    Geo,
     Keys,
     Expiry,
     Transaction,
@@ -55,7 +57,7 @@ pub enum Family {
 
 impl Family {
     /// The families, without [`Family::All`].
-    pub const EACH: [Family; 13] = [
+    pub const EACH: [Family; 14] = [
         Family::String,
         Family::List,
         Family::Set,
@@ -63,6 +65,7 @@ impl Family {
         Family::Hash,
         Family::Bitmap,
         Family::Hyperloglog,
+        Family::Geo,
         Family::Keys,
         Family::Expiry,
         Family::Transaction,
@@ -81,6 +84,7 @@ impl Family {
             Family::Hash => "hash",
             Family::Bitmap => "bitmap",
             Family::Hyperloglog => "hyperloglog",
+            Family::Geo => "geo",
             Family::Keys => "keys",
             Family::Expiry => "expiry",
             Family::Transaction => "transaction",
@@ -255,6 +259,7 @@ impl Grammar {
             Family::Hash => hash::RULES,
             Family::Bitmap => bitmap::RULES,
             Family::Hyperloglog => hyperloglog::RULES,
+            Family::Geo => geo::RULES,
             Family::Keys => keys::RULES,
             Family::Expiry => expiry::RULES,
             Family::Transaction => transaction::RULES,
