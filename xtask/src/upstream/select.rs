@@ -16,7 +16,7 @@ const SEEN_BY: &[(&str, &[&str])] = &[
     ("commands/set", &["unit/type/set"]),
     ("commands/zset", &["unit/type/zset"]),
     ("commands/geo", &["unit/geo"]),
-    ("commands/hll", &["unit/hyperloglog"]),
+    ("commands/hyperloglog", &["unit/hyperloglog"]),
     ("commands/stream", &["unit/type/stream", "unit/type/stream-cgroups"]),
     ("commands/pubsub", &["unit/pubsub", "unit/pubsubshard"]),
     ("commands/txn", &["unit/multi"]),
