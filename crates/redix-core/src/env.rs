@@ -94,6 +94,10 @@ pub trait Log: Send + Sync {
 pub trait Memory: Send + Sync {
     /// Bytes in use, as the allocator counts them.
     fn used_bytes(&self) -> u64;
+    /// Whether more bytes than this are in use. Cheap where the answer is plain.
+    fn uses_more_than(&self, bytes: u64) -> bool {
+        self.used_bytes() > bytes
+    }
     /// The most bytes that were ever in use, however short.
     fn peak_bytes(&self) -> u64;
     /// The most bytes that were in use since the last call. For one caller only.

@@ -2,8 +2,8 @@
 //!
 //! Every allocation and free adds its size class to a counter of the calling thread, so that
 //! `used_memory` is a sum over threads, taken when somebody asks, and whenever a thread has come to
-//! have [`STEP`] more in use: so the peak is known to within as much for each thread, however short
-//! it was.
+//! have [`STEP`] more in use, or as much less: so the peak is known to within as much for each
+//! thread, however short it was, and so is what is in use now without a sum being taken.
 //!
 //! **Invariants.** A counter cell is written by one thread only; cells outlive their threads and
 //! are never freed, so a sum may read them at any time. Sizes are those that the allocator really
@@ -34,6 +34,8 @@ static CELL_OF: [Cell; CELLS] =
 static PEAK: AtomicI64 = AtomicI64::new(0);
 /// The peak since somebody took it.
 static RECENT_PEAK: AtomicI64 = AtomicI64::new(0);
+/// What was in use when the sum was last taken.
+static LAST: AtomicI64 = AtomicI64::new(0);
 static NEXT_CELL: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -80,12 +82,10 @@ fn count(bytes: i64) {
     }
 }
 
-/// Looks whether there is a new peak, if a count has grown; sets the next look in any case.
+/// Takes the sum, and sets when it is taken next.
 #[cold]
 fn look(cell: &Cell, in_use: i64) {
-    if cell.look_at.load(Ordering::Relaxed) <= in_use {
-        peak_memory();
-    }
+    peak_memory();
     cell.look_at.store(in_use + STEP, Ordering::Relaxed);
 }
 
@@ -97,6 +97,7 @@ pub fn used_memory() -> usize {
 /// The most bytes that were ever in use.
 pub fn peak_memory() -> usize {
     let sum = sum();
+    LAST.store(sum, Ordering::Relaxed);
     RECENT_PEAK.fetch_max(sum, Ordering::Relaxed);
     usize::try_from(PEAK.fetch_max(sum, Ordering::Relaxed).max(sum)).unwrap_or(0)
 }
@@ -107,10 +108,25 @@ pub fn take_recent_peak() -> usize {
     usize::try_from(RECENT_PEAK.swap(sum, Ordering::Relaxed).max(sum)).unwrap_or(0)
 }
 
-fn sum() -> i64 {
+/// Whether more bytes than this are in use. The sum is taken only if that is uncertain: if the last
+/// one is as near to `bytes` as the threads may have moved it since.
+pub fn uses_more_than(bytes: u64) -> bool {
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    let last = LAST.load(Ordering::Relaxed);
+    if last.abs_diff(bytes) > (cells() as u64 + 1) * 2 * STEP.unsigned_abs() {
+        return last > bytes;
+    }
+    sum() > bytes
+}
+
+/// Cells that are in use.
+fn cells() -> usize {
     // Whoever has a cell has been counted before.
-    let used = NEXT_CELL.load(Ordering::Relaxed).min(CELLS);
-    CELL_OF[..used].iter().map(|cell| cell.in_use.load(Ordering::Relaxed)).sum()
+    NEXT_CELL.load(Ordering::Relaxed).min(CELLS)
+}
+
+fn sum() -> i64 {
+    CELL_OF[..cells()].iter().map(|cell| cell.in_use.load(Ordering::Relaxed)).sum()
 }
 
 /// Whether mimalloc's plain functions give blocks aligned enough. Its aligned ones ask for up to
@@ -178,3 +194,6 @@ unsafe impl GlobalAlloc for Counting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,6 +123,9 @@ impl Memory for ProcessMemory {
     fn used_bytes(&self) -> u64 {
         alloc::used_memory() as u64
     }
+    fn uses_more_than(&self, bytes: u64) -> bool {
+        alloc::uses_more_than(bytes)
+    }
     fn peak_bytes(&self) -> u64 {
         alloc::peak_memory() as u64
     }

@@ -23,11 +23,10 @@ pub(super) enum Admitted {
 
 impl Runner<'_> {
     /// Whether nothing holds back the commands of ordinary clients: whether each gate in
-    /// [`Runner::admit_one`] that depends on the state of the server is open; and whether keys
-    /// whose time has come go when they are met.
+    /// [`Runner::admit_one`] that depends on the state of the server is open, but for that of memory,
+    /// which a single command may use up; and whether keys whose time has come go when they are met.
     pub(super) fn is_calm(&self) -> bool {
         !self.engine.loading.load(Ordering::Relaxed)
-            && self.config.maxmemory == 0
             && !self.config.import_mode
             && !self.engine.repl.is_replica()
             && !self.engine.pause.any(self.keys.now_ms)
@@ -50,6 +49,7 @@ impl Runner<'_> {
             && session.is_plain()
             && command.spec.has(flag::BRIEF)
             && command.spec.fits(args.len())
+            && !(command.spec.has(flag::DENYOOM) && self.out_of_memory())
         {
             // Tests find here what `is_calm` has forgotten; in a release nothing is left of it.
             debug_assert!(
@@ -173,10 +173,11 @@ impl Runner<'_> {
     }
 
     /// Whether `maxmemory` is used up. Nothing is evicted, whatever the policy says.
+    #[inline]
     fn out_of_memory(&self) -> bool {
         let limit = self.config.maxmemory;
         let is_ours = || !(self.engine.repl.is_replica() && self.config.replica_ignore_maxmemory);
-        limit != 0 && is_ours() && self.engine.env.memory.used_bytes() > limit
+        limit != 0 && is_ours() && self.engine.env.memory.uses_more_than(limit)
     }
 
     pub(super) fn paused(&self, flags: u32) -> bool {
