@@ -38,12 +38,13 @@ impl Part {
             return Err(ReplyError::Syntax);
         }
         let start = if words > 0 { args.int(first)? } else { 0 };
-        let end = if words > 1 { Some(args.int(first + 1)?) } else { None };
+        // The unit is looked at before the end, as in Valkey 9.1.
         let unit = match () {
             () if words < 3 || args.is(first + 2, "BYTE") => 8,
             () if args.is(first + 2, "BIT") => 1,
             () => return Err(ReplyError::Syntax),
         };
+        let end = if words > 1 { Some(args.int(first + 1)?) } else { None };
         Ok(Part { start, end, unit })
     }
 
