@@ -28,6 +28,8 @@ pub struct Directive {
     pub doc: &'static [&'static str],
     /// Only the file and the command line may set it.
     pub is_immutable: bool,
+    /// CONFIG SET may state it as it is.
+    pub is_fixed: bool,
     /// CONFIG SET also needs `enable-protected-configs`.
     pub is_protected: bool,
     /// Its value must not appear in logs.
@@ -67,6 +69,7 @@ impl Directive {
             group,
             doc,
             is_immutable: false,
+            is_fixed: false,
             is_protected: false,
             is_sensitive: false,
             is_hidden: false,
@@ -99,6 +102,11 @@ impl Directive {
 
     pub(super) const fn immutable(mut self) -> Self {
         self.is_immutable = true;
+        self
+    }
+
+    pub(super) const fn fixed(mut self) -> Self {
+        self.is_fixed = true;
         self
     }
 

@@ -110,7 +110,7 @@ pub fn markdown() -> String {
         );
         for directive in directives {
             let names = directive.names().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-            let set = match (directive.is_immutable, directive.is_protected) {
+            let set = match (directive.is_immutable || directive.is_fixed, directive.is_protected) {
                 (true, _) => "no",
                 (false, true) => "protected",
                 (false, false) => "yes",

@@ -47,6 +47,8 @@ pub use types::*;
 /// The version of Redis whose commands, replies and files others may expect: what INFO, HELLO and
 /// written files name.
 pub const REDIS_VERSION: &str = "7.2.4";
+/// Why CONFIG SET refuses what is settled when the server starts.
+const IMMUTABLE: &str = "can't set immutable config";
 
 /// Where a client is, as far as guarded features care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +226,7 @@ impl Config {
         for (index, directive) in directives.iter().enumerate() {
             let same_name = |(name, _): &&(&[u8], &[u8])| name.eq_ignore_ascii_case(pairs[index].0);
             if directive.is_immutable {
-                return Err(refused(index, "can't set immutable config"));
+                return Err(refused(index, IMMUTABLE));
             }
             if directive.is_protected && !self.enable_protected_configs.allows(place) {
                 return Err(refused(index, "can't set protected config"));
@@ -239,6 +241,9 @@ impl Config {
             directive
                 .apply(&mut new, &[(*value).into()])
                 .map_err(|reason| refusal(&name.to_ascii_lowercase(), &reason))?;
+            if directive.is_fixed && directive.differs(self, &new) {
+                return Err(refusal(name, IMMUTABLE));
+            }
         }
         let mut changed = Vec::new();
         for directive in directives {

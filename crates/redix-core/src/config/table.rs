@@ -1,12 +1,12 @@
 //! The parameter table: one record for each directive, beside its documentation.
 //!
 //! A record reads `field: Type = default, "name" => Kind` and then marks: `alias("other")`,
-//! `immutable`, `protected`, `sensitive`, `hidden`, `cumulative`, `not_while_loading`,
+//! `immutable`, `fixed`, `protected`, `sensitive`, `hidden`, `cumulative`, `not_while_loading`,
 //! `ignored("why")`, `unsupported_unless_default("what is missing")`. From it come the field of
 //! [`Config`], the line of the file, the flag, CONFIG GET, SET and REWRITE, `redix.conf` and the
 //! documentation.
 //!
-//! Names, defaults and bounds are those of Valkey 8 (and of Redis 7.2 where only that knows a
+//! Names, defaults and bounds are those of Valkey 9 (and of Redis 7.2 where only that knows a
 //! directive), read off the running servers. Where a directive has two names, the first is the one
 //! that most versions know, so that a rewritten file still starts an older server.
 
@@ -211,9 +211,9 @@ directives! {
 
     group "Threads and timing" {
         /// Worker threads; 0 for as many as there are cores.
-        worker_threads: usize = 0, "worker-threads" => Int(0, 256), immutable, alias("io-threads");
+        worker_threads: usize = 0, "worker-threads" => Int(0, 256), fixed, alias("io-threads");
         /// Whether further threads read requests.
-        io_threads_do_reads: bool = false, "io-threads-do-reads" => Bool, immutable,
+        io_threads_do_reads: bool = false, "io-threads-do-reads" => Bool, immutable, hidden,
             ignored("every worker reads");
         /// Runs of the periodic work in a second.
         hz: u32 = 10, "hz" => Clamped(1, 500);

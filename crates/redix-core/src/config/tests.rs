@@ -152,6 +152,14 @@ fn the_limit_of_a_replica_is_at_least_the_backlog() {
 }
 
 #[test]
+fn what_is_fixed_may_be_stated_as_it_is() {
+    let config = Config::default();
+    let (_, changed) =
+        config.plan_set(&[(b"io-threads", b"0"), (b"hz", b"20")], ClientPlace::Local).unwrap();
+    assert_eq!(changed, ["hz"]);
+}
+
+#[test]
 fn config_set_answers_in_the_words_of_the_servers() {
     let failed = "CONFIG SET failed (possibly related to argument";
     // Each text was given by Valkey 9.1.2.
@@ -162,6 +170,7 @@ fn config_set_answers_in_the_words_of_the_servers() {
             "CONFIG SET failed (possibly related to argument 'port') - duplicate parameter",
         ),
         (&[("daemonize", "yes")], "'daemonize') - can't set immutable config"),
+        (&[("worker-threads", "7")], "'worker-threads') - can't set immutable config"),
         (&[("dbfilename", "x")], "'dbfilename') - can't set protected config"),
         (&[("timeout", "x")], "'timeout') - argument couldn't be parsed into an integer"),
         (&[("timeout", "-1")], "'timeout') - argument must be between 0 and 2147483647 inclusive"),
