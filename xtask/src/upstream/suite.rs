@@ -19,7 +19,8 @@ use crate::process::{Group, output, target_dir};
 use crate::server::Server;
 use crate::setup::Peers;
 
-const FILE_LIMIT: Duration = Duration::from_secs(300);
+/// The longest file, of partial resynchronisations, takes four minutes.
+const FILE_LIMIT: Duration = Duration::from_secs(600);
 
 /// In the place of `source`: what goes wrong outside of any test ends the command of the file that
 /// it is in, such as a whole `start_server` block, and not what follows in the file.

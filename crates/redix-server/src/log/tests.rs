@@ -42,9 +42,9 @@ fn other_forms_escape_the_text() {
     let expected = "pid=7 role=primary timestamp=\"1000000000042\" level=notice \
                     message=\"a \\\"b\\\"\\n\\u0001\"\n";
     assert_eq!(line, expected);
-    let line = line_of(LogFormat::Json, LogTimestamp::Milliseconds, Level::Debug, "\\");
+    let line = line_of(LogFormat::Json, LogTimestamp::Milliseconds, Level::Debug, "\\\u{8}\u{c}");
     let expected = "{\"pid\":7,\"role\":\"primary\",\"timestamp\":\"1000000000042\",\
-                    \"level\":\"debug\",\"message\":\"\\\\\"}\n";
+                    \"level\":\"debug\",\"message\":\"\\\\\\b\\f\"}\n";
     assert_eq!(line, expected);
 }
 
