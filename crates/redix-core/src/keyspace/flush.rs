@@ -68,7 +68,9 @@ impl FreeList {
 
     /// Frees about `budget` entries; returns how many. 0: there are none left. Needs no gate.
     pub fn step(&self, budget: usize) -> u64 {
-        if let Some(mut value) = lock(&self.values).pop_front() {
+        // Not in the condition, where the lock would be held until the value is put back.
+        let value = lock(&self.values).pop_front();
+        if let Some(mut value) = value {
             if !value.free_step(budget) {
                 lock(&self.values).push_front(value);
             } else {

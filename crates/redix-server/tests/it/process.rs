@@ -493,3 +493,34 @@ fn the_oom_score_follows_and_is_put_back() {
         assert!(set(&["oom-score-adj-values", "600 500 500"]) == "+OK" && score() == 600);
     }
 }
+
+#[test]
+fn collections_that_take_several_steps_are_freed() {
+    let server = start(&[]);
+    let mut client = connect(&server);
+    let long = "x".repeat(8000);
+    for (command, elements) in
+        [("SADD", 400_000), ("HSET", 400_000), ("ZADD", 400_000), ("RPUSH", 9000)]
+    {
+        // Twice: whoever frees must be there for the next one.
+        for key in ["one", "other"] {
+            for first in (0..elements).step_by(1000) {
+                let mut words = vec![command.to_owned(), key.to_owned()];
+                for element in first..first + 1000 {
+                    match command {
+                        "HSET" => words.extend([format!("field:{element}"), "value".into()]),
+                        "ZADD" => words.extend([element.to_string(), format!("member:{element}")]),
+                        "SADD" => words.push(format!("member:{element}")),
+                        _ => words.push(long.clone()),
+                    }
+                }
+                client.must(&words).unwrap();
+            }
+            assert_eq!(client.must(&["DEL", key]).unwrap().pretty(), "(integer) 1");
+        }
+        eventually(&format!("what {command} made is freed"), || {
+            let memory = client.must(&["INFO", "memory"]).unwrap().pretty();
+            memory.contains("lazyfree_pending_objects:0\\r")
+        });
+    }
+}
