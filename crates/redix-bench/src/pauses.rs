@@ -278,6 +278,8 @@ fn disturb(server: &Server, scenario: &Scenario, count: usize) -> Result<u64> {
                     break;
                 }
             }
+            // Who never comes to rest would never be measured.
+            ensure!(started.elapsed() < PHASE_LIMIT, "it goes on for {PHASE_LIMIT:?}");
             thread::sleep(WATCH_INTERVAL);
         }
         doer.join().map_err(|_| anyhow::anyhow!("the disturbing client panicked"))??;
