@@ -38,36 +38,36 @@ use crate::mailbox::{Mail, Mailbox, WaitEnd};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 
-/// Registrations from which on a queue looks for those that are over.
+/// Queue length from which on a push sweeps out waiters that have ended.
 const SWEEP_MIN: usize = 16;
 
-/// Where the reply to a blocked client goes.
+/// The blocked client that a reply is delivered to.
 #[derive(Debug, Clone)]
 pub struct Address {
     /// The connection's id.
     pub client: u64,
-    /// Its place in its worker.
+    /// The connection's slot in its worker.
     pub token: usize,
     /// Its worker's mailbox.
     pub mailbox: Arc<Mailbox>,
-    /// The protocol that it speaks.
+    /// The protocol version of the client (RESP2 or RESP3).
     pub proto: Proto,
 }
 
-/// One wait of one client, shared by all who may end it.
+/// One wait of one blocked client, shared by everybody who may end it.
 #[derive(Debug)]
 pub struct Waiter {
     address: Address,
     deadline_ms: Option<i64>,
-    /// The client's flags, and which of them says that it is blocked.
+    /// The client's flags, and the bit among them that marks it as blocked.
     shown: (Arc<AtomicU32>, u32),
     claimed: AtomicBool,
     firm: bool,
 }
 
 impl Waiter {
-    /// A wait that ends at `deadline_ms` (Unix time) if nothing else ends it. `bit` is set in
-    /// `flags` until it is claimed.
+    /// A wait with an optional deadline (`deadline_ms`, Unix time). `bit` is set in `flags` until
+    /// the waiter is claimed.
     pub fn new(
         address: Address,
         deadline_ms: Option<i64>,
@@ -77,8 +77,8 @@ impl Waiter {
         Arc::new(Self::begun(address, deadline_ms, flags, bit))
     }
 
-    /// A wait for something that is under way and comes to its end whether or not anybody waits:
-    /// CLIENT UNBLOCK does not end it.
+    /// A wait for an operation that completes whether or not the client waits for it: CLIENT
+    /// UNBLOCK does not end it.
     pub fn firm(address: Address, flags: Arc<AtomicU32>, bit: u32) -> Arc<Self> {
         Arc::new(Self { firm: true, ..Self::begun(address, None, flags, bit) })
     }
@@ -89,12 +89,12 @@ impl Waiter {
         Self { address, deadline_ms, shown: (flags, bit), claimed, firm: false }
     }
 
-    /// Whether CLIENT UNBLOCK must leave it alone.
+    /// Whether CLIENT UNBLOCK must not end this wait.
     pub fn is_firm(&self) -> bool {
         self.firm
     }
 
-    /// Unix time in milliseconds when it ends by itself.
+    /// The deadline, Unix time in milliseconds; `None`: no deadline.
     pub fn deadline_ms(&self) -> Option<i64> {
         self.deadline_ms
     }
@@ -104,17 +104,18 @@ impl Waiter {
         self.address.client
     }
 
-    /// The client's place in its worker.
+    /// The client's slot in its worker.
     pub fn token(&self) -> usize {
         self.address.token
     }
 
-    /// Whether it has ended.
+    /// Whether the wait has ended.
     pub fn is_over(&self) -> bool {
         self.claimed.load(Ordering::Acquire)
     }
 
-    /// The right to end it: true for one caller only. The client no longer counts as blocked.
+    /// Claims the right to end the wait: true for one caller only. Clears the client's blocked
+    /// flag.
     pub fn claim(&self) -> bool {
         let won =
             self.claimed.compare_exchange(false, true, Ordering::AcqRel, Ordering::Acquire).is_ok();
@@ -125,7 +126,8 @@ impl Waiter {
         won
     }
 
-    /// Ends it with the reply that `write` writes; false, and nothing is written, if it is over.
+    /// Ends the wait with the reply that `write` writes. Returns false, and writes nothing, if it
+    /// has ended already.
     pub fn serve(&self, write: impl FnOnce(&mut Reply)) -> bool {
         if !self.claim() {
             return false;
@@ -136,7 +138,7 @@ impl Waiter {
         true
     }
 
-    /// Ends it without serving it; false if it is over.
+    /// Ends the wait without serving it. Returns false if it has ended already.
     pub fn end(&self, end: WaitEnd) -> bool {
         let won = self.claim();
         if won {
@@ -151,7 +153,7 @@ impl Waiter {
     }
 }
 
-/// Waiters for one thing, the longest waiting first, each with what it wants of it.
+/// Waiters for one resource, oldest first, each with its condition.
 #[derive(Debug)]
 pub struct WaitQueue<W> {
     entries: VecDeque<(Arc<Waiter>, W)>,
@@ -165,7 +167,7 @@ impl<W> Default for WaitQueue<W> {
 }
 
 impl<W> WaitQueue<W> {
-    /// Registers a waiter behind the others.
+    /// Appends a waiter.
     pub fn push(&mut self, waiter: Arc<Waiter>, wanted: W) {
         if self.entries.len() >= self.sweep_at {
             self.entries.retain(|(waiter, _)| !waiter.is_over());
@@ -174,13 +176,13 @@ impl<W> WaitQueue<W> {
         self.entries.push_back((waiter, wanted));
     }
 
-    /// Offers each waiter, in order, to `serve`, which says whether its wait is over; such ones,
-    /// and those that were over before, are dropped.
+    /// Offers each waiter, oldest first, to `serve`, which returns whether its wait is over.
+    /// Waiters that are over are dropped.
     pub fn offer(&mut self, mut serve: impl FnMut(&Arc<Waiter>, &W) -> bool) {
         self.entries.retain(|(waiter, wanted)| !waiter.is_over() && !serve(waiter, wanted));
     }
 
-    /// Registrations, those that are over and not yet dropped included.
+    /// Number of registrations, including those that are over but not yet swept.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -191,22 +193,23 @@ impl<W> WaitQueue<W> {
     }
 }
 
-/// What WAIT waits for.
+/// The condition of a WAIT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acknowledgement {
-    /// The offset of the replication stream that replicas are to reach.
+    /// The replication offset to be acknowledged.
     pub offset: u64,
-    /// How many of them.
+    /// How many replicas must have acknowledged it.
     pub replicas: i64,
 }
 
-/// Clients that wait until replicas have acknowledged an offset.
+/// Clients in WAIT: blocked until replicas have acknowledged an offset.
 #[derive(Debug, Default)]
 pub struct Offsets(Mutex<WaitQueue<Acknowledgement>>);
 
 impl Offsets {
-    /// Registers a waiter. `acknowledged(offset)` counts the replicas that have reached an offset;
-    /// it is asked once more, so that an acknowledgement that comes meanwhile is not missed.
+    /// Registers a waiter. `acknowledged(offset)` counts the replicas that have acknowledged an
+    /// offset; it is checked again after registering, so that a concurrent acknowledgement is not
+    /// missed.
     pub fn wait(
         &self,
         waiter: &Arc<Waiter>,
@@ -217,19 +220,19 @@ impl Offsets {
         serve(waiter, wanted, acknowledged);
     }
 
-    /// Serves those whose replicas have reached their offset; to be called after each
-    /// acknowledgement, once `acknowledged(offset)` counts it.
+    /// Serves the waiters whose condition holds now. To be called after each acknowledgement, once
+    /// `acknowledged(offset)` counts it.
     pub fn acknowledge(&self, acknowledged: impl Fn(u64) -> i64) {
         lock(&self.0).offer(|waiter, wanted| serve(waiter, *wanted, &acknowledged));
     }
 
-    /// Whether nobody waits; a cheap question before counting.
+    /// Whether nobody waits; a cheap check before replicas are counted.
     pub fn is_empty(&self) -> bool {
         lock(&self.0).is_empty()
     }
 }
 
-/// Answers the number of replicas if they are enough; whether the wait is over.
+/// Replies with the number of replicas if they are enough; returns whether the wait is over.
 fn serve(waiter: &Waiter, wanted: Acknowledgement, acknowledged: impl Fn(u64) -> i64) -> bool {
     let count = acknowledged(wanted.offset);
     if count < wanted.replicas {
@@ -239,10 +242,10 @@ fn serve(waiter: &Waiter, wanted: Acknowledgement, acknowledged: impl Fn(u64) ->
     true
 }
 
-/// Who waits for what.
+/// Registries of blocked clients that are not tied to keys.
 #[derive(Debug, Default)]
 pub struct Blocking {
-    /// For replicas.
+    /// Clients in WAIT.
     pub offsets: Offsets,
 }
 

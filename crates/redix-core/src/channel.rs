@@ -1,14 +1,13 @@
-//! What travels from a publisher to the subscribers of a worker.
+//! Pub/sub messages on their way from a publisher to the subscribers of a worker.
 //!
-//! [`Subscribers`] are the connections of one worker that listen to one channel or pattern. A
+//! [`Subscribers`] are the connections of one worker that subscribe to one channel or pattern. A
 //! [`Message`] is encoded once; a [`Delivery`] carries it to one worker, with the subscribers that
-//! it is for. Whoever publishes takes a number from each [`Subscribers`]; a subscriber gets the
-//! messages whose number was taken after it had subscribed, so that none arrives that was published
-//! before.
+//! it is for. A publisher takes a sequence number from each [`Subscribers`]; a subscriber receives
+//! the messages with a number taken after it subscribed, so that it sees none published earlier.
 //!
-//! **Invariants.** The list of subscribers is changed and read by their own worker's thread only;
-//! others see how many there are. Bytes that are on their way to one [`Subscribers`] are bounded by
-//! the output limit of their class: beyond it they are told to close.
+//! **Invariants.** Only the worker's own thread reads and changes the list of subscribers; other
+//! threads see its length. Undelivered bytes for one [`Subscribers`] are bounded by the output
+//! limit of the pubsub class; beyond it the subscribers are closed.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +35,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Encodes a message.
+    /// Encodes a message: the channel and the text as bulk strings.
     pub fn new(kind: Kind, channel: &[u8], text: &[u8]) -> Self {
         let mut body = Reply::new(redix_resp::Proto::Resp2);
         body.reserve(channel.len() + text.len() + 64);
@@ -45,13 +44,13 @@ impl Message {
         Self { kind, body: body.take() }
     }
 
-    /// Bytes that it takes.
+    /// Length of the encoded message in bytes.
     #[expect(clippy::len_without_is_empty, reason = "no message is empty")]
     pub fn len(&self) -> usize {
         self.body.len()
     }
 
-    /// Appends it as a push; `pattern` is the one that it matched.
+    /// Appends the message as a push; `pattern` is the one that it matched, for `pmessage`.
     // HOT PATH: once per subscriber and message.
     pub fn write_to(&self, reply: &mut Reply, pattern: Option<&[u8]>) {
         reply.reserve(self.body.len() + 32);
@@ -74,24 +73,24 @@ impl Message {
     }
 }
 
-/// The connections of one worker that listen to one channel or pattern.
+/// The connections of one worker that subscribe to one channel or pattern.
 #[derive(Debug)]
 pub struct Subscribers {
     worker: usize,
     pattern: Option<Arc<[u8]>>,
-    /// The place of each in the worker, with the number of the first message that it gets.
+    /// Slot in the worker -> sequence number of the first message that the subscriber receives.
     list: Mutex<BTreeMap<usize, u64>>,
     count: AtomicU32,
-    /// The number of the next message.
+    /// The sequence number of the next message.
     next: AtomicU64,
-    /// Bytes on their way.
+    /// Bytes queued in the worker's mailbox and not yet delivered.
     queued: AtomicUsize,
-    /// They have been told to close, and are not sent anything further until they have.
+    /// Over the output limit: they are being closed and receive nothing further.
     closing: AtomicBool,
 }
 
 impl Subscribers {
-    /// Nobody, of worker `worker`, to a channel, or to a pattern.
+    /// An empty list for worker `worker`, of a channel (`None`) or of a pattern.
     pub fn new(worker: usize, pattern: Option<Arc<[u8]>>) -> Self {
         Self {
             worker,
@@ -104,22 +103,22 @@ impl Subscribers {
         }
     }
 
-    /// Their worker.
+    /// The worker that owns these connections.
     pub fn worker(&self) -> usize {
         self.worker
     }
 
-    /// The pattern that they listen to, if it is one.
+    /// The pattern that they subscribe to; `None` for a channel.
     pub fn pattern(&self) -> Option<&[u8]> {
         self.pattern.as_deref()
     }
 
-    /// How many there are.
+    /// Number of subscribers.
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Adds the connection at a place of the worker; by the worker's thread.
+    /// Adds the connection in slot `token`; called by the worker's thread.
     pub fn insert(&self, token: usize) {
         let first = self.next.load(Ordering::Relaxed);
         let mut list = lock(&self.list);
@@ -127,7 +126,7 @@ impl Subscribers {
         self.count.store(list.len() as u32, Ordering::Relaxed);
     }
 
-    /// Removes a connection; by the worker's thread. Returns how many remain.
+    /// Removes a connection and returns how many remain; called by the worker's thread.
     pub fn remove(&self, token: usize) -> u32 {
         let mut list = lock(&self.list);
         list.remove(&token);
@@ -135,24 +134,24 @@ impl Subscribers {
         list.len() as u32
     }
 
-    /// The number of the first message that a connection gets, if it is among them.
+    /// The first sequence number that the connection receives; `None` if it is no subscriber.
     pub fn first_of(&self, token: usize) -> Option<u64> {
         lock(&self.list).get(&token).copied()
     }
 
-    /// The places of those who get a message of this number.
+    /// Calls `f` with the slot of every subscriber that receives the message with this number.
     pub fn each(&self, number: u64, mut f: impl FnMut(usize)) {
         let list = lock(&self.list);
         list.iter().filter(|(_, first)| **first <= number).for_each(|(token, _)| f(*token));
     }
 
-    /// Takes a number for a message to them.
+    /// Takes the sequence number of a message that is about to be sent.
     pub fn take_number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Notes bytes that are about to be sent to them, of which at most `limit` (0: any number) may
-    /// be on their way.
+    /// Accounts for bytes about to be queued, of which at most `limit` (0: no limit) may be
+    /// undelivered.
     pub fn queue(&self, bytes: usize, limit: u64) -> Admission {
         if self.closing.load(Ordering::Acquire) {
             return Admission::Drop;
@@ -165,34 +164,34 @@ impl Subscribers {
         if self.closing.swap(true, Ordering::AcqRel) { Admission::Drop } else { Admission::Close }
     }
 
-    /// Takes note that so many bytes have arrived.
+    /// Accounts for `bytes` that have been delivered.
     pub fn arrived(&self, bytes: usize) {
         self.queued.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Takes note that they are being closed.
+    /// Records that the subscribers have been closed.
     pub fn closed(&self) {
         self.closing.store(false, Ordering::Release);
     }
 }
 
-/// What is to be done with a message to some subscribers.
+/// What to do with a message for some subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Send it.
+    /// Deliver it.
     Send,
-    /// More is on its way to them than they may be owed: have them closed instead.
+    /// They are over their output limit: close them instead.
     Close,
-    /// Nothing: they have been told to close.
+    /// Drop it: they are being closed.
     Drop,
 }
 
-/// Subscribers that a message is for, and its number among theirs.
+/// A recipient list and the sequence number of the message in it.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The subscribers.
     pub subscribers: Arc<Subscribers>,
-    /// The number.
+    /// The sequence number.
     pub number: u64,
 }
 
@@ -204,34 +203,34 @@ impl PartialEq for Target {
 
 impl Eq for Target {}
 
-/// A message on its way to one worker.
+/// A message addressed to one worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// The message.
     pub message: Arc<Message>,
-    /// Whom it is for: first the channel's subscribers, then those of patterns.
+    /// Its recipients: first the channel's subscribers, then those of patterns.
     pub targets: SmallVec<[Target; 1]>,
 }
 
 impl Delivery {
-    /// Appends it to the output of the connection at place `token` as often as it gets it from
-    /// `subscribers`.
+    /// Appends the message to the output of the connection in slot `token`, once for each of its
+    /// subscriptions in `subscribers`.
     pub fn write_to_one(&self, subscribers: &Arc<Subscribers>, token: usize, reply: &mut Reply) {
         write_to_one(&self.message, &self.targets, subscribers, token, reply);
     }
 }
 
-/// The subscribers that a message is for, by worker.
+/// The recipients of a message, by worker.
 pub type Deliveries = SmallVec<[(usize, SmallVec<[Target; 1]>); 2]>;
 
-/// A message that is sent when the unit that published it ends.
+/// A message that is delivered at the end of the unit that published it.
 #[derive(Debug)]
 pub struct Outgoing {
     /// The message.
     pub message: Arc<Message>,
-    /// Whom it is for.
+    /// Its recipients.
     pub deliveries: Deliveries,
-    /// The number of the lock that orders it among others of its channel.
+    /// Index of the lock that orders messages of the same channel.
     pub lock: usize,
 }
 

@@ -1,9 +1,9 @@
 //! One connection's state machine: bytes in, commands out, replies out. No socket.
 //!
 //! **Invariants.** Bytes before `start` have been executed and are dropped by [`Input::compact`].
-//! Parsed commands are a look-ahead only: they keep their place in the buffer until they are
-//! executed, so that a connection that is held back gives nothing away. After a protocol error
-//! nothing more is parsed; the error is answered after the replies of the commands before it.
+//! Parsed commands stay in the buffer until they are executed, so that a connection that is paused
+//! or blocked loses nothing. After a protocol error nothing more is parsed; the error is replied
+//! after the replies to the commands before it.
 
 mod large;
 pub(crate) mod portion;
@@ -28,54 +28,54 @@ use unsent::Unsent;
 
 /// The least space offered to one read.
 pub const READ_MIN: usize = 16 * 1024;
-/// A buffer of more is fitted to what the connection sends, even if that never stops.
+/// A buffer larger than this is shrunk to what the connection needs, even while it is in use.
 const KEPT_MAX: usize = 32 * 1024;
 /// The most that one turn reads from a connection.
 pub const READ_MAX: usize = 64 * 1024;
 /// Room that is made at once for a command whose length is known.
 const ROOM_MAX: usize = 1024 * 1024;
 
-/// Spans of executed commands in front of others from which on they are dropped; room for as many
-/// stays.
+/// Spans of executed commands are dropped once there are this many in front of unexecuted ones;
+/// capacity for as many is kept.
 const SPANS_SPENT_MAX: usize = 1024;
 
-/// A parsed command waiting for execution. Half a cache line.
+/// A parsed command that is not executed yet. Half a cache line.
 #[derive(Debug)]
 struct Parked {
-    /// One past its last byte in the input.
+    /// End of the command in the input buffer (exclusive).
     end: usize,
-    /// One pointer, because few commands have any.
+    /// Boxed to one pointer, because few commands have any.
     apart: Option<Box<Apart>>,
-    /// Its first span in `Input::spans`, which has far fewer than 2^32: a span stands for six bytes
-    /// or more of a buffer that holds little more than a command of at most 4 GiB.
+    /// Its first span in `Input::spans`, which has far fewer than 2^32: a span stands for at least
+    /// six bytes of a buffer that holds little more than one command of at most 4 GiB.
     first_span: u32,
-    /// How many there are.
+    /// Number of its spans.
     span_count: u32,
-    /// Its length, a blank line before it not included.
+    /// Its length in bytes, without a blank line before it.
     len: u32,
 }
 
 const _: () = assert!(size_of::<Parked>() <= 32);
 
-/// What of a command is not in the input's buffer.
+/// The parts of a command that are not in the input buffer.
 #[derive(Debug)]
 enum Apart {
-    /// The words of an inline command, unescaped.
+    /// The unescaped arguments of an inline command.
     Inline(Box<[u8]>),
-    /// Large words.
+    /// Large arguments, each in a buffer of its own.
     Bodies(Bodies),
 }
 
 /// The incoming side of a connection.
 ///
-/// Between turns most connections have nothing pending. They own no buffer: one is lent to them for
-/// the turn ([`Input::lend`]). It becomes their own when a part of a command stays in it.
+/// Between turns most connections have no pending input and own no buffer: one is lent to them for
+/// the turn ([`Input::lend`]), and kept only if an incomplete command stays in it.
 #[derive(Default)]
 pub struct Input {
     bytes: Vec<u8>,
-    /// The buffer is given back if nothing stays in it.
+    /// The buffer is lent, and returned if nothing stays in it.
     lent: bool,
-    /// The most bytes that were in the buffer since it was last fitted.
+    /// Peak use of the buffer in bytes since it was last fitted.
     peak: usize,
     filled: usize,
     start: usize,
@@ -90,13 +90,13 @@ pub struct Input {
 }
 
 impl Input {
-    /// Has [`Input::raw`] cover blank lines and empty multibulks too: they count as part of the
-    /// command behind them.
+    /// Makes [`Input::raw`] include blank lines and empty multibulks, as part of the command after
+    /// them.
     pub fn keep_blanks(&mut self) {
         self.keeps_blanks = true;
     }
 
-    /// The bytes of some of the parked commands as they came; of at least one.
+    /// The raw bytes of a non-empty range of the parked commands, as received.
     pub fn raw(&self, commands: std::ops::Range<usize>) -> &[u8] {
         let before = commands.start.checked_sub(1);
         let start = before.map_or(self.start, |before| self.parked[before].end);
@@ -115,7 +115,7 @@ impl Input {
         self.lent = true;
     }
 
-    /// The buffer that it was lent, unless something in it is still needed: then it keeps it.
+    /// Returns the lent buffer, unless input remains in it: then the connection keeps it.
     pub fn give_back(&mut self) -> Option<Vec<u8>> {
         let lent = std::mem::take(&mut self.lent);
         let unused = self.filled == 0 && self.parked.is_empty() && self.parser.is_idle();
@@ -131,17 +131,17 @@ impl Input {
         self.space_of(READ_MIN)
     }
 
-    /// The same with at least so many bytes.
+    /// Space for the next read, at least `least` bytes.
     pub fn space_of(&mut self, least: usize) -> &mut [u8] {
         let pending = self.filled - self.parsed;
         let missing = self.wanted.saturating_sub(pending);
-        // More than that is believed only as far as bytes have come for it.
+        // An announced length beyond that is believed only in proportion to what has been received.
         let ahead = if self.wanted <= ROOM_MAX { missing } else { missing.min(pending) };
         let want = least.max(ahead.min(ROOM_MAX));
         if self.bytes.len() - self.filled < want {
             self.compact();
-            // Growing by doubling keeps the copying of a large argument linear; but for the last
-            // step, which has room for it and a line end.
+            // Doubling keeps the copying of a large argument linear; the last step makes exactly
+            // the room for it and its line end.
             let doubled = (self.bytes.len() * 2).min(self.parsed + self.wanted);
             let need = (self.filled + want).max(doubled);
             if self.bytes.len() < need {
@@ -151,7 +151,7 @@ impl Input {
         &mut self.bytes[self.filled..]
     }
 
-    /// Takes note of `count` bytes read into [`Input::space`].
+    /// Records that `count` bytes were read into [`Input::space`].
     pub fn received(&mut self, count: usize) {
         if self.large.is_receiving() {
             let rest = self.large.received(count);
@@ -191,7 +191,8 @@ impl Input {
         self.parked.len()
     }
 
-    /// Parses further commands, until `limit` are parked. Blank lines and empty multibulks vanish.
+    /// Parses further commands, until `limit` are parked. Blank lines and empty multibulks are
+    /// skipped.
     pub fn parse(&mut self, limit: usize, limits: &Limits) {
         if self.large.is_receiving() {
             return;
@@ -219,8 +220,8 @@ impl Input {
         }
     }
 
-    /// Receives the argument under way by itself if it is large. What a primary sends is also
-    /// wanted as it came, in one piece.
+    /// Receives the argument being parsed in a buffer of its own if it is large. Not for a
+    /// primary's stream, whose bytes are also needed in one piece.
     fn detach_large(&mut self) {
         if self.keeps_blanks {
             return;
@@ -254,7 +255,7 @@ impl Input {
         });
     }
 
-    /// The words of the parked command `index` places from the front.
+    /// The arguments of the parked command at position `index`.
     #[inline]
     pub fn args(&self, index: usize) -> Args<'_> {
         let parked = &self.parked[index];
@@ -299,8 +300,8 @@ impl Input {
         }
     }
 
-    /// A connection that is held back time and again always has something parked, so that its spans
-    /// are never dropped all at once.
+    /// A connection that is paused again and again always has a parked command, so that its spans
+    /// are never all dropped at once.
     #[inline]
     fn drop_spent_spans(&mut self) {
         let Some(first) = self.parked.front() else { return };
@@ -311,8 +312,8 @@ impl Input {
         }
     }
 
-    /// Moves what is not a whole command yet to `next`, which has nothing in it, so that parsing
-    /// goes on there. A protocol error stays.
+    /// Moves an incomplete command to `next`, which must be empty, so that parsing goes on there. A
+    /// protocol error stays here.
     pub(crate) fn hand_on_rest(&mut self, next: &mut Self) {
         debug_assert!(next.pending_bytes() == 0 && next.parked() == 0 && next.parser.is_idle());
         let end = self.parked.back().map_or(self.start, |last| last.end);
@@ -328,17 +329,17 @@ impl Input {
         self.parsed = end;
     }
 
-    /// Whether there is a protocol error behind the parked commands.
+    /// Whether a protocol error follows the parked commands.
     pub(crate) fn is_broken(&self) -> bool {
         self.error.is_some()
     }
 
-    /// The protocol error met behind the parked commands; asking takes it when none is parked.
+    /// The protocol error that follows the parked commands; taken if none is parked.
     pub fn take_error(&mut self) -> Option<ProtocolError> {
         if self.parked.is_empty() { self.error.take() } else { None }
     }
 
-    /// Moves the bytes still needed to the front.
+    /// Moves unexecuted bytes to the front of the buffer.
     pub fn compact(&mut self) {
         let gap = self.start;
         if gap == 0 {
@@ -353,8 +354,8 @@ impl Input {
         }
     }
 
-    /// Gives back the memory that what is pending does not take: an announced argument whose bytes
-    /// do not come is not waited for with room for all of it.
+    /// Releases memory that pending input does not use: the full size of an announced argument is
+    /// not reserved while its bytes do not arrive.
     pub fn shrink(&mut self) {
         if self.filled == self.start && self.parked.is_empty() && self.parser.is_idle() {
             *self = Self {
@@ -370,8 +371,8 @@ impl Input {
         }
     }
 
-    /// Gives back memory of a large buffer of which less than half was used since the last call,
-    /// and that of the spans of commands with many words.
+    /// Releases memory of a large buffer of which less than half was used since the last call, and
+    /// that of the spans of commands with many arguments.
     pub fn fit(&mut self) {
         if self.parked.is_empty() {
             self.spans.shrink_to(SPANS_SPENT_MAX);
@@ -389,20 +390,20 @@ impl Input {
 pub struct Client {
     /// Incoming bytes and parsed commands.
     pub input: Input,
-    /// Replies to be sent, after those that were set aside.
+    /// The reply buffer, behind the output that was set aside.
     pub reply: Reply,
     unsent: Unsent,
     /// Protocol state.
     pub session: Session,
-    /// What other threads see.
+    /// The record that other threads see.
     pub shared: Arc<ClientShared>,
-    /// Not executed further in this turn: held back, closing or killed.
+    /// Execution is suspended for this turn: paused, blocked, closing or killed.
     pub halted: bool,
-    /// Listed by its worker as having something to parse or execute.
+    /// Listed by its worker as having input to parse or execute.
     pub ready: bool,
-    /// Held back by a pause: tried again when the worker is told to.
+    /// Held back by CLIENT PAUSE or the like: retried when the pause ends.
     pub held: bool,
-    /// The wait of its first parked command, which has been executed but not answered.
+    /// The wait of its first parked command, which is blocked.
     pub blocked: Option<Blocked>,
 }
 
@@ -422,7 +423,7 @@ impl Client {
         }
     }
 
-    /// Lets what it has applied of a primary's stream enter the log.
+    /// Appends the part of the primary's stream that it has applied to the replication log.
     #[inline]
     pub fn log_applied(&mut self, log: &Log) {
         if let Some(link) = &mut self.session.primary_link {
@@ -430,8 +431,8 @@ impl Client {
         }
     }
 
-    /// Drops the first `count` parked commands: they have been executed. What they applied of a
-    /// primary's stream enters the log first.
+    /// Drops the first `count` parked commands, which have been executed. What they applied of a
+    /// primary's stream is appended to the log first.
     #[inline]
     pub fn executed(&mut self, count: usize, log: &Log) {
         if let Some(link) = &mut self.session.primary_link {
@@ -441,7 +442,8 @@ impl Client {
         self.input.executed(count);
     }
 
-    /// Goes on with a portion of its primary's stream; the last must be spent, and is returned.
+    /// Starts on the next portion of the primary's stream and returns the last one, which must have
+    /// been consumed.
     pub(crate) fn begin_portion(&mut self, mut portion: Portion) -> Portion {
         debug_assert_eq!(self.input.pending_bytes(), 0, "it would be lost");
         let total = self.shared.net_in.load(Ordering::Relaxed) + portion.received as u64;
@@ -454,7 +456,7 @@ impl Client {
         portion
     }
 
-    /// Lets other threads see the sizes of its buffers.
+    /// Publishes the sizes of its buffers for other threads.
     pub fn publish(&self) {
         let shared = &self.shared;
         shared.query_bytes.store(self.input.pending_bytes(), Ordering::Relaxed);
@@ -468,14 +470,14 @@ impl Client {
         }
     }
 
-    /// Sends something that no command of its own asked for, unless it wants no replies.
+    /// Sends out-of-band bytes, such as a push, unless CLIENT REPLY is off.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.session.reply_mode != ReplyMode::Off {
             self.reply.raw(bytes);
         }
     }
 
-    /// Whether it is to be closed as soon as its replies are sent.
+    /// Whether it is to be closed as soon as its output is sent.
     pub fn closing(&self) -> bool {
         self.session.close_after_reply
     }

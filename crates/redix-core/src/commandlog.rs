@@ -1,4 +1,4 @@
-//! The command log: the last commands that took long, were large, or were answered at length.
+//! The command log: the latest commands that were slow, large, or had large replies.
 //!
 //! A log of length 0 takes nothing in and keeps what it has, as in Valkey 9.1 (Redis empties it).
 //!
@@ -12,9 +12,9 @@ use crate::registry::ClientShared;
 use crate::session::Session;
 use crate::sync::{Mutex, lock};
 
-/// Words kept of a command.
+/// Arguments kept of a command.
 const ARGS_MAX: usize = 32;
-/// Bytes kept of a word.
+/// Bytes kept of an argument.
 const ARG_BYTES_MAX: usize = 128;
 
 /// One logged command.
@@ -24,9 +24,9 @@ pub struct LogEntry {
     pub id: u64,
     /// Unix time in seconds.
     pub unix_s: i64,
-    /// What it was logged for: a duration in microseconds, or a size in bytes.
+    /// The value that was logged: a duration in microseconds, or a size in bytes.
     pub amount: u64,
-    /// Its words, shortened.
+    /// Its arguments, truncated.
     pub argv: Vec<Vec<u8>>,
     /// The client's address.
     pub addr: String,
@@ -81,19 +81,19 @@ impl Log {
         self.len() == 0
     }
 
-    /// Forgets all entries.
+    /// Removes all entries.
     pub fn reset(&self) {
         lock(&self.entries).newest_first.clear();
     }
 }
 
-/// A command that has been executed, with what it may be logged for.
+/// A command that has been executed, with the values that may exceed a threshold.
 pub struct Executed<'a> {
     /// The client's protocol state.
     pub session: &'a Session,
     /// The client's record.
     pub client: &'a ClientShared,
-    /// Its words.
+    /// Its arguments.
     pub args: Args<'a>,
     /// How long it took.
     pub ns: u64,
@@ -146,7 +146,7 @@ impl CommandLog {
     }
 }
 
-/// Whether an amount is to be logged; a negative limit is none.
+/// Whether an amount reaches the threshold; a negative threshold disables the log.
 #[inline]
 fn reaches(amount: u64, limit: i64) -> bool {
     u64::try_from(limit).is_ok_and(|limit| amount >= limit)
@@ -166,7 +166,7 @@ impl Executed<'_> {
     }
 }
 
-/// At most [`ARGS_MAX`] words of at most [`ARG_BYTES_MAX`] bytes; what is cut is said.
+/// At most [`ARGS_MAX`] arguments of at most [`ARG_BYTES_MAX`] bytes, with a note on what was cut.
 fn shortened(args: Args<'_>, secrets: &[usize]) -> Vec<Vec<u8>> {
     let shown = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
     let mut argv: Vec<Vec<u8>> = (0..shown)

@@ -1,55 +1,54 @@
-//! What a command leaves behind besides its reply.
+//! The effects of a command besides its reply.
 //!
-//! A handler that changes data records effects in the form that Redis would replicate (`SET …
-//! PXAT`, `DEL` for an expiry, …), with the keyspace events that subscribers may want and the
-//! requests that only the server can carry out. The dispatcher hands the records to the
-//! replication log while the unit's locks are still held, so that the order of records is the order
-//! of changes.
+//! A handler that changes data records its effects in the form that Redis would replicate (`SET …
+//! PXAT`, `DEL` for an expiry, …), with keyspace events and requests that only the server can carry
+//! out. The dispatcher appends the records to the replication log while the unit's locks are held,
+//! so that the order of records is the order of changes.
 //!
-//! **Invariants.** Nothing here blocks. Unless someone records, no record is built.
+//! **Invariants.** Nothing here blocks. No record is built unless the log is recorded.
 
 use redix_resp::request::{encode_command, encode_words};
 
 use crate::channel::Outgoing;
 
-/// Writes in the form in which replicas and the append-only file receive them: each an array of
-/// bulk strings, encoded one behind the other.
+/// Write commands as replicas and the append-only file receive them: each an array of bulk strings,
+/// encoded one behind the other.
 #[derive(Debug, Default)]
 pub struct Records {
     bytes: Vec<u8>,
     frames: Vec<Frame>,
 }
 
-/// Where a record ends, and the database it applies to.
+/// The end of a record, and its database.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     db: u32,
     end: usize,
 }
 
-/// The most memory that is kept for the next unit's records.
+/// The most memory kept for the next unit's records.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 impl Records {
-    /// Adds a command and its arguments.
+    /// Appends a command.
     pub fn push(&mut self, db: u32, argv: &[impl AsRef<[u8]>]) {
         encode_command(&mut self.bytes, argv);
         self.frames.push(Frame { db, end: self.bytes.len() });
     }
 
-    /// Adds a command in its own words.
-    // HOT PATH: once per write while somebody records; allocates only to grow.
+    /// Appends a command as received.
+    // HOT PATH: once per write while the log is recorded; allocates only to grow.
     pub fn push_words<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         encode_words(&mut self.bytes, words);
         self.frames.push(Frame { db, end: self.bytes.len() });
     }
 
-    /// How many there are.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.frames.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
@@ -62,12 +61,12 @@ impl Records {
         frames.map(|(frame, start)| (frame.db, &self.bytes[start..frame.end]))
     }
 
-    /// All bytes, one record behind the other.
+    /// All records, concatenated.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Takes the bytes, so that they need not be copied; nothing is left.
+    /// Takes the bytes without a copy; leaves none.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         self.frames.clear();
         std::mem::take(&mut self.bytes)
@@ -82,10 +81,10 @@ impl Records {
     }
 }
 
-/// Classes of keyspace events.
+/// The classes of keyspace events.
 pub use crate::config::notify as class;
 
-/// A keyspace event that somebody asked for.
+/// A keyspace event to be announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its class, one of [`class`].
@@ -98,46 +97,46 @@ pub struct Event {
     pub key: Vec<u8>,
 }
 
-/// What the subscribers of channels are told of a unit.
+/// What a unit publishes to subscribers.
 #[derive(Debug)]
 pub enum Notice {
     /// A keyspace event.
     Event(Event),
-    /// A message that it has published.
+    /// A message of PUBLISH.
     Message(Outgoing),
 }
 
-/// What only the server can do; it is done by the worker once the command's locks are released.
+/// An action of the server, carried out by the worker after the command's locks are released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// Wake the saver: a background save has begun or is to be given up.
+    /// Wake the saver: a background save has begun or is to be cancelled.
     BgSave,
-    /// Send what the connection's feed holds, from now on: it has become a replica.
+    /// Start sending the connection's feed: it has become a replica.
     Feed,
-    /// Deliver the worker's own mail before anything else is executed for the connection: it may
+    /// Deliver the worker's own mail before executing more of the connection's commands: it may
     /// have published to itself.
     Deliver,
-    /// Carry out the migrations that wait: the connection is blocked until one has ended.
+    /// Start the pending migrations; the connection is blocked until its own has ended.
     Migrate,
-    /// Close the connection without sending what it is owed: a reply was given up because it is
-    /// more than the client may be owed.
+    /// Close the connection and discard its pending output: a reply was cut short because it
+    /// exceeds the output limit.
     Overflow,
     /// Stop the process.
     Shutdown(Shutdown),
 }
 
-/// How to shut down; source: the options of the SHUTDOWN command.
+/// Options of a shutdown; source: the options of the SHUTDOWN command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shutdown {
     /// `SAVE` (`Some(true)`), `NOSAVE` (`Some(false)`) or as configured.
     pub save: Option<bool>,
     /// `NOW`: do not wait for replicas.
     pub now: bool,
-    /// `FORCE`: go on where saving fails.
+    /// `FORCE`: exit even if saving fails.
     pub force: bool,
 }
 
-/// What the unit under way has left behind so far.
+/// The effects of the present unit so far.
 #[derive(Debug, Default)]
 pub struct Effects {
     recording: bool,
@@ -150,7 +149,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Prepares for a unit: whether records are wanted, and which event classes somebody asked for.
+    /// Begins a unit: whether it records, and the event classes to be announced.
     #[inline]
     pub fn begin(&mut self, recording: bool, event_mask: u32) {
         self.recording = recording;
@@ -164,19 +163,19 @@ impl Effects {
         self.dirty = 0;
     }
 
-    /// Whether records are wanted.
+    /// Whether records are built.
     #[inline]
     pub fn recording(&self) -> bool {
         self.recording
     }
 
-    /// Counts a change to the data, as `rdb_changes_since_last_save` does.
+    /// Adds to the count of changes, `rdb_changes_since_last_save`.
     #[inline]
     pub fn add_dirty(&mut self, changes: u64) {
         self.dirty += changes;
     }
 
-    /// States that the unit frees a value that is not small.
+    /// Notes that the unit frees a value that is not small.
     #[inline]
     pub fn note_freed_long(&mut self) {
         self.freed_long = true;
@@ -194,37 +193,37 @@ impl Effects {
         self.dirty
     }
 
-    /// States the form in which the command under way is logged, instead of its own words.
+    /// Logs the current command in this form instead of verbatim.
     pub fn log(&mut self, db: u32, argv: &[&[u8]]) {
         self.restated = true;
         self.log_also(db, argv);
     }
 
-    /// Logs something that the command did besides itself, such as the deletion of an expired key.
+    /// Logs a side effect of the command, such as the deletion of an expired key.
     pub fn log_also(&mut self, db: u32, argv: &[&[u8]]) {
         if self.recording {
             self.records.push(db, argv);
         }
     }
 
-    /// Logs the command under way in its own words.
+    /// Logs the current command verbatim.
     pub fn log_words<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         if self.recording {
             self.records.push_words(db, words);
         }
     }
 
-    /// States that the command under way leaves no record of itself, whatever it changed.
+    /// Does not log the current command, whatever it changed.
     pub fn log_nothing(&mut self) {
         self.restated = true;
     }
 
-    /// Whether the command under way stated its own form; asking resets the statement.
+    /// Whether the current command was logged by its handler; resets that.
     pub fn take_restated(&mut self) -> bool {
         std::mem::take(&mut self.restated)
     }
 
-    /// Notes a keyspace event.
+    /// Records a keyspace event if its class is announced.
     #[inline]
     pub fn notify(&mut self, class: u32, name: &'static str, db: u32, key: &[u8]) {
         if self.event_mask & class != 0 {
@@ -232,24 +231,24 @@ impl Effects {
         }
     }
 
-    /// Sends a message when the unit ends.
+    /// Queues a message that is sent when the unit ends.
     pub fn publish(&mut self, message: Outgoing) {
         self.notices.push(Notice::Message(message));
     }
 
-    /// The records so far, to be handed on.
+    /// The records so far.
     #[inline]
     pub fn records(&mut self) -> &mut Records {
         &mut self.records
     }
 
-    /// What subscribers are to be told, in the order in which it happened.
+    /// Events and messages of the unit, in order.
     #[inline]
     pub fn notices(&self) -> &[Notice] {
         &self.notices
     }
 
-    /// Takes what subscribers are to be told; nothing is left.
+    /// Takes events and messages of the unit; leaves none.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }

@@ -1,4 +1,4 @@
-//! The engine: everything that all threads share, wired together.
+//! The engine: the state shared by all threads.
 
 mod background;
 mod failover;
@@ -39,15 +39,14 @@ use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 
-/// How the buffers of waiting replies are fitted to what they hold, and shown: DEBUG changes it.
+/// How reply buffers are sized and reported; DEBUG changes it.
 #[derive(Debug)]
 pub struct ReplyBuffers {
-    /// After so many milliseconds a buffer is fitted to the most that it had to hold; negative:
-    /// never.
+    /// Interval in milliseconds after which a buffer is shrunk to its recent peak; negative: never.
     pub peak_reset_ms: AtomicI64,
-    /// Whether buffers give memory back at all.
+    /// Whether buffers are ever shrunk.
     pub resizing: AtomicBool,
-    /// CLIENT LIST shows all that waits as a list.
+    /// CLIENT LIST reports all pending output as the reply list.
     pub listed: AtomicBool,
 }
 
@@ -65,18 +64,18 @@ impl Default for ReplyBuffers {
 }
 
 impl ReplyBuffers {
-    /// Whether a buffer is to be fitted whose peak has counted for so long.
+    /// Whether a buffer whose peak has been tracked for `age_ms` is to be shrunk.
     pub fn peak_is_over(&self, age_ms: i64) -> bool {
         let after_ms = self.peak_reset_ms.load(Ordering::Relaxed);
         after_ms >= 0 && age_ms >= after_ms
     }
 }
 
-/// What all threads share.
+/// The state shared by all threads.
 pub struct Engine {
     /// Time, randomness, disk.
     pub env: Env,
-    /// The data.
+    /// The data set.
     pub keyspace: Keyspace,
     /// Commands by name.
     pub commands: CommandTable,
@@ -84,17 +83,17 @@ pub struct Engine {
     pub registry: Registry,
     /// Counters.
     pub stats: Stats,
-    /// Which commands are held back.
+    /// Which commands are paused.
     pub pause: Pause,
-    /// Who waits for what.
+    /// Blocked clients.
     pub blocking: Blocking,
-    /// Keys on their way to other servers.
+    /// Keys being sent to other servers by MIGRATE.
     pub migrations: Migrations,
-    /// Who listens to which channel.
+    /// Channels, patterns and their subscribers.
     pub pubsub: PubSub,
     /// Saving.
     pub saves: Saves,
-    /// Slow and large commands.
+    /// The logs of slow and large commands.
     pub commandlog: CommandLog,
     /// Latency spikes.
     pub latency: LatencyMonitor,
@@ -102,27 +101,28 @@ pub struct Engine {
     pub errors: ErrorStats,
     /// Replication.
     pub repl: Replication,
-    /// How much is happening per second.
+    /// Rates per second, for INFO.
     pub rates: RateSampler,
-    /// The largest buffers of clients lately.
+    /// The largest recent buffers of clients.
     pub recent_buffers: RecentBuffers,
-    /// Bytes in use once the server was ready.
+    /// Bytes in use at the end of startup.
     pub startup_memory: AtomicU64,
     /// The data set is being loaded: only commands flagged `loading` run.
     pub loading: AtomicBool,
     /// `DEBUG SET-ACTIVE-EXPIRE 0`.
     pub active_expire: AtomicBool,
-    /// `DEBUG PAUSE-CRON 1`: nothing happens by itself.
+    /// `DEBUG PAUSE-CRON 1`: no periodic work.
     pub cron_paused: AtomicBool,
-    /// The buffers of waiting replies.
+    /// How reply buffers are sized and reported.
     pub reply_buffers: ReplyBuffers,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 1`.
     pub skip_checksums: AtomicBool,
-    /// From how many bytes on an element of a list gets a node of its own; 0: as configured.
+    /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: an element of at least so many bytes gets a list node of
+    /// its own; 0: as configured.
     pub list_plain_from: AtomicU32,
-    /// Memory that the allocator keeps.
+    /// Freed memory that the allocator retains.
     pub spare: SpareMemory,
-    /// Unix time in milliseconds of the last warning about HTTP.
+    /// Unix time in milliseconds of the last warning about an HTTP request.
     pub http_warned_ms: AtomicI64,
     /// A random id of this run, 40 hexadecimal digits.
     pub run_id: String,
@@ -222,13 +222,13 @@ impl Engine {
         self.config_version.fetch_add(1, Ordering::Release);
     }
 
-    /// Installs what makes a changed configuration take effect outside; once, before any worker
-    /// runs.
+    /// Installs the hook that applies a changed configuration to the process; once, before any
+    /// worker runs.
     pub fn set_applier(&self, applier: Arc<dyn Apply>) {
         assert!(self.applier.set(applier).is_ok(), "the applier is installed once");
     }
 
-    /// Makes a changed configuration take effect: first outside, where it may fail, then for every
+    /// Applies a changed configuration: first to the process, which may fail, then for every
     /// thread; in the world. `changed` holds the names of the directives that differ.
     pub fn reconfigure(
         &self,
@@ -246,12 +246,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells where the configuration was read from, as an absolute path; once, at the start.
+    /// Sets the absolute path of the configuration file; once, at startup.
     pub fn set_config_path(&self, path: ByteString) {
         assert!(self.config_path.set(path).is_ok(), "the configuration is read once");
     }
 
-    /// The absolute path of the configuration file; empty if there is none.
+    /// The absolute path of the configuration file; `None` if there is none.
     pub fn config_path(&self) -> Option<&ByteString> {
         self.config_path.get()
     }

@@ -1,4 +1,4 @@
-//! What the engine needs from outside: time, randomness, disk, the log and the waking of threads.
+//! The environment of the engine: time, randomness, disk, the log and the waking of threads.
 //!
 //! **Invariant.** Nothing in this crate reads a clock, draws a random number, opens a file or wakes
 //! a thread except through these traits, so that a simulator can supply all of them from one seed.
@@ -10,9 +10,9 @@ use std::path::Path;
 pub trait Clock: Send + Sync {
     /// Microseconds since the Unix epoch.
     fn unix_us(&self) -> i64;
-    /// Nanoseconds of a clock that never goes back; only differences mean something.
+    /// A monotonic clock in nanoseconds; only differences have a meaning.
     fn mono_ns(&self) -> u64;
-    /// Lets this much time pass on the calling thread (`DEBUG SLEEP`).
+    /// Sleeps on the calling thread (`DEBUG SLEEP`).
     fn sleep_us(&self, us: u64);
 }
 
@@ -21,7 +21,7 @@ pub trait Entropy: Send + Sync {
     /// Fills `out` with unpredictable bytes.
     fn fill(&self, out: &mut [u8]);
 
-    /// One unpredictable word.
+    /// An unpredictable 64-bit number.
     fn next_u64(&self) -> u64 {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
@@ -31,17 +31,17 @@ pub trait Entropy: Send + Sync {
 
 /// A file being written.
 pub trait DiskFile: Write + Send {
-    /// Makes everything written so far survive a power cut (`fsync`).
+    /// Makes the bytes written so far durable (`fsync`).
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// A file that nobody else can name, written at its end and read from its start.
+/// An unnamed temporary file, written at its end and read from its start.
 pub trait SpillFile: Send {
     /// Appends `bytes`.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Reads up to `out.len()` bytes at `offset`; 0 at the end.
     fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<usize>;
-    /// Forgets everything written.
+    /// Truncates it to nothing.
     fn reset(&mut self) -> io::Result<()>;
 }
 
@@ -49,35 +49,35 @@ pub trait SpillFile: Send {
 pub trait Disk: Send + Sync {
     /// Opens a file for reading from its start, with its length in bytes.
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)>;
-    /// Creates or truncates a file for writing, and locks it if it can, so that other processes
-    /// know that somebody writes it.
+    /// Creates or truncates a file for writing, and locks it if possible, so that other processes
+    /// know that it is being written.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Renames a file over another, atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Makes the names in a directory survive a power cut.
+    /// Makes the entries of a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Creates an unnamed file in `dir`.
     fn spill(&self, dir: &Path) -> io::Result<Box<dyn SpillFile>>;
 }
 
-/// Wakes the thread that runs a worker, from any other thread. Waking twice is as good as once.
+/// Wakes the thread that runs a worker, from any other thread. Idempotent.
 pub trait Wake: Send + Sync {
     /// Makes the worker's next (or present) wait return at once.
     fn wake(&self);
 }
 
-/// How important a log line is. Source: `loglevel`.
+/// The severity of a log message. Source: `loglevel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// For whoever looks for a defect.
+    /// For debugging.
     Debug,
-    /// What happens to single clients.
+    /// Events of single clients.
     Verbose,
-    /// What an operator wants to know.
+    /// Normal operation.
     Notice,
-    /// What an operator must know.
+    /// Requires an operator's attention.
     Warning,
 }
 
@@ -86,7 +86,7 @@ pub trait Log: Send + Sync {
     /// Writes one line, if its level is logged. May write to a file, so nothing may be logged under
     /// a shard's lock.
     fn log(&self, level: Level, text: &str);
-    /// Tells the role that further lines are written in, for a log that shows it.
+    /// Sets the role shown in further lines, for a log format that has it.
     fn show_role(&self, _replica: bool) {}
 }
 
@@ -100,11 +100,11 @@ pub trait Memory: Send + Sync {
     }
     /// The most bytes that were ever in use, however short.
     fn peak_bytes(&self) -> u64;
-    /// The most bytes that were in use since the last call. For one caller only.
+    /// The peak of bytes in use since the last call. For one caller only.
     fn take_recent_peak_bytes(&self) -> u64;
 }
 
-/// What stays the same about the process and its machine.
+/// Constant facts about the process and its machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostFacts {
     /// The process's number.
@@ -113,9 +113,9 @@ pub struct HostFacts {
     pub os: String,
     /// The path of the running program.
     pub executable: String,
-    /// Tells builds apart: 16 hexadecimal digits.
+    /// Identifies the build: 16 hexadecimal digits.
     pub build_id: String,
-    /// Where durations come from.
+    /// The source of the monotonic clock.
     pub monotonic_clock: String,
     /// The allocator's name.
     pub allocator: &'static str,
@@ -126,29 +126,29 @@ pub struct HostFacts {
 /// Processor time used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CpuTimes {
-    /// By the process, in its own code, in microseconds.
+    /// User time of the process, in microseconds.
     pub user_us: u64,
-    /// By the process, in the kernel.
+    /// System time of the process.
     pub system_us: u64,
-    /// By the calling thread, in its own code.
+    /// User time of the calling thread.
     pub thread_user_us: u64,
-    /// By the calling thread, in the kernel.
+    /// System time of the calling thread.
     pub thread_system_us: u64,
 }
 
 /// The process as the operating system sees it.
 pub trait Host: Send + Sync {
-    /// What stays the same.
+    /// Constant facts.
     fn facts(&self) -> &HostFacts;
     /// Bytes of memory resident.
     fn resident_bytes(&self) -> u64;
     /// Processor time used so far.
     fn cpu(&self) -> CpuTimes;
-    /// Gives memory that is not in use back to the operating system.
+    /// Returns unused memory to the operating system.
     fn purge_memory(&self);
 }
 
-/// Everything from outside, in one place.
+/// The whole environment.
 pub struct Env {
     /// Time.
     pub clock: Box<dyn Clock>,

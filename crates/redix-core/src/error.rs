@@ -1,4 +1,4 @@
-//! Errors that clients see: the only place with their wire text.
+//! Error replies: the only place with their wire text.
 //!
 //! Source: the replies of Valkey 9.1 and Redis 7.0 to the same commands.
 
@@ -7,40 +7,40 @@ use std::fmt;
 
 use redix_resp::reply::Reply;
 
-/// Of a word that an error repeats, at most so many bytes where it could be anything.
+/// The most bytes of an argument that an error repeats.
 const SHOWN_MAX: usize = 128;
 
-/// What a handler answers instead of a reply. Small, and without allocation on common paths.
+/// An error reply of a handler. Small, and without allocation on common paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplyError {
     /// The key holds another type.
     WrongType,
-    /// The options do not fit together.
+    /// A syntax error in the options.
     Syntax,
     /// An argument should have been a 64-bit integer.
     NotInteger,
     /// An argument should have been a number.
     NotFloat,
-    /// The key does not exist, where the command demands one.
+    /// The key does not exist, where the command requires it.
     NoSuchKey,
-    /// Too few or too many arguments; the name as the client's `ERR` shows it (`config|get`).
+    /// Wrong number of arguments; the command's name as shown in the error (`config|get`).
     WrongArity(Cow<'static, str>),
-    /// A subcommand that its container does not have.
+    /// An unknown subcommand.
     UnknownSubcommand {
-        /// What the client sent, shortened for the message.
+        /// The name that the client sent, shortened for the message.
         sent: Vec<u8>,
         /// The container in upper case.
         container: String,
     },
     /// An expiry time that cannot be represented; the command's name.
     InvalidExpire(Cow<'static, str>),
-    /// The value would pass `proto-max-bulk-len`.
+    /// The value would exceed `proto-max-bulk-len`.
     StringTooLong,
-    /// A memory reservation was refused.
+    /// An allocation failed.
     Oom,
-    /// Authentication is required first.
+    /// The client is not authenticated.
     NoAuth,
-    /// Any other error with its code as first word, for example `ERR no such db`.
+    /// Any other error with its code, for example `ERR no such db`.
     Static(&'static str),
     /// An error whose text depends on the request, with its code.
     Text(Vec<u8>),
@@ -50,7 +50,7 @@ pub enum ReplyError {
 pub type CommandResult = Result<(), ReplyError>;
 
 impl ReplyError {
-    /// The data set is not there yet.
+    /// The data set is being loaded.
     pub const LOADING: Self = Self::Static("LOADING Redis is loading the dataset in memory");
 
     /// An error of code `ERR` with a text made for this request.
@@ -58,7 +58,7 @@ impl ReplyError {
         Self::Text(format!("ERR {}", text.as_ref()).into())
     }
 
-    /// An error of code `ERR` that repeats a word of the request, up to a zero byte in it.
+    /// An error of code `ERR` that repeats an argument of the request, up to a zero byte in it.
     pub fn quoting(before: &str, word: &[u8], after: &str) -> Self {
         Self::Text([b"ERR ", before.as_bytes(), until_zero(word), after.as_bytes()].concat())
     }
@@ -74,7 +74,7 @@ impl ReplyError {
         Self::UnknownSubcommand { sent, container: container.to_ascii_uppercase() }
     }
 
-    /// A name that is no command's, and the words after it.
+    /// The error for an unknown command, with its arguments.
     pub fn unknown_command(name: &[u8], words: impl Iterator<Item = impl AsRef<[u8]>>) -> Self {
         let mut rest = Vec::new();
         for word in words {
@@ -120,7 +120,7 @@ impl ReplyError {
         Cow::Borrowed(fixed.as_bytes())
     }
 
-    /// The first word, under which `INFO errorstats` counts it.
+    /// The error code, under which `INFO errorstats` counts it.
     pub fn code(&self) -> String {
         let text = self.text();
         let code = text.split(|byte| *byte == b' ').next().unwrap_or(b"ERR");
@@ -139,7 +139,7 @@ impl fmt::Display for ReplyError {
     }
 }
 
-/// What the real servers, whose format strings end there, repeat of a word.
+/// An argument up to a zero byte: the real servers' format strings end there.
 fn until_zero(word: &[u8]) -> &[u8] {
     word.split(|byte| *byte == 0).next().unwrap_or(word)
 }

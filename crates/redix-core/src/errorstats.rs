@@ -1,4 +1,4 @@
-//! How often each kind of error was answered, for `INFO errorstats`.
+//! Error replies by code, for `INFO errorstats`.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use crate::error::ReplyError;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, lock};
 
-/// The most codes that are told apart; with more, scripts gone wrong would fill the memory.
+/// The most codes that are counted separately; without a bound, faulty scripts would fill the
+/// memory.
 pub const CODES_MAX: usize = 128;
 
 /// Error counts by code.
@@ -35,12 +36,12 @@ impl ErrorStats {
         lock(&self.counts).iter().map(|(code, count)| (code.clone(), *count)).collect()
     }
 
-    /// Whether codes were met that are not counted.
+    /// Whether codes beyond the bound were seen.
     pub fn overflowed(&self) -> bool {
         self.overflowed.load(Ordering::Relaxed)
     }
 
-    /// Forgets all counts.
+    /// Resets all counts.
     pub fn reset(&self) {
         lock(&self.counts).clear();
         self.overflowed.store(false, Ordering::Relaxed);

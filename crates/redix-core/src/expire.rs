@@ -1,21 +1,21 @@
-//! The sweep: deletes keys whose time has come though nobody asks for them.
+//! The expiry sweep: active deletion of expired keys that are not accessed.
 //!
 //! Each worker sweeps its share of the shards (`shard % workers == worker`), table by table in hash
 //! order, a few buckets at a time. Since keys lie in the order of their hashes, any stretch of a
-//! table is a fair sample of its keys, so how many of those just looked at had expired tells how
-//! many there are. That drives the pace:
+//! table is a fair sample, so the share of expired keys in it estimates how many there are. That
+//! sets the pace:
 //!
 //! - as long as more than `10 - (active-expire-effort - 1)` percent had expired, slices of
-//!   [`SLICE_NS`] follow one another with three times as long between them: a quarter of a core;
-//! - otherwise one slice every [`REST_NS`], just long enough to come round once in [`ROUND_STEPS`]
-//!   steps, divided by the effort: each key with an expiry is looked at about once a minute, as far
-//!   as half a percent of a core will go.
+//!   [`SLICE_NS`] alternate with pauses three times as long: a quarter of a core;
+//! - otherwise one slice every [`REST_NS`], just long enough for a full round in [`ROUND_STEPS`]
+//!   steps, divided by the effort: each key with an expiry is checked about once a minute, within
+//!   half a percent of a core.
 //!
-//! The rejected alternative, random sampling as Redis does it, reads entries at random places and
-//! never knows when it has seen all.
+//! Rejected: random sampling as in Redis, which reads entries at random addresses and never knows
+//! when it has seen all.
 //!
 //! **Invariants.** A shard's lock is held for [`BUCKETS_PER_HOLD`] buckets at most, some 40 keys,
-//! which stays under 20 µs; values are freed without it. The gate is let go whenever somebody wants
+//! less than 20 µs; values are freed without it. The gate is released whenever another thread wants
 //! the world. A (database, shard) without expiries costs one load of its count and no lock.
 //!
 //! Source: the terms of `active-expire-effort` and the fields `expired_stale_perc` and
@@ -30,26 +30,26 @@ use crate::latency::event;
 use crate::repl::writable_expiry::ExpiringKey;
 use crate::sync::atomic::Ordering;
 
-/// How long one step may sweep.
+/// The longest sweep of one step.
 pub const SLICE_NS: u64 = 500_000;
-/// How long to wait between steps when there is little to do.
+/// The delay between steps when few keys have expired.
 pub const REST_NS: u64 = 100_000_000;
-/// How many times as long as it swept a step that left expired keys behind asks to be left alone.
+/// After a step that left expired keys, the delay is this multiple of its duration.
 const REST_FACTOR: u64 = 3;
 /// Buckets swept under one hold of a shard's lock.
 const BUCKETS_PER_HOLD: usize = 8;
-/// Keys looked at before the share of expired ones among them counts.
+/// Keys to be sampled before the share of expired ones among them counts.
 const SAMPLE_KEYS: u64 = 256;
-/// Steps in which a quiet sweep wants to come round, at effort 1.
+/// Steps of a full round when few keys have expired, at effort 1.
 const ROUND_STEPS: u64 = 600;
-/// After how many steps with work the keys of the share are counted anew.
+/// Steps with work after which the keys of the share are counted again.
 const RECOUNT_STEPS: u64 = 16;
-/// Keys of a writable replica's clients looked at in one step.
+/// Keys written by a writable replica's clients that are checked per step.
 const WRITABLE_PER_STEP: usize = 256;
-/// Counts looked at in one step, which bounds a step over many empty databases.
+/// Tables checked per step for having expiries, which bounds a step over many empty databases.
 const CELLS_PER_STEP: usize = 1 << 16;
 
-/// Keys that were looked at, and those of them that had expired.
+/// Keys that were checked, and those of them that had expired.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     looked: u64,
@@ -59,32 +59,32 @@ struct Tally {
 /// One worker's sweep over its share of the shards.
 pub struct Sweeper {
     worker: usize,
-    /// How many share the shards.
+    /// Number of workers that share the shards.
     workers: usize,
     db: u32,
     shard: usize,
-    /// Where to go on in the table of (`db`, `shard`).
+    /// The position in the table of (`db`, `shard`) to continue from.
     from: u64,
-    /// Keys with an expiry in the share, as last counted.
+    /// Keys with an expiry in this worker's share, as last counted.
     keys: u64,
     /// Steps that found work.
     steps: u64,
     removed: Vec<EntryBox>,
-    /// The last key looked at of those that a writable replica's clients wrote.
+    /// The last key checked of those that a writable replica's clients wrote.
     writable_after: Option<ExpiringKey>,
 }
 
 /// Why a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// All was seen, or enough.
+    /// The round is complete, or few keys have expired.
     Quiet,
-    /// Its time was over while many of the keys it met had expired.
+    /// The time was used up while many of the keys had expired.
     TimeLimit,
 }
 
 impl Sweeper {
-    /// The sweep of worker `worker`, about to begin its first round.
+    /// The sweep of worker `worker`, at the beginning of its first round.
     pub fn new(engine: &Engine, worker: usize) -> Self {
         Self {
             workers: engine.workers(),
@@ -100,7 +100,7 @@ impl Sweeper {
     }
 
     /// Sweeps for at most about [`SLICE_NS`]. Returns the nanoseconds from the beginning of this
-    /// step to that of the next. The caller holds no gate.
+    /// step to the next. The caller holds no gate.
     pub fn step(&mut self, engine: &Engine) -> u64 {
         if !engine.active_expire.load(Ordering::Relaxed)
             || engine.cron_paused.load(Ordering::Relaxed)
@@ -139,7 +139,8 @@ impl Sweeper {
         REST_NS
     }
 
-    /// On a replica only the keys go by this clock that its own clients wrote.
+    /// Expires the keys that a writable replica's own clients wrote; all others are left to the
+    /// primary.
     fn sweep_own(&mut self, engine: &Engine) {
         let writable = &engine.repl.writable_expiry;
         if self.worker != 0 || writable.count() == 0 {
@@ -226,7 +227,7 @@ impl Sweeper {
         shards * engine.keyspace.databases() as usize
     }
 
-    /// Goes on to the next table of the share, after the last to the first.
+    /// Advances to the next table of the share, wrapping around.
     fn next_cell(&mut self, engine: &Engine) {
         self.from = 0;
         self.shard += self.workers;

@@ -29,16 +29,16 @@ pub struct Sample {
     pub ms: u64,
 }
 
-/// What is known about one event.
+/// The statistics of one event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Series {
     /// The spikes, oldest first.
     pub samples: Vec<Sample>,
-    /// The longest ever.
+    /// The maximum.
     pub max_ms: u64,
-    /// All of them together.
+    /// The sum.
     pub sum_ms: u64,
-    /// How many there were.
+    /// The number of spikes.
     pub count: u64,
 }
 
@@ -66,8 +66,8 @@ pub struct LatencyMonitor {
 }
 
 impl LatencyMonitor {
-    /// Notes that something took `ns` nanoseconds and ended at `now_us`, if that reaches the
-    /// threshold; 0: nothing does.
+    /// Records an event that took `ns` nanoseconds and ended at `now_us`, if that reaches the
+    /// threshold; 0: never.
     #[inline]
     pub fn note(&self, threshold_ms: u64, event: &'static str, ns: u64, now_us: i64) {
         let ms = ns / 1_000_000;
@@ -92,7 +92,7 @@ impl LatencyMonitor {
         events.iter().find(|(name, _)| name.as_bytes() == event).map(|(_, series)| series.clone())
     }
 
-    /// Forgets the events that `chosen` names; returns how many there were.
+    /// Removes the events for which `chosen` returns true; returns how many.
     pub fn reset(&self, chosen: impl Fn(&str) -> bool) -> usize {
         let mut events = lock(&self.events);
         let before = events.len();

@@ -1,13 +1,13 @@
 //! The engine: `(now, session, argv) -> reply + effects`.
 //!
 //! Everything a Redis-compatible server does with commands, keys and files, written without
-//! sockets, threads or a wall clock: those come in through [`mod@env`], so that the same code runs
-//! under the server, under a test and under a simulator.
+//! sockets, threads or a wall clock: those are supplied through [`mod@env`], so that the same code
+//! runs in the server, in a test and in a simulator.
 //!
 //! Reading order: [`keyspace`] (shards, gates, the locked view), [`command`] (specification, lock
-//! plan, dispatch, batches), [`commands`] (one file per family), [`worker`] (the connections of one
-//! thread), [`rdb`] (the file format), [`persist`] (the forkless snapshot), [`repl`]
-//! (the log of writes and the two roles).
+//! plan, dispatch), [`commands`] (one module per family), [`worker`] (the connections of one
+//! thread), [`rdb`] (the file format), [`persist`] (the forkless snapshot), [`repl`] (the
+//! replication log and the two roles).
 //!
 //! **Invariants.** Handlers never lock, read a clock, do I/O or see a socket. Locks are taken in
 //! ascending shard index, all before the handler runs. Time is frozen per command.

@@ -1,8 +1,8 @@
-//! Messages to connections of other threads.
+//! Mailboxes: messages from other threads to a worker and its connections.
 //!
 //! **Invariants.** Posting never blocks beyond the mailbox's own lock and never drops a message:
 //! the receiver's output limit closes the receiver. The waker is called after the message is
-//! visible. Whoever posts quietly announces it afterwards.
+//! visible. `post_quietly` must be followed by `announce`.
 
 use crate::channel::{Delivery, Target};
 use crate::env::Wake;
@@ -13,51 +13,51 @@ use crate::sync::{Arc, Mutex, lock};
 /// How the wait of a blocked client has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitEnd {
-    /// Somebody has answered: the reply.
+    /// Served, with this reply.
     Served(Vec<u8>),
-    /// As if its time had run out: the command says what it answers then.
+    /// As on a timeout: the command has its own reply for that.
     TimedOut,
     /// With an error.
     Failed(ReplyError),
-    /// With an error, the last that the connection is sent.
+    /// With an error, after which the connection is closed.
     Dismissed(ReplyError),
 }
 
-/// What another thread wants a worker to do.
+/// A message to a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mail {
     /// Send these bytes to the connection.
     Push {
         /// The connection's id.
         client: u64,
-        /// Its place in the worker.
+        /// Its slot in the worker.
         token: usize,
         /// A whole reply or push message.
         bytes: Arc<Vec<u8>>,
     },
     /// Append a message to the outputs of subscribers.
     Deliver(Delivery),
-    /// Close those who would get a message of this number: too much is on its way to them.
+    /// Close the subscribers of this message: they are over their output limit.
     CloseSubscribers(Target),
     /// Close the connection: it was killed.
     Kill {
         /// The connection's id.
         client: u64,
-        /// Its place in the worker.
+        /// Its slot in the worker.
         token: usize,
     },
-    /// Let a blocked connection go on: its wait has ended.
+    /// Resume a blocked connection: its wait has ended.
     Unblocked {
         /// The connection's id.
         client: u64,
-        /// Its place in the worker.
+        /// Its slot in the worker.
         token: usize,
         /// How.
         end: WaitEnd,
     },
-    /// Look after migrations: the target of one that a connection waits for has said all.
+    /// Finish migrations: a target has sent its last reply.
     Migrated,
-    /// Try held-back commands again: a pause has ended or the configuration has changed.
+    /// Retry paused commands: a pause has ended or the configuration has changed.
     Resume,
 }
 
@@ -80,30 +80,30 @@ impl Mailbox {
         Self { mail: Mutex::new(Vec::new()), waiting: AtomicBool::new(false), waker }
     }
 
-    /// Leaves a message and wakes the worker, unless an earlier message already did.
+    /// Posts a message and wakes the worker, unless it has been woken already.
     pub fn post(&self, mail: Mail) {
         self.post_quietly(mail);
         self.announce();
     }
 
-    /// Leaves a message; [`Mailbox::announce`] must follow, after the last of several.
+    /// Posts a message; [`Mailbox::announce`] must follow, after the last of several.
     pub fn post_quietly(&self, mail: Mail) {
         lock(&self.mail).push(mail);
     }
 
-    /// Wakes the worker because there are messages, unless it already was woken for others.
+    /// Wakes the worker because there are messages, unless it has been woken already.
     pub fn announce(&self) {
         if !self.waiting.swap(true, Ordering::AcqRel) {
             self.waker.wake();
         }
     }
 
-    /// Lets the worker, whose own thread this is, know that there are messages.
+    /// Marks the mailbox as announced without waking: for the worker's own thread.
     pub fn announce_here(&self) {
         self.waiting.store(true, Ordering::Release);
     }
 
-    /// Calls `f` for each message that was not taken yet. The mailbox is locked meanwhile.
+    /// Calls `f` for each undelivered message. The mailbox is locked meanwhile.
     pub fn each(&self, f: impl FnMut(&Mail)) {
         lock(&self.mail).iter().for_each(f);
     }
@@ -113,7 +113,7 @@ impl Mailbox {
         self.waker.wake();
     }
 
-    /// Whether messages have been announced that were not taken yet.
+    /// Whether announced messages are waiting.
     #[inline]
     pub fn has_mail(&self) -> bool {
         self.waiting.load(Ordering::Acquire)

@@ -1,18 +1,18 @@
-//! Keys on their way to another server: what MIGRATE leaves to be done without locks.
+//! MIGRATE: sending keys to another server, without locks.
 //!
-//! The command takes hold of its keys under their locks and blocks its client; what it holds, a
-//! [`Migration`], waits in [`Migrations`]. The process connects to the target and lets
-//! [`Migration::converse`] speak to it. Then the client's worker finds the [`Finished`] one,
-//! deletes what the target has taken, as a unit of its own, and answers.
+//! The command captures its keys under their locks and blocks its client; the [`Migration`] is
+//! queued in [`Migrations`]. The process connects to the target and runs [`Migration::converse`].
+//! Then the client's worker takes the [`Finished`] one, deletes the keys that the target has
+//! accepted, as a unit of its own, and replies.
 //!
 //! A value that is not small is shared with the keyspace instead of being copied: under the locks
-//! that costs a reference per piece, and it is serialised by whoever speaks to the target. Who
-//! writes to it meanwhile copies the piece that it changes.
+//! that costs a reference per piece, and it is serialised by the thread that talks to the target. A
+//! concurrent write copies the piece that it changes.
 //!
-//! **Invariants.** A key is deleted only if the target has said that it took it and nobody has
-//! changed it since it was taken hold of: each has a watch of its own. That does not depend on the
-//! client, which may be gone by then. Whatever has been begun comes to its end; what has not, goes
-//! with its client.
+//! **Invariants.** A key is deleted only if the target has accepted it and nobody has changed it
+//! since it was captured: each has a watch of its own. That does not depend on the client, which
+//! may have disconnected. A migration that has begun is finished; one that has not is dropped with
+//! its client.
 
 use std::collections::VecDeque;
 use std::io;
@@ -31,51 +31,51 @@ use crate::registry::Registry;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 
-/// Values that take at least so many bytes are shared rather than serialised under the locks, which
-/// costs about a microsecond per kilobyte.
+/// Values of at least so many bytes are shared rather than serialised under the locks, which costs
+/// about a microsecond per kilobyte.
 const SHARE_LEN_MIN: usize = 4096;
-/// When what is to be sent is handed on.
+/// Serialised bytes that are sent at a time.
 const SEND_BYTES: usize = 64 << 10;
 
-/// The server that keys go to.
+/// The server that keys are sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Its name or address.
     pub host: Vec<u8>,
-    /// Its port, as far as it is a number.
+    /// Its port; any number, as parsed.
     pub port: i64,
 }
 
-/// Who this server is to the target.
+/// The credentials for the target.
 #[derive(Debug)]
 pub struct Login {
-    /// The user; none: the default one.
+    /// The user; `None`: the default one.
     pub user: Option<Vec<u8>>,
     /// The password.
     pub password: Vec<u8>,
 }
 
-/// What is done with the keys.
+/// The options of a MIGRATE.
 #[derive(Debug)]
 pub struct Order {
-    /// Where they go.
+    /// The destination.
     pub target: Target,
-    /// The database there.
+    /// The destination database.
     pub db: i64,
-    /// How many milliseconds one step of the conversation may take.
+    /// Timeout of one step of the conversation, in milliseconds.
     pub timeout_ms: u64,
-    /// What is said first.
+    /// AUTH or AUTH2.
     pub login: Option<Login>,
-    /// Whether they take the place of keys of the same name.
+    /// REPLACE: whether existing keys are overwritten.
     pub replace: bool,
 }
 
-/// What is sent of a value.
+/// The captured value of a key.
 #[derive(Debug)]
 enum Content {
-    /// Its payload.
+    /// Its DUMP payload.
     Encoded(Vec<u8>),
-    /// The value, to be encoded.
+    /// The value, shared, to be serialised later.
     Shared(HeapValue),
 }
 
@@ -85,12 +85,12 @@ pub struct Item {
     key: Vec<u8>,
     expire_at_ms: Option<i64>,
     content: Content,
-    /// Set by whoever changes the key; none if it is to stay.
+    /// Marked when the key changes; `None` with COPY.
     watch: Option<Arc<WatchFlag>>,
 }
 
 impl Item {
-    /// Takes hold of a key. `watch` is that of a key that is to be deleted.
+    /// Captures a key. `watch` is set if the key is to be deleted.
     pub fn new(
         entry: EntryRef<'_>,
         encoder: &mut RecordEncoder,
@@ -110,45 +110,45 @@ impl Item {
         &self.key
     }
 
-    /// Whether it is to be deleted here.
+    /// Whether it is to be deleted here (not with COPY).
     pub fn goes(&self) -> bool {
         self.watch.is_some()
     }
 
-    /// Whether somebody has changed it.
+    /// Whether it has changed since it was captured.
     pub fn has_changed(&self) -> bool {
         self.watch.as_ref().is_some_and(|watch| watch.is_set())
     }
 }
 
-/// What encodes the payloads that a configuration asks for.
+/// The encoder of payloads, as configured.
 pub fn encoder(config: &Config) -> RecordEncoder {
     let version = if config.rdb_version < 11 { WriteVersion::V10 } else { WriteVersion::V11 };
     RecordEncoder::new(version, config.rdbcompression)
 }
 
-/// Where keys come from.
+/// The source of a migration.
 #[derive(Debug)]
 pub struct Origin {
-    /// The worker of the client that has asked.
+    /// The worker of the client.
     pub worker: usize,
-    /// The database here.
+    /// The source database.
     pub db: u32,
-    /// Whether this server was a replica.
+    /// Whether this server was a replica then.
     pub was_replica: bool,
-    /// The command, under the name that it has.
+    /// The command, for statistics and logs.
     pub command: Command,
 }
 
-/// A connection to a target. Each call takes as long as one step may take.
+/// A connection to a target. Each call times out after one step's timeout.
 pub trait Wire {
-    /// Sends all of it.
+    /// Sends all bytes.
     fn send(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Reads a line into `out`, without its end.
+    /// Reads a line into `out`, without its line end.
     fn line(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
 }
 
-/// Keys on their way.
+/// The keys of one MIGRATE.
 pub struct Migration {
     /// What is done.
     pub order: Order,
@@ -160,7 +160,7 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// Keys on their way on behalf of a client that waits.
+    /// A migration on behalf of a blocked client.
     pub fn new(
         order: Order,
         origin: Origin,
@@ -171,8 +171,8 @@ impl Migration {
         Self { order, origin, items, waiter, encoder }
     }
 
-    /// Sends the keys to the target and hears what it says. `selected` is the database that the
-    /// connection has selected, as far as that is known; `now_ms` is Unix time.
+    /// Sends the keys to the target and reads its replies. `selected` is the database that the
+    /// connection has selected, if known; `now_ms` is Unix time.
     pub fn converse(&mut self, wire: &mut dyn Wire, selected: Option<i64>, now_ms: i64) -> Outcome {
         match self.send(wire, selected, now_ms) {
             Ok(sent) => self.hear(wire, selected, &sent),
@@ -180,7 +180,7 @@ impl Migration {
         }
     }
 
-    /// Returns the places of the items that were sent: not those that have expired meanwhile.
+    /// Returns the indexes of the items that were sent: all but those that have expired meanwhile.
     fn send(
         &mut self,
         wire: &mut dyn Wire,
@@ -219,7 +219,7 @@ impl Migration {
             push_word(&mut out, ttl_ms.to_string().as_bytes());
             out.extend_from_slice(format!("${}\r\n", payload.len()).as_bytes());
             if payload.len() >= SEND_BYTES {
-                // Not copied.
+                // Sent without a copy.
                 wire.send(&out)?;
                 out.clear();
                 wire.send(payload)?;
@@ -250,8 +250,8 @@ impl Migration {
             }
             outcome.note_refusal(&line);
         }
-        // Who was not let in, or is in another database, has not brought the keys where they
-        // belong, whatever is said about each.
+        // After a failed AUTH or SELECT the keys are not where they belong, whatever the reply to
+        // each.
         let is_lost = outcome.refusal.is_some();
         for (nth, place) in sent.iter().enumerate() {
             if let Err(error) = wire.line(&mut line) {
@@ -278,10 +278,10 @@ fn push_word(out: &mut Vec<u8>, word: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// What this server was about when a connection failed.
+/// The step at which a connection failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Finding the target.
+    /// Connecting to the target.
     Connecting,
     /// Sending.
     Writing,
@@ -289,27 +289,27 @@ pub enum Step {
     Reading,
 }
 
-/// How a connection failed.
+/// A failed connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Broken {
     step: Step,
-    /// It was closed, not silent, before the target had said anything about a key: it may have been
-    /// closed long ago, so that another is worth a try.
+    /// It was closed, rather than timed out, before any reply about a key: a cached connection may
+    /// have been closed long ago, so that a new one is worth a retry.
     again: bool,
 }
 
-/// What has come of a conversation.
+/// The outcome of a conversation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The places of the items that the target has taken.
+    /// The indexes of the items that the target has accepted.
     taken: Vec<usize>,
-    /// The first error that it has replied.
+    /// The first error reply.
     refusal: Option<Vec<u8>>,
     broken: Option<Broken>,
 }
 
 impl Outcome {
-    /// Nothing: the connection has failed.
+    /// No key was accepted: the connection has failed.
     pub fn failed(step: Step) -> Self {
         let broken = Some(Broken { step, again: false });
         Self { taken: Vec::new(), refusal: None, broken }
@@ -328,13 +328,13 @@ impl Outcome {
         true
     }
 
-    /// Whether another connection is worth a try, if this was not a new one.
+    /// Whether a new connection is worth a retry, if this was a cached one.
     pub fn worth_another_try(&self) -> bool {
         self.broken.is_some_and(|broken| broken.again)
     }
 
-    /// The database that the connection has selected now, as far as that is known, if the
-    /// connection can be used again.
+    /// The database that the connection has selected now, if known; outer `None`: the connection
+    /// cannot be used again.
     pub fn leaves_selected(&self, db: i64) -> Option<Option<i64>> {
         if self.broken.is_some() {
             return None;
@@ -342,7 +342,7 @@ impl Outcome {
         Some(self.refusal.is_none().then_some(db))
     }
 
-    /// What the client is told if nothing happens here.
+    /// The error for the client, unless the deletion changes it.
     fn error(&self) -> Option<ReplyError> {
         if let Some(text) = &self.refusal {
             let text = [b"ERR Target instance replied with error: ", &text[..]].concat();
@@ -357,25 +357,25 @@ impl Outcome {
     }
 }
 
-/// What is told about a key that was changed while it was on its way.
+/// The error for a key that was changed during the migration.
 const CHANGED: ReplyError = ReplyError::Static(
     "IOERR the key was changed while it was migrated: it stays, and the target instance has it as \
      it was before",
 );
 
-/// A migration whose target has said all that it will say.
+/// A migration whose conversation has ended.
 pub struct Finished {
-    /// Where the keys come from.
+    /// The source of the keys.
     pub origin: Origin,
-    /// Who waits for the answer.
+    /// The blocked client.
     pub waiter: Arc<Waiter>,
-    /// What the target has taken.
+    /// The keys that the target has accepted.
     pub taken: Vec<Item>,
     error: Option<ReplyError>,
 }
 
 impl Finished {
-    /// The answer, where `changed` says that some of what was taken had changed.
+    /// The reply; `changed`: some of the accepted keys had changed and were not deleted.
     pub fn answer(&self, changed: bool) -> Result<(), ReplyError> {
         match &self.error {
             Some(error) => Err(error.clone()),
@@ -385,27 +385,27 @@ impl Finished {
     }
 }
 
-/// All migrations under way but those in the hands of who speaks to a target.
+/// All migrations that are queued or finished; those in progress are held by the process.
 #[derive(Default)]
 pub struct Migrations {
     waiting: Mutex<VecDeque<Migration>>,
     finished: Mutex<Vec<Finished>>,
-    /// Connections to targets that are kept open.
+    /// Number of cached connections to targets.
     kept_connections: AtomicUsize,
 }
 
 impl Migrations {
-    /// Leaves one to be carried out; `Request::Migrate` has somebody look.
+    /// Queues a migration; `Request::Migrate` has the process start it.
     pub fn begin(&self, migration: Migration) {
         lock(&self.waiting).push_back(migration);
     }
 
-    /// How many wait to be carried out.
+    /// The length of the queue.
     pub fn waiting(&self) -> usize {
         lock(&self.waiting).len()
     }
 
-    /// The next one to carry out. Those whose clients are gone are dropped.
+    /// The next migration to start. Those whose clients have disconnected are dropped.
     pub fn next(&self) -> Option<Migration> {
         loop {
             let migration = lock(&self.waiting).pop_front()?;
@@ -420,7 +420,7 @@ impl Migrations {
         let Migration { items, origin, waiter, .. } = migration;
         let error = outcome.error();
         let mut places = outcome.taken.iter().copied().peekable();
-        // What was shared is let go of here: deleting it then leaves it to the free list.
+        // Shared values are released here, so that deleting the key moves them to the free list.
         let taken = items.into_iter().enumerate().filter_map(|(place, item)| {
             places.next_if_eq(&place)?;
             Some(Item { content: Content::Encoded(Vec::new()), ..item })
@@ -431,23 +431,23 @@ impl Migrations {
         registry.post(worker, Mail::Migrated);
     }
 
-    /// Takes out those of a worker's clients, in the order in which they have finished.
+    /// Takes the finished migrations of a worker's clients, oldest first.
     pub fn take_finished(&self, worker: usize) -> Vec<Finished> {
         let mut finished = lock(&self.finished);
         finished.extract_if(.., |finished| finished.origin.worker == worker).collect()
     }
 
-    /// Puts those back for which it is not the time.
+    /// Returns those that have to wait (for a pause to end).
     pub fn put_back(&self, finished: Vec<Finished>) {
         lock(&self.finished).splice(0..0, finished);
     }
 
-    /// How many connections to targets are kept open: INFO's `migrate_cached_sockets`.
+    /// Number of cached connections to targets: INFO's `migrate_cached_sockets`.
     pub fn kept_connections(&self) -> usize {
         self.kept_connections.load(Ordering::Relaxed)
     }
 
-    /// Notes how many connections to targets are kept open.
+    /// Sets the number of cached connections to targets.
     pub fn note_kept(&self, connections: usize) {
         self.kept_connections.store(connections, Ordering::Relaxed);
     }

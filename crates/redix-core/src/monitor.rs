@@ -1,6 +1,6 @@
-//! The lines that MONITOR shows.
+//! The output lines of MONITOR.
 //!
-//! Source: the format of Redis: `+seconds.micros [db address] "word" "word"`.
+//! Source: the format of Redis: `+seconds.micros [db address] "argument" "argument"`.
 
 use crate::command::args::Args;
 use crate::registry::ClientShared;
@@ -19,7 +19,7 @@ pub fn line(now_us: i64, session: &Session, client: &ClientShared, args: Args<'_
     out
 }
 
-/// Appends a word in double quotes, with control and high bytes escaped.
+/// Appends an argument in double quotes, with control and high bytes escaped.
 pub fn quote(out: &mut Vec<u8>, word: &[u8]) {
     out.push(b'"');
     for &byte in word {

@@ -1,25 +1,24 @@
-//! Pauses: commands that are held back for a while, and what for.
+//! Pauses: CLIENT PAUSE, and the pauses of shutdown and failover.
 //!
-//! Each purpose has a pause of its own, so that the end of one says nothing about another. What is
-//! held back is what any of them holds back. A pause promises that the data does not change: while
-//! there is one, nothing expires.
+//! Each purpose has a pause of its own with its own end; a command is paused if any of them covers
+//! it. A pause promises that the data does not change: while there is one, nothing expires.
 //!
-//! **Invariants.** Only a client's pause runs out by itself; whoever ends one tells the workers.
-//! A pause begins in the world, so that nothing that it is to hold back is still under way.
+//! **Invariants.** Only CLIENT PAUSE has a timeout; the end of a pause is announced to the workers.
+//! A pause begins in the world, so that no command that it covers is still being executed.
 
 #[cfg(test)]
 mod tests;
 
 use crate::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-/// Which commands a pause holds back; the later the more.
+/// Which commands are paused, in increasing order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Paused {
     /// None.
     Nothing,
     /// Those that write.
     Writes,
-    /// All.
+    /// All commands.
     All,
 }
 
@@ -37,7 +36,7 @@ pub enum Purpose {
 impl Purpose {
     const ALL: [Self; 3] = [Self::Client, Self::Shutdown, Self::Failover];
 
-    /// As INFO names it.
+    /// Its name in INFO.
     pub fn word(self) -> &'static str {
         match self {
             Self::Client => "client_pause",
@@ -50,7 +49,7 @@ impl Purpose {
 /// One purpose's pause.
 #[derive(Debug, Default)]
 struct Event {
-    /// Unix time in milliseconds; 0: there is none.
+    /// End as Unix time in milliseconds; 0: there is none.
     until_ms: AtomicI64,
     all: AtomicBool,
 }
@@ -72,20 +71,20 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// What is held back at `now_ms`.
+    /// The commands paused at `now_ms`.
     #[inline]
     pub fn at(&self, now_ms: i64) -> Paused {
         self.events.iter().map(|event| event.at(now_ms)).max().unwrap_or(Paused::Nothing)
     }
 
-    /// Whether anything is held back at `now_ms`.
+    /// Whether any commands are paused at `now_ms`.
     #[inline]
     pub fn any(&self, now_ms: i64) -> bool {
         self.at(now_ms) != Paused::Nothing
     }
 
-    /// Of the pauses that hold back the most, the purpose of the longest and for how many
-    /// milliseconds more.
+    /// Among the pauses of the strongest kind, the longest: its purpose and its remaining
+    /// milliseconds.
     pub fn longest(&self, now_ms: i64) -> Option<(Purpose, i64)> {
         let most = self.at(now_ms);
         let mut longest: Option<(Purpose, i64)> = None;
@@ -101,13 +100,13 @@ impl Pause {
         longest
     }
 
-    /// When a client's pause runs out by itself, as Unix time in milliseconds; 0: there is none.
+    /// The end of CLIENT PAUSE as Unix time in milliseconds; 0: there is none.
     pub fn client_until_ms(&self) -> i64 {
         self.event(Purpose::Client).until_ms.load(Ordering::Relaxed)
     }
 
-    /// Pauses until `until_ms`. An earlier pause for the same purpose that lasts longer or holds
-    /// back more is kept.
+    /// Pauses until `until_ms`. An earlier pause for the same purpose that is longer or stronger is
+    /// kept.
     pub fn start(&self, purpose: Purpose, now_ms: i64, until_ms: i64, what: Paused) {
         let event = self.event(purpose);
         let (old, old_ms) = (event.at(now_ms), event.until_ms.load(Ordering::Relaxed));

@@ -25,7 +25,7 @@ impl Bench {
         Waiter::new(address, None, Arc::clone(&self.flags), BIT)
     }
 
-    /// Who was answered since the last call, in order, with what.
+    /// The replies delivered since the last call, in order, as (client id, text).
     fn answered(&self) -> Vec<(u64, String)> {
         let mail = self.mailbox.take().into_iter();
         mail.map(|mail| match mail {

@@ -1,42 +1,42 @@
-//! Large arguments, received where they will live.
+//! Large arguments, received in buffers of their own.
 //!
-//! The body of a large argument is read into a buffer of its own, sized as announced, instead of
-//! the input's: a command that keeps it as a value takes the buffer over and nothing is copied. In
-//! the input the body is left out, and its span says which of the bodies of the command it is.
+//! The body of a large argument is read into a buffer sized as announced instead of the input
+//! buffer: a command that stores it takes the buffer over and nothing is copied. The input buffer
+//! omits the body, and its span holds the body's number among those of the command.
 //!
-//! **Invariants.** While a body is under way, every byte that comes belongs to it or to the line
-//! end behind it. Room is believed in only in proportion to what has come.
+//! **Invariants.** While a body is being received, every byte that arrives belongs to it or to the
+//! line end after it. Capacity is reserved only in proportion to what has arrived.
 
 use redix_resp::request::{DETACHED_MAX, RequestParser};
 
 use crate::command::args::Bodies;
 use crate::sync::Arc;
 
-/// Arguments from so many bytes on are received by themselves.
+/// Arguments of at least this many bytes get a buffer of their own.
 pub(super) const LARGE_MIN: usize = 32 * 1024;
 /// The most that one turn reads of a large argument.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Room that is made at once, and how many times what has come is believed beyond that; more where
-/// that makes room for all of it, because another step would have much to copy.
+/// Bytes reserved at once, and the factor by which capacity may exceed what has arrived; more if
+/// that completes the argument, because another step would copy much.
 const ROOM_MIN: usize = 1024 * 1024;
 const BELIEVED_TIMES: usize = 16;
 const BELIEVED_TIMES_MAX: usize = 64;
-/// The line end behind a body is read with it.
+/// The CRLF after a body is read with it.
 const LINE_END: usize = 2;
 
-/// The large arguments of an input's commands.
+/// The large arguments of the commands in an input.
 #[derive(Default)]
 pub(super) struct LargeArgs {
-    /// Those of the command under way that are whole.
+    /// Those of the incomplete command that are complete.
     pub(super) whole: Bodies,
     /// The one that is being received.
     under_way: Option<Body>,
-    /// Bytes of all whole ones, of parked commands too.
+    /// Bytes of all complete ones, those of parked commands included.
     pub(super) whole_bytes: usize,
 }
 
 struct Body {
-    /// What has come, then room for the next read: up to `received`.
+    /// Received bytes up to `received`, then space for the next read.
     bytes: Vec<u8>,
     received: usize,
     len: usize,
@@ -55,14 +55,14 @@ impl LargeArgs {
         self.whole_bytes + self.under_way.as_ref().map_or(0, |body| body.received)
     }
 
-    /// Room for more of the argument under way.
+    /// Free space for the argument being received.
     #[inline]
     pub(super) fn free_bytes(&self) -> usize {
         self.under_way.as_ref().map_or(0, |body| body.bytes.capacity() - body.received)
     }
 
-    /// Takes the body of the argument that the parser waits for out of its command, of which
-    /// `come` are the bytes behind those that it has understood. Returns how many it took.
+    /// Takes the body of the argument that the parser waits for out of its command; `come` are the
+    /// unparsed bytes. Returns how many of them belong to the body.
     pub(super) fn take_from(&mut self, parser: &mut RequestParser, come: &[u8]) -> usize {
         let Some(len) = parser.body_len().filter(|len| *len >= LARGE_MIN) else { return 0 };
         if self.whole.len() == DETACHED_MAX {
@@ -91,7 +91,7 @@ impl LargeArgs {
         Some(&mut body.bytes[body.received..])
     }
 
-    /// Takes note of `count` bytes read into [`LargeArgs::space`]. Returns those that belong behind
+    /// Records that `count` bytes were read into [`LargeArgs::space`]. Returns those that follow
     /// the argument.
     pub(super) fn received(&mut self, count: usize) -> Vec<u8> {
         let Some(mut body) = self.under_way.take() else { return Vec::new() };
@@ -114,7 +114,7 @@ impl LargeArgs {
         self.whole.push(Arc::new(bytes));
     }
 
-    /// Gives back the room for what has not come.
+    /// Releases the space reserved for bytes that have not arrived.
     pub(super) fn shrink(&mut self) {
         if let Some(body) = &mut self.under_way {
             body.bytes.truncate(body.received);
@@ -124,7 +124,7 @@ impl LargeArgs {
 }
 
 impl Body {
-    /// Makes room for `count` bytes behind those that have come.
+    /// Reserves space for `count` more bytes.
     fn make_room(&mut self, count: usize) {
         let need = self.received + count;
         if self.bytes.capacity() < need {

@@ -1,14 +1,14 @@
-//! Commands of one connection that were prepared before they are executed.
+//! A batch of commands of one connection, prepared (looked up and hashed) before execution.
 
 use super::Input;
 use crate::command::prepared::Prepared;
 
-/// Some of the stream: whole commands, looked up and hashed.
+/// A part of the stream: complete commands, looked up and hashed.
 #[derive(Default)]
 pub struct Portion {
     pub(crate) input: Input,
     pub(crate) prepared: Vec<Prepared>,
-    /// Bytes that were read from the primary while it was made: those of the last command may
+    /// Bytes that were read from the primary while the portion was made; the last of them may
     /// belong to the next portion.
     pub(crate) received: usize,
 }
@@ -19,7 +19,7 @@ impl Portion {
         self.input.pending_bytes() as u64
     }
 
-    /// Whether there are none.
+    /// Whether it has no commands.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -71,8 +71,8 @@ fn a_large_argument_lives_where_it_was_received() {
 }
 
 proptest! {
-    /// Words come back as they were sent, large or not, however the reads cut them; and so they do
-    /// from a queue.
+    /// Arguments are parsed as they were sent, large or not, wherever reads cut them, and survive
+    /// being queued.
     #[test]
     fn pieces_do_not_matter_to_large_words(
         commands in prop::collection::vec(
@@ -116,7 +116,7 @@ proptest! {
     }
 }
 
-/// Commands of a client that is held back again and again: one more comes for each that goes.
+/// A client that is paused repeatedly, where a command arrives for each one executed.
 #[test]
 fn spans_do_not_pile_up_behind_what_stays_parked() {
     let mut input = Input::default();

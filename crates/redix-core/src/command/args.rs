@@ -6,10 +6,10 @@ use redix_types::num::LongDouble;
 use crate::error::ReplyError;
 use crate::sync::Arc;
 
-/// The detached words of a command, each in the buffer that it was received in.
+/// Large arguments of a command, each in the buffer that it was received in.
 pub type Bodies = Vec<Arc<Vec<u8>>>;
 
-/// A number of 32 bits.
+/// Parses a 32-bit integer.
 pub fn parse_i32(word: &[u8]) -> Result<i32, ReplyError> {
     let number = redix_types::num::parse_i64(word).ok_or(ReplyError::NotInteger)?;
     i32::try_from(number).map_err(|_| {
@@ -19,46 +19,47 @@ pub fn parse_i32(word: &[u8]) -> Result<i32, ReplyError> {
     })
 }
 
-/// The number of a database, among `databases`.
+/// Parses a database index, which must be below `databases`.
 pub fn parse_db(word: &[u8], databases: u32) -> Result<u32, ReplyError> {
     to_db(parse_i32(word)?, databases)
 }
 
-/// The same once it is a number.
+/// Checks a database index that has been parsed.
 pub fn to_db(number: i32, databases: u32) -> Result<u32, ReplyError> {
     let db = u32::try_from(number).ok().filter(|db| *db < databases);
     db.ok_or(ReplyError::Static("ERR DB index is out of range"))
 }
 
-/// A command's words; word 0 is its name. Borrowed from the read buffer or from a MULTI queue.
+/// A command's arguments; argument 0 is its name. Borrowed from the read buffer or from a MULTI
+/// queue.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
     bytes: &'a [u8],
     spans: &'a [Span],
-    /// Large words, which the spans name by their numbers.
+    /// Large arguments, which the spans refer to by number.
     bodies: Option<&'a Bodies>,
 }
 
 impl<'a> Args<'a> {
-    /// The words that `spans` cut out of `bytes`. Every span lies within `bytes`.
+    /// The arguments that `spans` cut out of `bytes`. Every span lies within `bytes`.
     #[inline]
     pub fn new(bytes: &'a [u8], spans: &'a [Span]) -> Self {
         Self { bytes, spans, bodies: None }
     }
 
-    /// The same where some of the spans are those of detached words.
+    /// As [`Args::new`], where some of the spans refer to `bodies`.
     pub(crate) fn with_bodies(bytes: &'a [u8], spans: &'a [Span], bodies: &'a Bodies) -> Self {
         Self { bytes, spans, bodies: Some(bodies) }
     }
 
-    /// The number of words, the name included.
+    /// The number of arguments, the name included.
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "a command has at least its name")]
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Word `index`, which must exist: arity has been checked.
+    /// Argument `index`, which must exist: arity has been checked.
     #[inline]
     pub fn get(&self, index: usize) -> &'a [u8] {
         let span = self.spans[index];
@@ -68,45 +69,45 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// Word `index` in the buffer that it was received in, if it has one of its own.
+    /// The buffer of argument `index`, if it was received in one of its own.
     #[cold]
     fn detached(&self, index: usize) -> Option<&'a Arc<Vec<u8>>> {
         self.bodies?.get(self.spans[index].detached()?)
     }
 
-    /// The same, to be kept: nothing is copied.
+    /// Shares that buffer, to store it without copying.
     #[inline]
     pub fn shared(&self, index: usize) -> Option<Arc<Vec<u8>>> {
         self.bodies.and_then(|_| self.detached(index)).map(Arc::clone)
     }
 
-    /// Word `index`, if there is one.
+    /// Argument `index`, if it exists.
     pub fn try_get(&self, index: usize) -> Option<&'a [u8]> {
         (index < self.len()).then(|| self.get(index))
     }
 
-    /// The words from `first` on.
+    /// The arguments from `first` on.
     pub fn iter_from(self, first: usize) -> impl ExactSizeIterator<Item = &'a [u8]> {
         (first..self.len().max(first)).map(move |index| self.get(index))
     }
 
-    /// The command that begins at word `first`, which must exist.
+    /// The command that begins at argument `first`, which must exist.
     pub fn tail(self, first: usize) -> Self {
         Self { spans: &self.spans[first..], ..self }
     }
 
-    /// Whether word `index` exists and is `word`, in any case.
+    /// Whether argument `index` exists and equals `word`, ignoring case.
     pub fn is(&self, index: usize, word: &str) -> bool {
         self.try_get(index).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
     }
 
-    /// Word `index` as a 64-bit integer.
+    /// Argument `index` as a 64-bit integer.
     pub fn int(&self, index: usize) -> Result<i64, ReplyError> {
         redix_types::num::parse_i64(self.get(index)).ok_or(ReplyError::NotInteger)
     }
 
-    /// Word `index`, a number of seconds, as the Unix time in milliseconds when a wait of that
-    /// length is over, part of a millisecond being a whole one; `None` for 0, which is for ever.
+    /// Argument `index`, a timeout in seconds, as a deadline in Unix milliseconds, rounded up;
+    /// `None` for 0, which means no timeout.
     pub fn deadline_ms(&self, index: usize, now_ms: i64) -> Result<Option<i64>, ReplyError> {
         let seconds = LongDouble::parse(self.get(index))
             .ok_or(ReplyError::Static("ERR timeout is not a float or out of range"))?;
@@ -119,14 +120,14 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// An upper bound, cheaply had, of [`Args::request_bytes`].
+    /// An upper bound of [`Args::request_bytes`] that is cheap to compute.
     #[inline]
     pub fn request_bytes_max(&self) -> usize {
         if self.bodies.is_some() {
             return self.request_bytes();
         }
         let (first, last) = (self.spans[0], self.spans[self.spans.len() - 1]);
-        // Words follow one another, in the request's own form or without it.
+        // Arguments lie one behind the other, in the array form of the request or without it.
         let stretch = last.start as usize + last.len as usize - first.start as usize;
         stretch + (self.spans.len() + 1) * (2 + 20 + 2)
     }
@@ -138,12 +139,12 @@ impl<'a> Args<'a> {
         line(self.spans.len()) + words.map(|len| line(len) + len + 2).sum::<usize>()
     }
 
-    /// A cursor over the words from `first` on, for option grammars.
+    /// A cursor over the arguments from `first` on, for option grammars.
     pub fn options(self, first: usize) -> Options<'a> {
         Options { args: self, next: first }
     }
 
-    /// The bytes of all words, as kept in a MULTI queue. Detached words are shared, not copied.
+    /// An owned copy, as kept in a MULTI queue. Large arguments are shared, not copied.
     pub fn to_owned(&self) -> OwnedArgs {
         let copied = || self.spans.iter().filter(|span| span.detached().is_none());
         let mut bytes = Vec::with_capacity(copied().map(|span| span.len as usize).sum());
@@ -157,7 +158,7 @@ impl<'a> Args<'a> {
     }
 }
 
-/// A command kept for later.
+/// An owned command.
 #[derive(Debug, Clone)]
 pub struct OwnedArgs {
     bytes: Vec<u8>,
@@ -166,7 +167,7 @@ pub struct OwnedArgs {
 }
 
 impl OwnedArgs {
-    /// A command made of `words`.
+    /// A command with these arguments.
     pub fn from_words<W: AsRef<[u8]>>(words: &[W]) -> Self {
         let spans = Vec::with_capacity(words.len());
         let mut owned = Self { bytes: Vec::new(), spans, bodies: None };
@@ -178,19 +179,19 @@ impl OwnedArgs {
         owned
     }
 
-    /// The command's words.
+    /// The command's arguments.
     pub fn args(&self) -> Args<'_> {
         Args { bytes: &self.bytes, spans: &self.spans, bodies: self.bodies.as_ref() }
     }
 
-    /// Bytes that the words take.
+    /// Bytes of the arguments.
     pub fn size(&self) -> usize {
         let bodies = self.bodies.iter().flatten().map(|body| body.len());
         self.bytes.len() + bodies.sum::<usize>() + self.spans.len() * size_of::<Span>()
     }
 }
 
-/// A cursor over the optional words of a command.
+/// A cursor over the optional arguments of a command.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
     args: Args<'a>,
@@ -198,24 +199,24 @@ pub struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// Whether words are left.
+    /// Whether arguments are left.
     pub fn more(&self) -> bool {
         self.next < self.args.len()
     }
 
-    /// How many words are left.
+    /// How many arguments are left.
     pub fn left(&self) -> usize {
         self.args.len().saturating_sub(self.next)
     }
 
-    /// Takes the next word if it is `word`, in any case.
+    /// Consumes the next argument if it equals `word`, ignoring case.
     pub fn eat(&mut self, word: &str) -> bool {
         let hit = self.args.is(self.next, word);
         self.next += usize::from(hit);
         hit
     }
 
-    /// Takes the next two words if the first is `word` and there is another: the value.
+    /// Consumes the next two arguments, an option and its value, if the first equals `word`.
     pub fn eat_value(&mut self, word: &str) -> Option<&'a [u8]> {
         if self.left() < 2 || !self.args.is(self.next, word) {
             return None;
@@ -224,14 +225,14 @@ impl<'a> Options<'a> {
         Some(self.args.get(self.next - 1))
     }
 
-    /// Takes the next word.
+    /// Consumes the next argument.
     pub fn take(&mut self) -> Option<&'a [u8]> {
         let word = self.args.try_get(self.next)?;
         self.next += 1;
         Some(word)
     }
 
-    /// The index of the next word.
+    /// The index of the next argument.
     pub fn position(&self) -> usize {
         self.next
     }

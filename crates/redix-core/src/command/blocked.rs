@@ -1,4 +1,4 @@
-//! A command that waits instead of replying; see [`crate::blocking`] for the whole.
+//! Blocking commands: what a client's worker and the waiters keep of one; see [`crate::blocking`].
 
 use std::ops::Range;
 
@@ -15,49 +15,49 @@ use crate::registry::client_flag;
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
 
-/// Writes what a command answers when its time runs out; asked at that time, without locks.
+/// Writes the reply of a command whose wait times out; called then, without locks.
 pub type TimeoutReply = Box<dyn FnOnce(&Engine, &mut Reply) + Send>;
 
-/// What a client's worker keeps of the command that waits.
+/// What a client's worker keeps of its blocked command.
 pub struct Blocked {
     /// The wait.
     pub waiter: Arc<Waiter>,
     /// The command.
     pub command: Command,
-    /// How long it took until it blocked, in nanoseconds.
+    /// Execution time until it blocked, in nanoseconds.
     pub ns: u64,
-    /// What it answers when its time runs out.
+    /// The reply when it times out.
     pub on_timeout: TimeoutReply,
 }
 
-/// Which keys a command wants to wait for.
+/// The keys that a command blocks on.
 #[derive(Debug, Clone)]
 pub struct KeyWait {
-    /// The words of the keys.
+    /// The arguments that are keys.
     pub words: Range<usize>,
-    /// What a key must hold to be of use.
+    /// The type that a key must have to unblock the client.
     pub kind: Kind,
-    /// Unix time in milliseconds when the wait is over; `None`: never.
+    /// The deadline, Unix time in milliseconds; `None`: none.
     pub deadline_ms: Option<i64>,
-    /// Writes the answer to a client whose time has run out.
+    /// Writes the reply when the wait times out.
     pub on_timeout: fn(&mut Reply),
 }
 
-/// A client that waits for a key.
+/// A client that is blocked on a key.
 pub struct KeyWaiter {
     /// Its wait.
     pub waiter: Arc<Waiter>,
-    /// The command that runs again when the key is there.
+    /// The command that runs again when the key is ready.
     pub command: Command,
-    /// Its words, shared by the waits for its other keys.
+    /// Its arguments, shared by the waiters for its other keys.
     pub args: Arc<OwnedArgs>,
-    /// The word of the key.
+    /// The argument that is the key.
     pub word: usize,
-    /// What the key must hold.
+    /// The type that the key must have.
     pub kind: Kind,
-    /// Whether reading refreshes the age of keys for it.
+    /// Whether reads by this client update the access time of keys (not under CLIENT NO-TOUCH).
     pub touch: bool,
-    /// Whether the command touches keys that it does not wait for.
+    /// Whether the command accesses keys that it does not wait for.
     pub needs_other_keys: bool,
 }
 
@@ -72,9 +72,9 @@ impl KeyInterest for KeyWaiter {
 }
 
 impl Ctx<'_, '_> {
-    /// Lets the client wait for keys: the handler then returns without having replied, and runs
-    /// again as [`Caller::Service`](super::context::Caller::Service) once a key is there. Where
-    /// nothing may wait, the time is over at once.
+    /// Blocks the client on keys: the handler returns without a reply and runs again as
+    /// [`Caller::Service`](super::context::Caller::Service) once a key is ready. Where the caller
+    /// may not block, the command times out at once.
     pub fn wait_for_keys(&mut self, wait: KeyWait) {
         if self.may_block() {
             self.wait = Some(wait);
@@ -85,17 +85,17 @@ impl Ctx<'_, '_> {
 }
 
 impl ClientCx<'_, '_> {
-    /// Lets the client wait until the returned waiter is claimed, at the latest until `deadline_ms`
-    /// (Unix time; `None`: for ever). Only where [`Ctx::may_block`], by a command that
-    /// then returns without having written a reply.
+    /// Blocks the client until the returned waiter is claimed, at the latest until `deadline_ms`
+    /// (Unix time; `None`: no deadline). Only where [`Ctx::may_block`], and the command must return
+    /// without a reply.
     pub fn block(&mut self, deadline_ms: Option<i64>, on_timeout: TimeoutReply) -> Arc<Waiter> {
         let flags = Arc::clone(&self.shared.flags);
         let waiter = Waiter::new(self.address(), deadline_ms, flags, client_flag::BLOCKED);
         self.begin_wait(waiter, on_timeout)
     }
 
-    /// The same for something that comes to its end whether or not the client waits: nothing but
-    /// the end of the connection or a changed role ends the wait before.
+    /// Blocks the client on an operation that completes in any case: only a disconnection or a
+    /// changed role ends the wait earlier.
     pub fn block_firmly(&mut self) -> Arc<Waiter> {
         let flags = Arc::clone(&self.shared.flags);
         let waiter = Waiter::firm(self.address(), flags, client_flag::BLOCKED);
@@ -120,8 +120,8 @@ impl ClientCx<'_, '_> {
         waiter
     }
 
-    /// Begins the wait for keys that the handler has asked for: registers it under the locks that
-    /// the command still holds.
+    /// Registers the wait for keys that the handler has asked for, under the locks that the command
+    /// still holds.
     #[cold]
     pub(super) fn begin_key_wait(&mut self, wait: KeyWait, args: Args<'_>) {
         let KeyWait { words, kind, deadline_ms, on_timeout } = wait;

@@ -1,9 +1,9 @@
-//! What handlers work with.
+//! The context that handlers run in.
 //!
 //! [`Ctx`] is what a command on data needs: the locked keys, the reply, the configuration, a frozen
 //! time. Handlers of data types get nothing else, so that the same handler serves a client, a
-//! transaction, a client that was blocked (on another client's thread) and a primary's stream.
-//! [`ClientCx`] adds what belongs to the connection, for the commands that are about it.
+//! transaction, a blocked client (on another client's thread) and a primary's stream. [`ClientCx`]
+//! adds the connection, for the commands that are about it.
 
 use std::ops::{Deref, DerefMut, Range};
 
@@ -27,23 +27,23 @@ use crate::sync::atomic::Ordering;
 /// On whose behalf a command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// A client that waits for the reply.
+    /// A client that receives the reply.
     Client,
     /// EXEC of a client's transaction.
     Exec,
-    /// The stream of a primary.
+    /// The replication stream of a primary.
     Log,
-    /// A blocked client, for which the key at word `word` has become ready. Only this key's shard
-    /// and what the command may reach from it is locked.
+    /// A blocked client, for which the key at argument `word` is ready. Only the shards of this key
+    /// and of what the command may reach from it are locked.
     Service {
-        /// The word of the ready key.
+        /// The argument that is the ready key.
         word: usize,
     },
 }
 
-/// What a handler of a command on data works with.
+/// The context of a command on data.
 pub struct Ctx<'a, 'k> {
-    /// Everything that threads share.
+    /// State shared by all threads.
     pub engine: &'k Engine,
     /// The configuration, frozen for the group.
     pub config: &'a Arc<Config>,
@@ -53,15 +53,15 @@ pub struct Ctx<'a, 'k> {
     pub plan: &'a Plan,
     /// Where the reply goes.
     pub reply: &'a mut Reply,
-    /// What the server is to do once the locks are released.
+    /// Actions that the server carries out after the locks are released.
     pub requests: &'a mut Vec<Request>,
     /// The command itself.
     pub command: Command,
     /// On whose behalf it runs.
     pub caller: Caller,
-    /// Whether the client listens to channels, so that the output limit of such clients holds.
+    /// Whether the client has subscriptions, so that the output limit of the pubsub class applies.
     pub listens: bool,
-    /// The wait for keys that it wants to begin instead of replying.
+    /// The wait on keys that the command asks for instead of replying.
     pub wait: Option<KeyWait>,
     /// Unix time in microseconds, frozen for the command.
     pub now_us: i64,
@@ -70,7 +70,7 @@ pub struct Ctx<'a, 'k> {
 }
 
 impl Ctx<'_, '_> {
-    /// The key at word `index`.
+    /// The key at argument `index`.
     #[inline]
     pub fn key<'b>(&self, args: Args<'b>, index: usize) -> Key<'b> {
         self.plan.key(self.keys.keyspace, args, index)
@@ -90,19 +90,19 @@ impl Ctx<'_, '_> {
             && !self.engine.config().import_mode
     }
 
-    /// Whether the command comes with the stream of this server's primary.
+    /// Whether the command comes from the replication stream of this server's primary.
     pub fn from_primary(&self) -> bool {
         self.caller == Caller::Log
     }
 
-    /// Whether the command may wait: not inside a transaction, nor where it comes from a log. Where
-    /// it may not, it answers as if its time had run out.
+    /// Whether the command may block: not inside a transaction, nor in a replication stream. Where
+    /// it may not, it replies as if it had timed out.
     pub fn may_block(&self) -> bool {
         self.caller == Caller::Client
     }
 
-    /// The words of a blocking command's keys that it may look at now: all of `words`, or, once it
-    /// has been blocked, the one that has become ready.
+    /// The key arguments that a blocking command may look at now: all of `words` at first, the
+    /// ready key alone once it was blocked.
     pub fn ready_words(&self, words: Range<usize>) -> Range<usize> {
         match self.caller {
             Caller::Service { word } => word..word + 1,
@@ -111,15 +111,15 @@ impl Ctx<'_, '_> {
     }
 }
 
-/// What a handler of a command about the connection works with.
+/// The context of a command about the connection.
 pub struct ClientCx<'a, 'k> {
-    /// What it shares with commands on data.
+    /// The context that commands on data have too.
     pub data: Ctx<'a, 'k>,
     /// The client's protocol state.
     pub session: &'a mut Session,
     /// The client's record as other threads see it.
     pub shared: &'a Arc<ClientShared>,
-    /// The wait that it has begun instead of replying.
+    /// The wait that the command has begun instead of replying.
     pub blocked: &'a mut Option<Blocked>,
 }
 
@@ -146,25 +146,25 @@ impl ClientCx<'_, '_> {
         self.shared.db.store(db, Ordering::Relaxed);
     }
 
-    /// Closes the connection once the replies so far are sent; nothing more of it is executed.
+    /// Closes the connection once its pending replies are sent; nothing more of it is executed.
     pub fn close_after_reply(&mut self) {
         self.session.close_after_reply = true;
         self.shared.set_flag(client_flag::CLOSING, true);
     }
 
-    /// Forgets the transaction and the watched keys, and shows so to others.
+    /// Discards the transaction and the watched keys, and clears the client's flags.
     pub fn discard_transaction(&mut self) {
         discard_transaction(self.session, self.shared);
     }
 
-    /// Forgets the watched keys, and shows so to others.
+    /// Unwatches all keys and clears the client's flag.
     pub fn unwatch(&mut self) {
         self.session.watches = None;
         show_no_watches(self.shared);
     }
 }
 
-/// Forgets a session's transaction and watched keys, and shows so to others.
+/// Discards a session's transaction and watched keys, and clears the client's flags.
 pub(super) fn discard_transaction(session: &mut Session, shared: &ClientShared) {
     session.discard();
     show_no_watches(shared);

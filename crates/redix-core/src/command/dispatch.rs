@@ -1,16 +1,16 @@
-//! The road of every command: gates, locks, handler, effects.
+//! The path of every command: gates, locks, handler, effects.
 //!
 //! A [`Runner`] belongs to one thread for one group of commands: it holds the thread's gate (or the
-//! world) and the locked view. [`Runner::execute`] takes one command of one client down the road:
+//! world) and the locked view. [`Runner::execute`] takes one command of one client through:
 //!
 //! 1. the gates: does it exist, does the arity fit, is the client authenticated, is the command
-//!    allowed in this state, is it to be queued or held back;
+//!    allowed in this state, is it to be queued or paused;
 //! 2. the locks: those of its plan, a walk, the world, or those of the queue for EXEC;
 //! 3. the handler, on a frozen time;
 //! 4. statistics, MONITOR and the slow log;
-//! 5. the effects, handed on before the locks are released.
+//! 5. the effects, propagated before the locks are released.
 //!
-//! **Invariants.** No lock is added to a plan that has begun. A world command first lets go of the
+//! **Invariants.** No lock is added to a plan that has begun. A world command first releases the
 //! thread's gate. An error reply leaves nothing else of the command in the reply buffer.
 
 mod announce;
@@ -53,7 +53,7 @@ use crate::sync::atomic::Ordering;
 use gates::{Admitted, effective_flags};
 
 impl ClientCx<'_, '_> {
-    /// Runs a command of the transaction under the locks that EXEC holds; its reply follows.
+    /// Runs a command of the transaction under the locks that EXEC holds; appends its reply.
     pub fn run_queued(&mut self, queued: &Queued) {
         let args = queued.args.args();
         let plan = Plan::of(self.keys.keyspace, queued.command.spec, args);
@@ -80,14 +80,14 @@ impl ClientCx<'_, '_> {
         cx.call(args);
     }
 
-    /// Calls the handler, with statistics, MONITOR, the slow log and the record of the change.
+    /// Runs the handler and records statistics, MONITOR, the slow log and the change.
     fn call(&mut self, args: Args<'_>) {
         let started_ns = self.engine.env.clock.mono_ns();
         self.call_timed(args, Timing::alone(started_ns));
     }
 
-    /// The same for a command that is timed in this way; returns when it ended, unless it is to be
-    /// timed with those that follow.
+    /// Runs the handler and times it as `timing` says. Returns when it ended, unless it is timed
+    /// together with the calls after it.
     #[inline(always)]
     fn call_timed(&mut self, args: Args<'_>, timing: Timing) -> Option<u64> {
         let spec = self.command.spec;
@@ -137,14 +137,15 @@ impl ClientCx<'_, '_> {
         if ended_ns.is_some() && !blocked {
             self.note_duration(args, ns, mark);
         }
-        // Those of a command that blocks are needed until it is logged.
+        // A blocked command is logged later and needs its secrets (arguments to be redacted) until
+        // then.
         if !self.session.secrets.is_empty() && !blocked {
             self.session.secrets.clear();
         }
         ended_ns
     }
 
-    /// Lists the keys with an expiry that a client of a writable replica has written.
+    /// Tracks the keys with an expiry that a client of a writable replica has written.
     #[cold]
     fn note_own_keys(&mut self, args: Args<'_>) {
         let own = &self.data.engine.repl.writable_expiry;
@@ -157,7 +158,8 @@ impl ClientCx<'_, '_> {
         });
     }
 
-    /// Writes the command, whose reply begins at `mark`, to whatever log it deserves to be in.
+    /// Adds the command, whose reply begins at `mark`, to the slow log, the command log and the
+    /// latency monitor as their thresholds say.
     fn note_duration(&self, args: Args<'_>, ns: u64, mark: usize) {
         let spec = self.command.spec;
         // Of the configuration that CONFIG SET has left behind.
@@ -199,37 +201,37 @@ pub fn fail(engine: &Engine, stats: &ThreadStats, reply: &mut Reply, error: &Rep
     error.write_to(reply);
 }
 
-/// What became of a command.
+/// The outcome of dispatching a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// It was executed, queued or refused: on to the next.
+    /// It was executed, queued or refused: continue with the next.
     Next,
-    /// It was not executed and must be kept: the client is held back.
+    /// It was not executed: keep it, the client is paused.
     Hold,
-    /// It waits, as [`Runner::blocked`] says, and must be kept: the client is halted.
+    /// It blocks, as [`Runner::blocked`] says: keep it, the client is blocked.
     Block,
 }
 
-/// What a thread runs commands with, for one group.
+/// The state in which a thread runs one group of commands.
 pub struct Runner<'k> {
-    /// Everything that threads share.
+    /// State shared by all threads.
     pub engine: &'k Engine,
     /// The configuration.
     pub config: Arc<Config>,
     /// The locked view.
     pub keys: Access<'k>,
-    /// What the server is to do.
+    /// Actions that the server carries out after the locks are released.
     pub requests: Vec<Request>,
     /// The wait that the last command has begun.
     pub blocked: Option<Blocked>,
-    /// The workers that its commands have sent messages to.
+    /// Workers to be woken because messages were sent to them.
     to_wake: ToWake,
     stats: &'k ThreadStats,
     gate: Option<GateGuard<'k>>,
     thread: usize,
     stretch: Stretch,
-    /// Nothing holds commands back, as of the beginning of the group; what does begins in the
-    /// world, or may begin a group later.
+    /// No gate that depends on the server's state is closed, as of the beginning of the group. A
+    /// gate that closes may be noticed one group later, unless it closes in the world.
     calm: bool,
     now_us: i64,
     last_ns: u64,
@@ -285,8 +287,8 @@ impl<'k> Runner<'k> {
         self.advance_to(self.started_ns);
     }
 
-    /// Reads the monotonic clock, and looks whether anything holds commands back, before the
-    /// commands of a group.
+    /// Reads the monotonic clock and checks whether any gate is closed, before the commands of a
+    /// group.
     pub fn begin_group(&mut self) {
         self.advance_to(self.engine.env.clock.mono_ns());
         self.calm = self.is_calm();
@@ -307,7 +309,7 @@ impl<'k> Runner<'k> {
         }
     }
 
-    /// Lets the frozen time follow the monotonic clock.
+    /// Advances the frozen time by the monotonic clock.
     #[inline]
     fn advance_to(&mut self, now_ns: u64) {
         self.last_ns = now_ns;
@@ -320,13 +322,13 @@ impl<'k> Runner<'k> {
         self.keys.now_ms
     }
 
-    /// Whether somebody wants the world.
+    /// Whether a thread waits for the world.
     #[inline]
     pub fn world_waiting(&self) -> bool {
         self.engine.keyspace.gates().world_waiting()
     }
 
-    /// Lets go of everything while somebody wants the world, then goes on.
+    /// Releases all gates and locks while another thread wants the world, then re-enters.
     #[inline]
     pub fn yield_to_world(&mut self) {
         if self.engine.keyspace.gates().world_waiting() {
@@ -338,7 +340,7 @@ impl<'k> Runner<'k> {
         }
     }
 
-    /// Takes the parked command `index` places from the front of a client's input down the road.
+    /// Dispatches the parked command at position `index` of a client's input.
     pub fn execute(
         &mut self,
         client: &mut Client,
@@ -397,7 +399,8 @@ impl<'k> Runner<'k> {
         flow
     }
 
-    /// Nothing but the stream may go to a replica: one that makes the server answer is closed.
+    /// A replica may receive nothing but the stream: one whose command would be replied to is
+    /// closed.
     #[cold]
     fn silence_replica(
         &self,
@@ -428,9 +431,9 @@ impl<'k> Runner<'k> {
         session.close_after_reply = true;
     }
 
-    /// Sweeps expired keys out of a stretch of one shard's table and hands on what that left
-    /// behind; see [`Access::sweep`]. What was removed is put into `removed`, to be freed by the
-    /// caller, who holds no shard lock then.
+    /// Deletes expired keys from a stretch of one shard's table and propagates the deletions; see
+    /// [`Access::sweep`]. The entries are moved to `removed`, to be freed by the caller without a
+    /// shard lock.
     pub fn sweep(
         &mut self,
         (db, shard): (u32, usize),
@@ -448,8 +451,8 @@ impl<'k> Runner<'k> {
         swept
     }
 
-    /// Deletes keys that a writable replica's clients wrote and whose time has come; returns those
-    /// of the list that are gone or do not expire any more.
+    /// Deletes the expired ones of `list`, keys that a writable replica's clients wrote. Returns
+    /// those that no longer exist or no longer have an expiry.
     pub fn expire_writable(&mut self, list: Vec<ExpiringKey>) -> Vec<ExpiringKey> {
         let mut gone = list;
         gone.retain(|(db, key)| {
@@ -467,7 +470,7 @@ impl<'k> Runner<'k> {
         gone
     }
 
-    /// Answers a protocol error; the client is closed once it is sent.
+    /// Replies with a protocol error and closes the client after it.
     pub fn refuse_protocol(&mut self, client: &mut Client, error: &ProtocolError) {
         client.session.close_after_reply = true;
         let error = ReplyError::quoting("", &error.text(), "");
@@ -478,8 +481,8 @@ impl<'k> Runner<'k> {
         call_stats(self.stats, command).rejected.bump();
     }
 
-    /// Takes the locks, calls the handler, hands on the effects. A world that was taken is still
-    /// held; see [`Runner::leave_world`].
+    /// Takes the locks, runs the handler, propagates the effects. If the world was taken it is
+    /// still held; see [`Runner::leave_world`].
     #[inline(always)]
     fn run_unit(
         &mut self,
@@ -532,7 +535,7 @@ impl<'k> Runner<'k> {
         world
     }
 
-    /// What the unit does with keys whose time has come.
+    /// How the unit treats expired keys: deletes or hides them.
     #[inline]
     fn expiry(&self, session: &Session, spec: &CommandSpec) -> Expiry {
         if self.calm {
@@ -548,7 +551,8 @@ impl<'k> Runner<'k> {
         if self.engine.pause.any(self.keys.now_ms) { Expiry::Hide } else { Expiry::Delete }
     }
 
-    /// The primary says when keys go; only what a client writes here itself goes by this clock.
+    /// A replica leaves expiry to its primary; only keys that its own clients wrote expire by its
+    /// clock.
     fn replica_expiry(&self, session: &Session, spec: &CommandSpec) -> Expiry {
         if session.primary_link.is_some() {
             Expiry::Ignore
@@ -561,7 +565,7 @@ impl<'k> Runner<'k> {
         }
     }
 
-    /// Lets go of the world and goes on under the gate.
+    /// Releases the world and re-enters the gate.
     #[inline]
     fn leave_world(&mut self, world: Option<WorldGuard<'k>>) {
         if let Some(world) = world {
@@ -577,7 +581,7 @@ impl<'k> Runner<'k> {
         self.follow_config();
     }
 
-    /// Takes over a configuration that a command of the group has changed.
+    /// Adopts a configuration that a command of the group has changed.
     fn follow_config(&mut self) {
         self.config = self.engine.config();
         self.keys.ageing = ageing(&self.config);
@@ -641,7 +645,8 @@ impl<'k> Runner<'k> {
         world
     }
 
-    /// The locks of a transaction: its commands' keys and its watched keys, or the world.
+    /// The locks of a transaction: those of its commands' keys and of its watched keys, or the
+    /// world.
     fn take_queue_locks(&mut self, session: &Session) -> Option<WorldGuard<'k>> {
         let keyspace = self.keys.keyspace;
         let queue = session.multi.as_ref().map_or(&[][..], |multi| &multi.queue);
@@ -662,8 +667,8 @@ impl<'k> Runner<'k> {
         None
     }
 
-    /// Hands on what the unit left behind, while its locks are held. Returns where the replication
-    /// stream ends behind it, if it left something there.
+    /// Propagates the effects of the unit while its locks are held. Returns the replication offset
+    /// after it, if it was logged.
     #[inline]
     fn finish_unit(&mut self, multi: bool) -> Option<u64> {
         let effects = &mut self.keys.effects;
@@ -705,7 +710,8 @@ fn expired_as(config: &Config) -> &'static [u8] {
 
 fn queue(session: &mut Session, shared: &ClientShared, command: Command, args: Args<'_>) {
     let Some(multi) = &mut session.multi else { return };
-    // What EXEC will not run need not be kept, whether or not the client reads what it is told.
+    // A transaction that EXEC will abort need not be kept, whether or not the client reads the
+    // error.
     let changed = session.watches.as_ref().is_some_and(|watches| watches.flag.is_set());
     if multi.aborted || changed {
         return;
@@ -719,7 +725,7 @@ fn queue(session: &mut Session, shared: &ClientShared, command: Command, args: A
     shared.multi_bytes.store(multi.bytes, Ordering::Relaxed);
 }
 
-/// Ends the transaction of an EXEC that a gate refused; the error to answer.
+/// Discards the transaction of an EXEC that a gate refused; returns the error to reply.
 #[cold]
 fn refuse_exec(session: &mut Session, shared: &ClientShared, error: &ReplyError) -> ReplyError {
     discard_transaction(session, shared);
@@ -731,7 +737,7 @@ fn refuse_exec(session: &mut Session, shared: &ClientShared, error: &ReplyError)
     ReplyError::Text([b"EXECABORT Transaction discarded because of: ", reason].concat())
 }
 
-/// A handler's result for commands that only report success.
+/// Replies OK: for handlers that only report success.
 pub fn done(reply: &mut Reply) -> CommandResult {
     reply.ok();
     Ok(())

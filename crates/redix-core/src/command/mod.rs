@@ -1,8 +1,8 @@
-//! Commands as data, and the road that every command takes.
+//! Commands as data, and the path of every command.
 //!
 //! [`spec`] says what a command is, [`table`] finds it by name, [`plan`] turns its keys into shard
 //! locks, [`dispatch`] runs it behind the gates (arity, authentication, MULTI, locks, effects).
-//! Nothing here knows any single command: the families are handed in from [`crate::commands`].
+//! Nothing here knows any single command: the families are passed in from [`crate::commands`].
 
 pub mod args;
 pub mod blocked;

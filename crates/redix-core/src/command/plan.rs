@@ -1,4 +1,4 @@
-//! From a command's words to its keys, and from its keys to the shards to lock.
+//! The plan of a command: its keys, found in its arguments and hashed, and the shards to lock.
 
 use smallvec::SmallVec;
 
@@ -6,19 +6,19 @@ use super::args::Args;
 use super::spec::{Begin, CommandSpec, Find, KeySpec};
 use crate::keyspace::{Key, Keyspace};
 
-/// Keys as word and hash, in the order of the words. A box of it is one pointer.
+/// Keys as (argument index, hash), in argument order. Boxed, it is one pointer.
 #[derive(Debug, Clone)]
 struct Several(SmallVec<[(u32, u64); 4]>);
 
-/// The keys of one command with their hashes, in the order of the words.
+/// The keys of one command with their hashes, in argument order.
 ///
-/// The first key lies in the plan itself, which thereby fits in three registers: most commands have
-/// one key, and a plan is made for each of them.
+/// The first key is stored inline, so that the plan fits in three registers: most commands have one
+/// key, and a plan is made for each of them.
 #[derive(Debug, Default, Clone)]
 pub struct Plan {
     /// The first key's hash, if there is a key.
     first_hash: u64,
-    /// One more than the first key's word; 0: no key.
+    /// One more than the first key's argument index; 0: no key.
     first_word: u32,
     /// All keys, the first included, where there are several.
     several: Option<Box<Several>>,
@@ -31,7 +31,7 @@ impl Plan {
         if let [KeySpec { begin: Begin::Index(index), find, .. }] = spec.keys
             && *find == (Find::Range { last: 0, step: 1, limit: 0 })
         {
-            // Most commands: one key at a fixed place.
+            // Most commands: one key at a fixed index.
             let index = *index as usize;
             if index >= args.len() {
                 return Self::default();
@@ -67,7 +67,7 @@ impl Plan {
         first.into_iter().chain(others.iter().map(|(_, hash)| *hash))
     }
 
-    /// The hash of the key at word `index`, if the plan has it.
+    /// The hash of the key at argument `index`, if the plan has it.
     #[inline]
     pub fn hash_at(&self, index: usize) -> Option<u64> {
         if self.first_word as usize == index + 1 {
@@ -84,7 +84,7 @@ impl Plan {
         (self.first_word != 0 && self.several.is_none()).then_some(self.first_hash)
     }
 
-    /// The key at word `index`; hashed anew if the plan does not have it.
+    /// The key at argument `index`; hashed here if the plan does not have it.
     #[inline]
     pub fn key<'a>(&self, keyspace: &Keyspace, args: Args<'a>, index: usize) -> Key<'a> {
         let bytes = args.get(index);
@@ -95,7 +95,7 @@ impl Plan {
     }
 }
 
-/// The shards of some hashes, ascending and unique.
+/// The shards of these hashes, ascending and unique.
 pub fn shards_of(hashes: impl Iterator<Item = u64>) -> SmallVec<[usize; 8]> {
     let mut shards: SmallVec<[usize; 8]> = hashes.map(crate::keyspace::shard_of).collect();
     shards.sort_unstable();
@@ -103,8 +103,8 @@ pub fn shards_of(hashes: impl Iterator<Item = u64>) -> SmallVec<[usize; 8]> {
     shards
 }
 
-/// Calls `f(word index, access bits)` for every key of a command, in the order of its key
-/// specifications. Words that make no sense (a key number out of range) end the search.
+/// Calls `f(argument index, access bits)` for every key of a command, in the order of its key
+/// specifications. Invalid arguments (a key number out of range) end the search.
 pub fn for_each_key(spec: &CommandSpec, args: Args<'_>, mut f: impl FnMut(usize, u32)) {
     if let Some(get_keys) = spec.get_keys {
         let mut found = Vec::new();
@@ -135,8 +135,8 @@ fn begin(spec: &KeySpec, args: Args<'_>) -> Option<usize> {
     .filter(|index| *index < args.len())
 }
 
-/// First and last word index and the step of a key specification's keys; `None` if the words are
-/// senseless or there is no key.
+/// First and last argument index and the step of a key specification's keys; `None` if the
+/// arguments are invalid or there is no key.
 fn extent(spec: &KeySpec, args: Args<'_>, first: usize) -> Option<(usize, usize, usize)> {
     let (first, last, step) = match spec.find {
         Find::Range { last, step, limit } => {

@@ -1,4 +1,4 @@
-//! What can be known of a command before it is executed: what it is, and where its keys are.
+//! A prepared command: looked up, its keys found and hashed, before it is executed.
 
 use super::args::Args;
 use super::plan::Plan;
@@ -9,30 +9,29 @@ use crate::engine::Engine;
 
 /// A command that was looked up and whose keys were found and hashed.
 ///
-/// Half a cache line: each is written by one thread and read by another where a stream is read
-/// ahead.
+/// Half a cache line: where a stream is read ahead, one thread writes it and another reads it.
 #[derive(Debug, Clone)]
 pub(crate) struct Prepared {
     /// Its keys.
     pub plan: Plan,
     /// The dense id of the command, or of its subcommand; none if there is no such command.
     pub id: Option<u16>,
-    /// It is a short command with one key that fits its arity and has few bytes: it takes one lock
-    /// and little time, and can be run without a look at its specification. Not known of commands
-    /// that are prepared to be executed at once.
+    /// A brief command with one key, right arity and few bytes: it takes one lock and little time
+    /// and can run without looking at its specification. Only determined where a stream is read
+    /// ahead.
     plain: bool,
 }
 
 const _: () = assert!(size_of::<Prepared>() <= 32);
 
 impl Prepared {
-    /// Looks a client's command up and finds its keys.
+    /// Prepares a client's command.
     #[inline]
     pub(crate) fn new(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Self {
         Self::of(engine, engine.commands.find_again(args.get(0), memo), args)
     }
 
-    /// The same for a command of a primary's stream.
+    /// Prepares a command of a primary's stream.
     #[inline]
     pub(crate) fn of_primary(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Self {
         Self::of(engine, engine.commands.find_for_primary(args.get(0), memo), args)
@@ -66,7 +65,7 @@ impl Prepared {
         self.id.map(|id| commands.by_id(id))
     }
 
-    /// The name of the member or field that it looks up in its key.
+    /// The member or field of its key that it looks up, for prefetching.
     #[inline]
     pub(crate) fn member<'a>(&self, commands: &CommandTable, args: Args<'a>) -> Option<&'a [u8]> {
         match self.command(commands)?.spec.member {
@@ -85,8 +84,8 @@ impl Prepared {
     }
 }
 
-/// The subcommand that the words name, if the command is a container that has it: keys are those of
-/// the subcommand.
+/// The subcommand that the arguments name, if the command is a container that has it: keys are
+/// those of the subcommand.
 fn subcommand_of(commands: &CommandTable, found: Command, args: Args<'_>) -> Command {
     if found.spec.subcommands.is_empty() {
         return found;

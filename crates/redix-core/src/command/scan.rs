@@ -1,4 +1,4 @@
-//! What SCAN and its relatives for collections have in common: cursor and options.
+//! Cursor and options that SCAN shares with SSCAN, HSCAN and ZSCAN.
 
 use redix_types::entry::Kind;
 use redix_types::glob::{self, Case};
@@ -13,7 +13,7 @@ const COUNT_DEFAULT: usize = 10;
 const KINDS: [Kind; 6] =
     [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash, Kind::Stream];
 
-/// What is walked, on which the options depend.
+/// What is scanned: the options depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Walked {
     /// The keys of a database.
@@ -28,18 +28,18 @@ pub enum Walked {
 
 /// The options of one call.
 pub struct ScanOptions<'a> {
-    /// `None` also for `*`, which every name matches.
+    /// `None` also for `*`, which matches everything.
     pattern: Option<&'a [u8]>,
-    /// How many elements to visit, about; never 0.
+    /// How many elements to visit, approximately; never 0.
     pub count: usize,
     /// Keys of this kind only.
     pub kind: Option<Kind>,
-    /// Fields without their values, members without their scores.
+    /// NOVALUES and NOSCORES: fields without values, members without scores.
     pub no_values: bool,
 }
 
 impl<'a> ScanOptions<'a> {
-    /// Later options replace earlier ones of the same name.
+    /// Parses the options; later ones replace earlier ones of the same name.
     pub fn parse(mut options: Options<'a>, walked: Walked) -> Result<Self, ReplyError> {
         let mut parsed = Self { pattern: None, count: COUNT_DEFAULT, kind: None, no_values: false };
         while options.more() {
@@ -74,7 +74,7 @@ impl<'a> ScanOptions<'a> {
         Ok(parsed)
     }
 
-    /// Whether MATCH lets a name pass.
+    /// Whether a name matches MATCH.
     pub fn matches(&self, name: &[u8]) -> bool {
         self.pattern.is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive))
     }
@@ -88,8 +88,8 @@ fn kind_named(name: &[u8]) -> Result<Kind, ReplyError> {
         .ok_or_else(|| ReplyError::quoting("unknown type name '", name, "'"))
 }
 
-/// Reads a cursor the lenient way of the real servers: blanks and a plus sign may stand before the
-/// digits, which must fit 64 bits.
+/// Parses a cursor as leniently as the real servers: blanks and a plus sign may precede the digits,
+/// which must fit 64 bits.
 pub fn parse_cursor(word: &[u8]) -> Result<u64, ReplyError> {
     let digits = word.trim_ascii_start();
     let digits = digits.strip_prefix(b"+").unwrap_or(digits);

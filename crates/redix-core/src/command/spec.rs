@@ -14,12 +14,12 @@ pub type DataHandler = fn(&mut Ctx<'_, '_>, Args<'_>) -> CommandResult;
 /// Runs a command about the connection.
 pub type ClientHandler = fn(&mut ClientCx<'_, '_>, Args<'_>) -> CommandResult;
 
-/// Who runs a command, and with what.
+/// The function that runs a command, by the context that it gets.
 #[derive(Debug, Clone, Copy)]
 pub enum Handler {
-    /// Sees keys and reply only.
+    /// Gets keys and reply only.
     Data(DataHandler),
-    /// Sees the connection too.
+    /// Gets the connection too.
     Client(ClientHandler),
 }
 
@@ -130,7 +130,7 @@ pub enum Begin {
     Index(u32),
     /// After this word, searched from an index on (negative: from the end, backwards).
     Keyword(&'static str, i32),
-    /// Nowhere that could be told.
+    /// Unknown: it cannot be stated.
     Unknown,
 }
 
@@ -156,20 +156,20 @@ pub enum Find {
         /// The distance between keys.
         step: u32,
     },
-    /// In a way that cannot be told.
+    /// Unknown: it cannot be stated.
     Unknown,
 }
 
-/// One key specification. Source: the "key specifications" of the COMMAND documentation.
+/// One key specification. Source: the "key specifications" in the documentation of COMMAND.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeySpec {
     /// What the command does with these keys: bits of [`access`].
     pub access: u32,
     /// Where they begin.
     pub begin: Begin,
-    /// How they go on.
+    /// How they are found from there.
     pub find: Find,
-    /// A remark, in our words, shown in `COMMAND INFO`.
+    /// A note in our words, shown in `COMMAND INFO`.
     pub notes: Option<&'static str>,
 }
 
@@ -189,7 +189,7 @@ impl KeySpec {
         }
     }
 
-    /// The same, with a remark.
+    /// Adds a note.
     pub const fn notes(mut self, notes: &'static str) -> Self {
         self.notes = Some(notes);
         self
@@ -199,11 +199,11 @@ impl KeySpec {
 /// Which locks the dispatcher takes before the handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locks {
-    /// Those of the declared keys; none if there are none.
+    /// The shards of the declared keys; none without keys.
     Keys,
     /// The handler visits shards one at a time; inside MULTI this is the world.
     Walk,
-    /// Nothing else runs.
+    /// The world: nothing else runs.
     World,
     /// Those of the commands queued in the session's transaction, and of its watched keys.
     Queue,
@@ -214,9 +214,9 @@ pub enum Locks {
 pub enum LogAs {
     /// It writes nothing.
     Nothing,
-    /// In its own words, if it changed anything.
+    /// As received, if it changed anything.
     Verbatim,
-    /// In the words that the handler states.
+    /// In the form that the handler states.
     Effect,
 }
 
@@ -250,9 +250,9 @@ pub enum ArgKind {
 pub struct ArgSpec {
     /// Its name.
     pub name: &'static str,
-    /// Its kind.
+    /// Its type.
     pub kind: ArgKind,
-    /// The word before it, if any.
+    /// The token before it, if any.
     pub token: Option<&'static str>,
     /// May be left out.
     pub optional: bool,
@@ -266,7 +266,7 @@ pub struct ArgSpec {
     pub deprecated_since: Option<&'static str>,
     /// A summary in our words.
     pub summary: Option<&'static str>,
-    /// How it is shown, where not by its name.
+    /// The name shown for it, where it differs.
     pub display: Option<&'static str>,
 }
 
@@ -290,11 +290,11 @@ impl ArgSpec {
     pub const fn key(name: &'static str) -> Self {
         Self::new(name, ArgKind::Key(0))
     }
-    /// A bare word.
+    /// A token without a value.
     pub const fn word(name: &'static str, token: &'static str) -> Self {
         Self::new(name, ArgKind::PureToken).token(token)
     }
-    /// Preceded by a word.
+    /// Preceded by a token.
     pub const fn token(mut self, token: &'static str) -> Self {
         self.token = Some(token);
         self
@@ -395,7 +395,7 @@ impl Group {
     }
 }
 
-/// What COMMAND DOCS tells about a command.
+/// The entry of a command in COMMAND DOCS.
 #[derive(Debug, Clone, Copy)]
 pub struct Docs {
     /// The first version with it.
@@ -456,12 +456,12 @@ pub struct CommandSpec {
     pub acl: u32,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
-    /// Finds key positions where the specifications cannot tell them, as GETKEYS needs them.
+    /// Finds the keys for COMMAND GETKEYS where the key specifications cannot state them.
     pub get_keys: Option<GetKeys>,
-    /// What access `VARIABLE_FLAGS` comes to for these words.
+    /// The actual access of a key flagged `VARIABLE_FLAGS`, given the arguments.
     pub key_access: Option<fn(Args<'_>) -> u32>,
-    /// The argument with the member or field that it looks up in its one key; 0 if there is none.
-    /// A hint to the memory system.
+    /// The argument that is the member or field looked up in its only key; 0 if there is none. Used
+    /// to prefetch.
     pub member: u8,
     /// Which locks it needs, whatever its arguments.
     pub locks: Locks,
@@ -470,16 +470,16 @@ pub struct CommandSpec {
     pub locks_by: Option<fn(Args<'_>) -> Locks>,
     /// How a write is logged.
     pub log_as: LogAs,
-    /// What COMMAND DOCS tells about it.
+    /// Its entry in COMMAND DOCS.
     pub docs: Docs,
-    /// Its subcommands; the handler then answers what none of them does.
+    /// Its subcommands; the handler runs for arguments that name none of them.
     pub subcommands: &'static [CommandSpec],
     /// Runs it.
     pub handler: Handler,
 }
 
-/// Finds keys that key specifications cannot tell: pushes (argument index, access) pairs. `false`
-/// if the arguments make no sense.
+/// Finds keys that key specifications cannot state: pushes (argument index, access) pairs. `false`
+/// if the arguments are invalid.
 pub type GetKeys = fn(Args<'_>, &mut Vec<(usize, u32)>) -> bool;
 
 impl CommandSpec {
@@ -573,17 +573,17 @@ impl CommandSpec {
         self.keys = keys;
         self
     }
-    /// Finds its keys by a function.
+    /// Sets the function that finds its keys.
     pub const fn get_keys(mut self, get_keys: GetKeys) -> Self {
         self.get_keys = Some(get_keys);
         self
     }
-    /// Tells what its words make of a key with `VARIABLE_FLAGS`.
+    /// Sets the function that gives the access of a key with `VARIABLE_FLAGS`.
     pub const fn key_access(mut self, key_access: fn(Args<'_>) -> u32) -> Self {
         self.key_access = Some(key_access);
         self
     }
-    /// Visits shards one at a time.
+    /// Locks one shard at a time, as the handler asks.
     pub const fn walk(mut self) -> Self {
         self.locks = Locks::Walk;
         self
@@ -604,12 +604,12 @@ impl CommandSpec {
         self.locks = Locks::Queue;
         self
     }
-    /// Logged in words that the handler states.
+    /// Logged in the form that the handler states.
     pub const fn log_as(mut self, log_as: LogAs) -> Self {
         self.log_as = log_as;
         self
     }
-    /// What COMMAND DOCS tells about it.
+    /// Sets its entry in COMMAND DOCS.
     pub const fn docs(mut self, docs: Docs) -> Self {
         self.docs = docs;
         self
@@ -661,7 +661,7 @@ impl CommandSpec {
         self.flags & flags != 0
     }
 
-    /// Whether `words` is an acceptable number of words.
+    /// Whether the arity accepts this number of arguments.
     #[inline]
     pub fn fits(&self, words: usize) -> bool {
         let words = words as i64;

@@ -1,15 +1,15 @@
-//! Finding a command by its name.
+//! The command table: lookup of a command by name.
 //!
-//! An open-addressing table over the names folded to lower case, eight bytes at a time; built once,
-//! at the start, because `rename-command` changes names. Every command and subcommand has a dense
-//! id, under which its statistics are kept.
+//! An open-addressing table over names folded to lower case, eight bytes at a time; built once, at
+//! startup, because `rename-command` changes names. Every command and subcommand has a dense id,
+//! which indexes its statistics.
 
 use std::collections::HashMap;
 
 use super::spec::CommandSpec;
 use crate::config::ByteString;
 
-/// A command as found: its specification and where its statistics are.
+/// A command that was found: its specification and the index of its statistics.
 #[derive(Debug, Clone, Copy)]
 pub struct Command {
     /// The specification.
@@ -30,7 +30,7 @@ impl Command {
     }
 }
 
-/// The last short name that was looked up and what it meant: most commands are like the one before.
+/// The last short name that was looked up and its result: consecutive commands are often the same.
 #[derive(Debug, Default)]
 pub struct Memo {
     word: u64,
@@ -45,7 +45,7 @@ type Folded = [u64; 3];
 pub struct CommandTable {
     commands: Vec<Command>,
     by_name: Vec<Option<(Folded, u16)>>,
-    /// What clients cannot call by these names any more.
+    /// Original names that clients cannot use any more.
     renamed: Vec<(Folded, u16)>,
     by_subcommand: HashMap<(u16, Vec<u8>), u16>,
 }
@@ -53,7 +53,7 @@ pub struct CommandTable {
 const SLOTS: usize = 1024;
 const NAME_MAX: usize = size_of::<Folded>();
 
-/// Folds a name; `None` if it is longer than any command, or ends in what others are padded with.
+/// Folds a name; `None` if it is longer than any command, or ends in a padding byte.
 #[inline]
 fn fold(name: &[u8]) -> Option<Folded> {
     if name.ends_with(b"\0") {
@@ -86,7 +86,7 @@ fn load(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
-/// Lower case for eight ASCII bytes at once; other bytes stay.
+/// Lower-cases eight ASCII bytes at once; other bytes are unchanged.
 #[inline]
 fn to_lower(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -163,7 +163,7 @@ impl CommandTable {
         let id = self.find(name)?.id;
         let gone = fold(name)?;
         self.renamed.push((gone, id));
-        // Removal from open addressing: rebuild, this happens a few times at the start.
+        // Removal from open addressing: rebuild; it happens a few times at startup.
         let kept: Vec<_> = self.by_name.iter_mut().filter_map(Option::take).collect();
         for (other, other_id) in kept {
             if other != gone {
@@ -187,7 +187,7 @@ impl CommandTable {
         }
     }
 
-    /// The same, at little cost where the name is as it was last time.
+    /// As [`CommandTable::find`], at little cost where the name equals the last one.
     #[inline]
     pub fn find_again(&self, name: &[u8], memo: &mut Memo) -> Option<Command> {
         if name.len() > 8 {
@@ -200,8 +200,9 @@ impl CommandTable {
         memo.command
     }
 
-    /// Finds a command of a primary's stream. Who has renamed commands alike is understood, and who
-    /// has not: `rename-command` is there to keep commands from clients.
+    /// Finds a command of a primary's stream, under its present or its original name:
+    /// `rename-command` is there to keep commands from clients, and the primary may not have the
+    /// same renames.
     #[inline]
     pub fn find_for_primary(&self, name: &[u8], memo: &mut Memo) -> Option<Command> {
         self.find_again(name, memo).or_else(|| self.find_renamed(name))

@@ -1,14 +1,14 @@
-//! How long commands take, without a look at the clock after each.
+//! Command durations, without reading the clock after every command.
 //!
-//! A look costs 10 ns and more on a virtual machine, a twentieth of a GET. Commands flagged `BRIEF`
-//! are therefore timed in *stretches*: the clock is read behind calls of one command in a row, at
-//! the end of a group at the latest, and each of them is counted with an equal share.
+//! A reading costs 10 ns and more on a virtual machine, a twentieth of a GET. Commands flagged
+//! `BRIEF` are therefore timed in *stretches*: the clock is read after consecutive calls of one
+//! command, at the end of a group at the latest, and each call is counted with an equal share.
 //!
-//! **Invariants.** The sums of calls and of time are exact. What may take long is never hidden in a
-//! stretch: a call with long words begins none, and one that replies at length or frees a long
-//! value ends its own and is charged with all of it, which overstates its time by a few
-//! microseconds at most. Where a log or the latency monitor asks for single microseconds or few
-//! bytes, every command is timed alone.
+//! **Invariants.** The sums of calls and of time are exact. A call that may take long is never
+//! hidden in a stretch: one with long arguments starts none, and one that replies at length or
+//! frees a long value ends its own and is charged with all of it, which overstates its time by a
+//! few microseconds at most. Where a log or the latency monitor has a threshold of single
+//! microseconds or few bytes, every command is timed alone.
 
 use super::args::Args;
 use super::spec::{CommandSpec, flag};
@@ -16,20 +16,20 @@ use super::table::Command;
 use crate::config::Config;
 use crate::stats::{CallStats, ThreadStats, latency_bucket};
 
-/// Bytes of words, and of a reply, beyond which a command is timed alone.
+/// Bytes of arguments, and of a reply, beyond which a command is timed alone.
 pub(super) const BRIEF_BYTES_MAX: usize = 4096;
-/// The lowest `slowlog-log-slower-than`, in microseconds, that no stretch of brief commands comes
-/// near.
+/// The lowest `slowlog-log-slower-than`, in microseconds, that a stretch of brief commands cannot
+/// reach.
 const SLOWLOG_MIN_US: i64 = 1000;
 
-/// Calls that have been made and not yet been counted.
+/// Calls that were made and are not counted yet.
 #[derive(Debug)]
 pub(super) struct Stretch {
     /// How many.
     untimed: u64,
     /// Of which command, where there are any.
     command: Option<Command>,
-    /// Whether nobody asks for more about single short commands.
+    /// Whether no threshold requires brief commands to be timed singly.
     allowed: bool,
 }
 
@@ -40,19 +40,19 @@ pub(super) struct Timing {
     pub started_ns: u64,
     /// Calls of the stretch before this one.
     pub untimed: u64,
-    /// Whether this one may go untimed too, if it turns out to be brief.
+    /// Whether this one may go untimed too, if it is brief.
     pub may_wait: bool,
 }
 
 impl Timing {
-    /// For a call that is timed alone.
+    /// Timing of a call that is timed alone.
     pub(super) fn alone(started_ns: u64) -> Self {
         Self { started_ns, untimed: 0, may_wait: false }
     }
 }
 
 impl Stretch {
-    /// Nothing is untimed.
+    /// An empty stretch.
     pub(super) fn new(config: &Config) -> Self {
         let beyond = |limit: i64, least: i64| limit < 0 || limit >= least;
         let bytes = BRIEF_BYTES_MAX as i64 + 1;
@@ -63,13 +63,13 @@ impl Stretch {
         Self { untimed: 0, command: None, allowed }
     }
 
-    /// Whether short commands may go untimed.
+    /// Whether brief commands may go untimed.
     #[inline]
     pub(super) fn is_allowed(&self) -> bool {
         self.allowed
     }
 
-    /// Whether calls of another command are still to be timed before `command` runs.
+    /// Whether untimed calls of another command must be counted before `command` runs.
     #[inline]
     pub(super) fn is_of_another(&self, command: Command) -> bool {
         self.untimed != 0 && self.command.is_some_and(|other| other.id != command.id)
@@ -83,13 +83,13 @@ impl Stretch {
         Timing { started_ns, untimed, may_wait }
     }
 
-    /// Takes note of a call that was not timed.
+    /// Adds a call that was not timed.
     #[inline]
     pub(super) fn add(&mut self, command: Command) {
         self.add_calls(command, 1);
     }
 
-    /// The same of several calls.
+    /// Adds several calls that were not timed.
     #[inline]
     pub(super) fn add_calls(&mut self, command: Command, calls: u64) {
         if self.untimed == 0 {
@@ -98,13 +98,13 @@ impl Stretch {
         self.untimed += calls;
     }
 
-    /// Takes note that all calls have been counted.
+    /// Empties the stretch: its calls have been counted.
     #[inline]
     pub(super) fn forget(&mut self) {
         self.untimed = 0;
     }
 
-    /// The calls that are still to be counted; none remain.
+    /// Takes the calls that are still to be counted.
     #[inline]
     pub(super) fn take(&mut self) -> Option<(Command, u64)> {
         let calls = std::mem::take(&mut self.untimed);
@@ -112,7 +112,7 @@ impl Stretch {
     }
 }
 
-/// Whether a call with these words may be a short one.
+/// Whether a call with these arguments may be brief.
 #[inline]
 pub(super) fn is_brief(spec: &CommandSpec, args: Args<'_>) -> bool {
     spec.has(flag::BRIEF) && args.request_bytes_max() <= BRIEF_BYTES_MAX

@@ -1,7 +1,7 @@
-//! CONFIG: the configuration read and changed while the server runs.
+//! CONFIG: reading and changing the configuration at run time.
 //!
-//! SET, REWRITE and RESETSTAT run in the world: a change is seen by every thread before it is
-//! answered, and no two changes or rewrites meet.
+//! SET, REWRITE and RESETSTAT run in the world: every thread sees a change before it is replied to,
+//! and no two changes or rewrites overlap.
 
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
@@ -62,7 +62,7 @@ const SUBCOMMANDS: &[CommandSpec] = &[
         .multiple()]),
 ];
 
-/// Never called: the arity asks for a subcommand, and unknown ones are refused before.
+/// Never called: the arity requires a subcommand, and unknown ones are refused by the dispatcher.
 fn container(_: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::WrongArity("config".into()))
 }
@@ -81,8 +81,8 @@ fn get(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `CONFIG SET name value …` -> OK; all of it or nothing. Errors: an unknown, immutable, protected
-/// or repeated directive; a value that it or the process refuses.
+/// `CONFIG SET name value …` -> OK; all or nothing. Errors: an unknown, immutable, protected or
+/// repeated directive; a value that it or the process refuses.
 fn set(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if !args.len().is_multiple_of(2) {
         return Err(ReplyError::Syntax);
@@ -117,7 +117,7 @@ fn set(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     done(cx.reply)
 }
 
-/// `CONFIG REWRITE` -> OK. Errors: there is no file; it cannot be written.
+/// `CONFIG REWRITE` -> OK. Errors: started without a file; the file cannot be written.
 fn rewrite(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.engine
         .rewrite_config_file(config::rewrite)
@@ -125,7 +125,7 @@ fn rewrite(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     done(cx.reply)
 }
 
-/// `CONFIG RESETSTAT` -> OK. The slow log and the changes since the last save stay.
+/// `CONFIG RESETSTAT` -> OK. The slow log and the number of changes since the last save are kept.
 fn resetstat(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.engine.stats.reset();
     cx.engine.errors.reset();

@@ -1,4 +1,4 @@
-//! The commands: one file per family, each with its specifications beside its handlers.
+//! The commands: one module per family, each with its specifications beside its handlers.
 //!
 //! A new family is one line in [`FAMILIES`].
 
@@ -24,7 +24,7 @@ pub mod zset;
 
 use crate::command::spec::CommandSpec;
 
-/// Every family.
+/// The command tables of all families.
 pub const FAMILIES: &[&[CommandSpec]] = &[
     bitmap::bit::COMMANDS,
     bitmap::combine::COMMANDS,

@@ -1,4 +1,4 @@
-//! Commands that save the data set and end the process.
+//! SAVE, BGSAVE, LASTSAVE and SHUTDOWN.
 
 use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx, Ctx};
@@ -97,8 +97,8 @@ fn lastsave(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `SAVE` -> OK. Errors: a background save is under way; `ERR` if the file cannot be written, the
-/// reason of which is in the log.
+/// `SAVE` -> OK. Errors: a background save is under way; `ERR` if the file cannot be written (the
+/// reason is logged).
 fn save(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     if cx.engine.saves.running() {
         return Err(IN_PROGRESS);
@@ -109,8 +109,8 @@ fn save(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `BGSAVE [SCHEDULE|CANCEL]` -> what happens now. Inside a transaction it is scheduled. Errors:
-/// syntax; a background save is under way; CANCEL without anything to cancel.
+/// `BGSAVE [SCHEDULE|CANCEL]` -> status: started or scheduled. Inside a transaction it is
+/// scheduled. Errors: syntax; a background save is under way; nothing to CANCEL.
 fn bgsave(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let saves = &cx.engine.saves;
     match args.len() {
@@ -123,7 +123,7 @@ fn bgsave(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Err(IN_PROGRESS);
     }
     if cx.caller == Caller::Exec {
-        // As of EXEC it would hold half a transaction.
+        // Inside EXEC the snapshot would contain half a transaction.
         saves.scheduled.store(true, Ordering::Relaxed);
         cx.reply.simple("Background saving scheduled");
         return Ok(());
@@ -149,9 +149,9 @@ fn bgsave_cancel(cx: &mut ClientCx<'_, '_>) -> CommandResult {
     Ok(())
 }
 
-/// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE]` -> nothing: the connection is closed; or an error if
-/// saving failed, which the server answers. `SHUTDOWN ABORT` -> OK: gives up a shutdown that waits
-/// for replicas. Error: none waits.
+/// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE]` -> nothing: the connection is closed; an error if saving
+/// failed. `SHUTDOWN ABORT` -> OK: cancels a shutdown that waits for replicas. Error: there is
+/// none.
 fn shutdown(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if cx.from_primary() {
         return Err(ReplyError::Static("ERR A master can't shut its replica down"));

@@ -1,11 +1,11 @@
-//! A bound for replies that repeat elements as often as they are asked to: HRANDFIELD, SRANDMEMBER
-//! and ZRANDMEMBER with a negative count.
+//! A bound for replies that repeat elements: HRANDFIELD, SRANDMEMBER and ZRANDMEMBER with a
+//! negative count.
 //!
-//! The real servers go on until memory ends, or until the client is owed more than it may be and
-//! is closed. Here the latter ends the reply too, and where no limit is set, there is one of our
-//! own.
+//! The real servers go on until memory is exhausted, or until the client exceeds its output limit
+//! and is closed. Here the limit ends the reply too, and where none is configured, there is one of
+//! our own.
 //!
-//! **Invariant.** A reply that was ended early is never sent.
+//! **Invariant.** A reply that was cut short is never sent.
 
 use redix_resp::reply::Reply;
 
@@ -13,14 +13,14 @@ use crate::command::context::{Caller, Ctx};
 use crate::effects::Request;
 use crate::error::ReplyError;
 
-/// Most repetitions, and most bytes of them, where the output of the client has no limit.
+/// Most repetitions, and most bytes of them, where the client has no output limit.
 const REPEATS_MAX: u64 = 1 << 24;
 const BYTES_MAX: usize = 1 << 30;
 
-/// How long a reply may become.
+/// The bound of one reply.
 pub(super) struct Bound {
     start: usize,
-    /// The most that the client may be owed, if there is a limit.
+    /// The client's output limit in bytes, if there is one.
     limit: Option<usize>,
 }
 
@@ -39,7 +39,8 @@ impl Bound {
         if self.limit.is_none() && count > REPEATS_MAX { Err(too_many()) } else { Ok(()) }
     }
 
-    /// Whether the reply is to go on; if not, the client is closed. Errors: it has become too long.
+    /// Whether the reply may continue; if not, the client is closed. Errors: it has become too
+    /// long.
     #[inline]
     pub(super) fn allows(
         &self,

@@ -1,4 +1,4 @@
-//! FUNCTION as far as it can be answered without scripts: there are no libraries.
+//! FUNCTION, as far as it can be replied to without scripts: there are no libraries.
 
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -47,7 +47,7 @@ pub const COMMANDS: &[CommandSpec] =
                 ]),
         ])];
 
-/// Never called: the arity asks for a subcommand, and unknown ones are refused before.
+/// Never called: the arity requires a subcommand, and unknown ones are refused by the dispatcher.
 fn container(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::WrongArity("function".into()))
 }

@@ -1,11 +1,11 @@
 //! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
 //!
-//! Between MULTI and EXEC the dispatcher queues commands instead of running them. EXEC comes here
-//! with the locks of all queued and watched keys, or with the world, so the watches are judged and
-//! the queue runs without anybody in between; its effects are one unit.
+//! Between MULTI and EXEC the dispatcher queues commands instead of running them. EXEC runs with
+//! the locks of all queued and watched keys, or in the world, so that the check of the watched keys
+//! and the queue are one atomic unit, which has one set of effects.
 //!
-//! A watch is a weak mark beside the key's shard: whoever changes the key sets it. An expiry counts
-//! as a change only if it came after the WATCH.
+//! A watch is a weak reference registered with the key's shard: every change of the key marks it.
+//! An expiry counts as a change only if it happens after the WATCH.
 
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
@@ -101,7 +101,7 @@ fn exec(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
         return Err(ReplyError::Static("ERR EXEC without MULTI"));
     };
     let changed = watched_key_changed(cx);
-    // Before the commands run: what they change is no longer watched.
+    // Before the commands run: their own changes must not mark the watches.
     cx.unwatch();
     let outcome = if multi.aborted {
         Err(ReplyError::Static("EXECABORT Transaction discarded because of previous errors."))
@@ -114,7 +114,7 @@ fn exec(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
         super::pubsub::end_transaction(cx);
         Ok(())
     };
-    // After they ran: CLIENT INFO among them shows the transaction.
+    // After they ran: a CLIENT INFO among them shows the transaction.
     cx.discard_transaction();
     outcome
 }
@@ -141,8 +141,8 @@ fn watch(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 fn watch_key(cx: &mut ClientCx<'_, '_>, key: Key<'_>) {
-    // A key whose time has come goes now, where this server deletes such keys: its going is then no
-    // change of a watched key.
+    // Expire the key before watching it, where this server deletes expired keys, so that its expiry
+    // does not fail EXEC.
     let was_alive = cx.keys.exists(key);
     let db = cx.keys.db;
     let watches = cx.session.watches.get_or_insert_with(|| Watches {

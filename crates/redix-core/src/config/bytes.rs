@@ -1,4 +1,4 @@
-//! A text of the configuration: any bytes, as the real servers take them.
+//! Text in the configuration: arbitrary bytes, as in the real servers.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -8,13 +8,13 @@ use std::path::Path;
 
 /// The value of a directive that is text: bytes in no particular encoding.
 ///
-/// Displayed in one line, with `\xHH` for what is no UTF-8 or would change the line; use the bytes
-/// themselves for everything but messages.
+/// Displayed on one line, with `\xHH` for bytes that are not UTF-8 or would break the line; use the
+/// bytes themselves for everything but messages.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteString(Vec<u8>);
 
 impl ByteString {
-    /// No bytes.
+    /// An empty text.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
@@ -26,7 +26,7 @@ impl ByteString {
         &self.0
     }
 
-    /// The text, if it is UTF-8; what names a host must be.
+    /// The text if it is UTF-8, as a host name must be.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
@@ -101,7 +101,7 @@ impl fmt::Debug for ByteString {
     }
 }
 
-/// Bytes as a message shows them: see [`ByteString`].
+/// Bytes as displayed in a message: see [`ByteString`].
 pub struct Shown<'a>(pub &'a [u8]);
 
 impl fmt::Display for Shown<'_> {

@@ -1,18 +1,18 @@
-//! One record of the parameter table: what a directive is called, what it accepts, how it is
-//! reached in a [`Config`], and whether it does anything here.
+//! One record of the parameter table: the name of a directive, the values it accepts, its field in
+//! [`Config`], and whether it has an effect.
 
 use super::kinds::{FileLine, Reason};
 use super::table::Config;
 
-/// What setting a directive does in this server.
+/// Whether a directive has an effect in this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It has the effect that its sentence says.
+    /// It has the documented effect.
     Used,
-    /// It is accepted and remembered but has no effect; why that harms nobody.
+    /// It is accepted and stored but has no effect; why that is harmless.
     Ignored(&'static str),
-    /// Only the default is accepted, since anything else would promise what is not there; what that
-    /// is.
+    /// Only the default is accepted, because another value would promise a missing feature; which
+    /// one.
     OnlyDefault(&'static str),
 }
 
@@ -20,11 +20,11 @@ pub enum Standing {
 pub struct Directive {
     /// Its name, lower case; the one that CONFIG REWRITE writes.
     pub name: &'static str,
-    /// Its other name, if any: equally accepted, and listed by CONFIG GET.
+    /// Its alias, if any: equally accepted, and listed by CONFIG GET.
     pub other_name: Option<&'static str>,
     /// The group it is documented in.
     pub group: &'static str,
-    /// Its sentences, one string per line of the source.
+    /// Its documentation, one string per source line.
     pub doc: &'static [&'static str],
     /// Only the file and the command line may set it.
     pub is_immutable: bool,
@@ -34,17 +34,17 @@ pub struct Directive {
     pub is_protected: bool,
     /// Its value must not appear in logs.
     pub is_sensitive: bool,
-    /// Left out where CONFIG GET's pattern has wildcards, and from the documentation.
+    /// Omitted by CONFIG GET with wildcards, and from the documentation.
     pub is_hidden: bool,
     /// Every further line of a file adds to the value instead of replacing it.
     pub is_cumulative: bool,
     /// CONFIG SET is refused while the data set is being loaded.
     pub is_not_while_loading: bool,
-    /// What setting it does.
+    /// Whether it has an effect.
     pub standing: Standing,
-    /// Whether a single argument holds several, separated by blanks.
+    /// Whether a single argument may hold several values, separated by blanks.
     pub(super) splits: bool,
-    /// Whether an argument goes on behind a NUL byte.
+    /// Whether an argument may contain NUL bytes.
     pub(super) takes_nul: bool,
     pub(super) get: fn(&Config) -> Vec<u8>,
     pub(super) set: fn(&mut Config, &[Vec<u8>]) -> Result<(), Reason>,
@@ -53,7 +53,7 @@ pub struct Directive {
 }
 
 impl Directive {
-    /// A record without marks; the table adds them with the methods below.
+    /// A record without attributes; the table adds them with the methods below.
     pub(super) const fn new(
         name: &'static str,
         group: &'static str,
@@ -145,7 +145,7 @@ impl Directive {
         self
     }
 
-    /// Its name and its other name.
+    /// Its name and its alias.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.other_name)
     }
@@ -156,12 +156,12 @@ impl Directive {
         (self.get)(config)
     }
 
-    /// Whether its value is another one, even if CONFIG GET shows both alike.
+    /// Whether the values differ, even if CONFIG GET shows them alike.
     pub(super) fn differs(&self, old: &Config, new: &Config) -> bool {
         (self.lines)(old, old) != (self.lines)(new, old)
     }
 
-    /// Sets it from arguments, as a line of the file does. On error `config` is unchanged.
+    /// Sets it from the arguments of a line. On error `config` is unchanged.
     pub(super) fn apply(&self, config: &mut Config, args: &[Vec<u8>]) -> Result<(), Reason> {
         let args = match args {
             [only] if self.splits && !only.is_empty() => {
@@ -181,7 +181,7 @@ impl Directive {
         Ok(())
     }
 
-    /// What the real servers see of an argument: most kinds end it at a NUL byte.
+    /// The argument as the real servers see it: most kinds end it at a NUL byte.
     fn read(&self, arg: &[u8]) -> Vec<u8> {
         let end = arg.iter().position(|byte| *byte == 0).filter(|_| !self.takes_nul);
         arg[..end.unwrap_or(arg.len())].to_vec()

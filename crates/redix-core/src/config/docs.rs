@@ -1,4 +1,4 @@
-//! `redix.conf` and the page of directives, both written from the table.
+//! `redix.conf` and the documentation of directives, both generated from the table.
 
 use std::fmt::Write as _;
 
@@ -20,12 +20,12 @@ fn groups() -> Vec<(&'static str, Vec<&'static Directive>)> {
     groups
 }
 
-/// The sentences of a directive as one line.
+/// The documentation of a directive as one line.
 fn sentence(directive: &Directive) -> String {
     directive.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
-/// The lines that give a directive its default, as far as a file can say it.
+/// The lines of a file that set a directive to its default, if a file can express it.
 fn default_lines(directive: &Directive) -> Vec<String> {
     let default = Config::default();
     (directive.lines)(&default, &default)
@@ -93,7 +93,7 @@ fn wrap(out: &mut String, text: &str) {
     out.push('\n');
 }
 
-/// The page of all directives as Markdown tables, one for each group.
+/// The documentation of all directives as Markdown tables, one per group.
 #[must_use]
 pub fn markdown() -> String {
     let mut out = String::from(

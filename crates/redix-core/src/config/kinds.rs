@@ -1,8 +1,7 @@
-//! The kinds of parameter: how each is read from arguments, shown by CONFIG GET and written to a
+//! The kinds of parameter: how each is parsed from arguments, shown by CONFIG GET and written to a
 //! file.
 //!
-//! The reasons given on failure are the words of the real servers, since clients and tests match
-//! them.
+//! The error texts are those of the real servers, since clients and tests match them.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,7 +10,7 @@ use super::bytes::ByteString;
 use super::syntax::{memory_text, parse_integer, parse_loosely, parse_memory, quote};
 use super::types::{BytesOrPercent, OutputLimit, OutputLimits, ShutdownOn, notify};
 
-/// A reason, in the words that follow `- ` in the error of CONFIG SET.
+/// The reason of an error, which follows `- ` in the error of CONFIG SET.
 pub(super) type Reason = String;
 
 const WRONG_COUNT: &str = "wrong number of arguments";
@@ -25,15 +24,17 @@ pub(super) struct FileLine {
     pub(super) differs_from_default: bool,
 }
 
-/// How one kind of parameter with values of type `T` looks in text.
+/// The textual forms of one kind of parameter with values of type `T`.
 pub(super) trait Kind<T> {
-    /// Whether a single argument holds several, separated by blanks: `CONFIG SET save "900 1"`.
+    /// Whether a single argument may hold several values, separated by blanks: `CONFIG SET save
+    /// "900 1"`.
     const SPLITS: bool = false;
 
-    /// Whether a value goes on behind a NUL byte, which ends it for most kinds.
+    /// Whether a value may contain NUL bytes, which end it for most kinds.
     const TAKES_NUL: bool = false;
 
-    /// Reads the value. `current` is what it replaces, for kinds whose text names only a part.
+    /// Parses the value. `current` is the present value, for kinds whose text changes only a part
+    /// of it.
     fn parse(&self, args: &[Vec<u8>], current: &T) -> Result<T, Reason>;
 
     /// The value as CONFIG GET shows it.
@@ -50,7 +51,7 @@ pub(super) trait Kind<T> {
         vec![FileLine { args: self.file_text(value), differs_from_default }]
     }
 
-    /// What may be written, for the documentation.
+    /// The accepted values, for the documentation.
     fn describe(&self) -> String;
 }
 
@@ -61,7 +62,7 @@ fn single(args: &[Vec<u8>]) -> Result<&[u8], Reason> {
     }
 }
 
-/// What `text` says in the notation of its type.
+/// Parses `text` by its type's notation.
 fn number<T: FromStr>(text: &[u8]) -> Option<T> {
     str::from_utf8(text).ok()?.parse().ok()
 }
@@ -128,7 +129,7 @@ fn describe_range(low: i64, high: i64) -> String {
     }
 }
 
-/// A whole number that is pulled into its bounds rather than refused: `0..=i32::MAX` is accepted.
+/// An integer that is clamped to its bounds: any of `0..=i32::MAX` is accepted.
 pub(super) struct Clamped(pub(super) u32, pub(super) u32);
 
 impl Kind<u32> for Clamped {
@@ -282,18 +283,18 @@ impl Kind<u32> for Octal {
     }
 }
 
-/// An enum that is written as a word.
+/// An enum with a keyword per value.
 pub trait Words: Copy + PartialEq + 'static {
-    /// Every word and what it means, in the order in which errors list them.
+    /// Every keyword and its value, in the order in which errors list them.
     const WORDS: &'static [(&'static str, Self)];
 
-    /// The word for this value.
+    /// The keyword of this value.
     fn word(self) -> &'static str {
         Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
     }
 }
 
-/// One word of a list.
+/// One keyword of a list.
 pub(super) struct Word;
 
 impl<T: Words> Kind<T> for Word {
@@ -329,7 +330,7 @@ pub(super) struct Text(pub(super) fn(&[u8]) -> Result<(), &'static str>);
 /// Text without restrictions.
 pub(super) const ANY: Text = Text(|_| Ok(()));
 
-/// Whether `text` names more than something in the working directory.
+/// Whether `text` names a path outside of the working directory.
 fn is_path(text: &[u8]) -> bool {
     text.iter().any(|byte| matches!(byte, b'/' | b'\\'))
 }
@@ -361,7 +362,7 @@ pub(super) const HOST_NAME: Text = Text(|text| {
         _ => Ok(()),
     }
 });
-/// A name of a cluster node meant for people.
+/// A human-readable name of a cluster node.
 pub(super) const NODE_NAME: Text = Text(|text| {
     if is_announceable(text) {
         Ok(())
@@ -378,7 +379,7 @@ pub(super) const NODE_ADDRESS: Text = Text(|text| {
     }
 });
 
-/// Whether `text` can stand in the file of a cluster, whose fields end at blanks and commas.
+/// Whether `text` may stand in the cluster's file, whose fields end at blanks and commas.
 fn is_announceable(text: &[u8]) -> bool {
     text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':'))
 }
@@ -451,7 +452,7 @@ impl Kind<ByteString> for Binary {
     }
 }
 
-/// `word` as an argument of a line, in quotes only where it needs them.
+/// `word` as an argument of a line, quoted only where necessary.
 fn quote_unless_plain(word: &[u8]) -> Vec<u8> {
     let plain = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\');
     match !word.is_empty() && word.iter().all(plain) {
@@ -464,7 +465,7 @@ fn quote_unless_plain(word: &[u8]) -> Vec<u8> {
 pub(super) struct Addresses;
 
 impl Addresses {
-    /// How many addresses one server may listen on.
+    /// The most addresses that a server may listen on.
     const COUNT_MAX: usize = 16;
 }
 
@@ -630,7 +631,7 @@ impl Kind<u32> for Notify {
     fn text(&self, value: &u32) -> Vec<u8> {
         let all = value & notify::ALL == notify::ALL;
         let mut text = String::from(if all { "A" } else { "" });
-        // The real servers leave out `n` too once `A` is written.
+        // The real servers omit `n` too once `A` is written.
         let covered = if all { notify::ALL | notify::NEW } else { 0 };
         text.extend(
             notify::LETTERS.iter().filter(|(_, bit)| value & bit & !covered != 0).map(|(l, _)| l),
@@ -639,7 +640,7 @@ impl Kind<u32> for Notify {
     }
 
     fn file_text(&self, value: &u32) -> Vec<u8> {
-        // What CONFIG GET leaves out must not be lost by a rewrite.
+        // A rewrite must keep what CONFIG GET omits.
         let mut text = self.text(value);
         if value & notify::NEW != 0 && !text.contains(&b'n') {
             text.push(b'n');
@@ -714,7 +715,7 @@ impl Kind<[i32; 3]> for OomValues {
     }
 }
 
-/// The manner of a shutdown by signal.
+/// The options of a shutdown by signal.
 pub(super) struct ShutdownWords;
 
 impl ShutdownWords {

@@ -44,13 +44,12 @@ pub use syntax::{quote, split_args};
 pub use table::{Config, DIRECTIVES};
 pub use types::*;
 
-/// The version of Redis whose commands, replies and files others may expect: what INFO, HELLO and
-/// written files name.
+/// The version of Redis that this server reports as compatible: in INFO, HELLO and written files.
 pub const REDIS_VERSION: &str = "7.2.4";
 /// Why CONFIG SET refuses what is settled when the server starts.
 const IMMUTABLE: &str = "can't set immutable config";
 
-/// Where a client is, as far as guarded features care.
+/// Where a client connects from, for guarded features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientPlace {
     /// On a loopback address or a Unix socket.
@@ -59,7 +58,7 @@ pub enum ClientPlace {
     Remote,
 }
 
-/// Up to where collections are kept in compact form, for each type.
+/// The limits of compact encodings, for each type.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Nodes of a list.
@@ -110,11 +109,11 @@ pub enum ConfigSetError {
     },
 }
 
-/// Brings sockets, limits and the log in line with a changed configuration.
+/// Applies a changed configuration to sockets, limits and the log.
 pub trait Apply: Send + Sync {
-    /// Acts on the `changed` directives (their first names) before `new` takes the place of `old`,
-    /// and may put values of `new` in their final form, such as a path made absolute. On an error
-    /// everything is as it was with `old`.
+    /// Applies the `changed` directives (their names, no aliases) before `new` replaces `old`, and
+    /// may normalise values of `new`, such as make a path absolute. On an error everything is as
+    /// with `old`.
     fn apply(
         &self,
         old: &Config,
@@ -122,7 +121,7 @@ pub trait Apply: Send + Sync {
         changed: &[&'static str],
     ) -> Result<(), ConfigSetError>;
 
-    /// Acts on this server having become a replica or a primary, as `config` has it.
+    /// Applies a change of role to replica or primary, as in `config`.
     fn apply_role(&self, config: &Config);
 }
 
@@ -142,7 +141,7 @@ impl fmt::Display for ConfigSetError {
 impl std::error::Error for ConfigSetError {}
 
 impl Config {
-    /// Up to where collections are kept in compact form.
+    /// The limits of compact encodings.
     #[must_use]
     pub fn limits(&self) -> Limits {
         let limit = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
@@ -164,7 +163,7 @@ impl Config {
         }
     }
 
-    /// The output limits of a replica. What the backlog keeps anyway is not held against it.
+    /// The output limit of replicas, raised to the size of the backlog, which is kept anyway.
     #[must_use]
     pub fn replica_output_limit(&self) -> OutputLimit {
         let limit = self.client_output_buffer_limit.replica;
@@ -254,8 +253,8 @@ impl Config {
         Ok((new, changed))
     }
 
-    /// The classes of keyspace events that are to be announced, as the bits of [`notify`]: none
-    /// unless it is said how.
+    /// The classes of keyspace events to be announced, as the bits of [`notify`]: none unless `K`
+    /// or `E` is set.
     #[inline]
     pub fn event_classes(&self) -> u32 {
         let classes = self.notify_keyspace_events;

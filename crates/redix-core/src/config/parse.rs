@@ -1,7 +1,7 @@
-//! Reading the configuration: the file with its includes, then the command line.
+//! Parsing of the configuration: the file with its includes, then the command line.
 //!
-//! Everything is bytes in any encoding: files, names and values. Includes are asked for through a
-//! callback, at most [`INCLUDE_DEPTH_MAX`] deep.
+//! Files, names and values are bytes in any encoding. Included files are read by a callback, at
+//! most [`INCLUDE_DEPTH_MAX`] levels deep.
 
 use std::fmt;
 
@@ -22,25 +22,25 @@ const INCLUDE_COUNT_MAX: usize = 1000;
 pub struct ConfigFile {
     /// Its path, for messages.
     pub path: String,
-    /// What it holds.
+    /// Its content.
     pub text: Vec<u8>,
 }
 
-/// Finds the files that an `include` line names: all files that match a pattern, in order (none is
+/// Reads the files that an `include` line names: all files that match a pattern, in order (none is
 /// no error), or the one file. The error is the reason why a file cannot be read.
 pub type Includes<'a> = dyn FnMut(&[u8]) -> Result<Vec<ConfigFile>, String> + 'a;
 
-/// A configuration that was read.
+/// The result of parsing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
     /// The values.
     pub config: Config,
-    /// Directives that were given another value than the default although they have no effect, and
-    /// why that harms nobody. For the log.
+    /// Directives without effect that were set to something else than the default, and why that is
+    /// harmless. For the log.
     pub ignored: Vec<(&'static str, &'static str)>,
 }
 
-/// A line of the configuration that stops the start.
+/// A line of the configuration that prevents the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The file, or the command line.
@@ -65,14 +65,14 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What the arguments of the process ask for.
+/// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandLine {
     /// Start the server.
     Run {
         /// The path of the configuration file, if one is named.
         file: Option<Vec<u8>>,
-        /// Whether standard input holds more of it, to be read behind the file.
+        /// Whether standard input is read after the file.
         stdin: bool,
         /// The flags as lines of a configuration file, for [`load`].
         flags: Vec<Vec<u8>>,
@@ -109,10 +109,10 @@ impl CommandLine {
     }
 }
 
-/// Turns flags into lines of a configuration file.
+/// Converts flags to lines of a configuration file.
 fn flag_lines(args: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = Vec::new();
-    // Whether the last line is a name that still waits for its first value.
+    // Whether the last line is a name that still needs its first value.
     let mut wants_value = false;
     for arg in args {
         let flag = arg.strip_prefix(b"--").filter(|name| !name.is_empty());
@@ -184,9 +184,9 @@ pub fn load(
 
 struct Reader<'a, 'b> {
     config: Config,
-    /// The directives met so far, by their first names.
+    /// The directives seen so far, by name.
     given: Vec<&'static str>,
-    /// The line of the default user, and the error that it would be.
+    /// The line of the default user, and the error to report if it is refused.
     user: Option<(DefaultUser, ConfigError)>,
     includes: &'a mut Includes<'b>,
     included_count: usize,
@@ -296,16 +296,16 @@ fn is_reset(args: &[Vec<u8>]) -> bool {
     args.iter().all(Vec::is_empty)
 }
 
-/// The arguments of a further line behind the value of the lines before.
+/// The arguments of a further line, appended to the value of the lines before.
 fn join_lines(before: Vec<u8>, args: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     if before.is_empty() { args } else { vec![[before, args.join(&b' ')].join(&b' ')] }
 }
 
-/// Why reading stopped.
+/// Why parsing stopped.
 enum Stop {
-    /// The line at hand is wrong.
+    /// An error in the present line.
     Here(String),
-    /// A line of a file that it includes is wrong.
+    /// An error in an included file.
     Included(ConfigError),
 }
 

@@ -1,4 +1,4 @@
-//! The text of a configuration line: splitting it into arguments, quoting an argument, and sizes
+//! The syntax of a configuration line: splitting it into arguments, quoting an argument, and sizes
 //! with units.
 //!
 //! Quoting is that of the Redis command line and file: `"…"` knows `\n \r \t \a \b \xHH` and a
@@ -158,8 +158,8 @@ pub(super) fn memory_text(bytes: u64) -> String {
     bytes.to_string()
 }
 
-/// Reads an integer as the C library does, which some directives ask: any sign, leading zeros, and
-/// nothing for zero. Beyond 64 bits is `None`.
+/// Parses an integer as the C library's `strtoll` does, which some directives use: any sign,
+/// leading zeros, and 0 for an empty text. Beyond 64 bits is `None`.
 #[must_use]
 pub(super) fn parse_loosely(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"+").or(text.strip_prefix(b"-")).unwrap_or(text);
@@ -170,7 +170,8 @@ pub(super) fn parse_loosely(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// Reads an integer as Redis does: an optional minus, no plus, no blanks, no leading zeros.
+/// Parses an integer as strictly as Redis does: an optional minus, no plus, no blanks, no leading
+/// zeros.
 #[must_use]
 pub(super) fn parse_integer(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);

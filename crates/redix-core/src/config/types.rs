@@ -1,9 +1,9 @@
-//! The types of the parameters that are more than a number or a string.
+//! The types of parameters that are not a number or a string.
 
 use super::kinds::Words;
 
-/// Declares an enum whose variants are words in the file. The order is the one in which the error
-/// message lists them; a variant is written as its first word.
+/// Declares an enum whose variants are keywords in the file. The error message lists them in this
+/// order; a variant is written as its first keyword.
 macro_rules! words {
     ($( $(#[$meta:meta])* $name:ident {
         $( $variant:ident = $($word:literal)|+ ),+ $(,)?
@@ -97,7 +97,7 @@ impl MaxmemoryPolicy {
     }
 }
 
-/// When a client of one class is closed for not reading its replies.
+/// The output buffer limit of a client class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimit {
     /// Closed at once beyond this many bytes; 0: no limit.
@@ -109,11 +109,11 @@ pub struct OutputLimit {
 }
 
 impl OutputLimit {
-    /// So much may be owed at once whatever the limit: real servers keep it apart from what they
-    /// limit.
+    /// Pending output of up to this size is always allowed: the real servers do not count their
+    /// fixed buffer.
     pub const SMALL_BYTES: u64 = 16 * 1024;
 
-    /// The most bytes that may be owed at once; 0: any number.
+    /// The most bytes of pending output; 0: no limit.
     pub fn most_bytes(&self) -> u64 {
         if self.hard_bytes == 0 { 0 } else { self.hard_bytes.max(Self::SMALL_BYTES) }
     }

@@ -1,9 +1,9 @@
 //! The `user default` line of a configuration file.
 //!
-//! The real servers write one whenever they rewrite their file, so files that come from them have
-//! it. There is one user here, who may do everything and whose password is `requirepass`: a line is
-//! accepted if it says just that, and refused otherwise, since a user with fewer rights than
-//! written would be one with more than wanted.
+//! The real servers write one whenever they rewrite their file, so their files contain it. There is
+//! one user here, who may do everything and whose password is `requirepass`: a line is accepted if
+//! it says exactly that, and refused otherwise, since ignoring a restriction would give the user
+//! more rights than intended.
 //!
 //! Behaviour checked against redis-server 7.0.15, Redis 8.2.3 and Valkey 9.1.2.
 
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-/// What a `user default` line says.
+/// A parsed `user default` line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct DefaultUser {
     enabled: bool,
@@ -23,18 +23,17 @@ pub(super) struct DefaultUser {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Password {
-    /// There is none that would be right.
+    /// No password is accepted.
     #[default]
     Nothing,
-    /// Any is right.
+    /// Any password is accepted (`nopass`).
     Anything,
-    /// Those of which these are the SHA-256 in lower case hexadecimal digits.
+    /// Passwords with these SHA-256 hashes, in lower-case hexadecimal digits.
     Hashes(Vec<Vec<u8>>),
 }
 
 impl DefaultUser {
-    /// Understands the rules of a line, in order. Errors: one that means something which is not
-    /// there.
+    /// Applies the rules of a line, in order. Errors: a rule that needs a missing feature.
     pub(super) fn parse(rules: &[Vec<u8>]) -> Result<Self, String> {
         let mut user = Self::default();
         for rule in rules {
@@ -55,7 +54,7 @@ impl DefaultUser {
             b"resetchannels" => self.channels = false,
             b"+@all" | b"allcommands" => self.commands = true,
             b"-@all" | b"nocommands" => self.commands = false,
-            // Every database is open to everybody, and whatever is restored is checked.
+            // Every user may use all databases, and restored payloads are always checked.
             b"alldbs" | b"clearselectors" | b"sanitize-payload" | b"skip-sanitize-payload" => {}
             b"reset" => *self = Self::default(),
             _ => match rule {
@@ -82,8 +81,8 @@ impl DefaultUser {
         }
     }
 
-    /// Whether the line says what holds for the only user there is, whose password is
-    /// `requirepass`. The error is what it says otherwise.
+    /// Checks that the line describes the only user, whose password is `requirepass`. The error is
+    /// the difference.
     pub(super) fn agrees_with(&self, requirepass: &[u8]) -> Result<(), String> {
         let lacking = match () {
             () if !self.enabled => "a user who is off",
@@ -114,7 +113,7 @@ fn refusal(what: &str) -> String {
     )
 }
 
-/// The line that says who the only user is, as the real servers write it.
+/// The line that describes the only user, as the real servers write it.
 pub(super) fn default_user_line(requirepass: &[u8]) -> Vec<u8> {
     let password = match requirepass {
         [] => b"nopass".to_vec(),

@@ -1,7 +1,7 @@
-//! What goes on beside the commands: background saves, save points, the freeing of flushed tables.
+//! Background work: background saves, save points, the freeing of flushed tables.
 //!
-//! One thread drives [`Background::step`]; in a simulation the scheduler does. It never ends while
-//! holding a lock, a gate or the world.
+//! One thread drives [`Background::step`]; in a simulation the scheduler does. No step ends with a
+//! lock, a gate or the world held.
 
 use super::Engine;
 use super::replicas::ReplicationCron;
@@ -12,15 +12,15 @@ use crate::persist::snapshot::{Ground, Saver, Target, Turn};
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 
-/// Between two looks at save points and scheduled saves.
+/// Interval of checks for save points and scheduled saves.
 const CRON_NS: u64 = 100_000_000;
-/// How long a paced saver may sleep without looking at its queue.
+/// The longest sleep of a paced saver between checks of its queue.
 const PACED_NAP_NS: u64 = 20_000_000;
-/// Locks held by the saver per step.
+/// Lock holds of the saver per step.
 const HOLDS_PER_STEP: usize = 32;
 /// Entries freed per step.
 const FREE_PER_STEP: usize = 4096;
-/// After a failed background save the next automatic one waits as long. Source: Redis,
+/// Delay before the next automatic background save after a failed one. Source: Redis,
 /// `CONFIG_BGSAVE_RETRY_DELAY`.
 const RETRY_DELAY_S: i64 = 5;
 
@@ -39,12 +39,12 @@ pub struct Background {
     saver: Option<Saver>,
     next_cron_ns: u64,
     replication: ReplicationCron,
-    /// The last round of giving memory back.
+    /// The last round in which memory was returned to the system.
     purged: u64,
 }
 
 impl Background {
-    /// Does some of whatever there is to do.
+    /// Does a slice of the pending work.
     pub fn step(&mut self, engine: &Engine) -> Rest {
         let now_ns = engine.env.clock.mono_ns();
         if now_ns >= self.next_cron_ns {
@@ -117,7 +117,7 @@ impl Engine {
         saves.buffer_peak_bytes.store(pre_images.peak_bytes(), Ordering::Relaxed);
     }
 
-    /// Notes how a background save has ended.
+    /// Records the outcome of a background save.
     fn end_snapshot(&self, saver: &Saver, outcome: &Result<(), SaveError>) {
         let (saves, now_s) = (&self.saves, self.unix_s());
         let to_file = matches!(saver.cut().target, Target::File);
@@ -126,7 +126,7 @@ impl Engine {
                 saves.last_ok.store(true, Ordering::Relaxed);
                 self.env.log(Level::Notice, "Background RDB transfer terminated with success");
             }
-            // Nothing is wrong with the disk.
+            // The disk is not at fault.
             Err(error) if !to_file => {
                 self.env.log(Level::Warning, &format!("Background transfer error: {error}"));
             }
@@ -136,7 +136,7 @@ impl Engine {
                 saves.last_ok.store(true, Ordering::Relaxed);
                 self.env.log(Level::Notice, "Background saving terminated with success");
             }
-            // Its status stays what it was, as with a child that Redis kills itself.
+            // The status is unchanged, as after a child that Redis kills itself.
             Err(SaveError::Cancelled) => {
                 self.env.log(Level::Warning, "Background saving cancelled");
             }
@@ -158,7 +158,7 @@ impl Engine {
         saves.running_since_s.store(0, Ordering::Relaxed);
     }
 
-    /// Begins a background save that is scheduled, or that a save point asks for.
+    /// Begins a background save that is scheduled or due by a save point.
     fn save_if_due(&self) {
         let saves = &self.saves;
         if saves.running() || self.loading.load(Ordering::Relaxed) {
@@ -177,7 +177,7 @@ impl Engine {
                 .log(Level::Notice, &format!("{changes} changes in {seconds} seconds. Saving..."));
         }
         let _world = self.keyspace.gates().world();
-        // A command may have been faster; then this one is served too.
+        // A command may have begun one first; it serves the schedule too.
         if self.begin_snapshot().is_ok() && scheduled {
             saves.scheduled.store(false, Ordering::Relaxed);
         }

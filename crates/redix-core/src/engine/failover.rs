@@ -1,4 +1,4 @@
-//! Changing places with a replica.
+//! Coordinated failover: changing roles with a replica.
 //!
 //! The primary's half: [`Engine::advance_failover`] is asked after each turn of a worker, since
 //! what is waited for is a replica's word, and now and then for the deadline. The replica's half is
@@ -6,8 +6,9 @@
 //! its successor, is said by the link ([`crate::upstream`]), which ends the failover by
 //! [`Engine::complete_failover`] or [`Engine::abort_failover`].
 //!
-//! Real primaries wait for the word that replicas give each second. Asking for it costs the stream
-//! one more record, which a real replica then confirms with its next word, and Redix at once.
+//! Real primaries wait for the acknowledgement that replicas send each second. A GETACK costs one
+//! more record in the stream; a Redix replica replies at once, a real one with its next
+//! acknowledgement.
 
 use super::Engine;
 use super::replicas::GET_ACK;
@@ -19,7 +20,7 @@ use crate::repl::log::ReplId;
 use crate::repl::primary::Phase;
 use crate::repl::status::Target;
 
-/// Why a replica does not take over when its primary asks.
+/// Why a replica refuses to take over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// It is a primary.
@@ -28,14 +29,14 @@ pub enum Refusal {
     OtherStream,
 }
 
-/// What is to be done for a failover that waits.
+/// The next action of a failover that waits.
 enum Step {
     Wait,
-    /// Ask the replicas how far they are.
+    /// Send GETACK to the replicas.
     Ask,
-    /// It has waited for too long.
+    /// Abort: the timeout has passed.
     GiveUp,
-    /// This replica is to take over, since it has everything or for want of time.
+    /// Hand over to this replica, which has caught up or is forced.
     HandOver(Target, Reason),
 }
 
@@ -57,7 +58,7 @@ impl Engine {
         self.pause.start(Purpose::Failover, now_ms, i64::MAX, Paused::Writes);
     }
 
-    /// Goes on with a failover that waits, if there is one and something has changed. The caller is
+    /// Advances a failover that waits, if there is one and something has changed. The caller is
     /// outside of its gate.
     #[inline]
     pub fn advance_failover(&self) {
@@ -72,7 +73,7 @@ impl Engine {
             return;
         }
         let _world = self.keyspace.gates().world();
-        // Whoever had the world before may have ended it.
+        // Another thread may have ended it before this one got the world.
         if self.repl.failover.stage() != Stage::Waiting {
             return;
         }
@@ -103,10 +104,10 @@ impl Engine {
         let synced = self.repl.replicas.all().into_iter().find(|replica| {
             let wanted = match &plan.target {
                 Some(target) => replica.is_at(target),
-                // Who has not said where it listens cannot be asked to take over.
+                // A replica that has not announced a listening port cannot take over.
                 None => replica.address().1 != 0,
             };
-            // Beyond the end it would have followed somebody else.
+            // Beyond the end it would have followed another stream.
             wanted && replica.phase() == Phase::Online && replica.has(end) && replica.acked() == end
         });
         match synced {
@@ -119,7 +120,7 @@ impl Engine {
         }
     }
 
-    /// Becomes a replica of its successor, who learns of it by the link; in the world.
+    /// Becomes a replica of its successor, which the link asks to take over; in the world.
     fn hand_over_to(&self, target: Target, reason: &Reason) {
         let Target { host, port } = &target;
         self.env.log(
@@ -138,7 +139,7 @@ impl Engine {
         self.follow(target);
     }
 
-    /// Gives a failover up: this server is the primary; in the world. Nothing if there is none.
+    /// Aborts a failover: this server stays the primary; in the world. No effect if there is none.
     pub fn abort_failover(&self, why: &str) {
         let stage = self.repl.failover.stage();
         if stage == Stage::None {
@@ -170,7 +171,7 @@ impl Engine {
         self.registry.post_all(&Mail::Resume);
     }
 
-    /// Becomes the primary because the former one, whose stream is called `id`, asks for it; in the
+    /// Becomes the primary at the request of the present one, whose replication id is `id`; in the
     /// world.
     pub fn take_over(&self, id: &[u8]) -> Result<(), Refusal> {
         let text = format!("Failover request received for replid {}.", id.escape_ascii());

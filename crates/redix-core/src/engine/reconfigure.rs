@@ -1,4 +1,4 @@
-//! Changing the configuration while the engine runs, and writing it to its file.
+//! CONFIG SET and CONFIG REWRITE on the running engine.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -28,8 +28,8 @@ impl std::fmt::Display for RewriteError {
 impl std::error::Error for RewriteError {}
 
 impl Engine {
-    /// Writes the present configuration to its file, which is replaced as a whole; in the world.
-    /// `rewrite` makes the new text of the old one: [`rewrite`](crate::config::rewrite) or
+    /// Writes the present configuration to its file, which is replaced atomically; in the world.
+    /// `rewrite` makes the new text from the old one: [`rewrite`](crate::config::rewrite) or
     /// [`rewrite_all`](crate::config::rewrite_all).
     pub fn rewrite_config_file(
         &self,
@@ -66,7 +66,7 @@ impl Engine {
             file.sync()
         });
         if let Err(error) = written.and_then(|()| disk.rename(&temporary, path)) {
-            // The error that matters is the one at hand.
+            // The first error is the one to report.
             disk.remove(&temporary).ok();
             return Err(error);
         }

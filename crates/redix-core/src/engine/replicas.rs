@@ -1,10 +1,9 @@
-//! What the engine does for its replicas: synchronisation, the snapshots made for them, pings and
-//! timeouts.
+//! The primary's side of replication: synchronisation, snapshots for replicas, pings and timeouts.
 //!
-//! One snapshot runs at a time. A replica that needs one joins that under way if it goes to a file
-//! for replicas and suits it too, or else waits; those that wait begin together, those that can
-//! read a stream of unknown length after `repl-diskless-sync-delay`. Source: the rules of Redis'
-//! `syncCommand` and `replicationCron`, and its log lines.
+//! One snapshot runs at a time. A replica that needs one joins the one under way if that goes to a
+//! file for replicas and suits it too, or else waits; waiting replicas start together, those that
+//! can read a stream of unknown length after `repl-diskless-sync-delay`. Source: the rules of
+//! Redis' `syncCommand` and `replicationCron`, and its log messages.
 
 use super::Engine;
 use super::saving::SnapshotPlan;
@@ -18,28 +17,28 @@ use crate::repl::primary::{Filled, Lost, Phase, Replica, Wanted};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
-/// What a replica that asks for synchronisation has already.
+/// What a replica asks for in PSYNC or SYNC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish<'a> {
-    /// Nothing.
+    /// A full synchronisation.
     Everything,
-    /// So many bytes less one of the stream called so.
+    /// A partial one, from an offset of a stream.
     From {
-        /// The stream's name.
+        /// The replication id.
         id: &'a [u8],
         /// The first byte wanted, counted from 1.
         next: i64,
     },
 }
 
-/// How a replica is synchronised.
+/// The outcome of a PSYNC or SYNC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Synced {
-    /// It goes on where it stopped.
+    /// Partial resynchronisation.
     Partly,
-    /// It gets a snapshot, which has been begun; the saver is to be woken.
+    /// Full synchronisation with a snapshot that has just begun; the saver must be woken.
     Begun,
-    /// It gets a snapshot later, or joins one.
+    /// Full synchronisation with a snapshot that begins later or is under way.
     Waiting,
 }
 
@@ -47,7 +46,7 @@ const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 pub(super) const GET_ACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Once a second.
+/// Periodic replication work, once a second.
 #[derive(Default)]
 pub(super) struct ReplicationCron {
     next_ns: u64,
@@ -75,8 +74,8 @@ impl Engine {
         self.env.clock.unix_us() / 1000
     }
 
-    /// Synchronises a replica; `legacy` with SYNC, which expects no words before the snapshot. The
-    /// caller holds the world and no shard's lock.
+    /// Synchronises a replica; `legacy` with SYNC, which expects no status line before the
+    /// snapshot. The caller holds the world and no shard's lock.
     pub fn synchronise(&self, replica: &Arc<Replica>, wish: Wish<'_>, legacy: bool) -> Synced {
         let (log, replicas) = (&self.repl.log, &self.repl.replicas);
         self.say(&format!("Replica {} asks for synchronization", replica.name()));
@@ -119,7 +118,7 @@ impl Engine {
         self.begin_or_join(replica)
     }
 
-    /// The place in the log from which a replica goes on, with its offset, if it can.
+    /// The log position at which a replica can continue, with its offset.
     fn resume(&self, replica: &Replica, id: &[u8], next: i64) -> Option<(Reader, u64)> {
         let log = &self.repl.log;
         let offset = next.checked_sub(1).and_then(|offset| u64::try_from(offset).ok());
@@ -137,8 +136,8 @@ impl Engine {
         resumed.ok()
     }
 
-    /// Refuses a place so far behind that who goes on there would be dropped for it, come back to
-    /// the same place, and so on for ever.
+    /// Refuses a position so far back that the replica would exceed its output limit, be closed,
+    /// come back to the same position, and so on for ever.
     fn within_limit(&self, reader: Reader) -> Result<Reader, CannotResume> {
         let limit = self.config().replica_output_limit();
         let behind = self.repl.log.end().saturating_sub(reader.offset());
@@ -205,7 +204,7 @@ impl Engine {
         Synced::Begun
     }
 
-    /// Joins the snapshot under way, if it goes to a file for a replica that can do no more.
+    /// Joins the snapshot under way, if it goes to a file and the replica supports its format.
     fn join_snapshot(&self, replica: &Arc<Replica>) {
         let mine = replica.announced();
         let suits = |other: &Arc<Replica>| {
@@ -231,7 +230,7 @@ impl Engine {
         self.say("Waiting for end of BGSAVE for SYNC");
     }
 
-    /// Tells a replica that its snapshot is on its way.
+    /// Starts sending a snapshot to a replica.
     fn hand_over(&self, replica: &Arc<Replica>, reader: Reader, payload: Option<&Arc<Payload>>) {
         let id = self.repl.log.history().id;
         let words = if replica.is_legacy() {
@@ -242,8 +241,8 @@ impl Engine {
         replica.begin(words.as_bytes(), reader, payload.map(Payload::reader));
     }
 
-    /// Begins the snapshot for those that wait for one; the caller holds the world and no shard's
-    /// lock, and no snapshot is under way.
+    /// Begins the snapshot for waiting replicas; the caller holds the world and no shard's lock,
+    /// and no snapshot is under way.
     fn begin_sync(&self) {
         let mut group = self.waiting_replicas();
         let Some(first) = group.first() else { return };
@@ -285,7 +284,7 @@ impl Engine {
         all
     }
 
-    /// Begins the snapshot that replicas have been waiting for, if the time has come.
+    /// Begins the snapshot that replicas wait for once it is due.
     fn begin_sync_if_due(&self) {
         if self.repl.replicas.count() == 0
             || self.saves.running()
@@ -306,23 +305,23 @@ impl Engine {
             return;
         }
         let _world = self.keyspace.gates().world();
-        // A command may have been faster.
+        // A command may have begun one first.
         if !self.saves.running() {
             self.begin_sync();
         }
     }
 
-    /// Sends what a snapshot has become to the replicas that it was for.
+    /// Notifies the replicas that waited for a snapshot of its outcome.
     pub(super) fn end_sync(&self, cut: &Cut, outcome: &Result<(), SaveError>) {
         let mut group = self.repl.replicas.all();
         let served = |replica: &Arc<Replica>| match &cut.target {
-            // Others may have yet to take the rest of an earlier one.
+            // Other replicas may still be receiving an earlier payload.
             Target::Replicas(payload) => replica.receives(payload),
             Target::File => replica.cut_at().is_some(),
         };
         group.retain(served);
         if matches!(cut.target, Target::File) && group.is_empty() {
-            // Somebody else wanted this file.
+            // No replica waited for it: the file is that of an ordinary save.
             self.repl.replicas.note_file(false);
         }
         for replica in &group {
@@ -357,7 +356,7 @@ impl Engine {
         self.repl.replicas.tell(&self.registry, None);
     }
 
-    /// Removes the snapshot file if it was made for replicas only and they have it.
+    /// Removes the snapshot file if it was made for replicas only and all have received it.
     fn remove_sync_file(&self) {
         let (replicas, config) = (&self.repl.replicas, self.config());
         if !replicas.left_file() || !config.rdb_del_sync_files || self.saves.running() {
@@ -376,7 +375,7 @@ impl Engine {
         }
     }
 
-    /// Pings, reassures and judges the replicas; once a second.
+    /// Pings replicas, keeps waiting ones alive and closes those that time out; once a second.
     fn look_after_replicas(&self, seconds: u64) {
         let (log, replicas, config) = (&self.repl.log, &self.repl.replicas, self.config());
         self.remove_sync_file();
@@ -384,10 +383,10 @@ impl Engine {
             self.stop_recording_if_due(config.repl_backlog_ttl);
             return;
         }
-        // The role and the log's history change in the world. Besides, who holds the world for long
-        // keeps replicas from believing that all is well.
+        // The role and the replication id change in the world. Besides, a thread that holds the
+        // world for long should keep replicas from considering the link alive.
         let gate = self.keyspace.gates().enter(self.background_thread());
-        // They would keep replicas from ever having everything.
+        // Pings would keep replicas from ever acknowledging everything.
         let quiet = self.repl.failover.is_timed() || self.shutdown_in_ms().is_some();
         let ping = seconds.is_multiple_of(u64::from(config.repl_ping_replica_period));
         if ping && !quiet && !self.repl.is_replica() {
@@ -422,7 +421,7 @@ impl Engine {
         self.count_good_replicas();
     }
 
-    /// Asks the replicas how far they are, if somebody waits for that and the data may change.
+    /// Sends GETACK if a client or failover waits for acknowledgements and writes are not paused.
     /// `thread` is the caller's; it is outside of its gate.
     pub fn ask_for_acks(&self, thread: usize) {
         let replicas = &self.repl.replicas;
@@ -437,7 +436,7 @@ impl Engine {
         }
     }
 
-    /// Stops recording once no replica has been there for `ttl_s` seconds.
+    /// Stops recording the log when there has been no replica for `ttl_s` seconds.
     fn stop_recording_if_due(&self, ttl_s: u64) {
         let replicas = &self.repl.replicas;
         let due = || {
@@ -460,13 +459,13 @@ impl Engine {
         }
     }
 
-    /// Counts the replicas that let writes pass `min-replicas-to-write`.
+    /// Counts the replicas that are good enough for `min-replicas-to-write`.
     pub fn count_good_replicas(&self) {
         let lag_ms_max = i64::from(self.config().min_replicas_max_lag) * 1000;
         self.repl.replicas.count_good(self.now_ms(), lag_ms_max);
     }
 
-    /// Moves up to about `max` bytes of what a replica is to be sent to `out`.
+    /// Moves up to about `max` bytes of a replica's feed to `out`.
     pub fn fill_replica(
         &self,
         replica: &Arc<Replica>,
@@ -488,7 +487,7 @@ impl Engine {
         Ok(bytes)
     }
 
-    /// Forgets a replica whose connection is closed.
+    /// Removes a replica whose connection is closed.
     pub fn forget_replica(&self, replica: &Arc<Replica>) {
         if replica.attached() {
             self.say(&format!("Connection with replica {} lost.", replica.name()));
@@ -501,9 +500,9 @@ impl Engine {
         }
     }
 
-    /// Gives a file up that was for replicas, none of which waits for it any more. With save points
-    /// it is kept: then it is one that the user wants, and one less to be made. What goes through
-    /// sockets ends for want of receivers.
+    /// Cancels a snapshot to a file for replicas if none waits for it any more. With save points
+    /// configured it continues: the user wants such a file too. A snapshot through sockets ends by
+    /// itself without receivers.
     fn abandon_useless_snapshot(&self) {
         let needed = self.repl.replicas.all().iter().any(|replica| replica.cut_at().is_some());
         if !needed && self.config().save.is_empty() && self.snapshot_for_replicas_file() {
@@ -522,22 +521,22 @@ impl Engine {
         self.registry.kill(&replica.client);
     }
 
-    /// Closes the connections of all replicas: the stream that they follow is no more.
+    /// Closes the connections of all replicas: the stream that they follow has ended.
     pub fn drop_replicas(&self) {
         for replica in self.repl.replicas.all() {
             self.drop_replica(&replica);
         }
     }
 
-    /// Tells the workers that host replicas that the log has grown; for whoever appends to it
-    /// outside of a worker's turn.
+    /// Wakes the workers that host replicas because the log has grown; for appends outside of a
+    /// worker's turn.
     pub fn feed_replicas(&self) {
         let registry: &Registry = &self.registry;
         self.repl.replicas.tell_of(self.repl.log.end(), registry, None);
     }
 }
 
-/// What is left out: keys, function libraries.
+/// Whether keys and function libraries are filtered out.
 fn filter_of(wanted: Wanted) -> (bool, bool) {
     (wanted.without_data, wanted.without_functions)
 }

@@ -1,4 +1,4 @@
-//! Changing the role: primary or replica.
+//! Changes of role: primary or replica.
 
 use super::Engine;
 use crate::command::spec::flag;
@@ -10,15 +10,15 @@ use crate::repl::failover::Stage;
 use crate::repl::status::Target;
 use crate::sync::atomic::Ordering;
 
-/// What blocked clients are told when this server becomes a replica.
+/// The error for blocked clients when this server becomes a replica.
 const STATE_CHANGED: ReplyError = ReplyError::Static(
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
 
 impl Engine {
-    /// Makes this server a replica of `target`; in the world. What it has stays until the primary
-    /// has sent something else; if the log is part of the primary's stream, only what it misses is
-    /// fetched.
+    /// Makes this server a replica of `target`; in the world. Its data stays until the primary has
+    /// sent another data set; if the log is part of the primary's stream, a partial
+    /// resynchronisation suffices.
     pub fn follow(&self, target: Target) {
         let repl = &self.repl;
         if !repl.is_replica() {
@@ -34,7 +34,8 @@ impl Engine {
                 self.env.log(Level::Notice, text);
             }
         }
-        // Those who follow this server stay: the primary may go on with the stream that they have.
+        // This server's replicas stay connected: the primary may continue the stream that they
+        // have.
         self.drop_link();
         let mut config = (*self.config()).clone();
         config.replicaof = Some((target.host.clone(), target.port));
@@ -45,15 +46,15 @@ impl Engine {
         repl.upstream.wake();
     }
 
-    /// Makes this server a primary that goes on where its former primary stopped; in the world.
-    /// False if it is one already.
+    /// Makes this server a primary that continues its former primary's stream under a new id; in
+    /// the world. False if it is a primary already.
     pub fn stop_following(&self) -> bool {
         let repl = &self.repl;
         if !repl.is_replica() {
             return false;
         }
         self.drop_link();
-        // They learn the stream's new name when they come back.
+        // They learn the new replication id when they reconnect.
         self.drop_replicas();
         let mut config = (*self.config()).clone();
         config.replicaof = None;
@@ -111,7 +112,7 @@ impl Engine {
         }
     }
 
-    /// Has nothing more of the present primary applied.
+    /// Closes the link: nothing more of the present primary is applied.
     fn drop_link(&self) {
         if let Some(client) = self.repl.upstream.client() {
             client.killed.store(true, Ordering::Release);

@@ -1,5 +1,4 @@
-//! Saving and loading as the rest of the engine and the server ask for them: what is written, what
-//! is noted about it, and what the log says.
+//! Saving and loading for the engine and the server: plans, bookkeeping and log messages.
 
 use std::io::{self, Read as _};
 use std::path::PathBuf;
@@ -23,39 +22,39 @@ use crate::sync::{Arc, lock};
 /// The snapshot under way, if there is one.
 #[derive(Default)]
 pub(super) struct Snapshot {
-    /// A cut that the saver has yet to take up.
+    /// A cut that the saver has not started on yet.
     pub(super) cut: Option<Cut>,
-    /// What is collected for it; there as long as the snapshot is under way.
+    /// The queue of pre-images; present while the snapshot is under way.
     pub(super) pre_images: Option<Arc<PreImages>>,
     /// The version of its file format.
     pub(super) rdb_version: u8,
     /// Whether only replicas want it.
     pub(super) for_replicas: bool,
-    /// The bytes on their way, if it goes through sockets.
+    /// The payload, if it goes through sockets.
     pub(super) payload: Option<Arc<Payload>>,
 }
 
-/// A snapshot about to be begun.
+/// A snapshot to be begun.
 pub(super) struct SnapshotPlan {
-    /// What the files say, frozen.
+    /// The configuration, frozen.
     pub(super) config: Arc<Config>,
     /// Where it goes.
     pub(super) target: Target,
-    /// Whether it has any keys at all.
+    /// Whether it contains keys (not for a replica's filter without data).
     pub(super) with_keys: bool,
     /// Whether only replicas want it.
     pub(super) for_replicas: bool,
 }
 
-/// Bytes that an inspection reads at once.
+/// Bytes per read of an inspection.
 const INSPECT_BYTES: usize = 256 << 10;
-/// Keys loaded between two looks at the world and the clock.
+/// Keys loaded between two checks of the world and the clock.
 const LOAD_STEP_KEYS: usize = 1024;
 
 impl Engine {
     /// Writes the snapshot file while the caller holds the world and no shard's lock (see
-    /// `Held::release_in_world`). Notes and logs the outcome. Does not look whether a background
-    /// save is under way: each has a temporary of its own.
+    /// `Held::release_in_world`). Records and logs the outcome. Ignores a background save under
+    /// way: each has a temporary file of its own.
     pub fn save_now(&self) -> Result<(), SaveError> {
         let saves = &self.saves;
         saves.started.fetch_add(1, Ordering::Relaxed);
@@ -89,7 +88,7 @@ impl Engine {
         })
     }
 
-    /// The same for whatever is planned.
+    /// As [`Engine::begin_snapshot`], for any plan.
     pub(super) fn begin_planned(&self, plan: SnapshotPlan) -> Result<(), SaveError> {
         let saves = &self.saves;
         if saves.running() {
@@ -137,7 +136,7 @@ impl Engine {
         snapshot.pre_images.is_some() && snapshot.for_replicas && snapshot.payload.is_none()
     }
 
-    /// Where the data stands in the replication stream, if that is recorded; in the world.
+    /// The data set's position in the replication stream, if it is recorded; in the world.
     fn stream_position(&self) -> Option<StreamPosition> {
         let log = &self.repl.log;
         log.active().then(|| {
@@ -154,8 +153,8 @@ impl Engine {
         })
     }
 
-    /// Asks for the background save under way to be given up; whether there was one. It counts as
-    /// under way until its marks are gone from the keyspace. FLUSHALL calls this before it flushes.
+    /// Cancels the background save under way; returns whether there was one. It counts as under way
+    /// until its marks are cleared from the keyspace. FLUSHALL calls this before it flushes.
     pub fn abandon_snapshot(&self) -> bool {
         let snapshot = lock(&self.snapshot);
         let Some(pre_images) = &snapshot.pre_images else { return false };
@@ -163,42 +162,41 @@ impl Engine {
         true
     }
 
-    /// What the end of the process saves: everything, if the options or else the save points say
-    /// so. An error means that the process must not end, unless it is forced to. The caller holds
-    /// the world and no shard's lock, and keeps the world if it ends the process. A background save
-    /// under way is abandoned.
+    /// Saves before shutdown, if the options or else the save points say so. On an error the
+    /// process must not exit, unless forced. The caller holds the world and no shard's lock, and
+    /// keeps the world if it exits. A background save under way is cancelled.
     pub fn shutdown_save(&self, how: &Shutdown) -> Result<(), SaveError> {
         if self.abandon_snapshot() {
             self.env.log(Level::Warning, "A background save is in progress. Abandoning it!");
             let temporary = file::temporary_path(&self.config(), file::Writer::Background);
-            // Unless the saver was faster, or never got so far.
+            // Ignored: the saver may have removed it already or not created it yet.
             self.env.disk.remove(&temporary).ok();
         }
         let wanted = how.save.unwrap_or_else(|| !self.config().save.is_empty());
-        // While the data set is incomplete the file is the better one.
+        // While the data set is being loaded, the file is more complete.
         if !wanted || self.loading.load(Ordering::Acquire) {
             return Ok(());
         }
         self.env.log(Level::Notice, "Saving the final RDB snapshot before exiting.");
         let saved = self.save_now();
         if saved.is_err() {
-            // The words of the real servers.
+            // The wording of the real servers.
             let next = if how.force { ". Exit anyway." } else { ", can't exit." };
             self.env.log(Level::Warning, &format!("Error trying to save the DB{next}"));
         }
         saved
     }
 
-    /// Begins loading the snapshot file for a server that has just started: it goes on in the
-    /// stream of writes where the file says that it stands.
+    /// Begins loading the snapshot file at startup: the server continues the replication stream at
+    /// the position that the file states.
     pub fn begin_first_load(&self) -> Result<Option<Loading>, LoadError> {
         let loading = self.begin_load(Duplicates::Refuse)?;
         Ok(loading.map(|loading| Loading { resumes: true, ..loading }))
     }
 
-    /// Goes on in a stream of writes. Nobody writes while the data set is being loaded, so this
-    /// needs no world. A primary goes on under a new name, which keeps the old one for replicas
-    /// that stand no further than the file does.
+    /// Continues a replication stream. Nobody writes while the data set is being loaded, so this
+    /// needs no world. A primary continues under a new id and keeps the old one for replicas that
+    /// have not got past the file's offset.
     fn resume_stream(&self, mut origin: Origin) {
         let (repl, config) = (&self.repl, self.config());
         let Some((id, end)) = ReplId::parse(&origin.id).zip(u64::try_from(origin.offset).ok())
@@ -215,8 +213,8 @@ impl Engine {
         }
     }
 
-    /// Looks whether the snapshot file is there and every part of it is one that can be loaded, so
-    /// that nothing is given up for one that is not.
+    /// Checks that the snapshot file exists and can be loaded completely, so that no data is
+    /// discarded for a file that cannot.
     pub fn inspect_file(&self) -> Result<(), LoadError> {
         let config = self.config();
         let path = snapshot_path(&config);
@@ -239,12 +237,12 @@ impl Engine {
         }
     }
 
-    /// Begins loading the snapshot file; `None` if there is none, which is an empty data set.
-    /// Loading clients' view (INFO, `-LOADING`) begins here and ends with [`Loading::step`].
+    /// Begins loading the snapshot file; `None` if there is none, which is an empty data set. From
+    /// here until [`Loading::step`] ends, INFO and `-LOADING` show clients that the server loads.
     pub fn begin_load(&self, duplicates: Duplicates) -> Result<Option<Loading>, LoadError> {
         let config = self.config();
         let path = snapshot_path(&config);
-        // When keys of a replica expire is for its primary to say.
+        // A replica leaves expiry to its primary.
         let expired = if self.repl.is_replica() { Expired::Keep } else { Expired::PassOver };
         let how = LoadOptions { duplicates, expired, checksums: self.checksum_policy() };
         let opened = Loader::open(&self.env, &config, *self.keyspace.hasher(), &path, how)?;
@@ -256,7 +254,7 @@ impl Engine {
         Ok(Some(Loading { loader, path, began_ns, key_delay, resumes: false }))
     }
 
-    /// Whether the checksum of what is loaded is compared.
+    /// Whether the checksum of loaded data is verified.
     pub(crate) fn checksum_policy(&self) -> ChecksumPolicy {
         let skips = self.skip_checksums.load(Ordering::Relaxed);
         if self.config().rdbchecksum && !skips {
@@ -266,7 +264,7 @@ impl Engine {
         }
     }
 
-    /// Shows that the loading of `total_bytes` begins.
+    /// Publishes that loading of `total_bytes` begins.
     pub(crate) fn show_loading(&self, total_bytes: u64) {
         let saves = &self.saves;
         saves.load_started_s.store(self.unix_s(), Ordering::Relaxed);
@@ -274,7 +272,7 @@ impl Engine {
         saves.load_done_bytes.store(0, Ordering::Relaxed);
     }
 
-    /// Shows how far loading is.
+    /// Publishes the progress of loading.
     pub(crate) fn show_loaded(&self, loaded: Loaded) {
         let saves = &self.saves;
         saves.load_done_bytes.store(loaded.bytes, Ordering::Relaxed);
@@ -291,20 +289,20 @@ impl Engine {
         self.env.log(Level::Notice, &text);
     }
 
-    /// Ends a load: clients are served again, from what the caller has left there.
+    /// Ends loading: clients are served again.
     pub fn end_loading(&self) {
         self.loading.store(false, Ordering::Release);
         self.repl.upstream.set_async_loading(false);
     }
 
-    /// Loads the snapshot file at once; the caller holds the world and no shard's lock. No file:
-    /// nothing is loaded. A key that is there already is an error. After an error what came before
-    /// it in the file stays loaded.
+    /// Loads the snapshot file at once; the caller holds the world and no shard's lock. Without a
+    /// file nothing is loaded. A key that exists already is an error. After an error the keys
+    /// before it in the file stay loaded.
     pub fn load_now(&self) -> Result<Loaded, LoadError> {
         self.load_at_once(Duplicates::Refuse)
     }
 
-    /// As [`Engine::load_now`], but what the file has replaces what is there.
+    /// As [`Engine::load_now`], but keys of the file replace existing ones.
     pub fn merge_now(&self) -> Result<Loaded, LoadError> {
         self.load_at_once(Duplicates::Replace)
     }
@@ -328,7 +326,7 @@ impl Engine {
     }
 }
 
-/// The snapshot file on its way into the keyspace.
+/// Loading of the snapshot file in steps.
 pub struct Loading {
     loader: Loader,
     path: PathBuf,
@@ -338,9 +336,9 @@ pub struct Loading {
 }
 
 impl Loading {
-    /// Loads some more; what was loaded once the file has ended. The caller holds a gate or the
-    /// world, and no shard's lock. After an error the engine still answers `-LOADING`: the process
-    /// is to end, or the caller decides otherwise.
+    /// Loads a slice; returns the totals once the file has ended. The caller holds a gate or the
+    /// world, and no shard's lock. After an error the engine still replies `-LOADING`: the process
+    /// must exit, or the caller decide otherwise.
     pub fn step(&mut self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
         let budget = if self.key_delay > 0 { 1 } else { LOAD_STEP_KEYS };
         let step = self.loader.step(&engine.keyspace, budget)?;
@@ -365,7 +363,8 @@ impl Loading {
         Ok(Some(loaded))
     }
 
-    /// The database that the file says the stream of writes is in; 0 if it does not say.
+    /// The database that the file states as selected in the replication stream; 0 if it states
+    /// none.
     pub fn stream_db(&self, engine: &Engine) -> u32 {
         self.loader.stream_db(&engine.keyspace)
     }

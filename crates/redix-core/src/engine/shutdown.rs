@@ -1,11 +1,11 @@
-//! A shutdown that waits: for periodic work to go on, or for replicas.
+//! A shutdown that is delayed: until periodic work runs, or until replicas have caught up.
 //!
-//! A signal is acted on by periodic work, so DEBUG PAUSE-CRON holds it back.
+//! A signal is handled by periodic work, so DEBUG PAUSE-CRON delays it.
 //!
-//! Unless told otherwise the end of a primary waits, up to `shutdown-timeout`, until its replicas
-//! have acknowledged everything; writes are held back meanwhile. The background thread asks
-//! [`Engine::due_shutdown`] and carries the end out; SHUTDOWN ABORT, or a save that fails, gives it
-//! up. Source: SHUTDOWN of Redis 7.0.
+//! A primary waits, unless NOW is given, up to `shutdown-timeout` until its replicas have
+//! acknowledged everything; writes are paused meanwhile. The background thread polls
+//! [`Engine::due_shutdown`] and carries the shutdown out; SHUTDOWN ABORT, or a save that fails,
+//! cancels it. Source: SHUTDOWN of Redis 7.0.
 
 use super::Engine;
 use crate::blocking::Waiter;
@@ -17,15 +17,15 @@ use crate::repl::primary::{Phase, Replica};
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
 
-/// Whether the process is to end.
+/// The state of a delayed shutdown.
 #[derive(Default)]
 pub(super) enum ShutdownState {
-    /// It is not.
+    /// There is none.
     #[default]
     No,
-    /// Once periodic work goes on.
+    /// Begins with the next periodic work.
     Scheduled(Shutdown),
-    /// Once the replicas have what they lack.
+    /// Waits until the replicas have caught up.
     Waiting(Pending),
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Pending {
 }
 
 impl Engine {
-    /// Whether the end has to wait for replicas.
+    /// Whether the shutdown has to wait for replicas.
     pub fn shutdown_waits(&self, how: &Shutdown) -> bool {
         let lagging = || {
             let end = self.repl.log.end();
@@ -46,8 +46,8 @@ impl Engine {
         !how.now && self.config().shutdown_timeout != 0 && !self.repl.is_replica() && lagging()
     }
 
-    /// Begins to wait; `waiter` is the client that asked. Where a shutdown waits already, the
-    /// client waits with it.
+    /// Begins to wait for replicas; `waiter` is the client that asked. If a shutdown waits already,
+    /// the client waits with it.
     pub fn begin_shutdown(&self, how: Shutdown, waiter: Option<Arc<Waiter>>) {
         let now_ms = self.env.clock.unix_us() / 1000;
         let mut state = lock(&self.shutdown);
@@ -63,7 +63,7 @@ impl Engine {
         self.pause.start(Purpose::Shutdown, now_ms, i64::MAX, Paused::Writes);
     }
 
-    /// Leaves a shutdown for [`Engine::take_scheduled_shutdown`], unless one waits already.
+    /// Schedules a shutdown for [`Engine::take_scheduled_shutdown`], unless one is pending already.
     pub fn schedule_shutdown(&self, how: Shutdown) {
         let mut state = lock(&self.shutdown);
         if matches!(*state, ShutdownState::No) {
@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// The shutdown that was left for periodic work, if that goes on.
+    /// Takes the scheduled shutdown, unless periodic work is paused.
     pub fn take_scheduled_shutdown(&self) -> Option<Shutdown> {
         let mut state = lock(&self.shutdown);
         let ShutdownState::Scheduled(how) = *state else { return None };
@@ -82,12 +82,12 @@ impl Engine {
         Some(how)
     }
 
-    /// Whether a shutdown waits for anything.
+    /// Whether a shutdown is pending.
     pub fn is_ending(&self) -> bool {
         !matches!(*lock(&self.shutdown), ShutdownState::No)
     }
 
-    /// Whether a shutdown waits for replicas, and for how many milliseconds more at most.
+    /// Milliseconds until a shutdown stops waiting for replicas; `None` if none waits.
     pub fn shutdown_in_ms(&self) -> Option<i64> {
         let now_ms = self.env.clock.unix_us() / 1000;
         match &*lock(&self.shutdown) {
@@ -96,7 +96,7 @@ impl Engine {
         }
     }
 
-    /// The shutdown that has waited long enough.
+    /// The shutdown to carry out now: replicas have caught up, or the timeout has passed.
     pub fn due_shutdown(&self) -> Option<Shutdown> {
         let how = match &*lock(&self.shutdown) {
             ShutdownState::Waiting(pending) => pending.how,
@@ -128,8 +128,8 @@ impl Engine {
         Some(how)
     }
 
-    /// Gives a waiting shutdown up: clients go on, and those that asked for it are told. False if
-    /// none waits.
+    /// Cancels a waiting shutdown: clients are unpaused, and those that asked for it get an error.
+    /// False if none waits.
     pub fn give_up_shutdown(&self) -> bool {
         let pending = match std::mem::take(&mut *lock(&self.shutdown)) {
             ShutdownState::No => return false,

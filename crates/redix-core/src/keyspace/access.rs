@@ -1,13 +1,13 @@
 //! The locked view of the keyspace that handlers work on.
 //!
-//! The dispatcher has taken the locks of the command's plan; a handler only names keys. Whatever
-//! kind of plan it was, the access path is the same: [`Held::shard`] finds the held lock, or takes
-//! it where the plan allows (in the world, or one at a time for commands that walk the keyspace).
+//! The dispatcher has taken the locks of the command's plan; a handler only names keys. The access
+//! path is the same for every kind of plan: [`Held::shard`] finds the held lock, or takes it where
+//! the plan allows (in the world, or one at a time for commands that walk the keyspace).
 //!
-//! **Invariants.** An expired key is never seen: meeting one deletes it (and logs a `DEL`), or
-//! hides it where deletion is somebody else's business; only what a primary sends sees it. Every
-//! change goes through [`Access`], which calls the snapshot's hook first, publishes the counts,
-//! marks watchers and counts the change.
+//! **Invariants.** An expired key is never visible, except to a primary's stream: an access deletes
+//! it (and logs a `DEL`), or hides it where deletion is left to another. Every change goes through
+//! [`Access`], which calls the snapshot's hook first, publishes the counts, marks watchers and
+//! counts the change.
 
 mod relocate;
 mod scan;
@@ -33,7 +33,7 @@ use crate::stats::Cell;
 pub enum HeldKind {
     /// Exactly those of the plan, taken before the handler runs.
     Plan,
-    /// One at a time, whichever the handler asks for.
+    /// One at a time, as the handler asks.
     Walk,
     /// Any, kept until the end of the unit: nothing else runs.
     World,
@@ -43,14 +43,14 @@ pub enum HeldKind {
 pub struct Held<'k> {
     keyspace: &'k Keyspace,
     kind: HeldKind,
-    /// The lock of a plan of one shard, or the present one of a walk.
+    /// The lock of a plan of one shard, or the current one of a walk.
     one: Option<(usize, ShardGuard<'k>)>,
-    /// All others, ascending.
+    /// All other locks, ascending.
     many: Vec<(usize, ShardGuard<'k>)>,
 }
 
 impl<'k> Held<'k> {
-    /// Holds nothing.
+    /// Holds no lock.
     pub fn nothing(keyspace: &'k Keyspace) -> Self {
         Self { keyspace, kind: HeldKind::Plan, one: None, many: Vec::new() }
     }
@@ -65,7 +65,7 @@ impl<'k> Held<'k> {
         }
     }
 
-    /// Takes one lock, keeping it where it is already the one held.
+    /// Takes one lock; keeps it if it is the one held already.
     #[inline(always)]
     pub fn lock_one(&mut self, shard: usize) {
         self.kind = HeldKind::Plan;
@@ -80,17 +80,17 @@ impl<'k> Held<'k> {
         self.one = Some((shard, self.keyspace.lock(shard)));
     }
 
-    /// Lets the handler take one lock after another.
+    /// Allows the handler to take one lock after another.
     pub fn allow_walk(&mut self) {
         self.kind = HeldKind::Walk;
     }
 
-    /// Lets the handler take any locks; the caller holds the world.
+    /// Allows the handler to take any locks; the caller holds the world.
     pub fn allow_all(&mut self) {
         self.kind = HeldKind::World;
     }
 
-    /// Releases every lock within a unit that holds the world, to let something else take them.
+    /// Releases every lock within a unit that holds the world, so that other code can take them.
     pub fn release_in_world(&mut self) {
         assert_eq!(self.kind, HeldKind::World, "only the world may let go of locks and go on");
         self.one = None;
@@ -105,14 +105,14 @@ impl<'k> Held<'k> {
         self.kind = HeldKind::Plan;
     }
 
-    /// Whether somebody waits for a key of a shard whose lock is held.
+    /// Whether a shard whose lock is held has blocked clients.
     #[inline]
     pub fn has_waiters(&self) -> bool {
         self.one.as_ref().is_some_and(|(_, shard)| shard.has_waiters())
             || self.many.iter().any(|(_, shard)| shard.has_waiters())
     }
 
-    /// Whether one of them needs other keys to be served.
+    /// Whether a client blocked in a held shard needs other keys to be served.
     #[cold]
     pub fn waiters_need_other_keys(&self) -> bool {
         let held = self.one.iter().chain(&self.many);
@@ -123,14 +123,15 @@ impl<'k> Held<'k> {
     #[inline]
     pub fn shard(&mut self, index: usize) -> &mut Shard {
         match &mut self.one {
-            // Asked twice because a borrow that is returned from one arm is held in all of them.
+            // Tested again below: a borrow that is returned from one arm would last through all
+            // arms.
             Some((held, _)) if *held == index => {}
             _ => return self.find_shard(index),
         }
         &mut self.one.as_mut().expect("it was just seen").1
     }
 
-    /// A shard whose lock is held, to be read beside others.
+    /// A shard whose lock is held, for shared access.
     fn held_shard(&self, index: usize) -> Option<&Shard> {
         if let Some((held, shard)) = &self.one
             && *held == index
@@ -159,21 +160,21 @@ impl<'k> Held<'k> {
     }
 }
 
-/// What to do with a key whose time has come.
+/// How an expired key is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
     /// Delete it.
     Delete,
-    /// Delete it, on a replica whose primary does not know of it.
+    /// Delete it: on a replica, a key that its own clients wrote and its primary does not know.
     DeleteWritable,
-    /// Treat it as missing: somebody else (the primary, the sweep that is switched off) deletes it.
+    /// Treat it as missing; the primary or a later sweep deletes it.
     Hide,
     /// Treat it as if it were still to come: what is done was decided elsewhere, at the primary or
     /// at the source of an import.
     Ignore,
 }
 
-/// How values age for eviction.
+/// The parameters of LRU and LFU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ageing {
     /// Whether `maxmemory-policy` is one of the LFU kinds.
@@ -189,8 +190,8 @@ pub const LRU_MASK: u32 = 0x00ff_ffff;
 /// Where a new key's LFU counter starts. Source: Redis 7.0, `lfu-log-factor` in its documentation.
 pub const LFU_INIT: u32 = 5;
 
-/// Values with a greater [`weight`](HeapValue::weight) are not freed under a shard's lock: so many
-/// allocations take some microseconds. Source of the number: Redis, `LAZYFREE_THRESHOLD`.
+/// Values with a greater [`weight`](HeapValue::weight) are not freed under a shard's lock: freeing
+/// so many allocations takes some microseconds. Source of the number: Redis, `LAZYFREE_THRESHOLD`.
 const BURIED_WEIGHT_MIN: usize = 64;
 
 /// How a written value treats the key's expiry.
@@ -204,13 +205,13 @@ pub enum Ttl {
     At(i64),
 }
 
-/// The view of the keyspace that one unit works on.
+/// The locked view of one unit.
 pub struct Access<'k> {
     /// The keyspace.
     pub keyspace: &'k Keyspace,
     /// The locks held.
     pub held: Held<'k>,
-    /// What the unit leaves behind.
+    /// The effects of the unit so far.
     pub effects: Effects,
     /// Counters of this thread.
     pub cell: &'k Cell,
@@ -218,43 +219,42 @@ pub struct Access<'k> {
     pub db: u32,
     /// Unix time in milliseconds, frozen for the command.
     pub now_ms: i64,
-    /// Whether reading a key refreshes its age (`CLIENT NO-TOUCH`).
+    /// Whether a read updates a key's LRU or LFU field (not under `CLIENT NO-TOUCH`).
     pub touch: bool,
-    /// How values age.
+    /// The parameters of LRU and LFU.
     pub ageing: Ageing,
-    /// What to do with expired keys.
+    /// How expired keys are treated.
     pub expiry: Expiry,
-    /// The command as which the deletion of an expired key is logged: `DEL`, or `UNLINK` under
+    /// The command that logs the deletion of an expired key: `DEL`, or `UNLINK` under
     /// `lazyfree-lazy-expire`.
     pub expired_as: &'static [u8],
     /// A cheap pseudo-random state for sampling and LFU.
     pub rng: u64,
-    /// Keys that have come into being while somebody waits for them.
+    /// Keys that were created while clients are blocked on them.
     pub ready: Ready,
 }
 
-/// Keys that have come into being while somebody waits for them, in order: what the thread serves
-/// when its unit is over.
+/// Keys that were created while clients are blocked on them, in order: served at the end of the
+/// unit.
 pub type Ready = VecDeque<(u32, Box<[u8]>)>;
 
-/// What an edit of a collection has done; the number counts its changes as
-/// `rdb_changes_since_last_save` does.
+/// The outcome of an edit of a collection; the number is added to `rdb_changes_since_last_save`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edited {
     /// Nothing: the value is as it was.
     Nothing,
     /// It has changed.
     Changed(u64),
-    /// It has lost its last element, so that the key goes.
+    /// It has lost its last element: the key is deleted.
     Emptied(u64),
 }
 
-/// What an edit does where there is no key.
+/// What an edit does where the key does not exist.
 #[derive(Debug, Clone)]
 pub enum Missing<'v> {
-    /// Nothing: there is nothing to change.
+    /// Nothing.
     Skip,
-    /// It makes one of this empty value.
+    /// Creates the key with this empty value.
     Create(Value<'v>),
 }
 
@@ -265,7 +265,7 @@ impl<'k> Access<'k> {
         self.keyspace.key(bytes)
     }
 
-    /// A cheap pseudo-random word (xorshift), for sampling only.
+    /// A cheap pseudorandom number (xorshift), for sampling only.
     #[inline]
     pub fn random(&mut self) -> u64 {
         let mut x = self.rng | 1;
@@ -280,12 +280,12 @@ impl<'k> Access<'k> {
         self.find_in(self.db, key)
     }
 
-    /// Finds a key that has not expired; one that has is dealt with.
+    /// Finds a key, treating an expired one by `expiry`.
     fn find_in(&mut self, db: u32, key: Key<'_>) -> Option<Pos> {
         self.find_aged(db, key).map(|(pos, _)| pos)
     }
 
-    /// The same, with the key's age.
+    /// As `find_in`, with the key's LRU or LFU field.
     #[inline(always)]
     fn find_aged(&mut self, db: u32, key: Key<'_>) -> Option<(Pos, u32)> {
         let shard = self.held.shard(key.shard());
@@ -328,7 +328,7 @@ impl<'k> Access<'k> {
         shard.db(db).expect("a position was found in it").table.get(pos)
     }
 
-    /// Reads a key as a command does that counts as a hit or miss and refreshes the key's age.
+    /// Looks a key up for a read command: counts a hit or miss, updates its LRU or LFU field.
     #[inline]
     pub fn lookup_read(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
         let Some((pos, age)) = self.find_aged(self.db, key) else {
@@ -343,23 +343,23 @@ impl<'k> Access<'k> {
         Some(self.get(self.db, key, pos))
     }
 
-    /// Reads a key without a trace: no hit or miss, no age.
+    /// Looks a key up without side effects on statistics or its LRU or LFU field.
     pub fn peek(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
         self.peek_in(self.db, key)
     }
 
-    /// Reads a key of another database without a trace.
+    /// As [`Access::peek`], in another database.
     pub fn peek_in(&mut self, db: u32, key: Key<'_>) -> Option<EntryRef<'_>> {
         let pos = self.find_in(db, key)?;
         Some(self.get(db, key, pos))
     }
 
-    /// A key that this command has looked up before, to be read beside others; leaves no trace.
+    /// A key that this command has looked up before, by shared reference and without side effects.
     pub fn view(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
         self.view_in(self.db, key)
     }
 
-    /// The same in another database. One that has expired is no longer seen, but stays.
+    /// As [`Access::view`], in another database. An expired key is invisible but not deleted.
     pub fn view_in(&self, db: u32, key: Key<'_>) -> Option<EntryRef<'_>> {
         let part = self.held.held_shard(key.shard())?.db(db)?;
         let (_, entry) = part.table.find_item(key.hash, key.bytes)?;
@@ -367,7 +367,7 @@ impl<'k> Access<'k> {
         (!is_over || self.expiry == Expiry::Ignore).then_some(entry)
     }
 
-    /// Reads a key of a given kind, counting and refreshing as [`Access::lookup_read`].
+    /// As [`Access::lookup_read`], for a value of a given type. Errors: WRONGTYPE.
     #[inline(always)]
     pub fn lookup_kind(
         &mut self,
@@ -380,7 +380,8 @@ impl<'k> Access<'k> {
         }
     }
 
-    /// Reads a key of a given kind on behalf of a write: refreshes its age, counts no hit.
+    /// Looks up a value of a given type on behalf of a write: updates its LRU or LFU field, counts
+    /// no hit. Errors: WRONGTYPE.
     #[inline]
     pub fn lookup_write(
         &mut self,
@@ -400,7 +401,7 @@ impl<'k> Access<'k> {
         self.find(key).is_some()
     }
 
-    /// Refreshes a key's age as a read does; false if it does not exist.
+    /// Updates a key's LRU or LFU field as a read does; false if the key does not exist.
     pub fn touch_key(&mut self, key: Key<'_>) -> bool {
         let found = self.find_aged(self.db, key);
         if let Some((pos, age)) = found {
@@ -409,7 +410,7 @@ impl<'k> Access<'k> {
         found.is_some()
     }
 
-    /// Gives a key the age of one that is being used, where it has another.
+    /// Updates the LRU or LFU field of a key that is used, if it differs.
     #[inline]
     fn refresh(&mut self, key: Key<'_>, pos: Pos, age: u32) {
         let new = self.next_age(age);
@@ -419,12 +420,12 @@ impl<'k> Access<'k> {
     }
 
     fn set_age(&mut self, key: Key<'_>, pos: Pos, age: u32) {
-        // An age is no content: a snapshot may hold the older or the newer one.
+        // Access statistics are not data: a snapshot may have the older or the newer ones.
         let part = self.held.shard(key.shard()).db_mut(self.db);
         part.table.modify(pos, |entry| entry.set_lru(age));
     }
 
-    /// The age field of a key that is being used.
+    /// The next LRU or LFU field of a key that is used.
     #[inline]
     fn next_age(&mut self, old: u32) -> u32 {
         if self.ageing.lfu { self.next_lfu_age(old) } else { self.lru_clock() }
@@ -436,7 +437,7 @@ impl<'k> Access<'k> {
         (lfu_minutes(self.now_ms) << 8) | lfu_increment(counter, random, self.ageing.lfu_log_factor)
     }
 
-    /// The age field of a new key.
+    /// The LRU or LFU field of a new key.
     #[inline]
     pub fn new_age(&self) -> u32 {
         if self.ageing.lfu { (lfu_minutes(self.now_ms) << 8) | LFU_INIT } else { self.lru_clock() }
@@ -448,7 +449,7 @@ impl<'k> Access<'k> {
         (self.now_ms / 1000) as u32 & LRU_MASK
     }
 
-    /// Gives a key a value, whatever it held before.
+    /// Sets a key to a value, whatever it held before.
     #[inline]
     pub fn set(&mut self, key: Key<'_>, value: Value<'_>, ttl: Ttl) {
         let pos = self.find_aged(self.db, key).map(|(pos, _)| pos);
@@ -467,8 +468,8 @@ impl<'k> Access<'k> {
             Some(pos) => {
                 part.before_write(key.hash, pos);
                 let old = part.table.modify(pos, |entry| {
-                    // The expiry first: with both fields changing, only one of them may need to
-                    // move the entry.
+                    // The expiry first: with both changing, only one of them may need to reallocate
+                    // the entry.
                     match ttl {
                         Ttl::Keep => {}
                         Ttl::Clear if !entry.as_ref().has_expiry() => {}
@@ -502,7 +503,7 @@ impl<'k> Access<'k> {
         }
     }
 
-    /// Frees what an entry held on the heap: at once if that is quick, else in steps, elsewhere.
+    /// Frees a value: at once if that is quick, else in the background.
     pub fn bury(&mut self, value: Option<Box<HeapValue>>) {
         let Some(value) = value else { return };
         self.effects.note_freed_long();
@@ -529,10 +530,9 @@ impl<'k> Access<'k> {
         Some(result)
     }
 
-    /// Changes a collection in place, in one lookup: creates the key where `missing` says so,
-    /// deletes it when its last element is gone, and counts, marks watchers and wakes those who
-    /// wait only for what has changed. `None` if there is no key. Errors: WRONGTYPE. The caller
-    /// logs and notifies.
+    /// Edits a collection in place, in one lookup: creates the key if `missing` says so, deletes it
+    /// with its last element; counts, marks watchers and wakes blocked clients only if it has
+    /// changed. `None` if there is no key. Errors: WRONGTYPE. The caller logs and notifies.
     pub fn edit<R>(
         &mut self,
         key: Key<'_>,
@@ -571,8 +571,7 @@ impl<'k> Access<'k> {
         Ok(Some(result))
     }
 
-    /// Makes a collection of an empty value and what `change` does to it; no key where that is
-    /// nothing.
+    /// Creates a collection by applying `change` to an empty value; no key if it stays empty.
     fn create<R>(
         &mut self,
         key: Key<'_>,
@@ -588,13 +587,13 @@ impl<'k> Access<'k> {
         result
     }
 
-    /// Whether the unit has made keys ready that somebody waits for.
+    /// Whether the unit has created keys that clients are blocked on.
     #[inline]
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// The next such key, with its database.
+    /// Takes the next such key, with its database.
     pub fn next_ready(&mut self) -> Option<(u32, Box<[u8]>)> {
         self.ready.pop_front()
     }
@@ -638,7 +637,7 @@ impl<'k> Access<'k> {
     }
 
     /// Deletes a key because it was given an expiry in the past; false if there was none. Counts
-    /// one change and reports the event of an expiry; the caller logs.
+    /// one change and announces the event `expired`; the caller logs.
     pub fn delete_expired(&mut self, key: Key<'_>) -> bool {
         let deleted = self.delete(key);
         if deleted {
@@ -648,16 +647,15 @@ impl<'k> Access<'k> {
         deleted
     }
 
-    /// Whether a key of a database is still there although its time has come, as happens where
-    /// somebody else deletes expired keys.
+    /// Whether an expired key of a database still exists, where deletion is left to another.
     pub fn is_stale(&mut self, db: u32, key: Key<'_>) -> bool {
         let Some(part) = self.held.shard(key.shard()).db(db) else { return false };
         let Some(pos) = part.table.find(key.hash, key.bytes) else { return false };
         part.table.get(pos).expire_at_ms().is_some_and(|at| at <= self.now_ms)
     }
 
-    /// Puts an entry under a key of database `db` that does not exist there. The entry carries the
-    /// key itself. Counts no change: the caller's removal or write does.
+    /// Inserts an entry, which carries its key, into database `db`, where the key must not exist.
+    /// Counts no change: the caller's removal or write does.
     pub fn insert_in(&mut self, db: u32, entry: EntryBox) {
         let key = self.keyspace.key(entry.as_ref().key());
         let (hash, index) = (key.hash, key.shard());
@@ -679,7 +677,7 @@ pub fn lfu_minutes(now_ms: i64) -> u32 {
     (now_ms / 60_000) as u32 & 0xffff
 }
 
-/// An LFU age's counter after the decay of the minutes gone by.
+/// The LFU counter after decay for the elapsed minutes.
 pub fn lfu_decay(age: u32, now_ms: i64, decay_minutes: u32) -> u32 {
     let elapsed = lfu_minutes(now_ms).wrapping_sub(age >> 8) & 0xffff;
     let periods = elapsed.checked_div(decay_minutes).unwrap_or(0);

@@ -1,9 +1,9 @@
-//! Emptying and exchanging whole databases.
+//! FLUSHALL, FLUSHDB and SWAPDB: emptying and exchanging whole databases.
 //!
-//! Emptying takes the tables out of their shards at once and frees them elsewhere: entry by entry
-//! that would cost a table of millions some seconds with the world held. A table that a snapshot
-//! has yet to walk goes to the snapshot instead, which frees it after saving it; FLUSHALL has the
-//! snapshot abandoned first (see [`Emptied::All`]).
+//! Emptying takes the tables out of their shards at once and frees them in the background: freeing
+//! a table of millions of entries with the world held would take seconds. A table that a snapshot
+//! has yet to walk goes to the snapshot instead, which frees it after saving it; FLUSHALL cancels
+//! the snapshot first (see [`Emptied::All`]).
 //!
 //! **Invariants.** All of this runs in the world, and takes one shard's lock at a time. A table on
 //! the free list is reachable from nowhere else.
@@ -18,27 +18,27 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use redix_types::entry::HeapValue;
 
-/// What is emptied, and what that means for a snapshot under way.
+/// What is emptied, and how a snapshot under way is affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Emptied {
-    /// One database; the snapshot goes on and will hold it as it was at the cut.
+    /// One database; the snapshot continues and contains it as it was at the cut.
     One(u32),
-    /// Every database, with the snapshot going on (DEBUG RELOAD).
+    /// Every database; the snapshot continues (DEBUG RELOAD).
     Each,
-    /// Every database; the caller has abandoned the snapshot (FLUSHALL).
+    /// Every database; the caller has cancelled the snapshot (FLUSHALL).
     All,
 }
 
 /// Who frees the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freeing {
-    /// The caller, before it goes on (`SYNC`).
+    /// The caller, synchronously (`SYNC`).
     AtOnce,
     /// Background steps ([`FreeList::step`]; `ASYNC`).
     InSteps,
 }
 
-/// Tables and large values that nobody needs any more, freed in steps.
+/// Unreferenced tables and large values, freed in steps.
 #[derive(Default)]
 pub struct FreeList {
     tables: Mutex<VecDeque<Entries>>,
@@ -47,7 +47,7 @@ pub struct FreeList {
 }
 
 impl FreeList {
-    /// Leaves a table to be freed.
+    /// Adds a table.
     pub fn push(&self, table: Entries) {
         if !table.is_empty() {
             self.pending.fetch_add(table.len() as u64, Ordering::Relaxed);
@@ -55,7 +55,7 @@ impl FreeList {
         }
     }
 
-    /// Leaves a value to be freed.
+    /// Adds a value.
     pub fn push_value(&self, value: HeapValue) {
         self.pending.fetch_add(1, Ordering::Relaxed);
         lock(&self.values).push_back(value);
@@ -66,7 +66,7 @@ impl FreeList {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// Frees about `budget` entries; returns how many. 0: there are none left. Needs no gate.
+    /// Frees about `budget` entries; returns how many; 0: the list is empty. Needs no gate.
     pub fn step(&self, budget: usize) -> u64 {
         // Not in the condition, where the lock would be held until the value is put back.
         let value = lock(&self.values).pop_front();
@@ -86,13 +86,13 @@ impl FreeList {
             lock(&self.tables).push_front(table);
         }
         self.pending.fetch_sub(freed, Ordering::Relaxed);
-        // A step that met nothing but empty buckets is not the end.
+        // Empty buckets count as progress: only an empty list returns 0.
         freed.max(1)
     }
 }
 
-/// Empties databases; in the world. Marks the watchers of every key that existed, and leaves the
-/// counts at 0. Returns how many keys there were, expired ones included, which is what Redis adds
+/// Empties databases; in the world. Marks the watchers of every key that existed, and sets the
+/// counts to 0. Returns how many keys there were, expired ones included, which is what Redis adds
 /// to the count of changes.
 ///
 /// FLUSHALL calls `Engine::abandon_snapshot` before this, and, if save points are configured,
@@ -107,17 +107,17 @@ pub fn flush(keys: &mut Access<'_>, what: Emptied, freeing: Freeing) -> u64 {
     (0..SHARDS).map(|index| flush_shard(keyspace, index, dbs.clone(), what, freeing)).sum()
 }
 
-/// Empties every database outside of a command, leaving what was there to the free list; in the
-/// world. The caller has abandoned a snapshot under way. Returns how many keys there were.
+/// Empties every database outside of a command, moving the tables to the free list; in the world.
+/// The caller has cancelled a snapshot under way. Returns how many keys there were.
 pub fn empty_keyspace(keyspace: &Keyspace) -> u64 {
     let dbs = 0..keyspace.databases();
     let flush = |index| flush_shard(keyspace, index, dbs.clone(), Emptied::All, Freeing::InSteps);
     (0..SHARDS).map(flush).sum()
 }
 
-/// Puts the tables of `new`, which was made [`beside`](Keyspace::beside) this keyspace, in the
-/// place of those that are there, which go to the free list; in the world. The caller has abandoned
-/// a snapshot under way.
+/// Replaces the tables by those of `new`, which was made [`beside`](Keyspace::beside) this
+/// keyspace, and moves the old ones to the free list; in the world. The caller has cancelled a
+/// snapshot under way.
 pub fn replace_keyspace(keyspace: &Keyspace, new: &Keyspace) {
     for index in 0..SHARDS {
         let mut from = new.lock(index);
@@ -164,7 +164,7 @@ fn flush_shard(
 }
 
 /// Exchanges two databases, snapshot walks included; in the world. Marks the watchers of keys that
-/// exist on either side, but for keys that would only come into being expired.
+/// exist on either side, except those that have expired.
 pub fn swap(keys: &mut Access<'_>, a: u32, b: u32) {
     if a == b {
         return;

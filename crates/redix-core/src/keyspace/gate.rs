@@ -1,20 +1,20 @@
-//! Gates and the world: how one thread makes all others stand still.
+//! Gates and the world: how one thread stops all others.
 //!
-//! Everything that touches the keyspace runs under a gate of its own, an uncontended lock on its
-//! own cache line that is held for a group of commands. A *world* unit takes the world lock, raises
-//! a flag, then takes all gates in index order. Holders of gates test the flag between commands
-//! ([`Gates::world_waiting`]) and let go when it is up, so the world waits for at most one command
-//! per thread.
+//! Everything that accesses the keyspace runs under a gate of its own, an uncontended lock on its
+//! own cache line that is held for a group of commands. A *world* unit (a stop-the-world section)
+//! takes the world lock, raises a flag, then takes all gates in index order. Holders of gates test
+//! the flag between commands ([`Gates::world_waiting`]) and release their gates when it is up, so
+//! the world waits for at most one command per thread.
 //!
-//! **Invariants.** A thread holds its own gate or the world, never both: whoever wants the world
-//! lets go of its gate first. Gates are taken in index order, only by the holder of the world lock.
+//! **Invariants.** A thread holds its own gate or the world, never both: it releases its gate
+//! before it takes the world. Gates are taken in index order, only by the holder of the world lock.
 //! Nobody enters a gate while the flag is up: it waits on the world lock instead, which also keeps
 //! a busy worker from starving the world.
 
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, Padded, lock};
 
-/// The gates of all threads that touch the keyspace.
+/// The gates of all threads that access the keyspace.
 pub struct Gates {
     world: Mutex<()>,
     raised: AtomicBool,
@@ -51,15 +51,15 @@ impl Gates {
                 continue;
             }
             let gate = lock(&self.gates[index].0);
-            // The flag may have gone up between the test and the lock; its raiser is then waiting
-            // for this very gate or has already passed it.
+            // The flag may have been raised between the test and the lock; the raiser is then
+            // waiting for this gate or has already passed it.
             if !self.raised.load(Ordering::Acquire) {
                 return GateGuard { _gate: gate };
             }
         }
     }
 
-    /// Whether someone wants the world: to be tested before each command of a group.
+    /// Whether a thread wants the world: to be tested before each command of a group.
     #[inline]
     pub fn world_waiting(&self) -> bool {
         self.raised.load(Ordering::Relaxed)

@@ -1,10 +1,10 @@
-//! The keyspace: 1024 shards, each behind its own lock, seen by all workers.
+//! The keyspace: 1024 shards, each behind its own lock, shared by all workers.
 //!
 //! A key's shard is the top ten bits of its keyed hash; a shard holds that part of every numbered
-//! database, so that MOVE, COPY … DB and SWAPDB stay inside it. Counts per (database, shard) lie
+//! database, so that MOVE, COPY … DB and SWAPDB stay inside it. Counts per (database, shard) are
 //! outside the locks, so that DBSIZE takes none.
 //!
-//! **Invariants.** Locks are taken in ascending shard index. Whoever takes one holds a gate or the
+//! **Invariants.** Locks are taken in ascending shard index, by a thread that holds a gate or the
 //! world ([`gate`]). Nothing waits, logs or allocates without bound under a lock.
 
 pub mod access;
@@ -66,7 +66,7 @@ pub struct Keyspace {
 }
 
 impl Keyspace {
-    /// An empty keyspace of `databases` databases for `threads` threads that will touch it.
+    /// An empty keyspace of `databases` databases, with gates for `threads` threads.
     pub fn new(databases: u32, threads: usize, hash_key: [u8; 16]) -> Self {
         let cells = SHARDS * databases as usize;
         Self {
@@ -79,7 +79,7 @@ impl Keyspace {
         }
     }
 
-    /// An empty keyspace whose tables can later take the place of this one's.
+    /// An empty keyspace with the same hash key, whose tables can later replace this one's.
     pub fn beside(&self) -> Self {
         let cells = SHARDS * self.databases as usize;
         Self {

@@ -1,10 +1,10 @@
 //! One shard: its part of every database, behind one lock.
 //!
-//! **Invariants.** A shard is touched only under its lock. The first write to it sets `changing`,
-//! the unlocking clears it: if a panic unwinds through the guard while it is set, the process ends
-//! with a crash report, since a half-changed shard must be neither served nor persisted. While a
-//! snapshot is under way, whatever the cut holds at or after the walk's position and is not *done*
-//! is handed to the [`PreWrite`] hook before it changes.
+//! **Invariants.** A shard is accessed only under its lock. The first write to it sets `changing`,
+//! unlocking clears it: if a panic unwinds through the guard while it is set, the process ends with
+//! a crash report, since a half-changed shard must be neither served nor persisted. While a
+//! snapshot is under way, an entry of the cut that lies at or after the walk's position and is not
+//! *done* is passed to the [`PreWrite`] hook before it changes.
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
@@ -25,19 +25,19 @@ pub trait PreWrite: Send + Sync {
     /// `db` is the number that the database had at the cut. Must neither wait nor lock a shard.
     fn save(&self, db: u32, entry: EntryRef<'_>);
 
-    /// Takes a table out of the keyspace that the snapshot has yet to walk to its end; its `walk`
-    /// is there. Must neither wait nor lock a shard.
+    /// Receives a table that leaves the keyspace before the snapshot has walked it completely; its
+    /// `walk` is set. Must neither wait nor lock a shard.
     fn take_over(&self, part: DbShard);
 }
 
-/// The snapshot's view of one (database, shard) table.
+/// The state of the snapshot's walk of one (database, shard) table.
 #[derive(Clone)]
 pub struct Walk {
     /// The number of the database at the cut.
     pub db_at_cut: u32,
-    /// Everything in order below this has been handed over.
+    /// All entries before this position in hash order have been saved.
     pub position: u64,
-    /// Who receives what is about to change.
+    /// The hook that receives pre-images.
     pub hook: Arc<dyn PreWrite>,
 }
 
@@ -50,20 +50,20 @@ pub struct DbShard {
     pub walk: Option<Box<Walk>>,
 }
 
-/// A session's mark that one of its watched keys has changed.
+/// A session's flag that a watched key has changed.
 #[derive(Debug)]
 pub struct WatchFlag {
     changed: AtomicBool,
-    /// Where others see it: flags of the client, and the bit among them.
+    /// Flags of the client, and the bit among them that shows the change to other threads.
     shown: (Arc<AtomicU32>, u32),
 }
 
 impl WatchFlag {
-    /// A mark that also sets this bit of these flags.
+    /// A flag that also sets this bit of these flags.
     pub fn new(flags: Arc<AtomicU32>, bit: u32) -> Self {
         Self { changed: AtomicBool::new(false), shown: (flags, bit) }
     }
-    /// A mark that nobody but its owner sees.
+    /// A flag that is visible only to its owner.
     pub fn unseen() -> Self {
         Self::new(Arc::default(), 0)
     }
@@ -80,8 +80,8 @@ impl WatchFlag {
 
 type Watchers = HashMap<(u32, Box<[u8]>), Vec<std::sync::Weak<WatchFlag>>, FixedState>;
 
-/// Hashing for the watcher map: its keys are already spread over shards by a keyed hash, and it is
-/// only ever as large as the number of watched keys.
+/// The hasher of the watcher map: keys are spread over shards by a keyed hash already, and the map
+/// is only as large as the number of watched keys.
 #[derive(Clone, Copy, Default)]
 pub struct FixedState;
 
@@ -102,7 +102,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard of `databases` empty databases. Owns no memory beyond itself until it is used.
+    /// A shard of `databases` empty databases. Allocates nothing until it is used.
     pub fn new() -> Self {
         Self {
             changing: false,
@@ -119,7 +119,7 @@ impl Shard {
         if db == 0 { Some(&self.db0) } else { self.others.get(db as usize - 1) }
     }
 
-    /// A database's part for changing it.
+    /// A database's part, for changing it.
     #[inline]
     pub fn db_mut(&mut self, db: u32) -> &mut DbShard {
         self.changing = true;
@@ -133,7 +133,7 @@ impl Shard {
         &mut self.others[index]
     }
 
-    /// The databases that this shard has room for so far.
+    /// The number of databases that it has allocated so far.
     pub fn db_count(&self) -> u32 {
         u32::try_from(self.others.len() + 1).expect("databases are numbered by u32")
     }
@@ -157,23 +157,23 @@ impl Shard {
         *self.db_mut(a) = second;
     }
 
-    /// Whether somebody waits for a key of this shard.
+    /// Whether clients are blocked on keys of this shard.
     #[inline]
     pub fn has_waiters(&self) -> bool {
         self.waiters.is_some()
     }
 
-    /// Those who wait for keys of this shard.
+    /// The clients blocked on keys of this shard.
     pub fn waiters(&self) -> Option<&Waiters> {
         self.waiters.as_deref()
     }
 
-    /// Registers somebody who waits for a key.
+    /// Registers a client that blocks on a key.
     pub fn wait(&mut self, db: u32, key: &[u8], interest: Arc<dyn KeyInterest>) {
         self.waiters.get_or_insert_default().push(db, key, interest);
     }
 
-    /// Takes out those who wait for a key.
+    /// Takes the queue of clients blocked on a key.
     pub fn take_waiters(&mut self, db: u32, key: &[u8]) -> Option<Queue> {
         let waiters = self.waiters.as_mut()?;
         let queue = waiters.take(db, key);
@@ -183,7 +183,7 @@ impl Shard {
         queue
     }
 
-    /// Puts those back who could not be served.
+    /// Returns the queue of those that could not be served.
     pub fn put_back_waiters(&mut self, db: u32, key: &[u8], queue: Queue) {
         self.waiters.get_or_insert_default().put_back(db, key, queue);
     }
@@ -194,7 +194,7 @@ impl Shard {
         let flags = watchers.entry((db, key.into())).or_default();
         flags.retain(|other| other.strong_count() > 0);
         flags.push(Arc::downgrade(flag));
-        // Sessions drop their flags without coming here; what they left is swept when the map has
+        // Sessions drop their flags without unregistering; dead ones are swept when the map has
         // grown to a power of two.
         if watchers.len() >= 64 && watchers.len().is_power_of_two() {
             watchers.retain(|_, flags| {
@@ -204,7 +204,7 @@ impl Shard {
         }
     }
 
-    /// Tells the watchers of a key that it has changed.
+    /// Marks the watchers of a key: it has changed.
     #[inline]
     pub fn touch(&mut self, db: u32, key: &[u8]) {
         if self.watchers.is_some() {
@@ -223,7 +223,7 @@ impl Shard {
         }
     }
 
-    /// Calls `changed` for every watched key of a database and marks its watchers where it says so.
+    /// Marks the watchers of every watched key of a database for which `changed` returns true.
     pub fn touch_all(&mut self, db: u32, changed: impl Fn(&Self, &[u8]) -> bool) {
         let Some(mut watchers) = self.watchers.take() else { return };
         watchers.retain(|(watched_db, key), flags| {
@@ -246,8 +246,8 @@ impl Default for Shard {
 }
 
 impl DbShard {
-    /// Hands the entry to the snapshot, if one is under way and has yet to see it. Must be called
-    /// before every change or removal of an entry.
+    /// Passes the entry to the snapshot, if one is under way and has not saved it yet. Must be
+    /// called before every change or removal of an entry.
     #[inline]
     pub fn before_write(&mut self, hash: u64, pos: Pos) {
         if self.walk.is_some() {
@@ -265,14 +265,14 @@ impl DbShard {
         self.table.set_done(pos, true);
     }
 
-    /// Whether an entry born now must be passed over by the snapshot under way.
+    /// Whether an entry created now must be skipped by the snapshot under way.
     #[inline]
     pub fn born_done(&self, hash: u64) -> bool {
         self.walk.as_ref().is_some_and(|walk| order(hash) >= walk.position)
     }
 }
 
-/// The lock of a shard, held.
+/// The held lock of a shard.
 pub struct ShardGuard<'a>(SpinGuard<'a, Shard>);
 
 impl<'a> ShardGuard<'a> {
@@ -308,7 +308,7 @@ impl Drop for ShardGuard<'_> {
     }
 }
 
-/// Ends the process: a shard was left half changed.
+/// Aborts the process: a shard was left half changed.
 #[cold]
 fn crash() -> ! {
     eprintln!("=== REDIX CRASH REPORT: a panic left a shard half changed; see the log above ===");

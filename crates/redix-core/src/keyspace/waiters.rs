@@ -1,12 +1,11 @@
-//! Who waits for keys of a shard.
+//! Clients blocked on keys of a shard.
 //!
-//! Clients that are blocked on a key are listed, the longest waiting first, beside the shard's
-//! tables and under its lock, so that none misses a key that comes into being while it registers.
-//! What a waiter is made of is the business of whoever serves it; here it is only known whether its
-//! wait is over.
+//! They are listed, the longest waiting first, beside the shard's tables and under its lock, so
+//! that none misses a key that is created while it registers. Here a waiter is opaque except for
+//! whether its wait is over.
 //!
-//! **Invariants.** A registration is not taken back when a wait ends: whoever meets one that is
-//! over drops it, and all such ones are dropped whenever the table has doubled.
+//! **Invariants.** A registration is not removed when a wait ends: it is dropped when it is met,
+//! and all dead ones are dropped whenever the table has doubled.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -14,23 +13,22 @@ use std::collections::{HashMap, VecDeque};
 use super::shard::FixedState;
 use crate::sync::Arc;
 
-/// Someone who waits for a key.
+/// A client blocked on a key.
 pub trait KeyInterest: Any + Send + Sync {
     /// Whether the wait has ended.
     fn is_over(&self) -> bool;
 
-    /// Whether serving it takes keys besides the one that it waits for, whose shards must be locked
-    /// too.
+    /// Whether serving it requires other keys, whose shards must be locked too.
     fn needs_other_keys(&self) -> bool;
 }
 
-/// Those who wait for one key, the longest waiting first.
+/// The clients blocked on one key, the longest waiting first.
 pub type Queue = VecDeque<Arc<dyn KeyInterest>>;
 
-/// Registrations from which on those that are over are looked for.
+/// Number of registrations from which on dead ones are swept.
 const SWEEP_MIN: usize = 64;
 
-/// Who waits for which key of one shard.
+/// The clients blocked on keys of one shard.
 #[derive(Default)]
 pub struct Waiters {
     queues: HashMap<(u32, Box<[u8]>), Queue, FixedState>,
@@ -39,7 +37,7 @@ pub struct Waiters {
 }
 
 impl Waiters {
-    /// Registers somebody behind those who wait already.
+    /// Appends a waiter to a key's queue.
     pub fn push(&mut self, db: u32, key: &[u8], interest: Arc<dyn KeyInterest>) {
         if self.registered >= self.sweep_at.max(SWEEP_MIN) {
             self.sweep();
@@ -48,26 +46,26 @@ impl Waiters {
         self.queues.entry((db, key.into())).or_default().push_back(interest);
     }
 
-    /// Takes out those who wait for a key.
+    /// Takes a key's queue.
     pub fn take(&mut self, db: u32, key: &[u8]) -> Option<Queue> {
         let queue = self.queues.remove(&(db, Box::from(key)))?;
         self.registered -= queue.len();
         Some(queue)
     }
 
-    /// Puts those back who could not be served.
+    /// Returns the queue of those that could not be served.
     pub fn put_back(&mut self, db: u32, key: &[u8], queue: Queue) {
         self.registered += queue.len();
         self.queues.insert((db, key.into()), queue);
     }
 
-    /// Whether somebody waits here whom it takes other keys to serve.
+    /// Whether any waiter here requires other keys to be served.
     pub fn need_other_keys(&self) -> bool {
         let mut all = self.queues.values().flatten();
         all.any(|interest| interest.needs_other_keys() && !interest.is_over())
     }
 
-    /// The keys of a database that somebody waits for.
+    /// The keys of a database that clients are blocked on.
     pub fn keys(&self, db: u32) -> impl Iterator<Item = &[u8]> {
         self.queues.keys().filter(move |(of, _)| *of == db).map(|(_, key)| &**key)
     }

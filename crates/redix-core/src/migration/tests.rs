@@ -9,7 +9,7 @@ fn a_connection_that_was_closed_is_worth_another_try_and_a_silent_one_is_not() {
         (io::ErrorKind::ConnectionReset, true),
         (io::ErrorKind::BrokenPipe, true),
         (io::ErrorKind::TimedOut, false),
-        // What a socket with a timeout says.
+        // As a socket read times out.
         (io::ErrorKind::WouldBlock, false),
     ] {
         let outcome = Outcome::broken(Step::Writing, &kind.into());
@@ -26,6 +26,6 @@ fn the_first_refusal_is_what_the_client_is_told() {
     assert!(outcome.note_refusal(b"-NO way") && outcome.note_refusal(b"-ERR later"));
     let text = outcome.error().expect("it was refused").text();
     assert_eq!(&*text, b"ERR Target instance replied with error: NO way");
-    // Nobody knows which database is selected now.
+    // The selected database is unknown.
     assert_eq!(outcome.leaves_selected(3), Some(None));
 }

@@ -9,7 +9,7 @@ fn each_purpose_ends_for_itself() {
     pause.start(Purpose::Client, NOW, NOW + 50, Paused::All);
     pause.start(Purpose::Failover, NOW, i64::MAX, Paused::Writes);
     assert_eq!(pause.at(NOW + 49), Paused::All);
-    // What holds back more is named, even if something else lasts longer.
+    // The strongest pause is reported, even if a weaker one lasts longer.
     assert_eq!(pause.longest(NOW), Some((Purpose::Client, 50)));
     assert_eq!(pause.at(NOW + 50), Paused::Writes);
     assert_eq!(pause.longest(NOW + 50), Some((Purpose::Failover, i64::MAX - NOW - 50)));
@@ -26,7 +26,7 @@ fn a_purpose_keeps_its_longer_and_stricter_pause() {
     pause.start(Purpose::Client, NOW, NOW + 100, Paused::All);
     pause.start(Purpose::Client, NOW, NOW + 10, Paused::Writes);
     assert_eq!((pause.at(NOW + 99), pause.client_until_ms()), (Paused::All, NOW + 100));
-    // What has run out is not kept.
+    // A pause that is over is not kept.
     pause.start(Purpose::Client, NOW + 100, NOW + 110, Paused::Writes);
     assert_eq!((pause.at(NOW + 100), pause.client_until_ms()), (Paused::Writes, NOW + 110));
 }

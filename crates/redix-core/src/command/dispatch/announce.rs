@@ -1,4 +1,4 @@
-//! The end of a unit that subscribers are told of.
+//! The end of a unit with pub/sub messages or keyspace events.
 
 use smallvec::SmallVec;
 
@@ -9,8 +9,8 @@ use crate::effects::{Event, Notice, Request};
 use crate::pubsub::PubSub;
 
 impl Runner<'_> {
-    /// As `finish_unit`, where subscribers of channels or of keyspace events have to be told: the
-    /// records enter the log and the messages the mailboxes under the locks of their channels.
+    /// As `finish_unit`, for a unit with messages or keyspace events: the records are appended to
+    /// the log and the messages posted under the locks of their channels.
     #[inline(never)]
     pub(super) fn finish_with_notices(&mut self, multi: bool) -> Option<u64> {
         let engine = self.engine;
@@ -36,7 +36,7 @@ impl Runner<'_> {
         end
     }
 
-    /// The messages that a keyspace event is announced by.
+    /// The messages that announce a keyspace event.
     fn announce(&self, event: &Event, messages: &mut SmallVec<[Outgoing; 2]>) {
         let pubsub = &self.engine.pubsub;
         if !pubsub.has_plain_subscribers() {

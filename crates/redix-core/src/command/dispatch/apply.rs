@@ -1,12 +1,12 @@
-//! The road of a primary's command: the stream is applied as it comes.
+//! The path of a primary's command: applying the replication stream.
 //!
-//! The gates that clients meet are not for it: what the primary has done is done here too. Its
-//! replies go nowhere; an error among them means that this data set is not the primary's any more.
-//! The bytes of a unit enter the log as they came, those of a transaction when it ends, as a whole.
-//! Units that follow one another are appended together.
+//! It bypasses the gates for clients: what the primary has done is done here too. Replies are
+//! discarded; an error among them means that the data sets have diverged. The raw bytes of a unit
+//! are appended to the log as received, a transaction as a whole when it ends. Adjacent units are
+//! appended together.
 //!
 //! **Invariant.** Whenever the world can be taken, the log ends where the applied stream does: the
-//! bytes are appended before the gate, or the unit's world, is let go of.
+//! bytes are appended before the gate, or the unit's world, is released.
 
 use super::gates::{Admitted, not_in_multi};
 use super::{BRIEF_BYTES_MAX, Flow, Runner, call_stats, fail, queue};
@@ -23,11 +23,11 @@ use crate::keyspace::shard_of;
 use crate::repl::log::Log;
 use crate::session::{PrimaryLink, Session};
 
-/// Plain commands that are applied between two calls of what their caller wants to do meanwhile.
+/// Plain commands applied between two calls of `before_step`.
 pub(crate) const STEP: usize = 4;
 
 impl Runner<'_> {
-    /// Applies the parked command `index` places from the front of the link's client.
+    /// Applies the parked command at position `index` of the link's client.
     pub(super) fn apply(
         &mut self,
         client: &mut Client,
@@ -45,13 +45,13 @@ impl Runner<'_> {
                 if command.spec.locks != Locks::Keys
                     && let Some(link) = &mut session.primary_link
                 {
-                    // It may have to let go of the gate to get its locks.
+                    // Taking its locks may require releasing the gate.
                     link.log(&self.engine.repl.log, input);
                 }
                 world = self.run_unit(session, shared, reply, args, command, plan);
             }
             Ok(Some(Admitted::Queue(command))) => queue(session, shared, command, args),
-            // Words between primary and replica: there is nothing to run.
+            // A command between primary and replica: nothing to run.
             Ok(None) => {}
             Err(error) => fail(self.engine, self.stats, reply, &error),
         }
@@ -69,17 +69,17 @@ impl Runner<'_> {
         }
         reply.clear();
         self.leave_world(world);
-        // Nothing is executed behind what could not be.
+        // Nothing is executed behind a command that failed.
         if !applied {
             client.halted = true;
         }
         Flow::Next
     }
 
-    /// Applies parked commands from the one `first` places from the front on, as long as they are
-    /// plain, of one kind, and nothing has to be looked at before each. Returns how many; the next
-    /// one has to go the road of all others. Before each [`STEP`] of them `before_step` is called,
-    /// with the number of those applied and no lock held.
+    /// Applies parked commands from position `first` on, as long as they are plain, of the same
+    /// command, and no gate has to be checked before each. Returns how many; the next one must go
+    /// through `execute`. Calls `before_step` before each [`STEP`] of them, with the number of
+    /// those applied and no lock held.
     // HOT PATH: once for each command of a primary that is ahead.
     pub(crate) fn apply_plain(
         &mut self,
@@ -100,7 +100,7 @@ impl Runner<'_> {
         self.keys.db = session.db;
         self.keys.expiry = Expiry::Ignore;
         self.keys.touch = !session.no_touch;
-        // Nobody is told of keyspace events, and a replica builds no records.
+        // No keyspace events are announced, and a replica builds no records.
         self.keys.effects.begin(false, 0);
         let data = Ctx {
             engine: self.engine,
@@ -145,7 +145,7 @@ impl Runner<'_> {
         applied
     }
 
-    /// Whether plain commands of this session may run without a look at the gates before each.
+    /// Whether plain commands of this session may run without checking the gates before each.
     fn applies_plainly(&self, session: &Session) -> bool {
         session.multi.is_none()
             && session.primary_link.is_some()
@@ -156,7 +156,7 @@ impl Runner<'_> {
             && !self.engine.pause.any(self.keys.now_ms)
     }
 
-    /// What becomes of a primary's command; `None` where it is for the link itself.
+    /// How a primary's command is treated; `None` if it is addressed to the link itself.
     fn admit_applied(
         &self,
         session: &mut Session,
@@ -191,13 +191,13 @@ impl Runner<'_> {
 }
 
 impl PrimaryLink {
-    /// The parked commands, if they came prepared.
+    /// The prepared commands of the portion, if there is one.
     #[inline]
     pub(crate) fn prepared(&self) -> &[Prepared] {
         self.prepared.get(self.prepared_begin..).unwrap_or_default()
     }
 
-    /// Appends the bytes of what was applied since the last time, up to the last whole unit.
+    /// Appends the bytes that were applied since the last call, up to the last complete unit.
     pub(crate) fn log(&mut self, log: &Log, input: &Input) {
         if self.whole <= self.first {
             return;
@@ -213,8 +213,8 @@ impl PrimaryLink {
         self.first = self.whole;
     }
 
-    /// The same before the first `executed` commands leave the input: what belongs to a unit that
-    /// has yet to end is kept.
+    /// As `log`, before the first `executed` commands leave the input: the bytes of an incomplete
+    /// unit are kept.
     pub(crate) fn log_all(&mut self, log: &Log, input: &Input, executed: usize) {
         self.log(log, input);
         if self.first < executed {
@@ -224,8 +224,8 @@ impl PrimaryLink {
     }
 }
 
-/// Runs plain commands of the kind of `cx`. Returns how many, and the last one's words and outcome
-/// where it failed or was not short after all.
+/// Runs plain commands of the same kind as `cx.command`. Returns how many, and the arguments and
+/// outcome of the last one if it failed or was not brief.
 #[inline(always)]
 fn run_plain<'b>(
     cx: &mut ClientCx<'b, '_>,
@@ -263,8 +263,8 @@ fn run_plain<'b>(
     (applied, None)
 }
 
-/// Takes note of a plain command that failed or was not short after all: of what has run since
-/// `since_ns`, it took the most.
+/// Records a plain command that failed or was not brief: most of the time since `since_ns` is
+/// attributed to it.
 #[cold]
 fn note_unusual(cx: &mut ClientCx<'_, '_>, args: Args<'_>, outcome: &CommandResult, since_ns: u64) {
     let ns = cx.engine.env.clock.mono_ns().saturating_sub(since_ns);
@@ -276,10 +276,10 @@ fn note_unusual(cx: &mut ClientCx<'_, '_>, args: Args<'_>, outcome: &CommandResu
     }
 }
 
-/// The most bytes of a word that the log shows.
+/// The most bytes of an argument that the log shows.
 const SHOWN_MAX: usize = 64;
 
-/// The command that failed and the first error among its replies.
+/// Text for the log: the command that failed and the first error among its replies.
 #[cold]
 fn describe(args: Args<'_>, reply: &[u8]) -> String {
     let start = match reply.first() {

@@ -1,7 +1,7 @@
-//! The gates: what a command has to pass before it is run.
+//! The gates: the checks that a command has to pass before it runs.
 //!
-//! **Invariants.** Nothing here changes anything. What holds commands back begins in the world, or
-//! may be noticed a group later; see [`Runner::is_calm`].
+//! **Invariants.** Nothing here changes anything. A gate that closes may be noticed one group
+//! later, unless it closes in the world; see [`Runner::is_calm`].
 
 use super::Runner;
 use crate::command::args::Args;
@@ -14,7 +14,7 @@ use crate::repl::failover::Stage;
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
 
-/// What the gates said.
+/// The verdict of the gates.
 pub(super) enum Admitted {
     Run(Command),
     Queue(Command),
@@ -51,7 +51,7 @@ impl Runner<'_> {
             && command.spec.fits(args.len())
             && !(command.spec.has(flag::DENYOOM) && self.out_of_memory())
         {
-            // Tests find here what `is_calm` has forgotten; in a release nothing is left of it.
+            // Checks in debug builds that `is_calm` covers every gate.
             debug_assert!(
                 matches!(self.admit_one(session, shared, args, found), Ok(Admitted::Run(_)))
                     || !self.is_calm(),
@@ -62,7 +62,7 @@ impl Runner<'_> {
         self.admit_one(session, shared, args, found)
     }
 
-    /// The same for a command that has to be looked at.
+    /// Checks every gate for one command.
     #[inline(always)]
     fn admit_one(
         &self,
@@ -124,9 +124,9 @@ impl Runner<'_> {
         Ok(Admitted::Run(command))
     }
 
-    /// What a replica refuses: what belongs to its primary, writes, and answers from old data where
-    /// they are not wanted. False if it has yet to be known who the primary is: while a failover is
-    /// in progress its target would send clients back.
+    /// What a replica refuses: writes, commands that only its primary may send, and reads of stale
+    /// data where those are not wanted. Returns false if the command must wait: during a failover
+    /// the target would send clients back.
     fn admit_on_replica(&self, flags: u32, shared: &ClientShared) -> Result<bool, ReplyError> {
         let reads_here = shared.has_flag(client_flag::READONLY);
         let is_data = flags & flag::WRITE != 0 || (flags & flag::READONLY != 0 && !reads_here);
@@ -158,7 +158,7 @@ impl Runner<'_> {
         Ok(true)
     }
 
-    /// Whether writes are accepted with the replicas that there are.
+    /// Whether `min-replicas-to-write` is satisfied.
     fn enough_replicas(&self) -> Result<(), ReplyError> {
         let (config, repl) = (&self.config, &self.engine.repl);
         let needed = config.min_replicas_to_write as usize;
@@ -188,7 +188,7 @@ impl Runner<'_> {
         }
     }
 
-    /// The subcommand that the words name, if the command is a container.
+    /// The subcommand that the arguments name, if the command is a container.
     pub(super) fn resolve(&self, command: Command, args: Args<'_>) -> Result<Command, ReplyError> {
         if command.spec.subcommands.is_empty() || args.len() < 2 {
             return Ok(command);
@@ -206,8 +206,8 @@ impl Runner<'_> {
     }
 }
 
-/// A command's flags; EXEC also has those of the commands that it is to run, but may run where
-/// others may not only if all of them may.
+/// A command's flags. EXEC also has those of its queued commands; the flags that permit something
+/// it has only if all of them do.
 pub(super) fn effective_flags(spec: &CommandSpec, session: &Session) -> u32 {
     let permissions = flag::STALE | flag::LOADING;
     match &session.multi {
@@ -224,7 +224,7 @@ pub(super) fn not_in_multi(command: Command) -> ReplyError {
     ReplyError::err(format!("Command '{name}' not allowed inside a transaction"))
 }
 
-/// What a RESP2 client with subscriptions is told, which could not tell a reply from a message.
+/// The error for a RESP2 client with subscriptions, which could not tell a reply from a message.
 #[cold]
 fn only_subscribed(command: Command) -> ReplyError {
     ReplyError::err(format!(

@@ -1,8 +1,7 @@
-//! Browsers that were made to send a request here.
+//! Cross-protocol attacks: HTTP requests that a web page makes a browser send here.
 //!
-//! A page can have its reader's browser post to any address, and what it posts may hold commands in
-//! lines of their own behind the lines of HTTP. The first line or the `Host:` line gives it away:
-//! no command has such a name.
+//! The body of a POST may hold commands on lines of their own after the lines of HTTP. The request
+//! line or the `Host:` line gives it away: no command has such a name.
 
 use super::Runner;
 use crate::env::Level;
@@ -10,16 +9,16 @@ use crate::registry::ClientShared;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
-/// Warnings are at least this far apart: a page can try again as fast as it likes.
+/// Minimum distance between two warnings: a page can retry as fast as it likes.
 const WARNING_PAUSE_MS: i64 = 60_000;
 
-/// Whether the first word of what would be a command begins a line of HTTP.
+/// Whether the name of a command is the first word of an HTTP line.
 pub(super) fn is_http(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:")
 }
 
 impl Runner<'_> {
-    /// Closes the connection at once: nothing that it was owed is sent, nothing more is executed.
+    /// Closes the connection at once: pending output is discarded, nothing more is executed.
     #[cold]
     pub(super) fn cut_off_http(&self, shared: &Arc<ClientShared>) {
         self.engine.registry.kill(shared);

@@ -1,4 +1,4 @@
-//! The end of a migration: keys that another server has taken go from here.
+//! The end of a MIGRATE: keys that the target server has accepted are deleted here.
 
 use super::{Runner, fail};
 use crate::command::plan::shards_of;
@@ -10,14 +10,14 @@ use crate::keyspace::access::Expiry;
 use crate::migration::Finished;
 
 impl Runner<'_> {
-    /// Whether a pause holds back what is done at the end of a migration.
+    /// Whether a pause delays the deletions at the end of a migration.
     pub fn holds_migrations_back(&self) -> bool {
         self.paused(flag::WRITE)
     }
 
-    /// Deletes what the target has taken, but for what was changed meanwhile, as a unit of its own,
-    /// and answers the client, if it is still there. Returns where the replication stream ends
-    /// behind it, if it left something there.
+    /// Deletes the keys that the target has accepted, except those changed meanwhile, as a unit of
+    /// its own, and replies to the client if it is still connected. Returns the replication offset
+    /// after it, if it was logged.
     pub fn finish_migration(&mut self, finished: &Finished) -> Option<u64> {
         let Finished { origin, waiter, taken, .. } = finished;
         let is_replica = self.engine.repl.is_replica();
@@ -25,8 +25,8 @@ impl Runner<'_> {
         self.keys.db = origin.db;
         self.keys.expiry = if is_replica { Expiry::Hide } else { Expiry::Delete };
         self.keys.effects.begin(self.engine.repl.recording(), self.config.event_classes());
-        // Of a server that has become a replica, the keys belong to its primary, and its clients
-        // have been told so.
+        // If this server has become a replica, the keys belong to its primary, and its clients have
+        // received an error.
         let goes = |item: &&_| crate::migration::Item::goes(item);
         let ours = if is_replica && !origin.was_replica { &[][..] } else { &taken[..] };
         let keys: Vec<Key<'_>> =
@@ -57,7 +57,8 @@ impl Runner<'_> {
         end
     }
 
-    /// A key that was sent twice is deleted twice, as far as others hear of it.
+    /// Logs and announces the deletions; a key that was named twice is deleted twice, as on real
+    /// servers.
     fn delete_migrated(&mut self, gone: &[Key<'_>]) {
         if gone.is_empty() {
             return;

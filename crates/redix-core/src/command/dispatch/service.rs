@@ -1,14 +1,13 @@
 //! Serving clients that are blocked on keys.
 //!
-//! A unit that has made keys ready serves those who wait for them, the longest waiting first, as
-//! soon as its own effects are handed on and while its locks are still held. The command of a
+//! A unit that has made keys ready serves the clients blocked on them, the longest waiting first,
+//! right after its own effects are propagated and while its locks are still held. The command of a
 //! blocked client runs again, for the ready key alone, as a unit of its own: it is logged and
 //! propagated apart, as in the real servers.
 //!
-//! **Invariants.** A waiter is claimed before its command runs, so that what is taken from a key
-//! reaches somebody. Whoever is served needs no lock that is not held: where a waiter needs other
-//! keys, the command that may make its key ready runs in the world
-//! ([`Runner::lacks_locks`]).
+//! **Invariants.** A waiter is claimed before its command runs, so that an element that is popped
+//! always reaches a client. Serving needs no lock that is not held: where a waiter needs other
+//! keys, the command that may make its key ready runs in the world ([`Runner::lacks_locks`]).
 
 use std::any::Any;
 
@@ -24,7 +23,7 @@ use crate::keyspace::waiters::Queue;
 use crate::sync::Arc;
 
 impl Runner<'_> {
-    /// Serves those who wait for the keys that the unit has made ready, and for those that become
+    /// Serves the clients blocked on keys that the unit has made ready, and on those that become
     /// ready thereby.
     #[cold]
     pub(super) fn serve_ready(&mut self) {
@@ -40,7 +39,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Serves whom the key serves; returns the others.
+    /// Serves waiters of one key while it can serve them; returns the queue of the others.
     fn serve_queue(&mut self, db: u32, bytes: &[u8], queue: Queue) -> Queue {
         let mut unserved = Queue::new();
         for interest in queue {
@@ -96,7 +95,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Whether the held shards have waiters whom the unit might make ready but could not serve
+    /// Whether the held shards have waiters that the unit might make ready but could not serve
     /// under the locks that it holds.
     #[inline]
     pub(super) fn lacks_locks(&self) -> bool {

@@ -1,10 +1,10 @@
-//! The documentation of one command in COMMAND DOCS.
+//! The entry of one command in COMMAND DOCS.
 
 use redix_resp::reply::Reply;
 
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, flag};
 
-/// Writes the documentation of a command, those of its subcommands nested in it.
+/// Writes the entry of a command, those of its subcommands nested in it.
 pub(super) fn write(reply: &mut Reply, spec: &CommandSpec) {
     let place = reply.deferred();
     let mut fields = 0;
@@ -93,7 +93,7 @@ fn write_arg(reply: &mut Reply, arg: &ArgSpec) {
     reply.finish_map(place, fields);
 }
 
-/// A field, if it has a text; the number of fields written.
+/// Writes a field, if it has a text; returns the number of fields written.
 fn write_text(reply: &mut Reply, name: &str, text: Option<&str>) -> usize {
     if let Some(text) = text {
         reply.bulk_str(name);

@@ -32,7 +32,7 @@ pub(super) fn write_access(reply: &mut Reply, bits: u32) {
     write_words(reply, bits, access::WORDS, "");
 }
 
-/// The words of `bits`, but for those that are not shown.
+/// Writes the names of `bits`, except those that are not shown.
 fn write_words(reply: &mut Reply, bits: u32, words: &[(u32, &str)], prefix: &str) {
     let shown = || words.iter().filter(|(bit, word)| bits & bit != 0 && !word.is_empty());
     reply.set(shown().count());
@@ -91,13 +91,13 @@ fn write_search(reply: &mut Reply, kind: &str, fields: &[(&str, i64)]) {
     }
 }
 
-/// Keys as first, last and step, which is all that clients older than key specifications know.
+/// Keys as first, last and step: all that clients older than key specifications know.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct LegacyRange {
     first: i32,
     last: i32,
     step: i32,
-    /// There are keys that the three numbers do not tell.
+    /// There are keys that these three numbers do not cover.
     is_incomplete: bool,
 }
 

@@ -1,4 +1,4 @@
-//! COMMAND: what the server knows about its commands, told from their specifications alone.
+//! COMMAND: introspection of the command table.
 
 mod docs;
 mod info;
@@ -89,7 +89,7 @@ fn command(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `COMMAND INFO [name …]` -> array of descriptions, with a null for a name that there is not.
+/// `COMMAND INFO [name …]` -> array of descriptions, null for an unknown name.
 fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.len() == 2 {
         return command(cx, args);
@@ -104,7 +104,7 @@ fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `COMMAND DOCS [name …]` -> map of names to documentation, without names that there are not.
+/// `COMMAND DOCS [name …]` -> map of names to documentation; unknown names are omitted.
 fn docs(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let commands = &cx.engine.commands;
     let found: Vec<Command> = if args.len() == 2 {
@@ -164,8 +164,8 @@ fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `COMMAND GETKEYS command arg …` -> array of keys. Errors: no such command, or not with so many
-/// words; it has no keys; its words make no sense.
+/// `COMMAND GETKEYS command arg …` -> array of keys. Errors: unknown command, wrong arity, a
+/// command without keys, invalid arguments.
 fn getkeys(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let words = args.tail(2);
     let keys = keys_of(&cx.engine.commands, words)?;

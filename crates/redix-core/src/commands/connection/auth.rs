@@ -1,7 +1,7 @@
-//! AUTH and HELLO: letting a client in.
+//! AUTH and HELLO: authentication and protocol negotiation.
 //!
 //! There is one user, `default`, whose password is `requirepass`. Passwords are compared as
-//! digests, in a time that does not depend on where they differ.
+//! digests, in constant time.
 
 use redix_resp::reply::Proto;
 use redix_types::num::parse_i64;
@@ -84,7 +84,8 @@ const HELLO_NO_AUTH: ReplyError = ReplyError::Static(
      version at the same time",
 );
 
-/// `AUTH [username] password` -> OK. Errors: WRONGPASS; no password is set, and no user was named.
+/// `AUTH [username] password` -> OK. Errors: WRONGPASS; no password is configured and no user was
+/// named.
 fn auth(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.session.secrets.extend(1..args.len());
     match args.len() {
@@ -110,13 +111,13 @@ fn authenticate(cx: &mut ClientCx<'_, '_>, user: &[u8], password: &[u8]) -> Comm
     Ok(())
 }
 
-/// Compares digests, all bytes of them, so that the time taken says nothing about the secret.
+/// Compares digests in constant time.
 fn is_same_secret(wanted: &[u8], given: &[u8]) -> bool {
     let (wanted, given) = (Sha256::digest(wanted), Sha256::digest(given));
     wanted.iter().zip(&given).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
-/// What HELLO asks for.
+/// The arguments of HELLO.
 #[derive(Default)]
 struct Hello<'a> {
     proto: Option<Proto>,
@@ -125,7 +126,7 @@ struct Hello<'a> {
 }
 
 /// `HELLO [2|3 [AUTH username password] [SETNAME name]]` -> map of facts about the server. Errors:
-/// NOPROTO, WRONGPASS, NOAUTH. Unless all of it can be done nothing is, but for a successful AUTH.
+/// NOPROTO, WRONGPASS, NOAUTH. On an error nothing changes, except that a successful AUTH stays.
 fn hello(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let wish = parse_hello(cx, args)?;
     if let Some((user, password)) = wish.login {
@@ -177,8 +178,8 @@ fn parse_hello<'a>(cx: &mut ClientCx<'_, '_>, args: Args<'a>) -> Result<Hello<'a
     Ok(wish)
 }
 
-/// Clients switch features on the name and version: they are those of the Redis whose commands are
-/// all here, as INFO reports them.
+/// Clients enable features by the server's name and version: those are of the Redis whose commands
+/// are all here, as in INFO.
 fn describe_server(cx: &mut ClientCx<'_, '_>) {
     let zone = &cx.config.availability_zone;
     let role = cx.engine.repl.role();

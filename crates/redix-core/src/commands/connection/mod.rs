@@ -1,7 +1,7 @@
-//! Commands about the connection itself: who is at the other end, and how it wants to be served.
+//! Connection commands.
 //!
-//! [`auth`] lets a client in and agrees on a protocol, [`client`] is the CLIENT container; the rest
-//! is here.
+//! [`auth`] authenticates a client and negotiates the protocol, [`client`] is the CLIENT container;
+//! the rest is here.
 
 pub mod auth;
 pub mod client;
@@ -85,14 +85,14 @@ fn ping(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `QUIT` -> OK; the connection is closed behind it.
+/// `QUIT` -> OK; then the connection is closed.
 fn quit(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.close_after_reply();
     cx.reply.ok();
     Ok(())
 }
 
-/// `RESET` -> `RESET`. What the client said about its library and its capabilities stays.
+/// `RESET` -> `RESET`. The client's library information and capabilities are kept.
 fn reset(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     let is_replica = cx.session.replica.as_ref().is_some_and(|replica| replica.attached());
     if is_replica || cx.from_primary() {
@@ -125,7 +125,7 @@ fn select(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Replies in another protocol from here on.
+/// Replies in another protocol version from here on.
 fn set_proto(cx: &mut ClientCx<'_, '_>, proto: Proto) {
     cx.reply.proto = proto;
     let version = match proto {
@@ -135,8 +135,8 @@ fn set_proto(cx: &mut ClientCx<'_, '_>, proto: Proto) {
     cx.shared.resp.store(version, Ordering::Relaxed);
 }
 
-/// Whether a client, its library or its version may be called so: printable ASCII without blanks.
-/// As the real servers do, only what stands before a zero byte is looked at.
+/// Whether a client name, library or version is valid: printable ASCII without blanks. As on the
+/// real servers, it ends at a zero byte.
 fn is_plain_word(word: &[u8]) -> bool {
     word.iter().take_while(|byte| **byte != 0).all(u8::is_ascii_graphic)
 }

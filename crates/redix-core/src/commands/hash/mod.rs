@@ -1,7 +1,7 @@
 //! Commands on hashes.
 //!
-//! A hash is created by its first field and goes with its last. Which form it has, and what OBJECT
-//! ENCODING says, is decided in `redix_types::hash`.
+//! A hash is created with its first field and deleted with its last. Its encoding, as OBJECT
+//! ENCODING shows it, is decided in `redix_types::hash`.
 //!
 //! Sources: the replies, events and replication streams of Valkey 9.1.2, Redis 7.0.15 and 8.2.3.
 
@@ -22,14 +22,15 @@ use crate::error::ReplyError;
 use crate::keyspace::Key;
 use crate::keyspace::access::{Access, Edited, Missing};
 
-/// The hash at a key, to read. Errors: WRONGTYPE.
+/// Looks a hash up for reading. Errors: WRONGTYPE.
 #[inline]
 fn lookup<'c>(keys: &'c mut Access<'_>, key: Key<'_>) -> Result<Option<HashRef<'c>>, ReplyError> {
     let entry = keys.lookup_kind(key, Kind::Hash)?;
     Ok(entry.map(|entry| HashRef::of(entry.value())))
 }
 
-/// Changes the hash at a key; `None` if there is none and `missing` makes none. Errors: WRONGTYPE.
+/// Edits the hash at a key; `None` if there is none and `missing` does not create it. Errors:
+/// WRONGTYPE.
 fn edit<R>(
     cx: &mut Ctx<'_, '_>,
     key: Key<'_>,
@@ -42,10 +43,10 @@ fn edit<R>(
     })
 }
 
-/// What makes an empty hash where there is no key.
+/// Creates an empty hash where the key does not exist.
 const CREATE: Missing<'static> = Missing::Create(hash::EMPTY);
 
-/// Refuses what is too long for a field with its value.
+/// Errors: field and value are too long.
 #[inline]
 fn check_length(field: &[u8], value: &[u8]) -> Result<(), ReplyError> {
     let is_short =
@@ -58,7 +59,7 @@ fn notify(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>) {
     cx.keys.effects.notify(class::HASH, event, cx.keys.db, key.bytes);
 }
 
-/// Writes a field or a value as a bulk reply.
+/// Writes a field or value as a bulk string.
 #[inline]
 fn bulk(reply: &mut Reply, element: Element<'_>) {
     match element {
@@ -67,7 +68,7 @@ fn bulk(reply: &mut Reply, element: Element<'_>) {
     }
 }
 
-/// The same, or null.
+/// Writes a field or value as a bulk string, or null.
 fn bulk_or_null(reply: &mut Reply, element: Option<Element<'_>>) {
     match element {
         Some(element) => bulk(reply, element),

@@ -1,4 +1,4 @@
-//! Commands on fields that are numbers.
+//! HINCRBY and HINCRBYFLOAT.
 
 use redix_types::entry::IntBuf;
 use redix_types::listpack::Element;
@@ -29,7 +29,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// `HINCRBY key field increment` -> the new number. Errors: NotInteger, WRONGTYPE, a value that is
-/// no integer, overflow.
+/// not an integer, overflow.
 fn hincrby(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, field, increment) = (cx.key(args, 1), args.get(2), args.int(3)?);
     let hasher = cx.keys.keyspace.hasher();
@@ -60,8 +60,8 @@ fn sum(old: Option<Element<'_>>, increment: i64) -> Result<i64, ReplyError> {
 }
 
 /// `HINCRBYFLOAT key field increment` -> bulk, the new number. Errors: NotFloat, an infinite
-/// increment, WRONGTYPE, a value that is no number, a result that is none. Logged as `HSET`, so
-/// that replicas need not calculate alike.
+/// increment, WRONGTYPE, a value that is not a number, a result that is NaN or infinite. Logged as
+/// `HSET`, so that replicas do not depend on equal floating-point arithmetic.
 fn hincrbyfloat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, field, hasher) = (cx.key(args, 1), args.get(2), cx.keys.keyspace.hasher());
     let increment = num::LongDouble::parse(args.get(3)).ok_or(ReplyError::NotFloat)?;

@@ -26,13 +26,13 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::read(
 .docs(docs::HRANDFIELD)];
 
 /// Below this part of a hash, fields are drawn until there are as many as wanted; from it on, each
-/// is looked at once. Source: the real servers change their way there.
+/// is visited once. Source: the threshold of the real servers.
 const DRAWN_PART: usize = 3;
 
-/// What HRANDFIELD is asked for.
+/// The arguments of HRANDFIELD.
 #[derive(Clone, Copy)]
 struct Wanted {
-    /// Different ones where positive, else that many draws.
+    /// Distinct fields if positive, else that many independent draws.
     count: i64,
     values: bool,
 }
@@ -105,7 +105,7 @@ fn hrandfield(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Draws, each of them anew.
+/// Draws fields independently, with repetition.
 fn draw(
     (reply, requests): (&mut Reply, &mut Vec<Request>),
     hash: HashRef<'_>,
@@ -132,7 +132,7 @@ fn draw(
     Ok(())
 }
 
-/// Chooses different fields.
+/// Chooses distinct fields.
 fn choose(reply: &mut Reply, hash: HashRef<'_>, wanted: Wanted, random: &mut impl FnMut() -> u64) {
     let len = hash.len();
     let count = usize::try_from(wanted.count).unwrap_or(len).min(len);
@@ -147,7 +147,7 @@ fn choose(reply: &mut Reply, hash: HashRef<'_>, wanted: Wanted, random: &mut imp
         }
         return;
     }
-    // Each with the chance that as many as are still wanted be among those that are left.
+    // Selection sampling: each field is chosen with probability (still wanted) / (still to visit).
     let (mut left, mut missing) = (len, count);
     hash.for_each(|pair| {
         if below(random(), left) < missing {
@@ -158,7 +158,7 @@ fn choose(reply: &mut Reply, hash: HashRef<'_>, wanted: Wanted, random: &mut imp
     });
 }
 
-/// A number below `n` that a random word chooses.
+/// A number below `n`, from a random 64-bit number.
 fn below(word: u64, n: usize) -> usize {
     ((u128::from(word) * n as u128) >> 64) as usize
 }

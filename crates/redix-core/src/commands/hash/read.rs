@@ -131,8 +131,8 @@ fn one_of_each(
 }
 
 /// `HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]` -> the next cursor (`0` at the end)
-/// and an array of fields and values, or fields. A listpack is walked at once. Errors: WRONGTYPE,
-/// no cursor; options are looked at only where there is a hash.
+/// and an array of fields and values, or fields. A listpack is returned in one call. Errors:
+/// WRONGTYPE, an invalid cursor; options are checked only where there is a hash.
 fn hscan(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, cursor) = (cx.key(args, 1), parse_cursor(args.get(2))?);
     let hash = lookup(cx.keys, key)?;

@@ -61,7 +61,7 @@ fn hmset(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Sets the fields of HSET or HMSET; how many are new.
+/// Sets the fields of HSET or HMSET; returns how many are new.
 fn set_all(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<usize, ReplyError> {
     if !args.len().is_multiple_of(2) {
         return Err(ReplyError::WrongArity(cx.command.full_name().into()));

@@ -100,8 +100,8 @@ fn del(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `UNLINK key [key ...]` -> number of keys deleted. A string takes no time to free, so it is DEL
-/// under another name.
+/// `UNLINK key [key ...]` -> number of keys deleted. DEL under another name: large values are
+/// always freed in the background.
 fn unlink(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     del(cx, args)
 }
@@ -146,7 +146,7 @@ fn keys(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     } else if pattern.iter().any(|byte| b"*?[\\".contains(byte)) {
         cx.keys.list_keys(|key| glob::matches(pattern, key, Case::Sensitive))
     } else {
-        // Only the pattern itself matches it.
+        // A pattern without wildcards matches only itself.
         let mut found = KeyList::default();
         let expiry = cx.keys.expiry;
         if expiry != Expiry::Ignore {

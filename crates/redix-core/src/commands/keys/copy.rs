@@ -1,4 +1,4 @@
-//! Other names and databases for keys: COPY, MOVE, RENAME, RENAMENX.
+//! COPY, MOVE, RENAME and RENAMENX.
 
 use crate::command::args::{Args, Options, parse_db};
 use crate::command::context::Ctx;
@@ -137,7 +137,7 @@ fn move_key(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Whether a name that is taken is given away.
+/// Whether an existing destination is replaced.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
     Replace,

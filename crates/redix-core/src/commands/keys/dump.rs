@@ -1,4 +1,4 @@
-//! Values as bytes: DUMP and RESTORE.
+//! DUMP and RESTORE: a value as a serialised payload.
 
 use redix_types::num;
 
@@ -69,8 +69,8 @@ fn dump(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// How payloads are read: DEBUG may have switched their checksums off, `rdb-version-check` the
-/// refusal of versions that are not known.
+/// How payloads are decoded: DEBUG may have disabled checksums, `rdb-version-check` the refusal of
+/// unknown versions.
 fn read_options(cx: &Ctx<'_, '_>) -> ReadOptions {
     let checksums = if cx.engine.skip_checksums.load(Ordering::Relaxed) {
         ChecksumPolicy::Ignore
@@ -142,7 +142,7 @@ fn restore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let expire_at_ms = match (ttl_ms, options.absolute) {
         (0, _) => None,
         (at_ms, true) => Some(at_ms),
-        // Wraps as in the real servers: a time that cannot be represented is over.
+        // Wraps as in the real servers: a time that cannot be represented has passed.
         (ttl_ms, false) => Some(ttl_ms.wrapping_add(cx.now_ms())),
     };
     match expire_at_ms {
@@ -160,7 +160,7 @@ fn restore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What is left of restoring a key whose time is over.
+/// Deletes the key that a RESTORE with an expiry in the past replaces.
 fn delete_replaced(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
     let word: &[u8] = if cx.config.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };
     if cx.keys.delete(key) {
@@ -180,12 +180,12 @@ fn log_absolute(cx: &mut Ctx<'_, '_>, args: Args<'_>, at_ms: i64) {
     cx.keys.effects.log(cx.keys.db, &words);
 }
 
-/// The age field that the options ask for, where the eviction policy keeps such an age.
+/// The LRU or LFU field that the options set, where the eviction policy uses it.
 fn age(cx: &Ctx<'_, '_>, options: &RestoreOptions) -> u32 {
     match (cx.keys.ageing.lfu, options.freq, options.idle_seconds) {
         (true, Some(freq), _) => lfu_minutes(cx.now_ms()) << 8 | u32::from(freq),
         (false, _, Some(seconds)) => {
-            // Both clocks are modulo 2^24, so cutting the difference is right.
+            // Both clocks are modulo 2^24, so truncating the difference is right.
             cx.keys.lru_clock().wrapping_sub(seconds as u32) & LRU_MASK
         }
         _ => cx.keys.new_age(),

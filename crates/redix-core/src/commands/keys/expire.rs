@@ -1,8 +1,8 @@
-//! Expiries: setting, asking, removing.
+//! Expiry commands: setting, reading and removing a key's expiry.
 //!
-//! A relative time is logged as the absolute one that it meant (`PEXPIREAT key ms`), and a time
-//! that is already over as the deletion of the key, so that followers and the append-only file do
-//! not depend on when they are read.
+//! A relative time is logged as an absolute one (`PEXPIREAT key ms`), and a time that has passed as
+//! the deletion of the key, so that replicas and the append-only file do not depend on when they
+//! apply it.
 
 use redix_types::entry::EntryRef;
 use redix_types::num;
@@ -204,23 +204,23 @@ impl Unit {
     }
 }
 
-/// What a time in a request counts from.
+/// The reference point of a time in a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Base {
     Now,
     Epoch,
 }
 
-/// When an expiry is to be set.
+/// The conditions NX, XX, GT and LT.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 struct Conditions {
-    /// Only where there is none.
+    /// Only if the key has no expiry.
     nx: bool,
-    /// Only where there is one.
+    /// Only if the key has an expiry.
     xx: bool,
-    /// Only if it is later than the present one; no expiry counts as the latest.
+    /// Only if later than the present expiry; no expiry counts as the latest.
     gt: bool,
-    /// Only if it is earlier than the present one.
+    /// Only if earlier than the present expiry.
     lt: bool,
 }
 
@@ -264,7 +264,7 @@ impl Conditions {
     }
 }
 
-/// The Unix time in milliseconds that a word means.
+/// Parses a time into Unix milliseconds.
 fn parse_time(
     word: &[u8],
     unit: Unit,

@@ -1,14 +1,14 @@
-//! Commands on keys, whatever they hold.
+//! Generic commands: on keys of any type.
 //!
 //! - [`basic`]: deleting, counting, listing;
-//! - [`scan`]: listing in portions;
-//! - [`expire`]: setting, asking and removing expiries;
-//! - [`copy`]: other names and databases;
-//! - [`dump`]: values as bytes;
-//! - [`migrate`]: to another server;
-//! - [`object`]: how a value is kept;
-//! - [`sort`]: elements in another order;
-//! - [`wait`]: until replicas have what was written.
+//! - [`scan`]: SCAN;
+//! - [`expire`]: setting, reading and removing expiries;
+//! - [`copy`]: COPY, MOVE, RENAME;
+//! - [`dump`]: DUMP and RESTORE;
+//! - [`migrate`]: MIGRATE;
+//! - [`object`]: OBJECT;
+//! - [`sort`]: SORT;
+//! - [`wait`]: WAIT.
 
 pub mod basic;
 pub mod copy;

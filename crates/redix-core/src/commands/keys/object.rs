@@ -1,4 +1,4 @@
-//! OBJECT: how a value is kept.
+//! OBJECT: encoding, reference count and access statistics of a value.
 
 use redix_types::entry::EntryRef;
 

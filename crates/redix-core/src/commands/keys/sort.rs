@@ -30,7 +30,7 @@ use crate::keyspace::access::{Edited, Missing, Ttl};
 
 const KEY: KeySpec = KeySpec::one(1, access::RO | access::ACCESS);
 
-/// Keys that no specification can find.
+/// A key specification for keys that depend on the data.
 const fn unknown(access: u32, notes: &'static str) -> KeySpec {
     KeySpec { access, begin: Begin::Unknown, find: Find::Unknown, notes: Some(notes) }
 }
@@ -71,9 +71,9 @@ pub const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// `SORT key [BY pattern] [LIMIT offset count] [GET pattern …] [ASC | DESC] [ALPHA] [STORE
-/// destination]` -> the elements, or what GET finds for each; with STORE how many were stored as a
-/// list, none deleting `destination`. Errors: the options, WRONGTYPE, elements or weights that are
-/// no numbers without ALPHA. Logged verbatim; event `sortstore` or `del`.
+/// destination]` -> the elements, or what GET finds for each; with STORE the number of elements
+/// stored as a list (0 deletes `destination`). Errors: the options, WRONGTYPE, elements or weights
+/// that are not numbers without ALPHA. Logged verbatim; event `sortstore` or `del`.
 fn sort(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let options = SortOptions::parse(args, Stores::Allowed)?;
     run(cx, args, &options)
@@ -130,7 +130,7 @@ fn sort_ro_keys(args: Args<'_>, keys: &mut Vec<(usize, u32)>) -> bool {
     args.len() > 1
 }
 
-/// Whether STORE is an option.
+/// Whether STORE is allowed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stores {
     Allowed,
@@ -138,16 +138,16 @@ enum Stores {
 }
 
 struct SortOptions<'a> {
-    /// Where the weights are; `None`: the elements are their own.
+    /// The BY pattern; `None`: elements are their own weights.
     by: Option<&'a [u8]>,
-    /// A pattern that is the same for all elements was given: they stay in their order.
+    /// BY without a `*`: elements are not sorted.
     unsorted: bool,
     alpha: bool,
     descending: bool,
     offset: i64,
     count: i64,
     get: Vec<&'a [u8]>,
-    /// The word with the destination.
+    /// The argument that is the destination.
     store: Option<usize>,
 }
 
@@ -191,7 +191,7 @@ impl<'a> SortOptions<'a> {
         Ok(parsed)
     }
 
-    /// The part of `len` elements that LIMIT asks for.
+    /// The part of `len` elements that LIMIT selects.
     fn range(&self, len: usize) -> std::ops::Range<usize> {
         let start = usize::try_from(self.offset).unwrap_or(0).min(len);
         let count = usize::try_from(self.count).unwrap_or(len);
@@ -207,7 +207,7 @@ fn run(cx: &mut Ctx<'_, '_>, args: Args<'_>, options: &SortOptions<'_>) -> Comma
     };
     enlarge_sorted_set(cx, key)?;
     let chosen = match options.unsorted {
-        // Lists and sorted sets came in the part that is wanted; sets have no order to keep.
+        // Lists and sorted sets were cut already; sets have no order to keep.
         true if source.is_cut => (0..source.len()).collect(),
         true if options.store.is_some() => by_text(&source, options),
         true => (0..source.len()).collect::<Vec<_>>()[options.range(source.len())].to_vec(),
@@ -229,8 +229,8 @@ fn run(cx: &mut Ctx<'_, '_>, args: Args<'_>, options: &SortOptions<'_>) -> Comma
     Ok(())
 }
 
-/// Makes the large form of a sorted set, as sorting one does in the real servers: OBJECT ENCODING
-/// and DUMP show it.
+/// Converts a compact sorted set to its large form, as SORT does in the real servers: OBJECT
+/// ENCODING and DUMP show it.
 fn enlarge_sorted_set(cx: &mut Ctx<'_, '_>, key: Key<'_>) -> CommandResult {
     let is_compact =
         |entry: EntryRef<'_>| entry.kind() == Kind::Zset && entry.encoding() == Encoding::Listpack;
@@ -244,7 +244,7 @@ fn enlarge_sorted_set(cx: &mut Ctx<'_, '_>, key: Key<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Stores what was found, texts that are missing as empty ones, and replies.
+/// Stores the results, missing ones as empty strings, and replies.
 fn store(cx: &mut Ctx<'_, '_>, args: Args<'_>, word: usize, found: &Texts) {
     let key = cx.key(args, word);
     let db = cx.keys.db;
@@ -261,13 +261,13 @@ fn store(cx: &mut Ctx<'_, '_>, args: Args<'_>, word: usize, found: &Texts) {
     cx.reply.int(found.len() as i64);
 }
 
-/// The numbers of the elements in the order of their texts, cut by LIMIT.
+/// The indexes of the elements sorted by text, cut by LIMIT.
 fn by_text(source: &Texts, options: &SortOptions<'_>) -> Vec<usize> {
     arranged(source.len(), options, |one, other| source.get(one).cmp(&source.get(other)))
 }
 
-/// The numbers of the elements in the order of their weights, cut by LIMIT. Errors: a weight that
-/// is no number.
+/// The indexes of the elements sorted by weight, cut by LIMIT. Errors: a weight that is not a
+/// number.
 fn by_weight(
     cx: &mut Ctx<'_, '_>,
     source: &Texts,
@@ -303,7 +303,7 @@ fn by_weight(
     }))
 }
 
-/// The numbers below `len` in an order, turned round by DESC and cut by LIMIT.
+/// The indexes below `len`, sorted, reversed by DESC and cut by LIMIT.
 fn arranged(
     len: usize,
     options: &SortOptions<'_>,
@@ -317,8 +317,8 @@ fn arranged(
     numbers[options.range(len)].to_vec()
 }
 
-/// The order of texts under ALPHA, missing ones first. It is that of the C library's `strcoll` in
-/// the locale `C`, which ends at a zero byte, unless the result is stored.
+/// The order of texts under ALPHA, missing ones first: that of the C library's `strcoll` in the
+/// locale `C`, which ends at a zero byte, unless the result is stored.
 fn collate(options: &SortOptions<'_>, one: Option<&[u8]>, other: Option<&[u8]>) -> Ordering {
     if options.store.is_some() {
         return one.cmp(&other);
@@ -335,7 +335,7 @@ fn score(text: &[u8]) -> Option<f64> {
     num::parse_f64(until_zero(text))
 }
 
-/// What is returned for the chosen elements: themselves, or what each GET finds.
+/// The results for the chosen elements: themselves, or what each GET finds.
 fn results(
     cx: &mut Ctx<'_, '_>,
     source: &Texts,
@@ -355,9 +355,9 @@ fn results(
     found
 }
 
-/// Adds what a pattern leads to for an element: the element itself (`#`), the string at the key
-/// that the pattern names with the element in place of its star, or the field after `->` of the
-/// hash at that key. Adds that it is missing where it leads to nothing.
+/// Adds the result of a GET or BY pattern for an element: the element itself (`#`), the string at
+/// the key that the pattern names with the element in place of `*`, or the field after `->` of the
+/// hash at that key; missing if there is none.
 fn fetch(cx: &mut Ctx<'_, '_>, pattern: &[u8], element: &[u8], found: &mut Texts) {
     if pattern == b"#" {
         return found.push(element);

@@ -1,4 +1,4 @@
-//! WAIT: until replicas have what this connection has written.
+//! WAIT: blocks until replicas have acknowledged this connection's writes.
 
 use crate::blocking::Acknowledgement;
 use crate::command::args::Args;
@@ -24,9 +24,10 @@ const ON_REPLICA: ReplyError = ReplyError::Static(
      are not propagated.",
 );
 
-/// `WAIT numreplicas timeout` -> integer, the replicas that have acknowledged the connection's last
-/// write when the wait ends: once they are enough, or after `timeout` milliseconds, 0 for never.
-/// Where nothing may wait, at once. Errors: no numbers, a negative or too long timeout, a replica.
+/// `WAIT numreplicas timeout` -> integer, the number of replicas that have acknowledged the
+/// connection's last write: once they are enough, or after `timeout` milliseconds (0: no timeout).
+/// Where the caller may not block, at once. Errors: not numbers, a negative or too long timeout, a
+/// replica.
 fn wait(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if cx.engine.repl.is_replica() {
         return Err(ON_REPLICA);
@@ -49,8 +50,7 @@ fn wait(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Unix time in milliseconds when a wait of the milliseconds at word `index` is over; `None` for 0,
-/// which is for ever.
+/// The deadline in Unix milliseconds for the timeout in argument `index`; `None` for 0, no timeout.
 fn deadline_ms(args: Args<'_>, index: usize, now_ms: i64) -> Result<Option<i64>, ReplyError> {
     let timeout_ms = args
         .int(index)

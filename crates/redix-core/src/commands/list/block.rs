@@ -1,7 +1,7 @@
-//! Commands that wait for a list.
+//! Blocking list commands.
 //!
-//! A command that finds no list waits for one of its keys, and runs again for the key that has
-//! become ready: [`Ctx::ready_words`] says which that is.
+//! A command that finds no list blocks on its keys and runs again for the key that becomes ready:
+//! [`Ctx::ready_words`] names it.
 
 use std::ops::Range;
 
@@ -149,7 +149,8 @@ fn brpoplpush(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     shift(cx, args, ends, &[b"RPOPLPUSH", args.get(1), args.get(2)])
 }
 
-/// Moves an element, or waits for one. The timeout is the last word; `record` is what is logged.
+/// Moves an element, or blocks until there is one. The timeout is the last argument; `record` is
+/// what is logged.
 fn shift(cx: &mut Ctx<'_, '_>, args: Args<'_>, ends: Ends, record: &[&[u8]]) -> CommandResult {
     let deadline_ms = args.deadline_ms(args.len() - 1, cx.now_ms())?;
     if ends.shift(cx, args)? {
@@ -158,7 +159,7 @@ fn shift(cx: &mut Ctx<'_, '_>, args: Args<'_>, ends: Ends, record: &[&[u8]]) -> 
     } else if cx.may_block() {
         wait(cx, 1..2, deadline_ms);
     } else {
-        // Not the array that it answers after its time.
+        // A null bulk, not the null array that it replies on a timeout.
         cx.reply.null();
     }
     Ok(())

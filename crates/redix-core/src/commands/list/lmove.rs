@@ -1,4 +1,4 @@
-//! Commands that move an element from one list to another.
+//! LMOVE and RPOPLPUSH.
 
 use redix_types::entry::{IntBuf, Kind};
 use redix_types::list::{End, ListEdit, ListRef};
@@ -64,7 +64,7 @@ fn rpoplpush(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// From which end to which an element goes.
+/// The end that an element is taken from, and the end that it is added to.
 #[derive(Clone, Copy)]
 pub(super) struct Ends {
     pub out: End,
@@ -72,8 +72,8 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// Moves an element from the list at word 1 to that at word 2 and replies it; false, and no
-    /// reply, if there is none. Errors: WRONGTYPE.
+    /// Moves an element from the list at argument 1 to that at argument 2 and replies with it;
+    /// false, and no reply, if there is none. Errors: WRONGTYPE.
     pub(super) fn shift(self, cx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<bool, ReplyError> {
         let (source, destination) = (cx.key(args, 1), cx.key(args, 2));
         if cx.keys.lookup_write(source, Kind::List)?.is_none() {
@@ -107,7 +107,7 @@ impl Ends {
         cx.keys.edit(destination, Kind::List, EMPTY, |entry| {
             let mut list = ListEdit::of(entry, fill);
             element.push(&mut list, self.into);
-            // The pop has been counted.
+            // The pop has been counted as the change.
             ((), Edited::Changed(0))
         })?;
         cx.reply.bulk(&element.text);
@@ -116,7 +116,7 @@ impl Ends {
         Ok(())
     }
 
-    /// Moves an element within a list.
+    /// Moves an element within one list.
     fn rotate(self, cx: &mut Ctx<'_, '_>, key: Key<'_>) -> CommandResult {
         let (fill, reply) = (fill(cx), &mut *cx.reply);
         cx.keys.edit(key, Kind::List, Missing::Skip, |entry| {
@@ -141,11 +141,11 @@ fn push_event(end: End) -> &'static str {
     }
 }
 
-/// An element on its way from one list to another.
+/// An element that was popped from one list to be pushed to another.
 struct Popped {
     text: Vec<u8>,
-    /// What it counts where the destination's room is reckoned: the servers leave out integers that
-    /// come from nodes.
+    /// Its length in the size check of the destination: the real servers count integers that come
+    /// from quicklist nodes as 0.
     reckoned: usize,
 }
 

@@ -1,11 +1,11 @@
 //! Commands on lists.
 //!
 //! A list is a listpack inside its entry, or nodes once it is larger than `list-max-listpack-size`
-//! says ([`redix_types::list`]). Commands change it through `ListEdit`: room is made before
-//! elements are added, and the list settles after some were taken, as OBJECT ENCODING shows.
+//! ([`redix_types::list`]). Commands change it through `ListEdit`, which converts between the forms
+//! when elements are added or removed, as OBJECT ENCODING shows.
 //!
-//! **Invariants.** An empty list is no key. Whatever takes elements is logged as it took them:
-//! commands that choose a key, or that waited for one, as LPOP, RPOP or LMOVE of that key.
+//! **Invariants.** An empty list is no key. Commands that choose a key, or that were blocked on
+//! one, are logged as LPOP, RPOP or LMOVE of that key.
 //!
 //! Sources: the replies, events and replication streams of Valkey 9.1.2, Redis 7.0.15 and 8.2.3.
 
@@ -30,10 +30,10 @@ use crate::keyspace::Key;
 use crate::keyspace::access::{Edited, Missing};
 use crate::sync::atomic::Ordering;
 
-/// What a push makes of a key that does not exist.
+/// A push creates an empty list where the key does not exist.
 const EMPTY: Missing<'static> = Missing::Create(Value::Packed(Compact::List, &listpack::EMPTY));
 
-/// How lists are filled.
+/// The size limits of list nodes.
 #[inline]
 fn fill(cx: &Ctx<'_, '_>) -> Fill {
     let plain_from = cx.engine.list_plain_from.load(Ordering::Relaxed);
@@ -49,7 +49,7 @@ fn reply_element(reply: &mut Reply, element: Element<'_>) {
     }
 }
 
-/// Writes the first `count` elements from an end on, in the order in which they are met.
+/// Writes the first `count` elements counted from an end, in that order.
 fn reply_from_end(reply: &mut Reply, list: ListRef<'_>, end: End, count: usize) {
     reply.array(count);
     let elements = match end {
@@ -59,7 +59,7 @@ fn reply_from_end(reply: &mut Reply, list: ListRef<'_>, end: End, count: usize) 
     elements.take(count).for_each(|element| reply_element(reply, element));
 }
 
-/// An end of a list from the word for it. Errors: Syntax.
+/// Parses LEFT or RIGHT. Errors: Syntax.
 fn parse_end(word: &[u8]) -> Result<End, ReplyError> {
     if word.eq_ignore_ascii_case(b"LEFT") {
         Ok(End::Head)
@@ -70,7 +70,7 @@ fn parse_end(word: &[u8]) -> Result<End, ReplyError> {
     }
 }
 
-/// The index that `index` means in a list of `len` elements: negative ones count from the end.
+/// The position of `index` in a list of `len` elements: negative ones count from the end.
 fn resolve(index: i64, len: usize) -> Option<usize> {
     if index < 0 {
         let back = usize::try_from(index.unsigned_abs()).ok()?;
@@ -80,7 +80,7 @@ fn resolve(index: i64, len: usize) -> Option<usize> {
     }
 }
 
-/// The elements that `start` and `stop`, both included, mean in a list of `len` elements.
+/// The range from `start` to `stop`, both inclusive, in a list of `len` elements.
 fn resolve_range(start: i64, stop: i64, len: usize) -> Range<usize> {
     let len = len as i64;
     let absolute = |index: i64| if index < 0 { index.saturating_add(len) } else { index };
@@ -88,7 +88,7 @@ fn resolve_range(start: i64, stop: i64, len: usize) -> Range<usize> {
     if start > stop { 0..0 } else { start as usize..stop as usize + 1 }
 }
 
-/// A count that may be any but the least integer. Errors: NotInteger, out of range.
+/// Parses a count that may be negative, except the least integer. Errors: NotInteger, out of range.
 fn parse_signed_count(word: &[u8]) -> Result<i64, ReplyError> {
     match redix_types::num::parse_i64(word) {
         Some(i64::MIN) => Err(ReplyError::Static(
@@ -100,7 +100,7 @@ fn parse_signed_count(word: &[u8]) -> Result<i64, ReplyError> {
     }
 }
 
-/// What taking `count` elements has done to a list that has `left` now.
+/// The edit that removing `count` elements is, when `left` remain.
 fn taken(count: usize, left: usize) -> Edited {
     match (count, left) {
         (0, _) => Edited::Nothing,
@@ -109,7 +109,7 @@ fn taken(count: usize, left: usize) -> Edited {
     }
 }
 
-/// The name of the event of a pop.
+/// The name of a pop's keyspace event.
 fn pop_event(end: End) -> &'static str {
     match end {
         End::Head => "lpop",
@@ -117,12 +117,12 @@ fn pop_event(end: End) -> &'static str {
     }
 }
 
-/// Reports an event of the list commands.
+/// Announces a keyspace event of the list commands.
 fn notify(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>) {
     cx.keys.effects.notify(class::LIST, event, cx.keys.db, key.bytes);
 }
 
-/// Reports an event of a command that has taken elements, and the deletion of the key if it did.
+/// Announces a removal of elements, and the deletion of the key if it became empty.
 fn notify_taken(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>, left: usize) {
     notify(cx, event, key);
     if left == 0 {

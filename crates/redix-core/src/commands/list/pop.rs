@@ -1,4 +1,4 @@
-//! Commands that take elements away.
+//! Commands that remove elements: LPOP, RPOP, LMPOP, LREM and LTRIM.
 
 use redix_types::entry::{IntBuf, Kind};
 use redix_types::list::{End, ListEdit};
@@ -111,7 +111,8 @@ fn pop(cx: &mut Ctx<'_, '_>, args: Args<'_>, end: End) -> CommandResult {
     Ok(())
 }
 
-/// Takes one element and replies it; false, and no reply, if there is no list. Errors: WRONGTYPE.
+/// Pops one element and replies with it; false, and no reply, if there is no list. Errors:
+/// WRONGTYPE.
 pub(super) fn pop_one(cx: &mut Ctx<'_, '_>, key: Key<'_>, end: End) -> Result<bool, ReplyError> {
     let (fill, reply) = (fill(cx), &mut *cx.reply);
     let left = cx.keys.edit(key, Kind::List, Missing::Skip, |entry| {
@@ -128,7 +129,7 @@ pub(super) fn pop_one(cx: &mut Ctx<'_, '_>, key: Key<'_>, end: End) -> Result<bo
     Ok(left.is_some())
 }
 
-/// Takes up to `count` elements, at least one, replies them as an array and says how many; None,
+/// Pops up to `count` elements, at least one, replies with an array and returns how many; `None`,
 /// and no reply, if there is no list. Errors: WRONGTYPE.
 fn pop_some(
     cx: &mut Ctx<'_, '_>,
@@ -152,17 +153,17 @@ fn pop_some(
     Ok(popped.map(|(count, _)| count))
 }
 
-/// What LMPOP and BLMPOP are asked for.
+/// The arguments of LMPOP and BLMPOP.
 pub(super) struct MultiPop {
-    /// The words of the keys.
+    /// The arguments that are keys.
     pub words: std::ops::Range<usize>,
     pub end: End,
     pub count: i64,
 }
 
 impl MultiPop {
-    /// `numkeys key … LEFT | RIGHT [COUNT count]` from word `at` on. Errors: Syntax, numkeys or
-    /// count out of range.
+    /// Parses `numkeys key … LEFT | RIGHT [COUNT count]` from argument `at` on. Errors: Syntax,
+    /// numkeys or count out of range.
     pub(super) fn parse(args: Args<'_>, at: usize) -> Result<MultiPop, ReplyError> {
         let numkeys = positive(args.get(at), "ERR numkeys should be greater than 0")?;
         let first = at + 1;
@@ -180,8 +181,8 @@ impl MultiPop {
         Ok(MultiPop { words: first..end_at, end, count })
     }
 
-    /// Takes elements from the first of `words` that has a list, replies and logs that; false, and
-    /// no reply, if none has. Errors: WRONGTYPE.
+    /// Pops from the first of the keys `words` that has a list, replies and logs it; false, and no
+    /// reply, if none has. Errors: WRONGTYPE.
     pub(super) fn run(
         &self,
         cx: &mut Ctx<'_, '_>,
@@ -219,8 +220,8 @@ fn positive(word: &[u8], error: &'static str) -> Result<i64, ReplyError> {
     parse_i64(word).filter(|n| *n > 0).ok_or(ReplyError::Static(error))
 }
 
-/// `LMPOP numkeys key … LEFT | RIGHT [COUNT count]` -> array of the key and an array of what was
-/// taken, null if there is nothing. Errors: the grammar's, WRONGTYPE. Logged as `LPOP key count`.
+/// `LMPOP numkeys key … LEFT | RIGHT [COUNT count]` -> array of the key and an array of the popped
+/// elements, null if there are none. Errors: the options, WRONGTYPE. Logged as `LPOP key count`.
 fn lmpop(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let pop = MultiPop::parse(args, 1)?;
     if !pop.run(cx, args, pop.words.clone())? {
@@ -270,7 +271,7 @@ fn ltrim(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         list.settle();
         let edited = match (kept.len(), len - kept.len()) {
             (0, gone) => Edited::Emptied(gone as u64),
-            // A watched key counts as changed even so, as on the servers.
+            // Even then a watched key counts as changed, as on the real servers.
             (_, gone) => Edited::Changed(gone as u64),
         };
         (kept.len(), edited)

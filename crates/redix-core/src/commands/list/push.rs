@@ -1,4 +1,4 @@
-//! Commands that add elements or replace them.
+//! Commands that add or replace elements: LPUSH, RPUSH, LPUSHX, RPUSHX, LINSERT and LSET.
 
 use redix_types::entry::Kind;
 use redix_types::list::{End, ListEdit, Side};
@@ -127,7 +127,7 @@ fn linsert(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (pivot, element) = (args.get(3), args.get(4));
     let len = cx.keys.edit(key, Kind::List, Missing::Skip, |entry| {
         let mut list = ListEdit::of(entry, fill);
-        // As on the servers, whether the pivot is found or not.
+        // As on the real servers, even if the pivot is not found.
         list.make_room(element.len(), 1);
         let Some(index) = list.as_ref().position(pivot) else { return (-1, Edited::Nothing) };
         list.insert(index, side, element);

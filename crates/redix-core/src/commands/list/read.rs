@@ -47,7 +47,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     .docs(docs::LRANGE),
 ];
 
-/// The list at a key, to read.
+/// Looks a list up for reading. Errors: WRONGTYPE.
 fn lookup<'c>(cx: &'c mut Ctx<'_, '_>, key: Key<'_>) -> Result<Option<ListRef<'c>>, ReplyError> {
     let entry = cx.keys.lookup_kind(key, Kind::List)?;
     Ok(entry.map(|entry| ListRef::of(entry.value())))
@@ -93,19 +93,19 @@ fn lrange(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What LPOS is asked for besides the element.
+/// The options of LPOS.
 struct Search {
-    /// The first match that counts, from 1, met on the way from `from`.
+    /// Which match is the first to be returned, counted from 1 in the direction of `from`.
     rank: u64,
     from: End,
-    /// How many matches; None for one without an array, 0 for all.
+    /// How many matches to return; `None`: one, not as an array; 0: all.
     count: Option<u64>,
-    /// How many elements are looked at; 0 for all.
+    /// How many elements are compared; 0: all.
     max_len: u64,
 }
 
 impl Search {
-    /// `[RANK rank] [COUNT count] [MAXLEN len]`, in any order. Errors: Syntax, out of range.
+    /// Parses `[RANK rank] [COUNT count] [MAXLEN len]`, in any order. Errors: Syntax, out of range.
     fn parse(args: Args<'_>) -> Result<Search, ReplyError> {
         let mut search = Search { rank: 1, from: End::Head, count: None, max_len: 0 };
         let mut options = args.options(3);
@@ -140,7 +140,7 @@ fn not_negative(word: &[u8], error: &'static str) -> Result<u64, ReplyError> {
 }
 
 /// `LPOS key element [RANK rank] [COUNT count] [MAXLEN len]` -> the index of a match or null; with
-/// COUNT an array of indexes. Errors: the grammar's, WRONGTYPE.
+/// COUNT an array of indexes. Errors: the options, WRONGTYPE.
 fn lpos(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (search, key) = (Search::parse(args)?, cx.key(args, 1));
     let entry = cx.keys.lookup_kind(key, Kind::List)?;
@@ -165,7 +165,7 @@ fn lpos(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// The indexes of the matches that count, in the order in which they are met.
+/// The indexes of the matches to return, in search order.
 fn matches<'a>(
     list: ListRef<'a>,
     text: &'a [u8],

@@ -1,4 +1,4 @@
-//! What COMMAND DOCS tells of the family.
+//! COMMAND DOCS entries of the pub/sub commands.
 
 use crate::command::spec::{ArgKind, ArgSpec, Docs};
 

@@ -1,4 +1,4 @@
-//! PUBSUB: what is listened to.
+//! PUBSUB: introspection of subscriptions.
 
 use super::docs;
 use crate::channel::Kind;
@@ -66,7 +66,7 @@ fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>, kind: Kind) -> CommandResult {
     Ok(())
 }
 
-/// `PUBSUB NUMPAT` -> integer. A pattern counts once, however many listen to it.
+/// `PUBSUB NUMPAT` -> integer. A pattern counts once, however many clients subscribe to it.
 fn numpat(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.reply.int(cx.engine.pubsub.pattern_count() as i64);
     Ok(())

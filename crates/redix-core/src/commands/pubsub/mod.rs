@@ -1,7 +1,7 @@
-//! Channels: subscribing to them and publishing.
+//! Pub/sub commands.
 //!
-//! [`subscribe`] is the six commands that begin and end subscriptions, [`publish`] those that send,
-//! [`inspect`] the PUBSUB container. What they stand on is [`crate::pubsub`].
+//! [`subscribe`] has the six commands that begin and end subscriptions, [`publish`] PUBLISH and
+//! SPUBLISH, [`inspect`] the PUBSUB container. The mechanism is [`crate::pubsub`].
 //!
 //! Source: Redis documentation, "Pub/Sub".
 

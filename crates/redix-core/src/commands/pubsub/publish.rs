@@ -22,13 +22,14 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 const FLAGS: u32 = flag::PUBSUB | flag::LOADING | flag::STALE | flag::FAST | flag::MAY_REPLICATE;
 
-/// `PUBLISH channel message` -> how many subscriptions of clients of this server it met. Logged
+/// `PUBLISH channel message` -> number of matching subscriptions of this server's clients. Logged
 /// verbatim, for replicas only.
 fn publish(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     send(cx, args, Kind::Plain)
 }
 
-/// `SPUBLISH shardchannel message` -> how many clients of this server got it. Logged as PUBLISH is.
+/// `SPUBLISH shardchannel message` -> number of this server's clients that received it. Logged as
+/// PUBLISH.
 fn spublish(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     send(cx, args, Kind::Shard)
 }

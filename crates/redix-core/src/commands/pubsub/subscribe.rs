@@ -1,4 +1,4 @@
-//! Beginning and ending subscriptions.
+//! SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE and their opposites.
 //!
 //! Each channel or pattern is confirmed by a push of its own, which is sent even where CLIENT REPLY
 //! switches replies off.
@@ -53,7 +53,7 @@ const FLAGS: u32 = flag::PUBSUB | flag::NOSCRIPT | flag::LOADING | flag::STALE |
 
 const SHARD_CHANNELS: &[KeySpec] = &[KeySpec::range(1, -1, 1, access::NOT_KEY)];
 
-/// What is listened to.
+/// What a subscription is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Topic {
     Channel(Kind),
@@ -61,7 +61,7 @@ enum Topic {
 }
 
 /// `SUBSCRIBE channel …` -> for each a push: `subscribe`, the channel, the number of channels and
-/// patterns that the client now listens to.
+/// patterns that the client now subscribes to.
 fn subscribe(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     begin(cx, args, Topic::Channel(Kind::Plain), "subscribe")
 }
@@ -77,7 +77,7 @@ fn ssubscribe(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `UNSUBSCRIBE [channel …]` -> for each a push: `unsubscribe`, the channel (null if there was
-/// none), the number of channels and patterns that the client still listens to.
+/// none), the number of channels and patterns that the client still subscribes to.
 fn unsubscribe(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     end(cx, args, Topic::Channel(Kind::Plain), "unsubscribe")
 }
@@ -96,7 +96,7 @@ fn place(cx: &ClientCx<'_, '_>) -> Place {
     Place { worker: cx.shared.worker, token: cx.shared.token.load(Ordering::Relaxed) }
 }
 
-/// As many subscriptions as a confirmation for `topic` counts.
+/// The number of subscriptions that a confirmation for `topic` shows.
 fn counted(subscriptions: &Subscriptions, topic: Topic) -> usize {
     match topic {
         Topic::Channel(Kind::Shard) => subscriptions.channels(Kind::Shard).len(),
@@ -115,7 +115,7 @@ fn confirm(reply: &mut Reply, word: &str, name: Option<&[u8]>, count: usize) {
 }
 
 fn begin(cx: &mut ClientCx<'_, '_>, args: Args<'_>, topic: Topic, word: &str) -> CommandResult {
-    // No primary listens to anything through the stream of its writes.
+    // A primary cannot subscribe through its replication stream.
     if cx.from_primary() {
         return Ok(());
     }
@@ -144,7 +144,7 @@ fn end(cx: &mut ClientCx<'_, '_>, args: Args<'_>, topic: Topic, word: &str) -> C
     let mut out = Reply::new(cx.reply.proto);
     let mut late = Reply::new(cx.reply.proto);
     for name in &names {
-        // Inside a transaction messages follow its reply.
+        // Inside a transaction messages follow the reply to EXEC.
         let pending = if cx.caller == Caller::Exec { &mut late } else { &mut out };
         end_one(cx, &mut subscriptions, topic, name, pending);
         confirm(&mut out, word, Some(name), counted(&subscriptions, topic));
@@ -158,8 +158,8 @@ fn end(cx: &mut ClientCx<'_, '_>, args: Args<'_>, topic: Topic, word: &str) -> C
     Ok(())
 }
 
-/// Ends one subscription. What was published before that, and has not reached the client, is
-/// appended to `pending`.
+/// Ends one subscription. Messages published earlier that have not reached the client are appended
+/// to `pending`.
 fn end_one(
     cx: &ClientCx<'_, '_>,
     subscriptions: &mut Subscriptions,
@@ -184,7 +184,7 @@ fn end_one(
     };
 }
 
-/// Sends confirmations, and shows others what the client listens to.
+/// Sends confirmations, and publishes the client's number of subscriptions.
 fn finish(cx: &mut ClientCx<'_, '_>, confirmations: &Reply) {
     show(cx);
     let silenced = matches!(cx.session.reply_mode, ReplyMode::Off | ReplyMode::Skip);
@@ -210,7 +210,7 @@ fn show(cx: &ClientCx<'_, '_>) {
     }
 }
 
-/// Ends all subscriptions of the client without a word.
+/// Ends all subscriptions of the client without confirmations.
 pub(in crate::commands) fn leave_all(cx: &mut ClientCx<'_, '_>) {
     if let Some(subscriptions) = cx.session.subscriptions.take() {
         cx.engine.pubsub.leave(*subscriptions, place(cx));
@@ -218,8 +218,7 @@ pub(in crate::commands) fn leave_all(cx: &mut ClientCx<'_, '_>) {
     }
 }
 
-/// Sends what was to follow the reply to a transaction; where replies are switched off it is sent
-/// anyway.
+/// Sends the messages held back during a transaction, even where replies are switched off.
 pub(in crate::commands) fn end_transaction(cx: &mut ClientCx<'_, '_>) {
     if cx.session.reply_mode == ReplyMode::On {
         let pushes = std::mem::take(&mut cx.session.pushes);

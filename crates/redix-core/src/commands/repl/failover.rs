@@ -32,7 +32,7 @@ pub const COMMANDS: &[CommandSpec] =
             ArgSpec::new("milliseconds", ArgKind::Integer).token("TIMEOUT").optional(),
         ])];
 
-/// What the words say.
+/// The arguments of FAILOVER.
 #[derive(Default)]
 struct Options {
     target: Option<(ByteString, i64)>,
@@ -67,9 +67,10 @@ impl Options {
     }
 }
 
-/// `FAILOVER [TO host port [FORCE]] [TIMEOUT milliseconds]` -> OK: begun; the rest goes on in the
-/// background. `FAILOVER ABORT` -> OK. Errors: syntax; none, or one already, under way; not a
-/// primary; no replicas; a target that is none or not online; FORCE without the rest.
+/// `FAILOVER [TO host port [FORCE]] [TIMEOUT milliseconds]` -> OK: begun; the rest happens in the
+/// background. `FAILOVER ABORT` -> OK. Errors: syntax; ABORT without a failover, or another one in
+/// progress; this is a replica; no replicas; the target is no replica or not online; FORCE without
+/// a target and a timeout.
 fn failover(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let engine = cx.engine;
     let under_way = engine.repl.failover.stage() != Stage::None;
@@ -89,7 +90,7 @@ fn failover(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     done(cx.reply)
 }
 
-/// What is to be done, if it can be.
+/// The failover to begin. Errors: why it cannot.
 fn plan(cx: &ClientCx<'_, '_>, options: Options) -> Result<Plan, ReplyError> {
     let repl = &cx.engine.repl;
     if repl.is_replica() {
@@ -108,7 +109,7 @@ fn plan(cx: &ClientCx<'_, '_>, options: Options) -> Result<Plan, ReplyError> {
     Ok(Plan { target, deadline_ms, force: options.force, asked: false })
 }
 
-/// The replica that is meant, if it follows the stream.
+/// The replica with this address, if it is online.
 fn find(cx: &ClientCx<'_, '_>, (host, port): (ByteString, i64)) -> Result<Target, ReplyError> {
     let all = cx.engine.repl.replicas.all();
     let target = u16::try_from(port).ok().map(|port| Target { host, port });

@@ -1,6 +1,6 @@
-//! Replication as clients see it: who follows whom, and how far.
+//! Replication commands.
 //!
-//! PSYNC, SYNC and REPLCONF are what replicas say to their primary.
+//! PSYNC, SYNC and REPLCONF come from replicas; REPLICAOF, FAILOVER, ROLE and WAIT from clients.
 
 pub mod failover;
 pub mod psync;

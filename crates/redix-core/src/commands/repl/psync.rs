@@ -1,7 +1,7 @@
-//! How a replica asks to be synchronised.
+//! PSYNC and SYNC: a replica asks to be synchronised.
 //!
-//! Source: Redis' replication protocol. The answer goes through the connection's feed
-//! ([`crate::repl::primary`]): a replica gets nothing that is not part of the stream.
+//! Source: Redis' replication protocol. The reply goes through the replica's feed
+//! ([`crate::repl::primary`]): a replica receives nothing that is not part of the stream.
 
 use redix_types::num::parse_i64;
 
@@ -37,10 +37,10 @@ pub const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// `PSYNC id offset` -> `CONTINUE [id]` and the stream from byte `offset` on, counted from 1; or
-/// `FULLRESYNC id offset`, a snapshot, and the stream from there. `PSYNC ? -1` asks for the latter,
-/// as does any other word that begins so.
-/// `PSYNC id offset FAILOVER` comes from this server's primary, which hands over to it: it is the
-/// primary before it answers. Errors of that: this is a primary; it follows another stream.
+/// `FULLRESYNC id offset`, a snapshot, and the stream from there. `PSYNC ? -1`, and any other
+/// argument that begins with `?`, asks for the latter. `PSYNC id offset FAILOVER` comes from this
+/// server's primary, which hands over to it: it becomes the primary before it replies. Errors of
+/// that: this is a primary; it follows another stream.
 fn psync(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let Some(next) = parse_i64(args.get(2)) else {
         let name = &cx.shared.addr;
@@ -56,12 +56,12 @@ fn psync(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     synchronise(cx, wish, asked_by, false)
 }
 
-/// `SYNC` -> a snapshot and the stream behind it.
+/// `SYNC` -> a snapshot and the stream after it.
 fn sync(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     synchronise(cx, Wish::Everything, None, true)
 }
 
-/// Takes over for the primary whose stream is called `id`.
+/// Takes over from the primary whose replication id is `id`.
 fn take_over(cx: &ClientCx<'_, '_>, id: &[u8]) -> CommandResult {
     cx.engine.take_over(id).map_err(|refusal| {
         ReplyError::Static(match refusal {
@@ -73,14 +73,14 @@ fn take_over(cx: &ClientCx<'_, '_>, id: &[u8]) -> CommandResult {
     Ok(())
 }
 
-/// Synchronises a replica, perhaps after taking over from it; `legacy` with SYNC.
+/// Synchronises a replica, possibly after taking over from it; `legacy` with SYNC.
 fn synchronise(
     cx: &mut ClientCx<'_, '_>,
     wish: Wish<'_>,
     taken_over_from: Option<&[u8]>,
     legacy: bool,
 ) -> CommandResult {
-    // The link to it only listens: no worker would feed it.
+    // The link to the primary does not send a stream: no worker would feed it.
     if cx.from_primary() {
         return Err(ReplyError::Static("ERR A master can't be synchronised over its own link"));
     }

@@ -1,4 +1,4 @@
-//! What a replica tells its primary about itself and about how far it has come.
+//! REPLCONF: a replica describes itself and acknowledges offsets.
 
 use redix_types::num::parse_i64;
 
@@ -27,11 +27,11 @@ pub const COMMANDS: &[CommandSpec] =
 /// The longest address that a replica may announce. Source: Redis, `NET_HOST_STR_LEN`.
 const IP_BYTES_MAX: usize = 255;
 
-/// The longest filter that is looked at.
+/// The longest filter that is accepted.
 const FILTER_BYTES_MAX: usize = 1024;
 
 /// `REPLCONF option value [option value ...]` -> OK. `ACK offset` and `GETACK *` get no reply.
-/// Errors: syntax; an option that is not known; a value that makes no sense.
+/// Errors: syntax; an unknown option; an invalid value.
 fn replconf(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.len().is_multiple_of(2) {
         return Err(ReplyError::Syntax);
@@ -43,7 +43,7 @@ fn replconf(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
                 acknowledge(cx, value);
                 return Ok(());
             }
-            // A replica is asked through the stream, not by a client.
+            // GETACK is meant for the stream; from a client it is ignored.
             b"getack" => return Ok(()),
             _ => announce(cx, &option, args.get(at), value)?,
         }
@@ -65,7 +65,7 @@ fn acknowledge(cx: &ClientCx<'_, '_>, value: &[u8]) {
     }
 }
 
-/// The record of this connection as a replica.
+/// This connection's record as a replica, created by its first REPLCONF.
 pub(super) fn introduced<'a>(cx: &'a mut ClientCx<'_, '_>) -> &'a Arc<Replica> {
     let shared = cx.shared;
     cx.session.replica.get_or_insert_with(|| Replica::new(Arc::clone(shared)))
@@ -80,7 +80,7 @@ fn announce(
     match option {
         b"listening-port" => {
             let port = parse_i64(value).ok_or(ReplyError::NotInteger)?;
-            // A port out of range is as good as none.
+            // A port out of range counts as none.
             let port = u16::try_from(port).unwrap_or(0);
             introduced(cx).announce(|said| said.port = port);
         }
@@ -99,7 +99,7 @@ fn announce(
             introduced(cx).announce(|said| match capability.as_slice() {
                 b"eof" => said.eof = true,
                 b"psync2" => said.psync2 = true,
-                // What is not known here is not used.
+                // Unknown capabilities are ignored.
                 _ => {}
             });
         }
@@ -133,7 +133,7 @@ fn announce(
     Ok(())
 }
 
-/// `7.2.4` as 8 bits for each part.
+/// Parses a version such as `7.2.4` into 8 bits per part.
 fn parse_version(text: &[u8]) -> Option<u32> {
     let mut parts = text.split(|byte| *byte == b'.').map(|part| {
         let number = parse_i64(part)?;
@@ -146,8 +146,8 @@ fn parse_version(text: &[u8]) -> Option<u32> {
     parts.next().is_none().then_some(version)
 }
 
-/// What a filter leaves out: keys, function libraries. It names what is to be included.
-/// There is no word for keys: who wants them sets no filter.
+/// Whether a filter excludes keys and function libraries. It lists what to include; keys cannot be
+/// listed: a replica that wants them sets no filter.
 fn parse_filter(value: &[u8]) -> Result<(bool, bool), ReplyError> {
     let words = if value.len() <= FILTER_BYTES_MAX { split_args(value) } else { None };
     let words = words.ok_or(ReplyError::Static("ERR Missing rdb-filter-only values"))?;

@@ -1,4 +1,4 @@
-//! REPLICAOF: whom this server follows.
+//! REPLICAOF and SLAVEOF: changes the role of this server.
 
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
@@ -46,11 +46,11 @@ const ARGS: &[ArgSpec] = &[ArgSpec::new(
     ]),
 )];
 
-/// `REPLICAOF host port` or `REPLICAOF NO ONE` -> OK. Errors: the port is none; a failover is
-/// under way; it comes from the primary itself. Following another server goes on in the background.
+/// `REPLICAOF host port` or `REPLICAOF NO ONE` -> OK. Errors: an invalid port; a failover is in
+/// progress; it comes from the primary's stream. The new link is established in the background.
 fn replicaof(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let engine = cx.engine;
-    // It would pull away the link that it is executed on, and go on to this server's replicas.
+    // It would close the link that it is executed on, and be forwarded to this server's replicas.
     if cx.from_primary() {
         return Err(ReplyError::Static("ERR A master can't tell its replica whom to follow"));
     }
@@ -80,9 +80,9 @@ fn replicaof(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Says in the log what has become of the role, and for whose `kind` of request.
+/// Logs the change of role, and on whose `kind` of request.
 pub(super) fn announce(cx: &ClientCx<'_, '_>, what: &str, kind: &str) {
-    // What is shown is what the connection asks for, not what it asked for before.
+    // The log shows the client with this command, not with its previous one.
     cx.shared.last_command.store(cx.command.id, Ordering::Relaxed);
     let client = client::describe(cx.shared, cx.engine, cx.now_ms());
     cx.engine.env.log(Level::Notice, &format!("{what} ({kind} request from '{client}')"));

@@ -1,4 +1,4 @@
-//! Which part this server plays.
+//! ROLE.
 
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
@@ -13,9 +13,9 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::client("role", Group::Server
     .since("2.8.12")
     .doc("Returns whether this server is a primary or a replica, of whom, and how far it is.")];
 
-/// `ROLE` -> of a primary: `master`, its offset, and of each replica that is online its address,
-/// its port and what it has acknowledged; of a replica: `slave`, its primary's address and port,
-/// how far the link is, and what was applied, -1 while the stream is not followed.
+/// `ROLE` -> of a primary: `master`, its offset, and for each online replica its address, port and
+/// acknowledged offset; of a replica: `slave`, its primary's address and port, the state of the
+/// link, and the applied offset, -1 while it is not connected.
 fn role(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     let repl = &cx.engine.repl;
     let word = repl.role().word();

@@ -1,4 +1,4 @@
-//! CLUSTER: this server is not one of a cluster, and says so.
+//! CLUSTER: every subcommand replies that cluster mode is off.
 
 use crate::command::args::Args;
 use crate::command::context::Ctx;

@@ -1,4 +1,4 @@
-//! COMMANDLOG: the commands that took longest, were largest, or were answered at most length.
+//! COMMANDLOG: the logs of slow commands, large requests and large replies.
 
 use super::slowlog::{COUNT_RANGE, reply_entries};
 use crate::command::args::Args;
@@ -58,7 +58,7 @@ fn container(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::WrongArity("commandlog".into()))
 }
 
-/// The log that word `index` names.
+/// The log named by argument `index`.
 fn log<'k>(logs: &'k CommandLog, args: Args<'_>, index: usize) -> Result<&'k Log, ReplyError> {
     if args.is(index, "slow") {
         Ok(&logs.slow)
@@ -74,8 +74,8 @@ fn log<'k>(logs: &'k CommandLog, args: Args<'_>, index: usize) -> Result<&'k Log
 }
 
 /// `COMMANDLOG GET count type` -> array of (id, Unix time in s, duration in us or size in bytes,
-/// words, address, name). A count of -1 means all. Errors: another negative count, or no number; an
-/// unknown type.
+/// arguments, address, name). A count of -1 means all. Errors: another negative count, or no
+/// number; an unknown type.
 fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let count = match args.int(2) {
         Ok(-1) => usize::MAX,

@@ -1,4 +1,4 @@
-//! Whole databases: counting, emptying and exchanging them.
+//! DBSIZE, FLUSHALL, FLUSHDB and SWAPDB.
 
 use crate::command::args::{Args, parse_i32, to_db};
 use crate::command::context::Ctx;
@@ -64,7 +64,7 @@ fn dbsize(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `SYNC`, `ASYNC` or as configured.
+/// How flushed values are freed: `SYNC`, `ASYNC` or as configured.
 fn freeing(cx: &Ctx<'_, '_>, args: Args<'_>) -> Result<Freeing, ReplyError> {
     match args.len() {
         1 if cx.config.lazyfree_lazy_user_flush => Ok(Freeing::InSteps),
@@ -75,14 +75,15 @@ fn freeing(cx: &Ctx<'_, '_>, args: Args<'_>) -> Result<Freeing, ReplyError> {
     }
 }
 
-/// Each key is a change. That there was none is logged too: replicas may have some.
+/// Counts each removed key as a change. A flush that removed nothing is logged too: replicas may
+/// have keys.
 fn note_flush(cx: &mut Ctx<'_, '_>, args: Args<'_>, removed: u64) {
     cx.keys.effects.add_dirty(removed);
     cx.keys.effects.log_words(cx.keys.db, args.iter_from(0));
 }
 
-/// `FLUSHALL [ASYNC | SYNC]` -> OK. Gives up a background save under way; with save points
-/// configured, saves the empty data set, so that what was flushed does not come back.
+/// `FLUSHALL [ASYNC | SYNC]` -> OK. Cancels a background save; with save points configured, saves
+/// the empty data set, so that a restart does not restore the old one.
 fn flushall(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let freeing = freeing(cx, args)?;
     if cx.engine.abandon_snapshot() {
@@ -90,9 +91,9 @@ fn flushall(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let removed = flush(cx.keys, Emptied::All, freeing);
     note_flush(cx, args, removed);
-    // A failure is in the log and in the saving status; the data set is empty all the same.
+    // A failure is logged and shown in the saving status; the data set is empty all the same.
     if !cx.config.save.is_empty() && cx.engine.save_now().is_ok() {
-        // What this unit has changed is counted when it ends, and has been saved.
+        // This unit's changes are counted when it ends, but are saved already.
         cx.engine.stats.dirty_at_save.fetch_add(cx.keys.effects.dirty(), Ordering::Relaxed);
     }
     cx.reply.ok();

@@ -1,7 +1,7 @@
-//! INFO: everything that an operator or a client wants to know about the server.
+//! INFO: facts and counters for operators and clients.
 //!
-//! The sections and fields are those of Valkey 8. A field of a feature that does not exist here has
-//! the value of a server where the feature is unused; docs/info.md lists those with the reason.
+//! The sections and fields are those of Valkey 8. A field of a missing feature has the value of a
+//! server where the feature is unused; docs/info.md lists those with the reason.
 
 use std::fmt::Write;
 
@@ -28,10 +28,10 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("info", Group::Server,
     .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
     .args(&[ArgSpec::new("section", ArgKind::String).optional().multiple()])];
 
-/// When a section is shown, apart from when it is asked for by name.
+/// When a section is shown without being named.
 #[derive(Clone, Copy, PartialEq)]
 enum When {
-    /// Always.
+    /// By default.
     Default,
     /// With `all` or `everything`.
     All,
@@ -58,15 +58,16 @@ const SECTIONS: &[Section] = &[
     ("Debug", When::Never, debug),
 ];
 
-/// What the writers draw on.
+/// What the section writers read.
 struct Facts<'a> {
     engine: &'a Engine,
     config: &'a crate::config::Config,
     totals: Totals,
     now_us: i64,
-    /// Bytes that the tables take, but for the entries; 0 unless the memory section is shown.
+    /// Bytes of the tables, without entries; 0 unless the memory section is shown.
     table_bytes: u64,
-    /// Mean time to live in milliseconds by database, of a sample; empty unless keyspace is shown.
+    /// Mean time to live in milliseconds by database, of a sample; empty unless the keyspace
+    /// section is shown.
     avg_ttl_ms: Vec<i64>,
 }
 
@@ -84,7 +85,7 @@ macro_rules! field {
 
 mod replication;
 
-/// `INFO [section ...]` -> verbatim text. Unknown sections are left out.
+/// `INFO [section ...]` -> verbatim text. Unknown sections are omitted.
 fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let asked = |name: &str| args.iter_from(1).any(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
     let default = args.len() == 1 || asked("default");
@@ -117,7 +118,7 @@ fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Bytes that the tables of all databases take, but for the entries.
+/// Bytes of the tables of all databases, without entries.
 pub fn table_bytes(cx: &mut Ctx<'_, '_>) -> u64 {
     (0..SHARDS)
         .map(|index| {
@@ -128,10 +129,10 @@ pub fn table_bytes(cx: &mut Ctx<'_, '_>) -> u64 {
         .sum()
 }
 
-/// Keys of each database whose time to live is looked at.
+/// Keys sampled per database to estimate the time to live.
 const TTL_SAMPLES: usize = 64;
 
-/// The mean time to live of a sample of each database's keys that have one.
+/// The mean time to live of a sample of each database's volatile keys.
 fn average_ttls(cx: &mut Ctx<'_, '_>) -> Vec<i64> {
     (0..cx.engine.keyspace.databases())
         .map(|db| {
@@ -253,7 +254,7 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     field!(out, "paused_timeout_milliseconds", "{left_ms}");
 }
 
-/// Bytes in the unit that reads best, as Redis writes them.
+/// Bytes with a unit, in Redis' format (`1.00M`).
 pub fn human(bytes: u64) -> String {
     const UNITS: &[(u64, &str)] =
         &[(1 << 50, "P"), (1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
@@ -263,24 +264,24 @@ pub fn human(bytes: u64) -> String {
     }
 }
 
-/// The memory of the process, as INFO and MEMORY STATS tell it.
+/// The memory of the process, as shown by INFO and MEMORY STATS.
 pub struct MemoryFacts {
-    /// In use, by the allocator's size classes.
+    /// In use, as counted by the allocator's size classes.
     pub used: u64,
-    /// The most that was ever in use.
+    /// The peak of `used`.
     pub peak: u64,
-    /// Resident.
+    /// Resident set size.
     pub resident: u64,
-    /// In use after the start.
+    /// In use after startup.
     pub startup: u64,
     /// In use for connections.
     pub clients: u64,
-    /// In use for tables and entries' headers, connections and everything else but keys and values.
+    /// In use for tables, entry headers, connections: everything except keys and values.
     pub overhead: u64,
 }
 
 impl MemoryFacts {
-    /// Reads the figures.
+    /// Reads the present values.
     pub fn read(engine: &Engine, table_bytes: u64) -> Self {
         let used = engine.env.memory.used_bytes();
         let peak = engine.env.memory.peak_bytes().max(used);
@@ -296,7 +297,7 @@ impl MemoryFacts {
         self.used.saturating_sub(self.overhead)
     }
 
-    /// The share of the data set in what was taken since the start, in per cent.
+    /// The data set as a percentage of the memory allocated since startup.
     pub fn dataset_percent(&self) -> f64 {
         let net = self.used.saturating_sub(self.startup).max(1);
         self.dataset() as f64 * 100.0 / net as f64
@@ -488,7 +489,7 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     loop_stats(facts, out);
 }
 
-/// The second half of the section: errors and event loops.
+/// The rest of the section: errors and event loops.
 fn loop_stats(facts: &Facts<'_>, out: &mut String) {
     let totals = &facts.totals;
     let rates = facts.engine.rates.now();
@@ -549,14 +550,14 @@ pub struct CallTotals {
     pub ns: u64,
     /// Calls refused before execution.
     pub rejected: u64,
-    /// Calls that answered an error.
+    /// Calls that returned an error.
     pub failed: u64,
     /// Durations, by [`crate::stats::latency_bucket`].
     pub latency: Vec<u64>,
 }
 
 impl CallTotals {
-    /// Of the command with this id; `None` if it was never called.
+    /// The totals of the command with this id; `None` if it was never called.
     pub fn of(engine: &Engine, id: usize) -> Option<Self> {
         let mut totals: Option<Self> = None;
         for calls in engine.stats.threads().filter_map(|thread| thread.calls[id].get()) {
@@ -576,12 +577,12 @@ impl CallTotals {
         }
     }
 
-    /// The calls whose duration was noted: `latency-tracking` was on.
+    /// Calls that were measured: `latency-tracking` was on.
     pub fn measured(&self) -> u64 {
         self.latency.iter().sum()
     }
 
-    /// The duration in nanoseconds that `percent` of those calls did not exceed.
+    /// The percentile `percent` of those calls' durations, in nanoseconds.
     pub fn percentile_ns(&self, percent: f64) -> u64 {
         let wanted = (self.measured() as f64 * percent / 100.0).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -595,7 +596,7 @@ impl CallTotals {
     }
 }
 
-/// Calls `f` with the full name and totals of every command that was called, in order of names.
+/// Calls `f` with the full name and totals of every command that was called, sorted by name.
 pub fn for_each_called(engine: &Engine, mut f: impl FnMut(&str, &CallTotals)) {
     let mut called: Vec<(String, CallTotals)> = engine
         .commands

@@ -1,4 +1,4 @@
-//! LATENCY: spikes, and how long commands take.
+//! LATENCY: latency spikes, and histograms of command durations.
 
 use super::info::for_each_called;
 use crate::command::args::Args;
@@ -99,7 +99,7 @@ fn latest(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `LATENCY RESET [event ...]` -> how many events were forgotten.
+/// `LATENCY RESET [event ...]` -> number of events whose history was removed.
 fn reset(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let named = |name: &str| args.iter_from(2).any(|arg| arg == name.as_bytes());
     let count = cx.engine.latency.reset(|name| args.len() == 2 || named(name));
@@ -118,11 +118,11 @@ fn graph(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// The upper bounds of the classes of LATENCY HISTOGRAM, as (nanoseconds, the microseconds shown).
+/// The upper bounds of the buckets of LATENCY HISTOGRAM, as (nanoseconds, the microseconds shown).
 ///
-/// The real servers count in a histogram of two significant digits, so that a class which begins as
-/// a power of two ends at the next value that it tells apart, 1/128 higher; the last, which takes
-/// everything above, does not.
+/// The real servers use an HDR histogram with two significant digits: a bucket that begins at a
+/// power of two ends at the next representable value, 1/128 higher. The last bucket, which is
+/// unbounded, does not.
 fn classes() -> impl Iterator<Item = (u64, i64)> {
     let all_but_last = (0..20).map(|power| {
         let begins_ns = 1024_u64 << power;
@@ -132,9 +132,9 @@ fn classes() -> impl Iterator<Item = (u64, i64)> {
     all_but_last.chain([(1 << 30, 1_073_741)])
 }
 
-/// `LATENCY HISTOGRAM [command ...]` -> map of command to (calls, map of us to calls that took no
-/// longer). Names that are unknown or were not called are left out; a container stands for its
-/// subcommands.
+/// `LATENCY HISTOGRAM [command ...]` -> map of command to (calls, map of us to the number of calls
+/// that took no longer). Names that are unknown or were not called are omitted; a container stands
+/// for its subcommands.
 fn histogram(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let asked = |name: &str| {
         let container = name.split('|').next().unwrap_or(name);
@@ -166,8 +166,8 @@ fn histogram(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// The calls that took no longer than each class's bound, where that is more than in the class
-/// before. The last class takes all that took longer.
+/// The cumulative number of calls at each bucket's bound, where it is higher than in the bucket
+/// before. The last bucket counts all calls.
 fn cumulative(latency: &[u64]) -> Vec<(i64, u64)> {
     let total: u64 = latency.iter().sum();
     let (mut seen, mut bucket, mut shown) = (0, 0, 0);

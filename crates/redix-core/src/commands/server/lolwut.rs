@@ -1,4 +1,4 @@
-//! LOLWUT: something to look at, and the version.
+//! LOLWUT: generative art, and the version.
 
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -18,9 +18,8 @@ pub const COMMANDS: &[CommandSpec] =
 const COLUMNS_MAX: usize = 160;
 const ROWS_MAX: usize = 60;
 
-/// `LOLWUT [VERSION version] [columns [rows]]` -> verbatim text. Every version draws the same: the
-/// maze that grows where each place is crossed by one of two diagonals at random. Errors: an
-/// argument is no number.
+/// `LOLWUT [VERSION version] [columns [rows]]` -> verbatim text. Every version draws the same maze,
+/// of random diagonals. Errors: an argument is not a number.
 fn lolwut(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let first = if args.is(1, "version") { 3 } else { 1 };
     if args.len() < first {

@@ -1,4 +1,4 @@
-//! MEMORY: what memory is used for.
+//! MEMORY: introspection of memory use.
 
 use super::info::{MemoryFacts, human, table_bytes};
 use crate::command::args::Args;
@@ -58,9 +58,9 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("memory", Group::Serve
 const OF_ALL_SHARDS: &[&str] =
     &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
 
-/// Below this the doctor has nothing to judge.
+/// Below this MEMORY DOCTOR gives no diagnosis.
 const JUDGED_FROM_BYTES: u64 = 5 << 20;
-/// What an entry takes in its table: its pointer and its tag.
+/// Bytes of an entry's slot in its table: pointer and tag.
 const SLOT_BYTES: usize = 9;
 
 /// Never called: the arity asks for a subcommand, and unknown ones are refused before.
@@ -68,7 +68,7 @@ fn container(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::WrongArity("memory".into()))
 }
 
-/// `MEMORY USAGE key [SAMPLES count]` -> bytes, or null. The samples are for values with elements.
+/// `MEMORY USAGE key [SAMPLES count]` -> bytes, or null. SAMPLES has no effect: sizes are exact.
 /// Errors: a negative count or another option.
 fn usage(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let mut options = args.options(3);
@@ -86,7 +86,7 @@ fn usage(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Bytes that the tables of each database take, but for the entries.
+/// Bytes of the tables of each database, without entries.
 fn table_bytes_by_db(cx: &mut Ctx<'_, '_>) -> Vec<(u32, u64)> {
     let mut bytes = vec![0; cx.engine.keyspace.databases() as usize];
     for index in 0..SHARDS {
@@ -125,7 +125,7 @@ fn stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
         out.reply.map(2);
         out.reply.bulk_str("overhead.hashtable.main");
         out.reply.int(*bytes as i64);
-        // Expiries lie in the entries.
+        // Expiries are part of the entries.
         out.reply.bulk_str("overhead.hashtable.expires");
         out.reply.int(0);
     }
@@ -156,7 +156,7 @@ fn stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// A map reply in the making.
+/// A map reply under construction.
 struct Map<'a> {
     reply: &'a mut redix_resp::reply::Reply,
     pairs: usize,

@@ -1,4 +1,4 @@
-//! Commands about the server and the data set as a whole.
+//! Server commands.
 
 pub mod cluster;
 pub mod commandlog;
@@ -15,8 +15,8 @@ pub mod slowlog;
 use crate::command::context::Ctx;
 use crate::error::CommandResult;
 
-/// Answers a container's HELP: an array of status lines, one subcommand and its explanation after
-/// the other.
+/// Writes the reply of a container's HELP: an array of status lines, each subcommand followed by
+/// its explanation.
 pub fn help(cx: &mut Ctx<'_, '_>, container: &str, subcommands: &[(&str, &str)]) -> CommandResult {
     let title = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
     cx.reply.array(subcommands.len() * 2 + 3);

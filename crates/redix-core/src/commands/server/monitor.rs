@@ -1,4 +1,4 @@
-//! Looking on: the time, and the commands of all clients.
+//! MONITOR and TIME.
 
 use crate::command::args::Args;
 use crate::command::context::{ClientCx, Ctx};
@@ -28,13 +28,13 @@ fn time(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `MONITOR` -> OK, then a status line for each command. Errors: inside MULTI.
-/// A replica gets neither, and who monitors already no second OK.
+/// `MONITOR` -> OK, then a status line for each command. Errors: inside MULTI. No reply to a
+/// replica, nor to a client that monitors already.
 fn monitor(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     if !cx.may_block() {
         return Err(ReplyError::Static("ERR MONITOR isn't allowed for DENY BLOCKING client"));
     }
-    // A replica has no use for lines between those of the stream.
+    // MONITOR lines would corrupt a replica's stream.
     let is_replica = cx.session.replica.as_ref().is_some_and(|replica| replica.attached());
     if is_replica || cx.session.monitor {
         return Ok(());

@@ -1,4 +1,4 @@
-//! SLOWLOG: the commands that took longest.
+//! SLOWLOG: the log of slow commands.
 
 use redix_resp::reply::Reply;
 
@@ -43,7 +43,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("slowlog", Group::Serv
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     ])];
 
-/// Entries that GET returns where no count is given.
+/// Entries that GET returns without a count.
 const COUNT_DEFAULT: usize = 10;
 
 /// Never called: the arity asks for a subcommand, and unknown ones are refused before.
@@ -66,8 +66,8 @@ pub(super) fn reply_entries(reply: &mut Reply, entries: &[LogEntry]) {
     }
 }
 
-/// `SLOWLOG GET [count]` -> array of (id, Unix time in s, duration in us, words, address, name).
-/// A count of -1 means all. Errors: another negative count, or no number.
+/// `SLOWLOG GET [count]` -> array of (id, Unix time in s, duration in us, arguments, address,
+/// name). A count of -1 means all. Errors: another negative count, or no number.
 fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let count = match args.len() {
         2 => COUNT_DEFAULT,
@@ -85,7 +85,7 @@ fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What a wrong count is answered.
+/// The error for a count out of range.
 pub(super) const COUNT_RANGE: ReplyError =
     ReplyError::Static("ERR count should be greater than or equal to -1");
 

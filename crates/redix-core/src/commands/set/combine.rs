@@ -1,8 +1,8 @@
-//! Intersections, unions and differences.
+//! Intersection, union and difference of sets.
 //!
-//! All sets are under their locks at once. An intersection walks the smallest and asks the others;
-//! unions and differences build a set beside them, small for as long as it can be, so that what
-//! they return is in the order in which the real servers return it.
+//! All sets are locked at once. An intersection iterates over the smallest and probes the others;
+//! unions and differences build a result set, compact for as long as possible, so that the order of
+//! members is that of the real servers.
 
 use std::cmp::Reverse;
 use std::ops::{ControlFlow, Range};
@@ -63,7 +63,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .docs(docs::SDIFFSTORE),
 ];
 
-/// `SINTER key …` -> the members that all have. Errors: WRONGTYPE.
+/// `SINTER key …` -> the members of all sets. Errors: WRONGTYPE.
 fn sinter(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (hasher, words) = (cx.keys.keyspace.hasher(), 1..args.len());
     look_all_up(cx, args, words.clone())?;
@@ -80,8 +80,8 @@ fn sinter(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `SINTERCARD numkeys key … [LIMIT limit]` -> how many members all have, at most `limit`, where 0
-/// is no limit. Errors: WRONGTYPE, a senseless number of keys, the options.
+/// `SINTERCARD numkeys key … [LIMIT limit]` -> number of members of the intersection, at most
+/// `limit` (0: no limit). Errors: WRONGTYPE, an invalid number of keys, the options.
 fn sintercard(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     const NUMKEYS: ReplyError = ReplyError::Static("ERR numkeys should be greater than 0");
     let count = num::parse_i64(args.get(1)).and_then(|count| usize::try_from(count).ok());
@@ -115,15 +115,15 @@ fn card_limit(args: Args<'_>, from: usize) -> Result<u64, ReplyError> {
     Ok(limit)
 }
 
-/// `SINTERSTORE destination key …` -> the number of members stored; none deletes `destination`.
+/// `SINTERSTORE destination key …` -> the number of members stored (0 deletes `destination`).
 /// Errors: WRONGTYPE of the sources. Logged verbatim; event `sinterstore` or `del`.
 fn sinterstore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (limits, hasher) = (limits(cx), cx.keys.keyspace.hasher());
     let words = 2..args.len();
     look_all_up(cx, args, words.clone())?;
     let sets = views(cx.keys, cx.plan, args, words);
-    // The form of the smallest is where the result begins. Source: `sinterGenericCommand` of Redis
-    // 7.2, as OBJECT ENCODING shows.
+    // The encoding of the smallest set is that of the new result. Source: `sinterGenericCommand` of
+    // Redis 7.2, as OBJECT ENCODING shows.
     let form = match sets.iter().flatten().min_by_key(|set| set.len()) {
         Some(SetRef::Intset(_)) => Form::Intset,
         _ => Form::Listpack,
@@ -139,7 +139,7 @@ fn sinterstore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `SUNION key …` -> the members that any has. Errors: WRONGTYPE.
+/// `SUNION key …` -> the members of any of the sets. Errors: WRONGTYPE.
 fn sunion(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let result = union(cx, args, 1..args.len())?;
     reply_members(cx.reply, result.view());
@@ -153,7 +153,7 @@ fn sunionstore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `SDIFF key …` -> the members of the first that no other has. Errors: WRONGTYPE.
+/// `SDIFF key …` -> the members of the first set that are in no other. Errors: WRONGTYPE.
 fn sdiff(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let result = difference(cx, args, 1..args.len())?;
     reply_members(cx.reply, result.view());
@@ -167,7 +167,7 @@ fn sdiffstore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Looks the sets up as a read does. Errors: WRONGTYPE.
+/// Looks the sets up for reading. Errors: WRONGTYPE.
 fn look_all_up(
     cx: &mut Ctx<'_, '_>,
     args: Args<'_>,
@@ -180,7 +180,7 @@ fn look_all_up(
     Ok(())
 }
 
-/// The sets that [`look_all_up`] has looked up, side by side; `None` for those that are missing.
+/// The sets that [`look_all_up`] has looked up; `None` for missing ones.
 fn views<'a>(
     keys: &'a Access<'_>,
     plan: &Plan,
@@ -190,7 +190,7 @@ fn views<'a>(
     words.map(|word| keys.view(plan.key(keys.keyspace, args, word)).map(set_of)).collect()
 }
 
-/// Lets `f` see the members that all sets have, in the order of the smallest.
+/// Calls `f` with the members of the intersection, in the order of the smallest set.
 fn intersect<'a>(
     sets: Vec<Option<SetRef<'a>>>,
     hasher: &KeyHasher,
@@ -238,7 +238,7 @@ fn difference(
     }
     let mut others: Vec<SetRef<'_>> = others.iter().copied().flatten().collect();
     let mut edit = Edit::new(&mut result, limits, hasher);
-    // The cheaper of two ways. Which one it is shows in the form of what is stored. Source:
+    // The cheaper of two algorithms; the choice determines the encoding of a stored result. Source:
     // `sunionDiffGenericCommand` of Redis 7.2.
     let asking = first.len() * (1 + others.len()) / 2;
     let removing = first.len() + others.iter().map(|set| set.len()).sum::<usize>();
@@ -265,7 +265,7 @@ fn difference(
     Ok(result)
 }
 
-/// Puts a result under the key at word 1, or deletes that key where there is none, and replies.
+/// Stores a result under the key at argument 1, or deletes that key if it is empty, and replies.
 fn store(cx: &mut Ctx<'_, '_>, args: Args<'_>, event: &'static str, result: SetBuf) {
     let key = cx.key(args, 1);
     let len = result.view().len();

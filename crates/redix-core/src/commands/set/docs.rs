@@ -1,4 +1,4 @@
-//! What COMMAND DOCS tells about the set commands.
+//! COMMAND DOCS entries of the set commands.
 
 use crate::command::spec::{ArgKind, ArgSpec, Docs};
 

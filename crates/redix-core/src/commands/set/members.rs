@@ -1,4 +1,5 @@
-//! Commands on the members of one set, or of two.
+//! Commands on the members of a set: SADD, SREM, SMOVE, SISMEMBER, SMISMEMBER, SCARD, SMEMBERS,
+//! SSCAN.
 
 use redix_types::entry::{IntBuf, Kind};
 use redix_types::listpack::Element;
@@ -99,7 +100,8 @@ pub const COMMANDS: &[CommandSpec] = &[
     .docs(docs::SSCAN),
 ];
 
-/// `SADD key member …` -> how many were missing. Errors: WRONGTYPE. Logged verbatim; event `sadd`.
+/// `SADD key member …` -> number of members added. Errors: WRONGTYPE. Logged verbatim; event
+/// `sadd`.
 fn sadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     let (limits, given) = (limits(cx), args.len() - 2);
@@ -116,8 +118,8 @@ fn sadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `SREM key member …` -> how many were removed. Errors: WRONGTYPE. Logged verbatim; event `srem`,
-/// and `del` if none is left.
+/// `SREM key member …` -> number of members removed. Errors: WRONGTYPE. Logged verbatim; event
+/// `srem`, and `del` if none is left.
 fn srem(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, limits) = (cx.key(args, 1), limits(cx));
     let change = edit(cx.keys, limits, key, Missing::Skip, |set| {
@@ -200,8 +202,8 @@ fn smembers(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `SSCAN key cursor [MATCH pattern] [COUNT count]` -> the next cursor (`0` at the end) and
-/// members: all of a small set at once. Errors: the cursor, WRONGTYPE, the options, in this order
-/// and those of a missing key not looked at.
+/// members; a compact set is returned in one call. Errors, in this order: the cursor, WRONGTYPE,
+/// the options (not checked if the key is missing).
 fn sscan(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let cursor = parse_cursor(args.get(2))?;
     let key = cx.key(args, 1);

@@ -1,8 +1,7 @@
 //! Commands on sets.
 //!
-//! Which form a set takes, and what it may hold in it, is the business of [`redix_types::set`];
-//! here are the replies, the events and the records. Members that a command draws at random are
-//! logged as the removal of just these.
+//! The encodings and their limits are in [`redix_types::set`]; here are the replies, the events and
+//! the log records. Randomly drawn members are logged as the removal of exactly these.
 //!
 //! Sources: the replies, events and replication streams of Valkey 9.1.2, Redis 7.0.15 and 8.2.3.
 
@@ -24,7 +23,7 @@ use crate::error::ReplyError;
 use crate::keyspace::Key;
 use crate::keyspace::access::{Access, Edited, Missing};
 
-/// The set that an entry holds, whose kind has been checked.
+/// The set of an entry, whose type has been checked.
 fn set_of(entry: EntryRef<'_>) -> SetRef<'_> {
     SetRef::of(entry.value()).expect("the kind of the entry was checked")
 }
@@ -48,7 +47,7 @@ fn reply_members(reply: &mut Reply, set: SetRef<'_>) {
     set.for_each_text(&mut |text| reply.bulk(text));
 }
 
-/// An empty value of a form, for a set that is being created.
+/// An empty set in the given encoding.
 fn empty(form: Form) -> Value<'static> {
     match form {
         Form::Intset => Value::Packed(Compact::SetOfInts, &intset::EMPTY),
@@ -57,8 +56,8 @@ fn empty(form: Form) -> Value<'static> {
     }
 }
 
-/// Changes a set in place; `change` says how many members it has added or removed. `None` if there
-/// is no key and none is made. Errors: WRONGTYPE.
+/// Edits a set in place; `change` returns how many members it has added or removed. `None` if there
+/// is no key and none is created. Errors: WRONGTYPE.
 fn edit(
     keys: &mut Access<'_>,
     limits: Limits,
@@ -84,16 +83,16 @@ fn edit(
     changed
 }
 
-/// What an edit did.
+/// The outcome of an edit.
 #[derive(Clone, Copy, Debug)]
 struct Change {
-    /// How many members were added or removed.
+    /// Number of members added or removed.
     members: usize,
-    /// Whether the key has gone with the last one.
+    /// Whether the key was deleted with its last member.
     emptied: bool,
 }
 
-/// Up to where sets are kept small.
+/// The configured limits of compact sets.
 fn limits(cx: &Ctx<'_, '_>) -> Limits {
     cx.config.limits().set
 }

@@ -1,4 +1,4 @@
-//! Commands that draw members at random.
+//! SPOP and SRANDMEMBER.
 
 use redix_resp::reply::Reply;
 use redix_types::entry::{IntBuf, Kind};
@@ -42,12 +42,12 @@ pub const COMMANDS: &[CommandSpec] = &[
     .docs(docs::SRANDMEMBER),
 ];
 
-/// Members in one record of the log. Source: `spopWithCountCommand` of Redis 7.2 and Valkey 9.1.
+/// Members per record in the log. Source: `spopWithCountCommand` of Redis 7.2 and Valkey 9.1.
 const RECORD_MEMBERS_MAX: usize = 1024;
 
-/// `SPOP key [count]` -> a member or null; with `count` up to so many. Errors: WRONGTYPE, a
-/// senseless count. Logged as the SREM of what was taken, or as the deletion of the key if that was
-/// all; events `spop`, and `del` if none is left.
+/// `SPOP key [count]` -> a member or null; with `count` an array of up to so many. Errors:
+/// WRONGTYPE, an invalid count. Logged as the SREM of the popped members, or as the deletion of the
+/// key if those were all; events `spop`, and `del` if none is left.
 fn spop(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     match args.len() {
@@ -111,13 +111,13 @@ fn pop_some(cx: &mut Ctx<'_, '_>, key: Key<'_>, count: usize) -> CommandResult {
     Ok(())
 }
 
-/// Takes all `len` members: the key goes.
+/// Pops all `len` members and deletes the key.
 fn pop_all(cx: &mut Ctx<'_, '_>, key: Key<'_>, len: usize) -> CommandResult {
     let word: &[u8] = if cx.config.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };
     if let Some(entry) = cx.keys.take(key) {
         reply_members(cx.reply, set_of(entry.as_ref()));
         cx.keys.bury(entry.into_heap());
-        // The removal of the key counts as one of the changes.
+        // The deletion of the key counts as one of the changes.
         cx.keys.effects.add_dirty(len as u64 - 1);
     }
     notify(cx, "spop", key);
@@ -126,9 +126,8 @@ fn pop_all(cx: &mut Ctx<'_, '_>, key: Key<'_>, len: usize) -> CommandResult {
     Ok(())
 }
 
-/// `SRANDMEMBER key [count]` -> a member or null; with `count` so many different ones, or all if
-/// there are no more; with a negative one so many, some of them several times. Errors: a senseless
-/// count, WRONGTYPE.
+/// `SRANDMEMBER key [count]` -> a member or null; with `count` an array of so many distinct ones,
+/// or all; with a negative count so many, possibly repeated. Errors: an invalid count, WRONGTYPE.
 fn srandmember(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     let mut rng = Draws(cx.keys.random());
@@ -164,7 +163,7 @@ fn srandmember(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Writes so many members, each drawn from all.
+/// Writes `count` members, each drawn from all.
 fn repeat(
     (reply, requests): (&mut Reply, &mut Vec<Request>),
     set: SetRef<'_>,
@@ -184,8 +183,8 @@ fn repeat(
     Ok(())
 }
 
-/// Random words from one: those of the keyspace cannot be asked for while a set is borrowed from
-/// it. Source: Steele, Lea and Flood, *Fast splittable pseudorandom number generators* (2014).
+/// A pseudorandom sequence from one seed: the keyspace's generator cannot be borrowed together with
+/// a set. Source: Steele, Lea and Flood, *Fast splittable pseudorandom number generators* (2014).
 struct Draws(u64);
 
 impl Draws {

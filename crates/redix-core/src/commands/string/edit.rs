@@ -1,7 +1,7 @@
-//! Commands that change part of a string.
+//! APPEND and SETRANGE: commands that change part of a string.
 //!
-//! A long value grows in place with room to spare, so that appending is amortised; while a snapshot
-//! shares it, the first change copies it once.
+//! A long value grows in place with spare capacity, so that appending is amortised; while a
+//! snapshot shares it, the first change copies it once.
 
 use arrayvec::ArrayVec;
 use redix_types::entry::{Encoding, EntryBox, HeapValue, INLINE_MAX, IntBuf, Kind, Value};
@@ -96,8 +96,8 @@ fn setrange(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Writes `bytes` over a string from `start` on, with zeros before it where the string is shorter,
-/// and returns the new length. The entry becomes `raw`. If there is no memory, nothing changes.
+/// Writes `bytes` over a string from `start` on, padded with zeros where the string is shorter, and
+/// returns the new length. The encoding becomes `raw`. Errors: Oom; nothing changes.
 pub fn splice(entry: &mut EntryBox, start: usize, bytes: &[u8]) -> Result<usize, ReplyError> {
     let end = start + bytes.len();
     if let Some(HeapValue::Str(shared)) = entry.heap_mut() {
@@ -134,8 +134,8 @@ pub fn splice(entry: &mut EntryBox, start: usize, bytes: &[u8]) -> Result<usize,
     Ok(len)
 }
 
-/// The bytes of a string, to change in place; there are at least `len` of them, the added ones
-/// zeros. The entry becomes `raw`. If there is no memory, nothing changes.
+/// The bytes of a string for changing in place, extended with zeros to at least `len`. The encoding
+/// becomes `raw`. Errors: Oom; nothing changes.
 pub fn writable(entry: &mut EntryBox, len: usize) -> Result<&mut [u8], ReplyError> {
     match len.checked_sub(1) {
         Some(last) if last >= entry.as_ref().value().string_len() => splice(entry, last, &[0])?,
@@ -181,7 +181,7 @@ fn own(shared: &mut Arc<Vec<u8>>, len: usize) -> Result<&mut Vec<u8>, ReplyError
     Ok(buffer)
 }
 
-/// Writes `bytes` from `start` on; the room for them has been reserved.
+/// Writes `bytes` from `start` on; the capacity has been reserved.
 fn overwrite(buffer: &mut Vec<u8>, start: usize, bytes: &[u8]) {
     if buffer.len() < start {
         buffer.resize(start, 0);

@@ -1,13 +1,13 @@
 //! LCS: the longest common subsequence of two strings.
 //!
-//! Dynamic programming over a table of one cell for each pair of prefixes. Only two rows of lengths
-//! are kept; of the other cells one bit remains, which neighbour the length came from: that is all
-//! that the way back needs, and a 32nd of the memory of the whole table. The limit on the strings
-//! is nevertheless that of the real servers, whose table of 32-bit lengths must fit
+//! Dynamic programming over a table with a cell for each pair of prefixes. Only two rows of lengths
+//! are kept; of the other cells one bit remains, which neighbour the length came from: that is
+//! enough for the backtrack and takes a 32nd of the memory of the whole table. The limit on the
+//! strings is nevertheless that of the real servers, whose table of 32-bit lengths must fit
 //! `proto-max-bulk-len`.
 //!
-//! Where two ways back are equally long, it is the one through the shorter second prefix, as in
-//! Redis 7.0.
+//! Among equally long subsequences the backtrack prefers the shorter second prefix, as in Redis
+//! 7.0.
 
 use redix_types::entry::{IntBuf, Kind};
 
@@ -45,7 +45,7 @@ enum Wanted {
     Text,
     /// `LEN`: its length.
     Length,
-    /// `IDX`: where its parts lie.
+    /// `IDX`: the positions of its parts.
     Places,
 }
 
@@ -70,8 +70,7 @@ pub(super) struct Match {
 
 /// `LCS key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]` -> bulk; with `LEN` an integer;
 /// with `IDX` a map of `matches` (arrays of two inclusive ranges, and the length if wanted, the
-/// last match first) and `len`. Errors: a key that holds no string, the grammar's, strings too
-/// long.
+/// last match first) and `len`. Errors: a key that holds no string, the options, strings too long.
 fn lcs(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let lens = [string_len(cx, args, 1)?, string_len(cx, args, 2)?];
     let options = parse_options(args)?;
@@ -161,7 +160,7 @@ fn string(cx: &mut Ctx<'_, '_>, args: Args<'_>, index: usize) -> Result<Vec<u8>,
     entry.map_or(Ok(Vec::new()), |entry| copy_of(entry.value().string_bytes(&mut digits)))
 }
 
-/// Whether a table of 32-bit lengths would fit the longest string.
+/// Errors: a table of 32-bit lengths would exceed the longest string.
 fn check_size(cx: &Ctx<'_, '_>, lens: [usize; 2]) -> CommandResult {
     const TOO_LONG: usize = u32::MAX as usize - 1;
     if lens.iter().any(|len| *len >= TOO_LONG) {
@@ -177,18 +176,18 @@ fn check_size(cx: &Ctx<'_, '_>, lens: [usize; 2]) -> CommandResult {
     Ok(())
 }
 
-/// What is kept of the table of all pairs of prefixes.
+/// What is kept of the table: one bit per cell.
 pub(super) struct Table {
     /// The length of the longest common subsequence.
     pub len: u32,
-    /// Bits of a row: one more than the second string has bytes.
+    /// Bits per row: one more than the length of the second string.
     width: usize,
-    /// For each pair of prefixes: whether the way back goes through the shorter first prefix.
+    /// For each pair of prefixes: whether the backtrack goes to the shorter first prefix.
     up: Vec<u64>,
 }
 
 impl Table {
-    /// Compares two strings. Fails if there is no memory for the table.
+    /// Compares two strings. Errors: Oom for the table.
     pub(super) fn new(a: &[u8], b: &[u8]) -> Result<Self, ReplyError> {
         let width = b.len() + 1;
         let mut up = zeros::<u64>(((a.len() + 1) * width).div_ceil(64))?;

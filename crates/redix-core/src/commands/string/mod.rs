@@ -1,11 +1,11 @@
 //! Commands on strings.
 //!
-//! A string is kept as a number where its text is the one that the number formats to, inside its
-//! entry where it is short, and on the heap, reference counted, where it is long. What OBJECT
-//! ENCODING reports (`int`, `embstr`, `raw`) follows the real servers, not this storage.
+//! A string is stored as an integer if its text is the canonical form of one, inside its entry if
+//! it is short, and on the heap, reference counted, if it is long. The encodings that OBJECT
+//! ENCODING reports (`int`, `embstr`, `raw`) follow the real servers, not this storage.
 //!
-//! **Invariants.** A value passes `proto-max-bulk-len` in no command that makes it grow. A
-//! reservation of [`FALLIBLE_FROM`] bytes or more may fail and then changes nothing.
+//! **Invariants.** No command grows a value beyond `proto-max-bulk-len`. An allocation of
+//! [`FALLIBLE_FROM`] bytes or more may fail and then changes nothing.
 //!
 //! Sources: the replies, events and replication streams of Valkey 9.1.2, Redis 7.0.15 and 8.2.3.
 
@@ -27,7 +27,7 @@ use crate::keyspace::Key;
 use crate::keyspace::access::Ttl;
 use crate::sync::Arc;
 
-/// Values of this many bytes are only kept if the memory for them can be had.
+/// For values of at least this many bytes a failed allocation is an error reply, not an abort.
 pub const FALLIBLE_FROM: usize = 1024 * 1024;
 
 /// Writes a string entry's value as a bulk reply.
@@ -36,10 +36,10 @@ pub fn reply_string(reply: &mut redix_resp::reply::Reply, entry: EntryRef<'_>) {
     reply.bulk(entry.value().string_bytes(&mut IntBuf::new()));
 }
 
-/// How a string is stored: numbers as such, others as they are. Fails if there is no memory.
+/// The stored form of a string: an integer if it is one, else bytes. Errors: Oom.
 #[inline]
 pub fn encode(bytes: &[u8]) -> Result<Value<'_>, ReplyError> {
-    // No number is longer than the digits of the smallest one.
+    // No integer is longer than the text of the smallest one.
     if bytes.len() <= 20
         && let Some(value) = num::parse_i64(bytes)
     {
@@ -48,7 +48,7 @@ pub fn encode(bytes: &[u8]) -> Result<Value<'_>, ReplyError> {
     encode_text(bytes)
 }
 
-/// As [`encode`], of a word of the command under way; a large one is kept where it was received.
+/// As [`encode`], for an argument of the current command; the buffer of a large one is taken over.
 #[inline]
 fn encode_word(args: Args<'_>, index: usize) -> Result<Value<'_>, ReplyError> {
     match args.shared(index) {
@@ -57,7 +57,7 @@ fn encode_word(args: Args<'_>, index: usize) -> Result<Value<'_>, ReplyError> {
     }
 }
 
-/// How a string is stored that stays text even where it reads as a number.
+/// The stored form of a string that stays text even if it is an integer.
 #[inline]
 pub fn encode_text(bytes: &[u8]) -> Result<Value<'_>, ReplyError> {
     if bytes.len() < FALLIBLE_FROM {
@@ -66,7 +66,7 @@ pub fn encode_text(bytes: &[u8]) -> Result<Value<'_>, ReplyError> {
     Ok(on_heap(copy_of(bytes)?))
 }
 
-/// A copy, if there is memory for it.
+/// A copy. Errors: Oom.
 fn copy_of(bytes: &[u8]) -> Result<Vec<u8>, ReplyError> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(bytes.len()).map_err(|_| ReplyError::Oom)?;
@@ -74,18 +74,19 @@ fn copy_of(bytes: &[u8]) -> Result<Vec<u8>, ReplyError> {
     Ok(copy)
 }
 
-/// A value of more than [`INLINE_MAX`] bytes from its buffer.
+/// A value of more than [`INLINE_MAX`] bytes, from its buffer.
 fn on_heap(bytes: Vec<u8>) -> Value<'static> {
     debug_assert!(bytes.len() > INLINE_MAX);
     Value::Heap(HeapValue::Str(Arc::new(bytes)))
 }
 
-/// A string that is `raw` whatever its length, from its buffer, which is taken if it is long.
+/// A string with encoding `raw`, from its buffer, which is taken over if it is long.
 pub fn raw(buffer: &mut Vec<u8>) -> Value<'_> {
     if buffer.len() > INLINE_MAX { on_heap(std::mem::take(buffer)) } else { Value::Raw(buffer) }
 }
 
-/// Checks the length that a value is about to have. A primary has checked by its own limit.
+/// Checks the length of a value that is about to grow. The primary's stream is exempt: the primary
+/// has checked.
 fn check_length(cx: &Ctx<'_, '_>, start: usize, added: usize) -> Result<usize, ReplyError> {
     let max = match usize::try_from(cx.config.proto_max_bulk_len) {
         _ if cx.from_primary() => usize::MAX,
@@ -94,7 +95,7 @@ fn check_length(cx: &Ctx<'_, '_>, start: usize, added: usize) -> Result<usize, R
     start.checked_add(added).filter(|len| *len <= max).ok_or(ReplyError::StringTooLong)
 }
 
-/// Gives a key the string that is word `index` of the command, and reports the event `set`.
+/// Stores argument `index` of the command under a key, and announces the event `set`.
 #[inline(always)]
 fn store(
     cx: &mut Ctx<'_, '_>,
@@ -108,22 +109,22 @@ fn store(
     Ok(())
 }
 
-/// Reports an event of the string commands.
+/// Announces a keyspace event of the string commands.
 fn notify(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>) {
     cx.keys.effects.notify(class::STRING, event, cx.keys.db, key.bytes);
 }
 
-/// Reports an event of the generic commands.
+/// Announces a keyspace event of the generic commands.
 fn notify_generic(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>) {
     cx.keys.effects.notify(class::GENERIC, event, cx.keys.db, key.bytes);
 }
 
-/// Logs the command under way as these words.
+/// Logs the current command in this form.
 fn log(cx: &mut Ctx<'_, '_>, argv: &[&[u8]]) {
     cx.keys.effects.log(cx.keys.db, argv);
 }
 
-/// Logs the command under way as `SET key value PXAT at`.
+/// Logs the current command as `SET key value PXAT at`.
 fn log_set_at(cx: &mut Ctx<'_, '_>, key: Key<'_>, value: &[u8], at_ms: i64) {
     if cx.keys.effects.recording() {
         log(cx, &[b"SET", key.bytes, value, b"PXAT", IntBuf::new().format(at_ms)]);

@@ -1,4 +1,4 @@
-//! Commands on strings that are numbers.
+//! INCR, DECR, INCRBY, DECRBY and INCRBYFLOAT.
 
 use redix_types::entry::{EntryRef, IntBuf, Kind, Value, ValueRef};
 use redix_types::num;
@@ -116,13 +116,14 @@ fn add(cx: &mut Ctx<'_, '_>, args: Args<'_>, increment: i64) -> CommandResult {
 fn integer(entry: EntryRef<'_>) -> Result<i64, ReplyError> {
     match entry.value() {
         ValueRef::Int(value) => Ok(value),
-        // A text may be a number: INCRBYFLOAT and APPEND leave text.
+        // A text may be an integer: INCRBYFLOAT and APPEND leave text.
         text => num::parse_i64(text.string_bytes(&mut IntBuf::new())).ok_or(ReplyError::NotInteger),
     }
 }
 
 /// `INCRBYFLOAT key increment` -> bulk, the new number. Errors: WRONGTYPE, NotFloat, a result that
-/// is no number. Logged as `SET … KEEPTTL`, so that replicas need not calculate alike.
+/// is NaN or infinite. Logged as `SET … KEEPTTL`, so that replicas do not depend on equal
+/// floating-point arithmetic.
 fn incrbyfloat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     let old = match cx.keys.lookup_write(key, Kind::String)? {

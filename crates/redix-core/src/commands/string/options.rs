@@ -1,12 +1,12 @@
 //! The options that SET, GETEX and MSETEX share.
 //!
-//! A word may be repeated, but for `IFEQ`; words that exclude one another are a syntax error. All
-//! words are judged before any number in them is read.
+//! An option may be repeated, except `IFEQ`; options that exclude one another are a syntax error.
+//! All options are checked before any number in them is parsed.
 
 use crate::command::args::Args;
 use crate::error::ReplyError;
 
-/// Which command's words are understood.
+/// The command whose options are parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grammar {
     /// `[NX | XX | IFEQ value] [GET] [EX | PX | EXAT | PXAT time | KEEPTTL]`
@@ -17,10 +17,10 @@ pub enum Grammar {
     Msetex,
 }
 
-/// On which condition a value is written.
+/// The condition of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Condition<'a> {
-    /// On none.
+    /// Unconditional.
     #[default]
     Always,
     /// `NX`: the key does not exist.
@@ -31,7 +31,7 @@ pub enum Condition<'a> {
     Equals(&'a [u8]),
 }
 
-/// How an expiry is stated.
+/// The unit of an expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// `EX`: seconds from now.
@@ -44,33 +44,33 @@ pub enum Unit {
     UnixMillis,
 }
 
-/// What becomes of the key's expiry.
+/// What happens to the key's expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Expire<'a> {
-    /// Nothing is said.
+    /// No option given.
     #[default]
     Unsaid,
     /// `KEEPTTL`
     Keep,
     /// `PERSIST`
     Persist,
-    /// At a time, in the client's words.
+    /// Expires at a time, as the client wrote it.
     At(Unit, &'a [u8]),
 }
 
 /// The options of one command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options<'a> {
-    /// On which condition.
+    /// The condition.
     pub condition: Condition<'a>,
-    /// `GET`: the old value is the reply.
+    /// `GET`: reply with the old value.
     pub get: bool,
-    /// What becomes of the expiry.
+    /// What happens to the expiry.
     pub expire: Expire<'a>,
 }
 
 impl<'a> Options<'a> {
-    /// Reads the words from `first` on.
+    /// Parses the arguments from `first` on.
     pub fn parse(args: Args<'a>, first: usize, grammar: Grammar) -> Result<Self, ReplyError> {
         use Grammar::{Getex, Msetex, Set};
         let mut words = args.options(first);
@@ -127,8 +127,7 @@ impl<'a> Options<'a> {
         Ok(())
     }
 
-    /// The Unix time in milliseconds at which the key is to expire, if one is stated. Errors as
-    /// [`expire_at_ms`].
+    /// The expiry in Unix milliseconds, if one is given. Errors as [`expire_at_ms`].
     pub fn at_ms(&self, now_ms: i64, command: &'static str) -> Result<Option<i64>, ReplyError> {
         match self.expire {
             Expire::At(unit, text) => expire_at_ms(unit, text, now_ms, command).map(Some),
@@ -142,8 +141,8 @@ impl<'a> Options<'a> {
     }
 }
 
-/// The Unix time in milliseconds that a time in the client's words means. It must be a positive
-/// integer, and the result must fit: else `NotInteger` or `InvalidExpire` of `command`.
+/// Parses an expiry into Unix milliseconds. It must be a positive integer, and the result must fit;
+/// errors: `NotInteger`, or `InvalidExpire` of `command`.
 pub fn expire_at_ms(
     unit: Unit,
     text: &[u8],

@@ -1,4 +1,4 @@
-//! Commands that read strings, and those that read one and then do something to its key.
+//! Commands that read strings, and those that read one and then change its key or expiry.
 
 use redix_types::entry::{EntryRef, IntBuf, Kind};
 
@@ -139,7 +139,7 @@ fn get(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     reply_get(cx, key).map(|_| ())
 }
 
-/// Replies with the string at a key or null, and says whether there is one. Errors: WRONGTYPE.
+/// Replies with the string at a key or null; returns whether it exists. Errors: WRONGTYPE.
 #[inline(always)]
 fn reply_get(cx: &mut Ctx<'_, '_>, key: Key<'_>) -> Result<bool, ReplyError> {
     match cx.keys.lookup_kind(key, Kind::String)? {
@@ -166,8 +166,8 @@ fn getdel(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `GETEX key [EX | PX | EXAT | PXAT time | PERSIST]` -> bulk | null. Errors: WRONGTYPE, the
-/// grammar's. Logged as `PEXPIREAT` or `PERSIST`, or as the deletion of an
-/// expired key where the time has passed.
+/// options. Logged as `PEXPIREAT` or `PERSIST`, or as the deletion of an expired key where the time
+/// has passed.
 fn getex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let options = Options::parse(args, 2, Grammar::Getex)?;
     let at_ms = options.at_ms(cx.now_ms(), "getex")?;
@@ -227,7 +227,7 @@ fn strlen(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `GETRANGE key start end` -> bulk, empty for a missing key. Negative places count from the end;
+/// `GETRANGE key start end` -> bulk, empty for a missing key. Negative indexes count from the end;
 /// both are inclusive. Errors: NotInteger, WRONGTYPE.
 fn getrange(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (start, end) = (args.int(2)?, args.int(3)?);
@@ -242,10 +242,10 @@ fn getrange(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// The part of a string of `len` bytes between two inclusive places, where negative ones count from
-/// the end.
+/// The part of a string of `len` bytes between two inclusive indexes, where negative ones count
+/// from the end.
 pub(super) fn range(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
-    // Two places before the end in the wrong order are no range, even where clamping would make
+    // Two negative indexes in the wrong order are an empty range, even where clamping would make
     // one.
     if len == 0 || (start < 0 && end < 0 && start > end) {
         return 0..0;
@@ -256,7 +256,7 @@ pub(super) fn range(start: i64, end: i64, len: usize) -> std::ops::Range<usize> 
     if start > end { 0..0 } else { start as usize..end as usize + 1 }
 }
 
-/// `SUBSTR key start end`: GETRANGE.
+/// `SUBSTR key start end`: as GETRANGE.
 fn substr(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     getrange(cx, args)
 }

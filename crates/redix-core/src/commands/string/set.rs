@@ -1,4 +1,4 @@
-//! Commands that write whole strings.
+//! Commands that write whole strings: SET and its relatives, MSET, MSETNX, MSETEX, DELIFEQ.
 
 use redix_types::entry::{IntBuf, Kind, Value};
 use smallvec::SmallVec;
@@ -268,7 +268,7 @@ fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> Comma
     Ok(())
 }
 
-/// Whether the condition of a write holds. Errors: WRONGTYPE, for a comparison only.
+/// Whether the condition of a write holds. Errors: WRONGTYPE, for `IFEQ` only.
 fn holds(cx: &mut Ctx<'_, '_>, key: Key<'_>, condition: Condition<'_>) -> Result<bool, ReplyError> {
     Ok(match condition {
         Condition::Always => true,
@@ -281,7 +281,7 @@ fn holds(cx: &mut Ctx<'_, '_>, key: Key<'_>, condition: Condition<'_>) -> Result
     })
 }
 
-/// What remains of giving a key an expiry in the past: the key goes as one that expired.
+/// Sets an expiry in the past: deletes the key as an expired one.
 pub(super) fn expire_at_once(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
     if cx.keys.delete_expired(key) {
         log(cx, &[cx.keys.expired_as, key.bytes]);
@@ -299,7 +299,7 @@ fn log_without_get(cx: &mut Ctx<'_, '_>, args: Args<'_>) {
             continue;
         }
         argv.push(word);
-        // What is compared may itself read `GET`.
+        // The value of IFEQ may itself read `GET`.
         if word.eq_ignore_ascii_case(b"IFEQ") {
             argv.extend(words.take());
         }
@@ -424,7 +424,7 @@ fn all_hold(
     Ok(true)
 }
 
-/// Writes `key value` pairs: all of them, or none if there is no memory for one.
+/// Writes `key value` pairs: all of them, or none if an allocation fails.
 fn store_pairs(
     cx: &mut Ctx<'_, '_>,
     args: Args<'_>,

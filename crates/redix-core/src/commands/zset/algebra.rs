@@ -1,7 +1,7 @@
 //! Union, intersection and difference of sorted sets and sets.
 //!
-//! A set counts as a sorted set whose scores are all 1. Inputs are combined from the smallest to
-//! the largest, as the real servers do: sums of doubles depend on it.
+//! A set counts as a sorted set with all scores 1. Inputs are combined from the smallest to the
+//! largest, as the real servers do: the sum of doubles depends on the order.
 
 use std::ops::ControlFlow;
 
@@ -96,8 +96,8 @@ fn zdiffstore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     store_result(cx, args, Operation::Difference)
 }
 
-/// `ZINTERCARD numkeys key ... [LIMIT limit]` -> how many members all inputs have, at most `limit`
-/// (0: all). Errors: WRONGTYPE, NotInteger, Syntax, a limit that is negative.
+/// `ZINTERCARD numkeys key ... [LIMIT limit]` -> number of members of the intersection, at most
+/// `limit` (0: all). Errors: WRONGTYPE, NotInteger, Syntax, a negative limit.
 fn zintercard(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let request = Request::parse(cx, args, 1, Operation::Cardinality)?;
     let hasher = cx.keys.keyspace.hasher();
@@ -140,11 +140,11 @@ enum Operation {
     Union,
     Intersection,
     Difference,
-    /// Of the intersection.
+    /// The size of the intersection.
     Cardinality,
 }
 
-/// How scores of one member are combined.
+/// How the scores of one member are combined: AGGREGATE.
 #[derive(Clone, Copy)]
 enum Aggregate {
     Sum,
@@ -186,26 +186,26 @@ impl Aggregate {
     }
 }
 
-/// The score, or 0 where infinities have made something that is no number.
+/// The score, or 0 for NaN (the sum of opposite infinities).
 fn number(score: f64) -> f64 {
     if score.is_nan() { 0.0 } else { score }
 }
 
-/// A command as its words ask for it.
+/// The parsed arguments of a command.
 struct Request {
-    /// The word of the first key.
+    /// The argument that is the first key.
     first: usize,
-    /// Of each input.
+    /// The weight of each input.
     weights: Vec<f64>,
     aggregate: Aggregate,
     scores: Scores,
-    /// Most members to count; 0: all.
+    /// LIMIT: most members to count; 0: all.
     limit: usize,
 }
 
 impl Request {
-    /// Word `numkeys` says how many keys follow. Looks them up, as the real servers do before
-    /// they look at options.
+    /// Parses the command; argument `numkeys` is the number of keys after it. Looks the keys up
+    /// before it parses options, as the real servers do.
     fn parse(
         cx: &mut Ctx<'_, '_>,
         args: Args<'_>,
@@ -272,7 +272,7 @@ impl Request {
         Ok(())
     }
 
-    /// The inputs, which have been looked up.
+    /// The values of the inputs, which have been looked up.
     fn inputs<'a>(&self, keys: &'a Access<'_>, args: Args<'_>) -> Inputs<'a> {
         let source = |word: usize| {
             let value = keys.view(keys.key(args.get(word)))?.value();
@@ -286,7 +286,7 @@ impl Request {
     }
 }
 
-/// What a key holds.
+/// The value of an input key.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Zset(ZsetRef<'a>),
@@ -319,7 +319,7 @@ impl Input<'_> {
         Some(score * self.weight)
     }
 
-    /// Visits members with their weighted scores until it is told to stop.
+    /// Calls `visit` with members and weighted scores until it breaks.
     fn visit(&self, mut visit: impl FnMut(&[u8], f64) -> ControlFlow<()>) {
         let mut buf = IntBuf::new();
         let mut each = |member: Element<'_>, score: f64| {
@@ -370,7 +370,7 @@ impl Inputs<'_> {
         result
     }
 
-    /// Adds a member to a union, or combines its score with the one that it has there.
+    /// Adds a member to a union, or aggregates its score with the present one.
     fn add(&self, result: &mut Zset, hasher: &KeyHasher, member: &[u8], score: f64) {
         let (mut before, mut now) = (None, score);
         let change = result.update(hasher, member, |old| {
@@ -378,14 +378,14 @@ impl Inputs<'_> {
             now = old.map_or(score, |old| self.aggregate.of(old, score));
             Some(now)
         });
-        // Zeros of both signs are one score, but are not printed alike.
+        // Zeros of both signs are equal scores, but are printed differently.
         if change == Change::Nothing && before.map(f64::to_bits) != Some(now.to_bits()) {
             result.remove(hasher, member);
             result.insert(hasher, member, now);
         }
     }
 
-    /// Visits the members that all inputs have until it is told to stop.
+    /// Calls `visit` with the members of the intersection until it breaks.
     fn intersect(
         mut self,
         hasher: &KeyHasher,

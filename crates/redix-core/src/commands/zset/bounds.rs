@@ -1,4 +1,4 @@
-//! Ranges of scores and members as commands name them.
+//! Parsing of score and member ranges.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ const NOT_A_FLOAT: ReplyError = ReplyError::Static("ERR min or max is not a floa
 const NOT_A_STRING_RANGE: ReplyError =
     ReplyError::Static("ERR min or max not valid string range item");
 
-/// Members between two places in the order.
+/// A range of members in the order of the set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span<'a> {
     from: End<'a>,
@@ -25,7 +25,7 @@ enum End<'a> {
 }
 
 impl<'a> Span<'a> {
-    /// A range of scores: numbers, `inf` and `-inf`, exclusive behind a `(`.
+    /// A score range: numbers, `inf` and `-inf`, exclusive behind a `(`.
     pub(super) fn of_scores(min: &'a [u8], max: &'a [u8]) -> Result<Self, ReplyError> {
         let from = match parse_score(min)? {
             (score, true) => Cut::AfterScore(score),
@@ -38,7 +38,7 @@ impl<'a> Span<'a> {
         Ok(Span { from: End::At(from), to: End::At(to) })
     }
 
-    /// A range of members: `[` inclusive, `(` exclusive, `-` and `+` the ends.
+    /// A lexicographical range: `[` inclusive, `(` exclusive, `-` and `+` the ends.
     pub(super) fn of_members(min: &'a [u8], max: &'a [u8]) -> Result<Self, ReplyError> {
         let from = match min {
             b"-" => End::Start,
@@ -57,7 +57,7 @@ impl<'a> Span<'a> {
         Ok(Span { from, to })
     }
 
-    /// The ranks of its members in a set.
+    /// The range as ranks in a set.
     pub(super) fn ranks(self, set: ZsetRef<'_>) -> Range<usize> {
         let rank = |end: End<'_>| match end {
             End::Start => 0,
@@ -69,8 +69,8 @@ impl<'a> Span<'a> {
     }
 }
 
-/// A bound of scores, and whether it is exclusive. Text ends at a zero byte; what is too large is
-/// infinite, too small 0, as is no text at all.
+/// Parses a score bound and whether it is exclusive. The text ends at a zero byte; overflow is
+/// infinite, underflow and an empty text are 0.
 fn parse_score(word: &[u8]) -> Result<(f64, bool), ReplyError> {
     let word = word.split(|byte| *byte == 0).next().unwrap_or(word);
     let (text, exclusive) = match word {
@@ -85,8 +85,8 @@ fn parse_score(word: &[u8]) -> Result<(f64, bool), ReplyError> {
     Ok((score, exclusive))
 }
 
-/// The ranks from `start` to `stop`, which count from the end where they are negative, in a set of
-/// `len` members.
+/// The ranks from `start` to `stop`, where negative ones count from the end, in a set of `len`
+/// members.
 pub(super) fn ranks_between(start: i64, stop: i64, len: usize) -> Range<usize> {
     let len = len as i64;
     let absolute = |rank: i64| if rank < 0 { rank.saturating_add(len) } else { rank };

@@ -1,10 +1,10 @@
 //! Commands on sorted sets.
 //!
-//! Everything that names a range turns it into ranks first ([`bounds`]): counting, limits, offsets
-//! and both directions are then arithmetic, and what is visited is what is replied.
+//! Every range is turned into ranks first ([`bounds`]): counting, limits, offsets and both
+//! directions are then arithmetic, and only members that are replied with are visited.
 //!
-//! **Invariants.** No key holds an empty sorted set. A score is never NaN: what would produce one
-//! is refused (ZADD INCR, ZINCRBY) or counts as 0 (ZUNIONSTORE and its kin).
+//! **Invariants.** No key holds an empty sorted set. A score is never NaN: a command that would
+//! produce one is refused (ZADD INCR, ZINCRBY) or stores 0 (ZUNIONSTORE and its kin).
 //!
 //! Sources: the replies, events and replication streams of Valkey 9.1.2, Redis 7.0.15 and 8.2.3.
 
@@ -29,12 +29,12 @@ use crate::error::ReplyError;
 use crate::keyspace::Key;
 use crate::keyspace::access::{Access, Edited, Missing, Ttl};
 
-/// Up to where sorted sets are compact.
+/// The configured limits of compact sorted sets.
 fn limits(config: &Config) -> Limits {
     config.limits().zset
 }
 
-/// A new sorted set, to which the first member is about to be added.
+/// An empty sorted set, for a key that is being created.
 const EMPTY: Value<'static> = Value::Packed(Compact::Zset, &listpack::EMPTY);
 
 /// The sorted set at a key, for a command that reads. Errors: WRONGTYPE.
@@ -46,7 +46,7 @@ pub(super) fn read<'a>(
     Ok(entry.and_then(|entry| ZsetRef::of(entry.value())))
 }
 
-/// The sorted set at a key, for a command that would write. Errors: WRONGTYPE.
+/// Looks a sorted set up on behalf of a write. Errors: WRONGTYPE.
 fn read_to_write<'a>(
     keys: &'a mut Access<'_>,
     key: Key<'_>,
@@ -55,16 +55,16 @@ fn read_to_write<'a>(
     Ok(entry.and_then(|entry| ZsetRef::of(entry.value())))
 }
 
-/// What an edit of a sorted set came to.
+/// The outcome of an edit.
 struct Outcome<R> {
     result: R,
     changes: u64,
-    /// Whether the last member went, and the key with it.
+    /// Whether the key was deleted with its last member.
     emptied: bool,
 }
 
-/// Lets `change` edit the sorted set at a key and say how much it has changed. None where there is
-/// none and `missing` makes none. Errors: WRONGTYPE.
+/// Edits the sorted set at a key in place; `change` returns its result and the number of changes.
+/// `None` if there is no key and `missing` does not create it. Errors: WRONGTYPE.
 fn edit<R>(
     keys: &mut Access<'_>,
     limits: Limits,
@@ -91,7 +91,7 @@ fn notify(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>) {
     cx.keys.effects.notify(class::ZSET, event, cx.keys.db, key.bytes);
 }
 
-/// Reports that a command has removed members, and the key with the last one.
+/// Announces a removal of members, and the deletion of the key if none is left.
 fn notify_removed(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>, emptied: bool) {
     notify(cx, event, key);
     if emptied {
@@ -99,7 +99,8 @@ fn notify_removed(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>, empti
     }
 }
 
-/// Puts the result of a command at its destination and replies its length; no members, no key.
+/// Stores a result under the destination key, or deletes that key if it is empty, and replies with
+/// its length.
 fn store(
     cx: &mut Ctx<'_, '_>,
     key: Key<'_>,

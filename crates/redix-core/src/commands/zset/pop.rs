@@ -1,4 +1,4 @@
-//! Commands that take the least or the greatest members away.
+//! ZPOPMIN, ZPOPMAX, ZMPOP and their blocking forms.
 
 use std::ops::Range;
 
@@ -79,7 +79,7 @@ const WAITED: &[KeySpec] =
 
 const KEY: &[KeySpec] = &[KeySpec::one(1, access::RW | access::ACCESS | access::DELETE)];
 
-/// From which end members are taken.
+/// The end of the set that members are popped from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Min,
@@ -104,7 +104,7 @@ impl Side {
         }
     }
 
-    /// The command that takes from this side.
+    /// The command that pops from this side.
     fn command(self) -> &'static [u8] {
         match self {
             Side::Min => b"ZPOPMIN",
@@ -112,7 +112,7 @@ impl Side {
         }
     }
 
-    /// Removes `count` members that are there, after `see` has seen them.
+    /// Removes `count` members, which must exist, after `see` was called with each.
     fn take(self, set: &mut ZsetEdit<'_>, count: usize, mut see: impl FnMut(Popped<'_>)) {
         let len = set.as_ref().len();
         match self {
@@ -128,11 +128,11 @@ impl Side {
     }
 }
 
-/// A member and its score.
+/// A popped member and its score.
 type Popped<'a> = (Element<'a>, f64);
 
-/// Takes up to `count` members of a key; `begin` starts the reply when it is known how many there
-/// will be. How many they were, 0 where there is no key. Errors: WRONGTYPE.
+/// Pops up to `count` members of a key; `begin` starts the reply when their number is known.
+/// Returns their number, 0 where there is no key. Errors: WRONGTYPE.
 fn pop(
     cx: &mut Ctx<'_, '_>,
     key: Key<'_>,
@@ -212,7 +212,7 @@ fn zmpop(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `BZMPOP timeout numkeys key ... MIN|MAX [COUNT count]` -> as ZMPOP, null after `timeout`
-/// seconds. Errors: as ZMPOP, the timeout's.
+/// seconds. Errors: as ZMPOP, the timeout.
 fn bzmpop(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let request = MultiPop::parse(args, 2)?;
     let deadline_ms = args.deadline_ms(1, cx.now_ms())?;
@@ -224,8 +224,8 @@ fn bzmpop(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `BZPOPMIN key ... timeout` -> array of the first key that exists, its member with the lowest
-/// score and the score, or null after `timeout` seconds. Errors: WRONGTYPE, the timeout's. Logged
-/// as `ZPOPMIN key`.
+/// score and the score, or null after `timeout` seconds. Errors: WRONGTYPE, the timeout. Logged as
+/// `ZPOPMIN key`.
 fn bzpopmin(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     pop_or_wait(cx, args, Side::Min)
 }
@@ -264,7 +264,7 @@ fn reply_flat(reply: &mut Reply, (member, score): Popped<'_>) {
     reply.double(score);
 }
 
-/// Takes members of one key and replies the key with them, as pairs whatever the protocol.
+/// Pops members of one key and replies with the key and them, as pairs in both protocols.
 fn pop_with_key(
     cx: &mut Ctx<'_, '_>,
     key: Key<'_>,
@@ -295,16 +295,16 @@ fn pop_with_key(
     Ok(popped)
 }
 
-/// What ZMPOP asks for.
+/// The arguments of ZMPOP.
 struct MultiPop {
-    /// The words of the keys.
+    /// The arguments that are keys.
     words: Range<usize>,
     side: Side,
     count: usize,
 }
 
 impl MultiPop {
-    /// Word `numkeys` says how many keys follow.
+    /// Parses the arguments; argument `numkeys` is the number of keys after it.
     fn parse(args: Args<'_>, numkeys: usize) -> Result<Self, ReplyError> {
         let positive = |word: usize, error: &'static str| {
             let number = args.int(word).ok().and_then(|number| usize::try_from(number).ok());
@@ -327,7 +327,7 @@ impl MultiPop {
         Ok(MultiPop { words: first..side_at, side, count: count.unwrap_or(1) })
     }
 
-    /// Pops from the first of the keys at these words that exists; whether one did.
+    /// Pops from the first of these keys that exists; returns whether one did.
     fn run(
         &self,
         cx: &mut Ctx<'_, '_>,

@@ -1,4 +1,4 @@
-//! ZRANGE and its kin: by rank, score or member, in both directions, to a client or a key.
+//! ZRANGE and its kin: by rank, score or member, in both directions, replied or stored.
 
 use redix_types::value::IntBuf;
 use redix_types::zset::{Limits, ZsetRef, build};
@@ -49,7 +49,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 const KEY: &[KeySpec] = &[KeySpec::one(1, access::RO | access::ACCESS)];
 
-/// What a range goes by.
+/// The order of a range: BYSCORE, BYLEX, or ranks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
     Rank,
@@ -63,7 +63,7 @@ enum Direction {
     Reverse,
 }
 
-/// What a command has fixed by its name; the rest is for options to say.
+/// What a command's name determines; the rest is for options.
 #[derive(Clone, Copy)]
 struct Form {
     by: Option<By>,
@@ -77,7 +77,7 @@ impl Form {
     }
 }
 
-/// A range as a command names it.
+/// A parsed range command.
 struct Query<'a> {
     range: Bounds<'a>,
     direction: Direction,
@@ -93,7 +93,7 @@ enum Bounds<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// The bounds are words `first` and the one behind it, options follow.
+    /// Parses a range: its bounds are arguments `first` and `first + 1`, options follow.
     fn parse(args: Args<'a>, first: usize, form: Form) -> Result<Self, ReplyError> {
         let (mut by, mut direction) = (form.by, form.direction);
         let (mut offset, mut limit, mut with_scores) = (0, -1, false);
@@ -141,7 +141,7 @@ impl<'a> Query<'a> {
         Ok(Query { range, direction, offset, limit, scores: Scores::if_given(with_scores) })
     }
 
-    /// Where it begins in a set, counted in its direction, and how many members it has.
+    /// The start of the range in a set, in its direction, and its length.
     fn resolve(&self, set: ZsetRef<'_>) -> (usize, usize) {
         let len = set.len();
         let ranks = match self.range {
@@ -162,8 +162,8 @@ impl<'a> Query<'a> {
         (start + offset, count)
     }
 
-    /// How many members of a range of `len` are passed over. A negative offset counts from the end
-    /// of the range; the real servers know none in compact sets.
+    /// How many members of a range of `len` to skip. A negative offset counts from the end of the
+    /// range; in compact sets of the real servers it yields nothing.
     fn offset_in(&self, set: ZsetRef<'_>, len: usize) -> Option<usize> {
         let distance = usize::try_from(self.offset.unsigned_abs()).unwrap_or(usize::MAX);
         match set {
@@ -175,7 +175,7 @@ impl<'a> Query<'a> {
 }
 
 /// `ZRANGE key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]` -> array of
-/// members. Errors: WRONGTYPE, Syntax, options that do not go together, bounds that are none.
+/// members. Errors: WRONGTYPE, Syntax, incompatible options, invalid bounds.
 fn zrange(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     reply_range(cx, args, Form { by: None, direction: None, stores: false })
 }
@@ -248,7 +248,7 @@ fn zrangestore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Members taken out of a set, in order.
+/// Members copied out of a set, in order.
 #[derive(Default)]
 struct Members {
     bytes: Vec<u8>,
@@ -261,8 +261,9 @@ impl Members {
         self.ends.push((self.bytes.len(), score));
     }
 
-    /// Real servers store one member after the other, into a listpack as long as it may be one, and
-    /// that does not know the sign of a zero. Ranges of ranks are announced.
+    /// Drops the sign of zero scores where a real server would: it stores members one by one into a
+    /// listpack while it is small enough, which cannot represent -0. The size of rank ranges is
+    /// known beforehand.
     fn forget_signs(&mut self, query: &Query<'_>, limits: Limits) {
         let len = self.ends.len();
         if matches!(query.range, Bounds::Ranks(..)) && len > limits.entries {
@@ -276,7 +277,7 @@ impl Members {
             if !limits.allow(number + 1, self.get(index).0.len()) {
                 return;
             }
-            // Minus zero plus zero is zero; nothing else changes.
+            // Minus zero plus zero is zero; other scores are unchanged.
             self.ends[index].1 += 0.0;
         }
     }

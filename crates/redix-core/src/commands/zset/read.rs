@@ -1,4 +1,4 @@
-//! Commands that read single members and counts, ZRANDMEMBER and ZSCAN.
+//! Commands that read members, scores and counts.
 
 use std::collections::BTreeSet;
 
@@ -160,9 +160,9 @@ fn reply_rank(
     Ok(())
 }
 
-/// `ZRANDMEMBER key [count [WITHSCORES]]` -> a random member or null; with a count an array of as
-/// many different members, or, if it is negative, of as many members, repeated ones among them.
-/// Errors: WRONGTYPE, NotInteger, a count out of range, Syntax.
+/// `ZRANDMEMBER key [count [WITHSCORES]]` -> a random member or null; with a count an array of so
+/// many distinct members, or, if it is negative, of so many members, possibly repeated. Errors:
+/// WRONGTYPE, NotInteger, a count out of range, Syntax.
 fn zrandmember(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     let mut words = Words(cx.keys.random());
@@ -215,7 +215,7 @@ fn parse_count(args: Args<'_>) -> Result<(i64, Scores), ReplyError> {
     match args.len() {
         3 => Ok((count, Scores::Without)),
         4 if args.is(3, "WITHSCORES") => {
-            // Twice as many words have to be countable.
+            // Twice the count must be representable: it is the length of the reply.
             if count.unsigned_abs() > i64::MAX.unsigned_abs() / 2 {
                 return Err(ReplyError::Static("ERR value is out of range"));
             }
@@ -225,7 +225,7 @@ fn parse_count(args: Args<'_>) -> Result<(i64, Scores), ReplyError> {
     }
 }
 
-/// Random words from one seed (SplitMix64).
+/// A pseudorandom sequence from one seed (SplitMix64).
 struct Words(u64);
 
 impl Words {
@@ -238,7 +238,7 @@ impl Words {
         ((u128::from(word) * bound as u128) >> 64) as usize
     }
 
-    /// `count` different numbers below `bound`, which is greater; each choice is as likely.
+    /// `count` distinct numbers below `bound`, which is greater; every choice is equally likely.
     /// Source: Bentley and Floyd, *A sample of brilliance* (1987).
     fn sample(&mut self, count: usize, bound: usize) -> BTreeSet<usize> {
         let mut chosen = BTreeSet::new();
@@ -284,7 +284,7 @@ fn zscan(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// A score as ZSCAN shows it: with all digits where the set is large.
+/// A score as ZSCAN shows it: with 17 digits where the set is large.
 fn score_text(set: ZsetRef<'_>, score: f64) -> Vec<u8> {
     let mut text = Vec::with_capacity(32);
     match set {

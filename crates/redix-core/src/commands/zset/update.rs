@@ -37,7 +37,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     .docs(docs::ZINCRBY),
 ];
 
-/// Under which conditions ZADD changes what.
+/// The conditions of ZADD.
 #[derive(Clone, Copy, Default)]
 pub struct Rules {
     /// Only members that are not there.
@@ -46,7 +46,7 @@ pub struct Rules {
     pub xx: bool,
     /// Only to a greater score.
     gt: bool,
-    /// Only to a lower score.
+    /// LT: only update to a lower score.
     lt: bool,
     /// Changed scores count.
     pub ch: bool,
@@ -55,7 +55,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Adds the rules that the words state. ZINCRBY takes them for such as well.
+    /// Parses the conditions. ZINCRBY parses them too, as the real servers do.
     fn parse(mut self, options: &mut Options<'_>) -> Self {
         let rules = &mut self;
         loop {
@@ -108,10 +108,10 @@ impl Rules {
     }
 }
 
-/// What came of one member.
+/// The outcome for one member.
 struct Applied {
     change: Change,
-    /// Its score, if the rules allowed it to be set. NaN if that is no score.
+    /// The new score, if the conditions allowed it; NaN if the sum is NaN.
     now: Option<f64>,
 }
 
@@ -133,7 +133,7 @@ pub struct Tally {
     /// Members that were not there.
     pub added: u64,
     updated: u64,
-    /// The score of the last member that the rules allowed to be set.
+    /// The score of the last member that the conditions allowed to be set.
     score: Option<f64>,
 }
 

@@ -86,7 +86,8 @@ fn a_rewritten_line_has_the_password_of_now() {
     let text = String::from_utf8(rewrite(text.as_bytes(), &config)).unwrap();
     assert!(text.starts_with(old), "{text}");
     assert_eq!(read(&text).unwrap(), config);
-    // Where none was, none is needed; what the server would not start with stays for its owner.
+    // No line is added where there was none; a line that the server would not start with is left
+    // alone.
     let text = "user bob on nopass\ntimeout 5\n";
     assert_eq!(rewrite(text.as_bytes(), &config), text.as_bytes());
 }

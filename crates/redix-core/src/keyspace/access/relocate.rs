@@ -1,4 +1,4 @@
-//! What commands on any type need of the locked view: reading, moving and copying whole entries.
+//! Operations on whole entries of any type: reading, moving and copying them.
 
 use redix_types::entry::{EntryBox, EntryRef, Value};
 
@@ -6,7 +6,7 @@ use super::Access;
 use crate::keyspace::Key;
 
 impl Access<'_> {
-    /// Reads a key as [`Access::lookup_read`] does, but leaves its age alone.
+    /// As [`Access::lookup_read`], but keeps the LRU or LFU field.
     pub fn lookup_untouched(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
         let touch = std::mem::replace(&mut self.touch, false);
         let found = self.lookup_read(key).is_some();
@@ -14,8 +14,8 @@ impl Access<'_> {
         if found { self.peek(key) } else { None }
     }
 
-    /// Reads a key for the sake of its own description: counts a hit or miss, leaves its age alone
-    /// and tells nobody of a miss.
+    /// Looks a key up for introspection: counts a hit or miss, keeps the LRU or LFU field and
+    /// announces no miss.
     pub fn lookup_unnoticed(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
         let Some(pos) = self.find(key) else {
             self.cell.keyspace_misses.bump();
@@ -25,7 +25,8 @@ impl Access<'_> {
         Some(self.get(self.db, key, pos))
     }
 
-    /// Reads a key of any type on behalf of a write: refreshes its age, counts no hit.
+    /// Looks a key of any type up on behalf of a write: updates its LRU or LFU field, counts no
+    /// hit.
     pub fn lookup_any_write(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
         let (pos, age) = self.find_aged(self.db, key)?;
         if self.touch {
@@ -39,8 +40,8 @@ impl Access<'_> {
         self.find_in(db, key).is_some()
     }
 
-    /// Gives the entry of `from` the name `to`, in place of what `to` held; false if `from` does
-    /// not exist. Counts one change.
+    /// Renames the entry of `from` to `to`, replacing what `to` held; false if `from` does not
+    /// exist. Counts one change.
     pub fn relocate(&mut self, from: Key<'_>, to: Key<'_>) -> bool {
         let Some(pos) = self.find(from) else { return false };
         let mut entry = self.remove_at(self.db, from, pos).with_key(to.bytes);
@@ -49,8 +50,8 @@ impl Access<'_> {
         true
     }
 
-    /// Copies the entry of `from` to key `to` of database `db`, in place of what that held; false
-    /// if `from` does not exist. Counts one change.
+    /// Copies the entry of `from` to key `to` of database `db`, replacing what that held; false if
+    /// `from` does not exist. Counts one change.
     pub fn copy_to(&mut self, from: Key<'_>, db: u32, to: Key<'_>) -> bool {
         let age = self.new_age();
         let Some(entry) = self.peek(from) else { return false };
@@ -69,7 +70,8 @@ impl Access<'_> {
         true
     }
 
-    /// Gives a key a value with expiry and age, in place of what it held. Counts one change.
+    /// Sets a key to a value with an expiry and an LRU or LFU field, replacing what it held. Counts
+    /// one change.
     pub fn put(&mut self, key: Key<'_>, value: Value<'_>, expire_at_ms: Option<i64>, age: u32) {
         let entry = EntryBox::new(key.bytes, value, expire_at_ms, age);
         self.replace_in(self.db, key, entry);

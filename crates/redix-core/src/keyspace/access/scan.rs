@@ -1,13 +1,13 @@
-//! Visiting the keys of a database: SCAN, KEYS and RANDOMKEY.
+//! Iteration over the keys of a database: SCAN, KEYS and RANDOMKEY.
 //!
 //! SCAN's cursor is a shard and, below it, a position in the hash order of the shard's table (see
 //! [`redix_types::table`]): 10 and 43 bits, so every cursor is below 2^53 and survives clients that
-//! keep numbers as doubles. Positions mean the same whatever is inserted, removed, split or merged
-//! between two calls, which gives the guarantee: a key that is there from the first call to the
-//! last is returned at least once.
+//! keep numbers as doubles. Positions keep their meaning whatever is inserted, removed, split or
+//! merged between two calls, which gives the guarantee: a key that exists from the first call to
+//! the last is returned at least once.
 //!
-//! **Invariants.** Shards are visited in ascending order; those without keys are passed over by
-//! their counts, without a lock. Expired keys are never returned.
+//! **Invariants.** Shards are visited in ascending order; empty ones are skipped by their counts,
+//! without a lock. Expired keys are never returned.
 
 use redix_types::entry::EntryRef;
 use redix_types::table::ORDER_BITS;
@@ -15,8 +15,8 @@ use redix_types::table::ORDER_BITS;
 use super::{Access, Expiry};
 use crate::keyspace::SHARDS;
 
-/// Keys tried by [`Access::random_key`]: with keys vanishing under it, or expired ones that are not
-/// to be deleted, every try may fail.
+/// Attempts of [`Access::random_key`]: each may fail if keys are removed concurrently, or are
+/// expired but not to be deleted.
 const RANDOM_TRIES: usize = 100;
 
 /// Names of keys, in one allocation.
@@ -38,7 +38,7 @@ impl KeyList {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -52,8 +52,8 @@ impl KeyList {
 
 impl Access<'_> {
     /// Visits whole buckets from `cursor` on until about `count` keys (or as many buckets) have
-    /// been visited, and appends to `found` the names of those that `wanted` approves of. Of these,
-    /// the expired ones are deleted instead. Returns the cursor to go on with, 0 at the end.
+    /// been visited, and appends the names that `wanted` accepts to `found`, except those of
+    /// expired keys, which are deleted. Returns the next cursor, 0 at the end.
     pub fn scan(
         &mut self,
         cursor: u64,
@@ -84,7 +84,7 @@ impl Access<'_> {
                 }
             });
             for key in std::mem::take(&mut expired).iter() {
-                // Meeting an expired key is what deletes it.
+                // The lookup deletes an expired key.
                 self.exists(self.key(key));
             }
             if let Some(next) = next {
@@ -106,7 +106,7 @@ impl Access<'_> {
         (from..SHARDS).find(|&shard| self.keyspace.key_count_in(db, shard) > 0)
     }
 
-    /// The names of all keys that have not expired and that `wanted` approves of.
+    /// The names of all keys that have not expired and that `wanted` accepts.
     pub fn list_keys(&mut self, mut wanted: impl FnMut(&[u8]) -> bool) -> KeyList {
         let (db, now_ms) = (self.db, self.ended_by_ms());
         let mut found = KeyList::default();
@@ -125,8 +125,8 @@ impl Access<'_> {
         found
     }
 
-    /// The name of a key chosen at random among those that have not expired. Where expired keys
-    /// stay and nothing else is met, it is the name of one of them.
+    /// The name of a random key that has not expired. Where expired keys are not deleted and no
+    /// other is found, it is the name of an expired one.
     pub fn random_key(&mut self) -> Option<Vec<u8>> {
         let db = self.db;
         let mut hidden = None;

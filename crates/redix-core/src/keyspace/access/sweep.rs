@@ -1,4 +1,4 @@
-//! Deleting expired keys that nobody asks for.
+//! Active expiry: deleting expired keys that are not accessed.
 
 use redix_types::entry::EntryBox;
 use redix_types::table::{Sweep, order};
@@ -7,21 +7,21 @@ use super::Access;
 use crate::effects::class;
 use crate::keyspace::shard::DbShard;
 
-/// What a sweep over some buckets did.
+/// The outcome of a sweep over some buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Swept {
-    /// Where to go on in this table; `None` at its end.
+    /// The position to continue from in this table; `None` at its end.
     pub next: Option<u64>,
-    /// Keys with an expiry that were looked at.
+    /// Keys with an expiry that were checked.
     pub looked: u64,
-    /// Of those, the keys that had expired and were removed.
+    /// Those of them that had expired and were removed.
     pub removed: u64,
 }
 
 impl Access<'_> {
-    /// Looks at the keys with an expiry in up to `buckets` buckets of one (database, shard) table,
-    /// from position `from` on, and takes out those that have expired, as if each had been met by a
-    /// lookup. They go into `removed`, so that the caller can free them without the lock.
+    /// Checks the keys with an expiry in up to `buckets` buckets of one (database, shard) table,
+    /// from position `from` on, and removes the expired ones as a lookup would. Their entries are
+    /// moved to `removed`, so that the caller can free them without the lock.
     pub fn sweep(
         &mut self,
         (db, index): (u32, usize),

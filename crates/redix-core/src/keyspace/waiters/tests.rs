@@ -1,4 +1,4 @@
-//! Registrations are kept in order and do not pile up.
+//! Registrations keep their order and do not pile up.
 #![allow(clippy::unwrap_used)]
 
 use super::*;

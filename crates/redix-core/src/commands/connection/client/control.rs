@@ -1,4 +1,4 @@
-//! What is done to connections: closed, held back, silenced, spared.
+//! CLIENT subcommands that act on connections: KILL, PAUSE, UNBLOCK, REPLY, NO-EVICT and the like.
 
 use super::filter::Filter;
 use super::on_or_off;
@@ -12,9 +12,9 @@ use crate::registry::{ClientShared, client_flag};
 use crate::session::ReplyMode;
 use crate::sync::Arc;
 
-/// `CLIENT KILL addr` -> OK. Errors: there is no connection from there.
-/// `CLIENT KILL filter value …` -> integer, the number of connections closed; this one is spared
-/// unless `SKIPME no`. Errors: an unknown filter or value.
+/// `CLIENT KILL addr` -> OK. Errors: no connection has that address. `CLIENT KILL filter value …`
+/// -> integer, the number of connections closed; this one is exempt unless `SKIPME no`. Errors: an
+/// unknown filter or value.
 pub(super) fn kill(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let clients = cx.engine.registry.all();
     if args.len() == 3 {
@@ -38,7 +38,7 @@ pub(super) fn kill(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// This connection still gets its reply; others are closed at once.
+/// This connection is closed after its reply; others are closed at once.
 fn kill_one(cx: &mut ClientCx<'_, '_>, client: &Arc<ClientShared>) {
     if client.id == cx.shared.id {
         cx.close_after_reply();
@@ -52,9 +52,9 @@ fn kill_one(cx: &mut ClientCx<'_, '_>, client: &Arc<ClientShared>) {
     }
 }
 
-/// `CLIENT PAUSE milliseconds [WRITE|ALL]` -> OK. In the world, so that no command that the pause
-/// is to hold back is still under way when it is answered. Errors: the time is no number, negative
-/// or too long; another mode.
+/// `CLIENT PAUSE milliseconds [WRITE|ALL]` -> OK. In the world, so that no command covered by the
+/// pause is still being executed when it is replied to. Errors: the time is no number, negative or
+/// too long; another mode.
 pub(super) fn pause(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let what = match args.try_get(3) {
         None => Paused::All,
@@ -77,7 +77,7 @@ pub(super) fn pause(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult 
     done(cx.reply)
 }
 
-/// `CLIENT UNPAUSE` -> OK. Ends what CLIENT PAUSE began, no other pause.
+/// `CLIENT UNPAUSE` -> OK. Ends the pause of CLIENT PAUSE, no other.
 pub(super) fn unpause(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.engine.pause.end(Purpose::Client);
     cx.engine.registry.post_all(&Mail::Resume);

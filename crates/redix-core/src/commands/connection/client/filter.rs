@@ -1,4 +1,4 @@
-//! Which connections CLIENT LIST shows and CLIENT KILL closes.
+//! The filters of CLIENT LIST and CLIENT KILL.
 
 use redix_types::num::parse_i64;
 
@@ -205,7 +205,7 @@ pub(super) const LIST_ARGS: &[ArgSpec] = &[
     ArgSpec::new("not-ip", ArgKind::String).token("NOT-IP").since("9.0.0").optional(),
 ];
 
-/// The letters that a filter may name, also those that no connection here ever has.
+/// The flags that a filter may name, including those that no connection here ever has.
 const LETTERS: &[u8] = b"ABEIMNOPRSTUbcdeirtux";
 
 /// A class of connections, in the terms of TYPE.
@@ -241,7 +241,7 @@ impl Kind {
     }
 }
 
-/// One thing that is asked of a connection.
+/// One condition on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Test {
     Id(Vec<u64>),
@@ -298,17 +298,18 @@ fn ip_of(addr: &str) -> &str {
     ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip)
 }
 
-/// All that is asked of a connection.
+/// All conditions on a connection.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
-    /// Tests, and whether each is turned round.
+    /// The conditions, and whether each is negated.
     tests: Vec<(Test, bool)>,
-    /// SKIPME, where it was given.
+    /// SKIPME, if given.
     pub(super) skip_me: Option<bool>,
 }
 
 impl Filter {
-    /// Parses the words from `first` on. Of a filter given twice the last counts, but ids add up.
+    /// Parses the arguments from `first` on. Of a filter given twice the last counts, but ids
+    /// accumulate.
     pub(super) fn parse(
         cx: &ClientCx<'_, '_>,
         args: Args<'_>,
@@ -316,7 +317,7 @@ impl Filter {
     ) -> Result<Self, ReplyError> {
         let mut filter = Self::default();
         let mut next = first;
-        // One word is no filter, not even ID, which may stand without ids among others.
+        // A single argument is no filter, not even ID, which may stand without ids among others.
         if args.len() == first + 1 {
             return Err(ReplyError::Syntax);
         }
@@ -358,13 +359,13 @@ impl Filter {
         }
     }
 
-    /// Whether a connection is chosen, SKIPME apart.
+    /// Whether a connection matches, SKIPME apart.
     pub(super) fn matches(&self, client: &ClientShared, now_ms: i64) -> bool {
         self.tests.iter().all(|(test, negated)| test.matches(client, now_ms) != *negated)
     }
 }
 
-/// The ids from `next` up to a word that is no number, if any.
+/// The ids from argument `next` up to one that is no number.
 fn parse_ids(args: Args<'_>, next: &mut usize) -> Result<Vec<u64>, ReplyError> {
     let mut ids = Vec::new();
     while let Some(id) = args.try_get(*next).and_then(parse_i64) {

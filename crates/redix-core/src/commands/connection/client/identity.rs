@@ -1,4 +1,4 @@
-//! What a connection is, what it says of itself, and how others see it.
+//! CLIENT subcommands about a connection's identity: ID, INFO, LIST, the name, the library.
 
 use super::super::{BAD_NAME, is_plain_word};
 use super::filter::Filter;
@@ -88,7 +88,7 @@ pub(super) fn setinfo(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResul
     done(cx.reply)
 }
 
-/// `CLIENT CAPA word …` -> OK. Unknown words are for other servers.
+/// `CLIENT CAPA capability …` -> OK. Unknown capabilities are ignored.
 pub(super) fn capa(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.iter_from(2).any(|word| word.eq_ignore_ascii_case(b"redirect")) {
         cx.shared.set_flag(client_flag::CAN_REDIRECT, true);

@@ -1,9 +1,8 @@
 //! One line of CLIENT LIST.
 //!
-//! Fields and order are those of Valkey 9.1. A connection has one growing buffer for replies, where
-//! Redis has a fixed one and a list behind it: what fits in Redis' fixed buffer is shown as `obl`,
-//! what a larger reply takes as one node of the list. `DEBUG CLIENT-ENFORCE-REPLY-LIST 1` shows all
-//! as the list.
+//! Fields and order are those of Valkey 9.1. A connection has one growing reply buffer, where Redis
+//! has a fixed one followed by a list: what fits in Redis' fixed buffer is shown as `obl`, a larger
+//! reply as one node of the list. `DEBUG CLIENT-ENFORCE-REPLY-LIST 1` shows all of it as the list.
 
 use std::io::Write as _;
 
@@ -15,18 +14,18 @@ use crate::registry::{ClientShared, client_flag};
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 
-/// Bytes of replies that Redis keeps before it begins a list.
+/// Size of Redis' fixed reply buffer, beyond which it begins a list.
 const FIXED_OUTPUT_BYTES: usize = 16 * 1024;
 
 fn fixed_output_bytes(engine: &Engine) -> usize {
     if engine.reply_buffers.listed.load(Ordering::Relaxed) { 0 } else { FIXED_OUTPUT_BYTES }
 }
 
-/// What is under way on a connection.
+/// The command that a connection is executing.
 struct Doing {
     /// The command's name; empty: none yet.
     command: String,
-    /// Bytes of its words.
+    /// Bytes of its arguments.
     argv_bytes: usize,
     idle_ms: i64,
 }
@@ -38,7 +37,7 @@ pub(super) fn letters(client: &ClientShared) -> String {
     if letters.is_empty() { "N".to_owned() } else { letters }
 }
 
-/// Appends the line of the client that asks.
+/// Appends the line of the client that executes the command.
 pub(super) fn write_own(out: &mut Vec<u8>, cx: &ClientCx<'_, '_>, args: Args<'_>) {
     let argv_bytes = args.iter_from(0).map(<[u8]>::len).sum();
     let command = match cx.caller {
@@ -54,7 +53,7 @@ pub(super) fn write(out: &mut Vec<u8>, client: &ClientShared, cx: &ClientCx<'_, 
     append_seen(out, client, cx.engine, cx.now_ms());
 }
 
-/// The line of a client without its end, for the log.
+/// The line of a client without its line end, for the log.
 pub fn describe(client: &ClientShared, engine: &Engine, now_ms: i64) -> String {
     let mut line = Vec::new();
     append_seen(&mut line, client, engine, now_ms);
@@ -83,7 +82,7 @@ fn append(
     let (output, room) = (get(&client.output_bytes), get(&client.output_capacity));
     let multi_bytes = get(&client.multi_bytes);
     let (fixed, nodes, listed) = if client.has_flag(client_flag::REPLICA) {
-        // Whatever a replica has yet to be sent lies in the log.
+        // Pending output of a replica is in the log.
         (0, usize::from(output > 0), output)
     } else if output <= fixed_bytes {
         (output, 0, 0)

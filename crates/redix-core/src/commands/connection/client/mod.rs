@@ -1,8 +1,8 @@
-//! CLIENT: the connections, seen and steered by one another.
+//! CLIENT: inspecting and controlling connections.
 //!
-//! [`identity`] is what a connection is and says of itself, [`mod@line`] one line of CLIENT LIST,
-//! [`filter`] the choice of connections, [`control`] what is done to them, [`tracking`] the answers
-//! about client-side caching, which is always off.
+//! [`identity`] is who a connection is, [`mod@line`] one line of CLIENT LIST, [`filter`] the
+//! selection of connections, [`control`] what is done to them, [`tracking`] the replies about
+//! client-side caching, which is always off.
 
 mod control;
 mod filter;
@@ -154,7 +154,7 @@ CommandSpec::client("unpause", Group::Connection, 2, control::unpause)
 .complexity("O(N) Where N is the number of paused clients")
 .doc("Lets commands run again that a pause held back.")];
 
-/// Never called: the arity asks for a subcommand, and unknown ones are refused before.
+/// Never called: the arity requires a subcommand, and unknown ones are refused by the dispatcher.
 fn container(_: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::WrongArity("client".into()))
 }

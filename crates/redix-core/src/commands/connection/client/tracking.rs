@@ -1,4 +1,4 @@
-//! Client-side caching, as a server answers where it is off. It cannot be switched on.
+//! Client-side caching, with the replies of a server where it is off. It cannot be switched on.
 
 use crate::command::args::Args;
 use crate::command::context::ClientCx;

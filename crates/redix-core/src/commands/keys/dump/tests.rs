@@ -1,4 +1,4 @@
-//! The grammar of RESTORE.
+//! The arguments of RESTORE.
 
 use super::*;
 use crate::command::args::OwnedArgs;

@@ -1,4 +1,4 @@
-//! The grammar and the arithmetic of expiries.
+//! Arguments and arithmetic of expiries.
 
 #![allow(clippy::unwrap_used)]
 

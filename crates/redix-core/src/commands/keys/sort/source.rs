@@ -1,4 +1,4 @@
-//! The elements that are sorted, copied.
+//! A copy of the elements that SORT sorts.
 
 use redix_types::entry::{EntryRef, IntBuf, Kind};
 use redix_types::list::{End, ListRef};
@@ -8,13 +8,13 @@ use redix_types::zset::ZsetRef;
 use super::SortOptions;
 use crate::error::ReplyError;
 
-/// Texts in one piece of memory, some of them missing.
+/// Texts in one buffer, some of them missing.
 #[derive(Default)]
 pub(super) struct Texts {
     bytes: Vec<u8>,
-    /// Where each ends, and whether it is there.
+    /// End of each text, and whether it exists.
     ends: Vec<(usize, bool)>,
-    /// LIMIT and DESC have been heeded already.
+    /// LIMIT and DESC have been applied already.
     pub(super) is_cut: bool,
 }
 
@@ -32,7 +32,7 @@ impl Texts {
         self.ends.push((self.bytes.len(), false));
     }
 
-    /// A text; `None` if it is missing. Panics if there are not so many.
+    /// A text; `None` if it is missing. Panics if `index` is out of range.
     pub(super) fn get(&self, index: usize) -> Option<&[u8]> {
         let (end, is_there) = self.ends[index];
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before].0);
@@ -40,8 +40,8 @@ impl Texts {
     }
 }
 
-/// The elements of a collection; of a list or sorted set that is not to be sorted only those that
-/// are wanted. Errors: WRONGTYPE.
+/// The elements of a collection; of a list or sorted set that is not to be sorted, only the part
+/// that LIMIT selects. Errors: WRONGTYPE.
 pub(super) fn elements(
     entry: EntryRef<'_>,
     options: &SortOptions<'_>,

@@ -1,4 +1,4 @@
-//! DEBUG subcommands about keys and their tables.
+//! DEBUG subcommands on keys and tables.
 
 use redix_types::entry::{Encoding, EntryBox, EntryRef};
 use redix_types::list::{List, NodeRef};
@@ -18,7 +18,7 @@ use crate::rdb::format::WriteVersion;
 use crate::rdb::write::RecordEncoder;
 use crate::sync::atomic::Ordering;
 
-/// An entry of the selected database as it lies there, expired or not.
+/// An entry of the selected database, even if it has expired.
 pub(super) fn raw<'a>(keys: &'a mut Access<'_>, key: &[u8]) -> Option<EntryRef<'a>> {
     let key = keys.key(key);
     let db = keys.db;
@@ -95,8 +95,8 @@ pub(super) fn quicklist(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `DEBUG QUICKLIST-PACKED-THRESHOLD bytes` -> OK. From so many bytes on an element of a list gets
-/// a node of its own; 0: as `list-max-listpack-size` says. Errors: out of range.
+/// `DEBUG QUICKLIST-PACKED-THRESHOLD bytes` -> OK. An element of at least so many bytes gets a list
+/// node of its own; 0: as `list-max-listpack-size` says. Errors: out of range.
 pub(super) fn plain_from(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let bytes = parse_memory(args.get(2)).and_then(|bytes| u32::try_from(bytes).ok());
     let bytes = bytes.ok_or(ReplyError::Static(
@@ -135,13 +135,13 @@ pub(super) fn htstats(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             text.push_str(&format!(" longest chain: {longest}\n bytes: {bytes}\n"));
         }
     }
-    // Expiries lie in the entries.
+    // Expiries are part of the entries.
     text.push_str("[Expires HT]\n");
     cx.reply.verbatim("txt", text.as_bytes());
     Ok(())
 }
 
-/// `DEBUG HTSTATS-KEY key [full]` -> an error: no value holds a table.
+/// `DEBUG HTSTATS-KEY key [full]` -> an error: no value has a hash table of that kind.
 pub(super) fn htstats_key(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     existing(cx, args)?;
     Err(ReplyError::Static(
@@ -150,8 +150,8 @@ pub(super) fn htstats_key(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult
 }
 
 /// `DEBUG POPULATE count [prefix] [size]` -> OK. Creates the keys `prefix:0` and so on that do not
-/// exist, with the values `value:0` and so on, cut or filled with zero bytes to `size`. Counts no
-/// change and logs nothing.
+/// exist, with the values `value:0` and so on, truncated or padded with zero bytes to `size`.
+/// Counts no change and logs nothing.
 pub(super) fn populate(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.len() > 5 {
         return Err(super::unknown(args));
@@ -184,8 +184,8 @@ pub(super) fn populate(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]` -> OK. Errors: another option; saving or loading
-/// failed, or there is no file to load. The data set is given up only for a file that can be
-/// loaded.
+/// failed, or there is no file. The data set is only replaced by a file that was found to be
+/// loadable.
 pub(super) fn reload(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (mut save, mut empty, mut merge) = (true, true, false);
     let mut options = args.options(2);

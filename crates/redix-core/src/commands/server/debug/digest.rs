@@ -1,9 +1,9 @@
-//! DEBUG DIGEST and DIGEST-VALUE: signatures by which two servers can be seen to hold the same.
+//! DEBUG DIGEST and DIGEST-VALUE: fingerprints that show whether two servers hold the same data.
 //!
-//! A key's signature mixes its name, the number of its type, its value and whether it expires; the
-//! data set's is the XOR of all keys' on top of the numbers of the databases that are not empty.
-//! Source: Redis 7.0, 8.2 and Valkey 9.1, which agree on every value but scores: Redis 7.0 prints
-//! them with 17 digits.
+//! A key's fingerprint mixes its name, the number of its type, its value and whether it expires;
+//! the data set's is the XOR of all keys' and of the numbers of the databases that are not empty.
+//! Source: Redis 7.0, 8.2 and Valkey 9.1, which agree on every value except scores: Redis 7.0
+//! prints them with 17 digits.
 
 use redix_types::entry::{EntryRef, IntBuf, Kind};
 use redix_types::hash::HashRef;
@@ -19,17 +19,17 @@ use crate::command::context::Ctx;
 use crate::error::CommandResult;
 use crate::keyspace::SHARDS;
 
-/// A signature in the making.
+/// A fingerprint under construction.
 #[derive(Clone, Copy, Default)]
 struct Digest([u8; 20]);
 
 impl Digest {
-    /// Adds something whose place among the rest does not matter.
+    /// Adds a part independently of order.
     fn xor(&mut self, bytes: &[u8]) {
         self.0.iter_mut().zip(sha1(bytes)).for_each(|(byte, other)| *byte ^= other);
     }
 
-    /// Adds something whose place matters.
+    /// Adds a part whose order matters.
     fn mix(&mut self, bytes: &[u8]) {
         self.xor(bytes);
         self.0 = sha1(&self.0);
@@ -86,7 +86,7 @@ impl Digest {
     }
 }
 
-/// The number by which the real servers know a type.
+/// The number of a type in the real servers.
 fn type_number(kind: Kind) -> u32 {
     match kind {
         Kind::String => 0,

@@ -1,8 +1,8 @@
-//! DEBUG: what tests and people in search of a defect need, behind `enable-debug-command`.
+//! DEBUG: for tests and debugging, behind `enable-debug-command`.
 //!
 //! It has no subcommands in the command table: COMMAND shows none in the real servers either. All
-//! of them hold the world, so that DEBUG SLEEP stops everything, as it does in a server of one
-//! thread.
+//! of them run in the world, so that DEBUG SLEEP stops everything, as it does in a single-threaded
+//! server.
 
 mod data;
 mod digest;
@@ -21,8 +21,8 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("debug", Group::Server
     .complexity("Depends on subcommand.")
     .doc("Groups the commands for debugging the server.")];
 
-/// A subcommand: its name, the words that it takes (negative: at least as many), what HELP says
-/// about it, and its handler.
+/// A subcommand: its name, its arity (negative: at least as many arguments), its HELP text, and its
+/// handler.
 type Subcommand = (&'static str, i32, [&'static str; 2], crate::command::spec::DataHandler);
 
 const SUBCOMMANDS: &[Subcommand] = &[
@@ -137,7 +137,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     ),
 ];
 
-/// `DEBUG subcommand …`. Errors: an unknown subcommand, or one with other words than it takes.
+/// `DEBUG subcommand …`. Errors: an unknown subcommand, or wrong arity.
 fn debug(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.len() == 2 && args.is(1, "help") {
         let lines: Vec<(&str, &str)> =

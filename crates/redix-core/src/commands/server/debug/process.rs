@@ -1,4 +1,4 @@
-//! DEBUG subcommands about the process.
+//! DEBUG subcommands on the process.
 
 use redix_types::glob::{Case, matches};
 
@@ -11,8 +11,8 @@ use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::sync::atomic::Ordering;
 
-/// `DEBUG ASSERT`, `OOM`, `PANIC`, `SEGFAULT` -> nothing: the process ends at once, and a core is
-/// left where the system leaves one.
+/// `DEBUG ASSERT`, `OOM`, `PANIC`, `SEGFAULT` -> nothing: the process aborts, with a core dump if
+/// the system writes one.
 pub(super) fn crash(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let how = String::from_utf8_lossy(args.get(1)).to_ascii_uppercase();
     let text = format!("=== REDIX CRASH REPORT: asked for by DEBUG {how} ===");
@@ -20,7 +20,7 @@ pub(super) fn crash(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     std::process::abort()
 }
 
-/// `DEBUG CHANGE-REPL-ID` -> OK. Those who follow the stream go on until they have to ask for it.
+/// `DEBUG CHANGE-REPL-ID` -> OK. Connected replicas continue until they reconnect.
 pub(super) fn change_repl_id(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     let engine = cx.engine;
     engine.env.log(Level::Notice, "Changing replication IDs after receiving change-repl-id");
@@ -41,9 +41,9 @@ pub(super) fn error(_: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// Patterns that `DEBUG STRINGMATCH-TEST` tries.
 const GLOB_ROUNDS: usize = 20_000;
 
-/// `DEBUG STRINGMATCH-TEST` -> a line, once random patterns have been matched with random texts.
+/// `DEBUG STRINGMATCH-TEST` -> a status, after random patterns were matched with random texts.
 pub(super) fn test_glob(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    // Few different bytes, so that much of a pattern means something and something matches.
+    // Few distinct bytes, so that many patterns have special characters and some match.
     let of = |bytes: &[u8; 8], random: u8| bytes[usize::from(random % 8)];
     for _ in 0..GLOB_ROUNDS {
         let mut random = [0; 32];
@@ -65,11 +65,11 @@ pub(super) fn log(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     done(cx.reply)
 }
 
-/// `DEBUG SLEEP seconds` -> OK. What is no number is no time.
+/// `DEBUG SLEEP seconds` -> OK. An argument that is not a number is 0.
 pub(super) fn sleep(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let text = String::from_utf8_lossy(args.get(2));
     let seconds: f64 = text.trim_start().parse().unwrap_or(0.0);
-    // A cast from a float saturates, and makes 0 of what is no number.
+    // A cast from a float saturates, and makes 0 of NaN.
     cx.engine.env.clock.sleep_us((seconds * 1e6) as u64);
     done(cx.reply)
 }
@@ -80,9 +80,9 @@ pub(super) fn set_active_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> Command
     done(cx.reply)
 }
 
-/// `DEBUG CLIENT-ENFORCE-REPLY-LIST 0|1` -> OK. All replies wait in one buffer: what is enforced is
-/// that CLIENT LIST shows them as `oll` and `omem`, never as `obl`, and that any reply is more than
-/// may wait for a client that never authenticated, as a node of the list is.
+/// `DEBUG CLIENT-ENFORCE-REPLY-LIST 0|1` -> OK. There is only one reply buffer: CLIENT LIST then
+/// shows its bytes as `oll` and `omem` instead of `obl`, and any reply exceeds the output limit of
+/// an unauthenticated client, as a node of the reply list does.
 pub(super) fn enforce_reply_list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.engine.reply_buffers.listed.store(switch(args.get(2)), Ordering::Relaxed);
     done(cx.reply)

@@ -1,4 +1,5 @@
-//! DEBUG PROTOCOL: a value of each type of the protocol, as the real servers answer it.
+//! DEBUG PROTOCOL: a value of each type of the protocol, with the contents that the real servers
+//! send.
 
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -42,7 +43,7 @@ pub(super) fn protocol(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             if reply.proto == Proto::Resp2 {
                 return Err(ReplyError::Static("ERR RESP2 is not supported by this command"));
             }
-            // The answer that a client waits for, then the message.
+            // The reply that the client waits for; the push follows it.
             reply.bulk_str("Some real reply following the push reply");
             reply.push(2);
             reply.bulk_str("server-cpu-usage");

@@ -1,4 +1,4 @@
-//! The section Replication.
+//! INFO's section Replication.
 
 use std::fmt::Write;
 
@@ -29,7 +29,7 @@ fn replicas(facts: &Facts<'_>, repl: &Replication, out: &mut String) {
     let now_ms = facts.now_us / 1000;
     for (index, replica) in repl.replicas.all().iter().enumerate() {
         let (ip, port) = replica.address();
-        // Until it follows the stream there is nothing to lag behind.
+        // A replica that is not online has no lag.
         let lag_s = match replica.phase() {
             Phase::Online => (now_ms - replica.acked_ms()).max(0) / 1000,
             _ => 0,
@@ -58,7 +58,7 @@ fn stream(facts: &Facts<'_>, repl: &Replication, out: &mut String) {
     field!(out, "repl_backlog_histlen", "{}", backlog.map_or(0, |backlog| backlog.len));
 }
 
-/// The fields of a replica about its primary.
+/// The fields of a replica about its primary and the link.
 fn upstream(facts: &Facts<'_>, out: &mut String) {
     let (status, config) = (&facts.engine.repl.upstream, facts.config);
     let now_ms = facts.now_us / 1000;
@@ -70,12 +70,12 @@ fn upstream(facts: &Facts<'_>, out: &mut String) {
     let syncing = status.state() == LinkState::Sync;
     field!(out, "master_sync_in_progress", "{}", u8::from(syncing));
     let log = &facts.engine.repl.log;
-    // A replica that has never known a place in any stream.
+    // A replica that has not been synchronised since startup.
     let is_blank = status.born_replica() && !log.active();
     let applied = if is_blank { 1 } else { log.end() };
     field!(out, "slave_read_repl_offset", "{}", applied + status.unapplied_bytes());
     field!(out, "slave_repl_offset", "{applied}");
-    // There is no second connection for the data set, so nothing waits beside it.
+    // There is no second connection for the data set, so the stream is not buffered beside it.
     field!(out, "replicas_repl_buffer_size", "0");
     field!(out, "replicas_repl_buffer_peak", "0");
     if let Some(transfer) = status.transfer() {

@@ -6,7 +6,7 @@ use crate::latency::Series;
 
 const ROWS: usize = 4;
 const COLUMNS_MAX: usize = 80;
-/// What tops a column, from the lowest third of a row to the highest.
+/// The tops of columns, from the lowest third of a row to the highest.
 const TOPS: [char; 3] = ['_', 'o', '#'];
 
 /// Draws a series as of `now_s`, Unix time in seconds.

@@ -10,8 +10,8 @@ fn bytes_of(entry: EntryRef<'_>) -> Vec<u8> {
 }
 
 proptest! {
-    /// An entry against a plain vector, across the border between inline and heap, while now and
-    /// then somebody else holds a share of the value.
+    /// `splice` against a plain vector, across the border between inline and heap, while the value
+    /// is shared now and then.
     #[test]
     fn splices_like_a_vector(
         first in proptest::collection::vec(any::<u8>(), 0..600),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::command::args::OwnedArgs;
 
-/// The options of `words`, which follow a command's name, as text; errors by their text.
+/// The options in `words`, which follow a command's name, as text; errors as their text.
 fn parsed(grammar: Grammar, words: &str) -> String {
     let all: Vec<&str> = std::iter::once("name").chain(words.split_whitespace()).collect();
     let owned = OwnedArgs::from_words(&all);
