@@ -1,34 +1,32 @@
-//! Clients that wait: for replicas, for keys, for time to pass.
+//! Blocked clients: waiting for replicas, for keys, or for time to pass.
 //!
-//! A handler that has nothing to answer yet asks `Ctx::may_block`, calls `Ctx::block` with a
-//! deadline and with what to answer when it passes, registers the [`Waiter`] it gets where whoever
-//! can serve it will look, and returns without having replied:
+//! A handler that cannot reply yet checks `Ctx::may_block`, calls `Ctx::block` with a deadline and
+//! the reply on a timeout, registers the returned [`Waiter`] where a server of the wait will find
+//! it, and returns without a reply:
 //!
 //! ```text
 //! let waiter = cx.block(deadline_ms, Box::new(|engine, reply| reply.int(…)));
 //! cx.engine.blocking.offsets.wait(&waiter, Acknowledgement { offset, replicas }, |offset| …);
 //! ```
 //!
-//! From then on the client is halted: what it sent behind the command stays parked in its input.
-//! The wait ends in one of five ways, and [`Waiter::claim`] decides which: the caller that wins
-//! answers, all others leave the client alone.
+//! From then on the client is halted: commands that it sent later stay parked in its input. The
+//! wait ends in one of five ways, and [`Waiter::claim`] decides which: the caller that wins
+//! replies, all others do nothing.
 //!
-//! - *served*: [`Waiter::serve`], in any thread, under the locks of the unit that made the answer
-//!   possible. What takes something away (a list's element) does so inside the closure, which runs
-//!   only for the winner;
+//! - *served*: [`Waiter::serve`], in any thread, under the locks of the unit that made the reply
+//!   possible. An element is popped inside the closure, which runs only for the winner;
 //! - *deadline*: the client's worker, which sleeps no longer than until the nearest one;
 //! - *CLIENT UNBLOCK* and *a changed role*: `Registry::unblock`, `Engine::follow`;
 //! - *CLIENT KILL* and *disconnection*: the claim alone. Nobody answers.
 //!
-//! The reply travels to the client's worker as `Mail::Unblocked`; there the client goes on with
-//! what it sent meanwhile.
+//! The reply is posted to the client's worker as `Mail::Unblocked`; there the client is resumed.
 //!
-//! Registrations are not taken back when a wait ends: whoever meets one that is over drops it, and
+//! Registrations are not removed when a wait ends: one that is over is dropped when it is met, and
 //! a [`WaitQueue`] drops all such ones whenever it has doubled.
 //!
-//! **Invariants.** A waiter is claimed once. Whoever registers looks again afterwards whether the
-//! answer is possible by now, and whoever makes it possible looks for registrations afterwards, so
-//! that no wake-up is lost. A waiter is registered before the locks of its command are released.
+//! **Invariants.** A waiter is claimed once. After registering, the condition is checked again, and
+//! after making it true, registrations are checked, so that no wake-up is lost. A waiter is
+//! registered before the locks of its command are released.
 
 use std::collections::VecDeque;
 

@@ -1,24 +1,24 @@
-//! Publishing: who listens to which channel, and sending messages to them.
+//! Pub/sub: the tables of channels and patterns, and the delivery of messages.
 //!
-//! Channels are no keys. They lie in a table of their own, in parts chosen by the hash of their
-//! name, each behind a lock. A channel has for each worker that has subscribers to it one
-//! [`Subscribers`], and a pattern likewise. Publishing goes in two steps: [`PubSub::prepare`] finds
-//! out whom a message is for and encodes it once; [`PubSub::send`], when the unit ends, posts one
-//! [`Delivery`] to each worker concerned. The worker appends it to the outputs of its connections.
+//! Channels are no keys. They are in a table of their own, partitioned by the hash of their name,
+//! each part behind a lock. A channel or pattern has one [`Subscribers`] for each worker with
+//! subscribers to it. Publishing has two steps: [`PubSub::prepare`] finds the recipients of a
+//! message and encodes it once; [`PubSub::send`], when the unit ends, posts one [`Delivery`] to
+//! each worker concerned. The worker appends it to the outputs of its connections.
 //!
-//! Between the two steps the unit's records enter the replication log. [`PubSub::order`] holds the
-//! locks of the channels from before that until the messages are posted, so that messages of one
-//! channel come in one order to all workers and replicas.
+//! Between the two steps the unit's records are appended to the replication log. [`PubSub::order`]
+//! holds the locks of the channels from before that until the messages are posted, so that all
+//! workers and replicas receive the messages of a channel in one order.
 //!
-//! Patterns are few and every message has to be compared with all of them: publishers share an
-//! immutable list, which is made anew after a change.
+//! Patterns are few and every message has to be matched against all of them: publishers share an
+//! immutable list, which is rebuilt after a change.
 //!
-//! Rejected: lists of receivers in each delivery, which would be built for each message and checked
-//! again by its receiver, who may have unsubscribed meanwhile.
+//! Rejected: a list of receivers in each delivery, which would be built for each message and
+//! checked again by the worker, since a receiver may have unsubscribed meanwhile.
 //!
 //! **Invariants.** Locks come after those of the keyspace and before those of mailboxes and the
 //! log: parts of channels ascending, then the patterns. A session's [`Subscriptions`] name exactly
-//! the [`Subscribers`] that its connection is among.
+//! the [`Subscribers`] that its connection is in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -39,7 +39,7 @@ use crate::sync::{Arc, Mutex, MutexGuard, Padded, lock};
 /// Parts of a table of channels: far more than threads.
 const PARTS: usize = 64;
 
-/// What one connection listens to.
+/// The subscriptions of one connection.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     channels: BTreeSet<Arc<[u8]>>,
@@ -61,7 +61,7 @@ impl Subscriptions {
         &self.patterns
     }
 
-    /// Whether it listens to nothing.
+    /// Whether there are no subscriptions.
     pub fn is_empty(&self) -> bool {
         self.channels.is_empty() && self.shard_channels.is_empty() && self.patterns.is_empty()
     }
@@ -79,14 +79,14 @@ impl Subscriptions {
 pub struct Place {
     /// Its worker.
     pub worker: usize,
-    /// Its place in the worker.
+    /// Its slot in the worker.
     pub token: usize,
 }
 
 /// The subscribers of a channel or pattern, by worker.
 type ByWorker = SmallVec<[Arc<Subscribers>; 2]>;
 
-/// Adds a connection to its worker's subscribers.
+/// Adds a connection to the list of its worker.
 fn join(groups: &mut ByWorker, place: Place, pattern: Option<&Arc<[u8]>>) {
     let found = groups.iter().find(|group| group.worker() == place.worker);
     if let Some(group) = found {
@@ -98,7 +98,7 @@ fn join(groups: &mut ByWorker, place: Place, pattern: Option<&Arc<[u8]>>) {
     groups.push(group);
 }
 
-/// Removes a connection from its worker's subscribers, which it returns.
+/// Removes a connection from the list of its worker, which is returned.
 fn leave(groups: &mut ByWorker, place: Place) -> Option<Arc<Subscribers>> {
     let at = groups.iter().position(|group| group.worker() == place.worker)?;
     let group = Arc::clone(&groups[at]);
@@ -112,7 +112,7 @@ fn count(groups: &ByWorker) -> u64 {
     groups.iter().map(|group| u64::from(group.count())).sum()
 }
 
-/// Adds a message to what is sent to each worker of `groups`. Returns how many get it.
+/// Adds the recipients in `groups` to the deliveries of a message. Returns their number.
 fn address(groups: &ByWorker, deliveries: &mut Deliveries) -> u64 {
     let mut receivers = 0;
     for group in groups {
@@ -132,7 +132,7 @@ struct Channel {
     groups: ByWorker,
 }
 
-/// The channels whose names have one hash: nearly always one.
+/// The channels with one hash: nearly always one.
 type Bucket = SmallVec<[Channel; 1]>;
 
 /// Keyed hashes need no further hashing.
@@ -175,7 +175,7 @@ impl Default for Table {
     }
 }
 
-/// The part of a channel; the bits that choose a place within it are others.
+/// The part of a channel; chosen by other bits of the hash than its place in the part.
 fn part_of(hash: u64) -> usize {
     (hash >> 40) as usize % PARTS
 }
@@ -185,7 +185,8 @@ impl Table {
         lock(&self.parts[part_of(hash)].0)
     }
 
-    /// Adds a connection to a channel's subscribers; the name as the table has it.
+    /// Adds a connection to a channel's subscribers; returns the channel's name as shared by the
+    /// table.
     fn join(&self, hash: u64, name: &[u8], place: Place) -> Arc<[u8]> {
         let mut part = self.part(hash);
         let bucket = part.0.entry(hash).or_default();
@@ -198,8 +199,8 @@ impl Table {
         Arc::clone(&bucket[at].name)
     }
 
-    /// Removes a connection from a channel's subscribers. `before` is called with them while it is
-    /// still among them and nothing more can be published to the channel.
+    /// Removes a connection from a channel's subscribers. `before` is called with the list while
+    /// the connection is still in it and nothing can be published to the channel.
     fn leave(&self, hash: u64, name: &[u8], place: Place, before: impl FnOnce(&Arc<Subscribers>)) {
         let mut part = self.part(hash);
         let Some(bucket) = part.0.get_mut(&hash) else { return };
@@ -229,11 +230,11 @@ struct Pattern {
 #[derive(Debug, Default)]
 struct Patterns {
     all: BTreeMap<Arc<[u8]>, Arc<Pattern>>,
-    /// All of them, for publishers; none after a change.
+    /// A copy of all patterns for publishers; `None` after a change.
     list: Option<Arc<[Arc<Pattern>]>>,
 }
 
-/// The locks under which messages of some channels are sent.
+/// The held locks that order the messages of some channels.
 pub struct Order<'a>(
     #[expect(dead_code, reason = "held, not looked at")] SmallVec<[MutexGuard<'a, Part>; 2]>,
 );
@@ -254,7 +255,7 @@ impl std::fmt::Debug for PubSub {
 }
 
 impl PubSub {
-    /// Nobody listens. `hasher` has a secret key.
+    /// Empty tables. `hasher` has a secret key.
     pub fn new(hasher: KeyHasher) -> Self {
         Self {
             hasher,
@@ -272,14 +273,14 @@ impl PubSub {
         }
     }
 
-    /// Whether anybody listens to a channel of SUBSCRIBE or to a pattern.
+    /// Whether there is any subscriber of a channel (SUBSCRIBE) or of a pattern.
     #[inline]
     pub fn has_plain_subscribers(&self) -> bool {
         self.plain.channels.load(Ordering::Relaxed) != 0
             || self.pattern_count.load(Ordering::Relaxed) != 0
     }
 
-    /// Subscribes a connection to a channel; nothing if it has.
+    /// Subscribes a connection to a channel; no effect if it is subscribed.
     pub fn subscribe(
         &self,
         subscriptions: &mut Subscriptions,
@@ -293,8 +294,8 @@ impl PubSub {
         }
     }
 
-    /// Ends the subscription of a connection to a channel; false if it had none. `before` is called
-    /// with the channel's subscribers while it is still among them.
+    /// Unsubscribes a connection from a channel; false if it was not subscribed. `before` is called
+    /// with the channel's subscribers while the connection is still among them.
     pub fn unsubscribe(
         &self,
         subscriptions: &mut Subscriptions,
@@ -310,7 +311,7 @@ impl PubSub {
         had
     }
 
-    /// Subscribes a connection to a pattern; nothing if it has.
+    /// Subscribes a connection to a pattern; no effect if it is subscribed.
     pub fn subscribe_pattern(&self, subscriptions: &mut Subscriptions, text: &[u8], place: Place) {
         if subscriptions.patterns.contains(text) {
             return;
@@ -332,7 +333,7 @@ impl PubSub {
         subscriptions.patterns.insert(Arc::clone(&pattern.text));
     }
 
-    /// Ends the subscription of a connection to a pattern; otherwise as [`PubSub::unsubscribe`].
+    /// Unsubscribes a connection from a pattern; otherwise as [`PubSub::unsubscribe`].
     pub fn unsubscribe_pattern(
         &self,
         subscriptions: &mut Subscriptions,
@@ -370,8 +371,8 @@ impl PubSub {
         }
     }
 
-    /// Finds out whom a message is for. Returns how many get it, each counted for every one of its
-    /// subscriptions that match, and what is to be sent if there are any.
+    /// Finds the recipients of a message. Returns their number, each counted once for every
+    /// matching subscription, and the encoded message if there are any.
     pub fn prepare(&self, kind: Kind, channel: &[u8], text: &[u8]) -> (u64, Option<Outgoing>) {
         let hash = self.hasher.hash(channel);
         let table = self.table(kind);
@@ -402,7 +403,7 @@ impl PubSub {
         Arc::clone(list.get_or_insert_with(|| all.values().cloned().collect()))
     }
 
-    /// Takes the locks under which these messages are sent.
+    /// Takes the locks that order these messages.
     pub fn order<'m>(&self, messages: impl Iterator<Item = &'m Outgoing>) -> Order<'_> {
         let mut locks: SmallVec<[usize; 2]> = messages.map(|message| message.lock).collect();
         locks.sort_unstable();
@@ -412,9 +413,9 @@ impl PubSub {
         Order(locks.into_iter().map(|index| lock(&part(index).0)).collect())
     }
 
-    /// Posts a message under the lock that orders it. Of the bytes on their way to one connection
-    /// at most `limit` (0: any number) are accepted; beyond that it is told to close. Workers are
-    /// not woken: `to_wake` collects those who have to be. True if its own worker has mail.
+    /// Posts a message under the lock that orders it. Of undelivered bytes for one connection at
+    /// most `limit` (0: no limit) are accepted; beyond it the connection is closed. Workers are not
+    /// woken: `to_wake` collects them. True if the publishing worker itself has mail.
     pub fn send(registry: &Registry, outgoing: Outgoing, limit: u64, to_wake: &mut ToWake) -> bool {
         let mut here = false;
         let Outgoing { message, deliveries, lock: _ } = outgoing;
@@ -436,7 +437,7 @@ impl PubSub {
         here
     }
 
-    /// The names of the channels that have subscribers, of those that match a pattern.
+    /// The names of channels with subscribers that match a pattern.
     pub fn channels(&self, kind: Kind, pattern: Option<&[u8]>) -> Vec<Arc<[u8]>> {
         let wanted = |name: &[u8]| {
             pattern.is_none_or(|pattern| glob::matches(pattern, name, Case::Sensitive))
@@ -458,20 +459,19 @@ impl PubSub {
         part.find(hash, name).map_or(0, |channel| count(&channel.groups))
     }
 
-    /// The number of channels that have subscribers.
+    /// The number of channels with subscribers.
     pub fn channel_count(&self, kind: Kind) -> usize {
         self.table(kind).channels.load(Ordering::Relaxed)
     }
 
-    /// The number of different patterns that have subscribers.
+    /// The number of distinct patterns with subscribers.
     pub fn pattern_count(&self) -> usize {
         self.pattern_count.load(Ordering::Relaxed)
     }
 }
 
-/// What has been published to `subscribers` and has not reached the connection at `token` yet,
-/// appended to its output: first what lies in its worker's mailbox, then what the unit under way is
-/// about to send.
+/// Appends the undelivered messages of `subscribers` for the connection in slot `token` to its
+/// output: first those in its worker's mailbox, then those that the present unit is about to send.
 pub fn write_pending<'m>(
     subscribers: &Arc<Subscribers>,
     token: usize,
@@ -487,7 +487,7 @@ pub fn write_pending<'m>(
     unsent.for_each(|outgoing| outgoing.write_to_one(subscribers, token, reply));
 }
 
-/// Workers that have mail and have not been told so: they are when this is dropped.
+/// Workers that have unannounced mail; they are woken when this is dropped.
 #[derive(Debug)]
 pub struct ToWake {
     own: usize,
@@ -495,7 +495,7 @@ pub struct ToWake {
 }
 
 impl ToWake {
-    /// For thread `own`: a worker looks for its own mail before it waits.
+    /// For thread `own`, which checks its own mailbox before it sleeps.
     pub fn new(own: usize) -> Self {
         Self { own, others: SmallVec::new() }
     }

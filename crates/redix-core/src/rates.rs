@@ -1,11 +1,11 @@
-//! How much is happening per second right now, for the `instantaneous_…` fields of INFO.
+//! Rates per second for the `instantaneous_…` fields of INFO.
 //!
 //! The totals are sampled ten times a second; a rate is the mean over the last [`SAMPLES`] samples.
 
 use crate::stats::Totals;
 use crate::sync::{Mutex, lock};
 
-/// Samples that a rate is the mean of.
+/// Number of samples that are averaged.
 const SAMPLES: usize = 16;
 
 /// Rates per second.
@@ -73,7 +73,7 @@ impl RateSampler {
         let mut state = lock(&self.state);
         let sums = Rates::sums(totals);
         let elapsed_s = now_ns.saturating_sub(state.last_ns) as f64 / 1e9;
-        // The first sample has nothing to be compared with; a reset lowers the totals.
+        // The first sample has no predecessor; CONFIG RESETSTAT lowers the totals.
         if state.last_ns != 0 && elapsed_s > 0.0 {
             let rates = sums.zip(state.last, |now, then| (now - then).max(0.0) / elapsed_s);
             let next = state.next;
@@ -92,7 +92,7 @@ impl RateSampler {
         sum.zip(sum, |total, _| total / SAMPLES as f64)
     }
 
-    /// Forgets all samples.
+    /// Drops all samples.
     pub fn reset(&self) {
         *lock(&self.state) = State::default();
     }

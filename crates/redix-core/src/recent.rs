@@ -1,8 +1,7 @@
-//! The largest buffers of any client within the last seconds, for the `client_recent_max_…` fields
-//! of INFO.
+//! The largest buffers of any client in the last seconds, for the `client_recent_max_…` fields of
+//! INFO.
 //!
-//! Connections are looked at about once a second, whether or not somebody asks. Source: Redis,
-//! `clientsCronTrackExpansiveClients`.
+//! Connections are sampled about once a second. Source: Redis, `clientsCronTrackExpansiveClients`.
 
 use crate::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -12,28 +11,28 @@ const SECONDS: usize = 8;
 /// Bytes of the largest buffers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Largest {
-    /// The query buffer that takes most.
+    /// The largest query buffer.
     pub input: usize,
-    /// The most that waited to be sent to one client.
+    /// The largest pending output of one client.
     pub output: usize,
 }
 
-/// What was seen in one second.
+/// The maxima of one second.
 #[derive(Debug, Default)]
 struct Second {
-    /// Which one, in Unix time.
+    /// The second, in Unix time.
     at_s: AtomicI64,
     input: AtomicUsize,
     output: AtomicUsize,
 }
 
-/// What was seen in the last seconds.
+/// The maxima of the last seconds.
 #[derive(Debug, Default)]
 pub struct RecentBuffers([Second; SECONDS]);
 
 impl RecentBuffers {
-    /// Notes the buffers of a client. What another thread notes while a second begins may be lost;
-    /// it is looked at again a second later.
+    /// Records the buffers of a client. A concurrent record may be lost when a second begins; the
+    /// client is sampled again a second later.
     pub fn note(&self, now_s: i64, seen: Largest) {
         let second = &self.0[now_s.rem_euclid(SECONDS as i64) as usize];
         if second.at_s.swap(now_s, Ordering::Relaxed) != now_s {

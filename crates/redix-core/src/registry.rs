@@ -1,11 +1,11 @@
-//! The connections as other threads see them.
+//! The registry: connections as other threads see them.
 //!
 //! Each connection has a shared record: CLIENT LIST reads it, CLIENT KILL marks it and removes it
 //! at once, and its worker tests the mark before each command.
 //!
-//! **Invariants.** Numbers in a record are written by the connection's own worker only (but for the
-//! kill mark, the flag of a changed watched key and what belongs to a wait); readers may see them
-//! slightly old, never torn.
+//! **Invariants.** The fields of a record are written by the connection's own worker only (except
+//! the kill mark, the flag of a changed watched key and the waiter); readers may see them slightly
+//! stale, never torn.
 
 use std::collections::BTreeMap;
 
@@ -24,27 +24,27 @@ pub mod client_flag {
     pub const MULTI: u32 = 1 << 1;
     /// `d`: a watched key has changed.
     pub const DIRTY: u32 = 1 << 2;
-    /// `c`: closes after its reply.
+    /// `c`: is closed after its reply.
     pub const CLOSING: u32 = 1 << 3;
     /// `U`: over a Unix socket.
     pub const UNIX: u32 = 1 << 4;
     /// `e`: not evicted.
     pub const NO_EVICT: u32 = 1 << 5;
-    /// `T`: does not refresh the age of keys.
+    /// `T`: CLIENT NO-TOUCH.
     pub const NO_TOUCH: u32 = 1 << 6;
-    /// `b`: held back by a pause.
+    /// `b`: paused.
     pub const HELD: u32 = 1 << 7;
-    /// Said that it can follow redirections.
+    /// CLIENT CAPA redirect.
     pub const CAN_REDIRECT: u32 = 1 << 8;
-    /// `b`: waits for something.
+    /// `b`: blocked.
     pub const BLOCKED: u32 = 1 << 9;
-    /// `P`: listens to some channel or pattern.
+    /// `P`: has subscriptions.
     pub const PUBSUB: u32 = 1 << 10;
     /// `S`: a replica.
     pub const REPLICA: u32 = 1 << 11;
     /// `M`: the link to the primary.
     pub const PRIMARY: u32 = 1 << 12;
-    /// `r`: reads from a replica.
+    /// `r`: READONLY.
     pub const READONLY: u32 = 1 << 13;
     /// `I`: the source of an import.
     pub const IMPORT_SOURCE: u32 = 1 << 14;
@@ -70,12 +70,12 @@ pub mod client_flag {
 /// The only user.
 pub const DEFAULT_USER: &str = "default";
 
-/// Texts about a connection.
+/// Text attributes of a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientTexts {
     /// CLIENT SETNAME.
     pub name: Vec<u8>,
-    /// The user it is, authenticated or not.
+    /// The user name, authenticated or not.
     pub user: String,
     /// CLIENT SETINFO LIB-NAME.
     pub lib_name: Vec<u8>,
@@ -92,21 +92,21 @@ pub struct ClientShared {
     pub addr: String,
     /// The local address.
     pub laddr: String,
-    /// The socket's number, as shown.
+    /// The socket's file descriptor, as shown.
     pub fd: i32,
     /// Unix time in milliseconds of the accept.
     pub created_ms: i64,
     /// The worker that owns the connection.
     pub worker: usize,
-    /// Its place in the worker.
+    /// Its slot in the worker.
     pub token: AtomicUsize,
-    /// Texts.
+    /// Text attributes.
     pub texts: Mutex<ClientTexts>,
-    /// Bits of [`client_flag`]; shared with the mark of a changed watched key.
+    /// Bits of [`client_flag`]; shared with the flag of a changed watched key.
     pub flags: Arc<AtomicU32>,
     /// The selected database.
     pub db: AtomicU32,
-    /// 2 or 3.
+    /// The protocol version, 2 or 3.
     pub resp: AtomicU8,
     /// The id of the last command in the command table; `u16::MAX`: none.
     pub last_command: AtomicU16,
@@ -116,19 +116,19 @@ pub struct ClientShared {
     pub multi: AtomicI64,
     /// Keys watched.
     pub watched: AtomicU32,
-    /// Channels, patterns and shard channels that it listens to.
+    /// Numbers of subscribed channels, patterns and shard channels.
     pub subscriptions: [AtomicU32; 3],
-    /// Bytes waiting in the query buffer.
+    /// Bytes in the query buffer.
     pub query_bytes: AtomicUsize,
     /// Bytes free in the query buffer.
     pub query_free: AtomicUsize,
     /// Bytes of queued commands.
     pub multi_bytes: AtomicUsize,
-    /// Bytes waiting to be sent.
+    /// Bytes of pending output.
     pub output_bytes: AtomicUsize,
-    /// Bytes that the output buffer takes.
+    /// Capacity of the output buffers in bytes.
     pub output_capacity: AtomicUsize,
-    /// The most bytes that waited in it after a turn since its buffer was last fitted to them.
+    /// The peak of pending output at the end of a turn since the buffer was last shrunk.
     pub output_peak: AtomicUsize,
     /// Bytes received.
     pub net_in: AtomicU64,
@@ -136,9 +136,9 @@ pub struct ClientShared {
     pub net_out: AtomicU64,
     /// Commands executed.
     pub commands: AtomicU64,
-    /// Must be closed before it executes anything more.
+    /// Killed: must be closed before it executes anything more.
     pub killed: AtomicBool,
-    /// What it waits in, from when it blocks until its worker has answered it.
+    /// Its wait, from when it blocks until its worker has replied.
     pub waiter: Mutex<Option<Arc<Waiter>>>,
 }
 
@@ -179,7 +179,7 @@ impl ClientShared {
         }
     }
 
-    /// Bytes that the connection takes: its record, buffers and queued commands.
+    /// Memory of the connection: its record, buffers and queued commands.
     pub fn memory_bytes(&self) -> usize {
         let buffers =
             [&self.query_bytes, &self.query_free, &self.output_capacity, &self.multi_bytes];
@@ -187,12 +187,12 @@ impl ClientShared {
         buffers + size_of::<Self>() + self.addr.len() + self.laddr.len()
     }
 
-    /// Bytes that its query buffer takes.
+    /// Memory of its query buffer.
     pub fn input_memory(&self) -> usize {
         self.query_bytes.load(Ordering::Relaxed) + self.query_free.load(Ordering::Relaxed)
     }
 
-    /// Bytes that wait to be sent to it.
+    /// Bytes of pending output.
     pub fn output_memory(&self) -> usize {
         self.output_bytes.load(Ordering::Relaxed)
     }
@@ -206,18 +206,18 @@ impl ClientShared {
         }
     }
 
-    /// Keys that it watches; none once one of them has changed, since EXEC will fail anyway.
+    /// Number of watched keys; 0 once one of them has changed, since EXEC will fail anyway.
     pub fn watched_keys(&self) -> u32 {
         if self.has_flag(client_flag::DIRTY) { 0 } else { self.watched.load(Ordering::Relaxed) }
     }
 
-    /// Unix time in milliseconds when the wait that it is in ends by itself.
+    /// The deadline of its wait, Unix time in milliseconds.
     pub fn waits_until_ms(&self) -> Option<i64> {
         let waiter = lock(&self.waiter);
         waiter.as_ref().filter(|waiter| !waiter.is_over())?.deadline_ms()
     }
 
-    /// Ends its wait, if it is in one, without an answer: nobody serves it from here on.
+    /// Ends its wait, if there is one, without a reply: nobody serves it from here on.
     pub fn abandon_wait(&self) {
         if let Some(waiter) = lock(&self.waiter).take() {
             waiter.claim();
@@ -229,7 +229,7 @@ impl ClientShared {
         lock(&self.waiter).as_ref().is_some_and(|waiter| waiter.end(end))
     }
 
-    /// The same for a wait that CLIENT UNBLOCK may end.
+    /// As `end_wait`, for a wait that CLIENT UNBLOCK may end.
     fn unblock(&self, end: WaitEnd) -> bool {
         let waiter = lock(&self.waiter);
         waiter.as_ref().is_some_and(|waiter| !waiter.is_firm() && waiter.end(end))
@@ -272,7 +272,7 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// Makes a worker's mailbox known; workers are numbered in the order of these calls.
+    /// Registers a worker's mailbox; workers are numbered in the order of these calls.
     pub fn add_worker(&self, mailbox: Arc<Mailbox>) {
         lock(&self.mailboxes).push(mailbox);
     }
@@ -312,7 +312,7 @@ impl Registry {
         lock(&self.clients).get(&id).cloned()
     }
 
-    /// Marks a connection as killed, removes it at once and tells its worker.
+    /// Marks a connection as killed, removes it at once and notifies its worker.
     pub fn kill(&self, client: &Arc<ClientShared>) {
         client.killed.store(true, Ordering::Release);
         client.abandon_wait();
@@ -321,8 +321,8 @@ impl Registry {
         self.post(client.worker, Mail::Kill { client: client.id, token });
     }
 
-    /// Ends the wait of a blocked connection; false if there is no such connection, it does not
-    /// wait, or its wait is not to be ended.
+    /// Ends the wait of a blocked connection; false if there is no such connection, it is not
+    /// blocked, or its wait cannot be ended by CLIENT UNBLOCK.
     pub fn unblock(&self, id: u64, end: WaitEnd) -> bool {
         self.get(id).is_some_and(|client| client.unblock(end))
     }
@@ -332,7 +332,7 @@ impl Registry {
         lock(&self.mailboxes).get(worker).cloned()
     }
 
-    /// Leaves a message for a worker.
+    /// Posts a message to a worker.
     pub fn post(&self, worker: usize, mail: Mail) {
         if let Some(mailbox) = self.mailbox(worker) {
             mailbox.post(mail);
@@ -347,7 +347,7 @@ impl Registry {
         }
     }
 
-    /// Leaves a message for every worker.
+    /// Posts a message to every worker.
     pub fn post_all(&self, mail: &Mail) {
         let mailboxes = lock(&self.mailboxes).clone();
         mailboxes.iter().for_each(|mailbox| mailbox.post(mail.clone()));
@@ -372,7 +372,7 @@ impl Registry {
         self.monitor_count.store(monitors.len(), Ordering::Relaxed);
     }
 
-    /// Whether anybody monitors.
+    /// Whether any client is in MONITOR mode.
     #[inline]
     pub fn monitored(&self) -> bool {
         self.monitor_count.load(Ordering::Relaxed) != 0

@@ -1,4 +1,4 @@
-//! What is known about saving: the last save, the one under way, and whether writes must stop.
+//! The state of saving: the last save, the one under way, and whether writes are refused.
 //!
 //! Source: the rdb fields of `INFO persistence` and the rules of `stop-writes-on-bgsave-error`.
 
@@ -19,7 +19,7 @@ pub struct Saves {
     pub last_duration_s: AtomicI64,
     /// Unix time in seconds when the background save under way began; 0: none.
     pub running_since_s: AtomicI64,
-    /// A background save is to start when what excludes it has ended.
+    /// A background save begins as soon as no other prevents it.
     pub scheduled: AtomicBool,
     /// Saves begun since the start: INFO's `rdb_saves`.
     pub started: AtomicU64,
@@ -27,11 +27,11 @@ pub struct Saves {
     pub keys_done: AtomicU64,
     /// Keys that the save under way will write.
     pub keys_total: AtomicU64,
-    /// Bytes of changed values that wait for the save under way: INFO's `current_cow_size`.
+    /// Bytes of pre-images queued for the save under way: INFO's `current_cow_size`.
     pub buffer_bytes: AtomicU64,
-    /// The most that waited at once: INFO's `current_cow_peak`.
+    /// Their peak: INFO's `current_cow_peak`.
     pub buffer_peak_bytes: AtomicU64,
-    /// The most that waited at once in the last background save: INFO's `rdb_last_cow_size`.
+    /// Their peak in the last background save: INFO's `rdb_last_cow_size`.
     pub last_buffer_peak_bytes: AtomicU64,
     /// Unix time in seconds when the loading under way began.
     pub load_started_s: AtomicI64,
@@ -39,9 +39,9 @@ pub struct Saves {
     pub load_total_bytes: AtomicU64,
     /// Bytes of it consumed so far.
     pub load_done_bytes: AtomicU64,
-    /// Keys loaded by the last loading.
+    /// Keys loaded by the last load.
     pub last_load_keys: AtomicU64,
-    /// Expired keys passed over by the last loading.
+    /// Expired keys skipped by the last load.
     pub last_load_expired: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! The protocol state of one connection: what a command may know and change about its client.
+//! The session: protocol state of one connection that commands read and change.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub enum ReplyMode {
 pub struct Queued {
     /// The command.
     pub command: Command,
-    /// Its words.
+    /// Its arguments.
     pub args: OwnedArgs,
 }
 
@@ -54,35 +54,35 @@ pub struct Watched {
     pub db: u32,
     /// The key.
     pub key: Box<[u8]>,
-    /// Whether it was there, and had not expired, when it was watched.
+    /// Whether it existed, and had not expired, when it was watched.
     pub was_alive: bool,
 }
 
 /// The keys that a session watches.
 #[derive(Debug)]
 pub struct Watches {
-    /// Set by whoever changes one of the keys.
+    /// Marked when one of the keys changes.
     pub flag: Arc<WatchFlag>,
     /// The keys, each once.
     pub keys: Vec<Watched>,
 }
 
-/// What applying the stream of a primary leaves behind for the link.
+/// The state of applying a primary's stream.
 #[derive(Debug, Default)]
 pub struct PrimaryLink {
-    /// Bytes of a transaction that began in an earlier group: they enter the log when it ends.
+    /// Bytes of a transaction that began in an earlier group: appended to the log when it ends.
     pub pending: Vec<u8>,
     /// The first parked command whose bytes are neither in the log nor pending.
     pub first: usize,
-    /// How many of the parked commands make up whole units.
+    /// How many of the parked commands form complete units.
     pub whole: usize,
-    /// The commands of the portion under way, if it came prepared; those before `prepared_begin`
-    /// have been executed, the others are the parked ones.
+    /// The commands of the current portion, if it was prepared; those before `prepared_begin` have
+    /// been executed, the others are the parked ones.
     pub(crate) prepared: Vec<Prepared>,
     pub(crate) prepared_begin: usize,
-    /// The primary wants to know how far its stream was applied.
+    /// The primary has sent a GETACK.
     pub ack_wanted: bool,
-    /// What could not be applied, and why; nothing is executed after it.
+    /// The command that could not be applied, and why; nothing is executed after it.
     pub failure: Option<String>,
 }
 
@@ -93,7 +93,7 @@ pub struct Session {
     pub db: u32,
     /// Whether commands other than AUTH and HELLO are allowed.
     pub authenticated: bool,
-    /// Whether it has been authenticated at some time: what it is owed is limited as for anybody.
+    /// Authenticated at some time: the pre-authentication output limit no longer applies.
     pub known: bool,
     /// The open transaction.
     pub multi: Option<Multi>,
@@ -109,23 +109,23 @@ pub struct Session {
     pub import_source: bool,
     /// Where the replication stream ended behind its last write.
     pub write_offset: u64,
-    /// What it listens to; none: nothing.
+    /// Its subscriptions; `None`: it has none.
     pub subscriptions: Option<Box<Subscriptions>>,
-    /// Pushes that follow the reply to the command under way, whether or not that is sent.
+    /// Pushes that follow the reply to the current command, even if that is suppressed.
     pub pushes: Vec<u8>,
     /// Receives MONITOR lines.
     pub monitor: bool,
     /// Present in the one client that applies the stream of a primary.
     pub primary_link: Option<Box<PrimaryLink>>,
-    /// It has introduced itself as a replica.
+    /// Its replica record, once it has sent REPLCONF, PSYNC or SYNC.
     pub replica: Option<Arc<Replica>>,
-    /// Words of the command under way that MONITOR and SLOWLOG must not show, by index.
+    /// Indexes of arguments of the current command that MONITOR and SLOWLOG must not show.
     pub secrets: Vec<usize>,
 }
 
 impl Session {
-    /// Whether its commands run when they come, like those of most clients: it is authenticated, in
-    /// no transaction, no replica, no monitor and no subscriber.
+    /// Whether its commands run without further checks of its state, like those of most clients: it
+    /// is authenticated, in no transaction, no replica, no monitor and has no subscriptions.
     #[inline]
     pub fn is_plain(&self) -> bool {
         self.authenticated
@@ -135,7 +135,7 @@ impl Session {
             && self.subscriptions.is_none()
     }
 
-    /// Forgets the transaction and the watched keys.
+    /// Discards the transaction and the watched keys.
     pub fn discard(&mut self) {
         self.multi = None;
         self.watches = None;
@@ -148,7 +148,7 @@ impl Session {
         }
     }
 
-    /// Back to the state of a new connection, as RESET does; `authenticated` says whether new
+    /// Resets it to the state of a new connection, as RESET does; `authenticated`: whether new
     /// connections are.
     pub fn reset(&mut self, authenticated: bool) {
         *self = Self { authenticated, known: self.known, ..Self::default() };

@@ -1,40 +1,39 @@
-//! Memory that has been freed and that the allocator keeps.
+//! Freed memory that the allocator retains.
 //!
-//! Allocators give pages back late, and to do so they must be called: an idle server would keep all
-//! that it ever had. Whenever much has been freed, every thread that allocates asks its allocator
-//! once to give back what it does not need, each for itself, because pages that others freed belong
-//! to the thread that took them. They ask twice, half a second apart: an allocator leaves out what
-//! it finds another thread giving back at the same moment.
+//! Allocators return pages to the system late, and only when they are called: an idle server would
+//! keep all that it ever used. When much has been freed, every thread that allocates asks its
+//! allocator once to return unused pages; each for itself, because pages freed by others belong to
+//! the thread that allocated them. They ask twice, half a second apart: an allocator skips pages
+//! that another thread is returning at the same moment.
 
 use crate::env::Memory;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Less than this is kept while memory is taken and freed.
+/// Less than this is retained while memory is in motion.
 const SPARE_MAX: u64 = 16 * 1024 * 1024;
-/// And less than this part of what is in use: giving back and taking anew costs time.
+/// And less than this fraction of the memory in use: returning and re-allocating pages costs time.
 const SPARE_PART: u64 = 8;
-/// The same once memory in use stays what it is: what a burst of requests needed is not needed now.
+/// The limit once memory in use is stable: what a burst of requests needed is not needed now.
 const QUIET_SPARE_MAX: u64 = 256 * 1024;
 const QUIET_SPARE_PART: u64 = 64;
-/// Memory in use is what it was if it changes by less than this between two looks.
+/// Memory in use is stable if it changes by less than this between two samples.
 const QUIET_CHANGE: u64 = 64 * 1024;
-/// Between two looks.
+/// Interval of samples.
 const LOOK_NS: u64 = 500_000_000;
 
-/// How much was in use, and when much of it had been freed.
+/// Samples of the memory in use, and the time of the last round.
 #[derive(Debug, Default)]
 pub struct SpareMemory {
     next_ns: AtomicU64,
     last: AtomicU64,
     peak: AtomicU64,
     rounds: AtomicU64,
-    /// The last round is to be followed by another.
+    /// A second round follows the last one.
     again: AtomicBool,
 }
 
 impl SpareMemory {
-    /// Takes note of the bytes in use, now and between two looks. To be called often, by one
-    /// thread, the only one that takes the recent peak.
+    /// Samples the memory in use. To be called often, by the one thread that takes the recent peak.
     pub fn note(&self, now_ns: u64, memory: &dyn Memory) {
         if now_ns < self.next_ns.load(Ordering::Relaxed) {
             return;
@@ -49,7 +48,7 @@ impl SpareMemory {
         } else {
             SPARE_MAX.max(used / SPARE_PART)
         };
-        // While it falls there is more to come.
+        // While it decreases, more is about to be freed.
         if used >= last.saturating_sub(SPARE_MAX / 4) && spare > kept {
             self.rounds.fetch_add(1, Ordering::Relaxed);
             self.again.store(true, Ordering::Relaxed);
@@ -60,7 +59,7 @@ impl SpareMemory {
         self.peak.store(peak, Ordering::Relaxed);
     }
 
-    /// Whether memory is to be given back by a thread that did so last in round `*done`.
+    /// Whether the thread, whose last round was `*done`, is to return memory.
     pub fn is_due(&self, done: &mut u64) -> bool {
         let round = self.rounds.load(Ordering::Relaxed);
         std::mem::replace(done, round) != round

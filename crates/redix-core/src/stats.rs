@@ -1,4 +1,4 @@
-//! Counters, one cell per thread, summed when somebody asks.
+//! Counters, one cell per thread, summed when read.
 //!
 //! **Invariants.** A [`Cell`] is written by one thread only, so that an increment is a plain load
 //! and store; any thread may read it. Resetting (CONFIG RESETSTAT) happens in the world.
@@ -76,7 +76,7 @@ cell! {
     net_repl_input_bytes,
     /// Bytes written to clients.
     net_output_bytes,
-    /// Reads that met bytes.
+    /// Reads that returned bytes.
     reads,
     /// Writes that sent bytes.
     writes,
@@ -84,15 +84,15 @@ cell! {
     keyspace_hits,
     /// Lookups by reading commands that did not.
     keyspace_misses,
-    /// Keys deleted because their time had come.
+    /// Keys deleted because they had expired.
     expired_keys,
     /// Times that the expiry sweep stopped at its time limit.
     expire_cycle_limit_reached,
     /// Nanoseconds spent in the expiry sweep.
     expire_cycle_ns,
-    /// Keys looked at by the expiry sweep.
+    /// Keys checked by the expiry sweep.
     expire_sampled,
-    /// Of those, keys that had expired.
+    /// Those of them that had expired.
     expire_stale,
     /// Error replies.
     error_replies,
@@ -104,9 +104,9 @@ cell! {
     query_limit_disconnections,
     /// Replicas that asked for a snapshot or needed one.
     sync_full,
-    /// Replicas that went on where they had stopped.
+    /// Partial resynchronisations.
     sync_partial_ok,
-    /// Replicas that could not.
+    /// Refused partial resynchronisations.
     sync_partial_err,
     /// Bytes sent to replicas.
     net_repl_output_bytes,
@@ -120,7 +120,7 @@ cell! {
     turns,
     /// Nanoseconds spent in turns of event loops.
     turn_ns,
-    /// Of those, nanoseconds spent in periodic work.
+    /// Those spent in periodic work.
     cron_ns,
     /// ACL denials: wrong user or password.
     acl_denied_auth,
@@ -130,7 +130,7 @@ cell! {
     unlinked_values,
 }
 
-/// What is known about the calls of one command, per thread.
+/// The statistics of one command in one thread.
 #[derive(Debug)]
 pub struct CallStats {
     /// Calls executed.
@@ -139,16 +139,16 @@ pub struct CallStats {
     pub ns: Counter,
     /// Calls refused before execution.
     pub rejected: Counter,
-    /// Calls that answered an error.
+    /// Calls that returned an error.
     pub failed: Counter,
     /// Durations, by [`latency_bucket`].
     pub latency: Box<[Counter]>,
 }
 
-/// Duration classes: for each power of two of nanoseconds, eight linear steps.
+/// Number of duration buckets: for each power of two of nanoseconds, eight linear steps.
 pub const LATENCY_BUCKETS: usize = 40 * 8;
 
-/// The class of a duration, `0..LATENCY_BUCKETS`.
+/// The bucket of a duration, `0..LATENCY_BUCKETS`.
 #[inline]
 pub fn latency_bucket(ns: u64) -> usize {
     let ns = ns.max(8);
@@ -157,7 +157,7 @@ pub fn latency_bucket(ns: u64) -> usize {
     (((power - 3) as usize) * 8 + step as usize).min(LATENCY_BUCKETS - 1)
 }
 
-/// The smallest duration, in nanoseconds, that falls in the class after `bucket`.
+/// The exclusive upper bound of a bucket in nanoseconds.
 pub fn latency_bucket_end_ns(bucket: usize) -> u64 {
     let (power, step) = (bucket / 8, bucket % 8);
     (8 + step as u64 + 1) << power
@@ -176,7 +176,7 @@ impl Default for CallStats {
 }
 
 impl CallStats {
-    /// Forgets everything; in the world.
+    /// Resets all counters; in the world.
     pub fn reset(&self) {
         [&self.calls, &self.ns, &self.rejected, &self.failed].iter().for_each(|c| c.set(0));
         self.latency.iter().for_each(|c| c.set(0));
@@ -190,14 +190,14 @@ pub struct ThreadStats {
     pub cell: Cell,
     /// The longest turn of its event loop, in nanoseconds.
     pub longest_turn_ns: Counter,
-    /// The most commands executed in one.
+    /// The most commands executed in one turn.
     pub most_turn_commands: Counter,
-    /// Per command, by its index in the command table; filled when the table is known.
+    /// Per command, by id; allocated at the first call.
     pub calls: Vec<std::sync::OnceLock<Box<CallStats>>>,
 }
 
 impl ThreadStats {
-    /// Notes one turn of the thread's event loop.
+    /// Records one turn of the thread's event loop.
     // HOT PATH: once per turn.
     #[inline]
     pub fn note_turn(&self, ns: u64, commands: u64) {
@@ -267,7 +267,7 @@ impl Stats {
         self.totals().dirty.saturating_sub(self.dirty_at_save.load(Ordering::Relaxed))
     }
 
-    /// Forgets all counters but the changes to the data; in the world.
+    /// Resets all counters except the changes to the data; in the world.
     pub fn reset(&self) {
         for thread in self.threads() {
             let dirty = thread.cell.dirty.get();

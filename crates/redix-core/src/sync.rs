@@ -1,4 +1,4 @@
-//! The locks and atomics that the rest of the crate may use.
+//! The locks and atomics for the rest of the crate.
 //!
 //! Under `cfg(shuttle)` they are the model checker's, so that the same code runs under random
 //! schedules; otherwise they are `parking_lot`'s and the standard library's.
@@ -9,24 +9,24 @@ pub use std::sync::Arc;
 mod real {
     pub use std::sync::atomic;
 
-    /// A mutual exclusion lock without poisoning: what a panic leaves behind is judged by the
-    /// shard's *changing* mark instead (see [`crate::keyspace::shard`]).
+    /// A mutex without poisoning: the consistency of data after a panic is judged by the shard's
+    /// *changing* mark instead (see [`crate::keyspace::shard`]).
     pub type Mutex<T> = parking_lot::Mutex<T>;
     /// The guard of a [`Mutex`].
     pub type MutexGuard<'a, T> = parking_lot::MutexGuard<'a, T>;
 
-    /// Takes a lock, waiting for it.
+    /// Locks a mutex.
     #[inline]
     pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock()
     }
 
-    /// A lock for sections of well under a microsecond that are nearly never contended.
+    /// A spin lock for critical sections of well under a microsecond that are rarely contended.
     pub type SpinMutex<T> = redix_types::spin::SpinMutex<T>;
     /// The guard of a [`SpinMutex`].
     pub type SpinGuard<'a, T> = redix_types::spin::SpinGuard<'a, T>;
 
-    /// Takes a lock, waiting for it.
+    /// Locks a spin lock.
     #[inline]
     pub fn spin<T>(mutex: &SpinMutex<T>) -> SpinGuard<'_, T> {
         mutex.lock()
@@ -48,12 +48,12 @@ mod real {
     /// The guard of a [`Mutex`].
     pub type MutexGuard<'a, T> = shuttle::sync::MutexGuard<'a, T>;
 
-    /// Takes a lock, waiting for it.
+    /// Locks a mutex.
     pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The same: how one waits makes no difference to the model checker.
+    /// A mutex: the model checker does not distinguish how a thread waits.
     pub type SpinMutex<T> = Mutex<T>;
     /// The guard of a [`SpinMutex`].
     pub type SpinGuard<'a, T> = MutexGuard<'a, T>;

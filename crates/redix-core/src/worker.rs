@@ -1,13 +1,13 @@
-//! The connections of one thread, and the turn in which their commands run.
+//! A worker: the connections of one thread, and the turn in which their commands run.
 //!
 //! One turn: the server has read into the inputs of the ready connections and calls
 //! [`Worker::run`], which parses, executes in groups of up to [`GROUP_MAX`] commands and leaves
-//! replies in the outputs. A group goes through passes: hash the keys and hint at their shards;
-//! take each shard's lock briefly to hint at buckets and entries; execute in order. The hints hide
-//! the latency of memory, on which a lookup in a large keyspace spends most of its time.
+//! replies in the outputs. A group goes through passes: hash the keys and prefetch their shards;
+//! take each shard's lock briefly to prefetch buckets and entries; execute in order. The prefetches
+//! hide the latency of memory, on which a lookup in a large keyspace spends most of its time.
 //!
 //! **Invariants.** Commands of one connection run in order. No table memory is read without its
-//! lock. A wrong hint (after SELECT, inside MULTI) costs time only.
+//! lock. A wrong prefetch (after SELECT, inside MULTI) costs time only.
 
 mod blocked;
 mod buffers;
@@ -38,52 +38,52 @@ use buffers::Buffers;
 use mail::await_mail;
 use portion::HintsAhead;
 
-/// The most commands that go through the passes together: enough for the first hint to have come
-/// true when its turn comes, few enough for all that they hint at to stay in a first-level cache of
-/// 32 KB.
+/// The most commands that go through the passes together: enough for the first prefetch to complete
+/// before its result is used, few enough for all prefetched lines to fit a first-level cache of 32
+/// KB.
 pub const GROUP_MAX: usize = 24;
-/// Nodes of a bucket's chain that the hints follow.
+/// Nodes of a bucket's chain that are prefetched.
 const PREFETCH_LINKS: usize = 3;
-/// The most keys of a command that are hinted at: more would push each other out of the caches.
+/// The most keys of a command that are prefetched: more would evict each other from the caches.
 const HINTS_MAX: usize = 64;
-/// The most bytes of replies that one connection may collect in a turn before it is written to.
+/// The most bytes of replies that one connection may collect in a turn before they are sent.
 pub const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 
 /// Consecutive commands of one connection within the group.
 #[derive(Clone, Copy)]
 struct Run {
-    /// The connection's place in the worker.
+    /// The connection's slot in the worker.
     token: usize,
-    /// The first command's place among the client's parked commands.
+    /// The first command's position among the client's parked commands.
     parked: usize,
-    /// The first command's place in the group.
+    /// The first command's position in the group.
     first: usize,
     len: usize,
 }
 
-/// A key that the group will look up.
+/// A key that the group will look up, to be prefetched.
 struct Hint {
     db: u32,
     hash: u64,
 }
 
-/// A member or field that the group will look up in a key.
+/// A member or field that the group will look up, to be prefetched.
 struct MemberHint {
     key: Hint,
     /// The hash of its name.
     hash: u64,
 }
 
-/// Something that a connection's command has asked the server for.
+/// A request of a connection's command to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// The connection's place in the worker.
+    /// The connection's slot in the worker.
     pub token: usize,
-    /// What it asks for.
+    /// The request.
     pub request: Request,
 }
 
-/// The commands that go through the passes together.
+/// Commands that go through the passes together.
 #[derive(Default)]
 struct Group {
     items: Vec<Prepared>,
@@ -91,13 +91,13 @@ struct Group {
     runs: Vec<Run>,
     /// Their keys.
     hints: Vec<Hint>,
-    /// What they will look up in these keys.
+    /// The members and fields that they will look up.
     members: Vec<MemberHint>,
     memo: Memo,
 }
 
 impl Group {
-    /// Notes a key that will be looked up, and asks for its shard.
+    /// Adds a key that will be looked up, and prefetches its shard.
     #[inline]
     fn hint(&mut self, keyspace: &Keyspace, db: u32, hash: u64) {
         keyspace.prefetch_shard(shard_of(hash));
@@ -123,14 +123,14 @@ pub struct Worker {
     hints_ahead: HintsAhead,
     running: Option<usize>,
     asked: Vec<Asked>,
-    /// When waits end by themselves, in Unix milliseconds, with the places of the connections.
+    /// Deadlines of blocked connections, in Unix milliseconds, with their slots.
     deadlines: BTreeSet<(i64, usize)>,
     /// The replicas among the connections.
     feeding: Vec<usize>,
-    /// The connections that go on once the mail has been delivered.
+    /// Connections that are halted until the mail has been delivered.
     awaiting_mail: Vec<usize>,
     buffers: Buffers,
-    /// The end of the log when they were last looked after.
+    /// The end of the log when replicas were last fed.
     fed_end: u64,
     config: Arc<Config>,
     config_version: u64,
@@ -163,7 +163,7 @@ impl Worker {
         }
     }
 
-    /// Adds a connection and returns its place.
+    /// Adds a connection and returns its slot.
     pub fn insert(&mut self, client: Client) -> usize {
         let token = self.free.pop().unwrap_or_else(|| {
             self.clients.push(None);
@@ -198,7 +198,7 @@ impl Worker {
         self.clients.get_mut(token)?.as_mut()
     }
 
-    /// The places of all connections.
+    /// The slots of all connections.
     pub fn tokens(&self) -> impl Iterator<Item = usize> {
         self.clients.iter().enumerate().filter(|(_, client)| client.is_some()).map(|(at, _)| at)
     }
@@ -208,7 +208,7 @@ impl Worker {
         &self.config
     }
 
-    /// Marks a connection as having something to parse or execute.
+    /// Marks a connection as having input to parse or execute.
     pub fn mark_ready(&mut self, token: usize) {
         if let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut)
             && !std::mem::replace(&mut client.ready, true)
@@ -217,7 +217,7 @@ impl Worker {
         }
     }
 
-    /// The connection at a place with a buffer to read into.
+    /// The connection in a slot, with a buffer to read into.
     // HOT PATH: once per read.
     pub fn reader(&mut self, token: usize) -> Option<&mut Client> {
         let client = self.clients.get_mut(token)?.as_mut()?;
@@ -227,7 +227,7 @@ impl Worker {
         Some(client)
     }
 
-    /// Takes the buffer back from a connection that had nothing to be read.
+    /// Takes back the buffer of a connection for which nothing was read.
     pub fn end_read(&mut self, token: usize) {
         if let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) {
             self.buffers.take_back(&mut client.input);
@@ -239,13 +239,13 @@ impl Worker {
         self.buffers.trim()
     }
 
-    /// The connections that the next [`Worker::run`] will look at.
+    /// The connections that the next [`Worker::run`] will process.
     pub fn ready(&self) -> &[usize] {
         &self.ready
     }
 
-    /// The replicas among the connections, if there may be something new to send to them; other
-    /// workers are told of theirs. To be asked once a turn, after [`Worker::run`].
+    /// The replicas among the connections, if there may be something new to send to them; notifies
+    /// other workers of theirs. To be called once a turn, after [`Worker::run`].
     pub fn fed(&mut self) -> &[usize] {
         self.engine.advance_failover();
         let repl = &self.engine.repl;
@@ -260,8 +260,8 @@ impl Worker {
         if told || grown { &self.feeding } else { &[] }
     }
 
-    /// Executes what the ready connections have sent. Returns what the server is to do. Connections
-    /// with more to execute stay ready for the next turn. One that asks for the end of the process
+    /// Executes what the ready connections have sent. Returns the requests to the server.
+    /// Connections with more to execute stay ready for the next turn. One that requests a shutdown
     /// stays halted until [`Worker::refuse`].
     ///
     /// After a panic, [`Worker::recover`] must be called before anything else.
@@ -313,7 +313,7 @@ impl Worker {
             }
             let mut taken = 0;
             while turn.gather(token, &mut taken, runner.now_ms()) {
-                // A full group in the middle of a connection's commands.
+                // The group is full in the middle of a connection's commands.
                 turn.prefetch(&runner);
                 turn.execute(&mut runner);
                 taken = 0;
@@ -333,9 +333,9 @@ impl Worker {
         std::mem::take(&mut self.asked)
     }
 
-    /// Puts the connections in order after [`Worker::run`] has panicked: the rest of the turn is
-    /// tried again, but for the connection whose turn it was. That one is returned; what it sent
-    /// may be executed in part, and the server must close it.
+    /// Recovers after a panic in [`Worker::run`]: the rest of the turn is retried, except for the
+    /// connection that was running. That one is returned; its command may have been executed in
+    /// part, and the server must close it.
     pub fn recover(&mut self) -> Option<usize> {
         self.group.clear();
         for token in std::mem::take(&mut self.ready) {
@@ -344,7 +344,7 @@ impl Worker {
         self.running.take()
     }
 
-    /// Answers a command whose request the server has refused, and lets its connection go on.
+    /// Replies to a command whose request the server has refused, and resumes its connection.
     pub fn refuse(&mut self, token: usize, error: &ReplyError) {
         let stats = self.engine.stats.thread(self.index);
         if let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) {
@@ -354,7 +354,7 @@ impl Worker {
         }
     }
 
-    /// Whether some connection has more to execute.
+    /// Whether a connection has more to execute.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -367,7 +367,7 @@ struct Turn<'a> {
     clients: &'a mut Vec<Option<Client>>,
     group: &'a mut Group,
     hints_ahead: &'a mut HintsAhead,
-    /// The connection whose turn it is.
+    /// The connection that is running.
     running: &'a mut Option<usize>,
     asked: &'a mut Vec<Asked>,
     deadlines: &'a mut BTreeSet<(i64, usize)>,
@@ -390,7 +390,7 @@ impl Turn<'_> {
         if *taken == 0
             && let Some(replica) = &client.session.replica
         {
-            // Even an empty line says that it is alive.
+            // Even an empty line is a sign of life.
             replica.heard(now_ms);
         }
         let limits = match client.session.primary_link {
@@ -451,8 +451,8 @@ impl Turn<'_> {
         self.group.clear();
     }
 
-    /// Runs commands of one connection that are parked from that place on, until it is halted.
-    /// Returns how many.
+    /// Runs parked commands of one connection from a position on, until it is halted. Returns how
+    /// many.
     fn execute_run(
         &mut self,
         runner: &mut Runner<'_>,
@@ -497,7 +497,7 @@ impl Turn<'_> {
         executed
     }
 
-    /// Takes note that these commands, the first that are parked, have been executed.
+    /// Records that these commands, the first parked ones, have been executed.
     fn finish_run(&mut self, token: usize, executed: &[Prepared]) {
         let (Some(client), Some(last)) = (self.clients[token].as_mut(), executed.last()) else {
             return;
@@ -541,7 +541,8 @@ impl Turn<'_> {
         }
     }
 
-    /// After the groups: answers a protocol error, publishes sizes. True if there is more to run.
+    /// After the groups: replies with a protocol error, publishes sizes. True if there is more to
+    /// run.
     fn settle(&mut self, token: usize, runner: &mut Runner<'_>) -> bool {
         *self.running = Some(token);
         let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
@@ -565,10 +566,9 @@ impl Turn<'_> {
     }
 }
 
-/// Gives the hints of a step for what is looked up in large collections; keeps those that have
-/// another step.
+/// Prefetches the next step of lookups in large collections; keeps those that have another step.
 fn hint_members(keyspace: &Keyspace, members: &mut Vec<MemberHint>, step: usize) {
-    // Often it is one key that many commands ask.
+    // Consecutive commands often use the same key.
     let mut held = None;
     members.retain(|member| {
         let Hint { db, hash } = member.key;
@@ -583,7 +583,7 @@ fn hint_members(keyspace: &Keyspace, members: &mut Vec<MemberHint>, step: usize)
     });
 }
 
-/// A place may be listed twice where one connection has closed and another taken it; commands
+/// A slot may be listed twice if a connection was closed and another took the slot; commands
 /// gathered twice would run twice.
 fn drop_doubles(ready: &mut Vec<usize>, clients: &mut [Option<Client>]) {
     ready.retain(|&token| {
@@ -592,15 +592,16 @@ fn drop_doubles(ready: &mut Vec<usize>, clients: &mut [Option<Client>]) {
     });
 }
 
-/// Lets go of the gate for a moment if somebody waits for the world. False if nothing further is to
-/// be executed of this connection in this turn.
+/// Releases the gate briefly if another thread waits for the world. False if nothing more of this
+/// connection may be executed in this turn.
 #[inline]
 fn goes_on(client: &mut Client, runner: &mut Runner<'_>, engine: &Engine) -> bool {
     if runner.world_waiting() {
         client.log_applied(&engine.repl.log);
         runner.yield_to_world();
     }
-    // Replies only grow during a turn, so what is passed over once is passed over to its end.
+    // Replies only grow during a turn, so a connection that is skipped once is skipped for the rest
+    // of it.
     if client.halted || client.closing() || client.reply.len() > TURN_OUTPUT_MAX {
         return false;
     }
@@ -611,8 +612,8 @@ fn goes_on(client: &mut Client, runner: &mut Runner<'_>, engine: &Engine) -> boo
     true
 }
 
-/// The limits of the request parser for a primary's stream: those that no configuration moves. What
-/// the primary's clients may send is the primary's to say.
+/// The request limits for a primary's stream: independent of the configuration, since the primary
+/// decides what its clients may send.
 pub(crate) const PRIMARY_LIMITS: Limits = Limits {
     multibulk_max: i32::MAX as i64,
     bulk_len_max: i64::MAX,
@@ -620,7 +621,7 @@ pub(crate) const PRIMARY_LIMITS: Limits = Limits {
     authenticated: true,
 };
 
-/// The limits of the request parser for a client.
+/// The request limits for a client.
 fn limits(config: &Config, authenticated: bool) -> Limits {
     Limits { bulk_len_max: config.proto_max_bulk_len, authenticated, ..PRIMARY_LIMITS }
 }

@@ -11,7 +11,7 @@ use crate::config::{self, ClientPlace};
 use crate::error::{CommandResult, ReplyError};
 use crate::sync::atomic::Ordering;
 
-/// The container.
+/// Command: CONFIG and its subcommands.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::client("config", Group::Server, -2, container)
     .since("2.0.0")
     .complexity("Depends on subcommand.")

@@ -9,7 +9,7 @@ use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::sync::atomic::Ordering;
 
-/// The family.
+/// Commands: BGSAVE, LASTSAVE, SAVE and SHUTDOWN.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("bgsave", Group::Server, -1, bgsave)
         .flags(flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NOSCRIPT)

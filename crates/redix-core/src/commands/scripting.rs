@@ -5,7 +5,7 @@ use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 
-/// The family.
+/// Command: FUNCTION and its subcommands.
 pub const COMMANDS: &[CommandSpec] =
     &[CommandSpec::plain("function", Group::Scripting, -2, container)
         .since("7.0.0")

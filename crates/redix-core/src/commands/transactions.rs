@@ -19,7 +19,7 @@ use crate::session::{Multi, Watched, Watches};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
-/// The commands of this file.
+/// Commands: MULTI, EXEC, DISCARD, WATCH and UNWATCH.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("multi", Group::Transactions, 1, multi)
         .flags(

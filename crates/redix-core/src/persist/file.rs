@@ -1,7 +1,7 @@
-//! A file that appears whole or not at all.
+//! A file that is replaced atomically.
 //!
-//! Bytes go to a temporary beside the final name; when all are there it is synced, renamed over the
-//! final name, and the directory is synced. A temporary that is dropped before is removed.
+//! Bytes are written to a temporary beside the final name; when complete it is synced, renamed over
+//! the final name, and the directory is synced. A temporary that is not published is removed.
 
 use std::fmt;
 use std::io;
@@ -12,29 +12,29 @@ use redix_types::num::parse_i64;
 use crate::config::Config;
 use crate::env::{Disk, DiskFile};
 
-/// Bytes between two syncs under `rdb-save-incremental-fsync`, so that the last sync has little to
-/// do. Source: Redis, `REDIS_AUTOSYNC_BYTES`.
+/// Bytes between two syncs under `rdb-save-incremental-fsync`, which keeps the final sync short.
+/// Source: Redis, `REDIS_AUTOSYNC_BYTES`.
 const SYNC_EVERY_BYTES: u64 = 4 << 20;
 
 /// Why saving failed.
 #[derive(Debug)]
 pub enum SaveError {
-    /// The disk refused.
+    /// An I/O error.
     Io {
-        /// What was tried.
+        /// The operation that failed.
         op: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// Why it was refused.
+        /// The error.
         source: io::Error,
     },
-    /// Changes came faster than they could be written: so many bytes were waiting.
+    /// Changes came faster than they could be written: this many bytes were queued.
     BufferFull(u64),
     /// Another save is under way.
     InProgress,
-    /// It was given up on request.
+    /// It was cancelled.
     Cancelled,
-    /// All replicas that it was for are gone.
+    /// All replicas that it was for have disconnected.
     NoReceiver,
 }
 
@@ -63,21 +63,21 @@ impl std::error::Error for SaveError {
     }
 }
 
-/// Who writes a file: two saves at once must not share a temporary.
+/// The writer of a file: concurrent saves must not share a temporary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writer {
-    /// A command that waits for it.
+    /// A command, synchronously.
     Foreground,
     /// The saver.
     Background,
 }
 
-/// Where the snapshot lies: `dbfilename` in `dir`.
+/// The path of the snapshot file: `dbfilename` in `dir`.
 pub fn snapshot_path(config: &Config) -> PathBuf {
     Path::new(&config.dir).join(&config.dbfilename)
 }
 
-/// Where a snapshot lies until it is whole.
+/// The path of a snapshot's temporary file.
 pub fn temporary_path(config: &Config, writer: Writer) -> PathBuf {
     let pid = std::process::id();
     Path::new(&config.dir).join(match writer {
@@ -86,8 +86,8 @@ pub fn temporary_path(config: &Config, writer: Writer) -> PathBuf {
     })
 }
 
-/// The number of the process that writes, or wrote, a file if that is called like a temporary of
-/// this server: of a save, or of a data set that a primary sends.
+/// The process id of the writer, if `name` is that of a temporary file of this server: of a save,
+/// or of a data set received from a primary.
 pub fn temporary_writer(name: &[u8]) -> Option<u32> {
     let middle = name.strip_prefix(b"temp-")?.strip_suffix(b".rdb")?;
     let digits = match middle.strip_prefix(b"bgsave-") {
@@ -103,7 +103,7 @@ pub fn temporary_writer(name: &[u8]) -> Option<u32> {
     u32::try_from(parse_i64(digits)?).ok()
 }
 
-/// A snapshot on its way to its name.
+/// A snapshot file being written.
 pub struct SaveFile {
     file: Box<dyn DiskFile>,
     temporary: PathBuf,
@@ -149,13 +149,13 @@ impl SaveFile {
         Ok(())
     }
 
-    /// Makes what was written so far durable.
+    /// Syncs what was written so far.
     pub fn sync(&mut self) -> Result<(), SaveError> {
         self.synced = self.written;
         self.file.sync().map_err(|source| self.error("sync", source))
     }
 
-    /// Gives the file its name; it must be whole and synced.
+    /// Renames the temporary to the final name; it must be complete and synced.
     pub fn rename(&mut self, disk: &dyn Disk) -> Result<(), SaveError> {
         disk.rename(&self.temporary, &self.path).map_err(|source| SaveError::Io {
             op: "rename to",
@@ -164,13 +164,13 @@ impl SaveFile {
         })
     }
 
-    /// Makes the new name durable.
+    /// Syncs the directory, so that the new name is durable.
     pub fn sync_dir(&self, disk: &dyn Disk) -> Result<(), SaveError> {
         let io_error = |source| SaveError::Io { op: "sync", path: self.dir.clone(), source };
         disk.sync_dir(&self.dir).map_err(io_error)
     }
 
-    /// Syncs the whole file, gives it its name and makes that durable. On failure nothing is left.
+    /// Syncs the file, renames it and syncs the directory. On failure nothing is left.
     pub fn publish(mut self, disk: &dyn Disk) -> Result<(), SaveError> {
         match self.sync().and_then(|()| self.rename(disk)) {
             Ok(()) => self.sync_dir(disk),
@@ -184,7 +184,7 @@ impl SaveFile {
     /// Removes the temporary.
     pub fn discard(self, disk: &dyn Disk) {
         drop(self.file);
-        // Whatever keeps it from being removed, the failure behind the discarding is what counts.
+        // Ignored: the error that led here is the one to report.
         disk.remove(&self.temporary).ok();
     }
 

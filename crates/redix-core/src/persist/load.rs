@@ -1,14 +1,14 @@
-//! Loading a snapshot file into the keyspace.
+//! Loading an RDB file into the keyspace.
 //!
-//! [`Loader::step`] is called again and again, so that the caller can serve clients, report
-//! progress and pace itself between steps. Entries are built as they are read and put in place in
-//! groups: for each the shard is prefetched, then the bucket, then it is inserted; that hides most
-//! of the two misses to memory that an insertion into a large table costs.
+//! [`Loader::step`] is called repeatedly, so that the caller can serve clients, report progress and
+//! pace itself between steps. Entries are decoded one by one and inserted in groups, with the
+//! shards and then the buckets of a group prefetched: that hides most of the two cache misses of an
+//! insertion into a large table.
 //!
 //! **Invariants.** The file is only read. A step takes one shard's lock at a time and holds none at
-//! its end. What cannot be loaded is an error with path, offset, key and reason; what was loaded
-//! before it stays in the keyspace, and the caller decides. An [`Inspection`] finds all of that but
-//! duplicates, and loads nothing.
+//! its end. Content that cannot be loaded is an error with path, offset, key and reason; keys
+//! loaded before it stay in the keyspace, and the caller decides. An [`Inspection`] finds the same
+//! errors except duplicate keys, and loads nothing.
 
 mod inspect;
 
@@ -30,35 +30,35 @@ use crate::rdb::format::{RdbError, RdbErrorKind, RdbString, opcode};
 use crate::rdb::read::{Event, RdbReader, ReadOptions};
 pub use inspect::Inspection;
 
-/// Entries put in place together.
+/// Entries inserted together.
 const GROUP: usize = 32;
 
-/// What to do with a key that is there already.
+/// How a key that exists already is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duplicates {
-    /// The file is wrong.
+    /// As an error.
     Refuse,
-    /// The file wins (DEBUG RELOAD NOFLUSH MERGE).
+    /// It is replaced (DEBUG RELOAD NOFLUSH MERGE).
     Replace,
 }
 
-/// What to do with a key whose time has come.
+/// How an expired key is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expired {
-    /// It is counted, nothing else.
+    /// Skipped and counted.
     PassOver,
-    /// It is loaded all the same: somebody else decides when it goes.
+    /// Loaded: its deletion is left to another (the primary).
     Keep,
 }
 
 /// How a file is loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadOptions {
-    /// Keys that are there already.
+    /// Keys that exist already.
     pub duplicates: Duplicates,
-    /// Keys whose time has come.
+    /// Expired keys.
     pub expired: Expired,
-    /// Whether the checksum is compared.
+    /// Whether the checksum is verified.
     pub checksums: ChecksumPolicy,
 }
 
@@ -67,23 +67,23 @@ pub struct LoadOptions {
 pub enum LoadError {
     /// It cannot be opened.
     Open {
-        /// Its name.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// It cannot be read on.
+    /// Its content cannot be loaded.
     Content {
-        /// Its name.
+        /// Its path.
         path: PathBuf,
-        /// Offset, key and reason.
+        /// Offset, key and error.
         source: RdbError,
     },
     /// It has more databases than are configured.
     TooManyDatabases {
-        /// Its name.
+        /// Its path.
         path: PathBuf,
-        /// The number of databases here.
+        /// The number of databases configured.
         databases: u32,
     },
 }
@@ -113,25 +113,26 @@ impl std::error::Error for LoadError {
     }
 }
 
-/// Where the data set of a file stands in a stream of writes.
+/// The position of a file's data set in a replication stream.
 #[derive(Debug, Default)]
 pub struct Origin {
-    /// The stream's name.
+    /// The replication id.
     pub id: Vec<u8>,
-    /// Bytes of the stream that the data set contains; negative: the file does not say.
+    /// The offset: bytes of the stream that the data set contains; negative if the file does not
+    /// state it.
     pub offset: i64,
-    /// The database that the stream is in there.
+    /// The database selected in the stream there.
     pub db: u32,
-    /// The deletions that passing over expired keys amounts to.
+    /// Deletions of the expired keys that were skipped, to be appended to the log.
     pub deletions: Records,
 }
 
-/// What was loaded.
+/// Totals of a load.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// Keys put into the keyspace.
     pub keys: u64,
-    /// Keys of the file passed over because their time had come.
+    /// Expired keys of the file that were skipped.
     pub expired: u64,
     /// Keys of the file passed over because their collections are empty.
     pub empty: u64,
@@ -139,12 +140,12 @@ pub struct Loaded {
     pub bytes: u64,
 }
 
-/// What a step has come to.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadStep {
     /// There is more.
     More,
-    /// More has to be handed in first.
+    /// More bytes must be pushed first.
     Starved,
     /// The end of the file.
     Done,
@@ -164,12 +165,12 @@ pub struct Loader {
     deletions_bytes_max: usize,
 }
 
-/// An entry on its way into the keyspace.
+/// A decoded entry that has not been inserted yet.
 struct Arrival {
     db: u32,
     hash: u64,
     entry: EntryBox,
-    /// Where its record ended in the file.
+    /// The offset of the end of its record in the file.
     offset: u64,
 }
 
@@ -191,7 +192,7 @@ impl Loader {
         Ok(Some(Self::of(reader, env, config, (path, file_bytes), how)))
     }
 
-    /// A loader of what is handed in by [`Loader::push`]; `name` stands for the path in errors.
+    /// A loader of pushed bytes, see [`Loader::push`]; `name` stands for the path in errors.
     pub fn pushed(
         env: &Env,
         config: &Config,
@@ -225,22 +226,22 @@ impl Loader {
         }
     }
 
-    /// Hands in the next bytes.
+    /// Pushes the next bytes of the file.
     pub fn push(&mut self, bytes: &[u8]) {
         self.reader.push(bytes);
     }
 
-    /// States that nothing more will be handed in.
+    /// Ends the input.
     pub fn end_pushing(&mut self) {
         self.reader.end_pushing();
     }
 
-    /// Whether a step makes sense while more is on its way.
+    /// Whether enough was pushed for a step to make progress.
     pub fn is_worth_trying(&self) -> bool {
         self.reader.is_worth_trying()
     }
 
-    /// What was handed in behind the end of the file.
+    /// Bytes pushed after the end of the file.
     pub fn rest(&self) -> &[u8] {
         self.reader.rest()
     }
@@ -250,19 +251,19 @@ impl Loader {
         self.file_bytes
     }
 
-    /// What has been loaded so far.
+    /// The totals so far.
     pub fn loaded(&self) -> Loaded {
         Loaded { bytes: self.reader.offset(), empty: self.reader.empty_keys(), ..self.loaded }
     }
 
-    /// The database that the stream of writes is in; 0 if the file does not say so.
+    /// The database selected in the replication stream; 0 if the file does not state it.
     pub fn stream_db(&self, keyspace: &Keyspace) -> u32 {
         let db = self.origin.as_ref().map_or(0, |origin| origin.db);
         if db < keyspace.databases() { db } else { 0 }
     }
 
-    /// Takes what the file says about its place in a stream. Nothing if it says nothing, or if
-    /// more keys had expired than a backlog could tell.
+    /// Takes the replication position that the file states. `None` if it states none, or if so many
+    /// keys had expired that their deletions would not fit into a backlog.
     pub fn take_origin(&mut self) -> Option<Origin> {
         let origin = self.origin.take()?;
         (origin.offset >= 0 && origin.deletions.bytes().len() <= self.deletions_bytes_max)
@@ -313,7 +314,7 @@ impl Loader {
                 self.group.push(Arrival { db, hash, entry, offset });
             }
             Event::Aux { name, value } => note_aux(&mut self.origin, name, value),
-            // About the file, hints not to be believed, and what the reader has checked.
+            // Metadata, size hints that are not trusted, and parts that the reader has checked.
             Event::Start(_)
             | Event::SelectDb(_)
             | Event::ResizeDb { .. }
@@ -364,8 +365,8 @@ impl Loader {
     }
 }
 
-/// The next part of a file, unless it is one that cannot be loaded here; `None` where its bytes are
-/// still to be handed in.
+/// The next part of a file, or an error if it cannot be loaded here; `None` if its bytes have not
+/// been pushed yet.
 fn next_event<'r>(
     reader: &'r mut RdbReader<'_>,
     path: &Path,

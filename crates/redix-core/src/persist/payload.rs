@@ -1,13 +1,13 @@
-//! A snapshot on its way to several replicas at once, without a file between.
+//! A snapshot streamed to several replicas at once, without a file: diskless synchronisation.
 //!
-//! The saver appends; each reader takes at its own pace. Kept is what the slowest live reader has
-//! yet to take, and the saver pauses while that is a full window, so that a slow replica costs
-//! [`WINDOW_BYTES`] and no more. What comes out is framed for a receiver that does not know the
-//! length: `$EOF:<mark>\r\n`, the snapshot, the mark again. Source: the transfer without a disk of
-//! Redis' replication protocol.
+//! The saver appends; each reader takes at its own pace. Bytes are kept until the slowest live
+//! reader has taken them, and the saver pauses while those are a full window, so that a slow
+//! replica costs [`WINDOW_BYTES`] at most. The framing is that for an unknown length:
+//! `$EOF:<mark>\r\n`, the snapshot, the mark again. Source: diskless replication in Redis'
+//! replication protocol.
 //!
-//! **Invariants.** The mutex is a leaf, held for one copy. A reader that is dropped holds nothing
-//! back. Readers come before the first byte is written.
+//! **Invariants.** The mutex is a leaf, held for one copy. A dropped reader retains nothing.
+//! Readers are created before the first byte is written.
 
 #[cfg(test)]
 mod tests;
@@ -19,17 +19,17 @@ use crate::env::Entropy;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 
-/// Bytes kept for the slowest reader before the saver pauses. One value may go beyond.
+/// Bytes kept for the slowest reader before the saver pauses. One value may exceed it.
 pub const WINDOW_BYTES: u64 = 4 << 20;
 
-/// What a reader found.
+/// The outcome of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// So many bytes; 0: nothing yet.
     Read(usize),
-    /// Everything has been taken.
+    /// End of the payload.
     Ended,
-    /// There will be no end: the snapshot has failed.
+    /// The snapshot has failed: there will be no end.
     Failed,
 }
 
@@ -50,14 +50,14 @@ struct Window {
     readers: Vec<Arc<AtomicU64>>,
 }
 
-/// The bytes between one saver and its readers.
+/// The buffer between one saver and its readers.
 #[derive(Debug)]
 pub struct Payload {
     mark: [u8; 40],
     window: Mutex<Window>,
 }
 
-/// One receiver's place.
+/// The read position of one receiver.
 #[derive(Debug)]
 pub struct PayloadReader {
     payload: Arc<Payload>,
@@ -65,7 +65,7 @@ pub struct PayloadReader {
 }
 
 impl Payload {
-    /// Begins with the mark, drawn at random so that no snapshot holds it by accident.
+    /// A payload with a random end mark, so that no snapshot contains it by accident.
     pub fn new(entropy: &dyn Entropy) -> Arc<Self> {
         let mut raw = [0; 20];
         entropy.fill(&mut raw);
@@ -86,14 +86,14 @@ impl Payload {
         Arc::new(payload)
     }
 
-    /// A receiver from the beginning on; before the saver has written anything.
+    /// A reader from the beginning; to be created before the saver writes.
     pub fn reader(self: &Arc<Self>) -> PayloadReader {
         let offset = Arc::new(AtomicU64::new(0));
         lock(&self.window).readers.push(Arc::clone(&offset));
         PayloadReader { payload: Arc::clone(self), offset }
     }
 
-    /// Appends a part of the snapshot. Fails if nobody receives it any more.
+    /// Appends a part of the snapshot. Fails if there is no reader any more.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<(), SaveError> {
         if !self.append(bytes.to_vec()) {
             return Err(SaveError::NoReceiver);
@@ -108,7 +108,8 @@ impl Payload {
         !window.readers.is_empty()
     }
 
-    /// Whether the saver has to wait for a reader. Fails if there is none left.
+    /// Whether the window is full, so that the saver must wait. Fails if there is no reader any
+    /// more.
     pub(super) fn full(&self) -> Result<bool, SaveError> {
         let mut window = lock(&self.window);
         window.trim();
@@ -118,13 +119,13 @@ impl Payload {
         Ok(window.end - window.start >= WINDOW_BYTES)
     }
 
-    /// Ends it: everything is written.
+    /// Ends the payload: the snapshot is complete.
     pub fn finish(&self) {
         self.append(self.mark.to_vec());
         lock(&self.window).fate = Fate::Whole;
     }
 
-    /// Gives it up.
+    /// Fails the payload.
     pub(super) fn fail(&self) {
         let mut window = lock(&self.window);
         window.fate = Fate::Failed;
@@ -147,12 +148,12 @@ impl Window {
 }
 
 impl PayloadReader {
-    /// Whether it is one of `payload`.
+    /// Whether it reads `payload`.
     pub fn reads(&self, payload: &Arc<Payload>) -> bool {
         Arc::ptr_eq(&self.payload, payload)
     }
 
-    /// Appends up to `max` bytes to `out` and goes on behind them.
+    /// Appends up to `max` bytes to `out` and advances.
     pub fn read(&self, max: usize, out: &mut Vec<u8>) -> Progress {
         let window = lock(&self.payload.window);
         if window.fate == Fate::Failed {

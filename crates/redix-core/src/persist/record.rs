@@ -1,4 +1,4 @@
-//! Entries as records of a file, and records as entries.
+//! Conversion between entries and RDB records.
 
 use redix_types::entry::{EntryBox, EntryRef};
 
@@ -7,7 +7,7 @@ use crate::keyspace::access::{LFU_INIT, LRU_MASK, lfu_decay, lfu_minutes};
 use crate::rdb::read::KeyRecord;
 use crate::rdb::write::{EntryMeta, IdleOrFreq};
 
-/// What files say about the age of keys, and how it is understood; follows `maxmemory-policy`.
+/// The LRU or LFU data in files, as `maxmemory-policy` decides.
 #[derive(Clone, Copy, Debug)]
 pub struct Ages {
     policy: AgePolicy,
@@ -17,14 +17,14 @@ pub struct Ages {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AgePolicy {
-    /// Files say nothing; entries carry the LRU clock.
+    /// None in the file; entries carry the LRU clock.
     Clock,
     Lru,
     Lfu,
 }
 
 impl Ages {
-    /// Ages as of `now_ms`, Unix time in milliseconds.
+    /// Relative to `now_ms`, Unix time in milliseconds.
     pub fn new(config: &Config, now_ms: i64) -> Self {
         let policy = match config.maxmemory_policy {
             MaxmemoryPolicy::VolatileLru | MaxmemoryPolicy::AllkeysLru => AgePolicy::Lru,
@@ -38,7 +38,7 @@ impl Ages {
         (self.now_ms / 1000) as u32 & LRU_MASK
     }
 
-    /// What a file says about an entry beside its value.
+    /// The metadata that a file stores with an entry.
     #[inline]
     pub fn meta(self, entry: EntryRef<'_>) -> EntryMeta {
         let lru = match self.policy {
@@ -55,7 +55,7 @@ impl Ages {
         EntryMeta { expire_at_ms: entry.expire_at_ms(), lru }
     }
 
-    /// The age field of a loaded entry. Source: Redis 7.0, `objectSetLRUOrLFU`.
+    /// The LRU or LFU field of a loaded entry. Source: Redis 7.0, `objectSetLRUOrLFU`.
     fn loaded(self, record: &KeyRecord<'_>) -> u32 {
         if self.policy == AgePolicy::Lfu {
             let counter = record.freq.map_or(LFU_INIT, u32::from);
@@ -66,7 +66,7 @@ impl Ages {
     }
 }
 
-/// The entry that a record of a file stands for.
+/// The entry of a record.
 pub fn entry_of(record: KeyRecord<'_>, ages: Ages) -> EntryBox {
     let age = ages.loaded(&record);
     EntryBox::new(record.key, record.value.into_value(), record.expire_at_ms, age)

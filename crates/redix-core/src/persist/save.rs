@@ -1,5 +1,4 @@
-//! Saving at once, while nothing else runs: SAVE, DEBUG RELOAD, FLUSHALL and the end of the
-//! process.
+//! Synchronous saving in the world: SAVE, DEBUG RELOAD, FLUSHALL and shutdown.
 
 use super::file::{SaveError, SaveFile, Writer};
 use super::record::Ages;
@@ -9,12 +8,12 @@ use crate::keyspace::{Keyspace, SHARDS};
 use crate::rdb::format::WriteVersion;
 use crate::rdb::write::{FileInfo, RdbEncoder, ReplicationInfo, WriteOptions};
 
-/// Encoded bytes kept before they go to the file.
+/// Encoded bytes buffered before they are written to the file.
 pub(super) const WRITE_BYTES: usize = 256 << 10;
-/// Entries visited between two looks at the encoded bytes.
+/// Entries visited between two checks of the buffer.
 const SCAN_BUDGET: usize = 256;
 
-/// What the configuration says about written files.
+/// The encoding options that the configuration sets.
 pub fn write_options(config: &Config) -> WriteOptions {
     WriteOptions {
         version: if config.rdb_version == 10 { WriteVersion::V10 } else { WriteVersion::V11 },
@@ -23,8 +22,8 @@ pub fn write_options(config: &Config) -> WriteOptions {
     }
 }
 
-/// `rdb-key-save-delay`: what `keys` keys have to take; so many microseconds per key, or below 0 so
-/// many keys per microsecond.
+/// The minimum duration of writing `keys` keys under `rdb-key-save-delay`: microseconds per key, or
+/// if negative keys per microsecond.
 pub(super) fn pacing_ns(config: &Config, keys: u64) -> u64 {
     let per = u64::from(config.rdb_key_save_delay.unsigned_abs());
     match config.rdb_key_save_delay {
@@ -34,18 +33,18 @@ pub(super) fn pacing_ns(config: &Config, keys: u64) -> u64 {
     }
 }
 
-/// Where a snapshot stands in a replication stream.
+/// The position of a snapshot in a replication stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamPosition {
-    /// The database that the stream has selected.
+    /// The database selected in the stream.
     pub db: u32,
-    /// The stream's name.
+    /// The replication id.
     pub id: String,
-    /// Bytes of the stream that the snapshot contains.
+    /// The offset: bytes of the stream that the snapshot contains.
     pub offset: u64,
 }
 
-/// The start of every file: who wrote it, when, where in the replication stream.
+/// Writes the header of a file: version, creation time, replication position.
 pub fn start_file(
     config: &Config,
     now_ms: i64,
@@ -67,7 +66,7 @@ pub fn start_file(
     encoder
 }
 
-/// Writes the snapshot file from start to end. The caller holds the world and no shard's lock.
+/// Writes the snapshot file. The caller holds the world and no shard's lock.
 pub fn save(
     env: &Env,
     keyspace: &Keyspace,

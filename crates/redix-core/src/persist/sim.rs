@@ -1,4 +1,4 @@
-//! A disk, a clock and randomness in memory, for tests: everything follows from one seed.
+//! An in-memory disk, clock and random generator for tests, all derived from one seed.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::env::{
     Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
 };
 
-/// Handles on what an [`Env`] made of it does.
+/// Controls and counters of an [`Env`] made of it.
 #[derive(Clone, Default)]
 pub(crate) struct Sim {
     pub(crate) files: Arc<Mutex<BTreeMap<PathBuf, Vec<u8>>>>,
@@ -26,7 +26,7 @@ pub(crate) struct Sim {
 }
 
 impl Sim {
-    /// An environment over this, whose clock goes a random step forward whenever it is read.
+    /// An environment whose clock advances by a random step at each reading.
     pub(crate) fn env(&self, seed: u64) -> Env {
         Env {
             clock: Box::new(SimClock(self.clone(), Mutex::new(Rng::new(seed)))),
@@ -91,7 +91,7 @@ impl Memory for Sim {
     }
 }
 
-/// A process that nothing is known about.
+/// A process without facts.
 struct SimHost(HostFacts);
 
 impl Host for SimHost {

@@ -11,7 +11,7 @@ impl Wake for Bell {
     }
 }
 
-/// Workers with their mailboxes, and what their clients listen to.
+/// Workers with their mailboxes, and the subscriptions of their clients.
 struct World {
     pubsub: PubSub,
     registry: Registry,
@@ -32,7 +32,7 @@ impl World {
         Self { pubsub: PubSub::new(KeyHasher::new([7; 16])), registry, mailboxes, bells }
     }
 
-    /// Publishes as a thread that is no worker; returns how many get it.
+    /// Publishes from a thread that is no worker; returns the number of receivers.
     fn publish(&self, channel: &str, text: &str, limit: u64) -> u64 {
         let (channel, text) = (channel.as_bytes(), text.as_bytes());
         let (receivers, message) = self.pubsub.prepare(Kind::Plain, channel, text);
@@ -44,7 +44,7 @@ impl World {
         receivers
     }
 
-    /// What the mail of a worker appends to the output of one of its clients.
+    /// The output that a worker's mail appends for one of its clients.
     fn receive(&self, place: Place) -> String {
         let mut reply = Reply::new(redix_resp::Proto::Resp2);
         for mail in self.mailboxes[place.worker].take() {
@@ -77,7 +77,7 @@ fn a_message_is_one_mail_for_each_worker_and_wakes_it_once() {
     for (token, session) in sessions.iter_mut().enumerate() {
         let place = place(token % 2, token);
         world.pubsub.subscribe(session, Kind::Plain, b"news", place);
-        // The same worker listens by a pattern too.
+        // A client of the same worker also subscribes by a pattern.
         world.pubsub.subscribe_pattern(session, b"n*", place);
     }
     assert_eq!(world.publish("news", "text", 0), 2000);
@@ -137,7 +137,7 @@ fn more_than_a_client_may_be_owed_is_not_kept_for_it() {
     let mut closed = Vec::new();
     closes[0].subscribers.each(closes[0].number, |token| closed.push(token));
     assert_eq!(closed, [1]);
-    // Whoever subscribes after they were closed gets what is published then.
+    // A client that subscribes after the others were closed receives what is published then.
     closes[0].subscribers.closed();
     closes[0]
         .subscribers
@@ -181,7 +181,7 @@ fn patterns_come_and_go() {
     world.pubsub.leave(first, place(0, 1));
     world.pubsub.leave(second, place(1, 1));
     assert_eq!((world.pubsub.pattern_count(), world.publish("ab", "z", 0)), (0, 0));
-    // Shard channels know no patterns.
+    // Patterns do not match shard channels.
     let mut third = Subscriptions::default();
     world.pubsub.subscribe_pattern(&mut third, b"*", place(0, 1));
     assert_eq!(world.pubsub.prepare(Kind::Shard, b"ab", b"z").0, 0);

@@ -1,4 +1,4 @@
-//! What reader and writer of RDB files share: versions, opcodes, types, checksum and errors.
+//! Shared definitions of the RDB reader and writer: versions, opcodes, types, checksum and errors.
 //!
 //! Source: the files that Redis 7.0.15 and 8.2.3 and Valkey 9.1.2 write and accept; the names of
 //! opcodes and types follow `rdb.h` of those servers.
@@ -11,11 +11,11 @@ use crc::{CRC_64_REDIS, Crc, Digest, Table};
 use redix_types::num;
 use redix_types::value::{HeapValue, Value};
 
-/// How far memory may be reserved ahead of bytes that were really read, unless as much was read.
+/// The most memory reserved ahead of bytes that were actually read, unless as much was read.
 pub const RESERVE_AHEAD_MAX: usize = 1 << 20;
 
-/// The longest string of a file that is accepted unless configured otherwise (512 MB, the default
-/// of `proto-max-bulk-len`).
+/// The longest string accepted from a file unless configured otherwise (512 MB, the default of
+/// `proto-max-bulk-len`).
 pub const STRING_LEN_MAX: u64 = 512 << 20;
 
 /// Fork and version of a file or DUMP payload that can be read.
@@ -32,7 +32,7 @@ pub enum RdbVersion {
 
 impl RdbVersion {
     const REDIS_MAX: u16 = 12;
-    /// What lies between the two belongs to Redis; what comes after, to Valkey.
+    /// Versions from 12 to 79 belong to Redis, later ones to Valkey.
     const VALKEY: u16 = 80;
 
     /// From the first nine bytes of a file: `REDIS` and four digits, or `VALKEY` and three.
@@ -53,9 +53,9 @@ impl RdbVersion {
         }
     }
 
-    /// From the footer of a DUMP payload, which has a number and no name.
+    /// Parses the footer of a DUMP payload, which has a number without a magic.
     ///
-    /// A version that is not known is refused, or taken for what its fork will have made of it.
+    /// An unknown version is refused, or accepted as its fork's.
     pub(super) fn from_number(number: u16, check: RdbVersionCheck) -> Result<Self, RdbErrorKind> {
         match (number, check) {
             (0..=Self::REDIS_MAX, _) => Ok(RdbVersion::Redis(number)),
@@ -66,7 +66,7 @@ impl RdbVersion {
         }
     }
 
-    /// The number as the file has it.
+    /// The number in the file.
     pub fn number(self) -> u16 {
         match self {
             RdbVersion::Redis(number) | RdbVersion::Valkey(number) => number,
@@ -99,7 +99,7 @@ impl WriteVersion {
     }
 }
 
-/// Bytes that stand where the type of a key could, and announce something else.
+/// Opcodes: bytes in the place of a key's type that announce another part.
 pub(crate) mod opcode {
     pub(crate) const SLOT_IMPORT: u8 = 243;
     pub(crate) const SLOT_INFO: u8 = 244;
@@ -116,7 +116,7 @@ pub(crate) mod opcode {
     pub(crate) const EOF: u8 = 255;
 }
 
-/// Steps inside the data of a module.
+/// Opcodes inside the data of a module.
 pub(super) mod module_opcode {
     pub(crate) const EOF: u64 = 0;
     pub(crate) const SINT: u64 = 1;
@@ -142,7 +142,7 @@ pub(super) mod encoding {
 /// The type byte of a string.
 pub(super) const TYPE_STRING: u8 = 0;
 
-/// What `type_byte` stands for in files of `version`, or `None` if it is no type at all.
+/// The name of `type_byte` in files of `version`; `None` if it is no type.
 pub(super) fn type_name(type_byte: u8, version: RdbVersion) -> Option<&'static str> {
     Some(match (type_byte, version) {
         (TYPE_STRING, _) => "string",
@@ -178,7 +178,7 @@ pub(super) fn type_name(type_byte: u8, version: RdbVersion) -> Option<&'static s
 /// A string value: an integer where the file stores one, else bytes.
 #[derive(Clone, Copy, Debug)]
 pub enum RdbString<'a> {
-    /// Stands for its decimal text.
+    /// An integer, which stands for its decimal text.
     Int(i64),
     /// Any bytes.
     Bytes(&'a [u8]),
@@ -194,7 +194,7 @@ pub enum RdbValue<'a> {
 }
 
 impl<'a> RdbValue<'a> {
-    /// The value as it is kept: strings that are numbers as such, as SET keeps them.
+    /// The stored value: a string that is an integer as such, as SET does.
     pub fn into_value(self) -> Value<'a> {
         match self {
             RdbValue::Str(RdbString::Int(value)) => Value::Int(value),
@@ -206,7 +206,7 @@ impl<'a> RdbValue<'a> {
     }
 }
 
-/// Whether a checksum that does not match is an error.
+/// Whether a checksum mismatch is an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChecksumPolicy {
     /// It is; a checksum of zero in a file means that there is none.
@@ -243,29 +243,29 @@ impl Checksum {
 /// Why a file or DUMP payload cannot be read, and where.
 #[derive(Debug)]
 pub struct RdbError {
-    /// Where the part that cannot be read starts, in bytes from the start of the input; for
-    /// `Truncated` where the input ends.
+    /// The offset of the part that cannot be read, in bytes from the start of the input; for
+    /// `Truncated` the end of the input.
     pub offset: u64,
     /// The key whose record was being read, once it is known.
     pub key: Option<Vec<u8>>,
-    /// What is wrong.
+    /// The error.
     pub kind: RdbErrorKind,
 }
 
-/// What is wrong with a file or DUMP payload.
+/// The kinds of error in a file or DUMP payload.
 #[derive(Debug)]
 pub enum RdbErrorKind {
     /// The input ends before its end marker.
     Truncated,
-    /// The input does not start like an RDB file.
+    /// The input does not start with an RDB magic.
     BadMagic,
-    /// Written by a server that is newer than what is known here.
+    /// The version is unknown: written by a newer server.
     UnsupportedVersion(u16),
     /// A type or opcode that is known but cannot be loaded.
     UnsupportedType {
         /// The byte in the file.
         type_byte: u8,
-        /// What it stands for.
+        /// Its name.
         name: &'static str,
     },
     /// A type or opcode that is not known.
@@ -282,14 +282,14 @@ pub enum RdbErrorKind {
     Corrupt(&'static str),
     /// The content does not match its checksum.
     Checksum {
-        /// As computed from the content.
+        /// Computed from the content.
         expected: u64,
-        /// As stored.
+        /// Stored.
         found: u64,
     },
-    /// There is not enough memory for a string.
+    /// A string could not be allocated.
     OutOfMemory,
-    /// The source failed.
+    /// Reading the source failed.
     Io(io::Error),
 }
 

@@ -1,8 +1,8 @@
-//! The bytes under the RDB reader: buffered in large blocks, counted, and summed.
+//! The input buffer of the RDB reader: large blocks, offsets, the checksum.
 //!
-//! They are pulled from a source that waits, or pushed by someone who cannot wait. In the second
-//! case what the present event has consumed is kept, so that an event whose end has not come yet
-//! can be decoded again from its start ([`Input::rewind`]).
+//! Bytes are pulled from a blocking source, or pushed by a caller that cannot block. When pushed,
+//! the bytes of the present event are kept after they are consumed, so that an incomplete event can
+//! be decoded again from its start ([`Input::rewind`]).
 //!
 //! **Invariants.** `block[pos..end]` was read and not consumed. `block[..summed]` is in the
 //! checksum, `summed <= pos`: bytes are summed in bulk, when the block is refilled or the sum is
@@ -13,9 +13,9 @@ use std::ops::Range;
 
 use super::format::{Checksum, ChecksumPolicy, RESERVE_AHEAD_MAX, RdbErrorKind};
 
-/// What one read asks for: large enough that system calls do not show, small enough for the cache.
+/// Bytes per read: large enough for system calls not to matter, small enough for the cache.
 pub(super) const BLOCK_LEN: usize = 256 << 10;
-/// Longer strings are gathered in their own memory instead of in the block.
+/// Longer strings are read into a buffer of their own instead of the block.
 const SPAN_LEN_MAX: usize = BLOCK_LEN / 4;
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
@@ -28,27 +28,27 @@ pub(super) struct Input<'s> {
     summed: usize,
     /// The offset in the source of the first byte of `block`.
     block_offset: u64,
-    /// Where the part that is being decoded starts.
+    /// The offset of the part being decoded.
     part_offset: u64,
-    /// Where decoding can be begun anew: bytes from there on are kept if they are pushed.
+    /// The offset to rewind to: pushed bytes from there on are kept.
     event_offset: u64,
     checksum: Option<Checksum>,
     feed: Feed,
 }
 
-/// Where bytes come from.
+/// The source of bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Feed {
-    /// The source.
+    /// Pulled from the source.
     Pulled,
-    /// [`Input::push`], which is still to come; decoding on makes sense from this offset on.
+    /// Pushed; decoding can progress once the input reaches this offset.
     Pushed { worth_from: u64 },
-    /// All was pushed.
+    /// Pushed completely.
     Ended,
 }
 
 impl<'s> Input<'s> {
-    /// `block_len` bytes of memory are taken at once; at least 16.
+    /// Allocates `block_len` bytes at once; at least 16.
     pub(super) fn new(
         source: Box<dyn Read + Send + 's>,
         block_len: usize,
@@ -68,15 +68,15 @@ impl<'s> Input<'s> {
         }
     }
 
-    /// Without a source: bytes come by [`Input::push`].
+    /// Without a source: for [`Input::push`].
     pub(super) fn pushed(checksums: ChecksumPolicy) -> Self {
         let feed = Feed::Pushed { worth_from: 0 };
         Self { feed, ..Self::new(Box::new(io::empty()), 0, checksums) }
     }
 
-    /// Hands in bytes.
+    /// Pushes bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        // What the present event has consumed is needed again, what came before it is not.
+        // Bytes of the present event are needed again, those before it are not.
         let gap = (self.event_offset - self.block_offset) as usize;
         if let Some(checksum) = &mut self.checksum
             && self.summed < gap
@@ -92,12 +92,12 @@ impl<'s> Input<'s> {
         self.block_offset += gap as u64;
     }
 
-    /// No more bytes will be handed in.
+    /// Ends the pushed input.
     pub(super) fn end_pushing(&mut self) {
         self.feed = Feed::Ended;
     }
 
-    /// Whether enough was handed in since an event was found to be incomplete.
+    /// Whether enough was pushed since an event was found to be incomplete.
     pub(super) fn is_worth_trying(&self) -> bool {
         match self.feed {
             Feed::Pushed { worth_from } => self.block_offset + self.end as u64 >= worth_from,
@@ -105,23 +105,23 @@ impl<'s> Input<'s> {
         }
     }
 
-    /// Remembers that decoding can be begun anew from here.
+    /// Marks the present position as the start of an event.
     pub(super) fn start_event(&mut self) {
         self.start_part();
         self.event_offset = self.part_offset;
     }
 
-    /// Goes back to the start of the present event.
+    /// Rewinds to the start of the present event.
     pub(super) fn rewind(&mut self) {
         self.pos = (self.event_offset - self.block_offset) as usize;
     }
 
-    /// What was handed in and not consumed.
+    /// Bytes that were pushed and not consumed.
     pub(super) fn rest(&self) -> &[u8] {
         &self.block[self.pos..self.end]
     }
 
-    /// Makes sure that `len` bytes are there where they cannot be waited for.
+    /// Requires `len` bytes of pushed input.
     fn require_pushed(&mut self, len: u64) -> Result<()> {
         let there = (self.end - self.pos) as u64;
         if self.feed == Feed::Pulled || there >= len {
@@ -131,7 +131,7 @@ impl<'s> Input<'s> {
             return Err(RdbErrorKind::Truncated);
         }
         let end = self.block_offset + self.end as u64;
-        // An event of many small pieces is not begun anew for each of them.
+        // An event of many small pieces is not decoded again for each of them.
         let kept = end - self.event_offset;
         self.feed = Feed::Pushed { worth_from: end.saturating_add((len - there).max(kept / 4)) };
         Err(RdbErrorKind::Io(io::ErrorKind::WouldBlock.into()))
@@ -142,12 +142,12 @@ impl<'s> Input<'s> {
         self.block_offset + self.pos as u64
     }
 
-    /// Remembers that a new part starts here, for the offset of errors.
+    /// Marks the start of a part, for the offset of errors.
     pub(super) fn start_part(&mut self) {
         self.part_offset = self.offset();
     }
 
-    /// Where an error of this kind happened: at the part being decoded, or at the end of the data.
+    /// The offset of an error of this kind: the start of the part, or the end of the data.
     pub(super) fn error_offset(&self, kind: &RdbErrorKind) -> u64 {
         match kind {
             RdbErrorKind::Truncated | RdbErrorKind::Io(_) => self.block_offset + self.end as u64,
@@ -161,7 +161,7 @@ impl<'s> Input<'s> {
         self.checksum.as_ref().map(Checksum::value)
     }
 
-    /// Makes sure that `len` bytes are there, without consuming them.
+    /// Makes sure that `len` bytes are buffered, without consuming them.
     pub(super) fn foresee(&mut self, len: usize) -> Result<()> {
         self.require(len)
     }
@@ -184,7 +184,7 @@ impl<'s> Input<'s> {
         Ok(bytes)
     }
 
-    /// Consumes `len` bytes and says where in the block they lie, if they are few enough.
+    /// Consumes `len` bytes and returns their range in the block, if they fit it.
     pub(super) fn span(&mut self, len: u64) -> Result<Option<Range<usize>>> {
         let Some(len) = self.short_len(len) else { return Ok(None) };
         self.require(len)?;
@@ -198,7 +198,7 @@ impl<'s> Input<'s> {
         &self.block[span]
     }
 
-    /// Replaces `out` by the next `len` bytes, taking memory only as they arrive.
+    /// Replaces `out` by the next `len` bytes, allocating only as they arrive.
     pub(super) fn read_into(&mut self, len: u64, out: &mut Vec<u8>) -> Result<()> {
         out.clear();
         self.require_pushed(len)?;
@@ -218,7 +218,7 @@ impl<'s> Input<'s> {
         Ok(())
     }
 
-    /// Consumes `len` bytes without keeping them.
+    /// Skips `len` bytes.
     pub(super) fn skip(&mut self, len: u64) -> Result<()> {
         self.require_pushed(len)?;
         let mut left = len;
@@ -247,7 +247,7 @@ impl<'s> Input<'s> {
         if self.end - self.pos >= len { Ok(()) } else { self.refill(len) }
     }
 
-    /// Moves what is left to the front and reads until `len <= block.len()` bytes are there.
+    /// Moves unconsumed bytes to the front and reads until `len <= block.len()` bytes are there.
     #[cold]
     fn refill(&mut self, len: usize) -> Result<()> {
         if self.feed != Feed::Pulled {

@@ -59,10 +59,11 @@ impl Default for Compressor {
 }
 
 impl Compressor {
-    /// The compressed form of `input` if it takes at most `len_max` bytes; declined a few bytes
-    /// early where the real servers do.
+    /// The compressed form of `input` if it takes at most `len_max` bytes; `None` a few bytes early
+    /// where the real servers give up.
     ///
-    /// The result lives until the next call. Empty inputs and those of 2 GB and more are declined.
+    /// The result lives until the next call. Empty inputs and those of 2 GB and more are not
+    /// compressed.
     pub fn compress(&mut self, input: &[u8], len_max: usize) -> Option<&[u8]> {
         let input_len = u32::try_from(input.len()).ok().filter(|len| (1..1 << 31).contains(len))?;
         if self.base.checked_add(input_len).is_none() {
@@ -152,10 +153,10 @@ fn push_copy(out: &mut Vec<u8>, distance: usize, len: usize) {
     out.push(offset as u8);
 }
 
-/// Replaces `out` by the original of `input`, which must have exactly `len` bytes.
+/// Decompresses `input` into `out`, to exactly `len` bytes.
 ///
-/// `len` comes from the file: the caller bounds it, and memory is taken as output appears. Fails
-/// with `Corrupt` or `OutOfMemory`; `out` is then of no use.
+/// `len` comes from the file: the caller bounds it, and memory is allocated as output appears.
+/// Fails with `Corrupt` or `OutOfMemory`; `out` is then undefined.
 pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Result<()> {
     out.clear();
     out.reserve(len.min(RESERVE_AHEAD_MAX));

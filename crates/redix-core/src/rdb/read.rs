@@ -1,13 +1,13 @@
 //! Reading RDB: a pull parser that yields one [`Event`] per part of the file.
 //!
-//! [`RdbReader`] walks a whole file and lends keys and values from its own buffers, so that loading
+//! [`RdbReader`] reads a whole file and lends keys and values from its own buffers, so that loading
 //! a short string allocates nothing here. [`DumpReader`] reads the payload of DUMP. Both decode
 //! values through `decode_value`, and collections in `rdb::types`, one module per type.
 //!
-//! What cannot be loaded is an error that names it: nothing is dropped silently. Skipped are only
-//! parts that carry no data of ours, and each of them is reported as an event.
+//! Content that cannot be loaded is an error that names it: nothing is dropped silently. Only parts
+//! without data of this server are skipped, and each of them is reported as an event.
 //!
-//! **Invariants.** No input panics. A length is compared with a bound before anything is reserved
+//! **Invariants.** No input panics. A length is checked against a bound before anything is reserved
 //! or looped for it. After an error the reader is not used again.
 
 use std::io::Read;
@@ -34,23 +34,23 @@ pub struct ReadOptions {
     pub checksums: ChecksumPolicy,
     /// The longest string that is accepted, in bytes, after decompression.
     pub string_len_max: u64,
-    /// What becomes of a version that is not known.
+    /// How an unknown version is treated.
     pub versions: RdbVersionCheck,
-    /// Up to where collections are kept in compact form.
+    /// The limits of compact encodings.
     pub limits: Limits,
     /// The hash function of the elements of large collections.
     pub hasher: KeyHasher,
 }
 
 impl Default for ReadOptions {
-    /// For files whose values nobody keeps.
+    /// Defaults for files whose values nobody keeps.
     fn default() -> Self {
         Self::new(&Config::default(), KeyHasher::new([0; 16]))
     }
 }
 
 impl ReadOptions {
-    /// Everything is checked, and built as `config` says; `hasher` is that of the keyspace.
+    /// Full checks, with encodings as in `config`; `hasher` is that of the keyspace.
     pub fn new(config: &Config, hasher: KeyHasher) -> Self {
         Self {
             checksums: ChecksumPolicy::default(),
@@ -62,12 +62,12 @@ impl ReadOptions {
     }
 }
 
-/// One part of a file. What it lends is valid until the next event is asked for.
+/// One part of a file. Borrowed data is valid until the next event.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// The file starts; always the first event.
     Start(RdbVersion),
-    /// A field about the file, such as `redis-ver`.
+    /// A metadata field, such as `redis-ver`.
     Aux {
         /// Its name.
         name: &'a [u8],
@@ -76,14 +76,14 @@ pub enum Event<'a> {
     },
     /// The following keys belong to this database.
     SelectDb(u32),
-    /// How large the selected database was when it was saved: a hint, not to be believed.
+    /// The size of the selected database when it was saved: a hint that is not trusted.
     ResizeDb {
         /// All keys.
         keys: u64,
         /// Those that expire.
         expires: u64,
     },
-    /// How large a cluster slot of the selected database was: a hint, not to be believed.
+    /// The size of a cluster slot of the selected database: a hint that is not trusted.
     SlotInfo {
         /// The slot.
         slot: u64,
@@ -94,15 +94,15 @@ pub enum Event<'a> {
     },
     /// The source text of a function library.
     Function(&'a [u8]),
-    /// Data of a module that belongs to no key; it was skipped.
+    /// Module data that belongs to no key; skipped.
     ModuleAux {
         /// The name of the module: nine characters.
         module: [u8; 9],
     },
     /// A key with its value.
     Key(KeyRecord<'a>),
-    /// The end marker; what follows it in the source is not part of the file. Always the last
-    /// event, and returned again if one more is asked for.
+    /// The end marker; bytes after it in the source are not part of the file. Always the last
+    /// event, and repeated if asked for again.
     End(ChecksumOutcome),
 }
 
@@ -123,14 +123,14 @@ pub struct KeyRecord<'a> {
     pub value: RdbValue<'a>,
 }
 
-/// What became of the checksum of a file that was read to its end.
+/// The outcome of the checksum of a complete file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChecksumOutcome {
     /// It matches.
     Verified,
     /// The file has none: it is older than version 5, or was written with checksums off.
     Absent,
-    /// It was not looked at.
+    /// It was not verified.
     Ignored,
 }
 
@@ -139,7 +139,7 @@ pub struct RdbReader<'s> {
     input: Input<'s>,
     decoder: Decoder,
     state: State,
-    /// Where the opcode or type byte stands that was read last.
+    /// The offset of the last opcode or type byte.
     opcode_offset: u64,
     key: Vec<u8>,
     db: u32,
@@ -156,7 +156,7 @@ enum State {
     End(ChecksumOutcome),
 }
 
-/// What stood before a key and belongs to it.
+/// Metadata that precedes a key.
 #[derive(Clone, Copy, Default)]
 struct PendingMeta {
     expire_at_ms: Option<i64>,
@@ -164,7 +164,7 @@ struct PendingMeta {
     freq: Option<u8>,
 }
 
-/// An event whose bytes are still to be looked up: it borrows nothing.
+/// An event before its data is borrowed from the buffers.
 enum Part {
     Start(RdbVersion),
     Aux(StrSpan),
@@ -178,16 +178,15 @@ enum Part {
 }
 
 impl<'s> RdbReader<'s> {
-    /// Nothing is read yet. `source` is read in blocks of 256 KB and needs no buffer of its own;
-    /// more than the file may be taken from it. It has to wait for its bytes: `WouldBlock` is an
-    /// error like any other.
+    /// A reader of `source`, which is read in blocks of 256 KB and needs no buffering; more than
+    /// the file may be read from it. It must block: `WouldBlock` is an error like any other.
     pub fn new(source: impl Read + Send + 's, options: ReadOptions) -> Self {
         Self::over(Input::new(Box::new(source), BLOCK_LEN, options.checksums), options)
     }
 
-    /// A reader without a source: bytes are handed in by [`RdbReader::push`]. Where they do not
-    /// suffice for the next event it is an error of kind `WouldBlock`, after which more can be
-    /// handed in and the event asked for again.
+    /// A reader without a source: bytes are pushed with [`RdbReader::push`]. If they do not suffice
+    /// for the next event, that is an error of kind `WouldBlock`, after which more can be pushed
+    /// and the event be asked for again.
     pub fn pushed(options: ReadOptions) -> RdbReader<'static> {
         RdbReader::over(Input::pushed(options.checksums), options)
     }
@@ -205,30 +204,28 @@ impl<'s> RdbReader<'s> {
         }
     }
 
-    /// Hands in the next bytes of the file.
+    /// Pushes the next bytes of the file.
     pub fn push(&mut self, bytes: &[u8]) {
         self.input.push(bytes);
     }
 
-    /// States that no more bytes will be handed in: from now on what is missing is an error like
-    /// any other.
+    /// Ends the pushed input: from now on missing bytes are an error like any other.
     pub fn end_pushing(&mut self) {
         self.input.end_pushing();
     }
 
-    /// Whether enough was handed in since an event was found to be incomplete for asking again to
-    /// make sense, as far as more is on its way.
+    /// Whether enough was pushed, since an event was found to be incomplete, for another attempt to
+    /// make sense.
     pub fn is_worth_trying(&self) -> bool {
         self.input.is_worth_trying()
     }
 
-    /// What was handed in and is not part of any event so far.
+    /// Bytes that were pushed and are not part of any event so far.
     pub fn rest(&self) -> &[u8] {
         self.input.rest()
     }
 
-    /// How many bytes of the source were consumed: for progress, and the length of the file at its
-    /// end.
+    /// Bytes of the source consumed: for progress, and the length of the file at its end.
     pub fn offset(&self) -> u64 {
         self.input.offset()
     }
@@ -303,7 +300,7 @@ impl<'s> RdbReader<'s> {
         }
     }
 
-    /// One opcode or key. `None` for what belongs to the key that follows.
+    /// Decodes one opcode or key. `None` for metadata of the key that follows.
     // HOT PATH: once per key that is loaded; no allocation once the buffers have grown.
     fn next_body_part(&mut self) -> Result<Option<Part>> {
         let Self { input, decoder, .. } = self;
@@ -389,7 +386,7 @@ impl<'s> RdbReader<'s> {
         if !self.decoder.version.has_checksum() {
             return Ok(ChecksumOutcome::Absent);
         }
-        // The sum is taken once, over what comes before it.
+        // The checksum is taken before its own bytes are consumed.
         self.input.foresee(CHECKSUM_LEN)?;
         let computed = self.input.checksum();
         self.input.start_part();
@@ -406,22 +403,22 @@ impl<'s> RdbReader<'s> {
 /// The bytes of the checksum.
 const CHECKSUM_LEN: usize = 8;
 
-/// Whether it only says that more has to be handed in.
+/// Whether the error only means that more bytes must be pushed.
 fn is_starved(kind: &RdbErrorKind) -> bool {
     matches!(kind, RdbErrorKind::Io(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 impl RdbError {
-    /// Whether it only says that more has to be handed in ([`RdbReader::pushed`]).
+    /// Whether the error only means that more bytes must be pushed ([`RdbReader::pushed`]).
     pub fn is_starved(&self) -> bool {
         is_starved(&self.kind)
     }
 }
 
-/// Reads the payload of DUMP, as RESTORE gets it.
+/// Reads the payload of DUMP for RESTORE.
 ///
-/// What RESTORE answers depends on which step fails: after `open` that version or checksum are
-/// wrong, after `value` that the data is.
+/// The error of RESTORE depends on the step that fails: `open` for version or checksum, `value` for
+/// the data.
 pub struct DumpReader<'s> {
     input: Input<'s>,
     decoder: Decoder,
@@ -433,13 +430,13 @@ impl<'s> DumpReader<'s> {
         let (body, version) = verify_dump_payload(payload, options)?;
         let mut decoder = Decoder::new(options);
         decoder.version = version;
-        // The checksum was compared as a whole; the block need not be longer than what it holds.
+        // The checksum was verified as a whole; the block need not be longer than the payload.
         let block_len = body.len().min(BLOCK_LEN);
         let input = Input::new(Box::new(body), block_len, ChecksumPolicy::Ignore);
         Ok(Self { input, decoder })
     }
 
-    /// The value. Bytes after it are ignored, as real servers do.
+    /// Decodes the value. Bytes after it are ignored, as in the real servers.
     pub fn value(&mut self) -> std::result::Result<RdbValue<'_>, RdbError> {
         let decoded = self
             .input
@@ -483,20 +480,20 @@ pub fn verify_dump_payload(
     Ok((body, version))
 }
 
-/// Where a decoded string lies.
+/// Where a decoded string is stored.
 pub(super) enum StrSpan {
     Int(i64),
     Block(Range<usize>),
     Scratch,
 }
 
-/// Where a decoded value lies.
+/// Where a decoded value is stored.
 enum ValueSpan {
     Str(StrSpan),
     Built(HeapValue),
 }
 
-/// Decodes strings and values; owns the memory of those that do not lie in the input's block.
+/// Decodes strings and values; owns the buffers of those that are not in the input's block.
 pub(super) struct Decoder {
     pub(super) options: ReadOptions,
     pub(super) version: RdbVersion,
@@ -562,7 +559,7 @@ impl Decoder {
         }
     }
 
-    /// Decodes a string into memory that outlives the next part.
+    /// Decodes a string into a buffer that outlives the next part.
     pub(super) fn decode_bytes_into(
         &mut self,
         input: &mut Input<'_>,
@@ -658,10 +655,10 @@ fn skip_string(input: &mut Input<'_>) -> Result<()> {
     }
 }
 
-/// Module data says of each of its parts how long it is, so it can be skipped without the module.
+/// Skips module data: each of its parts states its length, so that the module is not needed.
 fn skip_module_aux(input: &mut Input<'_>) -> Result<[u8; 9]> {
     let module = module_name(decode_len(input)?);
-    // When the data is to be loaded, before or after the keys, as a number of its own.
+    // Whether the data is loaded before or after the keys, as a number.
     if decode_len(input)? != module_opcode::UINT {
         return Err(corrupt("module data without its position"));
     }

@@ -27,10 +27,10 @@ use super::types;
 
 /// Strings up to this length are not worth compressing.
 const COMPRESS_LEN_MIN: usize = 21;
-/// The longest decimal text of a number that fits 32 bits.
+/// The length of the longest decimal text of a 32-bit integer.
 const INT_TEXT_LEN_MAX: usize = 11;
 
-/// What the configuration says about written files.
+/// The encoding options that the configuration sets.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteOptions {
     /// The version to write.
@@ -47,7 +47,7 @@ impl Default for WriteOptions {
     }
 }
 
-/// What the eviction policy keeps about an entry.
+/// The eviction policy's data about an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdleOrFreq {
     /// Seconds since the last access (LRU policies).
@@ -56,7 +56,7 @@ pub enum IdleOrFreq {
     Freq(u8),
 }
 
-/// What is stored with a key beside its value.
+/// The metadata stored with a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EntryMeta {
     /// Milliseconds since the Unix epoch.
@@ -65,7 +65,7 @@ pub struct EntryMeta {
     pub lru: Option<IdleOrFreq>,
 }
 
-/// What a file says about the server that wrote it.
+/// The metadata of a file.
 #[derive(Clone, Debug)]
 pub struct FileInfo<'a> {
     /// As INFO's `redis_version`.
@@ -74,7 +74,7 @@ pub struct FileInfo<'a> {
     pub created_at_s: u64,
     /// Bytes in use when the snapshot was cut.
     pub used_memory: u64,
-    /// Where the snapshot stands in a replication stream.
+    /// The position of the snapshot in a replication stream.
     pub replication: Option<ReplicationInfo<'a>>,
     /// Whether an append-only file follows.
     pub aof_base: bool,
@@ -83,21 +83,21 @@ pub struct FileInfo<'a> {
 /// A position in a replication stream.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplicationInfo<'a> {
-    /// The database that the stream has selected.
+    /// The database selected in the stream.
     pub stream_db: u32,
-    /// Forty hexadecimal digits.
+    /// The replication id: forty hexadecimal digits.
     pub id: &'a str,
-    /// Bytes of the stream that the snapshot contains.
+    /// The offset: bytes of the stream that the snapshot contains.
     pub offset: i64,
 }
 
-/// Takes out what has been written of a long record so far.
+/// Takes the part of a long record that has been written so far.
 pub type Flush<'f> = dyn FnMut(&mut Vec<u8>) + 'f;
 
-/// How much is written of a long record before it is taken out.
+/// Bytes of a long record written before they are flushed.
 const FLUSH_BYTES: usize = 64 << 10;
 
-/// Has what is written of a long record taken out, if it is enough.
+/// Flushes the written part of a long record if it is large enough.
 #[inline]
 pub(super) fn flush_full(out: &mut Vec<u8>, flush: &mut Flush<'_>) {
     if out.len() >= FLUSH_BYTES {
@@ -107,10 +107,10 @@ pub(super) fn flush_full(out: &mut Vec<u8>, flush: &mut Flush<'_>) {
 
 /// Encodes single records and DUMP payloads.
 pub struct RecordEncoder {
-    /// The version whose types it may use.
+    /// The version, which determines the types.
     pub(super) version: WriteVersion,
     compression: bool,
-    /// Made when there is something to compress.
+    /// Allocated at the first string to compress.
     compressor: Option<Compressor>,
 }
 
@@ -120,19 +120,19 @@ impl RecordEncoder {
         Self { version, compression, compressor: None }
     }
 
-    /// One for the records of a file.
+    /// An encoder for the records of a file.
     pub fn of(options: WriteOptions) -> Self {
         Self::new(options.version, options.compression)
     }
 
-    /// Appends everything that a file has about one key.
+    /// Appends the record of one key: metadata, type, key and value.
     // HOT PATH: once per key of a snapshot; allocates only to grow `out`.
     pub fn entry(&mut self, out: &mut Vec<u8>, key: &[u8], meta: EntryMeta, value: ValueRef<'_>) {
         self.long_entry(out, key, meta, value, &mut |_| {});
     }
 
-    /// The same for a value that may be large: whenever some has been written, `flush` may take it
-    /// out, so that the record need never be in memory as a whole.
+    /// As [`RecordEncoder::entry`], for a value that may be large: `flush` may take what has been
+    /// written so far, so that the record need never be in memory as a whole.
     pub fn long_entry(
         &mut self,
         out: &mut Vec<u8>,
@@ -158,14 +158,14 @@ impl RecordEncoder {
         types::encode(self, out, value, flush);
     }
 
-    /// How many bytes a value takes in a file, its type byte not counted.
+    /// The encoded length of a value, without its type byte.
     pub fn encoded_len(&mut self, value: ValueRef<'_>) -> usize {
         let mut out = Vec::new();
         types::encode(self, &mut out, value, &mut |_| {});
         out.len()
     }
 
-    /// The payload of DUMP: type, value, version (2 bytes) and CRC-64, which covers all before it.
+    /// A DUMP payload: type, value, version (2 bytes) and a CRC-64 over all before it.
     pub fn dump(&mut self, value: ValueRef<'_>) -> Vec<u8> {
         let mut out = vec![types::type_byte(value, self.version)];
         types::encode(self, &mut out, value, &mut |_| {});
@@ -175,7 +175,7 @@ impl RecordEncoder {
         out
     }
 
-    /// Appends a string in its shortest form: as an integer, compressed, or as it is.
+    /// Appends a string in its shortest form: as an integer, compressed, or verbatim.
     pub fn string(&mut self, out: &mut Vec<u8>, bytes: &[u8]) {
         if let Some(value) = parse_int_32(bytes) {
             return encode_int(out, i64::from(value));
@@ -201,7 +201,7 @@ impl RecordEncoder {
 pub struct RdbEncoder {
     records: RecordEncoder,
     out: Vec<u8>,
-    /// How much of `out` the checksum covers.
+    /// How many bytes of `out` are in the checksum.
     summed: usize,
     checksum: Option<Checksum>,
 }
@@ -217,7 +217,7 @@ impl RdbEncoder {
         }
     }
 
-    /// Appends the fields about the writing server, under the names that Redis gives them.
+    /// Appends the metadata of the file, under the names that Redis uses.
     pub fn info(&mut self, info: &FileInfo<'_>) {
         let mut int = itoa::Buffer::new();
         self.aux(b"redis-ver", info.server_version.as_bytes());
@@ -232,7 +232,7 @@ impl RdbEncoder {
         self.aux(b"aof-base", if info.aof_base { b"1" } else { b"0" });
     }
 
-    /// Appends one field about the file; readers skip those they do not know.
+    /// Appends one metadata field; readers skip unknown ones.
     pub fn aux(&mut self, name: &[u8], value: &[u8]) {
         self.out.push(opcode::AUX);
         self.records.string(&mut self.out, name);
@@ -245,12 +245,12 @@ impl RdbEncoder {
         self.records.string(&mut self.out, source);
     }
 
-    /// Says which database the following keys belong to; may be repeated.
+    /// Selects the database of the following keys; may be repeated.
     pub fn select_db(&mut self, db: u32) {
         encode_select_db(&mut self.out, db);
     }
 
-    /// Tells the reader how many keys the selected database has, and how many of them expire.
+    /// Appends the size hint of the selected database: its keys, and those with an expiry.
     pub fn resize_db(&mut self, keys: u64, expires: u64) {
         self.out.push(opcode::RESIZEDB);
         encode_len(&mut self.out, keys);
@@ -262,8 +262,8 @@ impl RdbEncoder {
         self.records.entry(&mut self.out, key, meta, value);
     }
 
-    /// Appends one key whose value may be large, handing the file's bytes to `write` as they come;
-    /// an error of `write` ends it. Some may be left pending.
+    /// Appends one key whose value may be large, passing bytes to `write` as they are encoded;
+    /// stops at an error of `write`. Some bytes may be left pending.
     pub fn long_entry<E>(
         &mut self,
         key: &[u8],
@@ -286,7 +286,7 @@ impl RdbEncoder {
         outcome
     }
 
-    /// Appends records that a [`RecordEncoder`] made.
+    /// Appends records of a [`RecordEncoder`].
     pub fn records(&mut self, encoded: &[u8]) {
         self.out.extend_from_slice(encoded);
     }
@@ -304,7 +304,7 @@ impl RdbEncoder {
         &self.out
     }
 
-    /// Forgets the pending bytes, which the caller has moved on; keeps their memory.
+    /// Drops the pending bytes, which the caller has written; keeps the capacity.
     pub fn drain(&mut self) {
         self.sum_pending();
         self.out.clear();
@@ -319,7 +319,7 @@ impl RdbEncoder {
     }
 }
 
-/// Appends the choice of a database to records that are encoded apart from their file.
+/// Appends SELECTDB to records that are encoded apart from their file.
 pub fn encode_select_db(out: &mut Vec<u8>, db: u32) {
     out.push(opcode::SELECTDB);
     encode_len(out, u64::from(db));
@@ -360,7 +360,7 @@ fn encode_raw(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// The number whose only decimal form is `text`: no plus sign, no leading zero, no `-0`.
+/// The 32-bit integer whose canonical text this is: no plus sign, no leading zero, no `-0`.
 fn parse_int_32(text: &[u8]) -> Option<i32> {
     if text.is_empty() || text.len() > INT_TEXT_LEN_MAX {
         return None;

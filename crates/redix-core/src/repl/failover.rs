@@ -16,22 +16,22 @@ use super::status::Target;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Mutex, lock};
 
-/// How far a failover is.
+/// The stages of a failover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Stage {
     /// There is none.
     None,
-    /// The replica has yet to catch up.
+    /// Waits until the replica has caught up.
     Waiting,
-    /// The replica has yet to take over.
+    /// The replica is taking over.
     InProgress,
 }
 
 impl Stage {
     const ALL: [Self; 3] = [Self::None, Self::Waiting, Self::InProgress];
 
-    /// As INFO names it.
+    /// Its name in INFO.
     pub fn word(self) -> &'static str {
         match self {
             Self::None => "no-failover",
@@ -41,20 +41,20 @@ impl Stage {
     }
 }
 
-/// What was asked for.
+/// The parameters of a failover.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// The replica that is to take over; `None`: the first that has everything.
+    /// The replica that takes over; `None`: the first that has caught up.
     pub target: Option<Target>,
-    /// Unix time in milliseconds when waiting ends.
+    /// End of the wait, Unix time in milliseconds.
     pub deadline_ms: Option<i64>,
-    /// Whether the replica is to take over then even if it lacks something.
+    /// FORCE: the replica takes over at the deadline even if it has not caught up.
     pub force: bool,
-    /// Whether the replicas were asked how far they are.
+    /// Whether a GETACK has been sent to the replicas.
     pub asked: bool,
 }
 
-/// The failover under way, if there is one.
+/// The state of the failover.
 #[derive(Default)]
 pub struct Failover {
     stage: AtomicU8,
@@ -68,17 +68,17 @@ impl Failover {
         Stage::ALL[usize::from(self.stage.load(Ordering::Acquire))]
     }
 
-    /// What was asked for; of no meaning where there is no failover.
+    /// The parameters; meaningless without a failover.
     pub fn plan(&self) -> Plan {
         lock(&self.plan).clone()
     }
 
-    /// Whether it waits, but not for ever.
+    /// Whether it waits with a deadline.
     pub fn is_timed(&self) -> bool {
         self.stage() == Stage::Waiting && lock(&self.plan).deadline_ms.is_some()
     }
 
-    /// Goes to a stage; in the world.
+    /// Moves to a stage; in the world.
     pub(crate) fn set(&self, stage: Stage, plan: Plan) {
         *lock(&self.plan) = plan;
         self.stage.store(stage as u8, Ordering::Release);

@@ -1,26 +1,26 @@
-//! The stream of writes that replicas follow.
+//! The replication log: the stream of writes that replicas follow.
 //!
 //! Every unit that changed data is appended whole, under its shard locks, in the form in which a
 //! replica receives it: commands as arrays of bulk strings, `SELECT` where the database changes,
-//! `MULTI` and `EXEC` around what is one transaction. The bytes have *offsets*: `end` counts all
-//! bytes ever produced, so a replica that has applied `n` bytes wants the one at offset `n` next
-//! (on the wire, `PSYNC` names it `n + 1`).
+//! `MULTI` and `EXEC` around a transaction. The bytes have *offsets*: `end` counts all bytes ever
+//! produced, so a replica that has applied `n` bytes wants the one at offset `n` next (on the wire,
+//! `PSYNC` names it `n + 1`).
 //!
-//! The bytes lie in blocks behind one mutex that is held for one copy. Kept are the last
-//! `repl-backlog-size` bytes and whatever a [`Reader`] has yet to take. Trimming drops whole
-//! blocks, and a large unit is one: the part of it that is kept for no one is not offered to new
-//! readers, who would be further behind than the limits of replicas allow. Nobody waits for a
-//! reader: who follows too far behind is dropped by whoever owns it.
+//! The bytes are in blocks behind one mutex that is held for one copy. The last `repl-backlog-size`
+//! bytes are kept, and whatever a [`Reader`] has not read yet. Trimming drops whole blocks, and a
+//! large unit is one block: the part of it beyond the backlog is not offered to new readers, who
+//! would exceed the output limit of replicas. Nobody waits for a reader: its owner closes one that
+//! lags too far.
 //!
-//! The stream has a *name*, the replication id. It changes whenever bytes may have gone unrecorded,
-//! and when a replica becomes a primary, which keeps the name of its former primary as second name,
-//! valid up to where it then stood. Source: Redis documentation, "Replication", and the fields of
-//! `INFO replication`.
+//! The stream has a name, the *replication id*. It changes whenever bytes may have gone unrecorded,
+//! and when a replica becomes a primary, which keeps its former primary's id as second id, valid up
+//! to the offset of the change. Source: Redis documentation, "Replication", and the fields of `INFO
+//! replication`.
 //!
 //! Rejected: a ring of fixed size, which would have to be as large as the slowest replica's lag;
 //! and a buffer for each replica, which copies every write once for each.
 //!
-//! **Invariants.** The mutex is a leaf. The end never goes back while the name stays. Recording
+//! **Invariants.** The mutex is a leaf. The end never decreases while the id stays. Recording
 //! starts and stops in the world, so every unit sees one answer to [`Log::active`].
 
 #[cfg(test)]
@@ -35,10 +35,10 @@ use crate::env::Entropy;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 
-/// Bytes of a block; a unit of at least so many becomes a block of its own without being copied.
+/// Size of a block; a unit of at least this size becomes a block of its own without a copy.
 const BLOCK_BYTES: usize = 16 * 1024;
 
-/// The name of a stream: 40 hexadecimal digits, in either case.
+/// A replication id: 40 hexadecimal digits, in either case.
 #[derive(Debug, Clone, Copy)]
 pub struct ReplId([u8; 40]);
 
@@ -51,10 +51,10 @@ impl PartialEq for ReplId {
 impl Eq for ReplId {}
 
 impl ReplId {
-    /// The name that stands for none.
+    /// The id that stands for none.
     pub const NONE: Self = Self([b'0'; 40]);
 
-    /// A name that nobody else has.
+    /// A new random id.
     pub fn random(entropy: &dyn Entropy) -> Self {
         let mut raw = [0; 20];
         entropy.fill(&mut raw);
@@ -66,7 +66,7 @@ impl ReplId {
         Self(text)
     }
 
-    /// A name as it came over the wire or out of a file: any 40 visible characters.
+    /// Parses an id from the wire or a file: any 40 visible characters.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text: [u8; 40] = text.try_into().ok()?;
         text.iter().all(u8::is_ascii_graphic).then_some(Self(text))
@@ -78,52 +78,52 @@ impl ReplId {
     }
 }
 
-/// The names of a stream and how far they reach.
+/// The replication ids of a stream and their offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
-    /// The present name.
+    /// The present id.
     pub id: ReplId,
-    /// The former primary's name, [`ReplId::NONE`] if there was none.
+    /// The former primary's id, [`ReplId::NONE`] if there was none.
     pub id2: ReplId,
-    /// Up to where the second name is valid: the end of the stream when it was given up.
+    /// The offset up to which the second id is valid: the end of the stream when it was replaced.
     pub id2_end: u64,
-    /// Bytes ever produced under these names: `master_repl_offset`.
+    /// Bytes ever produced under these ids: `master_repl_offset`.
     pub end: u64,
 }
 
 impl History {
-    /// `second_repl_offset` as INFO shows it: the first offset that the second name does not cover,
-    /// -1 if there is no second name.
+    /// `second_repl_offset` of INFO: the first offset that the second id does not cover, -1 without
+    /// a second id.
     pub fn second_offset(&self) -> i64 {
         if self.id2 == ReplId::NONE { -1 } else { self.id2_end as i64 + 1 }
     }
 }
 
-/// What is kept of the stream.
+/// The extent of the backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
     /// The offset of the first byte kept.
     pub start: u64,
     /// Bytes kept: `repl_backlog_histlen`.
     pub len: u64,
-    /// Bytes of memory that they take.
+    /// Memory that they take, in bytes.
     pub memory: u64,
 }
 
-/// The offset asked for is no longer, or not yet, there.
+/// The offset is not in the log: no longer, or not yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfReach;
 
-/// Why someone cannot go on in the stream.
+/// Why a partial resynchronisation is impossible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CannotResume {
-    /// What it has followed is another stream.
+    /// The replication id is unknown.
     UnknownId,
-    /// What it has followed went another way from the end of the second name on.
+    /// The offset is beyond the end of the second id.
     BeyondId2,
-    /// What it lacks is no longer, or not yet, there.
+    /// The offset is not in the log: no longer, or not yet.
     OutOfReach,
-    /// What it lacks is more than a replica may be behind: it would be dropped at once.
+    /// The replica lags by more than its output limit: it would be closed at once.
     BeyondLimit,
 }
 
@@ -136,7 +136,7 @@ impl From<OutOfReach> for CannotResume {
 /// The stream of writes.
 pub struct Log {
     active: AtomicBool,
-    /// The end as of the last append, for those who only want to know whether there is more.
+    /// The end as of the last append, readable without the lock.
     end: AtomicU64,
     state: Mutex<State>,
 }
@@ -150,19 +150,19 @@ struct State {
     history: History,
     blocks: VecDeque<Block>,
     backlog_bytes: u64,
-    /// The database that readers of the end are in; none: they have to be told.
+    /// The database selected at the end of the stream; `None`: SELECT comes next.
     db: Option<u32>,
     readers: Vec<Arc<AtomicU64>>,
 }
 
-/// Someone's place in the stream: bytes from there on are kept as long as this lives.
+/// A position in the stream: bytes from there on are kept while it lives.
 #[derive(Debug)]
 pub struct Reader {
     offset: Arc<AtomicU64>,
 }
 
 impl Reader {
-    /// The offset of the next byte that it wants.
+    /// The offset of the next byte to read.
     pub fn offset(&self) -> u64 {
         self.offset.load(Ordering::Relaxed)
     }
@@ -198,12 +198,12 @@ impl Log {
         self.end.load(Ordering::Acquire)
     }
 
-    /// The names.
+    /// The replication ids.
     pub fn history(&self) -> History {
         lock(&self.state).history
     }
 
-    /// What is kept; `None` while the stream is not recorded.
+    /// The extent of the backlog; `None` while the stream is not recorded.
     pub fn backlog(&self) -> Option<Backlog> {
         if !self.active() {
             return None;
@@ -214,8 +214,8 @@ impl Log {
         Some(Backlog { start, len: state.history.end - start, memory })
     }
 
-    /// Starts recording; in the world. What was written before went unrecorded, so the stream gets
-    /// a new name.
+    /// Starts recording; in the world. Earlier writes were not recorded, so the stream gets a new
+    /// id.
     pub fn start(&self, backlog_bytes: u64, entropy: &dyn Entropy) {
         let mut state = lock(&self.state);
         state.history.id = ReplId::random(entropy);
@@ -224,7 +224,7 @@ impl Log {
         self.active.store(true, Ordering::Release);
     }
 
-    /// Follows a primary's stream from `end` on, under its name; in the world.
+    /// Continues a primary's stream from `end` on, under its id; in the world.
     pub fn adopt(&self, id: ReplId, end: u64, backlog_bytes: u64) {
         let mut state = lock(&self.state);
         state.history = History { id, id2: ReplId::NONE, id2_end: 0, end };
@@ -233,8 +233,8 @@ impl Log {
         self.active.store(true, Ordering::Release);
     }
 
-    /// Goes on under a primary's new name, what was known as the second one; in the world. The
-    /// stream itself is the same up to here.
+    /// Adopts the primary's new id and keeps the old one as second id; in the world. The stream
+    /// itself is the same up to here.
     pub fn rename(&self, id: ReplId) {
         let mut state = lock(&self.state);
         state.history.id2 = state.history.id;
@@ -242,22 +242,21 @@ impl Log {
         state.history.id = id;
     }
 
-    /// Goes on under a name that nobody knows, so that nobody can resume what was before; in the
-    /// world.
+    /// Continues under a new unknown id, so that nobody can resume from before; in the world.
     pub fn disown(&self, entropy: &dyn Entropy) {
         let history = &mut lock(&self.state).history;
         history.id = ReplId::random(entropy);
         history.id2 = ReplId::NONE;
     }
 
-    /// Goes on as a primary where the former one stopped; in the world.
+    /// Continues the former primary's stream as a primary; in the world.
     pub fn take_over(&self, entropy: &dyn Entropy) {
         self.rename(ReplId::random(entropy));
         lock(&self.state).db = None;
     }
 
-    /// Stops recording and forgets what was kept, together with the names, since what follows goes
-    /// unrecorded; in the world.
+    /// Stops recording and drops the backlog and the ids, since further writes are not recorded; in
+    /// the world.
     pub fn stop(&self, entropy: &dyn Entropy) {
         let mut state = lock(&self.state);
         self.active.store(false, Ordering::Release);
@@ -266,30 +265,30 @@ impl Log {
         state.blocks.clear();
     }
 
-    /// Keeps at least so many bytes from now on.
+    /// Sets the size of the backlog.
     pub fn set_backlog_bytes(&self, bytes: u64) {
         let mut state = lock(&self.state);
         state.backlog_bytes = bytes;
         state.trim();
     }
 
-    /// Drops what was kept for readers that are gone.
+    /// Drops bytes that were kept for readers that no longer exist.
     pub fn trim(&self) {
         lock(&self.state).trim();
     }
 
-    /// Has the next record be preceded by SELECT: for those who begin to read at the end.
+    /// Makes SELECT precede the next record: for readers that begin at the end.
     pub fn forget_db(&self) {
         lock(&self.state).db = None;
     }
 
-    /// The database that a reader of the end is in, if it is known.
+    /// The database selected at the end of the stream, if known.
     pub fn db(&self) -> Option<u32> {
         lock(&self.state).db
     }
 
-    /// Appends what one unit left behind; under the unit's locks. `multi` tells whether several
-    /// records form one transaction. Returns the end behind them.
+    /// Appends the records of one unit, under the unit's locks. `multi`: several records form one
+    /// transaction. Returns the new end.
     pub fn append(&self, records: &mut Records, multi: bool) -> u64 {
         let mut state = lock(&self.state);
         let wrapped = multi && records.len() > 1;
@@ -312,8 +311,7 @@ impl Log {
         self.finish(state)
     }
 
-    /// Appends bytes as they are: PING, GETACK, what a primary has sent. Returns the end behind
-    /// them.
+    /// Appends raw bytes: PING, GETACK, a primary's stream. Returns the new end.
     pub fn append_raw(&self, bytes: &[u8]) -> u64 {
         let mut state = lock(&self.state);
         state.put(bytes);
@@ -327,7 +325,7 @@ impl Log {
         end
     }
 
-    /// A place in the stream.
+    /// A reader from `offset` on.
     pub fn reader(&self, offset: u64) -> Result<Reader, OutOfReach> {
         let mut state = lock(&self.state);
         if offset < state.start() || offset > state.history.end {
@@ -338,7 +336,7 @@ impl Log {
         Ok(Reader { offset })
     }
 
-    /// A place in the stream for one who has applied `offset` bytes of the stream called `id`.
+    /// A reader for a replica that has applied `offset` bytes of the stream `id`.
     pub fn resume(&self, id: ReplId, offset: u64) -> Result<Reader, CannotResume> {
         let history = self.history();
         if id != history.id {
@@ -352,15 +350,15 @@ impl Log {
         if self.active() { Ok(self.reader(offset)?) } else { Err(CannotResume::OutOfReach) }
     }
 
-    /// Appends to `out` up to about `max` bytes (at most the rest of a block more) from the
-    /// reader's place on, and moves it behind them. Returns how many.
+    /// Appends up to about `max` bytes (at most the rest of a block more) from the reader's
+    /// position to `out` and advances it. Returns how many.
     pub fn read(&self, reader: &Reader, max: usize, out: &mut Vec<u8>) -> usize {
         let mut offset = reader.offset();
         let before = out.len();
         let state = lock(&self.state);
         let at = state.blocks.partition_point(|block| block.end() <= offset);
         for block in state.blocks.range(at..) {
-            // Where the stream began anew, the bytes that an old reader wants are gone.
+            // After a restart of the stream, the bytes that an old reader wants no longer exist.
             let Some(from) = offset.checked_sub(block.start) else { break };
             let from = from as usize;
             let count = (block.bytes.len() - from).min(max - (out.len() - before));
@@ -389,7 +387,7 @@ impl State {
         self.db = None;
     }
 
-    /// The first byte that a new reader may begin with.
+    /// The first byte that a new reader may start from.
     fn start(&self) -> u64 {
         let first = self.blocks.front().map_or(self.history.end, |block| block.start);
         first.max(self.kept_from())
@@ -434,7 +432,7 @@ impl State {
         self.history.end += len;
     }
 
-    /// Drops the blocks that neither the backlog nor a reader needs.
+    /// Drops blocks that neither the backlog nor a reader needs.
     fn trim(&mut self) {
         let backlog_from = self.history.end.saturating_sub(self.backlog_bytes);
         if self.blocks.front().is_none_or(|block| block.end() > backlog_from) {

@@ -1,4 +1,4 @@
-//! Replication: the log of writes, and what the two roles make of it.
+//! Replication: the replication log, and the state of both roles.
 //!
 //! Reading order: [`log`] (the stream of writes, its offsets and its name), [`primary`] (who
 //! follows this server), [`status`] (whom this server follows and the link to it, as others see
@@ -6,8 +6,8 @@
 //! [`writable_expiry`] (what a writable replica has beside its primary's data). The state of both
 //! roles is in [`Replication`].
 //!
-//! **Invariants.** The role changes in the world only. A replica never records what it does itself:
-//! its log holds its primary's bytes, as far as they have been applied.
+//! **Invariants.** The role changes in the world only. A replica never records its own writes: its
+//! log holds its primary's bytes, as far as they have been applied.
 
 pub mod failover;
 pub mod log;
@@ -23,17 +23,17 @@ use primary::Replicas;
 use status::Status;
 use writable_expiry::WritableExpiry;
 
-/// Which part a server plays.
+/// The role of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It takes writes.
+    /// Accepts writes.
     Primary,
-    /// It follows another server.
+    /// Follows a primary.
     Replica,
 }
 
 impl Role {
-    /// As INFO and ROLE name it.
+    /// Its name in INFO and ROLE.
     pub fn word(self) -> &'static str {
         match self {
             Self::Primary => "master",
@@ -41,7 +41,7 @@ impl Role {
         }
     }
 
-    /// As HELLO names it, which is younger.
+    /// Its name in HELLO, which uses the newer terms.
     pub fn younger_word(self) -> &'static str {
         match self {
             Self::Primary => "master",
@@ -52,21 +52,21 @@ impl Role {
 
 /// The state of replication, shared by all threads.
 pub struct Replication {
-    /// What is sent to replicas.
+    /// The replication log.
     pub log: Log,
-    /// Who follows this server.
+    /// The replicas of this server.
     pub replicas: Replicas,
-    /// The primary, if this is a replica.
+    /// The primary and the link to it, if this is a replica.
     pub upstream: Status,
-    /// The failover under way.
+    /// The state of a failover.
     pub failover: Failover,
-    /// What clients of a writable replica wrote.
+    /// Keys with an expiry that clients of a writable replica wrote.
     pub writable_expiry: WritableExpiry,
     replica: AtomicBool,
 }
 
 impl Replication {
-    /// A primary without replicas, its history named at random.
+    /// A primary without replicas, with a random replication id.
     pub fn new(entropy: &dyn Entropy, workers: usize) -> Self {
         Self {
             log: Log::new(entropy),
@@ -84,7 +84,7 @@ impl Replication {
         self.replica.load(Ordering::Relaxed)
     }
 
-    /// The same for those who name it.
+    /// The role.
     pub fn role(&self) -> Role {
         if self.is_replica() { Role::Replica } else { Role::Primary }
     }
@@ -99,7 +99,7 @@ impl Replication {
         self.replica.store(replica, Ordering::Relaxed);
     }
 
-    /// Whether units have to leave records.
+    /// Whether units build records.
     #[inline]
     pub fn recording(&self) -> bool {
         self.log.active() && !self.is_replica()

@@ -1,10 +1,10 @@
-//! The replicas that follow this server, and what each is sent next.
+//! The replicas of this server, and the data pending for each.
 //!
-//! A replica is an ordinary connection of its worker. What it is sent comes from its *feed*: words
-//! of the handshake, then the snapshot, then the log from where the snapshot was cut. Its worker
-//! moves bytes from there into the connection's output as fast as the socket takes them
-//! ([`Replica::fill`]); what has not been taken stays in the log, where the feed's [`Reader`] keeps
-//! it, so that no replica has a copy of its own.
+//! A replica is an ordinary connection of its worker. Its output comes from its *feed*: status
+//! lines of the handshake, then the snapshot, then the log from where the snapshot was cut. Its
+//! worker moves bytes from there into the connection's output as fast as the socket accepts them
+//! ([`Replica::fill`]); the rest stays in the log, where the feed's [`Reader`] retains it, so that
+//! no replica has a buffer of its own.
 //!
 //! ```text
 //! Handshake -> WaitStart -> WaitEnd -> SendBulk -> Online      a snapshot through a file
@@ -12,13 +12,14 @@
 //! Handshake ------------------------------------> Online      a partial resynchronisation
 //! ```
 //!
-//! A worker that hosts replicas is *told* when there is more to send: once, until it looks. Who
-//! appends to the log tells the others at the end of its turn ([`Replicas::tell`]).
+//! A worker that hosts replicas is notified when there is more to send: once, until it looks. A
+//! thread that has appended to the log notifies the others at the end of its turn
+//! ([`Replicas::tell`]).
 //!
-//! **Invariants.** A feed's mutex is a leaf but for the log's and the payload's. Nothing is sent
-//! from the log before the snapshot has been sent whole; nor, after one through the socket, before
-//! the replica has acknowledged it, since it finds the end of the snapshot by looking at what it
-//! read last.
+//! **Invariants.** A feed's mutex is a leaf except for the log's and the payload's. The log is sent
+//! only after the complete snapshot; and after a snapshot through the socket, only once the replica
+//! has acknowledged it, since it finds the end of the snapshot by looking at the bytes it read
+//! last.
 
 #[cfg(test)]
 mod tests;
@@ -32,21 +33,21 @@ use crate::registry::{ClientShared, Registry, client_flag};
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, Padded, lock};
 
-/// How far a replica has come.
+/// The state of a replica's synchronisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
-    /// It has introduced itself, no more.
+    /// It has sent REPLCONF, no more.
     Handshake,
-    /// A snapshot is to be begun for it.
+    /// It waits for a snapshot to begin.
     WaitStart,
     /// Its snapshot is being written.
     WaitEnd,
-    /// Its snapshot is a file that is being sent.
+    /// Its snapshot is being sent from a file.
     SendBulk,
     /// It follows the log.
     Online,
-    /// It wanted the snapshot only, and has it.
+    /// It asked for the snapshot only, and has received it.
     Served,
 }
 
@@ -60,7 +61,7 @@ impl Phase {
         Self::Served,
     ];
 
-    /// As INFO names it.
+    /// Its name in INFO.
     pub fn word(self) -> &'static str {
         match self {
             Self::Handshake | Self::WaitStart | Self::WaitEnd => "wait_bgsave",
@@ -71,10 +72,10 @@ impl Phase {
     }
 }
 
-/// What a replica does not want in its snapshot. Source: `REPLCONF rdb-filter-only`.
+/// What a replica excludes from its snapshot. Source: `REPLCONF rdb-filter-only`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wanted {
-    /// Only the snapshot, not what follows it.
+    /// Only the snapshot, not the stream.
     pub rdb_only: bool,
     /// No keys.
     pub without_data: bool,
@@ -82,32 +83,32 @@ pub struct Wanted {
     pub without_functions: bool,
 }
 
-/// What a replica has said about itself with REPLCONF.
+/// What a replica has announced with REPLCONF.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Announced {
-    /// The port that it listens on; 0: not said.
+    /// The port that it listens on; 0: not announced.
     pub port: u16,
-    /// Its address, where it is not that of the connection; empty: not said.
+    /// Its address, if not that of the connection; empty: not announced.
     pub ip: String,
-    /// Can read a snapshot of unknown length.
+    /// EOF capability: reads a snapshot of unknown length.
     pub eof: bool,
-    /// Can follow a change of the stream's name.
+    /// PSYNC2 capability: follows a change of the replication id.
     pub psync2: bool,
-    /// Its version, 8 bits for each of three parts; 0: not said.
+    /// Its version, 8 bits for each of three parts; 0: not announced.
     pub version: u32,
-    /// What it wants.
+    /// Its filters.
     pub wanted: Wanted,
 }
 
 impl Announced {
-    /// The newest RDB version that it is known to read. Redis does not say its version; what 7.0
-    /// reads, everyone reads.
+    /// The newest RDB version that it is known to read. Redis does not announce its version; every
+    /// replica reads that of 7.0.
     pub fn rdb_version(&self) -> u8 {
         if self.version >= 0x07_02_00 { 11 } else { 10 }
     }
 }
 
-/// The connection is to be closed: what it was to be sent is not to be had.
+/// The feed has failed: the connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lost;
 
@@ -116,17 +117,17 @@ enum Transfer {
     Payload(PayloadReader),
 }
 
-/// What comes next for a replica.
+/// The pending data of a replica.
 #[derive(Default)]
 struct Feed {
-    /// Words before anything else.
+    /// Status lines and commands, sent first.
     words: Vec<u8>,
     transfer: Option<Transfer>,
-    /// Its place in the log.
+    /// Its position in the log.
     reader: Option<Reader>,
-    /// Whether the log may flow.
+    /// Whether the log may be sent.
     open: bool,
-    /// Let go: nothing is sent any more.
+    /// Closed: nothing is sent any more.
     closed: bool,
 }
 
@@ -136,18 +137,18 @@ pub struct Replica {
     pub client: Arc<ClientShared>,
     announced: Mutex<Announced>,
     phase: AtomicU8,
-    /// Bytes that it has said to have applied.
+    /// The offset that it has acknowledged.
     acked: AtomicU64,
-    /// It has said so at all: until then it may still be loading, and has not even what was written
-    /// before the stream began.
+    /// It has acknowledged an offset at all: until then it may still be loading, and lacks even
+    /// what was written before the stream began.
     has_acked: AtomicBool,
-    /// Unix time in milliseconds when it last said so.
+    /// Unix time in milliseconds of its last acknowledgement.
     acked_ms: AtomicI64,
     /// Unix time in milliseconds when it began to wait for a snapshot.
     waiting_since_ms: AtomicI64,
-    /// Unix time in milliseconds since which its socket has taken nothing; 0: it does.
+    /// Unix time in milliseconds since which its socket accepts nothing; 0: it does.
     stuck_since_ms: AtomicI64,
-    /// It came with SYNC and acknowledges nothing.
+    /// It came with SYNC and sends no acknowledgements.
     legacy: AtomicBool,
     feed: Mutex<Feed>,
 }
@@ -161,17 +162,17 @@ impl std::fmt::Debug for Replica {
     }
 }
 
-/// What [`Replica::fill`] did.
+/// The outcome of [`Replica::fill`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filled {
     /// Bytes appended.
     pub bytes: usize,
-    /// The snapshot was sent whole with them.
+    /// The snapshot is complete with these bytes.
     pub transferred: bool,
 }
 
 impl Replica {
-    /// A connection that has begun to introduce itself.
+    /// A replica that has sent its first REPLCONF, PSYNC or SYNC.
     pub fn new(client: Arc<ClientShared>) -> Arc<Self> {
         Arc::new(Self {
             client,
@@ -187,7 +188,7 @@ impl Replica {
         })
     }
 
-    /// How far it has come.
+    /// The state of its synchronisation.
     pub fn phase(&self) -> Phase {
         Phase::ALL[usize::from(self.phase.load(Ordering::Acquire))]
     }
@@ -201,12 +202,12 @@ impl Replica {
         self.phase() != Phase::Handshake
     }
 
-    /// What it has said about itself.
+    /// What it has announced.
     pub fn announced(&self) -> Announced {
         lock(&self.announced).clone()
     }
 
-    /// Takes note of something that it says about itself.
+    /// Records an announcement of REPLCONF.
     pub fn announce(&self, change: impl FnOnce(&mut Announced)) {
         change(&mut lock(&self.announced));
     }
@@ -222,13 +223,13 @@ impl Replica {
         (ip, announced.port)
     }
 
-    /// Whether it is to be found there.
+    /// Whether this is its address.
     pub fn is_at(&self, place: &Target) -> bool {
         let (ip, port) = self.address();
         port == place.port && ip.as_bytes().eq_ignore_ascii_case(&place.host)
     }
 
-    /// Its name in the log.
+    /// Its name in log messages.
     pub fn name(&self) -> String {
         match self.address() {
             (ip, 0) => format!("{ip}:<unknown-replica-port>"),
@@ -236,17 +237,17 @@ impl Replica {
         }
     }
 
-    /// Bytes that it has said to have applied.
+    /// The offset that it has acknowledged.
     pub fn acked(&self) -> u64 {
         self.acked.load(Ordering::Acquire)
     }
 
-    /// Whether it has said to have applied the stream up to `offset`.
+    /// Whether it has acknowledged the stream up to `offset`.
     pub fn has(&self, offset: u64) -> bool {
         self.has_acked.load(Ordering::Acquire) && self.acked() >= offset
     }
 
-    /// Unix time in milliseconds when it last said so, or came online.
+    /// Unix time in milliseconds of its last acknowledgement, or when it came online.
     pub fn acked_ms(&self) -> i64 {
         self.acked_ms.load(Ordering::Relaxed)
     }
@@ -256,12 +257,12 @@ impl Replica {
         self.waiting_since_ms.load(Ordering::Relaxed)
     }
 
-    /// Since when its socket has taken nothing of what there was; 0: it does.
+    /// Unix time in milliseconds since which its socket accepts nothing; 0: it does.
     pub fn stuck_since_ms(&self) -> i64 {
         self.stuck_since_ms.load(Ordering::Relaxed)
     }
 
-    /// Takes note of whether the socket takes anything.
+    /// Records whether the socket accepts anything.
     pub fn note_sending(&self, stuck: bool, now_ms: impl FnOnce() -> i64) {
         if !stuck {
             self.stuck_since_ms.store(0, Ordering::Relaxed);
@@ -270,23 +271,23 @@ impl Replica {
         }
     }
 
-    /// Whether it came with SYNC: it gets no words before the snapshot and acknowledges nothing.
+    /// Whether it came with SYNC: it gets no status line before the snapshot and sends no
+    /// acknowledgements.
     pub fn is_legacy(&self) -> bool {
         self.legacy.load(Ordering::Relaxed)
     }
 
-    /// Takes note of whether it came with SYNC.
+    /// Records whether it came with SYNC.
     pub fn set_legacy(&self, legacy: bool) {
         self.legacy.store(legacy, Ordering::Relaxed);
     }
 
-    /// Takes note that it is alive.
+    /// Records a sign of life.
     pub fn heard(&self, now_ms: i64) {
         self.acked_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// Takes note of what it says to have applied. After a snapshot through the socket this opens
-    /// the log.
+    /// Records an acknowledged offset. After a snapshot through the socket this starts the log.
     pub fn ack(&self, offset: u64, now_ms: i64) {
         self.acked.fetch_max(offset, Ordering::AcqRel);
         self.has_acked.store(true, Ordering::Release);
@@ -296,13 +297,13 @@ impl Replica {
         }
     }
 
-    /// Has it wait for a snapshot.
+    /// Makes it wait for a snapshot.
     pub fn wait_for_start(&self, now_ms: i64) {
         self.waiting_since_ms.store(now_ms, Ordering::Relaxed);
         self.set_phase(Phase::WaitStart);
     }
 
-    /// Has it go on in the log at once, after these words.
+    /// Continues in the log at once, after these status lines.
     pub fn resume(&self, words: &[u8], reader: Reader, now_ms: i64) {
         let mut feed = lock(&self.feed);
         feed.words.extend_from_slice(words);
@@ -312,8 +313,8 @@ impl Replica {
         self.set_phase(Phase::Online);
     }
 
-    /// Its snapshot has been cut where `reader` stands; `payload` carries it, or else a file that
-    /// is yet to be written.
+    /// Its snapshot has been cut at the position of `reader`; it is streamed by `payload`, or else
+    /// sent from a file that is being written.
     pub fn begin(&self, words: &[u8], reader: Reader, payload: Option<PayloadReader>) {
         let mut feed = lock(&self.feed);
         feed.words.extend_from_slice(words);
@@ -322,7 +323,7 @@ impl Replica {
         self.set_phase(Phase::WaitEnd);
     }
 
-    /// Where its snapshot was cut, while it waits for it.
+    /// The offset of the cut of the snapshot that it waits for.
     pub fn cut_at(&self) -> Option<u64> {
         let feed = lock(&self.feed);
         if self.phase() != Phase::WaitEnd || matches!(feed.transfer, Some(Transfer::Payload(_))) {
@@ -331,7 +332,7 @@ impl Replica {
         feed.reader.as_ref().map(Reader::offset)
     }
 
-    /// Whether it has yet to take all of `payload`, which comes through the socket.
+    /// Whether it is still receiving `payload`.
     pub fn receives(&self, payload: &Arc<Payload>) -> bool {
         match &lock(&self.feed).transfer {
             Some(Transfer::Payload(reader)) => reader.reads(payload),
@@ -339,7 +340,7 @@ impl Replica {
         }
     }
 
-    /// The file that it waits for is written: sends it.
+    /// Sends the file that it waits for, which is complete.
     pub fn send_file(&self, file: Box<dyn Read + Send>, len: u64) {
         let mut feed = lock(&self.feed);
         feed.words.extend_from_slice(format!("${len}\r\n").as_bytes());
@@ -347,7 +348,7 @@ impl Replica {
         self.set_phase(Phase::SendBulk);
     }
 
-    /// Lets it know that it is not forgotten: an empty line, unless the snapshot is on its way.
+    /// Sends an empty line as a keep-alive, unless the snapshot is being sent.
     pub fn reassure(&self) {
         let mut feed = lock(&self.feed);
         if feed.transfer.is_none() && feed.words.is_empty() {
@@ -355,13 +356,13 @@ impl Replica {
         }
     }
 
-    /// Bytes of the log that it has yet to be sent.
+    /// Bytes of the log that have not been sent to it.
     pub fn lag(&self, end: u64) -> u64 {
         let feed = lock(&self.feed);
         feed.reader.as_ref().map_or(0, |reader| end.saturating_sub(reader.offset()))
     }
 
-    /// Appends up to about `max` bytes of what comes next to `out`.
+    /// Appends up to about `max` bytes of its feed to `out`.
     // HOT PATH: once per turn and replica; allocates only to grow `out`.
     pub fn fill(&self, log: &Log, max: usize, out: &mut Vec<u8>) -> Result<Filled, Lost> {
         let mut feed = lock(&self.feed);
@@ -406,13 +407,13 @@ impl Replica {
         self.set_phase(Phase::Online);
     }
 
-    /// Gives up everything that is kept for it.
+    /// Releases everything that is kept for it.
     fn let_go(&self) {
         *lock(&self.feed) = Feed { closed: true, ..Feed::default() };
     }
 }
 
-/// Appends up to `max` bytes of a file; a file that ends early is lost.
+/// Appends up to `max` bytes of a file; a file that ends early is an error.
 fn read_file(file: &mut dyn Read, max: u64, out: &mut Vec<u8>) -> Result<u64, Lost> {
     let count = file.take(max).read_to_end(out).map_err(|_| Lost)? as u64;
     if count == 0 && max > 0 { Err(Lost) } else { Ok(count) }
@@ -433,13 +434,13 @@ struct Host {
 pub struct Replicas {
     list: Mutex<Vec<Arc<Replica>>>,
     count: AtomicUsize,
-    /// Those that count for `min-replicas-to-write`.
+    /// The number of good replicas, for `min-replicas-to-write`.
     good: AtomicUsize,
-    /// Unix time in milliseconds when the last one left, or of the start.
+    /// Unix time in milliseconds when the last replica disconnected, or of startup.
     empty_since_ms: AtomicI64,
-    /// By worker.
+    /// Per worker: whether it hosts replicas.
     hosts: Box<[Padded<Host>]>,
-    /// The end of the log up to which the hosts have been told.
+    /// The end of the log that the hosts have been notified of.
     told_end: AtomicU64,
     acks_wanted: AtomicBool,
     /// The snapshot file was made for replicas.
@@ -447,7 +448,7 @@ pub struct Replicas {
 }
 
 impl Replicas {
-    /// None, of so many workers.
+    /// No replicas, of `workers` workers.
     pub fn new(workers: usize) -> Self {
         Self {
             list: Mutex::new(Vec::new()),
@@ -461,19 +462,19 @@ impl Replicas {
         }
     }
 
-    /// How many there are.
+    /// The number of replicas.
     #[inline]
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// How many count for `min-replicas-to-write`, as of the last look.
+    /// The number of good replicas for `min-replicas-to-write`, as last counted.
     #[inline]
     pub fn good(&self) -> usize {
         self.good.load(Ordering::Relaxed)
     }
 
-    /// Counts anew those that are online and have acknowledged something within `lag_ms_max`.
+    /// Counts the replicas that are online and have acknowledged something within `lag_ms_max`.
     pub fn count_good(&self, now_ms: i64, lag_ms_max: i64) {
         let list = lock(&self.list);
         let is_good = |replica: &&Arc<Replica>| {
@@ -482,7 +483,7 @@ impl Replicas {
         self.good.store(list.iter().filter(is_good).count(), Ordering::Relaxed);
     }
 
-    /// How many have acknowledged the stream up to `offset`.
+    /// The number of replicas that have acknowledged the stream up to `offset`.
     pub fn acknowledged(&self, offset: u64) -> i64 {
         if self.count() == 0 {
             return 0;
@@ -492,7 +493,7 @@ impl Replicas {
         list.iter().filter(has).count() as i64
     }
 
-    /// Has all be asked, at the end of a worker's turn, how far they are.
+    /// Requests a GETACK at the end of a worker's turn.
     pub fn want_acks(&self) {
         self.acks_wanted.store(true, Ordering::Release);
     }
@@ -502,28 +503,28 @@ impl Replicas {
         self.file.load(Ordering::Relaxed)
     }
 
-    /// Takes note of whether it was.
+    /// Records whether the snapshot file was made for replicas.
     pub fn note_file(&self, for_replicas: bool) {
         self.file.store(for_replicas, Ordering::Relaxed);
     }
 
-    /// Whether they are to be asked.
+    /// Whether a GETACK is requested.
     #[inline]
     pub fn acks_wanted(&self) -> bool {
         self.acks_wanted.load(Ordering::Relaxed)
     }
 
-    /// Whether they are to be asked; that is then done.
+    /// Takes the request for a GETACK.
     pub fn take_acks_wanted(&self) -> bool {
         self.acks_wanted.swap(false, Ordering::AcqRel)
     }
 
-    /// All of them, in the order of their coming.
+    /// All replicas, in the order of their arrival.
     pub fn all(&self) -> Vec<Arc<Replica>> {
         lock(&self.list).clone()
     }
 
-    /// Unix time in milliseconds when the last one left, 0: there never was one.
+    /// Unix time in milliseconds when the last replica disconnected; 0: there never was one.
     pub fn empty_since_ms(&self) -> i64 {
         self.empty_since_ms.load(Ordering::Relaxed)
     }
@@ -539,7 +540,8 @@ impl Replicas {
         replica.client.set_flag(client_flag::REPLICA, true);
     }
 
-    /// Removes one whose connection is closed or about to be; harmless if it is gone already.
+    /// Removes a replica whose connection is closed or about to be; no effect if it was removed
+    /// already.
     pub fn detach(&self, replica: &Arc<Replica>, now_ms: i64) {
         replica.let_go();
         let mut list = lock(&self.list);
@@ -552,7 +554,7 @@ impl Replicas {
         self.count.store(list.len(), Ordering::Relaxed);
     }
 
-    /// Tells the workers that host replicas, but for `but`, that there is something to send.
+    /// Notifies the workers that host replicas, except `but`, that there is something to send.
     pub fn tell(&self, registry: &Registry, but: Option<usize>) {
         for (index, host) in self.hosts.iter().enumerate() {
             if Some(index) != but
@@ -564,7 +566,7 @@ impl Replicas {
         }
     }
 
-    /// The same where the log has grown to `end`, unless somebody has told of that already.
+    /// As [`Replicas::tell`], where the log has grown to `end`; once for each end.
     #[inline]
     pub fn tell_of(&self, end: u64, registry: &Registry, but: Option<usize>) {
         if self.count() != 0
@@ -575,7 +577,7 @@ impl Replicas {
         }
     }
 
-    /// Whether worker `index` has been told since it last asked.
+    /// Whether worker `index` has been notified since it last asked.
     pub fn take_told(&self, index: usize) -> bool {
         let host = &self.hosts[index];
         host.told.load(Ordering::Relaxed) && host.told.swap(false, Ordering::AcqRel)

@@ -1,10 +1,10 @@
-//! What the rest of the engine knows about the primary and the link to it.
+//! The primary and the link to it, as the rest of the engine sees them.
 //!
-//! REPLICAOF writes the target, in the world; the link ([`crate::upstream`]) follows it and writes
+//! REPLICAOF sets the target, in the world; the link ([`crate::upstream`]) follows it and writes
 //! everything else; INFO, ROLE and the gates read.
 //!
-//! **Invariant.** The generation grows with every change of the target, so that the link can tell
-//! in the world whether what it is about to do is still wanted.
+//! **Invariant.** The generation increases with every change of the target, so that the link can
+//! check in the world whether its next action is still wanted.
 
 use crate::config::ByteString;
 use crate::env::Wake;
@@ -13,7 +13,7 @@ use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64,
 use crate::sync::{Arc, Mutex, lock};
 use std::sync::OnceLock;
 
-/// The primary that is to be followed.
+/// The address of the primary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Its name or address.
@@ -22,16 +22,16 @@ pub struct Target {
     pub port: u16,
 }
 
-/// How far the link is, in the terms of ROLE.
+/// The state of the link, in the terms of ROLE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
     /// There is no primary.
     None,
-    /// The next try is due.
+    /// The next attempt to connect is due.
     Connect,
-    /// The connection is being made.
+    /// Connecting.
     Connecting,
-    /// It stands; what is to follow is being agreed on.
+    /// Connected; handshake.
     Handshake,
     /// A full synchronisation is under way.
     Sync,
@@ -40,7 +40,7 @@ pub enum LinkState {
 }
 
 impl LinkState {
-    /// Its word in ROLE.
+    /// Its name in ROLE.
     pub fn word(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -58,12 +58,12 @@ impl LinkState {
     }
 }
 
-/// What is known of the length of a data set to come.
+/// The announced length of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
-    /// The primary prepares it and has said nothing.
+    /// Not announced yet.
     Awaited,
-    /// It ends with a mark; not even the primary knows.
+    /// Unknown to the primary: it ends with a mark.
     Marked,
     /// So many bytes.
     Bytes(u64),
@@ -72,7 +72,7 @@ pub enum Length {
 /// A full synchronisation under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transfer {
-    /// What is known of its length.
+    /// Its announced length.
     pub length: Length,
     /// Bytes received.
     pub read_bytes: u64,
@@ -80,7 +80,7 @@ pub struct Transfer {
     pub last_io_ms: i64,
 }
 
-/// The state of the link as others see it.
+/// The state of the link for other threads.
 pub struct Status {
     target: Mutex<Option<Target>>,
     generation: AtomicU64,
@@ -90,11 +90,11 @@ pub struct Status {
     /// Unix time in milliseconds since when the link is down; 0: it has not been up.
     down_since_ms: AtomicI64,
     transfer: Mutex<Option<Transfer>>,
-    /// This server began as a replica and has not been anything else.
+    /// This server started as a replica and has had no other role.
     born_replica: AtomicBool,
     /// Bytes of the stream received but not applied.
     unapplied: AtomicU64,
-    /// The database that the stream is in where no link says so.
+    /// The database selected in the stream while no link knows it.
     stream_db: AtomicU32,
     /// The data set is being replaced beside the one that is served.
     async_loading: AtomicBool,
@@ -133,23 +133,23 @@ impl Status {
         assert!(self.thread.set(thread).is_ok(), "there is one link");
     }
 
-    /// The primary that is to be followed.
+    /// The address of the primary.
     pub fn target(&self) -> Option<Target> {
         lock(&self.target).clone()
     }
 
-    /// A number that grows with every change of the target.
+    /// A number that increases with every change of the target.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// How far the link is.
+    /// The state of the link.
     pub fn state(&self) -> LinkState {
         LinkState::of(self.state.load(Ordering::Relaxed))
     }
 
-    /// Whether the stream is followed: `master_link_status:up`. Not any more once the connection
-    /// was killed, even if the link has yet to notice.
+    /// Whether the stream is followed: `master_link_status:up`. False once the connection was
+    /// killed, even before the link notices.
     pub fn is_up(&self) -> bool {
         self.state() == LinkState::Connected
             && lock(&self.client)
@@ -184,17 +184,17 @@ impl Status {
         }
     }
 
-    /// Whether this server began as a replica and has not been anything else.
+    /// Whether this server started as a replica and has had no other role.
     pub fn born_replica(&self) -> bool {
         self.born_replica.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the stream that were received but are not applied.
+    /// Bytes of the stream that were received but not applied.
     pub fn unapplied_bytes(&self) -> u64 {
         self.unapplied.load(Ordering::Relaxed)
     }
 
-    /// The database that the stream is in behind the last byte applied; in the world.
+    /// The database selected in the stream after the last byte applied; in the world.
     pub fn stream_db(&self) -> u32 {
         match &*lock(&self.client) {
             Some(client) => client.db.load(Ordering::Relaxed),
@@ -207,7 +207,7 @@ impl Status {
         lock(&self.client).clone()
     }
 
-    /// Has the thread of the link look at what has changed.
+    /// Wakes the link's thread.
     pub fn wake(&self) {
         if let Some(thread) = self.thread.get() {
             thread.wake();
@@ -221,7 +221,7 @@ impl Status {
         }
     }
 
-    /// Names another primary, or none; in the world.
+    /// Sets another primary, or none; in the world.
     pub(crate) fn set_target(&self, target: Option<Target>) {
         let state = if target.is_some() { LinkState::Connect } else { LinkState::None };
         *lock(&self.target) = target;
@@ -263,7 +263,7 @@ impl Status {
         self.stream_db.store(db, Ordering::Relaxed);
     }
 
-    /// Shows the client that applies the stream; `None` keeps the database that it was in.
+    /// Publishes the client that applies the stream; `None` keeps its database.
     pub(crate) fn set_client(&self, client: Option<Arc<ClientShared>>) {
         let mut place = lock(&self.client);
         if let Some(old) = &*place {

@@ -1,8 +1,8 @@
-//! The keys with an expiry that clients of a writable replica wrote here.
+//! Keys with an expiry that clients of a writable replica wrote.
 //!
-//! A replica leaves the going of keys to its primary, which knows nothing of these. So they are
-//! listed, and the sweep deletes those whose time has come. Source: Redis 4.0's release notes on
-//! writable replicas, and `slave_expires_tracked_keys` of INFO.
+//! Replicas leave expiry to the primary, which does not know these keys. They are tracked here, and
+//! the expiry sweep deletes the expired ones. Source: Redis 4.0's release notes on writable
+//! replicas, and `slave_expires_tracked_keys` of INFO.
 //!
 //! **Invariant.** The mutex is a leaf.
 
@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
-/// A database and a key.
+/// Database and name of a tracked key.
 pub type ExpiringKey = (u32, Box<[u8]>);
 
-/// The list.
+/// The tracked keys.
 #[derive(Default)]
 pub struct WritableExpiry {
     count: AtomicUsize,
@@ -22,20 +22,20 @@ pub struct WritableExpiry {
 }
 
 impl WritableExpiry {
-    /// How many there are.
+    /// The number of tracked keys.
     #[inline]
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Adds a key.
+    /// Tracks a key.
     pub fn insert(&self, db: u32, key: &[u8]) {
         let mut keys = lock(&self.keys);
         keys.insert((db, key.into()));
         self.count.store(keys.len(), Ordering::Relaxed);
     }
 
-    /// Removes keys that are gone or do not expire any more.
+    /// Removes keys that no longer exist or no longer have an expiry.
     pub fn remove(&self, gone: &[ExpiringKey]) {
         let mut keys = lock(&self.keys);
         for own in gone {
@@ -44,13 +44,13 @@ impl WritableExpiry {
         self.count.store(keys.len(), Ordering::Relaxed);
     }
 
-    /// Forgets all: the role or the data set is another.
+    /// Removes all keys: the role or the data set has changed.
     pub fn clear(&self) {
         lock(&self.keys).clear();
         self.count.store(0, Ordering::Relaxed);
     }
 
-    /// Up to `limit` keys behind `after`, or from the first one on.
+    /// Up to `limit` keys after `after`, or from the first one on.
     pub fn some(&self, after: Option<&ExpiringKey>, limit: usize) -> Vec<ExpiringKey> {
         use std::ops::Bound;
         let keys = lock(&self.keys);

@@ -1,13 +1,13 @@
-//! Reading the stream ahead of its execution, in another thread.
+//! Read-ahead: parsing the replication stream in another thread, ahead of its execution.
 //!
-//! A replica that is behind has two things to do for every command: get it out of the socket, take
-//! it apart and hash its keys; and execute it. The first needs nothing of the second, so somebody
-//! else can do it: [`ReadAhead`] turns bytes into [`Portion`]s, which are executed one after the
-//! other in the order of the stream, as if they had been read only then.
+//! A lagging replica does two things for every command: it reads and parses it and hashes its keys;
+//! and it executes it. The first does not depend on the second: [`ReadAhead`] turns bytes into
+//! [`Portion`]s, which are executed one after the other in stream order, as if they had been read
+//! only then.
 //!
-//! **Invariants.** A portion holds whole commands. What is no whole command yet stays with the
-//! reader and goes in front of the next portion, so that the bytes of all portions and of the rest
-//! are the stream, in order and without gap.
+//! **Invariants.** A portion holds complete commands. An incomplete command stays with the reader
+//! and begins the next portion, so that the bytes of all portions and of the rest are the stream,
+//! in order and without gap.
 
 use std::io::{self, Read};
 
@@ -19,29 +19,29 @@ use crate::engine::Engine;
 use crate::sync::Arc;
 use crate::worker::PRIMARY_LIMITS;
 
-/// A spent buffer of more is freed.
+/// A larger buffer is freed when it is consumed.
 const KEPT_MAX: usize = 4 * READ_MAX;
 
-/// The stream on its way from the socket to its execution.
+/// The reader of the stream.
 pub struct ReadAhead {
     engine: Arc<Engine>,
     portion: Portion,
     memo: Memo,
-    /// The stream breaks the protocol behind what was prepared.
+    /// The stream violates the protocol after the prepared commands.
     broken: bool,
 }
 
 impl ReadAhead {
-    /// Goes on where `input` ends, of which nothing may be parked.
+    /// Continues at the end of `input`, which must have no parked commands.
     pub fn new(engine: Arc<Engine>, input: Input) -> Self {
         debug_assert_eq!(input.parked(), 0, "what is parked would have to be prepared");
         let portion = Portion { input, ..Portion::default() };
         Self { engine, portion, memo: Memo::default(), broken: false }
     }
 
-    /// Reads once, at most about [`READ_MAX`] bytes, and prepares what is whole. Returns the number
-    /// of bytes. Errors: those of `source`, `UnexpectedEof` at its end, and `InvalidData` once what
-    /// was read has broken the protocol.
+    /// Reads once, at most about [`READ_MAX`] bytes, and prepares complete commands. Returns the
+    /// number of bytes. Errors: those of `source`, `UnexpectedEof` at its end, and `InvalidData`
+    /// once the stream has violated the protocol.
     pub fn read(&mut self, source: &mut dyn Read) -> io::Result<usize> {
         if self.broken {
             return Err(io::ErrorKind::InvalidData.into());
@@ -63,7 +63,8 @@ impl ReadAhead {
         Ok(count)
     }
 
-    /// What is whole by now, if anything is. `spare` makes a spent portion that can be used again.
+    /// Takes the complete commands, if there are any. `spare` provides a consumed portion for
+    /// reuse.
     pub fn take(&mut self, spare: impl FnOnce() -> Portion) -> Option<Portion> {
         if self.portion.input.parked() == 0 && !self.portion.input.is_broken() {
             return None;
@@ -83,31 +84,31 @@ impl ReadAhead {
         self.portion.len()
     }
 
-    /// What was read and was not taken.
+    /// Bytes that were read and not taken, an incomplete command at most.
     pub fn into_rest(self) -> Portion {
         self.portion
     }
 }
 
-/// What comes next of a stream that is read ahead.
+/// The next item of a stream that is read ahead.
 pub enum Next {
-    /// This is to be executed.
+    /// A portion to execute.
     Portion(Portion),
     /// There is nothing yet.
     Nothing,
-    /// Nobody reads ahead any more. The rest is no whole command; the error says why:
-    /// `WouldBlock` where everything there was has been read.
+    /// Reading ahead has ended. The rest is no complete command; the error says why: `WouldBlock`
+    /// where all available bytes have been read.
     Ended(Portion, io::Error),
 }
 
-/// The portions of a stream that somebody reads ahead. Dropping it ends the reading, and loses what
-/// was read.
+/// The portions of a stream that another thread reads ahead. Dropping it ends the reading, and
+/// discards what was read.
 pub trait Portions {
-    /// The next portion. Where there is nothing yet, the waker of
-    /// [`Status`](crate::repl::status::Status) is called when there is.
+    /// The next portion. If there is none yet, the waker of [`Status`](crate::repl::status::Status)
+    /// is called when there is.
     fn next(&mut self) -> Next;
-    /// Takes a spent portion back, to be used again.
+    /// Returns a consumed portion for reuse.
     fn give_back(&mut self, spent: Portion);
-    /// Bytes that were read and that [`Portions::next`] has yet to return.
+    /// Bytes that were read and not yet returned by [`Portions::next`].
     fn waiting_bytes(&self) -> u64;
 }

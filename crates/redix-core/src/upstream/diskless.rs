@@ -1,10 +1,11 @@
-//! A full synchronisation that is loaded as it comes, without a file: `repl-diskless-load`.
+//! Diskless loading: a full synchronisation that is loaded while it is received, without a file
+//! (`repl-diskless-load`).
 //!
-//! Either the old data set is given up first (`flush-before-load`, or `on-empty-db` where there is
-//! none), as soon as the new one was found to begin like one, or the new one is loaded beside it
-//! and takes its place at the end (`swapdb`). In the second case clients are served from the old
-//! one meanwhile, if it is an older state of the same stream; else they wait as for any load. If it
-//! fails there, the old data set and its log are as they were.
+//! Either the old data set is discarded first (`flush-before-load`, or `on-empty-db` where there is
+//! none), once the new one was found to begin with a valid header; or the new one is loaded beside
+//! it and replaces it at the end (`swapdb`). With `swapdb` clients are served from the old one
+//! meanwhile, if it is an earlier state of the same stream; otherwise they get `-LOADING`. If
+//! loading fails there, the old data set and its log are unchanged.
 
 use std::path::Path;
 
@@ -22,12 +23,12 @@ use crate::sync::atomic::Ordering;
 
 /// Rounds of reading and loading per step.
 const ROUNDS_PER_STEP: usize = 32;
-/// Bytes that say that a data set follows, and in which version of the format.
+/// Length of the magic and version of an RDB file.
 const HEAD_LEN: usize = 9;
-/// Keys loaded between two looks at the world.
+/// Keys loaded between two checks of the world.
 const KEYS_PER_ROUND: usize = 1024;
 
-/// A data set that is loaded as it comes.
+/// A data set that is loaded while it is received.
 pub(super) struct Diskless {
     form: Form,
     loader: Loader,
@@ -39,18 +40,18 @@ pub(super) struct Diskless {
     key_delay_ns: u64,
 }
 
-/// Where it is loaded.
+/// The keyspace that it is loaded into.
 enum Place {
-    /// Where the old data set still is.
+    /// The old data set's place, not emptied yet.
     Occupied,
-    /// Where the old data set was.
+    /// The old data set's place, emptied.
     Emptied,
-    /// Beside the old data set.
+    /// A keyspace of its own beside the old data set.
     Beside(Box<Keyspace>),
 }
 
 impl Diskless {
-    /// Leaves nothing of it behind; half a data set is not served.
+    /// Discards what was loaded; half a data set is not served.
     pub(super) fn abandon(self, engine: &Engine) {
         let _world = engine.keyspace.gates().world();
         match self.place {
@@ -61,7 +62,7 @@ impl Diskless {
         engine.end_loading();
     }
 
-    /// Puts what was loaded in the place of the old data set; in the world.
+    /// Replaces the old data set by the loaded one; in the world.
     pub(super) fn install(&self, engine: &Engine) {
         if let Place::Beside(beside) = &self.place {
             engine.abandon_snapshot();
@@ -71,7 +72,7 @@ impl Diskless {
         }
     }
 
-    /// Hands bytes to the loader, as far as they belong to the data set.
+    /// Pushes received bytes to the loader, as far as they belong to the data set.
     fn push(&mut self, inbox: &mut Vec<u8>) {
         let count = match &mut self.form {
             Form::Sized(left) => {
@@ -79,7 +80,7 @@ impl Diskless {
                 *left -= count as u64;
                 count
             }
-            // Where it ends is seen when it has been read.
+            // The end is found by parsing.
             Form::Marked(_) => inbox.len(),
         };
         self.received += count as u64;
@@ -90,7 +91,7 @@ impl Diskless {
         }
     }
 
-    /// Whether it begins like a data set; false if that cannot be told yet.
+    /// Whether it begins with a valid header; false if that is not known yet.
     fn begins_well(&self, engine: &Engine, how: LoadOptions) -> Result<bool, Broken> {
         let head = self.loader.rest();
         let is_cut = head.len() < HEAD_LEN;
@@ -106,8 +107,8 @@ impl Diskless {
         Ok(true)
     }
 
-    /// Whether what follows the data set is what must follow it; `None` if that has yet to come.
-    /// What comes behind that is given back.
+    /// Checks the mark that follows the data set; `None` if it has not been received yet. Bytes
+    /// after it stay in `inbox`.
     fn check_end(&self, inbox: &mut Vec<u8>) -> Result<Option<()>, Broken> {
         let rest = self.loader.rest();
         match &self.form {
@@ -124,7 +125,7 @@ impl Diskless {
 }
 
 impl Upstream {
-    /// Whether a data set is loaded as it comes.
+    /// Whether a full synchronisation is loaded diskless.
     pub(super) fn loads_diskless(&self) -> bool {
         let keyspace = &self.engine.keyspace;
         match self.engine.config().repl_diskless_load {
@@ -136,7 +137,7 @@ impl Upstream {
         }
     }
 
-    /// Prepares for it; takes nothing away.
+    /// Prepares for it; discards nothing yet.
     pub(super) fn begin_diskless(
         &self,
         id: ReplId,
@@ -151,7 +152,7 @@ impl Upstream {
                 return Err(Broken::new("The PRIMARY is no longer the one to follow."));
             }
             let log = &engine.repl.log;
-            // The old data set is a state that the new one has been in.
+            // The old data set is an earlier state of the new one.
             self.show_direct_loading(&form, log.active() && log.history().id == id);
             drop(world);
             place
@@ -178,7 +179,7 @@ impl Upstream {
         })
     }
 
-    /// Shows that loading begins, with clients being served meanwhile or not; in the world.
+    /// Publishes that loading begins, and whether clients are served meanwhile; in the world.
     fn show_direct_loading(&self, form: &Form, serves: bool) {
         let engine = &self.engine;
         engine.repl.upstream.set_async_loading(serves);
@@ -190,7 +191,7 @@ impl Upstream {
         });
     }
 
-    /// Gives the old data set up if that is due; false if that cannot be told yet.
+    /// Empties the keyspace once that is due; false if the header is not known yet.
     fn make_room(&self, diskless: &mut Diskless) -> Result<bool, Broken> {
         if !matches!(diskless.place, Place::Occupied) {
             return Ok(true);
@@ -206,7 +207,7 @@ impl Upstream {
         Ok(true)
     }
 
-    /// Reads and loads some more of it.
+    /// Reads and loads a slice.
     pub(super) fn load_diskless(
         &mut self,
         receiving: &mut Receiving,
@@ -220,7 +221,7 @@ impl Upstream {
             diskless.newline_ns = now_ns + SECOND_NS;
             self.outbox.push(b'\n');
         }
-        // What came last may be all that there is.
+        // The bytes received last may be the end.
         let mut try_anyway = now_ns.saturating_sub(self.heard_ns) >= NAP_NS;
         for _ in 0..ROUNDS_PER_STEP {
             diskless.push(&mut self.inbox);
@@ -252,7 +253,7 @@ impl Upstream {
     }
 }
 
-/// Loads some of what was handed in.
+/// Loads a slice of what was pushed.
 fn load_some(engine: &Arc<Engine>, diskless: &mut Diskless) -> Result<LoadStep, Broken> {
     let budget = if diskless.key_delay_ns > 0 { 1 } else { KEYS_PER_ROUND };
     let step = match &diskless.place {

@@ -1,4 +1,4 @@
-//! What is agreed on before the stream: lines from the primary, commands to it.
+//! The handshake with a primary: PING, AUTH, REPLCONF and PSYNC, and their replies.
 
 #[cfg(test)]
 mod tests;
@@ -13,10 +13,10 @@ use crate::repl::log::ReplId;
 /// The longest line that a primary may send.
 const LINE_MAX: usize = 8 * 1024;
 
-/// The handshake under way.
+/// The state of the handshake.
 pub(super) struct Handshake {
     stage: Stage,
-    /// What the answers to come belong to, the next one first.
+    /// The commands whose replies are pending, in order.
     due: std::collections::VecDeque<Due>,
 }
 
@@ -27,30 +27,30 @@ enum Stage {
     Asked,
 }
 
-/// A command whose answer is still to come.
+/// A command whose reply is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
     Auth,
     Replconf(&'static str),
 }
 
-/// What a line of the primary leads to.
+/// The meaning of a line from the primary.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The primary is there.
+    /// A sign of life.
     Alive,
-    /// It knows who this is, and may be asked for the stream.
+    /// The handshake is complete: PSYNC may be sent.
     Ready,
-    /// The whole data set follows, then the stream called `id` from `end` on.
+    /// A full synchronisation: the data set, then the stream `id` from `end` on.
     Full {
-        /// The name of the stream.
+        /// The replication id.
         id: ReplId,
-        /// Bytes of it that the data set contains.
+        /// The offset: bytes of the stream that the data set contains.
         end: u64,
     },
-    /// The stream goes on where this replica stands, perhaps under this name.
+    /// A partial resynchronisation, perhaps under this new id.
     Continue(Option<ReplId>),
-    /// It does not answer PSYNC, in these words for the log. It may still answer SYNC.
+    /// PSYNC is refused, with this text for the log. SYNC may still work.
     Refused(String),
 }
 
@@ -60,13 +60,13 @@ pub(super) fn command(out: &mut Vec<u8>, words: &[&str]) {
 }
 
 impl Handshake {
-    /// Asks whether somebody is there.
+    /// Begins with PING.
     pub(super) fn begin(out: &mut Vec<u8>) -> Self {
         command(out, &["PING"]);
         Self { stage: Stage::Ping, due: std::collections::VecDeque::new() }
     }
 
-    /// Says who this replica is.
+    /// Sends AUTH and REPLCONF.
     pub(super) fn introduce(&mut self, config: &Config, out: &mut Vec<u8>) {
         self.stage = Stage::Introduced;
         if !config.masterauth.is_empty() {
@@ -89,14 +89,14 @@ impl Handshake {
         }
         command(out, &["REPLCONF", "capa", "eof", "capa", "psync2"]);
         self.due.push_back(Due::Replconf("capa"));
-        // The version whose files are understood, not the program's own.
+        // The version whose RDB files are understood, not the program's own.
         command(out, &["REPLCONF", "version", REDIS_VERSION]);
         self.due.push_back(Due::Replconf("version"));
     }
 
-    /// Asks for the stream from `from` on, if there is such a place; as the former primary, which
-    /// makes who is asked the primary, if `failover`. Real primaries refuse that while they have
-    /// something else to answer.
+    /// Sends PSYNC for the stream from `from` on, if there is such an offset; with FAILOVER, which
+    /// makes the recipient the primary, if `failover`. Real primaries refuse that while other
+    /// replies are pending.
     pub(super) fn ask(&mut self, from: Option<(ReplId, u64)>, failover: bool, out: &mut Vec<u8>) {
         self.stage = Stage::Asked;
         let next = from.map(|(_, end)| (end + 1).to_string());
@@ -110,12 +110,12 @@ impl Handshake {
         command(out, &words);
     }
 
-    /// Whether the answer to PSYNC is what is waited for.
+    /// Whether the reply to PSYNC is pending.
     pub(super) fn has_asked(&self) -> bool {
         self.stage == Stage::Asked
     }
 
-    /// Takes lines out of `inbox` until one leads to something; `None` if more has to come first.
+    /// Takes lines from `inbox` until one has a meaning; `None` if more must be received.
     pub(super) fn next(
         &mut self,
         inbox: &mut Vec<u8>,
@@ -123,7 +123,7 @@ impl Handshake {
         config: &Config,
     ) -> Result<Option<Answer>, Broken> {
         while let Some(line) = take_line(inbox)? {
-            // Newlines show that a busy primary is alive.
+            // Newlines are keep-alives of a busy primary.
             if line.is_empty() {
                 continue;
             }
@@ -153,8 +153,7 @@ impl Handshake {
     }
 }
 
-/// Whether a primary that answers PING so may be asked further: an error about permission comes
-/// from one that is there.
+/// The meaning of the reply to PING: a permission error is a sign of life too.
 fn pong(env: &Env, line: &str) -> Result<Answer, Broken> {
     let fine = ["+", "-NOAUTH", "-NOPERM", "-ERR operation not permitted"];
     if fine.iter().any(|start| line.starts_with(start)) {
@@ -201,7 +200,7 @@ fn psync_answer(line: &str, config: &Config) -> Result<Answer, Broken> {
     }
 }
 
-/// Bytes of a primary as the log shows them: what is visible as it is, the rest escaped.
+/// Bytes of a primary as logged: visible characters verbatim, the rest escaped.
 fn shown(line: &[u8]) -> String {
     let escaped = |byte: &u8| match byte {
         b'\'' | b'"' | b'\\' => char::from(*byte).to_string(),
@@ -210,7 +209,7 @@ fn shown(line: &[u8]) -> String {
     line.iter().map(escaped).collect()
 }
 
-/// Takes one line, without its end, out of what was received.
+/// Takes one line, without its line end, from what was received.
 pub(super) fn take_line(inbox: &mut Vec<u8>) -> Result<Option<String>, Broken> {
     match memchr::memchr(b'\n', inbox) {
         Some(at) if at <= LINE_MAX => {

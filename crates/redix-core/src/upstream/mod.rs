@@ -1,32 +1,31 @@
 //! The link to a primary: a replica's half of the replication protocol, without a socket.
 //!
-//! **How to drive it.** Make one [`Upstream`] for an engine, and call [`Upstream::step`] with
-//! something that carries bytes ([`Transport`]), again and again:
+//! **How to drive it.** Make one [`Upstream`] for an engine, and call [`Upstream::step`] with a
+//! [`Transport`] repeatedly:
 //!
-//! - at once, if it answered [`Rest::None`];
-//! - if it answered [`Rest::Until`], at that reading of `Clock::mono_ns`, or earlier as soon as the
-//!   transport can be read, written or has connected, or the waker of [`Status`] was called.
+//! - at once, if it returned [`Rest::None`];
+//! - if it returned [`Rest::Until`], at that reading of `Clock::mono_ns`, or earlier as soon as the
+//!   transport is readable, writable or connected, or the waker of [`Status`] was called.
 //!
 //! Calling it more often is harmless. Everything else (time, randomness, files, the log) comes from
 //! the engine's [`Env`](crate::env::Env), so the same environment and the same bytes give the same
-//! run. Whom to follow is told by [`Engine::follow`] and [`Engine::stop_following`], in the world,
+//! run. The primary is set by [`Engine::follow`] and [`Engine::stop_following`], in the world,
 //! which REPLICAOF calls.
 //!
-//! **What it does.** Connects; PING, AUTH, `REPLCONF`; asks with `PSYNC` for the stream from where
-//! the log ends, if the log is part of one; receives the data set where the primary sends it whole
+//! **What it does.** Connects; sends PING, AUTH, `REPLCONF`; asks with `PSYNC` for the stream from
+//! the end of the log, if the log is part of one; receives the data set of a full synchronisation
 //! ([`transfer`]); then feeds the stream ([`stream`]) to an ordinary client of a [`Worker`] of its
-//! own, so that commands run in groups with all their hints. What was applied is appended to the
-//! log as it came (`Runner::apply`), so `log.end()` is the number of bytes applied whenever the
-//! world can be taken. It is acknowledged each second, and when the primary asks.
+//! own, so that commands run in groups with prefetching. Applied bytes are appended to the log as
+//! received (`Runner::apply`), so `log.end()` is the applied offset whenever the world can be
+//! taken. It is acknowledged each second, and when the primary asks.
 //!
-//! **When something goes wrong** the connection is dropped and made again, with a partial
-//! resynchronisation where the log still is what the primary sent. A command that cannot be applied
-//! is never passed over: it ends the log's history, and everything is fetched anew, each time in a
-//! row after a longer rest.
+//! **On failure** the connection is closed and made again, with a partial resynchronisation if the
+//! log still is what the primary sent. A command that cannot be applied is never skipped: it ends
+//! the log's history, and a full synchronisation follows, with a longer delay each time in a row.
 //!
-//! **Invariants.** No step ends while holding a lock, a gate or the world. Whatever changes the
-//! role, the log's name or the data set is done in the world, after looking whether the primary is
-//! still the one to follow.
+//! **Invariants.** No step ends while holding a lock, a gate or the world. Changes of the role, the
+//! replication id or the data set happen in the world, after checking that the primary is still the
+//! target.
 //!
 //! Source: Redis documentation, "Replication"; the handshake as Redis 7.0 and Valkey 9 send it.
 
@@ -52,39 +51,39 @@ use ahead::{Portions, ReadAhead};
 use handshake::{Answer, Handshake};
 use transfer::Receiving;
 
-/// Between two tries to connect, and two acknowledgements.
+/// Interval of attempts to connect, and of acknowledgements.
 const SECOND_NS: u64 = 1_000_000_000;
-/// Between two tries to connect to the target of a failover.
+/// Interval of attempts to connect to the target of a failover.
 const FAILOVER_RETRY_NS: u64 = 100_000_000;
-/// What is logged where another primary was named meanwhile.
+/// The log message if another primary was set meanwhile.
 const NOT_WANTED: &str = "The PRIMARY is no longer the one to follow.";
-/// The longest rest after synchronisations that came to nothing.
+/// The longest delay after failed synchronisations.
 const BACK_OFF_MAX_NS: u64 = 32 * SECOND_NS;
-/// How long a step may be waited for without looking whether the link was killed.
+/// The longest wait without checking whether the link was killed.
 const NAP_NS: u64 = 100_000_000;
-/// What one read outside the stream may bring.
+/// Bytes per read outside the stream.
 const READ_BYTES: usize = 64 * 1024;
 
-/// What carries bytes to and from the primary. At most one connection at a time.
+/// A byte transport to the primary. At most one connection at a time.
 pub trait Transport {
-    /// Begins to connect, from the address `from` unless it is empty. An earlier connection is
-    /// closed.
+    /// Begins to connect, from the local address `from` unless it is empty. An earlier connection
+    /// is closed.
     fn connect(&mut self, host: &str, port: u16, from: &str) -> io::Result<()>;
-    /// Whether the connection stands; false: not yet. The error is why it never will.
+    /// Whether the connection is established; false: not yet. Errors: connecting has failed.
     fn connected(&mut self) -> io::Result<bool>;
     /// The addresses of the peer and of this end, as CLIENT LIST shows them.
     fn names(&self) -> (String, String);
-    /// The descriptor, as CLIENT LIST shows it; -1 where connections have none.
+    /// The file descriptor, as CLIENT LIST shows it; -1 where there is none.
     fn fd(&self) -> i32 {
         -1
     }
     /// Reads some bytes; 0 at the end, `WouldBlock` where there are none yet.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize>;
-    /// Writes some bytes; `WouldBlock` where none are taken now.
+    /// Writes some bytes; `WouldBlock` where none are accepted now.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    /// Has somebody else read what comes from now on, until there is nothing to be read. `Err`
-    /// where nobody can, or it is not worth while: `read` bytes have just been read without coming
-    /// to an end.
+    /// Reads ahead in another thread from now on, until nothing is available. `Err` where that is
+    /// impossible, or not worthwhile: `read` bytes have just been read without exhausting the
+    /// input.
     fn read_ahead(
         &mut self,
         read: usize,
@@ -97,28 +96,28 @@ pub trait Transport {
     fn close(&mut self);
 }
 
-/// What the link is doing.
+/// The state of the link.
 enum Phase {
     /// There is no primary.
     Idle,
-    /// The next try is due at this time.
+    /// The next attempt is due at this time.
     Waiting(u64),
     /// The connection is being made.
     Connecting,
-    /// What is to follow is being agreed on.
+    /// The handshake.
     Handshake(Handshake),
-    /// The data set is being received or loaded.
+    /// A full synchronisation is received or loaded.
     Sync(Box<Receiving>),
-    /// The stream is followed by this client of the worker.
+    /// The stream is applied by the client in this slot of the worker.
     Stream(usize),
 }
 
-/// Why the connection is given up.
+/// Why the connection is closed.
 #[derive(Debug)]
 struct Broken {
-    /// What the log says.
+    /// The log message.
     text: String,
-    /// Whether what was received is of no use, so that trying again at once would not help.
+    /// Whether the received data was of no use, so that retrying at once would not help.
     futile: bool,
 }
 
@@ -137,28 +136,27 @@ pub struct Upstream {
     engine: Arc<Engine>,
     worker: Worker,
     phase: Phase,
-    /// Who reads the stream ahead, if somebody does.
+    /// The thread that reads the stream ahead, if there is one.
     ahead: Option<Box<dyn Portions>>,
     /// The generation of the target that is followed.
     generation: u64,
     target: Option<Target>,
-    /// Bytes read that no phase has taken yet.
+    /// Bytes that were read and not consumed by any phase yet.
     inbox: Vec<u8>,
     outbox: Vec<u8>,
     buffer: Vec<u8>,
-    /// When the primary was last heard of.
+    /// When the primary was last heard from.
     heard_ns: u64,
     next_ack_ns: u64,
-    /// The primary knows SYNC only, and no acknowledgements, which it would answer in its stream.
+    /// The primary only knows SYNC, and would reply to acknowledgements in its stream.
     is_nameless: bool,
-    /// When the stream began to be followed.
+    /// When the stream was first followed.
     up_since_ns: u64,
-    /// And from where on, as often in a row.
+    /// The offset at which it was, and how often in a row.
     up_from: (u64, u32),
-    /// The last round of giving memory back.
+    /// The last round in which memory was returned to the system.
     purged: u64,
-    /// Synchronisations in a row that came to nothing, or to a stream that soon could not be
-    /// applied.
+    /// Synchronisations in a row that failed, or led to a stream that soon could not be applied.
     failures: u32,
 }
 
@@ -169,9 +167,9 @@ impl Wake for NoWake {
 }
 
 impl Upstream {
-    /// The link of an engine; it does nothing until the engine is told to follow.
+    /// The link of an engine; idle until a target is set.
     pub fn new(engine: Arc<Engine>) -> Self {
-        // Nobody leaves messages for it: it looks for itself whether its client was killed.
+        // Nobody posts to it: the link checks by itself whether its client was killed.
         let mailbox = Arc::new(Mailbox::new(Box::new(NoWake)));
         let worker = Worker::new(Arc::clone(&engine), engine.link_thread(), mailbox);
         Self {
@@ -194,7 +192,7 @@ impl Upstream {
         }
     }
 
-    /// Does some of whatever there is to do, and says when to be called again.
+    /// Does a slice of the pending work; returns when to call again.
     pub fn step(&mut self, transport: &mut dyn Transport) -> Rest {
         let now_ns = self.engine.env.clock.mono_ns();
         self.follow_target(transport, now_ns);
@@ -220,8 +218,8 @@ impl Upstream {
         }
     }
 
-    /// Puts everything in order after [`Upstream::step`] has panicked: what was being applied is
-    /// not known to be whole, so everything is fetched anew.
+    /// Recovers after a panic in [`Upstream::step`]: the command that was being applied may be
+    /// incomplete, so a full synchronisation follows.
     pub fn recover(&mut self, transport: &mut dyn Transport) -> Rest {
         self.worker.recover();
         let now_ns = self.engine.env.clock.mono_ns();
@@ -229,7 +227,7 @@ impl Upstream {
         self.give_up(transport, &Broken::futile("The link to the PRIMARY is made anew."), now_ns)
     }
 
-    /// Ends the log's history: what the data set holds is not what the primary's has.
+    /// Ends the log's history: the data set has diverged from the primary's.
     fn forget_history(&self) {
         let _world = self.engine.keyspace.gates().world();
         if self.is_wanted() {
@@ -238,7 +236,7 @@ impl Upstream {
         }
     }
 
-    /// Drops what belongs to another primary than the one to follow.
+    /// Drops the connection to a primary that is no longer the target.
     fn follow_target(&mut self, transport: &mut dyn Transport, now_ns: u64) {
         let status = &self.engine.repl.upstream;
         let generation = status.generation();
@@ -252,7 +250,7 @@ impl Upstream {
         self.phase = if self.target.is_some() { Phase::Waiting(now_ns) } else { Phase::Idle };
     }
 
-    /// Whether the primary is still the one to follow; asked in the world.
+    /// Whether the primary is still the target; asked in the world.
     fn is_wanted(&self) -> bool {
         self.engine.repl.upstream.generation() == self.generation
     }
@@ -274,12 +272,12 @@ impl Upstream {
     }
 
     fn connect(&mut self, transport: &mut dyn Transport, now_ns: u64) -> Result<Rest, Broken> {
-        // The data set is loaded first, and says from where the stream is wanted.
+        // The data set is loaded first, and determines the offset.
         if self.engine.loading.load(Ordering::Acquire) {
             return Ok(Rest::Until(now_ns + NAP_NS));
         }
         let Some(Target { host, port }) = self.target.clone() else { return Ok(Rest::None) };
-        // A server that stands still (DEBUG SLEEP) does not come back to its primary meanwhile.
+        // A server that is stopped (DEBUG SLEEP) does not reconnect meanwhile.
         drop(self.engine.keyspace.gates().enter(self.engine.link_thread()));
         self.notice(&format!("Connecting to PRIMARY {host}:{port}"));
         let from = &self.engine.config().bind_source_addr;
@@ -319,7 +317,7 @@ impl Upstream {
         Ok(Rest::None)
     }
 
-    /// Rests until the primary is heard of, unless it has been silent for too long.
+    /// Waits for the primary, unless it has timed out.
     fn wait_for_primary(
         &self,
         config: &Config,
@@ -333,7 +331,7 @@ impl Upstream {
         Ok(Rest::Until(due_ns.min(now_ns + NAP_NS)))
     }
 
-    /// Reads into the inbox; false if there was nothing.
+    /// Reads into the inbox; false if nothing was available.
     fn fill_inbox(&mut self, transport: &mut dyn Transport, now_ns: u64) -> Result<bool, Broken> {
         self.buffer.resize(READ_BYTES, 0);
         match transport.read(&mut self.buffer) {
@@ -372,7 +370,7 @@ impl Upstream {
         self.wait_for_primary(&config, now_ns, || "Timeout connecting to the PRIMARY...".into())
     }
 
-    /// Reads, and does what the primary's lines lead to; false if there was nothing to read.
+    /// Reads, and acts on the primary's lines; false if nothing was available.
     fn hear_answers(
         &mut self,
         transport: &mut dyn Transport,
@@ -395,8 +393,7 @@ impl Upstream {
         Ok(read)
     }
 
-    /// Gives up the failover in progress, if this link is part of one: its target will not take
-    /// over.
+    /// Aborts the failover in progress, if this link is part of one: its target will not take over.
     fn abort_failover(&self, why: &str) {
         let _world = self.engine.keyspace.gates().world();
         if self.is_wanted() && self.is_failing_over() {
@@ -408,7 +405,7 @@ impl Upstream {
         self.engine.repl.failover.stage() == Stage::InProgress
     }
 
-    /// Asks for the stream.
+    /// Sends PSYNC.
     fn ask(&mut self) {
         let failover = self.is_failing_over();
         let Phase::Handshake(handshake) = &mut self.phase else { return };
@@ -441,8 +438,9 @@ impl Upstream {
         Ok(())
     }
 
-    /// Asks in the way of servers before 2.8, whose streams have no names and no places: what
-    /// comes can be followed but not resumed. The name is for this server's own replicas.
+    /// Falls back to SYNC, for servers before 2.8, whose streams have no ids and offsets: the
+    /// stream can be followed but not resumed. A random id is made up for this server's own
+    /// replicas.
     fn fall_back(&mut self, why: &str) {
         self.notice(why);
         self.notice("Retrying with SYNC...");
@@ -458,7 +456,8 @@ impl Upstream {
         self.status().set_state(LinkState::Sync);
     }
 
-    /// The primary goes on where the log ends, perhaps under a new name.
+    /// A partial resynchronisation: the primary continues at the end of the log, perhaps under a
+    /// new id.
     fn resume(
         &mut self,
         transport: &dyn Transport,
@@ -480,7 +479,7 @@ impl Upstream {
         let renamed = id.filter(|id| *id != log.history().id);
         if let Some(id) = renamed {
             log.rename(id);
-            // They learn the new name when they come back.
+            // They learn the new replication id when they reconnect.
             engine.drop_replicas();
         }
         if self.is_failing_over() {
@@ -520,7 +519,7 @@ impl Upstream {
         Ok(())
     }
 
-    /// Closes the connection and decides when to try again.
+    /// Closes the connection and schedules the next attempt.
     fn give_up(&mut self, transport: &mut dyn Transport, broken: &Broken, now_ns: u64) -> Rest {
         self.engine.env.log(Level::Warning, &broken.text);
         let was_up = matches!(self.phase, Phase::Stream(_));
@@ -533,10 +532,10 @@ impl Upstream {
             self.failures += 1;
             rest_ns
         } else if was_up && !self.is_stuck(now_ns) {
-            // The sooner it is back, the likelier the primary still has what it missed.
+            // The sooner the link is back, the likelier the backlog still covers the gap.
             0
         } else if self.is_failing_over() {
-            // Writes are held back meanwhile.
+            // Writes are paused meanwhile.
             FAILOVER_RETRY_NS
         } else {
             SECOND_NS
@@ -548,15 +547,15 @@ impl Upstream {
         Rest::Until(now_ns + rest_ns)
     }
 
-    /// Whether the stream has ended at once where it had begun, and not for the first time: the
-    /// next try may well end the same way.
+    /// Whether the stream has ended right where it had begun, and not for the first time: the next
+    /// attempt may well end the same way.
     fn is_stuck(&self, now_ns: u64) -> bool {
         let (from, times) = self.up_from;
         let brief = now_ns - self.up_since_ns < SECOND_NS;
         times > 1 && brief && self.engine.repl.log.end() == from
     }
 
-    /// Closes the connection and forgets what was received but not applied.
+    /// Closes the connection and drops what was received but not applied.
     fn drop_connection(&mut self, transport: &mut dyn Transport) {
         self.ahead = None;
         transport.close();

@@ -1,7 +1,7 @@
-//! Following the stream of the primary.
+//! Applying the stream of the primary.
 //!
 //! The link reads, and its worker executes what was read. Where that does not keep up, the
-//! transport is asked to read ahead ([`super::ahead`]) until there is nothing to be read.
+//! transport is asked to read ahead ([`super::ahead`]) until nothing is available.
 
 use std::io;
 
@@ -20,7 +20,7 @@ use crate::sync::{Arc, lock};
 const READS_PER_STEP: usize = 16;
 
 impl Upstream {
-    /// Has a new client apply what comes from now on; what was read already comes first.
+    /// Creates a client that applies the stream from now on, starting with what was read already.
     pub(super) fn begin_stream(&mut self, transport: &dyn Transport, now_ns: u64) {
         let engine = &self.engine;
         let id = engine.registry.next_id();
@@ -29,7 +29,7 @@ impl Upstream {
         let shared =
             ClientShared::new(id, addr, laddr, transport.fd(), now_ms, engine.link_thread());
         shared.set_flag(client_flag::PRIMARY, true);
-        // No user's permissions apply to it.
+        // It is not subject to any user's permissions.
         "(superuser)".clone_into(&mut lock(&shared.texts).user);
         let db = engine.repl.upstream.stream_db();
         shared.db.store(db, Ordering::Relaxed);
@@ -85,7 +85,7 @@ impl Upstream {
             };
             drained = count == 0;
             read += count;
-            // It asks the process for nothing: no command of a primary does.
+            // It has no requests for the process: no command of a primary does.
             drop(self.worker.run());
             self.engine.feed_replicas();
             self.check_applied(token)?;
@@ -127,7 +127,7 @@ impl Upstream {
         })
     }
 
-    /// Lets somebody else read, if there is somebody and all that was read has been executed.
+    /// Starts reading ahead, if the transport can and all that was read has been executed.
     fn begin_reading_ahead(&mut self, transport: &mut dyn Transport, token: usize, read: usize) {
         let Some(client) = self.worker.client(token) else { return };
         if self.ahead.is_some() || client.input.parked() > 0 {
@@ -141,8 +141,8 @@ impl Upstream {
         }
     }
 
-    /// Gives the client the next portion of the stream, and returns how many bytes were read for
-    /// it: 0 if there is none, or the client has to execute first what it has.
+    /// Takes the next portion of the stream; returns how many bytes were read for it: 0 if there is
+    /// none, or the client has commands to execute first.
     fn take_portion(&mut self, token: usize, now_ns: u64) -> Result<usize, Broken> {
         let (Some(ahead), Some(client)) = (&mut self.ahead, self.worker.client(token)) else {
             return Ok(0);
@@ -169,12 +169,12 @@ impl Upstream {
         if let Some(why) = ended.filter(|why| !is_transient(why)) {
             return Err(lost(&why));
         }
-        // Its end says nothing of whether there is more.
+        // At least 1: the end of a portion does not mean that nothing more is available.
         Ok(count.max(1))
     }
 
-    /// Reads some of the stream into its client, and returns how many bytes: 0 if there was
-    /// nothing, or the client has to execute first what it has.
+    /// Reads some of the stream into its client; returns how many bytes: 0 if nothing was
+    /// available, or the client has commands to execute first.
     fn read_stream(
         &mut self,
         transport: &mut dyn Transport,
@@ -200,7 +200,7 @@ impl Upstream {
         }
     }
 
-    /// Lets the client go on once a pause that held it back is over.
+    /// Resumes the client once a pause is over.
     fn resume_after_pause(&mut self, token: usize) {
         let now_ms = self.now_ms();
         let over = !self.engine.pause.any(now_ms);
@@ -215,7 +215,7 @@ impl Upstream {
         }
     }
 
-    /// Whether everything so far could be applied. If not, the log's history ends.
+    /// Checks that everything so far could be applied. If not, the log's history ends.
     fn check_applied(&mut self, token: usize) -> Result<(), Broken> {
         let Some(client) = self.worker.client(token) else { return Ok(()) };
         let broken = client.closing();

@@ -1,15 +1,15 @@
-//! A full synchronisation: the data set is received into a file, which takes the place of the
-//! snapshot file and is then loaded; or it is loaded as it comes ([`diskless`](super::diskless)).
+//! A full synchronisation: the data set is received into a file, which replaces the snapshot file
+//! and is then loaded; or it is loaded while it is received ([`diskless`](super::diskless)).
 //!
-//! It comes in one of two forms: `$<length>` and so many bytes, or, where the primary does not
-//! know the length in advance, `$EOF:<mark>` and bytes up to the 40 bytes of the mark. Empty lines
-//! before it show that the primary is still preparing it. Lengths are believed only as the bytes
-//! come.
+//! It has one of two forms: `$<length>` and so many bytes, or, where the primary does not know the
+//! length in advance, `$EOF:<mark>` and bytes up to the 40 bytes of the mark. Empty lines before it
+//! are keep-alives while the primary prepares it. An announced length is trusted only as the bytes
+//! arrive.
 //!
 //! **Invariants.** The old data set, the snapshot file, and the log with which the former can be
-//! resumed, stay until the new one has been received whole and every part of it was found to be one
-//! that can be loaded, unless `repl-diskless-load` gives that up. From then until it is loaded the
-//! log has no name that anybody could ask for.
+//! resumed, are kept until the new one has been received completely and every part of it was found
+//! to be loadable, unless `repl-diskless-load` waives that. From then until it is loaded the log
+//! has an unknown replication id.
 
 use std::path::{Path, PathBuf};
 
@@ -26,30 +26,30 @@ use crate::repl::log::ReplId;
 use crate::repl::status::{Length, Transfer};
 use crate::sync::Arc;
 
-/// Bytes between two syncs of the file, so that the last one has little to do.
+/// Bytes between two syncs of the file, which keeps the final sync short.
 const SYNC_EVERY_BYTES: u64 = 8 << 20;
 /// Reads per step.
 const READS_PER_STEP: usize = 32;
 pub(super) const MARK_LEN: usize = 40;
-/// What errors call the data set instead of a path.
+/// The name of the data set in errors, instead of a path.
 pub(super) const DATA_SET_NAME: &str = "the data set of the PRIMARY";
 
 /// A full synchronisation under way.
 pub(super) struct Receiving {
     pub(super) id: ReplId,
-    /// Bytes of the stream that the data set contains.
+    /// The offset: bytes of the stream that the data set contains.
     end: u64,
-    /// The database that the stream is in there.
+    /// The database selected in the stream there.
     pub(super) db: u32,
     pub(super) stage: Stage,
 }
 
 pub(super) enum Stage {
-    /// The line that says in which form it comes.
+    /// The header: the line that announces the form.
     Header,
     Body(Box<Body>),
     Load(Box<Load>),
-    /// It is loaded as it comes.
+    /// Loaded while it is received.
     Diskless(Box<Diskless>),
 }
 
@@ -62,10 +62,10 @@ pub(super) struct Body {
     synced: u64,
 }
 
-/// How the end is told.
+/// How the end is determined.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// So many bytes are still to come.
+    /// By length: bytes still to come.
     Sized(u64),
     /// By this mark.
     Marked([u8; MARK_LEN]),
@@ -73,11 +73,11 @@ pub(super) enum Form {
 
 pub(super) struct Load {
     loading: Loading,
-    /// When the primary is told again that somebody is here.
+    /// When the next keep-alive is sent to the primary.
     newline_ns: u64,
 }
 
-/// What a step of a synchronisation has come to.
+/// The outcome of a step.
 pub(super) enum Progress {
     More(Rest),
     Done,
@@ -88,14 +88,14 @@ impl Receiving {
         Self { id, end, db: 0, stage: Stage::Header }
     }
 
-    /// Leaves nothing of it behind.
+    /// Discards what was received.
     pub(super) fn abandon(self, engine: &Engine) {
         match self.stage {
             Stage::Header => {}
             Stage::Diskless(diskless) => diskless.abandon(engine),
             Stage::Body(body) => {
                 drop(body.file);
-                // It may be gone already: it is about to be renamed.
+                // Ignored: it may be renamed already.
                 engine.env.disk.remove(&body.path).ok();
             }
             // Half a data set is not served.
@@ -109,7 +109,7 @@ impl Receiving {
 }
 
 impl Upstream {
-    /// Goes on with the full synchronisation.
+    /// Advances the full synchronisation.
     pub(super) fn synchronise(
         &mut self,
         transport: &mut dyn Transport,
@@ -221,7 +221,7 @@ impl Upstream {
         };
         for _ in 0..READS_PER_STEP {
             let whole = body.take(&mut self.inbox)?;
-            // What may be part of the mark at the end is held back.
+            // Bytes at the end that may be part of the mark are held back.
             let held_bytes = if whole { 0 } else { self.inbox.len() as u64 };
             self.show_received(body.written + held_bytes);
             if whole {
@@ -235,7 +235,7 @@ impl Upstream {
         Ok(Progress::More(Rest::None))
     }
 
-    /// How what the primary sends is loaded.
+    /// The options of loading the primary's data set.
     pub(super) fn how_to_load(&self) -> LoadOptions {
         LoadOptions {
             duplicates: Duplicates::Refuse,
@@ -254,7 +254,7 @@ impl Upstream {
         }
     }
 
-    /// Gives the received file its name and begins to load it in place of the old data.
+    /// Renames the received file and begins to load it in place of the old data set.
     fn begin_load(&mut self, receiving: &mut Receiving, now_ns: u64) -> Result<(), Broken> {
         let engine = Arc::clone(&self.engine);
         if let Stage::Body(body) = &mut receiving.stage {
@@ -276,7 +276,7 @@ impl Upstream {
         }
     }
 
-    /// Takes the old data set and everything that depends on it away; the world is still held.
+    /// Empties the keyspace and everything that depends on it; the world is still held.
     pub(super) fn empty_for_loading(&self) -> Result<WorldGuard<'_>, Broken> {
         self.notice("PRIMARY <-> REPLICA sync: Flushing old data");
         let engine = &self.engine;
@@ -292,8 +292,8 @@ impl Upstream {
         Ok(world)
     }
 
-    /// Frees the old data set now, unless that is wanted later: two data sets at once may be more
-    /// than there is room for.
+    /// Frees the old data set now, unless `replica-lazy-flush` is set: two data sets at once may
+    /// exceed the memory.
     pub(super) fn free_old_data(&self) {
         if !self.engine.config().replica_lazy_flush {
             while self.engine.keyspace.free_list().step(FREE_PER_STEP) > 0 {}
@@ -326,7 +326,7 @@ impl Upstream {
         }
     }
 
-    /// The data set is there: its stream is followed from now on.
+    /// The data set is loaded: follows its stream from now on.
     fn finish(
         &mut self,
         receiving: &Receiving,
@@ -343,7 +343,8 @@ impl Upstream {
         }
         let backlog_bytes = engine.config().repl_backlog_size;
         engine.repl.log.adopt(receiving.id, receiving.end, backlog_bytes);
-        // A primary that is a replica itself does not name the database of what follows.
+        // A primary that is a replica itself does not state the database that the stream has
+        // selected.
         engine.repl.upstream.set_stream_db(receiving.db);
         engine.end_loading();
         drop(world);
@@ -357,8 +358,7 @@ impl Upstream {
 }
 
 impl Upstream {
-    /// Removes the file that was loaded where nothing is to be kept on disk
-    /// (`rdb-del-sync-files`).
+    /// Removes the loaded file if nothing is to be kept on disk (`rdb-del-sync-files`).
     fn remove_file(&self) {
         let (env, config) = (&self.engine.env, self.engine.config());
         if !config.rdb_del_sync_files || !config.save.is_empty() || config.appendonly {
@@ -376,7 +376,7 @@ impl Upstream {
 
 pub(super) const SHORTER_TEXT: &str = "The data set is shorter than was announced.";
 
-/// Entries freed between two looks at whether there are more.
+/// Entries freed per call while the old data set is freed.
 const FREE_PER_STEP: usize = 4096;
 
 fn load_failed(error: &dyn std::error::Error) -> Broken {
@@ -386,7 +386,7 @@ fn load_failed(error: &dyn std::error::Error) -> Broken {
 }
 
 impl Body {
-    /// Takes what belongs to the data set out of what was received; true once it is whole.
+    /// Takes bytes of the data set from what was received; true once it is complete.
     fn take(&mut self, inbox: &mut Vec<u8>) -> Result<bool, Broken> {
         let (count, whole, skipped) = match &mut self.form {
             Form::Sized(left) => {
@@ -396,7 +396,7 @@ impl Body {
             }
             Form::Marked(mark) => match memchr::memmem::find(inbox, mark) {
                 Some(at) => (at, true, MARK_LEN),
-                // The beginning of the mark may be among the last bytes.
+                // The last bytes may contain the beginning of the mark.
                 None => (inbox.len().saturating_sub(MARK_LEN - 1), false, 0),
             },
         };
@@ -406,7 +406,7 @@ impl Body {
         Ok(whole)
     }
 
-    /// Looks whether it can be loaded, before anything is given up for it.
+    /// Checks that it can be loaded, before the old data set is discarded.
     fn inspect(&mut self, bytes: &[u8], whole: bool) -> Result<(), Broken> {
         let mut looked = self.inspection.push(bytes);
         if whole {
@@ -439,13 +439,13 @@ impl Body {
         ))
     }
 
-    /// Puts the whole file in the place of the snapshot file.
+    /// Renames the complete file over the snapshot file.
     fn install(&mut self, engine: &Engine) -> Result<(), Broken> {
         let config = engine.config();
         let path = snapshot_path(&config);
         let flushed = self.file.flush().and_then(|()| self.file.sync());
         flushed.map_err(|error| self.failed("Sync error", &error))?;
-        // A save under way would put older data in its place.
+        // A save under way would replace it by older data.
         engine.abandon_snapshot();
         let renamed = engine.env.disk.rename(&self.path, &path);
         renamed.map_err(|error| {

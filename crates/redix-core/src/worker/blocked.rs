@@ -1,9 +1,9 @@
-//! The connections of a worker whose command waits; see [`crate::blocking`].
+//! Blocked connections of a worker; see [`crate::blocking`].
 //!
-//! The command stays the first of the parked ones until it is answered: the logs need its words.
+//! The command stays the first parked one until it is replied to: the logs need its arguments.
 //!
-//! **Invariants.** A connection is halted exactly as long as `Client::blocked` is there. Its
-//! deadline is listed at most as long.
+//! **Invariants.** A connection is halted exactly as long as `Client::blocked` is set. Its deadline
+//! is listed at most as long.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::session::ReplyMode;
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 
-/// Halts a connection whose command has begun to wait.
+/// Halts a connection whose command has blocked.
 #[cold]
 pub(super) fn halt(
     client: &mut Client,
@@ -40,13 +40,13 @@ pub(super) fn halt(
 }
 
 impl Worker {
-    /// Unix time in milliseconds when the next wait ends by itself.
+    /// The nearest deadline, Unix time in milliseconds.
     #[inline]
     pub fn next_deadline_ms(&self) -> Option<i64> {
         self.deadlines.first().map(|(deadline_ms, _)| *deadline_ms)
     }
 
-    /// Ends the waits whose time has run out.
+    /// Ends the waits whose deadline has passed.
     pub fn end_overdue(&mut self, now_ms: i64) {
         while let Some(&(deadline_ms, token)) = self.deadlines.first()
             && deadline_ms <= now_ms
@@ -60,14 +60,14 @@ impl Worker {
         }
     }
 
-    /// Lets a connection go on whose wait another thread has ended; nothing if it is gone.
+    /// Resumes a connection whose wait another thread has ended; no effect if it was closed.
     pub fn unblocked(&mut self, client: u64, token: usize, end: WaitEnd) {
         if self.client(token).is_some_and(|found| found.shared.id == client) {
             self.answer(token, end);
         }
     }
 
-    /// Takes what remains of a wait away with its connection.
+    /// Removes the wait of a connection that is being closed.
     pub(super) fn forget_wait(&mut self, token: usize, client: &Client) {
         client.shared.abandon_wait();
         if let Some(deadline_ms) = client.blocked.as_ref().and_then(|b| b.waiter.deadline_ms()) {
@@ -75,7 +75,8 @@ impl Worker {
         }
     }
 
-    /// Answers a connection whose wait is over, as dispatch does a command, and lets it go on.
+    /// Replies to a connection whose wait is over, with the bookkeeping of dispatch, and resumes
+    /// it.
     fn answer(&mut self, token: usize, end: WaitEnd) {
         let stats = self.engine.stats.thread(self.index);
         let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else { return };

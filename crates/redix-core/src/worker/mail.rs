@@ -1,8 +1,8 @@
-//! What other threads, and its own, have a worker deliver to its connections.
+//! Delivery of mail to a worker's connections.
 //!
 //! **Invariant.** A connection that has published to itself executes nothing further until the mail
-//! has been delivered, so that its messages stand behind the reply that caused them, and in the
-//! order in which other subscribers get them.
+//! has been delivered, so that its messages follow the reply that caused them, in the order in
+//! which other subscribers get them.
 
 use super::Worker;
 use crate::channel::{Delivery, Target};
@@ -37,8 +37,8 @@ impl Worker {
         mail
     }
 
-    /// Appends a message to the outputs of those whom it is for, and calls `reached` for each, with
-    /// the bytes that were in its output before. Who is being closed is passed over.
+    /// Appends a message to the outputs of its subscribers, and calls `reached` for each, with the
+    /// previous size of its output. Connections that are being closed are skipped.
     // HOT PATH: once per message that is published to its connections.
     pub fn deliver(
         &mut self,
@@ -61,7 +61,7 @@ impl Worker {
         }
     }
 
-    /// The places of subscribers who are to be closed because too much was on its way to them.
+    /// The slots of subscribers to be closed because they are over their output limit.
     pub fn overrun(&self, target: &Target) -> Vec<usize> {
         let mut tokens = Vec::new();
         target.subscribers.each(target.number, |token| tokens.push(token));

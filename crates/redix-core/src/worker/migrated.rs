@@ -1,12 +1,12 @@
-//! The ends of migrations that clients of this worker have asked for.
+//! Finishing migrations that clients of this worker have requested.
 
 use super::Worker;
 use crate::command::dispatch::Runner;
 use crate::sync::Arc;
 
 impl Worker {
-    /// Deletes what other servers have taken and answers the clients that wait for it. To be called
-    /// when the mail says so, and when a pause has ended.
+    /// Deletes the keys that targets have accepted and replies to the blocked clients. To be called
+    /// on `Mail::Migrated`, and when a pause has ended.
     pub fn finish_migrations(&mut self) {
         let finished = self.engine.migrations.take_finished(self.index);
         if finished.is_empty() {

@@ -1,9 +1,9 @@
-//! Executing a portion of a primary's stream, whose commands are known beforehand.
+//! Executing a portion of a primary's stream, whose commands were prepared.
 //!
-//! All keys are known, so the hints for a key are given well before it is needed: its bucket
+//! All keys are known, so they are prefetched well before they are needed: the bucket
 //! [`BUCKETS_AHEAD`] steps ahead, one step later the entry or the next node of the chain, and so on
-//! for [`PREFETCH_LINKS`] nodes. A step has few commands, so that little is asked of memory at
-//! once; what a hint reads was asked for a step earlier, so that it need not be waited for.
+//! for [`PREFETCH_LINKS`] nodes. A step has few commands, so that few lines are requested at once;
+//! what a prefetch has to read was itself prefetched a step earlier, so that it does not stall.
 
 use std::ops::Range;
 
@@ -14,32 +14,32 @@ use crate::command::prepared::Prepared;
 use crate::keyspace::{Keyspace, shard_of};
 use crate::session::PrimaryLink;
 
-/// Commands whose bytes enter the log together, and for which the clock is read once.
+/// Commands whose bytes are appended to the log together, with one clock reading.
 const GROUP: usize = 16 * STEP;
-/// Steps between the hint at a key's bucket and its execution.
+/// Steps between prefetching a key's bucket and its execution.
 const BUCKETS_AHEAD: usize = PREFETCH_LINKS + 1;
-/// The same for the first hint at its entry.
+/// Steps between the first prefetch of its entry and its execution.
 const ITEMS_AHEAD: usize = BUCKETS_AHEAD - 1;
 
-/// How far the hints have come.
+/// The progress of prefetching.
 #[derive(Default)]
 pub(super) struct HintsAhead {
-    /// The first command of the portion whose bucket has not been hinted at.
+    /// The first command of the portion whose bucket has not been prefetched.
     buckets: usize,
-    /// The same of entries.
+    /// The first command whose entry has not been prefetched.
     items: usize,
-    /// Keys whose place has not been found in so many nodes and one.
+    /// `lost[i]`: hashes absent from the first i + 1 nodes of their chains.
     lost: [Vec<u64>; PREFETCH_LINKS],
 }
 
 impl HintsAhead {
-    /// Before a portion is executed from its command `at` on.
+    /// Restarts before the portion is executed from its command `at` on.
     fn restart(&mut self, at: usize) {
         (self.buckets, self.items) = (at, at);
         self.lost.iter_mut().for_each(Vec::clear);
     }
 
-    /// Gives the hints that are due before the command `at` of a portion is executed.
+    /// Issues the prefetches that are due before the command `at` of a portion is executed.
     #[inline]
     fn give(&mut self, keyspace: &Keyspace, db: u32, commands: &[Prepared], at: usize) {
         for link in (1..PREFETCH_LINKS).rev() {
@@ -67,7 +67,7 @@ impl HintsAhead {
     }
 }
 
-/// The commands up to `end`, but for the first `done`, which all of them now are.
+/// The commands from `done` up to `end`; advances `done`.
 #[inline]
 fn take_due<'a>(commands: &'a [Prepared], done: &mut usize, end: usize) -> &'a [Prepared] {
     let end = end.min(commands.len());
@@ -86,7 +86,7 @@ fn for_each_key(commands: &[Prepared], mut f: impl FnMut(u64)) {
     }
 }
 
-/// Hints at an entry; true if it may lie further down the chain.
+/// Prefetches an entry; true if it may be further down the chain.
 #[inline]
 fn hint_item(keyspace: &Keyspace, db: u32, hash: u64, link: usize) -> bool {
     let shard = keyspace.try_lock(shard_of(hash));
@@ -97,16 +97,16 @@ fn hint_item(keyspace: &Keyspace, db: u32, hash: u64, link: usize) -> bool {
 }
 
 impl Turn<'_> {
-    /// Whether what the client is to execute came prepared.
+    /// Whether the client's next commands were prepared.
     pub(super) fn is_prepared(&self, token: usize) -> bool {
         let client = self.clients.get(token).and_then(Option::as_ref);
         client.is_some_and(|client| !prepared(client).is_empty())
     }
 
-    /// Executes what came prepared, until the client is halted.
+    /// Executes prepared commands, until the client is halted.
     pub(super) fn execute_portion(&mut self, token: usize, runner: &mut Runner<'_>) {
         let Some(link) = self.link(token) else { return };
-        // It comes back below; after a panic the link begins anew.
+        // Put back below; after a panic the link starts anew.
         let commands = std::mem::take(&mut link.prepared);
         let mut at = link.prepared_begin;
         self.hints_ahead.restart(at);
@@ -126,8 +126,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Executes some commands of a portion, the first of which is the first that is parked, with
-    /// the hints for those behind them. Returns how many were executed.
+    /// Executes some commands of a portion, which begins with the first parked one, and prefetches
+    /// those after them. Returns how many were executed.
     fn execute_group(
         &mut self,
         token: usize,
@@ -155,7 +155,7 @@ impl Turn<'_> {
         at - group.start
     }
 
-    /// Applies as many of these commands as are plain and of one kind.
+    /// Applies as many of these commands as are plain and the same command.
     #[inline]
     fn apply_plain(
         &mut self,
@@ -185,7 +185,7 @@ impl Turn<'_> {
     }
 }
 
-/// The commands that are parked, if they came prepared.
+/// The parked commands, if they were prepared.
 fn prepared(client: &Client) -> &[Prepared] {
     client.session.primary_link.as_deref().map_or(&[], PrimaryLink::prepared)
 }

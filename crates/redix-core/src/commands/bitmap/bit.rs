@@ -11,7 +11,7 @@ use crate::commands::string::edit::writable;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{Edited, Missing};
 
-/// The commands of this file.
+/// Commands: SETBIT and GETBIT.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "setbit",

@@ -13,7 +13,7 @@ use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::Ttl;
 
-/// The commands of this file.
+/// Command: BITOP.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::write(
     "bitop",
     Group::Bitmap,

@@ -11,7 +11,7 @@ use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl};
 use crate::error::{CommandResult, ReplyError};
 
-/// The commands of this file.
+/// Commands: BITCOUNT and BITPOS.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("bitcount", Group::Bitmap, -2, KEY, bitcount)
         .acl(acl::BITMAP)

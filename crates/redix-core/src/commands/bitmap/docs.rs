@@ -1,4 +1,4 @@
-//! What COMMAND DOCS tells about the commands on bits.
+//! COMMAND DOCS entries of the bitmap commands.
 
 use crate::command::spec::{ArgKind, ArgSpec, Docs};
 

@@ -14,7 +14,7 @@ use crate::commands::string::edit::writable;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{Edited, Missing};
 
-/// The commands of this file.
+/// Commands: BITFIELD and BITFIELD_RO.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "bitfield",

@@ -12,7 +12,7 @@ use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::command::table::{Command, CommandTable};
 use crate::error::{CommandResult, ReplyError};
 
-/// The container.
+/// Command: COMMAND and its subcommands.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("command", Group::Server, -1, command)
     .flags(flag::LOADING | flag::STALE)
     .acl(acl::CONNECTION)

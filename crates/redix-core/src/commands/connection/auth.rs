@@ -16,7 +16,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::registry::DEFAULT_USER;
 use crate::sync::lock;
 
-/// The commands of this file.
+/// Commands: AUTH and HELLO.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("auth", Group::Connection, -2, auth)
         .flags(

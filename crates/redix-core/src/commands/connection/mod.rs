@@ -16,7 +16,7 @@ use crate::registry::{DEFAULT_USER, client_flag};
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 
-/// The commands of this file.
+/// Commands: ECHO, PING, QUIT, RESET and SELECT.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("echo", Group::Connection, 2, echo)
         .flags(flag::LOADING | flag::STALE | flag::FAST)

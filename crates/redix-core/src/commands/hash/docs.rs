@@ -1,4 +1,4 @@
-//! What COMMAND DOCS tells about the commands on hashes.
+//! COMMAND DOCS entries of the hash commands.
 
 use crate::command::spec::{ArgKind, ArgSpec, Docs};
 

@@ -13,7 +13,7 @@ use crate::keyspace::access::Edited;
 
 const KEY: &[KeySpec] = &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)];
 
-/// The commands of this file.
+/// Commands: HINCRBY and HINCRBYFLOAT.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("hincrby", Group::Hash, 4, KEY, hincrby)
         .flags(flag::DENYOOM | flag::FAST)

@@ -14,7 +14,7 @@ use crate::commands::repeat::Bound;
 use crate::effects::Request;
 use crate::error::{CommandResult, ReplyError};
 
-/// The commands of this file.
+/// Command: HRANDFIELD.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::read(
     "hrandfield",
     Group::Hash,

@@ -14,7 +14,7 @@ use crate::error::CommandResult;
 const KEY: &[KeySpec] = &[KeySpec::one(1, access::RO)];
 const CONTENT: &[KeySpec] = &[KeySpec::one(1, access::RO | access::ACCESS)];
 
-/// The commands of this file.
+/// Commands: HEXISTS, HGET, HGETALL, HKEYS, HLEN, HMGET, HSCAN, HSTRLEN and HVALS.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("hexists", Group::Hash, 3, KEY, hexists)
         .flags(flag::FAST)

@@ -10,7 +10,7 @@ use crate::keyspace::access::{Edited, Missing};
 
 const UPDATE: &[KeySpec] = &[KeySpec::one(1, access::RW | access::UPDATE)];
 
-/// The commands of this file.
+/// Commands: HDEL, HMSET, HSET and HSETNX.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "hdel",

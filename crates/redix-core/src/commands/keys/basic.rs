@@ -9,7 +9,7 @@ use crate::effects::class;
 use crate::error::CommandResult;
 use crate::keyspace::access::{Expiry, KeyList};
 
-/// The family.
+/// Commands: DEL, EXISTS, KEYS, RANDOMKEY, TOUCH, TYPE and UNLINK.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "del",

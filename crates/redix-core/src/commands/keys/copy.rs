@@ -6,7 +6,7 @@ use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access
 use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
 
-/// The family.
+/// Commands: COPY, MOVE, RENAME and RENAMENX.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "copy",

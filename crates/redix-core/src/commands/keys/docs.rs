@@ -1,4 +1,4 @@
-//! What COMMAND DOCS tells about sorting.
+//! COMMAND DOCS entries of SORT and SORT_RO.
 
 use crate::command::spec::{ArgKind, ArgSpec, Docs};
 

@@ -15,7 +15,7 @@ use crate::rdb::format::{ChecksumPolicy, RdbString, RdbValue};
 use crate::rdb::read::{DumpReader, ReadOptions};
 use crate::sync::atomic::Ordering;
 
-/// The family.
+/// Commands: DUMP and RESTORE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read(
         "dump",

@@ -13,7 +13,7 @@ use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access
 use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
 
-/// The family.
+/// Commands: EXPIRE, EXPIREAT, EXPIRETIME, PERSIST, PEXPIRE, PEXPIREAT, PEXPIRETIME, PTTL and TTL.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "expire",

@@ -24,7 +24,7 @@ const FIRST_OPTION: usize = 6;
 /// What a timeout that makes no sense is taken for.
 const TIMEOUT_MS: u64 = 1000;
 
-/// The family.
+/// Command: MIGRATE.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::client("migrate", Group::Generic, -6, migrate)
     .keys(
         const {

@@ -8,7 +8,7 @@ use crate::command::spec::{ArgSpec, CommandSpec, Group, KeySpec, access, acl, fl
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{LRU_MASK, lfu_decay};
 
-/// The family.
+/// Command: OBJECT and its subcommands.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("object", Group::Generic, -2, object)
     .since("2.2.3")
     .complexity("As its subcommands.")

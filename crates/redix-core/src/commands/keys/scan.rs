@@ -9,7 +9,7 @@ use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::CommandResult;
 use crate::keyspace::access::KeyList;
 
-/// The family.
+/// Command: SCAN.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("scan", Group::Generic, -2, scan)
     .flags(flag::READONLY | flag::TOUCHES_ARBITRARY_KEYS)
     .acl(acl::KEYSPACE)

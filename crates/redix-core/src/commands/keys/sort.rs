@@ -42,7 +42,7 @@ const PATTERN_KEYS: KeySpec = unknown(
 
 const ACL: u32 = acl::SET | acl::SORTEDSET | acl::LIST | acl::DANGEROUS;
 
-/// The commands of this file.
+/// Commands: SORT and SORT_RO.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "sort",

@@ -6,7 +6,7 @@ use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 
-/// The family.
+/// Command: WAIT.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::client("wait", Group::Generic, 3, wait)
     .flags(flag::BLOCKING)
     .acl(acl::CONNECTION)

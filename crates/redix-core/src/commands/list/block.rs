@@ -17,7 +17,7 @@ use crate::command::context::Ctx;
 use crate::command::spec::{Begin, CommandSpec, Find, Group, KeySpec, LogAs, access, acl, flag};
 use crate::error::CommandResult;
 
-/// The commands of this file.
+/// Commands: BLPOP, BRPOP, BLMPOP, BLMOVE and BRPOPLPUSH.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "blpop",

@@ -1,4 +1,4 @@
-//! What COMMAND DOCS tells about the list commands.
+//! COMMAND DOCS entries of the list commands.
 
 use crate::command::spec::{ArgKind, ArgSpec, Docs};
 

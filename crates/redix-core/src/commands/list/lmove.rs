@@ -12,7 +12,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::{Edited, Missing};
 
-/// The commands of this file.
+/// Commands: LMOVE and RPOPLPUSH.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "lmove",

@@ -15,7 +15,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::{Edited, Missing};
 
-/// The commands of this file.
+/// Commands: LPOP, RPOP, LMPOP, LREM and LTRIM.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "lpop",

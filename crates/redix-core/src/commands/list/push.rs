@@ -10,7 +10,7 @@ use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{Edited, Missing};
 
-/// The commands of this file.
+/// Commands: LPUSH, RPUSH, LPUSHX, RPUSHX, LINSERT and LSET.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "lpush",

@@ -12,7 +12,7 @@ use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 
-/// The commands of this file.
+/// Commands: LINDEX, LLEN, LPOS and LRANGE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read(
         "lindex",

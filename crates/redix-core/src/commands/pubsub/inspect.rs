@@ -7,7 +7,7 @@ use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 
-/// The container.
+/// Command: PUBSUB and its subcommands.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("pubsub", Group::Pubsub, -2, container)
     .docs(docs::PUBSUB)
     .subcommands(SUBCOMMANDS)];

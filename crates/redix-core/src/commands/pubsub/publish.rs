@@ -7,7 +7,7 @@ use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::CommandResult;
 
-/// The family.
+/// Commands: PUBLISH and SPUBLISH.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::plain("publish", Group::Pubsub, 3, publish)
         .flags(FLAGS | flag::SENTINEL)

@@ -19,7 +19,7 @@ use crate::session::ReplyMode;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
-/// The family.
+/// Commands: PSUBSCRIBE, PUNSUBSCRIBE, SSUBSCRIBE, SUBSCRIBE, SUNSUBSCRIBE and UNSUBSCRIBE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("psubscribe", Group::Pubsub, -2, psubscribe)
         .flags(FLAGS | flag::SENTINEL)

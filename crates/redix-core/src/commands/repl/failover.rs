@@ -10,7 +10,7 @@ use crate::repl::failover::{Plan, Stage};
 use crate::repl::primary::Phase;
 use crate::repl::status::Target;
 
-/// The family.
+/// Command: FAILOVER.
 pub const COMMANDS: &[CommandSpec] =
     &[CommandSpec::client("failover", Group::Server, -1, failover)
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::STALE)

@@ -17,7 +17,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::repl::failover::Stage;
 use crate::sync::Arc;
 
-/// The family.
+/// Commands: PSYNC and SYNC.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("psync", Group::Server, -3, psync)
         .flags(flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NO_MULTI | flag::NOSCRIPT)

@@ -7,7 +7,7 @@ use crate::command::spec::{CommandSpec, Group, acl, flag};
 use crate::error::CommandResult;
 use crate::registry::client_flag;
 
-/// The commands of this file.
+/// Commands: READONLY and READWRITE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("readonly", Group::Cluster, 1, readonly)
         .flags(FLAGS)

@@ -10,7 +10,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::repl::primary::{Replica, Wanted};
 use crate::sync::Arc;
 
-/// The family.
+/// Command: REPLCONF.
 pub const COMMANDS: &[CommandSpec] =
     &[CommandSpec::client("replconf", Group::Server, -1, replconf)
         .flags(

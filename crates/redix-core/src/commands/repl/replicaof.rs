@@ -11,7 +11,7 @@ use crate::repl::failover::Stage;
 use crate::repl::status::Target;
 use crate::sync::atomic::Ordering;
 
-/// The commands of this file.
+/// Commands: REPLICAOF and SLAVEOF.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("replicaof", Group::Server, 3, replicaof)
         .flags(FLAGS)

@@ -6,7 +6,7 @@ use crate::command::spec::{CommandSpec, Group, acl, flag};
 use crate::error::CommandResult;
 use crate::repl::primary::Phase;
 
-/// The family.
+/// Command: ROLE.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::client("role", Group::Server, 1, role)
     .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::SENTINEL)
     .acl(acl::ADMIN | acl::DANGEROUS)

@@ -5,7 +5,7 @@ use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::error::{CommandResult, ReplyError};
 
-/// The family.
+/// Command: CLUSTER and its subcommands.
 pub const COMMANDS: &[CommandSpec] =
     &[CommandSpec::plain("cluster", Group::Cluster, -2, container)
         .since("3.0.0")

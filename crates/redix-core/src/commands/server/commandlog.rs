@@ -7,7 +7,7 @@ use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::commandlog::{CommandLog, Log};
 use crate::error::{CommandResult, ReplyError};
 
-/// The family.
+/// Command: COMMANDLOG and its subcommands.
 pub const COMMANDS: &[CommandSpec] =
     &[CommandSpec::plain("commandlog", Group::Server, -2, container)
         .since("8.1.0")

@@ -8,7 +8,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::flush::{Emptied, Freeing, flush, swap};
 use crate::sync::atomic::Ordering;
 
-/// The family.
+/// Commands: DBSIZE, FLUSHALL, FLUSHDB and SWAPDB.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("dbsize", Group::Server, 1, const { &[] }, dbsize)
         .flags(flag::FAST)

@@ -18,7 +18,7 @@ use crate::registry::{ClientShared, client_flag};
 use crate::stats::{CallStats, Totals, latency_bucket_end_ns};
 use crate::sync::atomic::Ordering::Relaxed;
 
-/// The family.
+/// Command: INFO.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("info", Group::Server, -1, info)
     .flags(flag::LOADING | flag::STALE | flag::SENTINEL)
     .acl(acl::DANGEROUS)

@@ -15,7 +15,7 @@ const OF_ALL_NODES: &[&str] =
     &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
 const EVENT: ArgSpec = ArgSpec::new("event", ArgKind::String);
 
-/// The family.
+/// Command: LATENCY and its subcommands.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("latency", Group::Server, -2, container)
     .since("2.8.13")
     .complexity("Depends on subcommand.")

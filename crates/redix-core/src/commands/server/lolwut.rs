@@ -6,7 +6,7 @@ use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::config::REDIS_VERSION;
 use crate::error::{CommandResult, ReplyError};
 
-/// The family.
+/// Command: LOLWUT.
 pub const COMMANDS: &[CommandSpec] =
     &[CommandSpec::read("lolwut", Group::Server, -1, const { &[] }, lolwut)
         .flags(flag::FAST)

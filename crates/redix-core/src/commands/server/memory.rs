@@ -7,7 +7,7 @@ use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::SHARDS;
 
-/// The family.
+/// Command: MEMORY and its subcommands.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("memory", Group::Server, -2, container)
     .since("4.0.0")
     .complexity("Depends on subcommand.")

@@ -7,7 +7,7 @@ use crate::error::{CommandResult, ReplyError};
 
 const GUARDED: u32 = flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NOSCRIPT | flag::PROTECTED;
 
-/// The family.
+/// Command: MODULE and its subcommands.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("module", Group::Server, -2, container)
     .since("4.0.0")
     .complexity("Depends on subcommand.")

@@ -7,7 +7,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::registry::client_flag;
 use crate::sync::Arc;
 
-/// The family.
+/// Commands: MONITOR and TIME.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("monitor", Group::Server, 1, monitor)
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)

@@ -8,7 +8,7 @@ use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::commandlog::LogEntry;
 use crate::error::{CommandResult, ReplyError};
 
-/// The family.
+/// Command: SLOWLOG and its subcommands.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("slowlog", Group::Server, -2, container)
     .since("2.2.12")
     .complexity("Depends on subcommand.")

@@ -27,7 +27,7 @@ const DESTINATION_AND_SOURCES: &[KeySpec] = &[
     KeySpec::range(2, -1, 1, access::RO | access::ACCESS),
 ];
 
-/// The commands of this file.
+/// Commands: SINTER, SINTERCARD, SINTERSTORE, SUNION, SUNIONSTORE, SDIFF and SDIFFSTORE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("sinter", Group::Set, -2, SOURCES, sinter).acl(acl::SET).docs(docs::SINTER),
     CommandSpec::read(

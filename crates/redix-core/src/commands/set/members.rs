@@ -15,7 +15,7 @@ use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::CommandResult;
 use crate::keyspace::access::Missing;
 
-/// The commands of this file.
+/// Commands: SADD, SREM, SMOVE, SISMEMBER, SMISMEMBER, SCARD, SMEMBERS and SSCAN.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "sadd",

@@ -18,7 +18,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::Missing;
 
-/// The commands of this file.
+/// Commands: SPOP and SRANDMEMBER.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "spop",

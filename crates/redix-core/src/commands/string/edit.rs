@@ -14,7 +14,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::Ttl;
 use crate::sync::Arc;
 
-/// The commands of this file.
+/// Commands: APPEND and SETRANGE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "append",

@@ -17,7 +17,7 @@ use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl};
 use crate::error::{CommandResult, ReplyError};
 
-/// The commands of this file.
+/// Command: LCS.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::read(
     "lcs",
     Group::String,

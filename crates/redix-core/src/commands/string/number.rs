@@ -12,7 +12,7 @@ use crate::command::spec::{
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::Ttl;
 
-/// The commands of this file.
+/// Commands: INCR, DECR, INCRBY, DECRBY and INCRBYFLOAT.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "incr",

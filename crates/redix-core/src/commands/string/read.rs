@@ -14,7 +14,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::Ttl;
 
-/// The commands of this file.
+/// Commands: GET, GETDEL, GETEX, GETSET, MGET, STRLEN, GETRANGE and SUBSTR.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read(
         "get",

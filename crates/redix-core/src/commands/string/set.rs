@@ -14,7 +14,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::Ttl;
 
-/// The commands of this file.
+/// Commands: SET, SETEX, PSETEX, SETNX, MSET, MSETNX, MSETEX and DELIFEQ.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "set",

@@ -19,7 +19,7 @@ use crate::command::spec::{Begin, CommandSpec, Find, Group, KeySpec, access, acl
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::Access;
 
-/// The commands of this file.
+/// Commands: ZUNION, ZINTER, ZDIFF, ZINTERCARD, ZUNIONSTORE, ZINTERSTORE and ZDIFFSTORE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("zunion", Group::SortedSet, -3, INPUTS, zunion)
         .flags(flag::MOVABLEKEYS)

@@ -1,4 +1,4 @@
-//! What COMMAND DOCS tells about the commands on sorted sets.
+//! COMMAND DOCS entries of the sorted set commands.
 
 use crate::command::spec::{ArgKind, ArgSpec, Docs};
 

@@ -16,7 +16,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::Missing;
 
-/// The commands of this file.
+/// Commands: ZPOPMIN, ZPOPMAX, ZMPOP, BZPOPMIN, BZPOPMAX and BZMPOP.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("zpopmin", Group::SortedSet, -2, KEY, zpopmin)
         .flags(flag::FAST)

@@ -10,7 +10,8 @@ use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 
-/// The commands of this file.
+/// Commands: ZRANGE, ZREVRANGE, ZRANGEBYSCORE, ZREVRANGEBYSCORE, ZRANGEBYLEX, ZREVRANGEBYLEX and
+/// ZRANGESTORE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("zrange", Group::SortedSet, -4, KEY, zrange)
         .acl(acl::SORTEDSET)

@@ -15,7 +15,7 @@ use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::commands::repeat::Bound;
 use crate::error::{CommandResult, ReplyError};
 
-/// The commands of this file.
+/// Commands: ZCARD, ZCOUNT, ZLEXCOUNT, ZSCORE, ZMSCORE, ZRANK, ZREVRANK, ZRANDMEMBER and ZSCAN.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read(
         "zcard",

@@ -12,7 +12,7 @@ use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::CommandResult;
 use crate::keyspace::access::Missing;
 
-/// The commands of this file.
+/// Commands: ZREM, ZREMRANGEBYLEX, ZREMRANGEBYRANK and ZREMRANGEBYSCORE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("zrem", Group::SortedSet, -3, KEY, zrem)
         .flags(flag::FAST)

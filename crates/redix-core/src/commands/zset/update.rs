@@ -11,7 +11,7 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::Missing;
 
-/// The commands of this file.
+/// Commands: ZADD and ZINCRBY.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
         "zadd",

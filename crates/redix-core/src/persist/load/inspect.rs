@@ -1,7 +1,7 @@
-//! Looking whether a file could be loaded, while it is still on its way.
+//! Checking whether a file can be loaded, while it is being received.
 //!
-//! A replica gives up what it has for what its primary sends. It does so only for a data set that
-//! was found to be whole and known in every part, so that one it cannot load costs nothing.
+//! A replica discards its data set for its primary's only after that was found to be complete and
+//! loadable in every part, so that a bad one costs nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use crate::config::Config;
 use crate::keyspace::Keyspace;
 use crate::rdb::read::{Event, RdbReader};
 
-/// A file that is read as its bytes are handed in, and goes nowhere. Holds no more of it than the
-/// part that is not complete yet.
+/// A parser of pushed bytes that discards what it reads. Holds no more of the file than the part
+/// that is incomplete.
 pub struct Inspection {
     reader: RdbReader<'static>,
     path: PathBuf,
@@ -30,19 +30,19 @@ impl Inspection {
         }
     }
 
-    /// Reads on with these bytes; an error as loading them would give.
+    /// Parses these bytes; the error is that of loading them.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
         self.reader.push(bytes);
         self.read()
     }
 
-    /// States that there is no more; an error if there should be.
+    /// Ends the input; an error if the file is incomplete.
     pub fn end(&mut self) -> Result<(), LoadError> {
         self.reader.end_pushing();
         self.read()
     }
 
-    /// Whether more was handed in than the file.
+    /// Whether bytes were pushed after the end of the file.
     pub fn has_surplus(&self) -> bool {
         self.is_whole && !self.reader.rest().is_empty()
     }

@@ -73,12 +73,12 @@ fn reload(policy: MaxmemoryPolicy, lru: u32) -> u32 {
 fn ages_survive_under_the_policies_that_use_them() {
     let now_ms = Sim::default().env(1).clock.unix_us() / 1000;
     let clock = (now_ms / 1000) as u32 & 0x00ff_ffff;
-    // Idle for 100 s; the simulated clock may go on by one meanwhile.
+    // Idle for 100 s; the simulated clock may advance by one second meanwhile.
     let lru = reload(MaxmemoryPolicy::AllkeysLru, clock - 100);
     assert!(clock - lru >= 99 && clock - lru <= 100, "{lru} of {clock}");
     let minutes = (now_ms / 60_000) as u32 & 0xffff;
     assert_eq!(reload(MaxmemoryPolicy::VolatileLfu, minutes << 8 | 77) & 0xff, 77);
-    // Without such a policy the file says nothing, and the key is new.
+    // Without such a policy the file has no idle time, and the key counts as new.
     let lru = reload(MaxmemoryPolicy::NoEviction, clock - 100);
     assert!(lru >= clock, "{lru} of {clock}");
 }

@@ -1,42 +1,43 @@
-//! The snapshot without fork: the data set as it was at one instant, written while it changes.
+//! The forkless snapshot: the data set at one instant, written to a file while it changes.
 //!
-//! **The cut** ([`Cut::take`]) happens in the world: every table that holds anything gets a
-//! [`Walk`] at position 0, and the sizes of the databases are noted. Nothing is copied.
+//! **The cut** ([`Cut::take`]) happens in the world: every table that is not empty gets a [`Walk`]
+//! at position 0, and the sizes of the databases are recorded. Nothing is copied.
 //!
 //! **The walk** ([`Saver`]) then visits database by database, shard by shard, each table in *hash
-//! order*, a few buckets per lock. An entry is handed over exactly once:
+//! order*, a few buckets per lock. Every entry of the cut is saved exactly once:
 //!
 //! ```text
 //! position of the walk ----v
-//! | before: as it likes    | at or after: not done -> the walk will take it
-//! |                        |              done     -> in the queue, or born after the cut
+//! before: unconstrained   | at or after: not done -> the walk will save it
+//!                         |              done     -> in the queue, or created after the cut
 //! ```
 //!
-//! Before an entry at or after the position that is not done changes or goes, the writer encodes it
-//! into the queue ([`PreImages`]) and marks it done; an entry born there is marked done at birth.
-//! The walk skips and clears done marks, so none is left when it ends. Order does not depend on the
-//! number of buckets, so splits and merges move nothing past the position. A table that was empty
-//! at the cut has no walk: what is born in it is neither marked nor visited.
+//! Before an entry at or after the position that is not done is changed or removed, the writer
+//! encodes it into the queue of pre-images ([`PreImages`]) and marks it done; an entry created
+//! there is marked done at once. The walk skips and clears done marks, so none is left when it
+//! ends. The order does not depend on the number of buckets, so splits and merges move nothing past
+//! the position. A table that was empty at the cut has no walk: entries created in it are neither
+//! marked nor visited.
 //!
-//! Whole tables keep their walk wherever they go: SWAPDB moves them, and the saver finds them by
-//! the number their database had at the cut; FLUSHDB hands them to the queue, and the saver walks
+//! Whole tables keep their walk when they move: SWAPDB exchanges them, and the saver finds them by
+//! the index their database had at the cut; FLUSHDB moves them to the queue, and the saver walks
 //! them without a lock, then frees them.
 //!
-//! **Failure and cancelling** end the same way: the queue is closed and emptied, the temporary is
-//! removed, and the walk goes on to its end only to clear marks. Until then the snapshot counts as
-//! under way, so that the next one meets clean tables.
+//! **Failure and cancellation** end the same way: the queue is closed and emptied, the temporary
+//! file is removed, and the walk continues only to clear marks. Until its end the snapshot counts
+//! as under way, so that the next one finds clean tables.
 //!
 //! **The queue** is drained into the file at every step. When the saver is paced
 //! (`rdb-key-save-delay`) it spills to an unlinked file beyond `snapshot-buffer-limit`; when the
-//! disk itself is stalled, so that the saver cannot even spill, the snapshot fails at twice the
-//! limit rather than take all memory. Workers never wait for either.
+//! disk itself stalls, so that the saver cannot even spill, the snapshot fails at twice the limit
+//! rather than exhaust memory. Workers never wait for either.
 //!
 //! Rejected: copying pages by fork (doubles memory under writes, stalls for the page tables), and
 //! versioned entries (a word per entry at all times, for something that is rare).
 //!
 //! **Invariants.** A step ends without a lock or gate. The queue's mutex is a leaf: nothing is
-//! locked under it, and nothing is encoded or written under it by the saver. Each key of the cut is
-//! in the file once.
+//! locked under it, and the saver encodes and writes nothing under it. Each key of the cut is in
+//! the file once.
 
 mod preimages;
 mod saver;
@@ -55,10 +56,10 @@ use crate::keyspace::shard::{PreWrite, Walk};
 use crate::keyspace::{Keyspace, SHARDS};
 use crate::sync::Arc;
 
-/// How large a database was at the cut.
+/// The size of a database at the cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DbAtCut {
-    /// Its number then.
+    /// Its index then.
     pub db: u32,
     /// Its keys.
     pub keys: u64,
@@ -66,40 +67,40 @@ pub struct DbAtCut {
     pub expires: u64,
 }
 
-/// Where a snapshot goes.
+/// The destination of a snapshot.
 #[derive(Debug, Clone, Default)]
 pub enum Target {
-    /// Into the snapshot file.
+    /// The snapshot file.
     #[default]
     File,
-    /// To replicas.
+    /// Replicas.
     Replicas(Arc<Payload>),
 }
 
-/// One instant of the data set, about to be saved.
+/// The data set at one instant, about to be saved.
 pub struct Cut {
-    /// Where it goes.
+    /// The destination.
     pub target: Target,
-    /// Where it stands in the replication stream, if that is recorded.
+    /// Its position in the replication stream, if that is recorded.
     pub position: Option<StreamPosition>,
-    /// Receives what changes before the saver gets there.
+    /// Receives pre-images of entries that change before the saver reaches them.
     pub pre_images: Arc<PreImages>,
     /// The databases that were not empty, ascending.
     pub dbs: Vec<DbAtCut>,
     /// When it was taken, Unix time in milliseconds.
     pub at_ms: i64,
-    /// Changes to the data up to here, as `Stats` counts them.
+    /// The count of changes at the cut, as in `Stats`.
     pub dirty: u64,
     /// Bytes in use.
     pub used_memory: u64,
-    /// The configuration, frozen for this snapshot as a forked child's would be.
+    /// The configuration, frozen as in a forked child.
     pub config: Arc<Config>,
     ages: Ages,
 }
 
 impl Cut {
-    /// Takes the cut. The caller holds the world and no shard's lock, and no walk is left of an
-    /// earlier snapshot.
+    /// Takes the cut. The caller holds the world and no shard's lock, and no walk of an earlier
+    /// snapshot remains.
     pub fn take(env: &Env, keyspace: &Keyspace, config: &Arc<Config>, dirty: u64) -> Self {
         let at_ms = env.clock.unix_us() / 1000;
         let ages = Ages::new(config, at_ms);

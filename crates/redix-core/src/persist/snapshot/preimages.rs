@@ -1,4 +1,5 @@
-//! Entries as they were at the cut, handed over by whoever is about to change them.
+//! The pre-image queue: entries as they were at the cut, encoded by writers before they change
+//! them.
 
 use redix_types::entry::{EntryRef, HeapValue, ValueRef};
 
@@ -11,13 +12,13 @@ use crate::rdb::write::{EntryMeta, RecordEncoder, encode_select_db};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, lock};
 
-/// Values that take at least so many bytes are shared rather than encoded under a shard's lock:
-/// encoding costs about a microsecond per kilobyte, and a lock is held for some 20.
+/// Values of at least this size are shared rather than encoded under a shard's lock: encoding costs
+/// about a microsecond per kilobyte, and a lock is held for some 20.
 pub(super) const SHARE_LEN_MIN: usize = 4096;
 
-/// When a chunk of records is full.
+/// Size at which a chunk of records is full.
 const CHUNK_BYTES: usize = 64 << 10;
-/// Room for the record that fills it; a longer one makes it grow.
+/// Spare capacity for the record that fills it; a longer one makes it grow.
 const CHUNK_SPARE_BYTES: usize = SHARE_LEN_MIN + 512;
 
 /// A value on the heap, shared with the keyspace until it is encoded.
@@ -29,7 +30,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Shares an entry's value if it is worth it.
+    /// Shares an entry's value if it is large enough.
     pub(super) fn of(db: u32, entry: EntryRef<'_>, ages: Ages) -> Option<Self> {
         let value = entry.heap().filter(|value| value.memory_usage() >= SHARE_LEN_MIN)?;
         Some(Self { db, key: entry.key().to_vec(), meta: ages.meta(entry), value: value.clone() })
@@ -44,27 +45,27 @@ impl Shared {
     }
 }
 
-/// What has been handed over since the saver last asked.
+/// The pre-images queued since the saver last took them.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// Records, each run of them behind the SELECTDB that it needs; the first too. In chunks, so
-    /// that no writer copies megabytes to make room for one more.
+    /// Records, each run of one database preceded by SELECTDB. In chunks, so that a writer never
+    /// copies megabytes to grow a buffer.
     pub(super) chunks: Vec<Vec<u8>>,
     /// How many records.
     pub(super) keys: u64,
     pub(super) shared: Vec<Shared>,
-    /// Tables that left the keyspace before the walk was through with them.
+    /// Tables that left the keyspace before the walk had finished them.
     pub(super) tables: Vec<DbShard>,
 }
 
 struct Queue {
     batch: Batch,
-    /// The database that the end of `batch.records` has selected.
+    /// The database selected at the end of `batch.records`.
     selected: Option<u32>,
     encoder: RecordEncoder,
-    /// Bytes of records and of shared strings in `batch`.
+    /// Bytes of records and of shared values in `batch`.
     bytes: u64,
-    /// Nothing more is wanted.
+    /// The queue accepts nothing more.
     closed: bool,
 }
 
@@ -80,7 +81,7 @@ pub struct PreImages {
 }
 
 impl Batch {
-    /// The chunk that takes the next record.
+    /// The chunk that the next record is appended to.
     fn chunk(&mut self) -> &mut Vec<u8> {
         if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK_BYTES) {
             self.chunks.push(Vec::with_capacity(CHUNK_BYTES + CHUNK_SPARE_BYTES));
@@ -109,18 +110,18 @@ impl PreImages {
         }
     }
 
-    /// Asks the saver to give the snapshot up. Once this returns, no file of the snapshot appears
+    /// Asks the saver to cancel the snapshot. Once this returns, no file of the snapshot is created
     /// any more, neither the temporary nor the final one.
     pub fn cancel(&self) {
         *lock(&self.cancelled) = true;
     }
 
-    /// Whether it was asked to.
+    /// Whether it was cancelled.
     pub fn is_cancelled(&self) -> bool {
         *lock(&self.cancelled)
     }
 
-    /// Makes a file appear, unless that is no longer wanted; cancelling waits for it.
+    /// Runs `f`, which creates a file, unless the snapshot was cancelled; cancelling waits for it.
     pub(super) fn unless_cancelled<T>(
         &self,
         appear: impl FnOnce() -> Result<T, SaveError>,
@@ -129,27 +130,27 @@ impl PreImages {
         if *cancelled { Err(SaveError::Cancelled) } else { appear() }
     }
 
-    /// Bytes that wait now.
+    /// Bytes in the queue.
     pub fn waiting_bytes(&self) -> u64 {
         self.waiting_bytes.load(Ordering::Relaxed)
     }
 
-    /// The most bytes that waited at once.
+    /// The peak of bytes in the queue.
     pub fn peak_bytes(&self) -> u64 {
         self.peak_bytes.load(Ordering::Relaxed)
     }
 
-    /// The bytes that wait, if they are more than may stay in memory.
+    /// The bytes in the queue, if they exceed the memory limit.
     pub(super) fn over_limit(&self) -> bool {
         self.waiting_bytes() > self.limit_bytes
     }
 
-    /// Whether more came in than could be taken out, so that some was dropped.
+    /// The bytes in the queue when it overflowed and was dropped.
     pub(super) fn overrun(&self) -> Option<u64> {
         self.overrun.load(Ordering::Acquire).then(|| self.peak_bytes())
     }
 
-    /// Takes everything out.
+    /// Takes the content of the queue.
     pub(super) fn take(&self) -> Batch {
         let mut queue = lock(&self.queue);
         queue.selected = None;
@@ -158,8 +159,7 @@ impl PreImages {
         std::mem::take(&mut queue.batch)
     }
 
-    /// Ends the collecting and drops what was collected, but for tables: their marks are nobody's
-    /// business any more, but they must be freed in steps.
+    /// Closes the queue and drops its content except tables, which must still be freed in steps.
     pub(super) fn close(&self) {
         let mut queue = lock(&self.queue);
         queue.closed = true;
@@ -198,7 +198,7 @@ impl PreWrite for PreImages {
         self.waiting_bytes.store(waiting, Ordering::Relaxed);
         self.peak_bytes.fetch_max(waiting, Ordering::Relaxed);
         if waiting > self.limit_bytes.saturating_mul(2) {
-            // Nothing drains this but a saver that is stuck in a write.
+            // The queue only grows this far if the saver is stuck in a write.
             *closed = true;
             batch.chunks = Vec::new();
             batch.shared = Vec::new();

@@ -16,53 +16,53 @@ use crate::persist::record::Ages;
 use crate::persist::save::{WRITE_BYTES, pacing_ns, start_file, write_options, write_pending};
 use crate::rdb::write::{RdbEncoder, RecordEncoder, encode_select_db};
 
-/// How long a shard's lock is to be held, in nanoseconds; the budget of a hold follows what the
-/// last one took.
+/// Target duration of holding a shard's lock, in nanoseconds; the budget of a hold is adapted to
+/// what the last one took.
 const HOLD_NS: u64 = 20_000;
 /// The largest budget of one hold, in entries or buckets.
 const HOLD_BUDGET_MAX: usize = 64;
 /// Entries of a table outside the keyspace visited per step, or marks cleared per step.
 const UNLOCKED_BUDGET: usize = 256;
-/// How long to wait for replicas that are a full window behind.
+/// Delay between checks while a replica is a full window behind.
 const WINDOW_WAIT_NS: u64 = 1_000_000;
-/// What is read back from the spill file at a time.
+/// Bytes read back from the spill file at a time.
 const SPILL_READ_BYTES: usize = 256 << 10;
 
-/// Where a step works.
+/// The context of a step.
 #[derive(Clone, Copy)]
 pub struct Ground<'a> {
     /// Time and files.
     pub env: &'a Env,
     /// The data.
     pub keyspace: &'a Keyspace,
-    /// Whose gate is entered.
+    /// The thread whose gate is entered.
     pub thread: usize,
 }
 
-/// What a step has come to.
+/// The outcome of a step.
 #[derive(Debug)]
 pub enum Turn {
     /// There is more to do at once.
     More,
-    /// There is nothing to do before this reading of `Clock::mono_ns`, unless it is cancelled.
+    /// Nothing to do before this reading of `Clock::mono_ns`, unless it is cancelled.
     Until(u64),
-    /// It is over, and no walk or mark is left in the keyspace.
+    /// Finished: no walk or mark remains in the keyspace.
     Done(Result<(), SaveError>),
 }
 
 enum Stage {
-    /// Creates the file, if it goes into one.
+    /// Creates the file, if the destination is one.
     Open,
     /// Walks shard `shard` of database `cut.dbs[index]`.
     Walk {
         index: usize,
         shard: usize,
     },
-    /// Every walk is over: writes what waits, in memory and spilled, then the end.
+    /// All walks are finished: writes the queue, in memory and spilled, then the end.
     Finish {
         spill_offset: u64,
     },
-    /// Syncs and renames, or tells the replicas that this was all.
+    /// Syncs and renames the file, or ends the payload for the replicas.
     Publish,
     /// Clears the marks of a snapshot that has failed.
     Clear {
@@ -78,7 +78,7 @@ pub struct Saver {
     stage: Stage,
     out: Option<Output>,
     encoder: RdbEncoder,
-    /// The database that the end of the file has selected.
+    /// The database selected at the end of the file.
     selected: Option<u32>,
     shared: Vec<Shared>,
     /// Tables that left the keyspace.
@@ -86,17 +86,17 @@ pub struct Saver {
     spill: Option<Spill>,
     hold_budget: usize,
     keys_written: u64,
-    /// Pacing: nothing is written before this.
+    /// Pacing: nothing is written before this time.
     due_ns: u64,
 }
 
-/// Where encoded bytes go.
+/// The destination of encoded bytes.
 enum Output {
     File(SaveFile),
     Replicas(Arc<Payload>),
 }
 
-/// What did not fit in memory.
+/// Queued bytes that exceeded the memory limit.
 struct Spill {
     file: Box<dyn SpillFile>,
     keys: u64,
@@ -132,8 +132,8 @@ impl Saver {
         self.keys_written
     }
 
-    /// Does some work: up to `holds` times a few buckets under a shard's lock, and what came in
-    /// meanwhile.
+    /// Does a slice of work: up to `holds` holds of a shard's lock, a few buckets each, and the
+    /// queue.
     pub fn step(&mut self, ground: Ground<'_>, holds: usize) -> Turn {
         if !matches!(self.stage, Stage::Clear { .. } | Stage::Over)
             && let Err(error) = self.write_step(ground, holds)
@@ -178,7 +178,7 @@ impl Saver {
         Ok(())
     }
 
-    /// One part of the way: one hold of a shard's lock, or what comes after all of them.
+    /// Advances by one unit of work: one hold of a shard's lock, or a part of the final phases.
     fn advance(&mut self, ground: Ground<'_>) -> Result<(), SaveError> {
         match self.stage {
             Stage::Open => {
@@ -202,7 +202,7 @@ impl Saver {
         Ok(())
     }
 
-    /// Makes what was written count. What fails before stays in `out`, to be given up.
+    /// Publishes the file or payload. If it fails early, `out` stays to be discarded.
     fn publish(&mut self, env: &Env) -> Result<(), SaveError> {
         let disk = &*env.disk;
         match self.out.as_mut() {
@@ -220,7 +220,7 @@ impl Saver {
         }
     }
 
-    /// Goes to a shard of a database, or to the end.
+    /// Moves to a shard of a database, or to the final phase.
     fn enter(&mut self, index: usize, shard: usize) {
         let (index, shard) = if shard == SHARDS { (index + 1, 0) } else { (index, shard) };
         let Some(&DbAtCut { db, keys, expires }) = self.cut.dbs.get(index) else {
@@ -275,7 +275,7 @@ impl Saver {
         }
     }
 
-    /// Takes over what the workers have left.
+    /// Writes the queued pre-images.
     fn collect(&mut self) -> Result<(), SaveError> {
         let Batch { chunks, keys, shared, tables } = self.cut.pre_images.take();
         self.shared.extend(shared);
@@ -289,8 +289,7 @@ impl Saver {
         Ok(())
     }
 
-    /// Walks some of a table that is in the keyspace no more; frees it in the background at its
-    /// end.
+    /// Walks a part of a table that has left the keyspace; moves it to the free list at its end.
     fn walk_table(&mut self, ground: Ground<'_>) {
         let Some(mut part) = self.tables.pop() else { return };
         let Some(walk) = &part.walk else { return };
@@ -314,7 +313,7 @@ impl Saver {
         }
     }
 
-    /// Writes the values that were only shared under a lock.
+    /// Writes the values that were shared under a lock.
     fn write_shared(&mut self) -> Result<(), SaveError> {
         for shared in self.shared.drain(..) {
             if self.selected != Some(shared.db) {
@@ -337,7 +336,8 @@ impl Saver {
         Ok(())
     }
 
-    /// After all walks: no more can come in. Copies what was spilled, then writes the end.
+    /// After all walks, when the queue cannot grow any more: copies the spill file, then writes the
+    /// end.
     fn finish(&mut self, spill_offset: u64) -> Result<(), SaveError> {
         self.collect()?;
         if !self.tables.is_empty() {
@@ -376,7 +376,7 @@ impl Saver {
         }
     }
 
-    /// Rests while the slowest replica is a full window behind.
+    /// Waits while the slowest replica is a full window behind.
     fn wait_for_receivers(&mut self, env: &Env) -> Result<(), SaveError> {
         if let Some(Output::Replicas(payload)) = &self.out
             && payload.full()?
@@ -386,7 +386,7 @@ impl Saver {
         Ok(())
     }
 
-    /// Moves what waits in memory to the spill file.
+    /// Moves the queued bytes to the spill file.
     fn spill(&mut self, env: &Env) -> Result<(), SaveError> {
         let cut = &self.cut;
         let spill = match &mut self.spill {
@@ -426,7 +426,7 @@ impl Saver {
         self.cut.config.rdb_key_save_delay > 0
     }
 
-    /// Puts the next step off by what `keys` keys have to take.
+    /// Delays the next step by the duration that `keys` keys must take.
     fn pace(&mut self, env: &Env, keys: u64) {
         let pause_ns = pacing_ns(&self.cut.config, keys);
         if pause_ns != 0 {
@@ -434,7 +434,7 @@ impl Saver {
         }
     }
 
-    /// Gives up: from here on only marks are cleared.
+    /// Fails the snapshot: from here on only marks are cleared.
     fn fail(&mut self, ground: Ground<'_>, error: SaveError) {
         match self.out.take() {
             Some(Output::File(file)) => file.discard(&*ground.env.disk),
@@ -486,7 +486,7 @@ impl Saver {
     }
 }
 
-/// Where walked entries go: into the file, or aside if they are long.
+/// Receives walked entries: writes them to the file, or shares large values for later.
 struct Sink<'a> {
     db: u32,
     ages: Ages,
@@ -508,8 +508,8 @@ impl Sink<'_> {
     }
 }
 
-/// The database in which a shard now has the table that was in `db` at the cut, if its walk is not
-/// over.
+/// The database in which a shard now has the table that was `db` at the cut, if its walk is not
+/// finished.
 fn find_walk(shard: &Shard, db: u32) -> Option<u32> {
     let is_it = |now: &u32| {
         let walk = shard.db(*now).and_then(|part| part.walk.as_ref());
@@ -521,7 +521,7 @@ fn find_walk(shard: &Shard, db: u32) -> Option<u32> {
     (0..shard.db_count()).find(is_it)
 }
 
-/// Walks on in a table; at its end the walk is removed. Whether that was it.
+/// Continues the walk of a table; removes the walk at its end and returns whether it did.
 fn walk_part(
     part: &mut DbShard,
     keyspace: &Keyspace,

@@ -34,11 +34,11 @@ const DATABASES: u32 = 4;
 /// Shards that most keys are chosen from, so that their tables split and merge.
 const CROWDED: [usize; 3] = [0, 511, 1023];
 
-/// By database and key: the value as [`describe`] tells it, and the expiry.
+/// Database and key -> the value as [`describe`] shows it, and the expiry.
 type Content = BTreeMap<(u32, Vec<u8>), (Description, Option<i64>)>;
 type Description = (Kind, Vec<(Vec<u8>, Vec<u8>)>);
 
-/// Nobody sleeps: the worker is looked after at once.
+/// Waking is not needed: mail is delivered at once.
 struct NoWake;
 
 impl Wake for NoWake {
@@ -49,7 +49,7 @@ struct World {
     sim: Sim,
     engine: StdArc<Engine>,
     worker: Worker,
-    /// The place of the one client, which writes values of all types.
+    /// The slot of the only client, which writes values of all types.
     token: usize,
     rng: Rng,
     keys: Vec<Vec<u8>>,
@@ -82,14 +82,14 @@ impl World {
         }
     }
 
-    /// Runs something as a command does that walks the keyspace.
+    /// Runs `f` as a command that walks the keyspace.
     fn access<R>(&self, f: impl FnOnce(&mut Access<'_>) -> R) -> R {
         let mut runner = Runner::new(&self.engine, self.engine.config(), 0);
         runner.keys.held.allow_walk();
         f(&mut runner.keys)
     }
 
-    /// Runs something as a command does that needs the world.
+    /// Runs `f` as a command that needs the world.
     fn world<R>(&self, f: impl FnOnce(&mut Access<'_>) -> R) -> R {
         let mut runner = Runner::new(&self.engine, self.engine.config(), 0);
         runner.keys.held.allow_all();
@@ -117,8 +117,8 @@ impl World {
         self.worker.client(self.token).unwrap().reply.take();
     }
 
-    /// A command on a value of any type, small or large, which may convert it; and those that move
-    /// whole values about.
+    /// A command on a value of any type, small or large, which may convert it; or one that moves
+    /// whole values.
     fn command(&mut self) {
         let database = self.rng.below(DATABASES as usize).to_string();
         let mut command = writes::command(&mut self.rng);
@@ -128,7 +128,7 @@ impl World {
                 word.clone_from(&self.keys[number * 6 % self.keys.len()]);
             }
         }
-        // One that waits would hold up all others, and whole databases are for `upheaval`.
+        // A blocking command would stop all others; commands on whole databases are in `upheaval`.
         let left_out = [&b"FLUSHDB"[..], b"SWAPDB"].contains(&&command[0][..]);
         if !left_out && !command[0].starts_with(b"B") {
             self.send(&[writes::words(&["SELECT", &database]), command]);
@@ -201,14 +201,14 @@ impl World {
         });
     }
 
-    /// Rarely, something that concerns whole databases.
+    /// Occasionally, a command on whole databases.
     fn upheaval(&mut self) {
         let (a, b) = (self.rng.below(DATABASES as usize) as u32, self.rng.below(3) as u32);
         let freeing = *self.rng.pick(&[Freeing::AtOnce, Freeing::InSteps]);
         match self.rng.below(3) {
             0 => {
                 self.world(|keys| flush(keys, Emptied::One(a), freeing));
-                // Keys must be born where a table with a walk used to be.
+                // Keys must be created where a table with a walk was before.
                 (0..200).for_each(|_| self.change());
             }
             1 => self.world(|keys| swap(keys, a, b)),
@@ -245,7 +245,8 @@ impl World {
         Saver::new(Cut::take(&engine.env, &engine.keyspace, &config, 0))
     }
 
-    /// Steps and changes until the saver is through. `meanwhile` gets the number of steps so far.
+    /// Alternates steps and changes until the saver has finished. `meanwhile` gets the number of
+    /// steps so far.
     fn drive(
         &mut self,
         saver: &mut Saver,
@@ -298,8 +299,7 @@ fn append(entry: &mut EntryBox, more: &[u8]) {
     entry.replace_value(Value::Raw(&bytes));
 }
 
-/// What a value is, however it is laid out: its elements, in an order of their own unless it is a
-/// list.
+/// A value independently of its encoding: its elements, sorted unless it is a list.
 fn describe(entry: EntryRef<'_>) -> Description {
     let (value, text) = (entry.value(), &mut IntBuf::new());
     let mut elements: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
@@ -349,8 +349,8 @@ fn check_equal(saved: &Content, cut: &Content, seed: u64) {
     assert_eq!(saved.len(), cut.len(), "seed {seed}: keys born after the cut were saved");
 }
 
-/// Changes, whole databases emptied and exchanged, and expiry, while a saver walks: the file holds
-/// exactly what was there at the cut.
+/// Changes, flushed and swapped databases, and expiry during a walk: the file holds exactly the
+/// data set of the cut.
 #[test]
 fn the_file_is_the_data_set_of_one_instant() {
     for seed in 0..12 {

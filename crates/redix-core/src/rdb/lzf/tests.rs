@@ -15,7 +15,7 @@ fn round_trip(input: &[u8]) -> Option<usize> {
     Some(compressed.len())
 }
 
-/// Bytes of a generator that does not repeat within the window.
+/// Pseudorandom bytes that do not repeat within the window.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 1u32;
     let mut next = || {

@@ -50,7 +50,7 @@ struct Content {
     version: Option<RdbVersion>,
     aux: BTreeMap<String, String>,
     functions: Vec<String>,
-    /// What else was met, in order.
+    /// Other events, in order.
     parts: Vec<String>,
     keys: BTreeMap<(u32, Vec<u8>), Key>,
     end: Option<ChecksumOutcome>,
@@ -83,7 +83,7 @@ fn read_from(
             Event::Key(KeyRecord { db, key, expire_at_ms, idle_s, freq, value }) => {
                 let value = match value {
                     RdbValue::Str(value) => owned(value),
-                    // In some form in which equal ones are equal.
+                    // In a form in which equal collections are equal.
                     RdbValue::Collection(heap) => {
                         RecordEncoder::new(WriteVersion::V11, false).dump(heap.as_ref())
                     }
@@ -316,7 +316,7 @@ fn every_truncation_is_an_error_at_the_end() {
             let error = read(&bytes[..len]).unwrap_err();
             match error.kind {
                 RdbErrorKind::Truncated => assert_eq!(error.offset, len as u64, "{name}"),
-                // The type was refused before the cut.
+                // The type was refused before the truncation.
                 RdbErrorKind::UnsupportedType { .. } => assert!(whole.is_err(), "{name}"),
                 _ => panic!("{name} cut to {len} bytes: {error}"),
             }
@@ -696,7 +696,7 @@ proptest! {
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
         let options = ReadOptions { checksums: ChecksumPolicy::Ignore, ..ReadOptions::default() };
-        // Whatever comes out: the checksum is not there to help.
+        // Any outcome but a panic: checksums are off.
         let _ = read_from(&bytes[..], options);
         if !name.ends_with("no-checksum") && bytes != original {
             prop_assert!(read(&bytes).is_err(), "{}", name);
@@ -720,7 +720,7 @@ proptest! {
     }
 }
 
-/// What a reader yields until the file ends or cannot be read on; `more` hands in bytes.
+/// The events of a reader until the file ends or cannot be read on; `more` pushes bytes.
 fn trace(mut reader: RdbReader<'_>, mut more: impl FnMut(&mut RdbReader<'_>)) -> Vec<String> {
     let mut trace = Vec::new();
     loop {

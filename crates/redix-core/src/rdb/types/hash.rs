@@ -1,7 +1,7 @@
-//! Hashes: a listpack as it is, or a count with fields and values in turn.
+//! Hashes: a listpack verbatim, or a count followed by fields and values.
 //!
-//! Read are also the ziplists and zipmaps of old servers. Fields with a time of their own are no
-//! part of this server yet, and their types are refused by name.
+//! Ziplists and zipmaps of old servers are read too. Hashes with field expiry are not supported,
+//! and their types are refused by name.
 
 use redix_types::hash::{self, Builder, Hash};
 use redix_types::value::HeapValue;
@@ -86,7 +86,7 @@ pub(super) fn decode(
     hash.ok_or(corrupt("bytes that are no small hash"))
 }
 
-/// The listpack of what a valid ziplist holds.
+/// Converts a valid ziplist to a listpack.
 fn from_ziplist(bytes: &[u8]) -> Vec<u8> {
     let mut lp = listpack::EMPTY.to_vec();
     ziplist::iter(bytes).for_each(|element| listpack::append(&mut lp, element));

@@ -1,7 +1,7 @@
-//! Lists: nodes, as they lie in memory.
+//! Lists: quicklist nodes verbatim.
 //!
 //! Every version that is written has the same form: the nodes, each with its kind and its bytes.
-//! Older files hold ziplists, the oldest one string after another.
+//! Older files hold ziplists, the oldest one string per element.
 
 use redix_types::list::{End, List, ListRef, NodeRef};
 use redix_types::listpack::{self, Element};
@@ -15,7 +15,7 @@ use super::super::write::{Flush, RecordEncoder, encode_len, flush_full};
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
 
-/// Type bytes: one string after another, one ziplist, several, nodes.
+/// Type bytes: single strings, one ziplist, several ziplists, nodes.
 pub(super) const STRINGS: u8 = 1;
 pub(super) const ZIPLIST: u8 = 10;
 pub(super) const ZIPLISTS: u8 = 14;
@@ -56,8 +56,8 @@ fn encode_node(encoder: &mut RecordEncoder, out: &mut Vec<u8>, node: NodeRef<'_>
     encoder.string(out, bytes);
 }
 
-/// Reads a list behind one of its type bytes. Nodes stay as they are, whatever their size; empty
-/// ones are passed over, as on the servers.
+/// Reads a list, whose type byte was read. Nodes are kept as they are, whatever their size; empty
+/// ones are skipped, as in the real servers.
 pub(super) fn decode(
     decoder: &mut Decoder,
     input: &mut Input<'_>,
@@ -86,7 +86,7 @@ pub(super) fn decode(
     if list.is_empty() {
         return Err(RdbErrorKind::Empty);
     }
-    // What was a single ziplist stays a list of one node on the servers too.
+    // A list stored as one ziplist stays a quicklist of one node in the real servers too.
     Ok(if type_byte == ZIPLIST { HeapValue::List(Box::new(list)) } else { list.compacted() })
 }
 
@@ -101,7 +101,7 @@ fn decode_element(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List)
     Ok(())
 }
 
-/// A string that is the bytes of a node.
+/// Reads a string that holds the bytes of a node.
 fn decode_blob<'a>(decoder: &'a mut Decoder, input: &'a mut Input<'_>) -> Result<&'a [u8]> {
     let span = decoder.decode_string(input)?;
     match decoder.string(input, span) {

@@ -1,11 +1,11 @@
-//! Values as records: how each type is written, and read with full validation.
+//! Values as records: encoding and validating decoding of each type.
 //!
-//! The one dispatch on the type of a value. Everything that turns values into bytes or back (files,
-//! DUMP and RESTORE, snapshots) comes through here; a new type is one module and one arm in each
+//! The one dispatch on the type of a value. Every conversion between values and bytes (files, DUMP
+//! and RESTORE, snapshots) goes through here; a new type is one module and one arm in each
 //! function.
 //!
-//! **Invariants.** Decoding never panics and believes no length, count or order: a collection is
-//! handed on only if it is one that the server itself could have built.
+//! **Invariants.** Decoding never panics and trusts no length, count or order: a collection is
+//! returned only if it is one that the server itself could have built.
 
 mod hash;
 mod list;
@@ -20,7 +20,7 @@ use super::input::Input;
 use super::read::{Decoder, unsupported};
 use super::write::{Flush, RecordEncoder, encode_int};
 
-/// `HeapValue::as_ref` shows strings and compact forms as what they are.
+/// `HeapValue::as_ref` returns strings and compact forms as their own variants.
 const NOT_LARGE: &str = "only large forms are shown as such";
 
 /// The type byte under which a value is written in files of `version`.
@@ -38,8 +38,8 @@ pub(super) fn type_byte(value: ValueRef<'_>, version: WriteVersion) -> u8 {
     }
 }
 
-/// Appends a value, without its type byte. Of a large one `flush` takes what has been written so
-/// far, again and again.
+/// Appends a value, without its type byte. For a large one `flush` is called repeatedly to take
+/// what has been written so far.
 pub(super) fn encode(
     encoder: &mut RecordEncoder,
     out: &mut Vec<u8>,
@@ -62,7 +62,7 @@ pub(super) fn encode(
     }
 }
 
-/// Reads the collection behind a type byte.
+/// Reads a collection, whose type byte was read.
 pub(super) fn decode(
     decoder: &mut Decoder,
     input: &mut Input<'_>,

@@ -32,7 +32,7 @@ fn view(value: ValueRef<'_>) -> SetRef<'_> {
     SetRef::of(value).expect("the dispatch has seen that it is a set")
 }
 
-/// The type byte under which a set is written in files of `version`.
+/// The type byte of a set in files of `version`.
 pub(super) fn type_byte(value: ValueRef<'_>, version: WriteVersion) -> u8 {
     match view(value) {
         SetRef::Intset(_) => TYPE_SET_INTSET,
@@ -63,7 +63,7 @@ pub(super) fn encode(
     }
 }
 
-/// Reads what stands behind [`TYPE_SET`].
+/// Reads the body of [`TYPE_SET`].
 pub(super) fn decode(decoder: &mut Decoder, input: &mut Input<'_>) -> Result<HeapValue> {
     let (limits, hasher) = (decoder.options.limits.set, decoder.options.hasher);
     let count = decode_len(input)?;
@@ -86,7 +86,7 @@ pub(super) fn decode(decoder: &mut Decoder, input: &mut Input<'_>) -> Result<Hea
     Ok(set.into())
 }
 
-/// Reads what stands behind [`TYPE_SET_INTSET`].
+/// Reads the body of [`TYPE_SET_INTSET`].
 pub(super) fn decode_intset(decoder: &mut Decoder, input: &mut Input<'_>) -> Result<HeapValue> {
     let limits = decoder.options.limits.set;
     let bytes = blob(decoder, input)?;
@@ -97,7 +97,7 @@ pub(super) fn decode_intset(decoder: &mut Decoder, input: &mut Input<'_>) -> Res
     Ok(kept(SetBuf::Intset(bytes), is_large, decoder))
 }
 
-/// Reads what stands behind [`TYPE_SET_LISTPACK`].
+/// Reads the body of [`TYPE_SET_LISTPACK`].
 pub(super) fn decode_listpack(decoder: &mut Decoder, input: &mut Input<'_>) -> Result<HeapValue> {
     let limits = decoder.options.limits.set;
     let bytes = blob(decoder, input)?;
@@ -114,7 +114,7 @@ pub(super) fn decode_listpack(decoder: &mut Decoder, input: &mut Input<'_>) -> R
     Ok(kept(SetBuf::Listpack(bytes), is_large, decoder))
 }
 
-/// The bytes of a small set.
+/// Reads the bytes of a compact set.
 fn blob(decoder: &mut Decoder, input: &mut Input<'_>) -> Result<Vec<u8>> {
     let span = decoder.decode_string(input)?;
     match decoder.string(input, span) {
@@ -123,7 +123,7 @@ fn blob(decoder: &mut Decoder, input: &mut Input<'_>) -> Result<Vec<u8>> {
     }
 }
 
-/// Integers may stand in a listpack as text.
+/// Whether a listpack has equal elements; integers may be stored in it as text.
 fn has_equal_elements(bytes: &[u8]) -> bool {
     let mut ints = BTreeSet::new();
     let mut texts = BTreeSet::new();
@@ -136,7 +136,7 @@ fn has_equal_elements(bytes: &[u8]) -> bool {
     })
 }
 
-/// A set as it is, or as a table if it is too large for its form.
+/// The set as decoded, or converted to a table if it exceeds the limits.
 fn kept(mut set: SetBuf, is_large: bool, decoder: &Decoder) -> HeapValue {
     if is_large {
         let limits = decoder.options.limits.set;

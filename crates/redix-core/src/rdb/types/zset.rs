@@ -1,7 +1,7 @@
-//! Sorted sets in files: as listpacks, and as pairs of members and scores.
+//! Sorted sets: listpacks, and pairs of members and scores.
 //!
-//! Written are the listpack as it lies, and large sets from the highest score to the lowest, as the
-//! real servers do. Read is also what older ones wrote: ziplists, and scores as text.
+//! A listpack is written verbatim, a large set from the highest score to the lowest, as the real
+//! servers do. The forms of older servers are read too: ziplists, and scores as text.
 
 use std::cmp::Ordering;
 
@@ -31,7 +31,7 @@ pub(super) const TYPE_ZIPLIST: u8 = 12;
 /// A listpack.
 pub(super) const TYPE_LISTPACK: u8 = 17;
 
-/// Lengths of a score as text that stand for what is no number of digits.
+/// Lengths of a text score that encode NaN and infinities.
 mod text_score {
     pub(super) const NAN: u8 = 253;
     pub(super) const INFINITE: u8 = 254;
@@ -53,7 +53,7 @@ pub(super) fn encode(
     }
 }
 
-/// Reads a sorted set behind one of the type bytes above.
+/// Reads a sorted set, whose type byte was read.
 pub(super) fn decode(
     decoder: &mut Decoder,
     input: &mut Input<'_>,
@@ -105,12 +105,12 @@ fn decode_text_score(input: &mut Input<'_>) -> Result<f64> {
     }
 }
 
-/// Members as they are read: gathered while they are few, then in a large set.
+/// Members as they are read: buffered while they are few, then in a large set.
 struct Builder {
     limits: Limits,
     hasher: KeyHasher,
     bytes: Vec<u8>,
-    /// Where each member ends in `bytes`, and its score.
+    /// End of each member in `bytes`, and its score.
     few: Vec<(usize, f64)>,
     many: Option<Box<Zset>>,
 }
@@ -163,8 +163,8 @@ impl Builder {
             .map(move |(index, &(end, score))| (&self.bytes[start(index)..end], score))
     }
 
-    /// The set; `listpack` holds just what was added and becomes the set if it is small and in
-    /// order.
+    /// The set; `listpack` holds exactly the added elements and becomes the set if it is small and
+    /// in order.
     fn finish(self, listpack: Option<Vec<u8>>) -> Result<HeapValue> {
         if let Some(zset) = self.many {
             return Ok(HeapValue::Zset(zset));
@@ -178,7 +178,7 @@ impl Builder {
             a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal).then(a.0.cmp(b.0))
         };
         if let Some(bytes) = listpack {
-            // Its order is part of what it is: nothing else would be found in it.
+            // Members out of order could not be found by a search.
             if !self.few().is_sorted_by(|a, b| order(a, b).is_lt()) {
                 return Err(corrupt("members out of order"));
             }

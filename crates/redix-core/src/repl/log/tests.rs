@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Bytes that differ from call to call.
+/// An entropy source that differs from call to call.
 struct Counter(AtomicU64);
 
 impl Entropy for Counter {
@@ -84,8 +84,8 @@ fn what_a_reader_has_yet_to_take_is_kept_and_no_more_than_that() {
     assert!(log.reader(log.end()).is_ok());
 }
 
-/// What a large unit has beyond the backlog is no part of it: who lacks that is further behind than
-/// the backlog promises to keep for.
+/// The part of a large unit beyond the backlog is not offered: who lacks it lags further than the
+/// backlog promises to cover.
 #[test]
 fn a_large_unit_is_no_larger_backlog() {
     const BACKLOG: u64 = 2 * BLOCK_BYTES as u64;
@@ -100,7 +100,7 @@ fn a_large_unit_is_no_larger_backlog() {
         let kept = log.backlog().unwrap();
         assert_eq!((kept.start, kept.len), (start, BACKLOG));
         assert_eq!(log.reader(start - 1).unwrap_err(), OutOfReach);
-        // Who needs more keeps more for others too.
+        // A lagging reader keeps bytes for others too.
         let behind = log.reader(start).unwrap();
         append(&log, &"x".repeat(10 * BLOCK_BYTES));
         assert_eq!(log.backlog().unwrap().start, start);

@@ -17,7 +17,7 @@ use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 
-/// The container.
+/// Command: CLIENT and its subcommands.
 pub const COMMANDS: &[CommandSpec] =
     &[CommandSpec::client("client", Group::Connection, -2, container)
         .since("2.4.0")

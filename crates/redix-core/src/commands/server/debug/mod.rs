@@ -14,7 +14,7 @@ use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, flag};
 use crate::error::{CommandResult, ReplyError};
 
-/// The family.
+/// Command: DEBUG.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("debug", Group::Server, -2, debug)
     .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::PROTECTED)
     .world()

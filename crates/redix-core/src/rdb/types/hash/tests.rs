@@ -1,4 +1,4 @@
-//! Hashes through payloads and back, and payloads that lie.
+//! Round trips of hashes through payloads, and invalid payloads.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ proptest! {
         }
     }
 
-    /// Whatever is read of bytes that were changed is a hash that can be written and read again.
+    /// A payload with changed bytes is refused, or is a hash that can be written and read again.
     #[test]
     fn changed_bytes_never_panic(
         model in model(),
@@ -108,12 +108,12 @@ proptest! {
     }
 }
 
-/// What the real servers answer to payloads is in the golden scripts; this is what ends them.
+/// Payloads that are always refused; replies of the real servers are in the golden scripts.
 #[test]
 fn a_field_that_comes_twice_is_an_error() {
     let twice = [2, 1, b'a', 1, b'1', 1, b'a', 1, b'2'];
     assert!(read(&payload(TYPE_HASH, &twice), ChecksumPolicy::Verify).is_err());
-    // The same with a count that makes it large from the start.
+    // The same with a count that makes it a large hash from the start.
     let mut many = vec![0x42, 0x01];
     for id in 0..513u32 {
         let text = (id % 512 + 100).to_string();

@@ -1,4 +1,4 @@
-//! Payloads as real servers write them, and payloads that lie.
+//! Payloads of real servers, and invalid payloads.
 #![allow(clippy::unwrap_used)]
 
 use proptest::collection::btree_map;
@@ -17,7 +17,7 @@ fn payload(type_byte: u8, body: &[u8]) -> Vec<u8> {
     payload
 }
 
-/// A string as a file has it, short or in the form with four bytes of length.
+/// A string as a file has it, with a short or a four-byte length.
 fn string(bytes: &[u8]) -> Vec<u8> {
     match bytes.len() {
         len @ 0..64 => [&[len as u8], bytes].concat(),
