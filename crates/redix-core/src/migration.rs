@@ -152,7 +152,7 @@ pub trait Wire {
 pub struct Migration {
     /// What is done.
     pub order: Order,
-    /// Where they come from.
+    /// The source of the keys.
     pub origin: Origin,
     items: Vec<Item>,
     waiter: Arc<Waiter>,

@@ -3,12 +3,12 @@
 use crate::grisu;
 use crate::integer::IntText;
 
-/// Whole numbers up to this magnitude are written like integers, digit by digit.
+/// Integers up to this magnitude are written without an exponent, digit by digit.
 const INTEGER_MAX: f64 = 4_611_686_018_427_387_904.0;
 
-/// Reads a double: decimal, with or without point and exponent, or `inf` and `infinity` in any
-/// case, all with an optional sign. None for anything else, for NaN, and where the value is too
-/// large for a double or too small to differ from zero.
+/// Parses a double: decimal, with or without point and exponent, or `inf` and `infinity` in any
+/// case, all with an optional sign. `None` for anything else, for NaN, on overflow and on underflow
+/// to zero.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
     let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     let mantissa = text.iter().take_while(|&&byte| !matches!(byte, b'e' | b'E'));
@@ -21,8 +21,8 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     (!value.is_nan() && !lost).then_some(value)
 }
 
-/// Appends the text of a double: few digits that read back as the same number, in plain notation
-/// where that is short and with an exponent where not; `inf`, `-inf`, `nan`. At most 25 bytes.
+/// Appends the text of a double: few digits that round-trip, in plain notation where that is short
+/// and with an exponent otherwise; `inf`, `-inf`, `nan`. At most 25 bytes.
 pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
         out.extend_from_slice(b"nan");
@@ -46,8 +46,8 @@ pub fn push_f64_compact(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Appends the text of a double with as many of 17 significant digits as there are without zeros at
-/// the end, as `%.17g` of C prints it: always the same number when read, often longer than needed.
+/// Appends the text of a double with up to 17 significant digits, without trailing zeros, like
+/// `%.17g` of C: it always round-trips, but is often longer than needed.
 pub fn push_f64_exact(out: &mut Vec<u8>, value: f64) {
     const DIGITS: i32 = 17;
     if !value.is_finite() || value == 0.0 {

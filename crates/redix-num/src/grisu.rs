@@ -1,13 +1,13 @@
 //! The decimal digits of a double, by Grisu2.
 //!
-//! The standard library's digits are always the shortest and, among those, the closest. The
-//! servers use Grisu2, which is so for 998 numbers in 1,000 and one digit longer or one unit off
-//! for the others; scores have to be the same text as theirs, hence this.
+//! The standard library's digits are always the shortest and, among those, the closest. The real
+//! servers use Grisu2, whose digits are so for 998 numbers in 1,000 and one digit longer or one
+//! unit off for the others; scores must have the same text as theirs.
 //!
 //! Source: Loitsch, *Printing Floating-Point Numbers Quickly and Accurately with Integers* (2010),
 //! with exponents of the scaled number between -60 and -32 and powers of ten eight apart.
 
-/// Most digits that a double has here.
+/// The most digits of a double.
 pub(crate) const DIGITS_MAX: usize = 18;
 
 /// A number as `fraction * 2^exponent`.
@@ -30,8 +30,8 @@ impl Scaled {
     }
 }
 
-/// Writes the digits of a finite, positive number to `digits`. Returns how many there are and the
-/// power of ten by which they are to be multiplied, taken as an integer.
+/// Writes the digits of a finite, positive number to `digits`. Returns their number and the power
+/// of ten by which they are to be multiplied, taken as an integer.
 pub(crate) fn digits_of(value: f64, digits: &mut [u8; DIGITS_MAX]) -> (usize, i32) {
     const HIDDEN_BIT: u64 = 1 << 52;
     let bits = value.to_bits();
@@ -81,7 +81,7 @@ fn power_for(exponent: i32) -> (Scaled, i32) {
     }
 }
 
-/// A scaled number between the bounds within which all digits read back as it.
+/// A scaled number between the bounds within which all decimal numbers round to it.
 struct Window {
     value: Scaled,
     high: Scaled,
@@ -89,9 +89,9 @@ struct Window {
 }
 
 impl Window {
-    /// Writes digits of the upper bound until what is left is within the window, then steps back
-    /// towards the value. Returns how many there are, and how many more would follow before the
-    /// point.
+    /// Generates digits of the upper bound until the remainder is within the window, then steps
+    /// back towards the value. Returns the number of digits, and how many more would follow before
+    /// the point.
     fn generate(&self, digits: &mut [u8; DIGITS_MAX]) -> (usize, i32) {
         let mut from_value = self.high.fraction - self.value.fraction;
         let mut width = self.high.fraction - self.low.fraction;

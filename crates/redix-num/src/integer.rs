@@ -14,8 +14,8 @@ static DIGIT_PAIRS: [[u8; 2]; 100] = {
     table
 };
 
-/// Decimal text of an integer, on the stack, with room for a mark before it and a line end behind,
-/// so that a header line is one copy.
+/// Decimal text of an integer, on the stack, with room for a type byte before it and a line end
+/// after it, so that a header line is one copy.
 pub struct IntText {
     bytes: [u8; DIGITS_END + 2],
     start: usize,
@@ -68,7 +68,7 @@ impl IntText {
     }
 }
 
-/// Reads the text of an `i64`. None if it is not exactly what [`IntText::signed`] would write.
+/// Parses the text of an `i64`. `None` if it is not exactly what [`IntText::signed`] would write.
 #[inline]
 pub fn parse_i64(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix(b"-") {

@@ -236,7 +236,7 @@ proptest! {
         prop_assert_eq!(i64_len(value), text.len());
     }
 
-    /// Whatever parses is the very text that the number formats to.
+    /// A text that parses is the one that the number formats to.
     #[test]
     fn integer_text_is_canonical(text in "-{0,2}[0-9]{0,21}") {
         if let Some(value) = parse_i64(text.as_bytes()) {

@@ -59,23 +59,23 @@ pub enum Value {
         /// The text.
         bytes: Vec<u8>,
     },
-    /// `|`: a value with remarks about it.
+    /// `|`: a value with attributes.
     Attribute {
-        /// The remarks.
+        /// The attributes.
         attributes: Vec<(Value, Value)>,
-        /// What the reply is without them.
+        /// The value itself.
         value: Box<Value>,
     },
 }
 
-/// Why bytes are not a reply.
+/// Why bytes are not a valid reply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DecodeError {
     /// No type begins with this byte.
     UnknownType(u8),
-    /// A number, length, boolean or null is not written as it must be.
+    /// A malformed number, length, boolean or null.
     BadLine,
-    /// CR LF does not stand where it must.
+    /// CR LF is missing.
     BadLineEnd,
     /// More than [`DEPTH_MAX`] aggregates within one another.
     TooDeep,
@@ -113,18 +113,18 @@ pub fn decode(buf: &[u8]) -> Result<Option<(Value, usize)>, DecodeError> {
     }
 }
 
-/// Decodes replies from bytes that arrive in pieces.
+/// Decodes replies from a stream of bytes.
 #[derive(Default, Debug)]
 pub struct ReplyDecoder {
     buf: Vec<u8>,
-    /// Bytes of `buf` that were returned already.
+    /// Bytes of `buf` that have been decoded.
     consumed: usize,
-    /// Unreturned bytes that there must be before another try can succeed.
+    /// The number of undecoded bytes below which another attempt cannot succeed.
     needed: usize,
 }
 
 impl ReplyDecoder {
-    /// Adds what arrived.
+    /// Appends received bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.consumed > 0 {
             self.buf.drain(..self.consumed);
@@ -133,10 +133,9 @@ impl ReplyDecoder {
         self.buf.extend_from_slice(bytes);
     }
 
-    /// The next whole reply, or None if more must be fed first.
+    /// The next complete reply, or `None` if more must be fed first.
     ///
-    /// # Errors
-    /// As [`decode`]. The same error returns until [`ReplyDecoder::take_rest`].
+    /// # Errors As [`decode`]. The same error returns until [`ReplyDecoder::take_rest`].
     pub fn next_reply(&mut self) -> Result<Option<Value>, DecodeError> {
         let buf = &self.buf[self.consumed..];
         if buf.len() < self.needed {
@@ -157,13 +156,13 @@ impl ReplyDecoder {
         }
     }
 
-    /// Bytes that were fed and not returned.
+    /// Bytes that were fed and not decoded.
     pub fn pending(&self) -> usize {
         self.buf.len() - self.consumed
     }
 
-    /// Takes out the bytes that were fed and not returned: for links on which something other
-    /// than replies follows.
+    /// Takes the bytes that were fed and not decoded: for links on which something other than
+    /// replies follows.
     pub fn take_rest(&mut self) -> Vec<u8> {
         let rest = self.buf.split_off(self.consumed);
         *self = Self::default();
@@ -172,7 +171,7 @@ impl ReplyDecoder {
 }
 
 enum Stop {
-    /// The reply is not whole; it cannot be with fewer than `needed` bytes.
+    /// The reply is incomplete; it needs at least `needed` bytes.
     Short {
         needed: usize,
     },
@@ -309,9 +308,9 @@ fn verbatim(body: &[u8]) -> Result<Value, Stop> {
 }
 
 impl Value {
-    /// The value for human eyes, nested as redis-cli shows it, in one form per type: `+OK`,
-    /// `-ERR …`, `(integer) 1`, `"text"`, `(null)`, `(null array)`, `(empty array)`, `1) …`
-    /// for arrays, `1# key => value` for maps, `1~ …` for sets, `1> …` for pushes.
+    /// A human-readable form, nested as redis-cli shows it, with one notation per type: `+OK`,
+    /// `-ERR …`, `(integer) 1`, `"text"`, `(null)`, `(null array)`, `(empty array)`, `1) …` for
+    /// arrays, `1# key => value` for maps, `1~ …` for sets, `1> …` for pushes.
     pub fn pretty(&self) -> String {
         let mut out = String::new();
         self.pretty_into(&mut out, 0);
@@ -321,7 +320,7 @@ impl Value {
     fn pretty_into(&self, out: &mut String, indent: usize) {
         match self {
             Self::Simple(text) => *out += &format!("+{}", text.escape_ascii()),
-            // An error's quotes are part of well-known texts: only what is not text is escaped.
+            // Quotes are part of well-known error texts: only bytes that are not text are escaped.
             Self::Error(text) => *out += &format!("-{}", String::from_utf8_lossy(text)),
             Self::Int(n) => *out += &format!("(integer) {n}"),
             Self::Bulk(bytes) => *out += &quoted(bytes),

@@ -1,7 +1,7 @@
-//! Requests that break the protocol.
+//! Protocol errors in requests.
 //!
-//! Such an error is answered once, after the replies of the commands before it, and then the
-//! connection is closed: nothing that follows can be trusted to start at a command.
+//! A protocol error is replied once, after the replies to the commands before it, and then the
+//! connection is closed: nothing after it can be trusted to start at a command.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,8 +13,8 @@ use crate::reply::Reply;
 pub enum ProtocolError {
     /// The number after `*` is not a number, or is over the limit.
     InvalidMultibulkLength,
-    /// The number after `$` is not a number, is negative or over the limit, or the command as
-    /// a whole would pass [`COMMAND_LEN_MAX`](crate::request::COMMAND_LEN_MAX).
+    /// The number after `$` is not a number, is negative or over the limit, or the command would
+    /// exceed [`COMMAND_LEN_MAX`](crate::request::COMMAND_LEN_MAX).
     InvalidBulkLength,
     /// An argument of a multibulk command begins with this byte instead of `$`.
     ExpectedDollar(u8),
@@ -26,11 +26,11 @@ pub enum ProtocolError {
     TooBigBulkCount,
     /// An inline command is longer than the inline limit.
     TooBigInline,
-    /// A quote in an inline command is not closed, or a closing quote touches the next word.
+    /// Unbalanced quotes in an inline command, or a closing quote that touches the next argument.
     UnbalancedQuotes,
-    /// More arguments than a client may send before it has authenticated.
+    /// More arguments than an unauthenticated client may send.
     UnauthenticatedMultibulkLength,
-    /// A longer argument than a client may send before it has authenticated.
+    /// A longer argument than an unauthenticated client may send.
     UnauthenticatedBulkLength,
 }
 

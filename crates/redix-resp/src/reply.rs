@@ -26,13 +26,13 @@ pub enum Proto {
 /// Replies on their way to one client.
 #[derive(Debug)]
 pub struct Reply {
-    /// The protocol of what is appended next; what is there already stays as it is.
+    /// The protocol of what is appended next; earlier replies are not converted.
     pub proto: Proto,
     buf: Vec<u8>,
 }
 
-/// Place of an aggregate's header whose length is not known yet. Hand it back to one of the
-/// `finish_` functions; of several, the last one opened must be finished first.
+/// A placeholder for the header of an aggregate whose length is not known yet. It must be passed to
+/// one of the `finish_` functions; of several, the last one opened must be finished first.
 #[must_use = "an aggregate without its length breaks the protocol"]
 #[derive(Debug)]
 pub struct DeferredLen {
@@ -42,7 +42,7 @@ pub struct DeferredLen {
 /// Bytes around a bulk string: the mark, its length and two line ends.
 const BULK_FRAME_MAX: usize = 1 + INT_TEXT_MAX + 2 + 2;
 
-/// Stands where a deferred header will be; a length of one digit fits without moving anything.
+/// Placeholder of a deferred header; a length of one digit fits without moving anything.
 const DEFERRED_HEADER: &[u8; 4] = b"*0\r\n";
 
 impl Reply {
@@ -51,26 +51,26 @@ impl Reply {
         Self { proto, buf: Vec::new() }
     }
 
-    /// Bytes that wait to be sent.
+    /// Bytes of pending output.
     #[inline]
     pub fn len(&self) -> usize {
         self.buf.len()
     }
 
-    /// Whether nothing waits to be sent.
+    /// Whether there is no pending output.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.buf.is_empty()
     }
 
-    /// The bytes that wait to be sent.
+    /// The pending output.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.buf
     }
 
-    /// Takes back everything after the first `len` bytes, a length that [`Reply::len`] gave
-    /// before; no effect if there are not so many.
+    /// Removes everything after the first `len` bytes, a length that [`Reply::len`] returned
+    /// before; no effect if there are fewer.
     #[inline]
     pub fn truncate(&mut self, len: usize) {
         self.buf.truncate(len);
@@ -88,12 +88,13 @@ impl Reply {
         self.buf.capacity()
     }
 
-    /// Gives memory back so that the buffer owns about `capacity` bytes, or what is in it if more.
+    /// Shrinks the buffer to a capacity of about `capacity` bytes, or to its content if that is
+    /// more.
     pub fn shrink_to(&mut self, capacity: usize) {
         self.buf.shrink_to(capacity);
     }
 
-    /// Hands out the bytes and their memory, leaving an empty buffer.
+    /// Takes the bytes with their buffer, leaving an empty one.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.buf)
     }
@@ -104,13 +105,13 @@ impl Reply {
         self.buf.reserve(additional);
     }
 
-    /// Appends bytes as they are: whole replies that were encoded elsewhere.
+    /// Appends raw bytes: complete replies that were encoded elsewhere.
     #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
         self.buf.extend_from_slice(bytes);
     }
 
-    /// The buffer itself, to append bytes that are no replies without copying them once more.
+    /// The buffer itself, for appending bytes that are no replies without another copy.
     #[inline]
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.buf
@@ -168,7 +169,7 @@ impl Reply {
         self.bulk(IntText::signed(n).as_bytes());
     }
 
-    /// Absent value where a string would be.
+    /// Null in place of a bulk string.
     #[inline]
     pub fn null(&mut self) {
         match self.proto {
@@ -177,7 +178,7 @@ impl Reply {
         }
     }
 
-    /// Absent value where an array would be.
+    /// Null in place of an array.
     #[inline]
     pub fn null_array(&mut self) {
         match self.proto {
@@ -205,14 +206,14 @@ impl Reply {
         self.header(self.mark(b'~'), len as u64);
     }
 
-    /// Header of a message that is not the answer to a command; `len` values follow.
+    /// Header of a push; `len` values follow.
     #[inline]
     pub fn push(&mut self, len: usize) {
         self.header(self.mark(b'>'), len as u64);
     }
 
-    /// Header of what RESP3 says about the value after it; `pairs` times a key and a value follow.
-    /// RESP2 has nothing of the kind: false says that nothing was written and nothing may follow.
+    /// Header of an attribute of the value after it; `pairs` times a key and a value follow. RESP2
+    /// has no attributes: false means that nothing was written and nothing may follow.
     #[must_use = "RESP2 has no attributes"]
     pub fn attribute(&mut self, pairs: usize) -> bool {
         if self.proto == Proto::Resp3 {
@@ -228,7 +229,7 @@ impl Reply {
         self.double_text(&text);
     }
 
-    /// Double whose text the caller has made.
+    /// Double with a text that the caller has formatted.
     #[inline]
     pub fn double_text(&mut self, text: &[u8]) {
         match self.proto {
@@ -237,7 +238,7 @@ impl Reply {
         }
     }
 
-    /// Truth value.
+    /// Boolean.
     #[inline]
     pub fn boolean(&mut self, value: bool) {
         self.buf.extend_from_slice(match (self.proto, value) {
@@ -256,7 +257,7 @@ impl Reply {
         }
     }
 
-    /// Text with its format, three letters such as `txt` or `mkd`.
+    /// Verbatim string with its format, three letters such as `txt` or `mkd`.
     pub fn verbatim(&mut self, format: &str, text: &[u8]) {
         debug_assert_eq!(format.len(), 3, "the format of a verbatim string has three letters");
         match self.proto {
@@ -271,15 +272,15 @@ impl Reply {
         }
     }
 
-    /// Opens an aggregate whose length is told when it is complete. Costs a move of its bytes by
-    /// one to a few places if the length has more than one digit.
+    /// Opens an aggregate whose length is set when it is complete. Costs a move of its bytes by one
+    /// to a few places if the length has more than one digit.
     pub fn deferred(&mut self) -> DeferredLen {
         let at = self.buf.len();
         self.buf.extend_from_slice(DEFERRED_HEADER);
         DeferredLen { at }
     }
 
-    /// The same as [`Reply::deferred`], for where an array is what comes.
+    /// As [`Reply::deferred`], for an array.
     pub fn deferred_array(&mut self) -> DeferredLen {
         self.deferred()
     }
@@ -313,7 +314,7 @@ impl Reply {
         }
     }
 
-    /// The RESP3 mark, or that of an array.
+    /// The RESP3 type byte, or that of an array in RESP2.
     #[inline(always)]
     fn mark(&self, resp3: u8) -> u8 {
         match self.proto {
@@ -330,7 +331,7 @@ impl Reply {
         }
     }
 
-    /// A mark, a number and the line end. Small numbers, nearly all there are, are stores of a
+    /// A type byte, a number and the line end. Small numbers, nearly all there are, are stores of a
     /// size that the compiler knows.
     #[inline(always)]
     fn header(&mut self, mark: u8, n: u64) {
@@ -348,7 +349,7 @@ impl Reply {
         self.buf.extend_from_slice(IntText::unsigned(n).line(mark));
     }
 
-    /// A line that cannot be more than one.
+    /// A line, in which CR and LF become spaces.
     #[inline]
     fn line(&mut self, mark: u8, text: &[u8]) {
         self.buf.reserve(text.len() + 3);

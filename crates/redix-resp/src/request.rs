@@ -34,7 +34,7 @@ pub const DETACHED_MAX: usize = 64 * 1024;
 pub const UNAUTHENTICATED_ARGS_MAX: i64 = 10;
 /// Bytes that a client may send in one argument before it has authenticated.
 pub const UNAUTHENTICATED_BULK_LEN_MAX: i64 = 16 * 1024;
-/// Span storage kept between commands that arrive in pieces; a larger one is given back.
+/// Span storage kept between incomplete commands; a larger one is freed.
 const SPANS_KEPT_MAX: usize = 1024;
 
 /// One argument: offsets relative to the start of its command (the slice given to
@@ -56,7 +56,7 @@ impl Span {
         Self { start: start as u32, len: len as u32 }
     }
 
-    /// Which of the detached arguments of its command it is; none if it is not detached.
+    /// The number of the detached argument; `None` if it is not detached.
     #[inline]
     pub fn detached(&self) -> Option<usize> {
         (self.start as usize > COMMAND_LEN_MAX).then(|| (u32::MAX - self.start) as usize)
@@ -70,16 +70,16 @@ impl Span {
     }
 }
 
-/// What a client may send. Numbers are inclusive maxima.
+/// The limits of requests, as inclusive maxima.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Arguments of one command.
     pub multibulk_max: i64,
     /// Bytes of one argument (`proto-max-bulk-len`).
     pub bulk_len_max: i64,
-    /// Bytes of an inline command and of a `*` or `$` line of which the end has not come.
+    /// Bytes of an inline command, and of an incomplete `*` or `$` line.
     pub inline_max: usize,
-    /// Whether the client may use these limits, or only those of an unknown one:
+    /// Whether these limits apply, or only those of an unauthenticated client:
     /// [`UNAUTHENTICATED_ARGS_MAX`] and [`UNAUTHENTICATED_BULK_LEN_MAX`].
     pub authenticated: bool,
 }
@@ -119,14 +119,14 @@ impl Limits {
 /// Outcome of [`RequestParser::parse`].
 #[derive(PartialEq, Eq, Debug)]
 pub enum Parsed {
-    /// One whole command, whose arguments were appended to `args`. There may be none (`*0`, an
-    /// empty line): then there is nothing to run or answer.
+    /// A complete command, whose arguments were appended to `args`. There may be none (`*0`, an
+    /// empty line): then there is nothing to run or reply to.
     Command {
         /// Bytes of the slice that belong to the command.
         consumed: usize,
     },
-    /// One whole inline command with quotes, whose arguments were appended to `args` as spans
-    /// into `bytes`.
+    /// A complete inline command with quotes, whose arguments were appended to `args` as spans into
+    /// `bytes`.
     Inline {
         /// Bytes of the slice that belong to the command.
         consumed: usize,
@@ -135,25 +135,25 @@ pub enum Parsed {
     },
     /// More input is needed.
     Incomplete {
-        /// Length that the slice must have before the argument under way is whole, 0 where that
-        /// is not known yet. It is what the client announced, within the limits: treat it as a
-        /// hint for how much to read, and grow the buffer as the bytes come.
+        /// Length that the slice must have for the present argument to be complete, 0 where that is
+        /// not known yet. It is what the client announced, within the limits: use it to size reads,
+        /// but grow the buffer as bytes arrive.
         wanted: usize,
     },
 }
 
-/// State of one command under way. One per connection.
+/// State of an incomplete command. One per connection.
 #[derive(Default, Debug)]
 pub struct RequestParser {
-    /// Whether bytes of a command have been seen and not yet returned.
+    /// Whether a part of a command has been parsed.
     started: bool,
-    /// Offset of the first byte that is not understood yet.
+    /// Offset of the first byte that is not parsed yet.
     pos: usize,
-    /// Offset from which to look for the end of the line at `pos`; not below `pos`.
+    /// Offset up to which the line at `pos` has been searched for its end; not below `pos`.
     scanned: usize,
-    /// Arguments of the multibulk command that are still to come; 0 before its count is known.
+    /// Arguments of the multibulk command still to be parsed; 0 before its count is known.
     args_left: u64,
-    /// Length of the argument whose body starts at `pos`, once its length line was read.
+    /// Length of the argument whose body starts at `pos`, once its length line was parsed.
     bulk_len: Option<usize>,
     /// The argument whose line end is at `pos`, if its body was detached.
     detached: Option<Span>,
@@ -200,7 +200,7 @@ impl RequestParser {
         self.resume(buf, args, limits)
     }
 
-    /// Whether no command is under way: all that was shown to the parser has been returned.
+    /// Whether there is no incomplete command.
     #[inline]
     pub fn is_idle(&self) -> bool {
         !self.started
@@ -212,14 +212,14 @@ impl RequestParser {
         self.bulk_len.filter(|_| self.detached.is_none())
     }
 
-    /// Bytes of the command that it has understood: up to the body of [`RequestParser::body_len`].
+    /// Bytes of the command parsed so far: up to the body of [`RequestParser::body_len`].
     #[inline]
     pub fn understood(&self) -> usize {
         self.pos
     }
 
     /// Leaves the body that it waits for to the caller, as number `index` (below [`DETACHED_MAX`])
-    /// of the command: what comes next in the slice is the line end behind it.
+    /// of the command: the slice continues with the line end after the body.
     pub fn detach_body(&mut self, index: usize) {
         debug_assert!(index < DETACHED_MAX && self.detached.is_none());
         if let Some(len) = self.bulk_len.replace(0) {
@@ -227,7 +227,7 @@ impl RequestParser {
         }
     }
 
-    /// Forgets the command under way.
+    /// Drops the incomplete command.
     pub fn reset(&mut self) {
         self.started = false;
         (self.pos, self.scanned) = (0, 0);
@@ -238,8 +238,7 @@ impl RequestParser {
         self.spans.shrink_to(SPANS_KEPT_MAX);
     }
 
-    /// Everything but the whole, well-formed multibulk command: inline commands, commands in
-    /// pieces, and finding out what exactly is wrong.
+    /// The slow path: inline commands, incomplete commands, and diagnosing errors.
     #[cold]
     #[inline(never)]
     fn resume(
@@ -282,7 +281,7 @@ impl RequestParser {
         Parsed::Command { consumed }
     }
 
-    /// Reads the `*` line. A count below one means that there is nothing to run.
+    /// Parses the `*` line. A count below one means that there is nothing to run.
     fn multibulk_count(
         &mut self,
         buf: &[u8],
@@ -300,8 +299,8 @@ impl RequestParser {
         Ok(Some(u64::try_from(count).unwrap_or(0)))
     }
 
-    /// Reads one argument, or as much of it as there is: then the length that `buf` must have for
-    /// it to be whole is returned, 0 where that is not known.
+    /// Parses one argument; if it is incomplete, returns the length that `buf` must have for it to
+    /// be complete, 0 where that is not known.
     fn bulk(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<usize>, ProtocolError> {
         let len = match self.bulk_len {
             Some(len) => len,
@@ -338,10 +337,10 @@ impl RequestParser {
         }
     }
 
-    /// The length in a `$` line, bounded so that the body fits a command.
+    /// Parses the length in a `$` line, bounded so that the body fits a command.
     fn bulk_len(&self, line: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
         let [b'$', digits @ ..] = line else {
-            // On an empty line, what stands in place of the `$` is its CR.
+            // On an empty line, the byte in place of the `$` is its CR.
             return Err(ProtocolError::ExpectedDollar(*line.first().unwrap_or(&b'\r')));
         };
         let len = parse_i64(digits)
@@ -357,7 +356,7 @@ impl RequestParser {
         Ok(len)
     }
 
-    /// The line at `pos` without its CR LF, if it is whole; `pos` then moves behind it.
+    /// The line at `pos` without its CR LF, if it is complete; `pos` then moves past it.
     fn line<'a>(
         &mut self,
         buf: &'a [u8],
@@ -383,7 +382,7 @@ impl RequestParser {
     }
 
     /// Parses an inline command. A NUL hides everything after it, as in the real servers: the
-    /// command never ends, and is refused when it passes the limit.
+    /// command never ends, and is refused when it exceeds the limit.
     fn inline(
         &mut self,
         buf: &[u8],
@@ -417,12 +416,12 @@ impl RequestParser {
 
 const CRLF: u16 = u16::from_le_bytes(*b"\r\n");
 
-/// Reads `mark`, a number of at most 9 digits and CR LF at `pos`: the number and the offset behind
-/// it. None if it is anything else, whole or not, right or wrong.
+/// Parses `mark`, a number of at most 9 digits and CR LF at `pos`: the number and the offset after
+/// it. `None` for anything else, complete or not, valid or not.
 #[inline(always)]
 fn length_line(buf: &[u8], pos: usize, mark: u8) -> Option<(u32, usize)> {
     let line = buf.get(pos..)?;
-    // Nearly all numbers have one digit or two.
+    // Nearly all numbers have one or two digits.
     if let Some(&[first, a, b, c, d]) = line.first_chunk()
         && first == mark
     {
@@ -437,7 +436,7 @@ fn length_line(buf: &[u8], pos: usize, mark: u8) -> Option<(u32, usize)> {
     any_length_line(line, mark).map(|(number, len)| (number, pos + len))
 }
 
-/// The same at the start of `line`, for a number of any length.
+/// As `length_line`, at the start of `line`, for a number of any length.
 #[inline(never)]
 fn any_length_line(line: &[u8], mark: u8) -> Option<(u32, usize)> {
     let [first, digit, rest @ ..] = line else { return None };
@@ -461,7 +460,7 @@ fn any_length_line(line: &[u8], mark: u8) -> Option<(u32, usize)> {
     }
 }
 
-/// Reads one whole, well-formed argument at `pos`, and the offset behind it.
+/// Parses one complete, well-formed argument at `pos`; returns it and the offset after it.
 #[inline(always)]
 fn whole_bulk(buf: &[u8], pos: usize, len_max: i64) -> Option<(Span, usize)> {
     let (len, body) = length_line(buf, pos, b'$')?;
@@ -473,7 +472,8 @@ fn whole_bulk(buf: &[u8], pos: usize, len_max: i64) -> Option<(Span, usize)> {
     Some((Span::new(body, len as usize), end + 2))
 }
 
-/// Blank before a word of an inline command. (Between words only the four that `ends_word` names.)
+/// Whether a byte is a blank before an argument of an inline command. (Between arguments only the
+/// four of `ends_word` are.)
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
@@ -516,7 +516,8 @@ fn unquote(line: &[u8], args: &mut Vec<Span>) -> Result<Vec<u8>, ProtocolError> 
     Ok(bytes)
 }
 
-/// Appends the word at `pos` and returns the offset behind it; None if its quotes do not balance.
+/// Appends the argument at `pos` and returns the offset after it; `None` if its quotes do not
+/// balance.
 fn unquote_word(line: &[u8], mut pos: usize, bytes: &mut Vec<u8>) -> Option<usize> {
     loop {
         match line.get(pos) {
@@ -578,7 +579,7 @@ pub fn encode_command(out: &mut Vec<u8>, args: &[impl AsRef<[u8]>]) {
     encode_words(out, args.iter());
 }
 
-/// The same for words that do not lie in a slice.
+/// As [`encode_command`], for arguments that are not in a slice.
 pub fn encode_words<W: AsRef<[u8]>>(out: &mut Vec<u8>, words: impl ExactSizeIterator<Item = W>) {
     push_length(out, b'*', words.len());
     for arg in words {
@@ -589,8 +590,8 @@ pub fn encode_words<W: AsRef<[u8]>>(out: &mut Vec<u8>, words: impl ExactSizeIter
     }
 }
 
-// HOT PATH: three or four times per write while somebody records. Arrays of a known size are
-// stored in place, without a call to copy them; most words are short.
+// HOT PATH: three or four times per write while the log is recorded. Arrays of a known size are
+// stored in place, without a call to copy them; most arguments are short.
 #[inline]
 fn push_length(out: &mut Vec<u8>, mark: u8, len: usize) {
     match len {

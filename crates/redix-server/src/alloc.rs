@@ -1,4 +1,4 @@
-//! The allocator, with a count of what is in use.
+//! The allocator, with a count of the bytes in use.
 //!
 //! Every allocation and free adds its size class to a counter of the calling thread, so that
 //! `used_memory` is a sum over threads, taken when somebody asks, and whenever a thread has come to
@@ -25,14 +25,14 @@ const STEP: i64 = 64 * 1024;
 struct Cell {
     in_use: AtomicI64,
     /// The count at which the sum is taken next; at most two steps above the present one, so that
-    /// what is freed and allocated again counts again.
+    /// memory that is freed and allocated again counts again.
     look_at: AtomicI64,
 }
 
 static CELL_OF: [Cell; CELLS] =
     [const { Cell { in_use: AtomicI64::new(0), look_at: AtomicI64::new(0) } }; CELLS];
 static PEAK: AtomicI64 = AtomicI64::new(0);
-/// The peak since somebody took it.
+/// The peak since it was last taken.
 static RECENT_PEAK: AtomicI64 = AtomicI64::new(0);
 /// What was in use when the sum was last taken.
 static LAST: AtomicI64 = AtomicI64::new(0);
@@ -94,7 +94,7 @@ pub fn used_memory() -> usize {
     usize::try_from(sum()).unwrap_or(0)
 }
 
-/// The most bytes that were ever in use.
+/// The all-time peak of bytes in use.
 pub fn peak_memory() -> usize {
     let sum = sum();
     LAST.store(sum, Ordering::Relaxed);
@@ -102,7 +102,7 @@ pub fn peak_memory() -> usize {
     usize::try_from(PEAK.fetch_max(sum, Ordering::Relaxed).max(sum)).unwrap_or(0)
 }
 
-/// The most bytes that were in use since the last call.
+/// The peak of bytes in use since the last call.
 pub fn take_recent_peak() -> usize {
     let sum = sum();
     usize::try_from(RECENT_PEAK.swap(sum, Ordering::Relaxed).max(sum)).unwrap_or(0)
@@ -137,7 +137,7 @@ const fn is_plain(layout: Layout) -> bool {
     layout.align() <= 16 && layout.align() <= layout.size()
 }
 
-/// Gives memory that is free back to the operating system.
+/// Returns free memory to the operating system.
 pub fn purge() {
     // SAFETY: collects the calling thread's and the shared free pages; no precondition.
     unsafe { libmimalloc_sys::mi_collect(true) };

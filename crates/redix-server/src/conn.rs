@@ -37,7 +37,7 @@ impl Stream {
         }
     }
 
-    /// The socket's number.
+    /// The socket's file descriptor.
     pub fn fd(&self) -> RawFd {
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),
@@ -46,46 +46,46 @@ impl Stream {
     }
 }
 
-/// What a read met.
+/// The outcome of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// Nothing more is there; so many bytes came.
+    /// Nothing more is available; this many bytes were read.
     Drained(usize),
-    /// The offered space was filled: there may be more.
+    /// The offered space was filled: more may be available.
     Filled(usize),
-    /// The peer sends nothing more.
+    /// The peer has closed its sending side.
     Ended,
-    /// The connection broke.
+    /// The connection has failed.
     Broken,
 }
 
-/// What a write achieved.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteOutcome {
-    /// Everything was sent; so many bytes.
+    /// Everything was sent: this many bytes.
     All(usize),
-    /// The socket took only some.
+    /// The socket accepted a part: this many bytes.
     Part(usize),
-    /// The connection broke.
+    /// The connection has failed.
     Broken,
 }
 
-/// A connection's socket and what its worker remembers about it.
+/// A connection's socket and its state in the event loop.
 pub struct Conn {
     stream: Stream,
-    /// Reading rests until the client's commands were executed.
+    /// Reading is suspended until the client's commands have been executed.
     pub suspended: bool,
-    /// The socket took less than was offered and has not reported room since.
+    /// The socket was full and has not become writable since.
     pub blocked: bool,
-    /// Commands rest until the output of the turn has been offered to the socket.
+    /// Execution is suspended until the output of the turn has been offered to the socket.
     pub stalled: bool,
-    /// The kernel has reported that the peer sends nothing more: it is to be read to its end.
+    /// The kernel has reported the end of input: it is to be read to its end.
     pub closing_seen: bool,
-    /// The end was read; what was asked before is still answered.
+    /// The end of input was read; earlier requests are still replied to.
     pub ended: bool,
-    /// Unix time in milliseconds since which the output has been over its soft limit.
+    /// Unix time in milliseconds since which the output has exceeded its soft limit.
     pub over_soft_since_ms: Option<i64>,
-    /// Unix time in milliseconds since which the peak of its output counts.
+    /// Unix time in milliseconds since which the peak of its output has been tracked.
     pub peak_since_ms: i64,
 }
 
@@ -104,22 +104,22 @@ impl Conn {
         }
     }
 
-    /// Announces the socket to a poll.
+    /// Registers the socket with a poll.
     pub fn register(&mut self, registry: &Registry, token: usize) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         registry.register(self.stream.source(), Token(token), interest)
     }
 
-    /// Whether small packets leave at once. A socket that refuses is broken, which is seen later.
+    /// Sets TCP_NODELAY. A failure means that the connection has failed, which is noticed later.
     pub fn set_nodelay(&self, on: bool) {
         if let Stream::Tcp(stream) = &self.stream {
             stream.set_nodelay(on).ok();
         }
     }
 
-    /// Takes the socket from the poll.
+    /// Deregisters the socket.
     pub fn deregister(&mut self, registry: &Registry) {
-        // It is about to be closed, which deregisters it too.
+        // Ignored: closing it deregisters it too.
         registry.deregister(self.stream.source()).ok();
     }
 
@@ -145,8 +145,8 @@ impl Conn {
         }
     }
 
-    /// Sends what the client's output holds. What the socket does not take is set aside, so that
-    /// the client can go on being answered.
+    /// Sends pending output. What the socket does not accept is set aside, so that more replies can
+    /// be written.
     pub fn flush(&mut self, client: &mut Client) -> WriteOutcome {
         let mut total = 0;
         while !client.unsent().is_empty() {

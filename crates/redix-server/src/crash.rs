@@ -1,11 +1,8 @@
-//! What is left in the log by a crash, and by a process that seems to be stuck.
+//! Crash reports: the log line of a fatal signal, and of a process that seems to hang.
 //!
-//! A fatal signal leaves a line before it ends the process.
-//!
-//! **Invariants.** What runs in the handler allocates nothing, takes no lock and calls only what a
-//! signal handler may call, so the line goes to the file (or to standard output) by itself.
-//! Afterwards the signal does what it does without a handler, which leaves a core where the system
-//! leaves one.
+//! **Invariants.** The signal handler allocates nothing, takes no lock and calls only
+//! async-signal-safe functions, so it writes the line to the file (or to standard output) itself.
+//! Afterwards the signal has its default effect, which dumps core where the system allows it.
 
 use std::ffi::CString;
 use std::io::Write;
@@ -18,12 +15,12 @@ use crate::log;
 use crate::startup::VERSION;
 use crate::sys;
 
-/// The log file; none is standard output.
+/// The path of the log file; `None`: standard output.
 static LOG_FILE: OnceLock<Option<CString>> = OnceLock::new();
 /// `crash-log-enabled`.
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
-/// Has fatal signals reported from now on, as the configuration says.
+/// Installs the handler of fatal signals, as the configuration says.
 pub fn report_signals(config: &Config) {
     let file = (!config.logfile.is_empty()).then(|| CString::new(config.logfile.to_vec()).ok());
     LOG_FILE.get_or_init(|| file.flatten());
@@ -31,7 +28,7 @@ pub fn report_signals(config: &Config) {
     sys::on_fatal_signals(report);
 }
 
-/// Does what `crash-log-enabled` now says.
+/// Adopts `crash-log-enabled`.
 pub fn follow(config: &Config) {
     ENABLED.store(config.crash_log_enabled, Ordering::Relaxed);
 }
@@ -43,7 +40,7 @@ fn report(signal: i32, code: i32, address: usize) {
     let mut line = [0; 256];
     let mut rest = &mut line[..];
     let pid = std::process::id();
-    // It fits.
+    // Cannot fail: the buffer is large enough.
     writeln!(
         rest,
         "{pid}:M # === REDIX BUG REPORT: Redix {VERSION} crashed by signal: {signal}, code: {code}, \
@@ -55,8 +52,8 @@ fn report(signal: i32, code: i32, address: usize) {
     sys::append_in_handler(LOG_FILE.get().and_then(Option::as_deref), text);
 }
 
-/// Logs what each thread is doing as far as the kernel knows: its name, its state and the ticks
-/// that it has run, to be compared with those of another time.
+/// Logs the state of each thread as the kernel shows it: its name, its state and the ticks that it
+/// has run, for comparison with another report.
 pub fn show_threads() {
     let mut text = String::from("Received SIGALRM. Threads with their states and ticks:");
     for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {

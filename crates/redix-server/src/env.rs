@@ -84,7 +84,7 @@ impl Disk for SystemDisk {
     }
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-        // Where there are no locks nobody will ask for one.
+        // Ignored: a file system without locks has no other user of them.
         file.try_lock().ok();
         Ok(Box::new(SystemFile(file)))
     }
@@ -116,7 +116,7 @@ impl Log for ProcessLog {
     }
 }
 
-/// What the counting allocator knows.
+/// The counts of the allocator.
 struct ProcessMemory;
 
 impl Memory for ProcessMemory {
@@ -134,7 +134,7 @@ impl Memory for ProcessMemory {
     }
 }
 
-/// The process and its machine.
+/// The process and its host.
 struct ProcessHost(HostFacts);
 
 impl ProcessHost {
@@ -157,7 +157,7 @@ impl Host for ProcessHost {
         &self.0
     }
     fn resident_bytes(&self) -> u64 {
-        // The second number of statm: resident pages.
+        // The second field of statm: resident pages.
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
         let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
         pages.unwrap_or(0) * sys::page_bytes()

@@ -1,9 +1,8 @@
-//! The server: the only crate with threads, sockets, files and signals.
+//! The server process: the only crate with threads, sockets, files and signals.
 //!
 //! Reading order: [`startup`] (arguments to configuration), [`server`] (the process and its main
-//! thread), [`worker`] (the event loop of one thread), [`conn`] (one connection's socket),
-//! [`link`] (the socket to a primary),
-//! [`shutdown`] and [`crash`] (the ends), [`mod@env`] (the engine's environment).
+//! thread), [`worker`] (the event loop of one thread), [`conn`] (one connection's socket), [`link`]
+//! (the socket to a primary), [`shutdown`] and [`crash`], [`mod@env`] (the engine's environment).
 
 pub mod alloc;
 pub mod conn;
@@ -36,7 +35,7 @@ pub fn main() -> ExitCode {
     let args: Vec<Vec<u8>> = std::env::args_os().skip(1).map(OsString::into_vec).collect();
     let startup = match startup::prepare(&args) {
         Ok(Wish::Print(text)) => {
-            // Who closed standard output does not want the text.
+            // Ignored: standard output may be closed.
             std::io::stdout().write_all(text.as_bytes()).ok();
             return ExitCode::SUCCESS;
         }
@@ -52,7 +51,7 @@ pub fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Makes every panic leave its message and a backtrace in the log.
+/// Makes every panic log its message and a backtrace.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();

@@ -1,5 +1,4 @@
-//! The thread with the socket to the primary; what is said over it is decided by
-//! [`redix_core::upstream`].
+//! The thread with the socket to the primary; the protocol is in [`redix_core::upstream`].
 //!
 //! **Invariants.** The socket never blocks. The thread sleeps only in its poll, from which
 //! REPLICAOF wakes it.
@@ -29,8 +28,8 @@ use crate::log;
 const WAKE: Token = Token(0);
 const SOCKET: Token = Token(1);
 
-/// With so many bytes read at once, and more to be read, the stream is behind: it is worth while to
-/// wake a thread.
+/// Once this many bytes were read in a row, and more are available, the stream lags enough for a
+/// read-ahead thread to be worthwhile.
 const BEHIND_BYTES: usize = 256 * 1024;
 
 /// The thread, as others reach it.
@@ -93,7 +92,7 @@ fn run(engine: &Arc<Engine>, mut poll: Poll, mut socket: LinkSocket) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                // Without its poll it looks now and then.
+                // Without its poll it checks periodically.
                 log::warning(&format!("The link to the primary can't wait: {error}"));
                 thread::sleep(Duration::from_millis(100));
             }
@@ -183,13 +182,13 @@ impl Transport for LinkSocket {
 
     fn close(&mut self) {
         let Some(stream) = self.stream.take() else { return };
-        // Who reads ahead may still hold it for a moment. The last to let go of it closes it, which
-        // takes it out of the poll.
+        // The read-ahead thread may still hold it for a moment. The last owner closes it, which
+        // deregisters it.
         stream.shutdown(Shutdown::Both).ok();
     }
 }
 
-/// Begins to connect to `addr`, from the address `from` unless it is empty.
+/// Begins to connect to `addr`, from the local address `from` unless it is empty.
 fn open(addr: SocketAddr, from: &str) -> io::Result<TcpStream> {
     if from.is_empty() {
         return TcpStream::connect(addr);

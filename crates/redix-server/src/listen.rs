@@ -1,8 +1,8 @@
-//! Listening sockets: which addresses the configuration means, and how they are opened.
+//! Listening sockets: the configured addresses, and opening them.
 //!
 //! **Invariants.** A Unix socket has its permissions before anybody can connect to it. Opening is
-//! all or nothing: where one address fails, none stays open, but for addresses marked as optional
-//! and for protocols that the machine does not have.
+//! all or nothing: if one address fails, none stays open, except for addresses marked as optional
+//! and for address families that the machine does not have.
 //!
 //! Source: `bind`, `port`, `tcp-backlog`, `unixsocket` as Redis 7 and Valkey 8 treat them.
 
@@ -35,14 +35,14 @@ impl Listener {
         }
     }
 
-    /// Announces the socket to a poll.
+    /// Registers the socket with a poll.
     pub fn register(&mut self, registry: &Registry, token: usize) -> io::Result<()> {
         registry.register(self.source(), Token(token), Interest::READABLE)
     }
 
-    /// Takes the socket from the poll.
+    /// Deregisters the socket.
     pub fn deregister(&mut self, registry: &Registry) {
-        // It is about to be closed, which deregisters it too.
+        // Ignored: closing it deregisters it too.
         registry.deregister(self.source()).ok();
     }
 }
@@ -88,7 +88,7 @@ impl Failure {
         Self { text: format!("{step}: {}", sys::error_text(&error)), error }
     }
 
-    /// Whether the start goes on without the address.
+    /// Whether startup continues without the address.
     fn is_bearable(&self, optional: bool) -> bool {
         match self.error.raw_os_error() {
             Some(libc::EADDRNOTAVAIL) => optional,
@@ -105,7 +105,7 @@ impl Failure {
 }
 
 fn open_address(name: &[u8], config: &Config) -> Result<Option<Listener>, Failure> {
-    // The first address that can be bound stands for a name with several.
+    // A name with several addresses is served by the first that can be bound.
     let mut last = None;
     let name = str::from_utf8(name).map_err(|_| {
         let error = io::Error::other("it is not UTF-8");
@@ -128,7 +128,7 @@ fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     }
     let wants_v6 = name.contains(':');
     let found = (name, port).to_socket_addrs().map_err(|error| {
-        // The resolver's own words come behind a preface of the standard library.
+        // The resolver's own text follows a prefix of the standard library.
         let text = error.to_string();
         let text = text.rsplit(": ").next().unwrap_or(&text).to_owned();
         Failure { text, error }
@@ -155,8 +155,8 @@ fn backlog(config: &Config) -> i32 {
     i32::try_from(config.tcp_backlog).unwrap_or(i32::MAX)
 }
 
-/// Opens the Unix socket of a configuration, if it names one. A file of that name is replaced. The
-/// error is the reason for the log.
+/// Opens the Unix socket of a configuration, if it names one. An existing file is replaced. The
+/// error is the reason, for the log.
 pub fn open_unix(config: &Config) -> Result<Option<Listener>, String> {
     if config.unixsocket.is_empty() {
         return Ok(None);
@@ -164,7 +164,7 @@ pub fn open_unix(config: &Config) -> Result<Option<Listener>, String> {
     let at =
         |step: &'static str| move |error: io::Error| format!("{step}: {}", sys::error_text(&error));
     let path = Path::new(&config.unixsocket);
-    // Whatever is wrong with the old file shows when the new one is bound.
+    // Ignored: if the old file cannot be removed, binding the new one fails.
     std::fs::remove_file(path).ok();
     let addr = SockAddr::unix(path).map_err(at("bind"))?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(at("socket"))?;

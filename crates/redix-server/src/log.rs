@@ -1,6 +1,6 @@
-//! The log: lines in the form of Redis, which tools and test suites read.
+//! The log: lines in the format of Redis, which tools and test suites parse.
 //!
-//! A line is `pid:role day month year time level text`; Valkey's `logfmt` and `json` forms exist
+//! A line is `pid:role day month year time level text`; Valkey's `logfmt` and `json` formats exist
 //! too (`log-format`, `log-timestamp-format`). Lines go to standard output or to `logfile`, and to
 //! syslog as well if that is enabled. The file is opened for each line, so that a rotated file
 //! needs no signal, and each line is one write, so that lines of several threads do not mix.
@@ -8,8 +8,8 @@
 //! There is one log for the process, as there is one standard output: it works before there is a
 //! configuration, and a panic can write to it.
 //!
-//! **Invariants.** A line that cannot be written is dropped: logging never fails and never stops
-//! anything else. Line breaks inside a text stay as they are in the legacy form only.
+//! **Invariants.** A line that cannot be written is dropped: logging never fails. Line breaks
+//! inside a text are kept in the legacy format only.
 //!
 //! Source: the lines that Redis 7.0.15, Redis 8.2.3 and Valkey 9.1.2 print.
 
@@ -27,9 +27,9 @@ use crate::sys;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// The least level that is written, as [`rank`] numbers it.
+/// The lowest level that is written, as [`rank`] numbers it.
 static LEAST: AtomicU8 = AtomicU8::new(rank(Level::Notice));
-/// Whether lines are those of a replica.
+/// Whether the role in lines is that of a replica.
 static REPLICA: AtomicBool = AtomicBool::new(false);
 static SETTINGS: Mutex<Settings> = Mutex::new(Settings {
     file: ByteString::new(),
@@ -49,7 +49,7 @@ const fn rank(level: Level) -> u8 {
     level as u8
 }
 
-/// Logs from now on as the configuration says. Syslog is opened the first time it is asked for.
+/// Applies the configuration. Syslog is opened once it is first enabled.
 pub fn configure(config: &Config) {
     let least = match config.loglevel {
         LogLevel::Debug => rank(Level::Debug),
@@ -70,7 +70,7 @@ pub fn configure(config: &Config) {
     settings.time = config.log_timestamp_format;
 }
 
-/// Has further lines show this role.
+/// Sets the role in further lines.
 pub fn set_replica(replica: bool) {
     REPLICA.store(replica, Ordering::Relaxed);
 }
@@ -109,32 +109,32 @@ pub fn write(level: Level, text: &str) {
     }
 }
 
-/// Writes one line at the least important level.
+/// Writes a line at level debug.
 pub fn debug(text: &str) {
     write(Level::Debug, text);
 }
 
-/// Writes one line about a single client.
+/// Writes a line at level verbose: about a single client.
 pub fn verbose(text: &str) {
     write(Level::Verbose, text);
 }
 
-/// Writes one line that an operator wants to know.
+/// Writes a line at level notice: normal operation.
 pub fn notice(text: &str) {
     write(Level::Notice, text);
 }
 
-/// Writes one line that an operator must know.
+/// Writes a line at level warning: requires an operator's attention.
 pub fn warning(text: &str) {
     write(Level::Warning, text);
 }
 
-/// Writes text as it is, whatever the level: the start's banner and the report of a panic.
+/// Writes raw text at any level: the startup banner and the report of a panic.
 pub fn write_raw(text: &str) {
     append(&SETTINGS.lock().file, text);
 }
 
-/// Writes the line about a signal, in the form that the real servers use from their handlers.
+/// Writes the line about a signal, in the format of the real servers' signal handlers.
 pub fn from_signal_handler(text: &str) {
     if enabled(Level::Warning) {
         let now_s = sys::unix_us() / 1_000_000;
@@ -164,7 +164,7 @@ fn append(file: &ByteString, text: &str) {
     }
 }
 
-/// Who writes a line, and when.
+/// The process id, role and time of a line.
 struct Stamp {
     unix_ms: i64,
     pid: u32,
@@ -172,7 +172,7 @@ struct Stamp {
     level: Level,
 }
 
-/// One whole line with its end.
+/// A complete line with its line end.
 fn line(form: LogFormat, time: LogTimestamp, stamp: &Stamp, text: &str) -> String {
     let Stamp { unix_ms, pid, replica, level } = stamp;
     let (letter, role) = if *replica { ('S', "replica") } else { ('M', "primary") };

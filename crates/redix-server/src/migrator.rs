@@ -1,13 +1,13 @@
-//! The threads that speak to the targets of MIGRATE; what is said is decided by
+//! The threads that send keys to the targets of MIGRATE; the protocol is in
 //! [`redix_core::migration`].
 //!
-//! A thread is started when there is something to do and no other is free, up to `THREADS_MAX`;
-//! what is beyond that waits its turn. A connection that can be used again is kept for `KEEP`, as
-//! the real servers do, and threads end when there is neither work nor a connection to be kept.
+//! A thread is started when a migration is queued and no other is idle, up to `THREADS_MAX`;
+//! further migrations wait in the queue. A reusable connection is cached for `KEEP`, as the real
+//! servers do, and threads end when there is neither work nor a cached connection.
 //!
-//! **Invariants.** A thread touches neither the keyspace nor a client: what has come of a migration
-//! goes to the client's worker. Every step has a deadline. No lock is held while something is
-//! waited for, but for work.
+//! **Invariants.** A thread accesses neither the keyspace nor a client: the outcome of a migration
+//! is passed to the client's worker. Every step has a timeout. No lock is held while waiting,
+//! except for work.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -22,17 +22,17 @@ use redix_core::migration::{Migration, Outcome, Step, Target, Wire};
 
 use crate::log;
 
-/// Targets that are spoken to at the same time.
+/// The most concurrent conversations with targets.
 const THREADS_MAX: usize = 16;
-/// How long a connection is kept that nobody uses. Source: Redis, `MIGRATE_SOCKET_CACHE_TTL`.
+/// How long an unused connection is cached. Source: Redis, `MIGRATE_SOCKET_CACHE_TTL`.
 const KEEP: Duration = Duration::from_secs(10);
-/// Connections that are kept. Source: Redis, `MIGRATE_SOCKET_CACHE_ITEMS`.
+/// The most cached connections. Source: Redis, `MIGRATE_SOCKET_CACHE_ITEMS`.
 const KEPT_MAX: usize = 64;
 /// Bytes sent in one step. Source: Redis, MIGRATE.
 const STEP_BYTES: usize = 64 * 1024;
-/// A reply longer than this is no reply to what was sent.
+/// The longest reply line; a longer one is not a reply to these commands.
 const LINE_MAX: usize = 64 * 1024;
-/// What a longer timeout is cut to: about 24 days.
+/// Upper bound of timeouts: about 24 days.
 const TIMEOUT_MS_MAX: u64 = i32::MAX as u64;
 
 /// The threads.
@@ -46,7 +46,7 @@ pub(crate) struct Migrator {
 struct State {
     threads: usize,
     idle: usize,
-    /// The connections that are kept, the longest unused first.
+    /// Cached connections, the longest unused first.
     kept: Vec<Link>,
 }
 
@@ -54,16 +54,16 @@ struct State {
 struct Link {
     target: Target,
     stream: TcpStream,
-    /// The database that it has selected, as far as that is known.
+    /// The database that it has selected, if known.
     selected: Option<i64>,
     used: Instant,
     timeout: Duration,
-    /// What was read beyond the last line.
+    /// Bytes read beyond the last line.
     input: Vec<u8>,
 }
 
 impl Migrator {
-    /// Has the migrations that wait carried out.
+    /// Starts threads for the queued migrations.
     pub(crate) fn work(self: &Arc<Self>, engine: &Arc<Engine>) {
         let mut state = self.state.lock();
         self.work.notify_one();
@@ -137,8 +137,8 @@ impl State {
     }
 }
 
-/// Speaks to the target, over a kept connection if there is one, and over a new one if that turns
-/// out to be closed. Returns the connection if it can be used again.
+/// Runs the conversation with the target, over a cached connection if there is one, and over a new
+/// one if that turns out to be closed. Returns the connection if it can be reused.
 fn speak(migration: &mut Migration, kept: Option<Link>, now_ms: i64) -> (Outcome, Option<Link>) {
     let timeout = Duration::from_millis(migration.order.timeout_ms.min(TIMEOUT_MS_MAX));
     if let Some(mut link) = kept {
@@ -166,10 +166,10 @@ fn speak_over(migration: &mut Migration, mut link: Link, now_ms: i64) -> (Outcom
 }
 
 impl Link {
-    /// Connects. A refusal is met where the real servers meet it: when they send.
+    /// Connects. A refused connection is reported when sending, as in the real servers.
     fn open(target: &Target, timeout: Duration) -> Result<Self, Step> {
         let host = std::str::from_utf8(&target.host).map_err(|_| Step::Connecting)?;
-        // As the resolver of the C library takes it.
+        // As the C library's resolver parses it.
         let port = u32::try_from(target.port).map_err(|_| Step::Connecting)? as u16;
         let mut failed = Step::Connecting;
         for addr in (host, port).to_socket_addrs().map_err(|_| Step::Connecting)? {
@@ -193,7 +193,7 @@ impl Link {
     }
 }
 
-/// What is left of a step, at least as much as the system takes for a time.
+/// The remaining time of a step, at least the shortest timeout that the system accepts.
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }

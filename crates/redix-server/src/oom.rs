@@ -1,8 +1,8 @@
-//! The kernel's score for who is killed when memory runs out: `oom-score-adj`.
+//! `oom-score-adj`: the kernel's score for choosing a process to kill when memory is exhausted.
 //!
-//! **Invariants.** While the directive is off the score is not touched, whoever changes it. What
-//! stood there when it was switched on is the base of relative scores, and is put back when it is
-//! switched off. Of its values one is that of primaries and one that of replicas.
+//! **Invariants.** While the directive is off the score is not touched. The score found when it was
+//! switched on is the base of relative scores, and is restored when it is switched off. One of its
+//! values is for primaries and one for replicas.
 
 use std::io;
 
@@ -16,12 +16,12 @@ const PATH: &str = "/proc/self/oom_score_adj";
 /// The score of this process.
 #[derive(Debug, Default)]
 pub struct OomScore {
-    /// What it was when the directive was switched on.
+    /// The score when the directive was switched on.
     base: Mutex<Option<i32>>,
 }
 
 impl OomScore {
-    /// Sets it as the configuration says. Errors are also logged; the score is then as it was.
+    /// Applies the configuration. Errors are also logged; the score is then unchanged.
     pub fn follow(&self, config: &Config) -> io::Result<()> {
         let mut base = self.base.lock();
         let done = match (config.oom_score_adj, *base) {

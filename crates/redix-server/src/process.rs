@@ -1,4 +1,4 @@
-//! What the process does about itself: background, process id file, supervisor, title, limits.
+//! The process as the system sees it: daemonizing, pid file, supervisor, title, limits.
 
 use std::fs::File;
 use std::io;
@@ -13,12 +13,12 @@ use crate::{log, sys};
 
 /// Descriptors kept free for files, sockets of the server itself and the like, beside clients.
 const RESERVED_FILES: u64 = 32;
-/// Where the process id goes when the server is in the background and no file is named.
-/// Source: the default of Redis, which its init scripts look for.
+/// The path of the pid file when daemonized without a configured one. Source: the default of Redis,
+/// which its init scripts look for.
 const DEFAULT_PID_FILE: &str = "/var/run/redis.pid";
 
 /// Raises the limit of open files so that `maxclients` fit; lowers `maxclients` where the system
-/// does not allow it. The error says that not even one client would fit.
+/// does not allow it. Errors: not even one client would fit.
 pub fn make_room_for_clients(config: &mut Config) -> Result<(), String> {
     let wanted = u64::from(config.maxclients) + RESERVED_FILES;
     let limit = sys::raise_file_limit(wanted).unwrap_or(1024);
@@ -48,7 +48,7 @@ pub fn make_room_for_clients(config: &mut Config) -> Result<(), String> {
     Ok(())
 }
 
-/// The number of clients for which there are descriptors, after asking the system for enough for
+/// The number of clients for which there are file descriptors, after requesting enough for
 /// `maxclients`.
 pub fn clients_that_fit(maxclients: u32) -> u32 {
     let wanted = u64::from(maxclients) + RESERVED_FILES;
@@ -56,18 +56,18 @@ pub fn clients_that_fit(maxclients: u32) -> u32 {
     u32::try_from(limit.saturating_sub(RESERVED_FILES)).unwrap_or(u32::MAX).min(maxclients)
 }
 
-/// The file of the process id, removed at the end.
+/// The pid file, removed at exit.
 pub struct PidFile(PathBuf);
 
 impl PidFile {
-    /// Names the file where the server is in the background and the configuration names none.
+    /// Sets the default path if daemonized without a configured one.
     pub fn name(config: &mut Config, background: bool) {
         if background && config.pidfile.is_empty() {
             config.pidfile = DEFAULT_PID_FILE.into();
         }
     }
 
-    /// Writes the file if the configuration names one. That it cannot be written is only logged.
+    /// Writes the file if the configuration names one. A failure is only logged.
     pub fn write(config: &Config) -> Option<Self> {
         if config.pidfile.is_empty() {
             return None;
@@ -95,16 +95,16 @@ impl PidFile {
     }
 }
 
-/// Removes what saves and synchronisations of processes that were killed have left in `dir`: files
-/// that have the name of a temporary, of a process that is not running, and that nobody has locked.
-/// The second does not count for processes of another machine or container, the third does.
+/// Removes temporary files in `dir` that killed processes have left: files with the name of a
+/// temporary, of a process that is not running, and that are not locked. The second check is void
+/// for processes of another machine or container, the third is not.
 pub fn remove_leftovers(dir: &Path) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(pid) = temporary_writer(name.as_bytes()) else { continue };
         let is_running = pid != std::process::id() && Path::new(&format!("/proc/{pid}")).exists();
-        // What is no file was not left by a save, and may block whoever opens it.
+        // Anything but a regular file was not left by a save, and opening it may block.
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         if is_running || !is_file {
             continue;
@@ -120,19 +120,19 @@ pub fn remove_leftovers(dir: &Path) {
     }
 }
 
-/// The supervisor that is told what the server does.
+/// The supervisor to be notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Supervisor {
     /// None.
     Nobody,
-    /// Upstart: the process stops itself once it is ready.
+    /// Upstart: the process raises SIGSTOP once it is ready.
     Upstart,
     /// systemd: messages to the socket named by `NOTIFY_SOCKET`.
     Systemd,
 }
 
 impl Supervisor {
-    /// The supervisor that the configuration means; `auto` looks at the environment.
+    /// The configured supervisor; `auto` looks at the environment.
     pub fn find(config: &Config) -> Self {
         let has = |name: &str| std::env::var_os(name).is_some();
         match config.supervised {
@@ -168,7 +168,7 @@ impl Supervisor {
         Self::Systemd
     }
 
-    /// Says what goes on, in the words of `sd_notify`; only systemd listens.
+    /// Notifies systemd, in the format of `sd_notify`; no effect with others.
     pub fn tell(self, message: &str) {
         if self == Self::Systemd
             && let Err(error) = notify_systemd(message)
@@ -177,7 +177,7 @@ impl Supervisor {
         }
     }
 
-    /// Says that clients are served.
+    /// Notifies the supervisor that the server is ready.
     pub fn ready(self) {
         self.tell("STATUS=Ready to accept connections\nREADY=1\n");
         if self == Self::Upstart {
@@ -200,7 +200,7 @@ fn notify_systemd(message: &str) -> io::Result<()> {
     socket.send(message.as_bytes()).map(drop)
 }
 
-/// The title of the process for a template. `program` is what it was started as.
+/// The process title for a template. `program` is the name that it was started under.
 pub fn title(config: &Config, program: &[u8], config_file: &[u8]) -> Vec<u8> {
     let port = config.port.to_string();
     let listen = match config.bind.first() {

@@ -1,11 +1,11 @@
-//! The thread that loads the data at the start and then does the engine's background work: saves,
+//! The thread that loads the data set at startup and then does the engine's background work: saves,
 //! save points, the freeing of flushed tables.
 //!
-//! The listening sockets are open while it loads, so that clients can ask how far it is; whatever
-//! needs the data is answered `-LOADING`.
+//! The listening sockets are open while it loads, so that clients can query the progress; commands
+//! that need the data are replied to with `-LOADING`.
 //!
 //! **Invariants.** It runs under a gate of its own, entered anew for every step. After loading it
-//! runs at low priority: what it does can wait, what the workers do cannot.
+//! runs at low priority: background work can wait, the workers cannot.
 
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
@@ -17,15 +17,15 @@ use redix_core::persist::load::LoadError;
 use crate::server::Server;
 use crate::{log, shutdown, sys};
 
-/// The nice value after loading: about a tenth of a worker's share where they compete.
+/// The nice value after loading: about a tenth of a worker's share under contention.
 const NICE: i32 = 10;
 
-/// What the rest of the process holds of the thread.
+/// The handle of the thread.
 #[derive(Default)]
 pub struct SaverHandle(OnceLock<Thread>);
 
 impl SaverHandle {
-    /// Has it look for work now.
+    /// Wakes the thread.
     pub fn wake(&self) {
         if let Some(thread) = self.0.get() {
             thread.unpark();

@@ -1,11 +1,10 @@
-//! The process as a whole: what its threads share, how it starts, how connections are accepted, how
-//! it follows a changed configuration.
+//! The process: shared state, startup, accepting connections, applying a changed configuration.
 //!
-//! The main thread accepts and hands each connection to the worker with the fewest; it never reads
-//! from one. Changes of the configuration are carried out by the thread that runs CONFIG SET, which
+//! The main thread accepts and assigns each connection to the worker with the fewest; it never
+//! reads from one. A changed configuration is applied by the thread that runs CONFIG SET, which
 //! holds the world.
 //!
-//! **Invariants.** A descriptor that cannot be accepted is tried again after `RETRY_MS`, not in a
+//! **Invariants.** After a failed accept the next attempt follows after `RETRY_MS`, not in a busy
 //! loop. No lock of this module is held while waiting for anything but another accept.
 
 use std::ffi::OsString;
@@ -39,12 +38,12 @@ use crate::sys::TitleArea;
 use crate::worker::{Arrival, EventLoop, Handle, Requests};
 use crate::{crash, env, link, log, shutdown, sys};
 
-/// How long accepting rests after the system refused a descriptor.
+/// The pause after accept has failed.
 const RETRY_MS: u64 = 100;
-/// Probes without an answer after which the kernel gives a connection up.
+/// Unanswered keep-alive probes after which the kernel closes a connection.
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// What the threads of the process share beside the engine.
+/// State shared by the threads of the process, beside the engine.
 pub struct Server {
     /// The engine.
     pub engine: Arc<Engine>,
@@ -61,7 +60,7 @@ pub struct Server {
     oom_score: OomScore,
 }
 
-/// The listening sockets by their tokens in the main thread's poll. Tokens are not used twice.
+/// The listening sockets by their tokens in the main thread's poll. Tokens are not reused.
 #[derive(Default)]
 struct Listeners {
     open: Vec<(usize, Listener)>,
@@ -87,7 +86,7 @@ impl Listeners {
     }
 }
 
-/// Runs a server until the process ends; returns only where it cannot start, after logging why.
+/// Runs a server until the process ends; returns only if it cannot start, after logging why.
 pub fn run(startup: Startup) -> Result<(), String> {
     let Startup { mut config, ignored, file } = startup;
     log::configure(&config);
@@ -133,7 +132,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
     });
     engine.set_applier(Arc::new(Applier(Arc::clone(&server))));
     server.show_title(&engine.config());
-    // It was logged, and is no reason not to serve.
+    // Ignored: it was logged, and does not prevent serving.
     server.oom_score.follow(&engine.config()).ok();
     shutdown::listen_for_signals(&server)
         .map_err(|error| format!("Can't handle signals: {error}"))?;
@@ -156,7 +155,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
     server.accept_forever(poll)
 }
 
-/// The life of a worker's thread. Without its event loop the process is of no use.
+/// The main function of a worker thread. The process exits if its event loop fails.
 fn serve(event_loop: EventLoop, requests: &Requests) {
     if let Err(error) = event_loop.run(requests) {
         log::warning(&format!("A worker can't wait for its clients: {error}"));
@@ -184,7 +183,7 @@ fn announce_start(config: &Config, ignored: &[(&str, &str)], has_file: bool) {
     }
 }
 
-/// The logo on a terminal or where it is asked for, else a line; both say what tools look for.
+/// The logo on a terminal or if configured, else a line; tools parse both.
 fn show_banner(config: &Config) {
     let on_terminal = config.logfile.is_empty() && io::stdout().is_terminal();
     if !on_terminal && !config.always_show_logo {
@@ -224,7 +223,7 @@ fn open_listeners(config: &Config, registry: &Registry) -> Result<Listeners, Str
 }
 
 impl Server {
-    /// Carries out what commands ask of the process; for the worker that ran the command.
+    /// Carries out a command's request; called by the worker that ran the command.
     fn carry_out(&self, request: &Request, client: &ClientShared) -> Result<(), &'static str> {
         match request {
             Request::Shutdown(how) => {
@@ -249,12 +248,12 @@ impl Server {
                 self.migrator.work(&self.engine);
                 Ok(())
             }
-            // The worker itself sees to it.
+            // The worker itself carries it out.
             Request::Feed | Request::Deliver | Request::Overflow => Ok(()),
         }
     }
 
-    /// Says that clients are served: the data is loaded.
+    /// Logs and notifies that the server is ready: the data set is loaded.
     pub fn announce_ready(&self) {
         let listeners = self.listeners.lock();
         if listeners.open.iter().any(|(_, listener)| matches!(listener, Listener::Tcp(_))) {
@@ -267,7 +266,7 @@ impl Server {
         self.supervisor.ready();
     }
 
-    /// Leaves nothing behind: the files that name the process, and a word to its supervisor.
+    /// Cleans up at exit: removes the pid file and notifies the supervisor.
     pub fn say_goodbye(&self) {
         self.supervisor.tell("STOPPING=1\n");
         if let Some(pid_file) = &self.pid_file {
@@ -289,7 +288,7 @@ impl Server {
 
     fn accept_forever(&self, mut poll: Poll) -> Result<(), String> {
         let mut events = Events::with_capacity(64);
-        // Listeners that reported a connection which could not be taken.
+        // Listeners with a pending connection that could not be accepted.
         let mut again: Vec<usize> = Vec::new();
         loop {
             let timeout = if again.is_empty() { None } else { Some(RETRY_MS) };
@@ -307,7 +306,7 @@ impl Server {
         }
     }
 
-    /// Takes every connection that waits at a listener. The error says that one could not be taken.
+    /// Accepts every pending connection of a listener. Errors: one could not be accepted.
     fn accept_all(&self, token: usize) -> Result<(), ()> {
         loop {
             let listeners = self.listeners.lock();
@@ -339,7 +338,7 @@ impl Server {
         }
     }
 
-    /// Gives a new connection to a worker, or turns it away.
+    /// Assigns a new connection to a worker, or refuses it.
     fn admit(&self, accepted: Accepted) {
         let config = self.engine.config();
         let loads = || self.handles.iter().map(|handle| handle.load.load(Ordering::Relaxed));
@@ -379,9 +378,9 @@ impl Server {
         handle.hand_over(Arrival { stream, shared: Arc::new(shared), authenticated });
     }
 
-    /// Says why a connection is refused, as far as the socket takes the words at once.
+    /// Sends the reason of a refusal, as far as the socket accepts it at once.
     fn turn_away(&self, accepted: Accepted, words: &[u8]) {
-        // Counted first: whoever has been told may ask how many were.
+        // Counted first: a client that was refused may read the counter at once.
         let cell = &self.engine.stats.thread(self.engine.background_thread()).cell;
         cell.rejected_connections.bump();
         match accepted {
@@ -390,7 +389,7 @@ impl Server {
         };
     }
 
-    /// Listens where a changed configuration says. On failure listens where it did before.
+    /// Listens on the addresses of a changed configuration. On failure the old ones stay open.
     fn listen_anew(
         &self,
         old: &Config,
@@ -445,7 +444,7 @@ impl Accepted {
         }
     }
 
-    /// The peer's address and the own one, as shown.
+    /// The addresses of the peer and of this end, as shown.
     fn names(&self, config: &Config) -> (String, String) {
         match self {
             Self::Tcp(stream, peer) => {
@@ -461,8 +460,8 @@ impl Accepted {
     }
 }
 
-/// Sets what the configuration says about TCP connections. A socket that refuses is broken, which
-/// its worker will see.
+/// Sets the configured options of a TCP connection. A failure means that the connection has failed,
+/// which its worker will notice.
 fn prepare_tcp(stream: &TcpStream, config: &Config) {
     stream.set_nodelay(true).ok();
     if config.tcp_keepalive == 0 {
@@ -476,8 +475,8 @@ fn prepare_tcp(stream: &TcpStream, config: &Config) {
     SockRef::from(stream).set_tcp_keepalive(&keepalive).ok();
 }
 
-/// What clients from elsewhere are told in protected mode; the words are those of the real servers,
-/// since people search for them.
+/// The reply to remote clients in protected mode, in the wording of the real servers, since people
+/// search for it.
 const DENIED: &str = "-DENIED Running in protected mode because protected mode is enabled and no \
     password is set for the default user. In this mode connections are only accepted from the \
     loopback interface. If you want to connect from external computers, you may adopt one of the \
@@ -491,7 +490,7 @@ const DENIED: &str = "-DENIED Running in protected mode because protected mode i
     NOTE: You only need to do one of the above things in order for the server to start accepting \
     connections from the outside.\r\n";
 
-/// Makes CONFIG SET take effect on sockets, limits, the log and the title.
+/// Applies CONFIG SET to sockets, limits, the log and the title.
 struct Applier(Arc<Server>);
 
 impl Apply for Applier {
@@ -535,7 +534,7 @@ impl Apply for Applier {
         if is_changed(name)
             && let Err(error) = server.listen_anew(old, new, name)
         {
-            // Where the old directory is gone too, the new one is as good.
+            // Ignored: if the old directory no longer exists, the new one is as good.
             std::env::set_current_dir(&old.dir).ok();
             server.oom_score.follow(old).ok();
             return Err(error);
@@ -549,7 +548,7 @@ impl Apply for Applier {
     }
 
     fn apply_role(&self, config: &Config) {
-        // A failure is in the log.
+        // Ignored: it was logged.
         self.0.oom_score.follow(config).ok();
     }
 }

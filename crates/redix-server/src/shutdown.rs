@@ -1,7 +1,7 @@
-//! Ending the process: SHUTDOWN, SIGTERM and SIGINT.
+//! Shutdown: SHUTDOWN, SIGTERM and SIGINT.
 //!
-//! The end is prepared in the world, and the world is never given back, so nothing is changed or
-//! answered after the last save. A shutdown that is refused leaves everything as it was.
+//! It happens in the world, which is never released, so nothing is changed or replied to after the
+//! final save. A refused shutdown has no effect.
 //!
 //! Source: SHUTDOWN and `shutdown-on-sigterm` as Redis 7 and Valkey 8 treat them.
 
@@ -21,11 +21,11 @@ use crate::log;
 use crate::server::Server;
 use crate::sys;
 
-/// A shutdown that waits for nothing any more is under way.
+/// A shutdown that no longer waits is in progress.
 static UNDER_WAY: AtomicBool = AtomicBool::new(false);
 
 /// Starts the thread that waits for signals. The first one shuts the server down; a second one
-/// while that goes on ends the process at once. SIGALRM asks what the threads are doing.
+/// during that ends the process at once. SIGALRM logs the state of the threads.
 pub fn listen_for_signals(server: &Arc<Server>) -> io::Result<()> {
     sys::ignore_hangup();
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGALRM])?;
@@ -45,7 +45,7 @@ fn on_signal(server: &Arc<Server>, signal: i32) {
     if UNDER_WAY.load(Ordering::Acquire) || server.engine.is_ending() {
         log::from_signal_handler("You insist... exiting now.");
         for writer in [Writer::Foreground, Writer::Background] {
-            // The snapshot that nobody will finish; usually there is one at most.
+            // The temporary file of an unfinished snapshot; usually there is at most one.
             std::fs::remove_file(temporary_path(&server.engine.config(), writer)).ok();
         }
         std::process::exit(1);
@@ -68,7 +68,7 @@ fn on_signal(server: &Arc<Server>, signal: i32) {
     }
 }
 
-/// Begins a shutdown that nobody waits for.
+/// Begins a shutdown on a thread of its own.
 fn begin(server: &Arc<Server>, how: Shutdown) {
     if server.engine.shutdown_waits(&how) {
         log::notice("User requested shutdown...");
@@ -78,7 +78,7 @@ fn begin(server: &Arc<Server>, how: Shutdown) {
     UNDER_WAY.store(true, Ordering::Release);
     let server = Arc::clone(server);
     let shut_down = move || shut_down(&server, &how, None);
-    // Without memory for a thread, ending without a save would lose what the user wanted saved.
+    // If no thread can be created, exiting without a save would lose data.
     if thread::Builder::new().name("shutdown".into()).spawn(shut_down).is_err() {
         UNDER_WAY.store(false, Ordering::Release);
         log::warning("Can't start a thread for the shutdown.");
@@ -94,7 +94,7 @@ fn options(words: &ShutdownOn) -> Shutdown {
     Shutdown { save, now: words.now, force: words.force }
 }
 
-/// Ends the process, or returns if that is refused because saving failed; why is in the log.
+/// Shuts the process down, or returns if that is refused because saving failed, which is logged.
 /// `asked_by` describes the client that asked. Must not be called by a thread that is inside a
 /// gate.
 pub fn shut_down(server: &Server, how: &Shutdown, asked_by: Option<&str>) {
@@ -107,8 +107,8 @@ pub fn shut_down(server: &Server, how: &Shutdown, asked_by: Option<&str>) {
     finish(server, how);
 }
 
-/// Ends the process for a shutdown that has waited, if there is one and its time has come. Must not
-/// be called by a thread that is inside a gate.
+/// Shuts the process down if a delayed shutdown is due. Must not be called by a thread that is
+/// inside a gate.
 pub fn finish_waiting(server: &Arc<Server>) {
     if let Some(how) = server.engine.take_scheduled_shutdown() {
         begin(server, how);

@@ -1,8 +1,8 @@
-//! From the arguments of the process to a configuration: the file with its includes, flags, the
+//! Startup: from the command line to a configuration: the file with its includes, flags, the
 //! working directory.
 //!
-//! Errors end the process before anything was started; they go to standard error in the form of the
-//! real servers, since scripts and suites look for it.
+//! An error ends the process before anything is started; it goes to standard error in the format of
+//! the real servers, since scripts and suites match it.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -17,26 +17,26 @@ use crate::sys;
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What the arguments ask for.
+/// What the command line asks for.
 pub enum Wish {
-    /// To print this and end well.
+    /// Print this text and exit successfully.
     Print(String),
-    /// To run a server.
+    /// Run a server.
     Run(Box<Startup>),
 }
 
-/// A server that is to be run.
+/// The parameters of a server.
 pub struct Startup {
     /// Its configuration; `dir` is absolute and is the working directory already.
     pub config: Config,
-    /// Directives that were given but do nothing, each with the reason.
+    /// Directives that were set but have no effect, each with the reason.
     pub ignored: Vec<(&'static str, &'static str)>,
     /// The absolute path of the configuration file.
     pub file: Option<PathBuf>,
 }
 
-/// Understands the arguments behind the program's name, reads the configuration and changes to its
-/// working directory. The error is the whole text for the operator.
+/// Parses the arguments after the program's name, reads the configuration and changes to its
+/// working directory. The error is the complete text for standard error.
 pub fn prepare(args: &[Vec<u8>]) -> Result<Wish, String> {
     let (path, stdin, flags) = match CommandLine::parse(args) {
         CommandLine::Version => return Ok(Wish::Print(version_line())),
@@ -132,7 +132,7 @@ fn check_log_file(config: &Config) -> Result<(), String> {
     })
 }
 
-/// The report about a directive whose value turned out to be impossible.
+/// The error report for a directive whose value turned out to be unusable.
 fn refusal(name: &str, value: &[u8], reason: &str) -> String {
     let value = quote(value);
     format!("\n*** FATAL CONFIG FILE ERROR (Redix {VERSION}) ***\n>>> '{name} {value}'\n{reason}\n")

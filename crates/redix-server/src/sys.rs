@@ -1,4 +1,4 @@
-//! The few system calls that have no safe wrapper, each behind a safe function.
+//! The few system calls without a safe wrapper, each behind a safe function.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, OsStr};
@@ -24,13 +24,13 @@ pub fn unix_us() -> i64 {
     clock_ns(libc::CLOCK_REALTIME) / 1000
 }
 
-/// Nanoseconds since some fixed moment, as the kernel tells.
+/// Nanoseconds since an arbitrary point in time, from the kernel.
 pub fn mono_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC) as u64
 }
 
 /// A monotonic clock read from the processor's time stamp counter where that runs at a constant
-/// rate (a third of the cost of asking the kernel, which is asked otherwise).
+/// rate (a third of the cost of a system call), else from the kernel.
 pub struct TickClock {
     ticks: Option<Ticks>,
 }
@@ -43,7 +43,7 @@ struct Ticks {
 }
 
 impl TickClock {
-    /// Compares the counter with the kernel's clock for two milliseconds.
+    /// Calibrates the counter against the kernel's clock for two milliseconds.
     pub fn new() -> Self {
         let Some(start) = time_stamp() else { return Self { ticks: None } };
         let start_ns = mono_ns();
@@ -57,7 +57,7 @@ impl TickClock {
         Self { ticks: scale.map(|scale| Ticks { start, start_ns, scale }) }
     }
 
-    /// Nanoseconds since some fixed moment.
+    /// Nanoseconds since an arbitrary point in time.
     #[inline]
     pub fn now_ns(&self) -> u64 {
         let (Some(ticks), Some(now)) = (&self.ticks, time_stamp()) else { return mono_ns() };
@@ -72,7 +72,7 @@ impl Default for TickClock {
     }
 }
 
-/// What durations are read from, as INFO shows it.
+/// The source of durations, as INFO shows it.
 pub fn tick_clock_name() -> &'static str {
     if time_stamp().is_some() { "X86 TSC" } else { "POSIX clock_gettime" }
 }
@@ -112,12 +112,12 @@ fn cpu_us(who: c_int) -> (u64, u64) {
     (us(usage.ru_utime), us(usage.ru_stime))
 }
 
-/// Microseconds of processor time used by the process: (own code, kernel).
+/// Microseconds of processor time used by the process: (user, system).
 pub fn process_cpu_us() -> (u64, u64) {
     cpu_us(libc::RUSAGE_SELF)
 }
 
-/// Microseconds of processor time used by the calling thread: (own code, kernel).
+/// Microseconds of processor time used by the calling thread: (user, system).
 pub fn thread_cpu_us() -> (u64, u64) {
     cpu_us(libc::RUSAGE_THREAD)
 }
@@ -135,7 +135,7 @@ fn time_stamp() -> Option<u64> {
     CONSTANT.then(|| unsafe { _rdtsc() })
 }
 
-/// Other processors: the kernel is asked.
+/// Other processors: the kernel's clock is used.
 #[cfg(not(target_arch = "x86_64"))]
 fn time_stamp() -> Option<u64> {
     None
@@ -227,7 +227,7 @@ pub fn glob(pattern: &[u8]) -> Vec<PathBuf> {
     paths
 }
 
-/// What an error of the system means, without its number.
+/// The text of a system error, without its number.
 pub fn error_text(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error ") {
@@ -236,8 +236,8 @@ pub fn error_text(error: &io::Error) -> String {
     }
 }
 
-/// Goes on in a child in a session of its own, with standard streams to nowhere; the parent ends.
-/// To be called before there is a second thread.
+/// Daemonizes: continues in a child in a session of its own, with standard streams redirected to
+/// /dev/null; the parent exits. To be called while there is one thread only.
 pub fn daemonize() -> io::Result<()> {
     // SAFETY: there is one thread only, so the child may go on as the parent would.
     match unsafe { libc::fork() } {
@@ -258,8 +258,8 @@ pub fn daemonize() -> io::Result<()> {
     Ok(())
 }
 
-/// The memory in which the kernel keeps the arguments of the process and, behind them, its
-/// environment: what is written there is what `ps` shows.
+/// The memory in which the kernel keeps the arguments of the process, followed by its environment:
+/// `ps` shows what is written there.
 pub struct TitleArea {
     start: *mut u8,
     len: usize,
@@ -270,8 +270,8 @@ pub struct TitleArea {
 unsafe impl Send for TitleArea {}
 
 impl TitleArea {
-    /// Finds that memory and moves the environment elsewhere. To be called once, before there is a
-    /// second thread; nothing if the kernel does not tell.
+    /// Locates that memory and moves the environment elsewhere. To be called once, while there is
+    /// one thread only; `None` if the kernel does not show it.
     pub fn find() -> Option<Self> {
         // The name may hold blanks, so fields are counted behind the parenthesis that ends it. The
         // arguments' start and end are fields 48 and 49, the environment's end is field 51.
@@ -288,7 +288,7 @@ impl TitleArea {
         Some(Self { start: std::ptr::with_exposed_provenance_mut(start), len })
     }
 
-    /// Writes the title, cut to the space there is.
+    /// Writes the title, truncated to the available space.
     pub fn set(&mut self, title: &[u8]) {
         let count = title.len().min(self.len - 1);
         // SAFETY: the kernel says that the process owns `len` writable bytes here. Nothing else
@@ -301,19 +301,19 @@ impl TitleArea {
     }
 }
 
-/// Makes the process go on when its terminal hangs up.
+/// Ignores SIGHUP.
 pub fn ignore_hangup() {
     // SAFETY: ignoring a signal runs no code.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
 }
 
-/// Signals that end the process because of what it did itself.
+/// Signals of faults and aborts, which end the process.
 const FATAL: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT];
 
 static ON_FATAL: OnceLock<fn(c_int, c_int, usize)> = OnceLock::new();
 
 /// Has `report` called with the number, the code and the address of a fatal signal before that ends
-/// the process. It must do nothing that a signal handler must not do.
+/// the process. It must be async-signal-safe.
 pub fn on_fatal_signals(report: fn(c_int, c_int, usize)) {
     ON_FATAL.get_or_init(|| report);
     for signal in FATAL {
@@ -321,7 +321,7 @@ pub fn on_fatal_signals(report: fn(c_int, c_int, usize)) {
         // SAFETY: all bytes of zero are a valid action, with an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         action.sa_sigaction = handler as libc::sighandler_t;
-        // The stack may be what has run out.
+        // The stack may have overflowed.
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
         // SAFETY: the handler has the signature that SA_SIGINFO asks for and does only what is
         // allowed in one; the old action is not wanted.
@@ -358,8 +358,7 @@ pub fn append_in_handler(file: Option<&CStr>, bytes: &[u8]) {
     }
 }
 
-/// Lets other threads run before the calling one where they compete: its nice value becomes
-/// `nice`, for this thread alone.
+/// Lowers the priority of the calling thread alone to nice value `nice`.
 pub fn lower_priority(nice: c_int) -> io::Result<()> {
     // SAFETY: no memory is involved. On Linux a nice value belongs to a thread; 0 is the caller.
     if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) } == 0 {

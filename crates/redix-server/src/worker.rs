@@ -1,20 +1,19 @@
-//! One worker thread: an event loop around the engine's worker.
+//! A worker thread: an event loop around the engine's worker.
 //!
 //! One turn: wait; read each ready connection once; run; write once per connection; carry out
 //! requests. Connections whose read filled the buffer stay on the ready list, because readiness is
-//! reported by edges.
+//! edge-triggered.
 //!
-//! A client is read from and executed for whether or not it reads its replies: clients write whole
-//! pipelines before they read, and would wait for ever. What it is owed is bounded by
-//! `client-output-buffer-limit`, what it sends while it is held back by
-//! `client-query-buffer-limit`, and both by small constants before it has authenticated. Fairness
-//! comes from the turn: so much output ([`TURN_OUTPUT_MAX`]) and so much input of one connection,
-//! then the next.
+//! A client's commands are read and executed whether or not it reads its replies: clients write
+//! whole pipelines before they read, and would deadlock. Pending output is bounded by
+//! `client-output-buffer-limit`, pending input by `client-query-buffer-limit`, and both by small
+//! constants before the client has authenticated. Fairness comes from the turn: a bounded amount of
+//! output ([`TURN_OUTPUT_MAX`]) and input of one connection, then the next.
 //!
-//! **Invariants.** A connection never moves to another worker. Nothing here touches the keyspace
-//! but through the engine's worker. Every message of the mailbox is taken before the next wait.
-//! Whoever may have output is in `touched`; whoever may have input is in `readable`, is suspended,
-//! or waits for an edge.
+//! **Invariants.** A connection never moves to another worker. Nothing here accesses the keyspace
+//! except through the engine's worker. Every message of the mailbox is taken before the next wait.
+//! A connection that may have output is in `touched`; one that may have input is in `readable`, is
+//! suspended, or waits for an edge.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,29 +43,29 @@ use crate::conn::{Conn, ReadOutcome, Stream, WriteOutcome};
 use crate::log;
 
 const WAKE: Token = Token(usize::MAX);
-/// The most bytes of replies that may wait for a client that never authenticated.
-const STRANGER_OUTPUT_MAX: u64 = 16 * 1024;
+/// The output limit of a client that has never authenticated, in bytes.
+const UNAUTHENTICATED_OUTPUT_MAX: u64 = 16 * 1024;
 /// Bytes moved from a replica's feed into its output at a time.
 const FEED_BYTES: usize = 256 * 1024;
-/// Bytes sent to one replica in a turn before others have theirs.
+/// Bytes sent to one replica in a turn before others have their turn.
 const FEED_TURN_BYTES: usize = 256 * 1024;
 /// Readiness events taken per wait.
 const EVENTS_MAX: usize = 1024;
-/// Bytes of commands that may wait for a later turn, or behind one that is held back where the
-/// client never authenticated.
+/// Bytes of commands that may wait for a later turn, or behind a paused one of a client that has
+/// never authenticated.
 const WAITING_INPUT_MAX: usize = 1024 * 1024;
-/// Bytes of freed buffers from which on the allocator is asked to give pages back.
+/// Freed buffer bytes after which the allocator is asked to return pages to the system.
 const FREED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// A sweep that is due so soon after other periodic work is done with it.
+/// A sweep due within this time after periodic work is done together with it.
 const SWEEP_EARLY_NS: u64 = 10_000_000;
-/// After so long without a command the buffers of a connection are freed.
+/// The buffers of a connection are freed after this time without a command.
 const IDLE_MS: i64 = 2000;
 
-/// Carries out what a command asked of the process. The text is the error for the client whose
+/// Carries out a command's request to the process. The error is the reply to the client whose
 /// request was refused.
 pub type Requests = dyn Fn(&Request, &ClientShared) -> Result<(), &'static str>;
 
-/// A connection on its way to a worker.
+/// A new connection for a worker.
 pub struct Arrival {
     /// Its socket, non-blocking.
     pub stream: Stream,
@@ -76,16 +75,16 @@ pub struct Arrival {
     pub authenticated: bool,
 }
 
-/// What the rest of the process holds of a worker.
+/// The handle of a worker for other threads.
 pub struct Handle {
     waker: Arc<Waker>,
     arrivals: Mutex<Vec<Arrival>>,
-    /// Connections that it has or is about to get.
+    /// Number of its connections, those on their way included.
     pub load: AtomicUsize,
 }
 
 impl Handle {
-    /// Hands a connection over.
+    /// Passes a connection to the worker.
     pub fn hand_over(&self, arrival: Arrival) {
         self.load.fetch_add(1, Ordering::Relaxed);
         self.arrivals.lock().push(arrival);
@@ -95,7 +94,8 @@ impl Handle {
 
 impl Wake for Handle {
     fn wake(&self) {
-        // The only failure is a full event counter, and then the worker is being woken anyway.
+        // Ignored: it only fails if the event counter is full, and then the worker is being woken
+        // anyway.
         self.waker.wake().ok();
     }
 }
@@ -121,13 +121,13 @@ pub struct EventLoop {
     /// When periodic work and the next sweep are due, by the monotonic clock.
     next_cron_ns: u64,
     next_sweep_ns: u64,
-    /// Where the next round of periodic work begins.
+    /// The connection at which the next round of periodic work begins.
     visited: usize,
-    /// Bytes of buffers freed since memory was last given back to the system.
+    /// Freed buffer bytes since memory was last returned to the system.
     freed_bytes: usize,
-    /// The last round of giving memory back.
+    /// The last round in which memory was returned to the system.
     purged: u64,
-    /// The end of the last pause after which held-back commands were tried again.
+    /// The end of the last CLIENT PAUSE after which paused commands were retried.
     resumed_after_ms: i64,
     /// The waker was called.
     woken: bool,
@@ -186,7 +186,7 @@ impl EventLoop {
             self.touched.extend_from_slice(self.worker.ready());
             let commands_before = self.engine.stats.thread(self.index).cell.commands.get();
             self.execute(requests);
-            // What its own connections have published to each other.
+            // Messages that its own connections have published to each other.
             self.deliver_mail();
             self.touched.extend_from_slice(self.worker.fed());
             self.flush_all();
@@ -234,19 +234,19 @@ impl EventLoop {
         else {
             return until_due;
         };
-        // To the microsecond: what ends a moment early would only be waited for once more.
+        // To the microsecond: waking too early would only cost another wait.
         let left_us = due_ms.saturating_mul(1000).saturating_sub(self.engine.env.clock.unix_us());
         until_due.min(Duration::from_micros(u64::try_from(left_us).unwrap_or(0)))
     }
 
-    /// Ends the waits of blocked clients whose time has run out.
+    /// Ends the waits of blocked clients whose deadline has passed.
     fn end_waits(&mut self) {
         if self.worker.next_deadline_ms().is_some() {
             self.worker.end_overdue(self.engine.env.clock.unix_us() / 1000);
         }
     }
 
-    /// Sorts what the kernel reports.
+    /// Dispatches the kernel's events.
     fn note_events(&mut self, events: &Events) {
         for event in events {
             if event.token() == WAKE {
@@ -316,14 +316,15 @@ impl EventLoop {
         }
     }
 
-    /// Gives a message to the subscribers that it is for. Who owes too much by now is closed at
-    /// once: the next message may come before it is written to.
+    /// Delivers a message to its subscribers. A subscriber over its output limit is closed at once:
+    /// the next message may arrive before it is written to.
     fn deliver(&mut self, delivery: &Delivery) {
         let Self { worker, touched, .. } = self;
         let limits = worker.config().client_output_buffer_limit;
         let mut over = Vec::new();
         worker.deliver(delivery, |token, client, owed_before| {
-            // Who had output is listed, or waits for its socket to take more.
+            // A connection with earlier output is listed, or waits for its socket to become
+            // writable.
             if owed_before == 0 {
                 touched.push(token);
             }
@@ -343,7 +344,7 @@ impl EventLoop {
         let mut conn = Conn::new(arrival.stream);
         let client = Client::new(arrival.shared, arrival.authenticated);
         let token = self.worker.insert(client);
-        // Bytes that came before the registration are reported by it.
+        // Bytes received before the registration are reported by it.
         if conn.register(self.poll.registry(), token).is_err() {
             self.worker.remove(token);
             self.handle.load.fetch_sub(1, Ordering::Relaxed);
@@ -356,7 +357,7 @@ impl EventLoop {
         self.conns[token] = Some(conn);
     }
 
-    /// Tries held-back commands again once CLIENT PAUSE has run out.
+    /// Retries paused commands once CLIENT PAUSE has timed out.
     fn resume_after_pause(&mut self) {
         let end_ms = self.engine.pause.client_until_ms();
         if end_ms != self.resumed_after_ms && self.engine.env.clock.unix_us() / 1000 >= end_ms {
@@ -365,7 +366,7 @@ impl EventLoop {
         }
     }
 
-    /// Tries the held-back commands again.
+    /// Retries paused commands.
     fn resume(&mut self) {
         self.worker.finish_migrations();
         let tokens: Vec<usize> = self.worker.tokens().collect();
@@ -403,7 +404,7 @@ impl EventLoop {
                     continue;
                 }
                 ReadOutcome::Ended => {
-                    // What was asked before is still answered, unless it waits for others.
+                    // Earlier requests are still replied to, unless the client is blocked.
                     conn.ended = true;
                     let idle = !client.ready && client.input.parked() == 0;
                     let replica = client.session.replica.as_ref();
@@ -424,10 +425,10 @@ impl EventLoop {
                     count
                 }
             };
-            // Queued commands are requests not yet executed, like what is in the buffer.
+            // Queued commands are unexecuted requests, like the content of the buffer.
             let queued = client.session.multi.as_ref().map_or(0, |multi| multi.bytes);
             if (client.input.pending_bytes() + queued) as u64 > limit {
-                // It may be listed again in this turn, and is closed but once.
+                // It may be listed again in this turn, but is closed only once.
                 conn.ended = true;
                 self.engine.stats.thread(self.index).cell.query_limit_disconnections.bump();
                 log::warning(&format!(
@@ -458,7 +459,7 @@ impl EventLoop {
         self.worker.mark_ready(token);
     }
 
-    /// Runs what was read. A panic costs the connection whose command it was.
+    /// Executes what was read. A panic costs the connection whose command it was.
     fn execute(&mut self, requests: &Requests) {
         let Ok(asked) = catch_unwind(AssertUnwindSafe(|| self.worker.run())) else {
             log::warning("The client whose command panicked is closed.");
@@ -489,14 +490,14 @@ impl EventLoop {
     fn flush_all(&mut self) {
         let config = Arc::clone(self.worker.config());
         for token in std::mem::take(&mut self.touched) {
-            // At once: it may be listed twice, and what closes it is to be counted once.
+            // At once: it may be listed twice, and its closing must be counted once.
             if self.flush(token, &config) == Fate::Close {
                 self.close(token);
             }
         }
     }
 
-    /// Sends what a connection has to be sent, and lets it go on where that was in its way.
+    /// Sends pending output, and resumes a connection that was suspended because of it.
     fn flush(&mut self, token: usize, config: &Config) -> Fate {
         let (Some(Some(conn)), Some(client)) =
             (self.conns.get_mut(token), self.worker.client(token))
@@ -509,14 +510,15 @@ impl EventLoop {
         if let Some(replica) = client.session.replica.clone()
             && replica.attached()
         {
-            // The end of its input was met before it had asked: it will acknowledge nothing.
+            // Its input had ended before it asked to be synchronised: it will acknowledge nothing.
             if conn.ended {
                 return Fate::Close;
             }
             return self.flush_replica(token, &replica, config);
         }
-        // The limit holds for what is owed, whether or not it would be read. DEBUG has each reply
-        // wait as a node of a list, which is more than a stranger may be owed.
+        // The limit applies to pending output, whether or not the client would read it. DEBUG
+        // counts each reply as a list node, which is more than an unauthenticated client may have
+        // pending.
         let listed = self.engine.reply_buffers.listed.load(Ordering::Relaxed);
         let owed = client.unsent_bytes() as u64;
         let limit = output_limit(config, client);
@@ -527,13 +529,13 @@ impl EventLoop {
             return Fate::Close;
         }
         conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
-        // Before it is sent: whoever has its replies must not be seen waiting for them.
+        // Before it is sent: a client that has its replies must not be seen with pending output.
         client.shared.output_bytes.store(0, Ordering::Relaxed);
         let count = match conn.flush(client) {
             WriteOutcome::Broken => return Fate::Close,
             WriteOutcome::Part(count) => count,
             WriteOutcome::All(count) => {
-                // Behind what stalled there may be commands that were not even parsed.
+                // Unparsed commands may follow the ones that were suspended.
                 let done = conn.ended && client.input.parked() == 0 && !conn.stalled;
                 if client.closing() || done {
                     return Fate::Close;
@@ -567,9 +569,9 @@ impl EventLoop {
         Fate::Stay
     }
 
-    /// Sends a replica what its feed holds, as far as its socket takes it, up to a limit: there are
-    /// others. What it has yet to be sent counts as its output.
-    // HOT PATH: once per turn and replica that has something to be sent.
+    /// Sends a replica's feed, as far as its socket accepts it, up to a limit per turn, for
+    /// fairness. The rest of the feed counts as its output.
+    // HOT PATH: once per turn and replica with pending data.
     fn flush_replica(&mut self, token: usize, replica: &Arc<Replica>, config: &Config) -> Fate {
         let (Some(Some(conn)), Some(client)) =
             (self.conns.get_mut(token), self.worker.client(token))
@@ -627,7 +629,7 @@ impl EventLoop {
         Fate::Stay
     }
 
-    /// Whether a connection has to be closed for the output that it has not taken.
+    /// Whether a connection must be closed because of its pending output.
     fn is_over_limit(&mut self, token: usize, unsent: u64, limit: OutputLimit) -> bool {
         let (Some(Some(conn)), Some(client)) =
             (self.conns.get_mut(token), self.worker.client(token))
@@ -635,7 +637,7 @@ impl EventLoop {
             return false;
         };
         let over_hard = (limit.hard_bytes != 0 && unsent > limit.hard_bytes)
-            || (!client.session.known && unsent > STRANGER_OUTPUT_MAX);
+            || (!client.session.known && unsent > UNAUTHENTICATED_OUTPUT_MAX);
         let over_soft = limit.soft_bytes != 0 && unsent > limit.soft_bytes;
         let mut too_long = false;
         if over_soft {
@@ -683,7 +685,7 @@ impl EventLoop {
         }
     }
 
-    /// Looks after a part of the connections, so that each is visited about once in a second.
+    /// Periodic work on a part of the connections, so that each is visited about once a second.
     fn cron(&mut self, hz: usize) {
         if self.index == 0 {
             let now_ns = self.engine.env.clock.mono_ns();
@@ -763,7 +765,7 @@ impl EventLoop {
     }
 }
 
-/// What becomes of a connection.
+/// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Stay,
@@ -776,15 +778,15 @@ fn output_limit(config: &Config, client: &Client) -> OutputLimit {
     if client.session.subscriptions.is_some() { limits.pubsub } else { limits.normal }
 }
 
-/// Whether reading from a connection rests: what it has sent is executed in later turns anyway, or
-/// nobody knows whose it is.
+/// Whether reading from a connection is suspended: its input is executed in later turns anyway, or
+/// it has not authenticated.
 fn must_wait(client: &Client) -> bool {
     let executed_later = client.input.parked() > 0 && !client.halted;
     let is_stranger = client.halted && !client.session.known;
     (executed_later || is_stranger) && client.input.pending_bytes() > WAITING_INPUT_MAX
 }
 
-/// A connection as log lines name it.
+/// A connection's description for the log.
 fn describe(engine: &Engine, client: &ClientShared) -> String {
     client::describe(client, engine, engine.env.clock.unix_us() / 1000)
 }

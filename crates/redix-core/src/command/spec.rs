@@ -28,7 +28,7 @@ pub mod flag {
     macro_rules! flags {
         ($($bit:literal $name:ident $word:literal $doc:literal,)+) => {
             $(#[doc = $doc] pub const $name: u32 = 1 << $bit;)+
-            /// Every flag with its word in `COMMAND INFO`, in the order in which it is listed
+            /// Every flag with its name in `COMMAND INFO`, in the order in which it is listed
             /// there.
             pub const WORDS: &[(u32, &str)] = &[$(($name, $word),)+];
         };
@@ -70,7 +70,7 @@ pub mod acl {
     macro_rules! categories {
         ($($bit:literal $name:ident $word:literal,)+) => {
             $(#[doc = concat!("`@", $word, "`")] pub const $name: u32 = 1 << $bit;)+
-            /// Every category with its word, in the order of `ACL CAT`.
+            /// Every category with its name, in the order of `ACL CAT`.
             pub const WORDS: &[(u32, &str)] = &[$(($name, $word),)+];
         };
     }
@@ -104,7 +104,7 @@ pub mod access {
     macro_rules! accesses {
         ($($bit:literal $name:ident $word:literal,)+) => {
             $(#[doc = concat!("`", $word, "`")] pub const $name: u32 = 1 << $bit;)+
-            /// Every flag with its word, in the order in which `COMMAND INFO` lists them.
+            /// Every flag with its name, in the order in which `COMMAND INFO` lists them.
             pub const WORDS: &[(u32, &str)] = &[$(($name, $word),)+];
         };
     }
@@ -128,7 +128,7 @@ pub mod access {
 pub enum Begin {
     /// At this argument index.
     Index(u32),
-    /// After this word, searched from an index on (negative: from the end, backwards).
+    /// After this token, searched from an index on (negative: from the end, backwards).
     Keyword(&'static str, i32),
     /// Unknown: it cannot be stated.
     Unknown,
@@ -147,7 +147,7 @@ pub enum Find {
         /// 0 and 1: all; 2: the first half; and so on.
         limit: u32,
     },
-    /// As many as the argument at `keynum` says, from `first` on, every `step`-th.
+    /// As many as the argument at `keynum` states, from `first` on, every `step`-th.
     KeyNum {
         /// Where the number stands, relative to the beginning.
         keynum: u32,
@@ -373,7 +373,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// The word in `COMMAND DOCS`.
+    /// Its name in `COMMAND DOCS`.
     pub fn word(self) -> &'static str {
         match self {
             Self::String => "string",
@@ -448,7 +448,7 @@ pub struct CommandSpec {
     pub name: &'static str,
     /// The group.
     pub group: Group,
-    /// The number of words, the name (and container) included; negative: at least as many.
+    /// The number of arguments, the name (and container) included; negative: at least as many.
     pub arity: i16,
     /// Bits of [`flag`].
     pub flags: u32,

@@ -247,7 +247,7 @@ fn config_set_answers_in_the_words_of_the_servers() {
             &[("cluster-announce-client-ipv4", "1")],
             "'cluster-announce-client-ipv4') - Invalid IPv4 address",
         ),
-        // Ours: what is not built says so.
+        // Our own errors, for features that are missing.
         (
             &[("appendonly", "yes")],
             "'appendonly') - only the default is supported: Redix lacks the append-only file",

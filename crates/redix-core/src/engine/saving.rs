@@ -38,7 +38,7 @@ pub(super) struct Snapshot {
 pub(super) struct SnapshotPlan {
     /// The configuration, frozen.
     pub(super) config: Arc<Config>,
-    /// Where it goes.
+    /// The destination.
     pub(super) target: Target,
     /// Whether it contains keys (not for a replica's filter without data).
     pub(super) with_keys: bool,

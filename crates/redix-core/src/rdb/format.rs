@@ -20,8 +20,8 @@ pub const STRING_LEN_MAX: u64 = 512 << 20;
 
 /// Fork and version of a file or DUMP payload that can be read.
 ///
-/// The forks number independently: Valkey left 12 to 79 to Redis and went on at 80. Type bytes
-/// above 21 and opcodes below 244 mean different things in each.
+/// The forks number independently: Valkey left 12 to 79 to Redis and continues from 80. Type bytes
+/// above 21 and opcodes below 244 differ between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RdbVersion {
     /// Redis up to 8.4 (1 to 12) and Valkey up to 8 (11).

@@ -1,16 +1,16 @@
-//! A failover under way: a primary changes places with one of its replicas, and nothing is lost.
+//! A coordinated failover: a primary changes roles with one of its replicas without losing writes.
 //!
 //! ```text
 //! None -> Waiting -> InProgress -> None
 //! ```
 //!
-//! While it waits, this server still is the primary, writes are held back, and the replica catches
-//! up. In progress, this server is a replica of its former replica, which has yet to learn that it
-//! is the primary: the link's PSYNC tells it. [`crate::engine`] goes from one to the next.
+//! While it waits, this server still is the primary, writes are paused, and the replica catches up.
+//! In progress, this server is a replica of its former replica, which learns from the link's `PSYNC
+//! … FAILOVER` that it is the primary now. [`crate::engine`] moves from one stage to the next.
 //!
 //! **Invariants.** The stage changes in the world only. The mutex is a leaf.
 //!
-//! Source: the FAILOVER command of Redis 6.2, and Valkey 9.1 in action.
+//! Source: the FAILOVER command of Redis 6.2, and the behaviour of Valkey 9.1.
 
 use super::status::Target;
 use crate::sync::atomic::{AtomicU8, Ordering};

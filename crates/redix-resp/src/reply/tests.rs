@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::decode::{Value, decode};
 
-/// Checks what `write` makes of an empty buffer in either protocol.
+/// Checks what `write` appends to an empty buffer in each protocol.
 fn check(write: impl Fn(&mut Reply), resp2: &str, resp3: &str) {
     for (proto, expect) in [(Proto::Resp2, resp2), (Proto::Resp3, resp3)] {
         let mut reply = Reply::new(proto);
@@ -142,7 +142,7 @@ fn write(reply: &mut Reply, value: &Value) {
     }
 }
 
-/// What a RESP2 client sees of a RESP3 value.
+/// A RESP3 value as a RESP2 client sees it.
 fn in_resp2(value: Value) -> Value {
     let all = |values: Vec<Value>| values.into_iter().map(in_resp2).collect();
     match value {

@@ -5,18 +5,19 @@ use proptest::prelude::*;
 use super::*;
 use crate::reply::Reply;
 
-/// What a parser made of some bytes: the commands, and the error that ended them.
+/// The outcome of parsing some bytes: the commands, and the error that ended them.
 #[derive(PartialEq, Eq, Debug, Default)]
 struct Seen {
     commands: Vec<Vec<Vec<u8>>>,
     error: Option<String>,
-    /// Bytes of the command under way.
+    /// Bytes of the incomplete command.
     pending: usize,
     /// What the last `Incomplete` asked for.
     wanted: usize,
 }
 
-/// Feeds `pieces` as a connection would: the buffer grows, whole commands are cut off its front.
+/// Feeds `pieces` as a connection would: the buffer grows, complete commands are removed from its
+/// front.
 fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Seen {
     let mut seen = Seen::default();
     let mut parser = RequestParser::default();
@@ -49,8 +50,8 @@ fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Seen
     seen
 }
 
-/// Checks what `input` parses to, whole and byte by byte: each command as its words joined by `|`,
-/// then the error, or `...` if bytes are left.
+/// Checks what `input` parses to, as a whole and byte by byte: each command as its arguments joined
+/// by `|`, then the error, or `...` if bytes are left.
 fn check(input: impl AsRef<[u8]>, expect: &[&str]) {
     check_with(input, &Limits::default(), expect);
 }
@@ -184,7 +185,7 @@ fn lines_have_a_limit() {
     check("A".repeat(65_536), &["..."]);
     check("A".repeat(65_537), &["Protocol error: too big inline request"]);
     check(format!("A\0{}\n", "A".repeat(65_536)), &["Protocol error: too big inline request"]);
-    // It is for lines that do not end: these came as a whole.
+    // The limit is for incomplete lines: these were received whole.
     for len in [65_535, 65_537, 70_000, 81_920, 300_000] {
         let word = "A".repeat(len);
         check(format!("{word}\r\n"), &[&word]);
@@ -299,7 +300,7 @@ fn an_error_leaves_the_arguments_of_earlier_commands() {
     }
 }
 
-/// Time must grow with the input, not with its square, or this does not end today.
+/// Quadratic time would make this test run for hours.
 #[test]
 fn pieces_are_not_scanned_again() {
     let mut input = Vec::new();
@@ -324,7 +325,7 @@ fn commands() -> impl Strategy<Value = Vec<Vec<Vec<u8>>>> {
     prop::collection::vec(prop::collection::vec(word, 1..6), 1..5)
 }
 
-/// Bytes that look like requests, so that random input reaches every branch.
+/// Bytes that resemble requests, so that random input reaches every branch.
 fn request_like() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::sample::select(vec![
@@ -374,7 +375,7 @@ proptest! {
         let limits = Limits { authenticated, inline_max, ..Limits::default() };
         let whole = feed([input.as_slice()], &limits);
         for seen in [feed(cut(&input, &cuts), &limits), feed(input.chunks(1), &limits)] {
-            // A line of which only the first piece passes the limit is refused before its end.
+            // A line of which the first piece alone exceeds the limit is refused before its end.
             if seen.error.as_ref().is_some_and(|error| error.contains("too big")) {
                 prop_assert!(whole.commands.starts_with(&seen.commands));
             } else {

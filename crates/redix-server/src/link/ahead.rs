@@ -1,13 +1,13 @@
 //! The thread that reads the primary's stream ahead of its execution; see
 //! [`redix_core::upstream::ahead`].
 //!
-//! It sleeps until the link is behind. Then it reads and prepares, and leaves the portions in a
-//! queue, from which the link takes them; once there is nothing to be read and nothing left in the
-//! queue, it gives the rest back and sleeps again.
+//! It sleeps until the link lags. Then it reads and prepares commands, and queues the portions for
+//! the link; once nothing is available and the queue is empty, it returns the rest and sleeps
+//! again.
 //!
-//! **Invariants.** At most [`QUEUED_MAX`] bytes and one portion more are in the queue.
-//! The thread never waits for the socket, and for the link only while the queue is not empty. Who
-//! abandons the queue is not read for any more.
+//! **Invariants.** At most [`QUEUED_MAX`] bytes and one portion more are in the queue. The thread
+//! never waits for the socket, and for the link only while the queue is not empty. It stops reading
+//! when the queue is abandoned.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,12 +21,12 @@ use mio::net::TcpStream;
 use parking_lot::{Condvar, Mutex};
 use redix_core::upstream::ahead::{Next, Portion, Portions, ReadAhead};
 
-/// Bytes in the queue from which on nothing more is read.
+/// Bytes in the queue at which reading pauses.
 pub(super) const QUEUED_MAX: u64 = 2 * 1024 * 1024;
-/// Spent portions that are kept to be used again.
+/// Consumed portions that are kept for reuse.
 const SPARE_MAX: usize = 40;
 
-/// The thread.
+/// The handle of the thread.
 pub(super) struct Reader {
     jobs: mpsc::Sender<Job>,
     queued_max: u64,
@@ -38,24 +38,25 @@ struct Job {
     queue: Arc<Queue>,
 }
 
-/// Between the thread and the link.
+/// The queue between the thread and the link.
 struct Queue {
     state: Mutex<State>,
-    /// The link has taken a portion that the thread waits for, or abandoned the queue.
+    /// Signalled when the link has taken a portion that the thread waits for, or abandoned the
+    /// queue.
     taken: Condvar,
     /// Bytes read and not yet taken by the link.
     waiting: AtomicU64,
-    /// Bytes in the portions from which on nothing more is read.
+    /// Bytes in the queue at which reading pauses.
     queued_max: u64,
 }
 
 #[derive(Default)]
 struct State {
     portions: VecDeque<Portion>,
-    /// Bytes in the portions.
+    /// Bytes in the queued portions.
     bytes: u64,
     spare: Vec<Portion>,
-    /// The thread waits until there are no more bytes than that.
+    /// The thread waits until at most this many bytes are queued.
     wanted: Option<u64>,
     /// The link has found the queue empty.
     hungry: bool,
@@ -64,9 +65,8 @@ struct State {
 }
 
 impl Reader {
-    /// Starts the thread, which reads no more once `queued_max` bytes are in the queue, and calls
-    /// `waker` for a link that waits; none where there is but one processor, so that nothing would
-    /// be won.
+    /// Starts the thread, which pauses reading at `queued_max` queued bytes, and calls `waker` for
+    /// a link that waits; `None` on a single processor, where nothing would be gained.
     pub(super) fn start(waker: Arc<Waker>, queued_max: u64) -> Result<Option<Self>, String> {
         if thread::available_parallelism().map_or(1, usize::from) < 2 {
             return Ok(None);
@@ -79,7 +79,7 @@ impl Reader {
         Ok(Some(Self { jobs, queued_max }))
     }
 
-    /// Has the stream be read ahead.
+    /// Starts reading the stream ahead.
     pub(super) fn begin(
         &self,
         ahead: Box<ReadAhead>,
@@ -97,7 +97,7 @@ impl Reader {
     }
 }
 
-/// Reads for one queue, to the end.
+/// Serves one queue until it ends.
 fn run(waker: &Waker, job: Job) {
     let Job { ahead, stream, queue } = job;
     let read = catch_unwind(AssertUnwindSafe(|| read(waker, *ahead, &stream, &queue)));
@@ -109,11 +109,11 @@ fn run(waker: &Waker, job: Job) {
 }
 
 fn wake(waker: &Waker) {
-    // The only failure is a full event counter, and then the link is being woken anyway.
+    // Ignored: it only fails if the event counter is full, and then the link is being woken anyway.
     waker.wake().ok();
 }
 
-/// Fills the queue until there is nothing to be read and nothing to be taken.
+/// Fills the queue until nothing is available and the queue is empty.
 fn read(
     waker: &Waker,
     mut ahead: ReadAhead,
@@ -134,7 +134,7 @@ fn read(
                 }
                 io::ErrorKind::Interrupted.into()
             }
-            // As long as the link has something to do, more may come.
+            // While the link has something to execute, more may arrive.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && queue.wait_for_link() => {
                 continue;
             }
@@ -158,7 +158,7 @@ impl Queue {
         std::mem::take(&mut state.hungry)
     }
 
-    /// Waits until the queue is half empty, if it is full; false if it was abandoned.
+    /// Waits until a full queue is half empty; false if it was abandoned.
     fn wait_for_room(&self) -> bool {
         let mut state = self.state.lock();
         if state.bytes >= self.queued_max {
@@ -167,14 +167,14 @@ impl Queue {
         !state.abandoned
     }
 
-    /// Waits until the link takes something; false if there is nothing to be taken.
+    /// Waits until the link takes a portion; false if the queue is empty.
     fn wait_for_link(&self) -> bool {
         let mut state = self.state.lock();
         let bytes = state.bytes;
         bytes != 0 && self.wait(&mut state, bytes - 1)
     }
 
-    /// Waits until at most so many bytes are in the queue; false if it was abandoned.
+    /// Waits until at most `bytes` are in the queue; false if it was abandoned.
     fn wait(&self, state: &mut parking_lot::MutexGuard<'_, State>, bytes: u64) -> bool {
         state.wanted = Some(bytes);
         while state.wanted.is_some() && !state.abandoned {

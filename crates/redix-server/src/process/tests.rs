@@ -7,7 +7,7 @@ use redix_testkit::server::TempDir;
 
 use super::*;
 
-/// Above what the kernel gives out.
+/// Above the kernel's largest process id.
 const NOBODY: u32 = 1 << 30;
 
 #[test]
@@ -32,7 +32,7 @@ fn only_what_nobody_writes_is_removed() {
         path(format!("temp-bgsave-{NOBODY}.rdb")),
         path(format!("temp-{NOBODY}.rdb")),
         path(format!("temp-1700000000.{NOBODY}.rdb")),
-        // A container's process has the number of the one before it.
+        // In a container, a process often has the same id as the one before it.
         path(format!("temp-bgsave-{own}.rdb")),
     ];
     left.iter().for_each(|path| fs::write(path, "REDIS0011").unwrap());
@@ -55,6 +55,6 @@ fn only_what_nobody_writes_is_removed() {
     drop(file);
     remove_leftovers(dir.path());
     assert!(!locked.exists());
-    // Nothing to look at is no reason not to start.
+    // A missing directory is no error.
     remove_leftovers(&path("none".into()));
 }

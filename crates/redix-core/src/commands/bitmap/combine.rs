@@ -30,7 +30,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::write(
 .acl(acl::BITMAP)
 .docs(docs::BITOP)];
 
-/// The word of the first input.
+/// The argument that is the first input key.
 const INPUTS: usize = 3;
 
 /// The operation, which may restrict the number of inputs. Errors: Syntax, too few or too many

@@ -31,7 +31,7 @@ struct Part {
 }
 
 impl Part {
-    /// The words from `first` on. Errors: NotInteger, Syntax.
+    /// Parses the arguments from `first` on. Errors: NotInteger, Syntax.
     fn parse(args: Args<'_>, first: usize) -> Result<Self, ReplyError> {
         let words = args.len() - first;
         if words > 3 {

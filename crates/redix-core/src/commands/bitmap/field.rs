@@ -93,7 +93,7 @@ fn parse_type(word: &[u8]) -> Result<(bool, u32), ReplyError> {
     Ok((signed, width as u32))
 }
 
-/// What begins at a word.
+/// The subcommand at an argument.
 #[derive(Clone, Copy)]
 enum Word {
     Overflow,
@@ -103,7 +103,7 @@ enum Word {
 }
 
 impl Word {
-    /// Word `index`, if as many follow as it needs.
+    /// The subcommand at argument `index`, if all of its arguments follow.
     fn at(args: Args<'_>, index: usize) -> Option<Self> {
         const WORDS: [(&str, Word); 4] = [
             ("OVERFLOW", Word::Overflow),
@@ -115,7 +115,7 @@ impl Word {
         (index + word.len() <= args.len()).then_some(*word)
     }
 
-    /// How many words it is, with those it needs.
+    /// The number of arguments of the subcommand, its name included.
     fn len(self) -> usize {
         match self {
             Word::Overflow => 2,
@@ -159,7 +159,7 @@ fn parse_overflow(word: &[u8]) -> Result<Overflow, ReplyError> {
     }
 }
 
-/// Whether the words read only, as far as their number tells.
+/// The access of the key: read-only if all subcommands are GET or OVERFLOW.
 fn key_access(args: Args<'_>) -> u32 {
     let mut index = 2;
     while index < args.len() {

@@ -118,7 +118,7 @@ fn write_arg_flags(reply: &mut Reply, arg: &ArgSpec) -> usize {
     1
 }
 
-/// The word for a kind, and the arguments nested in it.
+/// The name of a kind, and the arguments nested in it.
 fn kind_of(kind: ArgKind) -> (&'static str, &'static [ArgSpec]) {
     match kind {
         ArgKind::String => ("string", &[]),

@@ -1,6 +1,6 @@
-//! MIGRATE: keys to another server.
+//! MIGRATE: sends keys to another server.
 //!
-//! The handler takes hold of the keys and blocks the client; the rest is in [`crate::migration`].
+//! The handler captures the keys and blocks the client; the rest is in [`crate::migration`].
 //!
 //! Source: the replies of Valkey 9.1.2, Redis 8.2.3 and 7.0.15.
 
@@ -18,10 +18,10 @@ use crate::migration::{Item, Login, Migration, Order, Origin, Target, encoder};
 use crate::sync::Arc;
 
 const ACCESS: u32 = access::RW | access::ACCESS | access::DELETE;
-/// The word with the only key, empty where KEYS names them.
+/// The argument that is the only key, empty where KEYS names the keys.
 const KEY: usize = 3;
 const FIRST_OPTION: usize = 6;
-/// What a timeout that makes no sense is taken for.
+/// The timeout used in place of one that is not positive.
 const TIMEOUT_MS: u64 = 1000;
 
 /// Command: MIGRATE.
@@ -91,7 +91,8 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::client("migrate", Group::Gen
     ])
     .tips(&["nondeterministic_output"])];
 
-/// Where the keys are, before anything of the words is known. A KEYS without keys is none.
+/// Finds the keys for COMMAND GETKEYS; the arguments have not been checked. KEYS without keys names
+/// none.
 fn keys(args: Args<'_>, keys: &mut Vec<(usize, u32)>) -> bool {
     let mut index = FIRST_OPTION;
     while index + 1 < args.len() {
@@ -116,13 +117,13 @@ struct MigrateOptions {
     copy: bool,
     replace: bool,
     login: Option<Login>,
-    /// The word of the first key, and how many there are.
+    /// The argument that is the first key, and the number of keys.
     first: usize,
     count: usize,
 }
 
 impl MigrateOptions {
-    /// `secrets` takes the words that must not be shown, whether or not the others make sense.
+    /// `secrets` receives the arguments that must not be shown, even if others are invalid.
     fn parse(args: Args<'_>, secrets: &mut Vec<usize>) -> Result<Self, ReplyError> {
         let mut parsed = Self { copy: false, replace: false, login: None, first: KEY, count: 1 };
         let mut options = args.options(FIRST_OPTION);
@@ -159,7 +160,7 @@ impl MigrateOptions {
     }
 }
 
-/// A port as the real servers read it: the number that the word begins with, else 0.
+/// Parses a port as the real servers do: the number that the argument begins with, else 0.
 fn port(word: &[u8]) -> i64 {
     let digits = word.iter().skip(usize::from(word.starts_with(b"-")));
     let len = digits.take_while(|byte| byte.is_ascii_digit()).count();

@@ -45,7 +45,7 @@ fn container(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::WrongArity("pubsub".into()))
 }
 
-/// `PUBSUB CHANNELS [pattern]` -> array of names, in no order. Errors: more words.
+/// `PUBSUB CHANNELS [pattern]` -> array of names, in no order. Errors: more arguments.
 fn channels(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     list(cx, args, Kind::Plain)
 }

@@ -110,7 +110,7 @@ fn notify_removed(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>, empti
     }
 }
 
-/// Reports that a key is gone.
+/// Announces the deletion of a key.
 fn notify_deleted(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
     cx.keys.effects.notify(class::GENERIC, "del", cx.keys.db, key.bytes);
 }

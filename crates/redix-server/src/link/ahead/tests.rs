@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const VALUE: usize = 1000;
 const LIMIT: u64 = 256 * 1024;
 
-/// A reader, and what wakes the link.
+/// A reader, and the waker of the link.
 struct Rig {
     engine: Arc<Engine>,
     poll: Poll,
@@ -31,7 +31,7 @@ impl Rig {
         Self { engine: Arc::new(engine), poll, reader }
     }
 
-    /// Reads ahead from a connection; none on a machine where nothing is read ahead.
+    /// Reads ahead from a connection; `None` on a machine without read-ahead.
     fn begin(&self, near: std::net::TcpStream) -> Option<(Box<dyn Portions>, Arc<TcpStream>)> {
         let stream = Arc::new(TcpStream::from_std(near));
         let ahead = ReadAhead::new(Arc::clone(&self.engine), Input::default());
@@ -57,7 +57,7 @@ impl Rig {
     }
 }
 
-/// A connection with everything in it that it takes: the near end, the far end, how many bytes.
+/// A connection whose buffers are full: the near end, the far end, the number of bytes.
 fn full() -> (std::net::TcpStream, std::net::TcpStream, u64) {
     let (near, mut far) = pair();
     far.set_nonblocking(true).unwrap();
@@ -77,7 +77,7 @@ fn pair() -> (std::net::TcpStream, std::net::TcpStream) {
     (near, listener.accept().unwrap().0)
 }
 
-/// Waits for something that another thread does.
+/// Waits for another thread.
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {

@@ -159,7 +159,7 @@ fn container(_: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     Err(ReplyError::WrongArity("client".into()))
 }
 
-/// `ON` or `OFF` at word 2. Errors: anything else.
+/// Parses `ON` or `OFF` at argument 2. Errors: anything else.
 fn on_or_off(args: Args<'_>) -> Result<bool, ReplyError> {
     match () {
         () if args.is(2, "ON") => Ok(true),
