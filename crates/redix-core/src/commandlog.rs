@@ -124,7 +124,7 @@ impl CommandLog {
             .fit(config.commandlog_reply_larger_than, config.commandlog_large_reply_max_len);
     }
 
-    /// Logs a command for whatever it deserves to be logged for.
+    /// Adds a command to each log whose threshold it reaches.
     #[inline]
     pub fn note(&self, config: &Config, command: &Executed<'_>) {
         let us = command.ns / 1000;

@@ -68,7 +68,7 @@ impl ReplyError {
         Self::Text(format!("REDIRECT {host}:{port}").into())
     }
 
-    /// A name that `container` has no subcommand for.
+    /// The error for an unknown subcommand of `container`.
     pub fn unknown_subcommand(sent: &[u8], container: &str) -> Self {
         let sent = until_zero(&sent[..sent.len().min(SHOWN_MAX)]).to_vec();
         Self::UnknownSubcommand { sent, container: container.to_ascii_uppercase() }

@@ -167,7 +167,7 @@ impl Sweeper {
         }
     }
 
-    /// Moves on to a table with expiries and enters the gate; `None` if there is no such table.
+    /// Advances to a table with expiries and enters the gate; `None` if there is no such table.
     fn find_work<'k>(&mut self, engine: &'k Engine) -> Option<Runner<'k>> {
         for _ in 0..self.cells(engine).min(CELLS_PER_STEP) {
             if engine.keyspace.expire_count_in(self.db, self.shard) > 0 {

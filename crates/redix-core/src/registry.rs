@@ -224,7 +224,7 @@ impl ClientShared {
         }
     }
 
-    /// Ends its wait; false if it is in none.
+    /// Ends its wait; false if it is not blocked.
     pub(crate) fn end_wait(&self, end: WaitEnd) -> bool {
         lock(&self.waiter).as_ref().is_some_and(|waiter| waiter.end(end))
     }

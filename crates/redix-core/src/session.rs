@@ -107,7 +107,7 @@ pub struct Session {
     pub no_touch: bool,
     /// `CLIENT IMPORT-SOURCE on`.
     pub import_source: bool,
-    /// Where the replication stream ended behind its last write.
+    /// The replication offset after its last write.
     pub write_offset: u64,
     /// Its subscriptions; `None`: it has none.
     pub subscriptions: Option<Box<Subscriptions>>,

@@ -26,15 +26,13 @@ pub(super) struct FileLine {
 
 /// The textual forms of one kind of parameter with values of type `T`.
 pub(super) trait Kind<T> {
-    /// Whether a single argument may hold several values, separated by blanks: `CONFIG SET save
-    /// "900 1"`.
+    /// Whether an argument may hold several values, separated by blanks: `CONFIG SET save "900 1"`.
     const SPLITS: bool = false;
 
     /// Whether a value may contain NUL bytes, which end it for most kinds.
     const TAKES_NUL: bool = false;
 
-    /// Parses the value. `current` is the present value, for kinds whose text changes only a part
-    /// of it.
+    /// Parses the value. `current` is the present one, for kinds whose text changes a part of it.
     fn parse(&self, args: &[Vec<u8>], current: &T) -> Result<T, Reason>;
 
     /// The value as CONFIG GET shows it.
@@ -207,7 +205,7 @@ impl Kind<i64> for SignedMemory {
     }
 }
 
-/// A size of at least one byte that is raised to a floor.
+/// A size of at least one byte, raised to a minimum.
 pub(super) struct MemoryFloor(pub(super) u64);
 
 impl Kind<u64> for MemoryFloor {

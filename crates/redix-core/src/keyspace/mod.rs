@@ -132,7 +132,7 @@ impl Keyspace {
         try_spin(&self.shards[shard].0).map(ShardGuard::new)
     }
 
-    /// Hints that a shard's lock and tables will be needed.
+    /// Prefetches a shard's lock and table headers.
     #[inline]
     pub fn prefetch_shard(&self, shard: usize) {
         redix_types::prefetch::prefetch(&raw const self.shards[shard]);

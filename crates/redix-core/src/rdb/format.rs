@@ -278,7 +278,7 @@ pub enum RdbErrorKind {
     /// A collection without elements, read to its end. Files may hold such keys, which old servers
     /// left there by mistake; they are passed over.
     Empty,
-    /// Bytes that no server writes.
+    /// Invalid content.
     Corrupt(&'static str),
     /// The content does not match its checksum.
     Checksum {

@@ -101,7 +101,7 @@ fn locks_of(options: Result<SortOptions<'_>, ReplyError>) -> Locks {
     if follows_patterns { Locks::World } else { Locks::Keys }
 }
 
-/// Asked before anything of the words is known.
+/// Finds the keys for COMMAND GETKEYS; the arguments have not been checked.
 fn sort_keys(args: Args<'_>, keys: &mut Vec<(usize, u32)>) -> bool {
     if !sort_ro_keys(args, keys) {
         return false;
