@@ -33,26 +33,26 @@ use crate::prefetch::prefetch;
 #[cfg(test)]
 pub(crate) mod tests;
 
-/// Bytes of a block in front of its links and payload.
+/// Bytes of the header of a block, before its links and payload.
 pub const HEAD: usize = 16;
 
 /// Longest payload, in bytes.
 pub const PAYLOAD_MAX: usize = u32::MAX as usize - 2 * LARGE_STEP;
 
-/// What allocations of over [`LARGE`] bytes are rounded up to.
+/// Allocations over [`LARGE`] bytes are rounded up to a multiple of this.
 const LARGE_STEP: usize = 4096;
 
-/// Above this the allocator has no classes but whole pages.
+/// Above this the allocator rounds to whole pages.
 const LARGE: usize = 512 * 1024;
 
-/// Bits of the size word that are no part of the size.
+/// Bits of the size word that are flags.
 const FLAGS: u32 = 15;
 
-/// Most references to one block; more can only be a leak in a loop.
+/// Limit of references to one block; more can only be a leak in a loop.
 const REFS_MAX: u32 = u32::MAX / 2;
 
-/// The bytes that the allocator takes for a request: the steps of mimalloc, four to a doubling
-/// above 128 bytes.
+/// The bytes that the allocator reserves for a request: the size classes of mimalloc, four to a
+/// doubling above 128 bytes.
 #[inline]
 pub const fn size_class(bytes: usize) -> usize {
     let step = if bytes <= 128 {
@@ -89,7 +89,7 @@ fn layout_of(size: usize) -> Layout {
     Layout::from_size_align(size, 16).expect("a block is at most 4 GB")
 }
 
-/// Bytes that so many links take.
+/// Bytes of `links` links.
 const fn link_bytes(links: usize) -> usize {
     links.div_ceil(2) * 16
 }
@@ -100,7 +100,7 @@ impl Block {
         Block::with_room(0, payload)
     }
 
-    /// Asks for the first `lines` cache lines.
+    /// Prefetches the first `lines` cache lines.
     #[inline(always)]
     pub fn prefetch(&self, lines: usize) {
         for line in 0..lines {
@@ -125,7 +125,7 @@ impl Block {
         block
     }
 
-    /// A block with that many empty links and a payload of zeros.
+    /// A block with `links` empty links and a payload of zeros.
     fn with_room(links: usize, payload: usize) -> Block {
         let block = Block::allocate(links, payload);
         // SAFETY: the block is fresh; all behind its header is written, and zero is both a byte
@@ -134,7 +134,7 @@ impl Block {
         block
     }
 
-    /// A block of which only the header is initialised.
+    /// A block with only its header initialised.
     fn allocate(links: usize, payload: usize) -> Block {
         assert!(payload <= PAYLOAD_MAX, "an element of {payload} bytes");
         let size = size_class(HEAD + link_bytes(links) + payload);
@@ -162,7 +162,7 @@ impl Block {
         unsafe { self.0.as_ref() }
     }
 
-    /// The header of a block that nobody else refers to. Panics if it is shared.
+    /// The header of an unshared block. Panics if it is shared.
     #[inline(always)]
     fn head_mut(&mut self) -> &mut Head {
         assert!(!self.is_shared(), "a shared block is copied before it is changed");
@@ -188,43 +188,43 @@ impl Block {
         HEAD + link_bytes(self.links())
     }
 
-    /// Bytes of memory that the block takes; what its links lead to is not counted.
+    /// Bytes of memory of the block itself, without the blocks that its links refer to.
     #[inline(always)]
     pub fn size(&self) -> usize {
         (self.head().size_and_flags & !FLAGS) as usize
     }
 
-    /// Elements in the block, as its owner has written.
+    /// Number of elements, as set by its owner.
     #[inline(always)]
     pub fn n(&self) -> usize {
         usize::from(self.head().n)
     }
 
-    /// Notes the number of elements. Panics if the block is shared, or above 65535.
+    /// Sets the number of elements. Panics if the block is shared, or above 65535.
     #[inline(always)]
     pub fn set_n(&mut self, n: usize) {
         self.head_mut().n = u16::try_from(n).expect("at most 65535 elements in a block");
     }
 
-    /// Bytes of data in the block, as its owner has written.
+    /// Bytes of data, as set by its owner.
     #[inline(always)]
     pub fn used(&self) -> usize {
         self.head().used as usize
     }
 
-    /// Notes the bytes of data. Panics if the block is shared, or above 2^32.
+    /// Sets the bytes of data. Panics if the block is shared, or above 2^32.
     #[inline(always)]
     pub fn set_used(&mut self, used: usize) {
         self.head_mut().used = u32::try_from(used).expect("a block has at most 4 GB");
     }
 
-    /// Four bits for the owner.
+    /// Four flag bits for the owner.
     #[inline(always)]
     pub fn flags(&self) -> u8 {
         (self.head().size_and_flags & FLAGS) as u8
     }
 
-    /// Sets them. Panics if the block is shared.
+    /// Sets the flags. Panics if the block is shared.
     #[inline(always)]
     pub fn set_flags(&mut self, flags: u8) {
         assert!(u32::from(flags) <= FLAGS, "there are four flags");
@@ -241,7 +241,7 @@ impl Block {
         unsafe { std::slice::from_raw_parts(self.at(from), self.size() - from) }
     }
 
-    /// The payload, to change. Panics if the block is shared.
+    /// The payload, mutable. Panics if the block is shared.
     #[inline(always)]
     pub fn payload_mut(&mut self) -> &mut [u8] {
         assert!(!self.is_shared(), "a shared block is copied before it is changed");
@@ -250,13 +250,13 @@ impl Block {
         unsafe { std::slice::from_raw_parts_mut(self.at(from), self.size() - from) }
     }
 
-    /// Number of links, empty ones too.
+    /// Number of links, including empty ones.
     #[inline(always)]
     pub fn links(&self) -> usize {
         usize::from(self.head().links)
     }
 
-    /// A link; `None` if it is empty. Panics if there are not as many.
+    /// A link; `None` if it is empty. Panics if the index is out of range.
     #[inline(always)]
     pub fn link(&self, index: usize) -> Option<&Block> {
         assert!(index < self.links(), "a block has no link {index}");
@@ -264,7 +264,7 @@ impl Block {
         unsafe { (*self.slot(index)).as_ref() }
     }
 
-    /// A link, to change. Panics if there are not as many, or if the block is shared.
+    /// A link, mutable. Panics if the index is out of range, or if the block is shared.
     #[inline(always)]
     pub fn link_mut(&mut self, index: usize) -> &mut Option<Block> {
         assert!(index < self.links(), "a block has no link {index}");
@@ -273,9 +273,9 @@ impl Block {
         unsafe { &mut *self.slot(index) }
     }
 
-    /// Adds a link in front of the one at `at`, or behind the last. The first `front` and the last
-    /// `back` bytes of the payload stay its first and last; what is between may be lost. Grows the
-    /// block if need be. Panics if the block is shared.
+    /// Inserts a link before the one at `at`, or after the last. The first `front` and the last
+    /// `back` bytes of the payload are preserved at its ends; bytes between may be lost. Grows the
+    /// block if necessary. Panics if the block is shared.
     pub fn insert_link(&mut self, at: usize, link: Option<Block>, front: usize, back: usize) {
         let links = self.links();
         assert!(at <= links && links < usize::from(u16::MAX), "a link at {at} of {links}");
@@ -296,8 +296,8 @@ impl Block {
         }
     }
 
-    /// Takes a link out. The first `front` bytes of the payload stay its first. Panics if there
-    /// are not as many, or if the block is shared.
+    /// Removes a link. The first `front` bytes of the payload are preserved at its start. Panics if
+    /// the index is out of range, or if the block is shared.
     pub fn remove_link(&mut self, at: usize, front: usize) -> Option<Block> {
         let links = self.links();
         assert!(at < links, "a block has no link {at}");
@@ -316,7 +316,7 @@ impl Block {
     }
 
     /// Moves the content to a block whose payload has at least `payload` bytes: the links, the
-    /// first `front` bytes and the last `back` bytes of the payload, and what the header says.
+    /// first `front` and the last `back` bytes of the payload, and the header's fields.
     pub fn relocate(&mut self, payload: usize, front: usize, back: usize) {
         let links = self.links();
         let mut new = Block::with_room(links, payload.max(front + back));
@@ -337,7 +337,7 @@ impl Block {
         *self = new;
     }
 
-    /// Fills the links, all empty, from another block that has as many.
+    /// Fills the links, all empty, from another block with equally many.
     fn copy_links(&mut self, from: &Block) {
         for index in 0..from.links() {
             *self.link_mut(index) = from.link(index).cloned();
@@ -351,7 +351,7 @@ impl Block {
         self.head().refs.load(Ordering::Acquire) != 1
     }
 
-    /// Makes this the only reference, by a copy if there are others. Whether it was copied.
+    /// Makes this the only reference, by copying if the block is shared; returns whether it copied.
     #[inline(always)]
     pub fn own(&mut self) -> bool {
         let shared = self.is_shared();
@@ -372,7 +372,7 @@ impl Clone for Block {
     /// Another reference to the same block.
     #[inline]
     fn clone(&self) -> Block {
-        // Relaxed: a new reference is made from one that keeps the block alive.
+        // Relaxed: the new reference is made from one that keeps the block alive.
         if self.head().refs.fetch_add(1, Ordering::Relaxed) > REFS_MAX {
             abort();
         }
@@ -383,7 +383,7 @@ impl Clone for Block {
 impl Drop for Block {
     #[inline]
     fn drop(&mut self) {
-        // The only owner needs no exchange. Otherwise the one subtraction decides who is last.
+        // The only owner needs no exchange. Otherwise the subtraction decides who is last.
         if self.is_shared() {
             if self.head().refs.fetch_sub(1, Ordering::Release) != 1 {
                 return;

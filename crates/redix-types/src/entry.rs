@@ -67,7 +67,7 @@ fn layout_of(block: usize) -> Layout {
     Layout::from_size_align(block, 8).expect("an entry is at most 4 GB and a few bytes")
 }
 
-/// Where the parts of an entry lie.
+/// The layout of an entry.
 #[derive(Clone, Copy)]
 struct Shape {
     form: Form,
@@ -296,7 +296,7 @@ impl EntryBox {
         EntryBox(block)
     }
 
-    /// A view of the entry.
+    /// Borrows the entry.
     #[inline]
     pub fn as_ref(&self) -> EntryRef<'_> {
         EntryRef { entry: self.0, owner: PhantomData }
@@ -351,16 +351,16 @@ impl EntryBox {
         }
     }
 
-    /// Replaces the value, and with it kind and encoding; key, expiry and LRU stay. In place
-    /// unless that changes the rounded size. Returns what lay on the heap before, for the caller
-    /// to free.
+    /// Replaces the value, and with it type and encoding; key, expiry and LRU are kept. In place
+    /// unless that changes the rounded size. Returns the previous heap value, for the caller to
+    /// free.
     #[inline]
     pub fn replace_value(&mut self, value: Value<'_>) -> Option<Box<HeapValue>> {
         if let Value::Str(bytes) = &value
             && let Some(place) = self.inline_bytes_mut()
             && place.len() == bytes.len()
         {
-            // Values of one key are often of one length.
+            // Consecutive values of a key often have equal length.
             place.copy_from_slice(bytes);
             self.set_head(Kind::String, value.encoding());
             return None;
@@ -377,7 +377,7 @@ impl EntryBox {
         let old = self.shape();
         let new = Shape { form, value_len, ..old };
         let old_heap = self.heap_ptr();
-        // Expiry and key move as one piece, when the width of the value's length changes.
+        // Expiry and key move together when the width of the value's length changes.
         let middle_len = old.value_at() - old.expiry_at();
         if old.block() == new.block() {
             let entry = self.0.as_ptr();
@@ -410,7 +410,7 @@ impl EntryBox {
         old_heap.map(|heap| unsafe { Box::from_raw(heap) })
     }
 
-    /// The same entry under another key: value, expiry and LRU stay, and a heap value is moved.
+    /// The entry under another key: value, expiry and LRU are kept, and a heap value is moved.
     pub fn with_key(mut self, key: &[u8]) -> EntryBox {
         let moved = self
             .heap_mut()
@@ -420,8 +420,8 @@ impl EntryBox {
         EntryBox::new(key, value, entry.expire_at_ms(), entry.lru())
     }
 
-    /// Replaces bytes of the inline value: `remove` of them at `at`, by the pieces of `insert`.
-    /// In place unless that changes the rounded size.
+    /// Replaces `remove` bytes of the inline value at `at` by the pieces of `insert`. In place
+    /// unless that changes the rounded size.
     fn splice_inline(&mut self, at: usize, remove: usize, insert: &[&[u8]]) {
         let old = self.shape();
         let added: usize = insert.iter().map(|piece| piece.len()).sum();
@@ -444,7 +444,7 @@ impl EntryBox {
         }
         let to = allocate(new.block());
         let (old_entry, entry) = (self.0.as_ptr(), to.as_ptr());
-        // Expiry, key and the head of the value move as one piece behind the lengths.
+        // Expiry, key and the head of the value move together behind the lengths.
         let middle_len = old.value_at() + at - old.expiry_at();
         // SAFETY: `old_entry` has the old shape, `entry` is a fresh block of the new one; the old
         // block is freed with its own layout (E1).
@@ -466,7 +466,7 @@ impl EntryBox {
         unsafe { *self.0.as_ptr() = kind as u8 | (encoding as u8) << 4 };
     }
 
-    /// Changes what OBJECT ENCODING reports, for a value edited in place.
+    /// Sets the encoding for OBJECT ENCODING, for a value edited in place.
     pub fn set_encoding(&mut self, encoding: Encoding) {
         // SAFETY: E1: byte 0 is in the header.
         unsafe {
@@ -475,7 +475,7 @@ impl EntryBox {
         }
     }
 
-    /// The bytes of an inline value, to change in place.
+    /// The bytes of an inline value, mutable.
     #[inline]
     pub fn inline_bytes_mut(&mut self) -> Option<&mut [u8]> {
         let shape = self.shape();
@@ -486,7 +486,7 @@ impl EntryBox {
         })
     }
 
-    /// The value on the heap, to change in place.
+    /// The value on the heap, mutable.
     pub fn heap_mut(&mut self) -> Option<&mut HeapValue> {
         // SAFETY: E2: the pointer is live and owned by this entry, which is borrowed uniquely.
         self.heap_ptr().map(|heap| unsafe { &mut *heap })
@@ -530,7 +530,7 @@ unsafe fn write_head(entry: *mut u8, kind: Kind, encoding: Encoding, lru: u32) {
 }
 
 impl EntryBox {
-    /// Frees the entry but for what lies on the heap, which is the caller's to free.
+    /// Frees the entry except for its heap value, which is returned for the caller to free.
     pub fn into_heap(mut self) -> Option<Box<HeapValue>> {
         self.heap_ptr()?;
         self.reshape(Value::Int(0))
@@ -558,7 +558,7 @@ impl fmt::Debug for EntryBox {
     }
 }
 
-/// A view of an entry, as cheap to pass as a pointer.
+/// A borrowed entry, as cheap to pass as a pointer.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
     entry: NonNull<u8>,
@@ -589,13 +589,13 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    /// What the key holds.
+    /// The type of the value.
     #[inline]
     pub fn kind(self) -> Kind {
         Kind::from_bits(self.head()[0] & 0x0f)
     }
 
-    /// How it is represented.
+    /// Its encoding.
     #[inline]
     pub fn encoding(self) -> Encoding {
         Encoding::from_bits(self.head()[0] >> 4)
@@ -614,7 +614,7 @@ impl<'a> EntryRef<'a> {
         self.head()[4] & HAS_EXPIRY != 0
     }
 
-    /// Whether the value lies behind a pointer, as long ones do.
+    /// Whether the value is on the heap, as long ones are.
     #[inline]
     pub fn is_on_heap(self) -> bool {
         (self.head()[4] >> FORM_SHIFT) & 3 == Form::Heap as u8
@@ -652,7 +652,7 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    /// The value on the heap, if that is where it is.
+    /// The value on the heap, if it is there.
     #[inline]
     pub fn heap(self) -> Option<&'a HeapValue> {
         let shape = self.shape();
@@ -664,8 +664,8 @@ impl<'a> EntryRef<'a> {
         })
     }
 
-    /// The value again, for another entry. What is large is shared until one of the two is written
-    /// to.
+    /// A copy of the value for another entry. Large values are shared until one of the two is
+    /// written to.
     pub fn to_value(self) -> Value<'a> {
         if let Some(heap) = self.heap() {
             return Value::Heap(heap.clone());
@@ -679,7 +679,7 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    /// Which compact form the header names, if the value is one.
+    /// The compact form named by the header, if the value is one.
     #[inline]
     fn compact(self) -> Option<Compact> {
         match (self.kind(), self.encoding()) {
@@ -693,7 +693,7 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    /// Bytes of memory this entry takes: its block and, behind it, the heap value.
+    /// Memory of this entry in bytes: its block and its heap value.
     pub fn memory_usage(self) -> usize {
         self.shape().block() + self.heap().map_or(0, HeapValue::memory_usage)
     }

@@ -1,21 +1,20 @@
-//! Glob patterns as KEYS, SCAN, CONFIG GET and PSUBSCRIBE match them.
+//! Glob patterns as in KEYS, SCAN, CONFIG GET and PSUBSCRIBE.
 //!
 //! `*` any bytes, `?` one byte, `[a-z]` and `[^a-z]` classes, `\` takes the next byte literally.
-//! Everything but `*` matches exactly one byte, so a match that fails needs to go back to the last
-//! star only: the work is at most the product of the two lengths, without recursion. The servers
-//! recurse per star and match nothing beyond a depth ([`STARS_MAX`]), and so does this.
+//! Everything but `*` matches exactly one byte, so a failed match only backtracks to the last star:
+//! the time is at most the product of the two lengths, without recursion. The real servers recurse
+//! per star and match nothing beyond a depth ([`STARS_MAX`]), and so does this.
 //!
-//! The odd corners were asked of the servers (Redis 7.0.15, Valkey 9.1.2): a class ends at the
-//! first `]` even if that is its first byte; one that is never closed ends with the pattern; a
-//! reversed range is turned round, before case is folded; ranges order bytes as signed ones; `a-]`
-//! is a range; a lone `\` at the end is itself; the empty text matches nothing but the empty
-//! pattern.
+//! Corner cases were checked on the servers (Redis 7.0.15, Valkey 9.1.2): a class ends at the first
+//! `]` even if that is its first byte; one that is never closed ends with the pattern; a reversed
+//! range is swapped, before case is folded; ranges order bytes as signed ones; `a-]` is a range; a
+//! lone `\` at the end is itself; the empty text matches nothing but the empty pattern.
 
 #[cfg(test)]
 mod tests;
 
-/// The most stars of a pattern with something behind them; several in a row count as one. Source:
-/// Redis 7.0.15 and 8.2.3, Valkey 9.1.2.
+/// The most stars of a pattern that are followed by something; consecutive ones count as one.
+/// Source: Redis 7.0.15 and 8.2.3, Valkey 9.1.2.
 const STARS_MAX: usize = 1000;
 
 /// Whether upper and lower case ASCII letters are the same.
@@ -42,7 +41,7 @@ pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
         return pattern.is_empty();
     }
     let (mut at, mut done) = (0, 0);
-    // Where to go on after the last star: in the pattern, and the first byte the star left over.
+    // The backtrack point of the last star: in the pattern, and the first byte the star left over.
     let mut last_star: Option<(usize, usize)> = None;
     let mut stars = 0;
     while done < text.len() {
@@ -73,7 +72,7 @@ pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
 }
 
 /// Matches the first element of a pattern, which is not a star, against one byte. Returns the
-/// verdict and the element's length; None if the pattern is empty.
+/// verdict and the element's length; `None` if the pattern is empty.
 fn match_one(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
     Some(match *pattern {
         [] => return None,
@@ -87,13 +86,12 @@ fn match_one(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
     })
 }
 
-/// A byte as the order of ranges sees it.
+/// A byte as compared in ranges.
 fn signed(byte: u8) -> i8 {
     byte as i8
 }
 
-/// Matches the class whose `[` has been read. Returns the verdict and the length up to and with
-/// its `]`.
+/// Matches the class whose `[` has been read. Returns the verdict and the length including its `]`.
 fn match_class(class: &[u8], byte: u8, case: Case) -> (bool, usize) {
     let negated = class.first() == Some(&b'^');
     let mut at = usize::from(negated);

@@ -27,7 +27,7 @@ mod view;
 pub use build::{Builder, from_packed};
 pub use view::{EMPTY, HashEdit, HashRef, Limits, Pair};
 
-/// Longest field, in bytes, of an element that lies in its page.
+/// Longest field, in bytes, of an element stored in its page.
 const INLINE_FIELD_MAX: usize = 0x7f;
 
 /// Longest field in bytes: 31 bits of length.
@@ -61,7 +61,7 @@ fn parts(stored: Stored<'_>) -> (&[u8], &[u8]) {
     }
 }
 
-/// Calls `f` with an element of this field and value.
+/// Calls `f` with the element of this field and value.
 #[inline(always)]
 fn with_element<R>(field: &[u8], value: &[u8], f: impl FnOnce(New<'_>) -> R) -> R {
     if field.len() <= INLINE_FIELD_MAX && 1 + field.len() + value.len() <= INLINE_MAX {
@@ -91,8 +91,7 @@ impl Hash {
         self.table.prefetch(hash, step)
     }
 
-    /// A hash with the fields and values that alternate in a listpack, of which no two fields are
-    /// alike.
+    /// A hash of the alternating fields and values of a listpack, which must be distinct.
     pub fn from_listpack(lp: &[u8], hasher: &KeyHasher) -> Self {
         let mut hash = Hash::new();
         let (mut field_text, mut value_text) = (IntBuf::new(), IntBuf::new());
@@ -115,17 +114,18 @@ impl Hash {
         self.table.is_empty()
     }
 
-    /// Bytes of memory behind this struct.
+    /// Bytes of memory, without this struct.
     pub fn memory(&self) -> usize {
         self.table.memory()
     }
 
-    /// At most how many allocations [`Hash::free_step`] has to free.
+    /// Upper bound of the allocations that [`Hash::free_step`] frees.
     pub fn weight(&self) -> usize {
         self.table.weight()
     }
 
-    /// Frees about `budget` allocations; whether all are gone. Until then the hash is of no use.
+    /// Frees about `budget` allocations; returns whether all are freed. The hash must not be used
+    /// meanwhile.
     pub fn free_step(&mut self, budget: usize) -> bool {
         self.table.free_step(budget)
     }
@@ -137,8 +137,8 @@ impl Hash {
         Some(parts(element).1)
     }
 
-    /// Sets the value of a field; whether the field is new. Panics if the field is longer than
-    /// [`FIELD_LEN_MAX`], or field and value than [`PAIR_LEN_MAX`].
+    /// Sets the value of a field; returns whether the field is new. Panics if the field is longer
+    /// than [`FIELD_LEN_MAX`], or field and value than [`PAIR_LEN_MAX`].
     pub fn set(&mut self, field: &[u8], value: &[u8], hasher: &KeyHasher) -> bool {
         let hash = hasher.hash(field);
         let Some((pos, element)) = self.table.find(hash, field) else {
@@ -146,7 +146,7 @@ impl Hash {
             return true;
         };
         if parts(element).1.len() == value.len() {
-            // Values of one field are often of one length.
+            // Consecutive values of a field often have equal length.
             let at = 1 + field.len();
             let edit = |bytes: &mut [u8]| bytes[at..].copy_from_slice(value);
             if self.table.edit_inline(pos, edit).is_some() {
@@ -157,7 +157,7 @@ impl Hash {
         false
     }
 
-    /// Removes a field; whether it was there.
+    /// Removes a field; returns whether it existed.
     pub fn remove(&mut self, field: &[u8], hasher: &KeyHasher) -> bool {
         let found = self.table.find(hasher.hash(field), field).map(|(pos, _)| pos);
         if let Some(pos) = found {
@@ -171,8 +171,8 @@ impl Hash {
         self.table.iter().map(parts)
     }
 
-    /// Visits about `count` fields with their values from a cursor on; the next cursor, 0 at the
-    /// end. Fields that stay from cursor 0 to the end are visited.
+    /// Calls `f` with about `count` fields and values from a cursor on; returns the next cursor, 0
+    /// at the end. Fields that exist from cursor 0 to the end are visited.
     pub fn scan<'a>(
         &'a self,
         cursor: u64,
@@ -185,7 +185,7 @@ impl Hash {
         })
     }
 
-    /// A field and its value, chosen by a random word. `None` if there are none.
+    /// A field and its value, chosen by a random number. `None` if the hash is empty.
     pub fn random(&self, word: u64) -> Option<(&[u8], &[u8])> {
         self.table.random(word).map(parts)
     }

@@ -1,18 +1,18 @@
-//! From the hash of a member to the number of the leaf that holds it: a multimap of two 32-bit
-//! numbers, in pages of exact size.
+//! A multimap from the hash of a member to the number of the leaf that holds it, both 32 bits, in
+//! pages of exact size.
 //!
-//! A page is a block whose payload holds as many hashes as there is room for, then as many leaf
-//! numbers. Growing splits one page by the next bit of the hashes, shrinking merges one, so no
-//! operation handles more than a few pages, and neither needs a member. Pages are resized by class
-//! of the allocator and have no fill factor.
+//! The payload of a page holds as many hashes as it has room for, then as many leaf numbers.
+//! Growing splits one page by the next bit of the hashes, shrinking merges one, so no operation
+//! handles more than a few pages, and neither needs a member. Pages are resized by allocator class
+//! and have no fill factor.
 //!
-//! Equal pairs are interchangeable: a hash may be there several times with one leaf.
+//! Equal pairs are interchangeable: a hash may occur several times with one leaf.
 //!
-//! **Order of scanning**: the share of the hash (see [`crate::shares`]), then its low bits
-//! reversed. A cursor is a point in that order, and stays one when pages split and merge.
+//! **Scan order**: the share of the hash (see [`crate::shares`]), then its low bits reversed. A
+//! cursor is a position in that order, and stays valid when pages split and merge.
 //!
 //! **Invariants.** Page `b` of share `s` is number `4 b + s` of the store, with all pages below
-//! `pages[s]` of each share. A pair lies in the page that its hash selects.
+//! `pages[s]` of each share. A pair is in the page that its hash selects.
 
 use crate::block::Block;
 use crate::packed::search::equal_words;
@@ -25,7 +25,7 @@ mod tests;
 /// Mean number of pairs in a page.
 const PAGE_MEAN: usize = 24;
 
-/// Cache lines of such a page.
+/// Cache lines of an average page.
 const PAGE_LINES: usize = 4;
 
 #[derive(Clone)]
@@ -60,7 +60,7 @@ impl Index {
         self.store.memory()
     }
 
-    /// Asks `accept` for each leaf that the hash is paired with until it has an answer.
+    /// Calls `accept` for each leaf that the hash is paired with, until it returns `Some`.
     #[inline]
     pub(crate) fn find<R>(&self, hash: u32, mut accept: impl FnMut(u32) -> Option<R>) -> Option<R> {
         let page = self.page(self.locate(hash).1);
@@ -75,7 +75,7 @@ impl Index {
         None
     }
 
-    /// Asks for the page of a hash.
+    /// Prefetches the page of a hash.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u32) {
         self.page(self.locate(hash).1).prefetch(PAGE_LINES);
@@ -91,7 +91,7 @@ impl Index {
         }
     }
 
-    /// Changes the leaf of a pair that is there.
+    /// Changes the leaf of an existing pair.
     pub(crate) fn reassign(&mut self, hash: u32, from: u32, to: u32) {
         let number = self.locate(hash).1;
         self.store.edit(number, |page| {
@@ -100,7 +100,7 @@ impl Index {
         });
     }
 
-    /// Removes a pair that is there.
+    /// Removes an existing pair.
     pub(crate) fn remove(&mut self, hash: u32, leaf: u32) {
         let (share, number) = self.locate(hash);
         self.store.edit(number, |page| {
@@ -115,14 +115,14 @@ impl Index {
         });
         self.len[share] -= 1;
         let pages = self.pages[share] as usize;
-        // Some way below where a page is split, so that it is not merged again at once.
+        // Well below the threshold of a split, so that the page is not merged again at once.
         if pages > 1 && self.len[share] < (pages - 1) * PAGE_MEAN * 13 / 16 {
             self.merge(share);
         }
     }
 
-    /// Visits the pairs of the page at a cursor, which begins with 0. The next cursor, 0 at the
-    /// end.
+    /// Visits the pairs of the page at a cursor, which starts at 0. Returns the next cursor, 0 at
+    /// the end.
     pub(crate) fn scan(&self, cursor: u64, mut visit: impl FnMut(u32, u32)) -> u64 {
         let Some((share, bucket, next)) = shares::scan(cursor, &self.pages) else { return 0 };
         let page = self.page(bucket as usize * SHARES + share);
@@ -133,7 +133,7 @@ impl Index {
         next
     }
 
-    /// Frees about `budget` pages of an index that is not used any more. True when none are left.
+    /// Frees about `budget` pages of an unused index. True when none are left.
     pub(crate) fn free_step(&mut self, budget: usize) -> bool {
         self.store.free_step(budget)
     }
@@ -219,7 +219,7 @@ fn push(page: &mut Block, hash: u32, leaf: u32) {
     page.set_n(n + 1);
 }
 
-/// Moves a page to a block for `pairs` pairs, and as many more as fit its class.
+/// Resizes a page for `pairs` pairs, and as many more as fit its allocator class.
 fn resize(page: &mut Block, pairs: usize) {
     let mut new = Block::new(8 * pairs);
     let n = page.n();
@@ -234,7 +234,7 @@ fn resize(page: &mut Block, pairs: usize) {
 /// The first position from `from` on that has the hash.
 #[inline]
 fn search(page: &Block, hash: u32, from: usize) -> Option<usize> {
-    // What lies behind the last hash is compared too, and not believed.
+    // Bytes after the last hash are compared too, but ignored.
     let n = page.n();
     let groups = &page.payload().as_chunks::<16>().0[..n.div_ceil(4)];
     let mut wanted = u32::MAX << (from % 4);
@@ -249,7 +249,7 @@ fn search(page: &Block, hash: u32, from: usize) -> Option<usize> {
     None
 }
 
-/// The position of a pair that is there.
+/// The position of an existing pair.
 fn position(page: &Block, hash: u32, leaf: u32) -> usize {
     let mut from = 0;
     loop {

@@ -34,7 +34,7 @@ enum Width {
 }
 
 impl Width {
-    /// The narrowest that holds `value`.
+    /// The narrowest width for `value`.
     fn of(value: i64) -> Width {
         if i16::try_from(value).is_ok() {
             Width::Two
@@ -69,7 +69,7 @@ pub fn validate(bytes: &[u8]) -> bool {
     Intset::new(bytes).iter().is_sorted_by(|one, next| one < next)
 }
 
-/// A view of an intset, as cheap to pass as a slice.
+/// A borrowed intset, as cheap to pass as a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct Intset<'a> {
     width: Width,
@@ -77,7 +77,7 @@ pub struct Intset<'a> {
 }
 
 impl<'a> Intset<'a> {
-    /// A view of bytes that [`validate`] accepts.
+    /// Borrows bytes that [`validate`] accepts.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Intset<'a> {
         let width = match bytes[0] {
@@ -109,7 +109,7 @@ impl<'a> Intset<'a> {
         self.body().is_empty()
     }
 
-    /// The element at a rank, the smallest at 0. Panics if there are not so many.
+    /// The element at a rank, the smallest at 0. Panics if the rank is out of range.
     #[inline]
     pub fn at(self, rank: usize) -> i64 {
         match self.width {
@@ -119,10 +119,10 @@ impl<'a> Intset<'a> {
         }
     }
 
-    /// The rank of `value`, or the rank that it would have. O(log n).
+    /// The rank of `value`, or the rank where it would be inserted. O(log n).
     pub fn find(self, value: i64) -> Result<usize, usize> {
         let (mut low, mut high) = (0, self.len());
-        // Numbers are often added in their order.
+        // Numbers are often added in ascending order.
         if high > 0 && value > self.at(high - 1) {
             return Err(high);
         }
@@ -153,7 +153,7 @@ fn chunk<const N: usize>(body: &[u8], rank: usize) -> [u8; N] {
     body.as_chunks::<N>().0[rank]
 }
 
-/// Adds an element; whether it was missing. O(n).
+/// Adds an element; returns whether it was missing. O(n).
 pub fn insert(set: &mut impl Splice, value: i64) -> bool {
     let view = Intset::new(set.bytes());
     let width = view.width;
@@ -169,7 +169,7 @@ pub fn insert(set: &mut impl Splice, value: i64) -> bool {
     true
 }
 
-/// Adds an element that needs a wider width, which makes it the smallest or the largest.
+/// Adds an element that needs a wider width: it becomes the smallest or the largest.
 fn widen(set: &mut impl Splice, value: i64) {
     let view = Intset::new(set.bytes());
     let (width, count) = (Width::of(value), view.len() + 1);
@@ -185,7 +185,7 @@ fn widen(set: &mut impl Splice, value: i64) {
     set_count(set, count);
 }
 
-/// Removes an element; whether it was there. O(n).
+/// Removes an element; returns whether it existed. O(n).
 pub fn remove(set: &mut impl Splice, value: i64) -> bool {
     let view = Intset::new(set.bytes());
     let Ok(rank) = view.find(value) else { return false };
@@ -193,7 +193,7 @@ pub fn remove(set: &mut impl Splice, value: i64) -> bool {
     true
 }
 
-/// Removes the element at a rank. Panics if there are not so many. O(n).
+/// Removes the element at a rank. Panics if the rank is out of range. O(n).
 pub fn remove_at(set: &mut impl Splice, rank: usize) {
     let view = Intset::new(set.bytes());
     let (width, count) = (view.width.bytes(), view.len());
@@ -202,7 +202,7 @@ pub fn remove_at(set: &mut impl Splice, rank: usize) {
     set_count(set, count - 1);
 }
 
-/// Keeps the elements for which `keep` is true, which is asked in ascending order. O(n).
+/// Keeps the elements for which `keep`, called in ascending order, returns true. O(n).
 pub fn retain(set: &mut impl Splice, mut keep: impl FnMut(i64) -> bool) {
     let old_len = set.bytes().len();
     let (width, count) = {

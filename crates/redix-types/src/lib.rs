@@ -1,8 +1,8 @@
 //! Value structures of the keyspace: entries, hash tables, number text and patterns.
 //!
-//! Nothing here knows a clock, a command or the wire, or takes a lock: callers bring the time, hold
-//! the lock of whatever they pass in, and bound lengths before they get here. This is one of the
-//! few places where `unsafe` is allowed; every block names the invariant it stands on.
+//! Nothing here knows a clock, a command or the protocol, or takes a lock: callers supply the time,
+//! hold the lock of what they pass in, and bound lengths beforehand. This is one of the few places
+//! where `unsafe` is allowed; every block names the invariant that it relies on.
 
 pub mod bits;
 pub mod block;

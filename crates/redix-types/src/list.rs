@@ -74,14 +74,14 @@ struct Slot {
     node: Shared<Node>,
 }
 
-/// Where a node is.
+/// The position of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     chunk: usize,
     slot: usize,
 }
 
-/// What a node holds, as files carry it.
+/// The content of a node, as files contain it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeRef<'a> {
     /// A listpack.
@@ -91,7 +91,7 @@ pub enum NodeRef<'a> {
 }
 
 impl List {
-    /// A list without elements, whose nodes will be filled as `fill` says.
+    /// An empty list, whose nodes are filled according to `fill`.
     pub fn new(fill: Fill) -> List {
         List { chunks: VecDeque::new(), len: 0, nodes: 0, buffers: 0, fill }
     }
@@ -111,13 +111,13 @@ impl List {
         self.nodes
     }
 
-    /// How nodes are filled.
+    /// The size limits of nodes.
     pub fn fill(&self) -> Fill {
         self.fill
     }
 
-    /// Bytes of memory behind the list by the allocator's classes, O(1). Room of chunks for more
-    /// slots is not counted.
+    /// Bytes of memory of the list by the allocator's classes, O(1). Spare capacity of chunks is
+    /// not counted.
     pub fn memory(&self) -> usize {
         let per_node = size_class(Shared::<Node>::allocation()) + size_of::<Slot>();
         let per_chunk = size_class(Shared::<Vec<Slot>>::allocation());
@@ -125,19 +125,19 @@ impl List {
         self.buffers + self.nodes * per_node + self.chunks.len() * per_chunk + order
     }
 
-    /// Pieces of memory to free.
+    /// Number of allocations to free.
     pub fn weight(&self) -> usize {
         2 * self.nodes + 2 * self.chunks.len()
     }
 
-    /// Frees about `budget` pieces, from the tail; whether none are left. What stays is of no use
-    /// but to be freed.
+    /// Frees about `budget` allocations, from the tail; returns whether all are freed. The rest
+    /// must not be used otherwise.
     pub fn free_step(&mut self, budget: usize) -> bool {
         let mut spent = 0;
         while spent < budget {
             let Some(chunk) = self.chunks.back_mut() else { break };
             let slots = chunk.slots.get_mut();
-            // What is shared is freed by its last owner.
+            // Shared pieces are freed by their last owner.
             if slots.is_none_or(|slots| slots.pop().is_none()) {
                 self.chunks.pop_back();
             }
@@ -146,8 +146,8 @@ impl List {
         self.chunks.is_empty()
     }
 
-    /// Adds a listpack as a node of its own at the tail; an empty one is passed over. The bytes
-    /// have been validated.
+    /// Appends a listpack as a node of its own; an empty one is skipped. The bytes have been
+    /// validated.
     pub fn append_listpack(&mut self, listpack: &[u8]) {
         let count = listpack::len(listpack);
         if count > 0 {
@@ -155,12 +155,12 @@ impl List {
         }
     }
 
-    /// Adds an element as a plain node at the tail.
+    /// Appends an element as a plain node.
     pub fn append_plain(&mut self, text: &[u8]) {
         self.insert_node(self.place_behind(), Node::plain(text), 1);
     }
 
-    /// The listpack of the only node, if there is but one and it is packed.
+    /// The listpack of the only node, if there is exactly one and it is packed.
     pub fn only_listpack(&self) -> Option<&[u8]> {
         match self.nodes().next() {
             Some(NodeRef::Packed(bytes)) if self.nodes == 1 => Some(bytes),
@@ -176,7 +176,7 @@ impl List {
         })
     }
 
-    /// The element `index`, counted from the head.
+    /// The element at `index`, counted from the head.
     pub fn get(&self, index: usize) -> Option<Element<'_>> {
         let (place, within) = self.locate(index)?;
         match &**self.node(place) {
@@ -207,7 +207,7 @@ impl List {
         self.chunks[place.chunk].slots[place.slot].count as usize
     }
 
-    /// The node that holds the element `index`, and the element's index in it.
+    /// The node that holds the element at `index`, and the element's index in it.
     fn locate(&self, index: usize) -> Option<(Place, usize)> {
         if index >= self.len {
             return None;
@@ -221,7 +221,7 @@ impl List {
                 chunk += 1;
             }
         } else {
-            // `begin` is where the chunk looked at begins, from the last one down.
+            // `begin` is the index of the chunk's first element, from the last chunk down.
             chunk = self.chunks.len() - 1;
             let mut begin = self.len - self.chunks[chunk].sum;
             while index < begin {
@@ -253,7 +253,7 @@ impl List {
         Some(Place { chunk, slot })
     }
 
-    /// Where a node behind the last one is inserted.
+    /// The insertion position after the last node.
     fn place_behind(&self) -> Place {
         match self.end_place(End::Tail) {
             Some(last) => Place { slot: last.slot + 1, ..last },
@@ -286,13 +286,13 @@ impl fmt::Debug for List {
     }
 }
 
-/// Iterator over elements towards one end.
+/// An iterator over elements towards one end.
 #[derive(Clone)]
 pub struct Iter<'a> {
     towards: End,
-    /// The list and the node that is being read; None for a listpack.
+    /// The list and the current node; `None` for a listpack.
     place: Option<(&'a List, Place)>,
-    /// What is left of that node, or of the listpack.
+    /// The remaining elements of that node, or of the listpack.
     rest: Rest<'a>,
 }
 
@@ -319,7 +319,7 @@ impl<'a> Iter<'a> {
         Iter { towards, place: None, rest }
     }
 
-    /// Begins with a node: at the element `index`, or at the end that is met first.
+    /// Enters a node at the element `index`, or at its first element in the direction of iteration.
     fn enter(&mut self, list: &'a List, place: Place, index: Option<usize>) {
         self.place = Some((list, place));
         let node = list.node(place);

@@ -42,7 +42,7 @@ const END: u8 = 0xff;
 const COUNT_UNKNOWN: u16 = u16::MAX;
 /// Longest text of an `i64`, with its sign.
 const INT_TEXT_MAX: usize = 20;
-/// Elements that one splice inserts at most.
+/// The most elements that one splice inserts.
 const CHUNK: usize = 4;
 
 /// One element.
@@ -53,7 +53,7 @@ pub enum Element<'a> {
 }
 
 impl<'a> Element<'a> {
-    /// The element that keeps `text`: an integer if that prints exactly so.
+    /// The element for `text`: an integer if its text is the canonical one.
     #[inline]
     pub fn of(text: &'a [u8]) -> Self {
         if text.len() <= INT_TEXT_MAX
@@ -83,17 +83,17 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// Bytes that the element takes in a listpack.
+    /// Bytes of the element in a listpack.
     pub fn encoded_len(self) -> usize {
         Encoded::of(self).len()
     }
 }
 
-/// Longest string that is written as one piece with its head and back length.
+/// Longest string that is written together with its head and back length.
 const SHORT_MAX: usize = 63;
 
-/// An element, ready to be written: all of it in `start` if it is short, otherwise its head, the
-/// text and the back length.
+/// An element, encoded: all of it in `start` if it is short, otherwise its head, the text and the
+/// back length.
 struct Encoded<'a> {
     start: [u8; SHORT_MAX + 2],
     start_len: usize,
@@ -167,8 +167,8 @@ fn str_head(len: usize) -> ([u8; 5], usize) {
     if len <= 4095 { ([0xe0 | b1, b0, 0, 0, 0], 2) } else { ([0xf0, b0, b1, b2, b3], 5) }
 }
 
-/// Bytes of the back length `len` as we write it. The steps are those of Redis and of Valkey 8,
-/// which are one early from the second on.
+/// Length of the back length field for `len`, as we write it. The steps are those of Redis and of
+/// Valkey 8, which are one early from the second on.
 fn back_len(len: usize) -> usize {
     match len {
         0..=127 => 1,
@@ -179,8 +179,8 @@ fn back_len(len: usize) -> usize {
     }
 }
 
-/// Bytes of the back length that begins `back` and says `len`. Valkey 9 writes the greatest length
-/// of each step without the leading zero that [`back_len`] gives it.
+/// Length of the back length field that begins `back`, for `len`. Valkey 9 writes the greatest
+/// length of each step without the leading zero that [`back_len`] gives it.
 #[inline]
 fn back_len_in(back: &[u8], len: usize) -> usize {
     match len {
@@ -199,8 +199,8 @@ fn back_bytes(len: usize, count: usize) -> [u8; 5] {
     bytes
 }
 
-/// Bytes of encoding and data of the element that begins `bytes`. None if that is cut off or no
-/// element.
+/// Length of encoding and data of the element that begins `bytes`. `None` if it is truncated or
+/// invalid.
 #[inline]
 fn body_len(bytes: &[u8]) -> Option<usize> {
     let first = *bytes.first()?;
@@ -246,7 +246,7 @@ pub fn validate(bytes: &[u8], depth: Depth) -> bool {
     stated == COUNT_UNKNOWN || usize::from(stated) == count
 }
 
-/// How much of a listpack [`validate`] looks at.
+/// How much of a listpack [`validate`] checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     Header,
@@ -352,8 +352,8 @@ pub fn get(lp: &[u8], index: usize) -> Option<Element<'_>> {
     (at < end(lp)).then(|| read(lp, at).0)
 }
 
-/// The offset of the first element whose text is `text`, of those at `from` and then after each
-/// `skip` others: `skip` 1 looks at the fields of a hash only.
+/// The offset of the first element with this text, among those at `from` and then after each `skip`
+/// others: with `skip` 1 only the fields of a hash.
 pub fn find(lp: &[u8], text: &[u8], from: usize, skip: usize) -> Option<usize> {
     let needle = Needle::new(text);
     let mut at = from;
@@ -374,7 +374,7 @@ pub fn find(lp: &[u8], text: &[u8], from: usize, skip: usize) -> Option<usize> {
     None
 }
 
-/// A text to compare elements with.
+/// A text for comparison with elements.
 #[derive(Clone, Copy, Debug)]
 pub struct Needle<'a> {
     text: &'a [u8],
@@ -465,14 +465,14 @@ pub fn replace(lp: &mut impl Splice, at: usize, element: Element<'_>) {
     replace_at(lp, at, old, 1, &[element]);
 }
 
-/// Appends `count` elements as they lie in another listpack.
+/// Appends `count` encoded elements of another listpack.
 pub fn extend(lp: &mut impl Splice, elements: &[u8], count: usize) {
     let at = end(lp.bytes());
     lp.splice(at, 0, &[elements]);
     recount(lp, count, 0);
 }
 
-/// Deletes `count` elements from the offset `at` on, or as many as there are. Says how many.
+/// Deletes up to `count` elements from the offset `at` on. Returns how many.
 pub fn delete(lp: &mut impl Splice, at: usize, count: usize) -> usize {
     let bytes = lp.bytes();
     let mut to = at;
@@ -485,8 +485,8 @@ pub fn delete(lp: &mut impl Splice, at: usize, count: usize) -> usize {
     deleted
 }
 
-/// Replaces the `old` elements in `bytes` bytes at `at` by up to `CHUNK` others, whose bytes are
-/// counted in the answer. Panics if the listpack would pass 4 GB; callers ask [`has_room`].
+/// Replaces the `old` elements in `bytes` bytes at `at` by up to `CHUNK` others; returns their
+/// encoded length. Panics if the listpack would exceed 4 GB; callers check [`has_room`].
 fn replace_at(
     lp: &mut impl Splice,
     at: usize,
@@ -517,7 +517,7 @@ fn replace_at(
     added
 }
 
-/// Writes the header of a listpack that has got `new` elements for `old` others.
+/// Updates the header after `new` elements have replaced `old` ones.
 #[inline]
 fn recount(lp: &mut impl Splice, new: usize, old: usize) {
     let bytes = lp.bytes_mut();

@@ -1,12 +1,11 @@
-//! Numbers as Redis reads and writes them.
+//! Number text as Redis reads and writes it.
 //!
-//! * `i64` and `f64`: the text that the protocol has too, from `redix-num`.
-//! * [`LongDouble`] (INCRBYFLOAT, HINCRBYFLOAT): the 80-bit numbers of x87, which are what the
-//!   servers compute with on x86-64, emulated, so that results are theirs to the last digit on
-//!   every machine.
+//! - `i64` and `f64`: the text of the protocol, from `redix-num`.
+//! - [`LongDouble`] (INCRBYFLOAT, HINCRBYFLOAT): the 80-bit numbers of x87, with which the servers
+//!   compute on x86-64, emulated, so that results equal theirs to the last digit on every machine.
 //!
-//! What is accepted and what comes out was asked of Valkey 9.1.2, Redis 7.0.15 and 8.2.3, with
-//! tens of thousands of random numbers; `tests.rs` keeps the telling ones.
+//! Accepted and formatted text was checked on Valkey 9.1.2, Redis 7.0.15 and 8.2.3, with tens of
+//! thousands of random numbers; `tests.rs` keeps the interesting ones.
 
 #[cfg(test)]
 mod tests;

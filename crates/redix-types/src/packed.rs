@@ -40,7 +40,7 @@ pub const META: usize = 2;
 /// Bytes that an element outside takes in its page beside the meta: the link.
 pub const LINK: usize = 8;
 
-/// An element as it lies.
+/// A stored element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored<'a> {
     Inline(&'a [u8]),
@@ -56,7 +56,7 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// Bytes that it takes in its page, meta included, column not.
+    /// Bytes that it takes in its page, including the meta, without the column.
     #[inline(always)]
     pub fn weight(self) -> usize {
         match self {
@@ -66,7 +66,7 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// An element on its way into a page.
+/// An element to be stored.
 pub enum New<'a> {
     /// The parts of an element of at most [`INLINE_MAX`] bytes, one after the other.
     Inline(&'a [&'a [u8]]),
@@ -75,14 +75,14 @@ pub enum New<'a> {
 }
 
 impl<'a> New<'a> {
-    /// An element of these parts, inside or outside as its length demands.
+    /// An element of these parts, inside or outside as its length requires.
     #[inline]
     pub fn of(parts: &'a [&'a [u8]]) -> New<'a> {
         let new = New::Inline(parts);
         if new.inline_len() > INLINE_MAX { New::outside(parts) } else { new }
     }
 
-    /// An element of these parts that lies outside, whatever its length.
+    /// An element of these parts that is stored outside, whatever its length.
     #[inline(never)]
     pub fn outside(parts: &[&[u8]]) -> New<'a> {
         New::Outside(Block::from_parts(parts))
@@ -106,7 +106,7 @@ impl<'a> New<'a> {
         }
     }
 
-    /// Bytes that it will take in its page, meta included, column not.
+    /// Bytes that it will take in its page, including the meta, without the column.
     #[inline]
     pub fn weight(&self) -> usize {
         match self {
@@ -122,8 +122,8 @@ const fn front<const W: usize>(n: usize) -> usize {
     n * (META + W)
 }
 
-/// Bytes that the content of a page takes, header and links included: what decides about splits
-/// and merges of sorted leaves.
+/// Bytes of the content of a page, including header and links: decides about splits and merges of
+/// sorted leaves.
 #[inline]
 pub fn weight<const W: usize>(page: &Block) -> usize {
     HEAD + front::<W>(page.n()) + page.used() + LINK * page.links()
@@ -177,7 +177,7 @@ pub fn tag(page: &Block, index: usize) -> u8 {
     meta(page.payload(), index).0
 }
 
-/// The first element that has the tag and is the `same`: its index and itself.
+/// The first element with the tag for which `same` is true, and its index.
 #[inline(always)]
 pub fn find<'a>(
     page: &'a Block,
@@ -190,8 +190,8 @@ pub fn find<'a>(
     })
 }
 
-/// Asks for the data of the first element that has the tag, which is probably the one that
-/// [`find`] finds, and for its column.
+/// Prefetches the data of the first element with the tag, which is probably the one that [`find`]
+/// finds, and its column.
 #[inline(always)]
 pub fn prefetch<const W: usize>(page: &Block, tag: u8) {
     let payload = page.payload();
@@ -263,7 +263,7 @@ pub fn column<const W: usize>(page: &Block, index: usize) -> [u8; W] {
     page.payload()[at..at + W].try_into().expect("W bytes")
 }
 
-/// Replaces it. Panics if there is none, or if the page is shared.
+/// Sets the column. Panics if there is none, or if the page is shared.
 #[inline(always)]
 pub fn set_column<const W: usize>(page: &mut Block, index: usize, column: [u8; W]) {
     let n = page.n();
@@ -272,7 +272,7 @@ pub fn set_column<const W: usize>(page: &mut Block, index: usize, column: [u8; W
     page.payload_mut()[at..at + W].copy_from_slice(&column);
 }
 
-/// Makes room for so many bytes more.
+/// Makes room for `bytes` more bytes.
 #[inline(always)]
 fn reserve<const W: usize>(page: &mut Block, bytes: usize) {
     let (front, used) = (front::<W>(page.n()), page.used());
@@ -281,8 +281,8 @@ fn reserve<const W: usize>(page: &mut Block, bytes: usize) {
     }
 }
 
-/// Moves the content to a smaller block if that saves an eighth. Room for one element in eight is
-/// left, so that an element that comes and goes does not move a page each time.
+/// Moves the content to a smaller block if that saves an eighth. Spare room of an eighth is kept,
+/// so that adding and removing an element in turns does not move a page each time.
 #[inline]
 fn shrink<const W: usize>(page: &mut Block) {
     let (front, used) = (front::<W>(page.n()), page.used());
@@ -299,8 +299,8 @@ pub fn push<const W: usize>(page: &mut Block, tag: u8, column: [u8; W], new: New
     insert(page, page.n(), tag, column, new);
 }
 
-/// Inserts an element in front of the one at an index, or behind the last. Panics if there are not
-/// as many, or if the page is shared.
+/// Inserts an element before the one at an index, or after the last. Panics if the index is out of
+/// range, or if the page is shared.
 #[inline]
 pub fn insert<const W: usize>(
     page: &mut Block,
@@ -334,7 +334,7 @@ pub fn insert<const W: usize>(
     page.set_n(n + 1);
 }
 
-/// Puts the parts in place of `old` bytes of data that lie behind `before` bytes. There is room.
+/// Replaces `old` bytes of data after the first `before` bytes by the parts. There is room.
 #[inline(always)]
 fn insert_data(page: &mut Block, before: usize, old: usize, parts: &[&[u8]]) {
     let used = page.used();
@@ -350,8 +350,8 @@ fn insert_data(page: &mut Block, before: usize, old: usize, parts: &[&[u8]]) {
     page.set_used(used - old + new);
 }
 
-/// Takes an element out; its block if it lay outside. Panics if there is none, or if the page is
-/// shared.
+/// Removes an element; returns its block if it was stored outside. Panics if there is none, or if
+/// the page is shared.
 pub fn remove<const W: usize>(page: &mut Block, index: usize) -> Option<Block> {
     let n = page.n();
     assert!(index < n, "a page has no element {index}");
@@ -374,8 +374,8 @@ pub fn remove<const W: usize>(page: &mut Block, index: usize) -> Option<Block> {
     outside
 }
 
-/// Puts another element in the place of one, under the same tag and column; the old block if it
-/// lay outside. Panics if there is none, or if the page is shared.
+/// Replaces an element, keeping tag and column; returns the old block if it was stored outside.
+/// Panics if there is none, or if the page is shared.
 pub fn replace<const W: usize>(page: &mut Block, index: usize, new: New<'_>) -> Option<Block> {
     let n = page.n();
     assert!(index < n, "a page has no element {index}");
@@ -404,8 +404,8 @@ pub fn replace<const W: usize>(page: &mut Block, index: usize, new: New<'_>) -> 
     outside
 }
 
-/// The bytes of an element that lies in the page, to change in place; `None` if it lies outside.
-/// Panics if there is none, or if the page is shared.
+/// The bytes of an element stored in the page, mutable; `None` if it is outside. Panics if there is
+/// none, or if the page is shared.
 pub fn inline_mut(page: &mut Block, index: usize) -> Option<&mut [u8]> {
     assert!(index < page.n(), "a page has no element {index}");
     let (bytes, _) = before(page, index);
@@ -415,8 +415,8 @@ pub fn inline_mut(page: &mut Block, index: usize) -> Option<&mut [u8]> {
     (len != OUTSIDE).then(|| &mut payload[end - usize::from(len)..end])
 }
 
-/// Appends elements `from..to` of another page. What lies outside is shared. Panics if there are
-/// not as many, or if the page is shared.
+/// Appends elements `from..to` of another page. Blocks outside are shared. Panics if the range is
+/// out of bounds, or if the page is shared.
 pub fn append_range<const W: usize>(page: &mut Block, other: &Block, from: usize, to: usize) {
     assert!(from <= to && to <= other.n(), "a page has no elements {from} to {to}");
     let (n, added) = (page.n(), to - from);
@@ -444,7 +444,7 @@ pub fn append_all<const W: usize>(page: &mut Block, other: &Block) {
     append_range::<W>(page, other, 0, other.n());
 }
 
-/// A page of its own for elements `from..to` of another, of the size that they need.
+/// A new page for elements `from..to` of another, of the size that they need.
 fn part<const W: usize>(page: &Block, from: usize, to: usize) -> Block {
     let (first, last) = (before(page, from).0, before(page, to).0);
     let mut new = Block::new(front::<W>(to - from) + last - first);
@@ -452,7 +452,7 @@ fn part<const W: usize>(page: &Block, from: usize, to: usize) -> Block {
     new
 }
 
-/// Two pages: the elements before an index, and the others. Panics if there are not as many.
+/// Two pages: the elements before an index, and the others. Panics if the index is out of range.
 pub fn split_at<const W: usize>(page: &Block, index: usize) -> (Block, Block) {
     (part::<W>(page, 0, index), part::<W>(page, index, page.n()))
 }
@@ -474,7 +474,7 @@ pub fn split_by(page: &Block, mut goes: impl FnMut(Stored<'_>) -> bool) -> (Bloc
     (stay, go)
 }
 
-/// Bytes of data in the page.
+/// Bytes of data in the page for an element.
 fn element_bytes(element: Stored<'_>) -> usize {
     match element {
         Stored::Inline(bytes) => bytes.len(),

@@ -34,18 +34,18 @@ use crate::table::KeyHasher;
 #[cfg(test)]
 mod tests;
 
-/// Pages are merged when their mean falls below so many sixteenths of the target.
+/// Pages are merged when their mean size falls below this many sixteenths of the target.
 const MERGE_X16: usize = 13;
 
 /// Cache lines of a page's header and metas.
 const FRONT_LINES: usize = 2;
 
-/// What is packed into the pages.
+/// The kind of element packed into the pages.
 pub trait Element {
     /// Bytes of a page, on average: more make searches longer, fewer cost headers.
     const PAGE: usize;
 
-    /// What the element is found by.
+    /// The key that the element is found by.
     fn key(stored: Stored<'_>) -> &[u8];
 }
 
@@ -62,7 +62,7 @@ impl Element for Member {
     }
 }
 
-/// Where an element lies. Valid until the next change.
+/// The position of an element. Valid until the next change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pos {
     number: u32,
@@ -140,17 +140,18 @@ impl<E: Element> Paged<E> {
         self.len == 0
     }
 
-    /// Bytes of memory behind this struct, by the classes of the allocator.
+    /// Bytes of memory, without this struct, by the allocator's classes.
     pub fn memory(&self) -> usize {
         self.store.memory() + self.outside
     }
 
-    /// At most how many allocations [`Paged::free_step`] has to free.
+    /// Upper bound of the allocations that [`Paged::free_step`] frees.
     pub fn weight(&self) -> usize {
         self.store.weight() + if self.outside > 0 { self.len } else { 0 }
     }
 
-    /// Frees about `budget` allocations; whether all are gone. Until then the table is of no use.
+    /// Frees about `budget` allocations; returns whether all are freed. The table must not be used
+    /// meanwhile.
     pub fn free_step(&mut self, budget: usize) -> bool {
         let done = self.store.free_step(budget);
         if done {
@@ -159,7 +160,7 @@ impl<E: Element> Paged<E> {
         done
     }
 
-    /// Looks a key up: where its element lies, and the element.
+    /// Looks a key up: the position of its element, and the element.
     #[inline(always)]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<(Pos, Stored<'_>)> {
         let share = share_of(hash);
@@ -170,8 +171,8 @@ impl<E: Element> Paged<E> {
         Some((Pos { number: number as u32, index: index as u32 }, element))
     }
 
-    /// Brings what [`Paged::find`] will read closer to the processor: at step 0 the page, at step 1
-    /// the element. True if there is another step.
+    /// Prefetches what [`Paged::find`] will read: at step 0 the page, at step 1 the element. True
+    /// if there is another step.
     #[inline]
     pub fn prefetch(&self, hash: u64, step: usize) -> bool {
         let share = share_of(hash);
@@ -211,7 +212,7 @@ impl<E: Element> Paged<E> {
         self.balance(share, hasher);
     }
 
-    /// Puts another element with the same key at a position. Panics if there is none.
+    /// Replaces the element at a position by another with the same key. Panics if there is none.
     pub fn replace(&mut self, pos: Pos, new: New<'_>, hasher: &KeyHasher) {
         let share = pos.share();
         self.bytes[share] -= self.get(pos).weight();
@@ -223,8 +224,8 @@ impl<E: Element> Paged<E> {
         self.balance(share, hasher);
     }
 
-    /// Lets `f` change the bytes of an element that lies in its page, though not its key; `None`
-    /// if it lies outside. Panics if there is none.
+    /// Calls `f` to change the bytes of an element stored in its page, except its key; `None` if it
+    /// is stored outside. Panics if there is none.
     #[inline]
     pub fn edit_inline<R>(&mut self, pos: Pos, f: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
         let edit = |page: &mut Block| packed::inline_mut(page, pos.index as usize).map(f);
@@ -249,7 +250,7 @@ impl<E: Element> Paged<E> {
     }
 
     /// Splits or merges one page if the share has too few or too many. An element takes less than
-    /// half a page, so one step per change keeps up with any history.
+    /// half a page, so one step per change suffices for any history.
     #[inline]
     fn balance(&mut self, share: usize, hasher: &KeyHasher) {
         let (bytes, pages) = (self.bytes[share], self.pages[share] as usize);
@@ -260,7 +261,7 @@ impl<E: Element> Paged<E> {
         }
     }
 
-    /// Adds a page to a share: half of the one that is to be split next.
+    /// Adds a page to a share: half of the next one to be split.
     #[inline(never)]
     fn split(&mut self, share: usize, hasher: &KeyHasher) {
         let pages = self.pages[share] as usize;
@@ -280,7 +281,7 @@ impl<E: Element> Paged<E> {
         }
     }
 
-    /// Takes the last page of a share away: it goes back to where it was split from.
+    /// Removes the last page of a share, merging it into the page that it was split from.
     #[inline(never)]
     fn merge(&mut self, share: usize) {
         let last = self.pages[share] as usize - 1;
@@ -304,9 +305,9 @@ impl<E: Element> Paged<E> {
         pages.map(|(_, element)| element)
     }
 
-    /// Visits about `count` elements from a cursor on, whole pages at a time; the cursor for the
-    /// next call, 0 at the end. Begins at cursor 0; any other number that no call has returned is a
-    /// place like any other.
+    /// Calls `f` with about `count` elements from a cursor on, whole pages at a time; returns the
+    /// next cursor, 0 at the end. Starts at cursor 0; a number that was never returned is a
+    /// position like any other.
     pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut f: impl FnMut(Stored<'a>)) -> u64 {
         let mut cursor = cursor;
         let mut visited = 0;
@@ -323,9 +324,9 @@ impl<E: Element> Paged<E> {
         }
     }
 
-    /// An element that a random word chooses: a page, then a place, until there is an element at
-    /// it. All have the same chance but those in pages of more than three times the mean number,
-    /// who have less. `None` if there are none.
+    /// An element chosen by a random number: a page, then a position, until there is an element at
+    /// it. All are equally likely except those in pages of more than three times the mean number,
+    /// which are less likely. `None` if the table is empty.
     pub fn random(&self, word: u64) -> Option<Stored<'_>> {
         if self.len == 0 {
             return None;
@@ -346,7 +347,7 @@ impl<E: Element> Paged<E> {
     }
 }
 
-/// Memory of an element that will lie outside.
+/// Memory of an element that will be stored outside.
 fn outside_size(new: &New<'_>) -> usize {
     match new {
         New::Inline(_) => 0,
@@ -354,7 +355,7 @@ fn outside_size(new: &New<'_>) -> usize {
     }
 }
 
-/// The next word of a sequence that visits all of them. Source: Steele, Lea and Flood, *Fast
+/// The next number of a sequence that visits all of them. Source: Steele, Lea and Flood, *Fast
 /// splittable pseudorandom number generators* (2014).
 fn mix(word: u64) -> u64 {
     let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);

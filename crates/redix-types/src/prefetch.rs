@@ -1,9 +1,9 @@
-//! Hints to the memory system.
+//! Cache prefetching.
 //!
 //! A prefetch never faults and never changes what a program computes, whatever the address, so it
 //! is safe to call with a pointer that may be stale or null.
 
-/// Asks for the cache line that holds `address` to be brought in for reading.
+/// Prefetches the cache line of `address` for reading.
 #[inline(always)]
 pub fn prefetch<T>(address: *const T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]

@@ -1,13 +1,13 @@
-//! Sets of strings, in the three forms that Redis reports: `intset`, `listpack`, `hashtable`.
+//! Sets of strings, in the three encodings that Redis reports: `intset`, `listpack`, `hashtable`.
 //!
-//! Few integers are an intset, few short strings a listpack: bytes that lie where their
-//! owner wants them. Everything else is a [`Table`] of pages. [`SetRef`] reads all three; a set
-//! begins in the form that [`Form::of_new`] says and moves to the next one when it outgrows its
-//! own, never back, as in Redis 7.2 and Valkey: encodings are visible to clients, so the limits are
-//! asked exactly where those ask them.
+//! Few integers are an intset, few short strings a listpack: bytes stored wherever their owner
+//! wants them. All others are a [`Table`] of pages. [`SetRef`] reads all three; a set begins in the
+//! encoding that [`Form::of_new`] chooses and moves to the next one when it outgrows its own, never
+//! back, as in Redis 7.2 and Valkey: encodings are visible to clients, so the limits are checked
+//! exactly where those check them.
 //!
-//! Members go in and out as [`Element`]: an integer is one whatever form it lies in, also in a
-//! table, which keeps its text.
+//! Members are passed as [`Element`]: an integer is one in every encoding, even in a table, which
+//! stores its text.
 //!
 //! Source of the rules: OBJECT ENCODING of Valkey 9.1.2 and Redis 8.2.3 at every limit.
 
@@ -30,7 +30,7 @@ pub use edit::{Edit, Home, SetBuf};
 use sample::{Picks, below};
 pub use table::Table;
 
-/// Up to where sets are kept small.
+/// The limits of compact sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most elements of an intset.
@@ -42,13 +42,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Those of Redis.
+    /// The defaults of Redis.
     fn default() -> Self {
         Limits { ints: 512, entries: 128, value: 64 }
     }
 }
 
-/// How a set is kept.
+/// The encoding of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Intset,
@@ -57,8 +57,8 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form of a new set whose first member is `first`, if the command that makes it brings
-    /// `count` members, equal ones counted again.
+    /// The encoding of a new set whose first member is `first`, if the command that creates it adds
+    /// `count` members, duplicates included.
     pub fn of_new(first: Element<'_>, count: usize, limits: Limits) -> Form {
         match first {
             Element::Int(_) if count <= limits.ints => Form::Intset,
@@ -67,8 +67,8 @@ impl Form {
         }
     }
 
-    /// Whether a set of this form becomes a table before a command adds `count` members to it,
-    /// equal and present ones included.
+    /// Whether a set of this encoding becomes a table before a command adds `count` members to it,
+    /// duplicates and existing ones included.
     pub fn is_outgrown_by(self, count: usize, limits: Limits) -> bool {
         match self {
             Form::Intset => count > limits.ints,
@@ -78,7 +78,7 @@ impl Form {
     }
 }
 
-/// A view of a set of any form, as cheap to pass as a slice.
+/// A borrowed set of any encoding, as cheap to pass as a slice.
 #[derive(Clone, Copy, Debug)]
 pub enum SetRef<'a> {
     Intset(Intset<'a>),
@@ -87,7 +87,7 @@ pub enum SetRef<'a> {
 }
 
 impl<'a> SetRef<'a> {
-    /// The view of a value that is a set.
+    /// Borrows a value that is a set.
     #[inline]
     pub fn of(value: ValueRef<'a>) -> Option<SetRef<'a>> {
         match value {
@@ -98,7 +98,7 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// How it is kept.
+    /// Its encoding.
     pub fn form(self) -> Form {
         match self {
             SetRef::Intset(_) => Form::Intset,
@@ -121,7 +121,7 @@ impl<'a> SetRef<'a> {
         self.len() == 0
     }
 
-    /// Whether `member` is one. O(1) in a table, O(log n) in an intset, O(n) in a listpack.
+    /// Whether `member` is in the set. O(1) in a table, O(log n) in an intset, O(n) in a listpack.
     pub fn contains(self, member: Element<'_>, hasher: &KeyHasher) -> bool {
         let mut buf = IntBuf::new();
         match (self, member) {
@@ -134,8 +134,8 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// Lets `f` see the members: ascending in an intset, in the order in which they came in a
-    /// listpack, otherwise in one that lasts until the next change. Stops where `f` says so.
+    /// Calls `f` with the members: ascending in an intset, in insertion order in a listpack,
+    /// otherwise in an order that lasts until the next change. Stops when `f` breaks.
     pub fn try_for_each<B>(
         self,
         mut f: impl FnMut(Element<'a>) -> ControlFlow<B>,
@@ -147,7 +147,7 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// The same to the end.
+    /// Calls `f` with all members, in the same order.
     pub fn for_each(self, mut f: impl FnMut(Element<'a>)) {
         let end = self.try_for_each(|element| {
             f(element);
@@ -156,8 +156,7 @@ impl<'a> SetRef<'a> {
         debug_assert!(end.is_continue());
     }
 
-    /// Lets `f` see the texts of the members, in the same order: what costs least for those who
-    /// only write them.
+    /// Calls `f` with the texts of the members, in the same order: the cheapest way to write them.
     pub fn for_each_text(self, f: &mut dyn FnMut(&[u8])) {
         let mut buf = IntBuf::new();
         match self {
@@ -166,7 +165,7 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// A member chosen by a random word. `None` if there are none.
+    /// A member chosen by a random number. `None` if the set is empty.
     pub fn random(self, word: u64) -> Option<Element<'a>> {
         let rank = below(word, self.len());
         match self {
@@ -176,8 +175,8 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// Lets `f` see `count` different members, or all if there are no more, each choice of them as
-    /// likely as any other as [`SetRef::random`] can tell. `random` supplies random words.
+    /// Calls `f` with `count` distinct members, or all if there are no more; every choice is as
+    /// likely as any other, up to the bias of [`SetRef::random`]. `random` supplies random numbers.
     pub fn sample(
         self,
         count: usize,
@@ -206,6 +205,6 @@ impl<'a> SetRef<'a> {
     }
 }
 
-/// Sampling fewer than one in so many members looks for them instead of visiting all: at most one
-/// in three tries then meets a member again.
+/// A sample of fewer than one in this many members is drawn instead of visiting all: at most one in
+/// three draws then repeats a member.
 const SPARSE: usize = 3;

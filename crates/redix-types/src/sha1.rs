@@ -1,5 +1,4 @@
-//! SHA-1, by which scripts are named and data sets compared. Not for anything that an adversary may
-//! profit from. Source: FIPS 180-4.
+//! SHA-1, for naming scripts and comparing data sets. Not for security. Source: FIPS 180-4.
 
 /// The digest of `bytes`.
 pub fn sha1(bytes: &[u8]) -> [u8; 20] {

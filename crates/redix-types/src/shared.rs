@@ -1,11 +1,12 @@
-//! A counted reference that asks cheaply whether it is the only one.
+//! A reference-counted pointer with a cheap uniqueness check.
 //!
-//! What `Arc` is without weak references: to find that a value is not shared takes a plain load,
-//! where `Arc` needs an exchange (some 6 ns), which a push to a list would pay twice.
+//! Like `Arc` without weak references: checking that a value is not shared is a plain load, where
+//! `Arc` needs an exchange (some 6 ns), which a push to a list would pay twice.
 //!
-//! **Invariants** (what the `unsafe` here stands on):
-//! * R1: the pointer leads to a live allocation made by `Box`, of which `refs` references exist.
-//! * R2: the value is written only through a unique borrow of the one reference there is. Who
+//! **Invariants** (which the `unsafe` here relies on):
+//!
+//! - R1: the pointer leads to a live allocation made by `Box`, of which `refs` references exist.
+//! - R2: the value is written only through a unique borrow of the only reference. The one who
 //!   counts down to zero frees, and nobody else.
 
 use std::ops::Deref;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 #[cfg(test)]
 mod tests;
 
-/// Most references to one value; more can only be a leak in a loop.
+/// Limit of references to one value; more can only be a leak in a loop.
 const REFS_MAX: u32 = u32::MAX / 2;
 
 struct Counted<T> {
@@ -24,8 +25,7 @@ struct Counted<T> {
     value: T,
 }
 
-/// A counted reference to a value. `clone` counts; a value that is shared is copied before it is
-/// changed.
+/// A reference-counted pointer. `clone` counts; a shared value is copied before it is changed.
 pub struct Shared<T>(NonNull<Counted<T>>);
 
 // SAFETY: as for `Arc`: a reference gives access from any thread, and the last one drops the value.
@@ -40,7 +40,7 @@ impl<T> Shared<T> {
         Shared(NonNull::from(Box::leak(counted)))
     }
 
-    /// Bytes of the allocation that a value lies in.
+    /// Bytes of the allocation of a value.
     pub const fn allocation() -> usize {
         size_of::<Counted<T>>()
     }
@@ -57,7 +57,7 @@ impl<T> Shared<T> {
         self.counted().refs.load(Ordering::Acquire) != 1
     }
 
-    /// The value, to change; None if it is shared.
+    /// The value, mutable; `None` if it is shared.
     #[inline]
     pub fn get_mut(&mut self) -> Option<&mut T> {
         if self.is_shared() {
@@ -69,7 +69,7 @@ impl<T> Shared<T> {
 }
 
 impl<T: Clone> Shared<T> {
-    /// The value, to change, after copying it if it is shared.
+    /// The value, mutable, after copying it if it is shared.
     #[inline]
     pub fn make_mut(&mut self) -> &mut T {
         if self.is_shared() {

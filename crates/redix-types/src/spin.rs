@@ -1,10 +1,10 @@
-//! A lock for sections of well under a microsecond that are nearly never contended.
+//! A spin lock for critical sections of well under a microsecond that are rarely contended.
 //!
-//! Letting go is a plain store, where a lock that puts its waiters to sleep needs an atomic
-//! exchange to learn whether there are any: an uncontended pair costs 3.3 ns instead of 6.0 (Zen
-//! 4), and a command takes three. Whoever has to wait tries for a while, since the holder is likely
-//! to be about to finish, then lets others run, since it may have been taken off its processor, and
-//! in the end sleeps between looks, so that a holder that was stopped for long costs no processor.
+//! Releasing is a plain store, where a lock that parks its waiters needs an atomic exchange to
+//! learn whether there are any: an uncontended pair costs 3.3 ns instead of 6.0 (Zen 4), and a
+//! command takes three. A waiter spins for a while, since the holder is likely to finish soon, then
+//! yields, since the holder may have been preempted, and finally sleeps between attempts, so that a
+//! holder that is stopped for long costs no processor time.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use lock_api::{GuardNoSend, RawMutex};
 
-/// Looks at the lock before others are let run.
+/// Attempts before yielding.
 const SPINS: u32 = 200;
-/// Looks after which it sleeps between them.
+/// Attempts after which it sleeps between them.
 const YIELDS_END: u32 = SPINS + 50;
-/// How long it sleeps between looks.
+/// Sleep between attempts.
 const NAP: Duration = Duration::from_micros(50);
 
 /// A lock around a value.
@@ -56,7 +56,7 @@ impl RawSpin {
     #[cold]
     fn wait(&self) {
         for look in 0.. {
-            // Looking does not take the line from the holder, as trying would.
+            // Loading does not take the cache line from the holder, as a compare-and-swap would.
             if !self.0.load(Ordering::Relaxed) && self.try_lock() {
                 return;
             }

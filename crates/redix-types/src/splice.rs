@@ -1,7 +1,7 @@
 //! Bytes that can be edited in place, whoever owns them.
 //!
-//! Packed values (listpacks, intsets) are edited by the same code whether they lie in a vector, in
-//! a node of a list or inside an entry; what differs is how room is made.
+//! Packed values (listpacks, intsets) are edited by the same code whether they are in a vector, in
+//! a node of a list or inside an entry; only the allocation differs.
 
 impl<S: Splice> Splice for &mut S {
     fn bytes(&self) -> &[u8] {
@@ -20,8 +20,7 @@ impl<S: Splice> Splice for &mut S {
 #[cfg(test)]
 mod tests;
 
-/// Bytes of a value that can be edited in place: a vector, a list node, or the compact value inside
-/// an entry.
+/// Bytes that can be edited in place: a vector, a list node, or the compact value inside an entry.
 pub trait Splice {
     /// The bytes as they are.
     fn bytes(&self) -> &[u8];
@@ -29,8 +28,8 @@ pub trait Splice {
     /// The bytes, for changes that keep their number.
     fn bytes_mut(&mut self) -> &mut [u8];
 
-    /// Replaces the `remove` bytes at `at` by the pieces of `insert`, one after the other. Panics
-    /// if `at + remove` is past the end.
+    /// Replaces the `remove` bytes at `at` by the concatenated pieces of `insert`. Panics if `at +
+    /// remove` is past the end.
     fn splice(&mut self, at: usize, remove: usize, insert: &[&[u8]]);
 }
 
@@ -57,12 +56,12 @@ impl Splice for Vec<u8> {
     }
 }
 
-/// Bytes of all pieces together.
+/// Total length of the pieces.
 pub fn total(pieces: &[&[u8]]) -> usize {
     pieces.iter().map(|piece| piece.len()).sum()
 }
 
-/// Writes the pieces one after the other to the start of `to`.
+/// Writes the concatenated pieces to the start of `to`.
 pub fn put(to: &mut [u8], pieces: &[&[u8]]) {
     let mut rest = to;
     for piece in pieces {

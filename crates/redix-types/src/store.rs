@@ -47,8 +47,8 @@ impl Store {
         if at < chunk.links() { chunk.link(at) } else { None }
     }
 
-    /// Lets `f` change the block of that number, after copying it if it is shared. Panics if there
-    /// is none.
+    /// Calls `f` to change the block of that number, after copying it if it is shared. Panics if
+    /// there is none.
     #[inline(always)]
     pub fn edit<R>(&mut self, number: usize, f: impl FnOnce(&mut Block) -> R) -> R {
         let chunk = self.chunks.get_mut(number / CHUNK).expect("a block of this number");
@@ -61,7 +61,7 @@ impl Store {
         result
     }
 
-    /// Puts a block at a number, in place of the one that may be there. Numbers that are skipped
+    /// Stores a block at a number, replacing the one that may be there. Numbers that are skipped
     /// have no block.
     pub fn put(&mut self, number: usize, block: Block) {
         let at = number % CHUNK;
@@ -82,7 +82,7 @@ impl Store {
         self.memory -= old.map_or(0, |old| old.size());
     }
 
-    /// Takes the block of that number out. Panics if there is none.
+    /// Removes the block of that number. Panics if there is none.
     pub fn take(&mut self, number: usize) -> Block {
         let chunk = self.chunks.get_mut(number / CHUNK).expect("a block of this number");
         chunk.own();
@@ -100,20 +100,20 @@ impl Store {
         })
     }
 
-    /// Bytes of memory: chunks, blocks and the array of chunks. What the links of blocks lead to
-    /// is not counted.
+    /// Bytes of memory: chunks, blocks and the array of chunks, without the blocks that links of
+    /// blocks refer to.
     #[inline]
     pub fn memory(&self) -> usize {
         self.memory + size_class(self.chunks.capacity() * size_of::<Block>())
     }
 
-    /// At most how many chunks and blocks there are to free.
+    /// Upper bound of the chunks and blocks to free.
     pub fn weight(&self) -> usize {
         self.chunks.len() + self.end()
     }
 
-    /// Drops blocks from the end until about `budget` blocks and links are gone; whether none are
-    /// left. What stays is of no use but to be dropped.
+    /// Frees blocks from the end until about `budget` blocks and links are freed; returns whether
+    /// all are. The rest must not be used otherwise.
     pub fn free_step(&mut self, budget: usize) -> bool {
         let mut spent = 0;
         while spent < budget {
@@ -134,7 +134,7 @@ impl Store {
         self.chunks.is_empty()
     }
 
-    /// Sees to it that a chunk has at least `links` links.
+    /// Makes sure that a chunk has at least `links` links.
     fn extend(&mut self, chunk: usize, links: usize) {
         let chunk = &mut self.chunks[chunk];
         if chunk.links() < links {
@@ -166,7 +166,7 @@ impl Store {
         }
     }
 
-    /// Room for one more chunk: an eighth more at a time.
+    /// Reserves one more chunk: the array grows by an eighth.
     fn reserve_chunk(&mut self) {
         if self.chunks.len() == self.chunks.capacity() {
             self.chunks.reserve_exact(self.chunks.len() / 8 + 1);

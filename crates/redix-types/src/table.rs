@@ -70,7 +70,7 @@ const SHRINK_BYTES: usize = 17;
 /// per item keep up with any history.
 const STEPS_MAX: usize = 2;
 
-/// Where an item stands on the way of a walk: the low 43 bits of its hash, reversed.
+/// The position of an item in scan order: the low 43 bits of its hash, reversed.
 #[inline]
 pub const fn order(hash: u64) -> u64 {
     (hash & ((1 << ORDER_BITS) - 1)).reverse_bits() >> (64 - ORDER_BITS)
@@ -108,7 +108,7 @@ pub unsafe trait Item: Sized + 'static {
     fn is_marked(item: Self::Ref<'_>) -> bool;
 }
 
-/// Where an item lies. Valid until the next insertion, removal or sweep.
+/// The position of an item. Valid until the next insertion, removal or sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pos {
     bucket: u32,
@@ -201,7 +201,7 @@ impl<T: Item> Table<T> {
         stats
     }
 
-    /// Asks for the line of the bucket that `hash` selects.
+    /// Prefetches the line of the bucket that `hash` selects.
     #[inline]
     pub fn prefetch_bucket(&self, hash: u64) {
         if let Some(bucket) = self.segments.bucket_of(hash) {
@@ -209,9 +209,9 @@ impl<T: Item> Table<T> {
         }
     }
 
-    /// Reads the node `link` places down the chain of the bucket that `hash` selects, and asks for
-    /// the first two lines of the item that is probably meant, or for the next node of the chain if
-    /// none is there. True in the latter case: ask again, one place further.
+    /// Reads the node `link` places down the chain of the bucket that `hash` selects, and
+    /// prefetches the first two lines of the item with the tag, or the next node of the chain if
+    /// there is none. True in the latter case: call again, one place further.
     #[inline]
     pub fn prefetch_item(&self, hash: u64, link: usize) -> bool {
         let Some(bucket) = self.segments.bucket_of(hash) else { return false };
@@ -232,7 +232,7 @@ impl<T: Item> Table<T> {
         }
     }
 
-    /// The first item whose tag is that of `hash`: probably, not certainly, the one with that hash.
+    /// The first item with the tag of `hash`: probably, not certainly, the one with that hash.
     #[inline]
     pub fn probable(&self, hash: u64) -> Option<T::Ref<'_>> {
         let bucket = self.segments.bucket_of(hash)?;
@@ -248,7 +248,7 @@ impl<T: Item> Table<T> {
         self.find_item(hash, key).map(|(pos, _)| pos)
     }
 
-    /// Looks a key up: where its item lies, and a view of it.
+    /// Looks a key up: the position of its item, and the item.
     #[inline(always)]
     pub fn find_item(&self, hash: u64, key: &[u8]) -> Option<(Pos, T::Ref<'_>)> {
         let bucket = self.segments.bucket_of(hash)?;
@@ -276,8 +276,8 @@ impl<T: Item> Table<T> {
         self.view(self.node_at(pos).slot(pos.slot as usize))
     }
 
-    /// Lets `f` change the item at a position, though not its key; it may move in memory.
-    /// Panics if there is none.
+    /// Calls `f` to change the item at a position, except its key; it may move in memory. Panics if
+    /// there is none.
     #[inline]
     pub fn modify<R>(&mut self, pos: Pos, f: impl FnOnce(&mut T) -> R) -> R {
         let node = self.node_at(pos);
@@ -289,13 +289,13 @@ impl<T: Item> Table<T> {
         f(&mut guard.item)
     }
 
-    /// Whether the snapshot is done with the item at a position. Panics if there is none.
+    /// Whether the item at a position is marked done. Panics if there is none.
     #[inline]
     pub fn is_done(&self, pos: Pos) -> bool {
         self.node_at(pos).slot(pos.slot as usize).is_done()
     }
 
-    /// Says so.
+    /// Sets the done mark of the item at a position.
     pub fn set_done(&mut self, pos: Pos, done: bool) {
         let node = self.node_at(pos);
         let slot = node.slot(pos.slot as usize);
@@ -318,7 +318,7 @@ impl<T: Item> Table<T> {
         self.grow(hasher);
     }
 
-    /// Takes the item at a position out. May merge buckets. Panics if there is none.
+    /// Removes the item at a position. May merge buckets. Panics if there is none.
     pub fn remove(&mut self, pos: Pos) -> T {
         let item = self.take(pos);
         self.compact_bucket(pos.bucket as usize);
@@ -331,8 +331,8 @@ impl<T: Item> Table<T> {
         while !self.free_step(usize::MAX) {}
     }
 
-    /// Drops whole buckets until about `budget` items or buckets are gone; whether the table is
-    /// empty now. Items that are left stay reachable.
+    /// Frees whole buckets until about `budget` items or buckets are freed; returns whether the
+    /// table is empty. Items that are left stay reachable.
     pub fn free_step(&mut self, budget: usize) -> bool {
         let mut spent = 0;
         while spent < budget {
@@ -359,7 +359,7 @@ impl<T: Item> Table<T> {
         unsafe { T::ref_from_raw(slot.item()) }
     }
 
-    /// The node of a position that holds an item there.
+    /// The node of a position, which must hold an item.
     #[inline(always)]
     fn node_at(&self, pos: Pos) -> Node {
         assert!((pos.bucket as usize) < self.segments.len(), "stale position");
@@ -371,7 +371,7 @@ impl<T: Item> Table<T> {
         node
     }
 
-    /// Takes an item out of its slot and leaves the chain as it is.
+    /// Removes an item from its slot without compacting the chain.
     fn take(&mut self, pos: Pos) -> T {
         let node = self.node_at(pos);
         let slot = node.slot(pos.slot as usize);
@@ -382,7 +382,7 @@ impl<T: Item> Table<T> {
         unsafe { T::from_raw(slot.item()) }
     }
 
-    /// Gives back what a chain no longer needs after removals.
+    /// Compacts a chain after removals.
     fn compact_bucket(&mut self, bucket: usize) {
         let node = self.segments.node(bucket);
         if node.child().is_some() {
@@ -448,7 +448,7 @@ impl<T: Item> Drop for Table<T> {
     }
 }
 
-/// Puts a modified item back into its slot, whatever happened to it.
+/// Puts a modified item back into its slot, even on a panic.
 struct PutBack<'a, T: Item> {
     item: ManuallyDrop<T>,
     node: Node,

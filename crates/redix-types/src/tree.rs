@@ -37,32 +37,32 @@ use crate::store::Store;
 use chunks::Chunks;
 use node::{CHILDREN_MAX, NONE, Node, Separator};
 
-/// Free numbers that are kept for each leaf in use.
+/// Free numbers kept per leaf in use.
 const FREE_MAX: usize = 3;
 
-/// Free numbers that are kept however few leaves there are.
+/// Free numbers kept at least.
 const FREE_MIN: usize = 16;
 
 /// A cut through the order: what is before it, and the rest.
 ///
-/// Those by member suppose that all scores are equal, as the commands of lexicographic ranges do;
-/// otherwise where they lie is not specified.
+/// Cuts by member require all scores to be equal, as the commands on lexicographical ranges do;
+/// otherwise their position is unspecified.
 #[derive(Clone, Copy, Debug)]
 pub enum Cut<'a> {
-    /// In front of a key, whether it is there or not.
+    /// Before a key, whether it exists or not.
     Key(f64, &'a [u8]),
-    /// In front of all of a score.
+    /// Before all elements of a score.
     Score(f64),
-    /// Behind all of a score.
+    /// After all elements of a score.
     AfterScore(f64),
-    /// In front of a member.
+    /// Before a member.
     Member(&'a [u8]),
-    /// Behind a member.
+    /// After a member.
     AfterMember(&'a [u8]),
 }
 
 impl Cut<'_> {
-    /// Whether the cut lies behind an element.
+    /// Whether the cut is after an element.
     #[inline(always)]
     pub fn is_behind<'m>(self, score: f64, member: impl FnOnce() -> &'m [u8]) -> bool {
         match self {
@@ -75,7 +75,7 @@ impl Cut<'_> {
     }
 }
 
-/// Where an element is.
+/// The position of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) leaf: u32,
@@ -96,9 +96,9 @@ pub(crate) struct Tree {
     leaves: Store,
     nodes: Chunks<Option<Shared<Node>>>,
     root: u32,
-    /// The node above each leaf, by number; [`NONE`] for free numbers.
+    /// The parent of each leaf, by number; [`NONE`] for free numbers.
     above: Chunks<u32>,
-    /// Numbers of leaves that are free. Those from the length of the store on do not count.
+    /// Free leaf numbers. Those beyond the length of the store are implicit.
     free: BinaryHeap<Reverse<u32>>,
     free_nodes: Vec<u32>,
     leaf_count: usize,
@@ -141,7 +141,7 @@ impl Tree {
         self.leaf_count
     }
 
-    /// The leaf of a number that is in use.
+    /// The leaf of a number in use.
     #[inline]
     pub(crate) fn leaf(&self, leaf: u32) -> &Block {
         self.leaves.get(leaf as usize).expect("a leaf of this number")
@@ -154,7 +154,7 @@ impl Tree {
         (leaf::score(leaf, place.at), leaf::member(leaf, place.at))
     }
 
-    /// Where an element right at the cut would be inserted.
+    /// The position at which an element at the cut would be inserted.
     fn slot(&self, cut: Cut<'_>) -> Place {
         let mut node = self.node(self.root);
         loop {
@@ -166,7 +166,7 @@ impl Tree {
         }
     }
 
-    /// How many elements there are before a cut.
+    /// Number of elements before a cut.
     pub(crate) fn count_before(&self, cut: Cut<'_>) -> u64 {
         let mut node = self.node(self.root);
         let mut count = 0;
@@ -180,7 +180,7 @@ impl Tree {
         }
     }
 
-    /// The element of a rank. None from the length on.
+    /// The element of a rank; `None` from the length on.
     pub(crate) fn at_rank(&self, rank: u64) -> Option<Place> {
         if rank >= self.len {
             return None;
@@ -197,7 +197,7 @@ impl Tree {
         }
     }
 
-    /// How many elements there are before this place.
+    /// Number of elements before this position.
     pub(crate) fn rank(&self, place: Place) -> u64 {
         let mut rank = place.at as u64;
         let (mut child, mut number) = (place.leaf, *self.above.get(place.leaf));
@@ -215,7 +215,7 @@ impl Tree {
         self.edge_leaf(root.child(0), root.level, |_| 0)
     }
 
-    /// The leaf on the right of another.
+    /// The next leaf in order.
     pub(crate) fn next_leaf(&self, leaf: u32) -> Option<u32> {
         let (mut child, mut number) = (leaf, *self.above.get(leaf));
         while number != NONE {
@@ -228,7 +228,7 @@ impl Tree {
         None
     }
 
-    /// The leaf on the left of another.
+    /// The previous leaf in order.
     pub(crate) fn previous_leaf(&self, leaf: u32) -> Option<u32> {
         let (mut child, mut number) = (leaf, *self.above.get(leaf));
         while number != NONE {
@@ -253,8 +253,8 @@ impl Tree {
 
 /// Inserting.
 impl Tree {
-    /// Inserts a member that is not there. The leaf that it went to, and, if that had to be split,
-    /// which elements went to another, the new one possibly among them.
+    /// Inserts a member that does not exist. Returns the leaf that it is in, and, if that had to be
+    /// split, the elements that moved to another, the new one possibly among them.
     pub(crate) fn insert(&mut self, score: f64, member: &[u8], tag: u8) -> (u32, Option<Move>) {
         let Place { leaf, at } = self.slot(Cut::Key(score, member));
         self.edit_leaf(leaf, |block| leaf::insert(block, at, tag, score, member));
@@ -277,10 +277,10 @@ impl Tree {
         (leaf, Some(self.split_leaf(leaf, cut)))
     }
 
-    /// Changes the score of an element, if it keeps its place. Whether it did.
+    /// Changes the score of an element if its position stays the same; returns whether it did.
     pub(crate) fn change_score(&mut self, place: Place, score: f64) -> bool {
         let leaf = self.leaf(place.leaf);
-        // At the edges of a leaf the separators would have a say.
+        // At the edges of a leaf the separators would have to be compared too.
         let inside = place.at > 0
             && place.at + 1 < leaf.n()
             && leaf::score(leaf, place.at - 1) < score
@@ -304,7 +304,7 @@ impl Tree {
         Move { from: leaf, to: new, first: 0, last: moved }
     }
 
-    /// Adds a child to a node, splitting it and the nodes above as far as they are full.
+    /// Adds a child to a node, splitting full nodes up to the root.
     fn insert_child(&mut self, node: u32, at: usize, child: u32, count: u64, lead: Separator) {
         let (mut node, mut at, mut child, mut count, mut lead) = (node, at, child, count, lead);
         loop {
@@ -341,8 +341,8 @@ impl Tree {
 
 /// Removing.
 impl Tree {
-    /// Removes the element at a place. If that merged its leaf with another, which elements went
-    /// there.
+    /// Removes the element at a position. If that merged its leaf with another, returns the
+    /// elements that moved.
     pub(crate) fn remove(&mut self, place: Place) -> Option<Move> {
         let Place { leaf, at } = place;
         let member_len = leaf::member(self.leaf(leaf), at).len();
@@ -371,7 +371,7 @@ impl Tree {
         (both <= leaf::WEIGHT_MAX / 4 * 3).then(|| self.merge_leaves(parent, left, a, b))
     }
 
-    /// Moves all of leaf `b` to leaf `a`, on its left, which is child `at` of their parent.
+    /// Moves all of leaf `b` to leaf `a`, its left sibling, which is child `at` of their parent.
     fn merge_leaves(&mut self, parent: u32, at: usize, a: u32, b: u32) -> Move {
         let right = self.free_leaf(b);
         let first = self.leaf(a).n();
@@ -381,8 +381,8 @@ impl Tree {
         Move { from: b, to: a, first, last: first + right.n() }
     }
 
-    /// Removes a child of a node; a node without children goes as well, and one with few is merged
-    /// with a neighbour.
+    /// Removes a child of a node; a node without children is removed too, and one with few is
+    /// merged with a sibling.
     fn remove_child(&mut self, node: u32, at: usize) {
         let (mut node, mut at) = (node, at);
         loop {
@@ -414,7 +414,7 @@ impl Tree {
         }
     }
 
-    /// Moves all children of node `b` to node `a` on its left, child `at` of their parent.
+    /// Moves all children of node `b` to node `a`, its left sibling, child `at` of their parent.
     fn merge_nodes(&mut self, parent: u32, at: usize, a: u32, b: u32) {
         let (count, separator) = self.reshape(parent, |parent| parent.remove(at + 1));
         self.node_mut(parent).count(at, count as i64);
@@ -424,7 +424,7 @@ impl Tree {
         self.adopt(a, first);
     }
 
-    /// Removes roots that have a single node below them.
+    /// Removes roots with a single child node.
     fn lower_root(&mut self) {
         while let root = self.node(self.root)
             && root.level > 1
@@ -453,8 +453,8 @@ impl Tree {
         Some(Move { from, to, first: 0, last })
     }
 
-    /// Frees about `budget` leaves of a tree that is not used any more, then its inner nodes. True
-    /// when none are left.
+    /// Frees about `budget` leaves of an unused tree, then its inner nodes. True when none are
+    /// left.
     pub(crate) fn free_step(&mut self, budget: usize) -> bool {
         self.leaves.free_step(budget) && self.nodes.free_last()
     }
@@ -472,7 +472,7 @@ impl Tree {
         self.nodes.get_mut(number).as_mut().expect("a node of this number").make_mut()
     }
 
-    /// Changes a node in its size.
+    /// Changes a node, accounting for its size.
     fn reshape<R>(&mut self, number: u32, change: impl FnOnce(&mut Node) -> R) -> R {
         let node = self.node_mut(number);
         let before = node.memory();
@@ -486,7 +486,7 @@ impl Tree {
         self.leaves.edit(leaf as usize, change)
     }
 
-    /// Adds to the counts of a leaf all the way up.
+    /// Adds to the counts of a leaf's ancestors.
     fn count_up(&mut self, leaf: u32, change: i64) {
         let (mut child, mut number) = (leaf, *self.above.get(leaf));
         while number != NONE {
@@ -496,7 +496,7 @@ impl Tree {
         }
     }
 
-    /// Tells the children of a node from `first` on what is above them.
+    /// Sets the parent of the children of a node from `first` on.
     fn adopt(&mut self, number: u32, first: usize) {
         let node = self.node(number);
         let level = node.level;
@@ -557,7 +557,7 @@ impl Tree {
     }
 }
 
-/// A child and one next to it, the left one first. None for an only child.
+/// A child and one of its siblings, the left one first. `None` for an only child.
 fn neighbours(node: &Node, at: usize) -> Option<(usize, usize)> {
     match (at + 1 < node.len(), at.checked_sub(1)) {
         (true, _) => Some((at, at + 1)),

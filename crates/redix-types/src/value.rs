@@ -1,8 +1,9 @@
-//! What a key holds: the owning [`Value`] on its way into an entry, and the view of one inside.
+//! The value of a key: the owning [`Value`] for storing into an entry, and the view of a stored
+//! one.
 //!
 //! A value is an integer, a string, the *compact form* of a collection (the bytes of a listpack or
-//! an intset) or a *large form* on the heap. Kind and encoding follow from the value, so the two
-//! cannot disagree; an entry keeps them in its header for those who ask nothing else.
+//! an intset) or a *large form* on the heap. Type and encoding follow from the value, so they
+//! cannot disagree; an entry caches them in its header.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::zset::Zset;
 #[cfg(test)]
 mod tests;
 
-/// What a key holds. The numbers are part of the entry's layout, not of any file format.
+/// The type of a value. The numbers are part of the entry's layout, not of any file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
@@ -27,7 +28,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The name that TYPE answers.
+    /// The name in TYPE.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
@@ -52,7 +53,7 @@ impl Kind {
     }
 }
 
-/// How a value is represented, as OBJECT ENCODING reports it.
+/// The encoding of a value, as OBJECT ENCODING reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Encoding {
@@ -67,7 +68,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The name that OBJECT ENCODING answers.
+    /// The name in OBJECT ENCODING.
     pub const fn name(self) -> &'static str {
         match self {
             Encoding::Int => "int",
@@ -114,7 +115,7 @@ pub enum Compact {
 }
 
 impl Compact {
-    /// What a key with it holds.
+    /// The type of the collection.
     pub const fn kind(self) -> Kind {
         match self {
             Compact::List => Kind::List,
@@ -124,7 +125,7 @@ impl Compact {
         }
     }
 
-    /// How its bytes are laid out.
+    /// The encoding of its bytes.
     pub const fn encoding(self) -> Encoding {
         match self {
             Compact::SetOfInts => Encoding::Intset,
@@ -133,9 +134,8 @@ impl Compact {
     }
 }
 
-/// A value too large, or too structured, to live inside its entry. A clone shares what is large
-/// with the original until one of the two is written to: that is how a snapshot takes hold of a
-/// value.
+/// A value too large, or too structured, to be stored inside its entry. A clone shares large parts
+/// with the original until one of the two is written to: that is how a snapshot captures a value.
 #[derive(Clone, Debug)]
 pub enum HeapValue {
     /// A string over [`INLINE_MAX`](crate::entry::INLINE_MAX) bytes, which grows amortised.
@@ -153,7 +153,7 @@ pub enum HeapValue {
 }
 
 impl HeapValue {
-    /// What a key with it holds.
+    /// Its type.
     pub fn kind(&self) -> Kind {
         match self {
             HeapValue::Str(_) => Kind::String,
@@ -165,7 +165,7 @@ impl HeapValue {
         }
     }
 
-    /// How it is represented.
+    /// Its encoding.
     pub fn encoding(&self) -> Encoding {
         match self {
             HeapValue::Str(_) => Encoding::Raw,
@@ -176,8 +176,8 @@ impl HeapValue {
         }
     }
 
-    /// Brings what a lookup of a member, field or score by the hash of its name will read closer to
-    /// the processor. Each step needs what the one before has asked for; true if there is another.
+    /// Prefetches what a lookup of a member or field by the hash of its name will read. Each step
+    /// needs the lines of the one before; true if there is another.
     #[inline]
     pub fn prefetch_member(&self, hash: u64, step: usize) -> bool {
         match self {
@@ -188,7 +188,7 @@ impl HeapValue {
         }
     }
 
-    /// Bytes of memory behind the pointer, the box itself included, by the allocator's classes.
+    /// Bytes of memory on the heap, including the box, by the allocator's classes.
     pub fn memory_usage(&self) -> usize {
         let boxed = round16(size_of::<HeapValue>());
         boxed
@@ -204,8 +204,8 @@ impl HeapValue {
             }
     }
 
-    /// Bytes that a clone takes by itself, or may come to hold alone at once: all of a string, but
-    /// of a large form only the references to its pieces, which stay shared until each is written.
+    /// Bytes that a clone takes by itself, or may soon own alone: all of a string, but of a large
+    /// form only the references to its pieces, which stay shared until each is written.
     pub fn share_cost(&self) -> usize {
         match self {
             HeapValue::Str(bytes) => bytes.capacity(),
@@ -216,7 +216,7 @@ impl HeapValue {
         }
     }
 
-    /// The view of it that an entry gives.
+    /// The view that an entry returns.
     #[inline]
     pub fn as_ref(&self) -> ValueRef<'_> {
         match self {
@@ -228,8 +228,8 @@ impl HeapValue {
         }
     }
 
-    /// How many allocations freeing it takes, at most, or as much as that costs: what those bear
-    /// who wait for the lock under which it is dropped.
+    /// Upper bound of the allocations that dropping it frees, or the equivalent cost: the delay for
+    /// those who wait for the lock under which it is dropped.
     pub fn weight(&self) -> usize {
         match self {
             HeapValue::Str(bytes) => 1 + bytes.capacity() / BYTES_PER_WEIGHT,
@@ -241,7 +241,7 @@ impl HeapValue {
         }
     }
 
-    /// Frees some of it, about `budget` allocations; whether that was all.
+    /// Frees about `budget` allocations; returns whether all are freed.
     pub fn free_step(&mut self, budget: usize) -> bool {
         match self {
             HeapValue::Str(_) | HeapValue::Packed(..) => true,
@@ -253,24 +253,24 @@ impl HeapValue {
     }
 }
 
-// Each long string pays for the size of this.
+// Every long string pays for this size.
 const _: () = assert!(size_of::<HeapValue>() <= 32);
 
-/// A value on its way into an entry.
+/// A value to be stored in an entry.
 #[derive(Clone, Debug)]
 pub enum Value<'a> {
     Int(i64),
     /// A string, `embstr` or `raw` by its length. Copied into the entry, or to the heap.
     Str(&'a [u8]),
-    /// A string that is `raw` whatever its length, as one that was edited. Copied likewise.
+    /// A string that is `raw` whatever its length, as an edited one is. Copied.
     Raw(&'a [u8]),
-    /// The bytes of a compact form. Copied likewise.
+    /// The bytes of a compact form. Copied.
     Packed(Compact, &'a [u8]),
     Heap(HeapValue),
 }
 
 impl Value<'_> {
-    /// What a key with it holds.
+    /// Its type.
     #[inline]
     pub fn kind(&self) -> Kind {
         match self {
@@ -280,7 +280,7 @@ impl Value<'_> {
         }
     }
 
-    /// How it is represented.
+    /// Its encoding.
     #[inline]
     pub fn encoding(&self) -> Encoding {
         match self {
@@ -293,13 +293,13 @@ impl Value<'_> {
     }
 }
 
-/// A value as it lies in its entry.
+/// A value as stored in its entry.
 #[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {
     Int(i64),
-    /// A string, wherever it lies.
+    /// A string, inline or on the heap.
     Str(&'a [u8]),
-    /// A compact form, wherever it lies.
+    /// A compact form, inline or on the heap.
     Packed(Compact, &'a [u8]),
     /// The large form of a collection.
     Large(&'a HeapValue),
@@ -323,7 +323,7 @@ impl IntBuf {
 
 impl<'a> ValueRef<'a> {
     /// The bytes of a string value; an integer is written into `buf` first. Callers have checked
-    /// the kind.
+    /// the type.
     #[inline]
     pub fn string_bytes<'b>(self, buf: &'b mut IntBuf) -> &'b [u8]
     where
@@ -337,7 +337,7 @@ impl<'a> ValueRef<'a> {
     }
 
     /// The length in bytes of a string value, without formatting an integer. Callers have checked
-    /// the kind.
+    /// the type.
     #[inline]
     pub fn string_len(self) -> usize {
         match self {

@@ -24,8 +24,8 @@ const END: u8 = 0xff;
 const COUNT_UNKNOWN: u16 = u16::MAX;
 const LONG_BACK: u8 = 0xfe;
 
-/// Whether `bytes` are a complete ziplist: sizes, count, the place of the last element, and every
-/// element with its way back.
+/// Whether `bytes` are a complete ziplist: sizes, count, the offset of the last element, and every
+/// element with its back length.
 pub fn validate(bytes: &[u8]) -> bool {
     let (Some(total), Some(tail), Some(count)) = (u32_at(bytes, 0), u32_at(bytes, 4), count(bytes))
     else {
@@ -68,8 +68,8 @@ fn count(bytes: &[u8]) -> Option<u16> {
     Some(u16::from_le_bytes([*bytes.get(8)?, *bytes.get(9)?]))
 }
 
-/// The length of the element before, the element that begins `bytes`, and its own length. `None`
-/// if it is cut off or no element.
+/// The length of the element before, the element that begins `bytes`, and its own length. `None` if
+/// it is truncated or invalid.
 fn element(bytes: &[u8]) -> Option<(usize, Element<'_>, usize)> {
     let (back, at) = match *bytes.first()? {
         END => return None,
@@ -94,7 +94,7 @@ fn element(bytes: &[u8]) -> Option<(usize, Element<'_>, usize)> {
     Some((back, Element::Str(bytes.get(at + head..end)?), end))
 }
 
-/// An integer by its encoding and what follows, and how many bytes of that it takes.
+/// An integer by its encoding and the bytes after it, and how many of those it takes.
 fn integer(encoding: u8, bytes: &[u8]) -> Option<(Element<'_>, usize)> {
     let len = match encoding {
         0xc0 => 2,

@@ -42,7 +42,7 @@ pub fn iter(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Field, value, and what follows. `None` if they are cut off.
+/// Field, value, and the rest. `None` if they are truncated.
 fn pair(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (len, rest) = length(bytes)?;
     let (field, rest) = rest.split_at_checked(len)?;

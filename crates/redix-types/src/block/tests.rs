@@ -1,4 +1,4 @@
-//! Blocks: sizes, links, sharing, and that each is freed once.
+//! Blocks: sizes, links, sharing, and exactly one free each.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;
@@ -110,7 +110,7 @@ fn a_shared_block_keeps_its_links() {
     block.remove_link(0, 0);
 }
 
-/// Threads that clone, copy and drop the same blocks: the one who is last frees.
+/// Threads that clone, copy and drop the same blocks: the last owner frees.
 #[test]
 fn threads_share_and_drop() {
     let rounds: u32 = if cfg!(miri) { 20 } else { 1000 };
@@ -158,7 +158,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 proptest! {
     #![proptest_config(config())]
 
-    /// Links come and go, and both ends of the payload stay.
+    /// Links are inserted and removed, and both ends of the payload are preserved.
     #[test]
     fn links_are_a_list(ops in ops(), front in 0usize..40, back in 0usize..40) {
         let start = live();

@@ -1,25 +1,25 @@
-//! Editing the compact form of a collection where it lies: in its entry, or on the heap.
+//! Editing the compact form of a collection in place, in its entry or on the heap.
 //!
-//! **Invariant.** A form of at most [`PACKED_MAX`] bytes may lie in either place, a longer one lies
-//! on the heap, one of at most [`PACKED_BACK`] in its entry.
+//! **Invariant.** A form of at most [`PACKED_MAX`] bytes may be in either place, a longer one is on
+//! the heap, one of at most [`PACKED_BACK`] in its entry.
 
 use super::{EntryBox, HeapValue, PACKED_MAX, Value, ValueRef};
 use crate::splice::Splice;
 use crate::value::Compact;
 
 /// A compact form moves back into its entry once it is no longer than this: well below
-/// [`PACKED_MAX`], so that an element added and removed in turns moves nothing.
+/// [`PACKED_MAX`], so that adding and removing an element in turns moves nothing.
 pub(super) const PACKED_BACK: usize = 768;
 
 impl EntryBox {
-    /// The compact form of a collection, to edit in place; `None` for anything else.
+    /// The compact form of a collection, for editing in place; `None` for any other value.
     pub fn packed_mut(&mut self) -> Option<PackedMut<'_>> {
         let compact = self.as_ref().compact()?;
         Some(PackedMut { entry: self, compact })
     }
 }
 
-/// The compact form of a collection in its entry, or on the heap where it has become long.
+/// The compact form of a collection in its entry, or on the heap if it is long.
 pub struct PackedMut<'e> {
     entry: &'e mut EntryBox,
     compact: Compact,

@@ -69,7 +69,7 @@ enum Change {
     ThereAndBack,
 }
 
-/// Lengths around the places where a width or a form changes.
+/// Lengths around the limits of widths and forms.
 fn length() -> impl Strategy<Value = usize> {
     prop_oneof![
         6 => 0usize..90,
@@ -208,7 +208,7 @@ proptest! {
     }
 }
 
-/// The sizes that the memory figures stand on.
+/// The sizes behind the documented memory figures.
 #[test]
 fn takes_the_blocks_it_is_designed_for() {
     let block = |key: usize, value: Value<'_>, expire_at_ms| {
@@ -249,7 +249,7 @@ fn a_shared_value_is_copied_before_it_changes() {
     assert_eq!(Arc::strong_count(&shared), 1);
 }
 
-/// Every compact form, with what it is to look like in an entry.
+/// Every compact form, with its encoding in an entry.
 const COMPACT: [Compact; 5] =
     [Compact::List, Compact::SetOfInts, Compact::Set, Compact::Zset, Compact::Hash];
 
@@ -279,7 +279,7 @@ proptest! {
         ..ProptestConfig::with_cases(CASES)
     })]
 
-    /// Edits of a compact form, through growth to the heap and back, beside changes of the expiry.
+    /// Edits of a compact form, through growth to the heap and back, with changes of the expiry.
     #[test]
     fn compact_forms_are_edited_in_place(
         key in bytes(),

@@ -65,7 +65,7 @@ fn folds_case_as_the_servers_do() {
     }
 }
 
-/// Work is bounded by the product of the lengths: backtracking per star would never end here.
+/// Work is bounded by the product of the lengths: backtracking per star would take forever.
 #[test]
 fn many_stars_end_soon() {
     let pattern = "*a".repeat(2000) + "*b";

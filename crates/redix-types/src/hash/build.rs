@@ -1,11 +1,11 @@
-//! Hashes as they come from files: checked, and in the form that the limits ask for.
+//! Building hashes from files: checked, and in the form that the limits require.
 
 use super::{Hash, Limits};
 use crate::listpack::{self, Depth, Element};
 use crate::table::KeyHasher;
 use crate::value::{Compact, HeapValue};
 
-/// A hash in the making, of fields that may turn out not to be different ones.
+/// A hash under construction, whose fields may turn out not to be distinct.
 pub struct Builder<'h> {
     form: Form,
     limits: Limits,
@@ -19,7 +19,7 @@ enum Form {
 }
 
 impl<'h> Builder<'h> {
-    /// A hash without fields, of which so many will come.
+    /// An empty builder for `fields` fields.
     pub fn new(fields: u64, limits: Limits, hasher: &'h KeyHasher) -> Self {
         let is_small = usize::try_from(fields).is_ok_and(|fields| fields <= limits.entries);
         let form = if is_small {
@@ -50,7 +50,7 @@ impl<'h> Builder<'h> {
         }
     }
 
-    /// The hash; `None` if a field came twice, or none at all.
+    /// The hash; `None` if a field came twice, or there are none.
     pub fn finish(self) -> Option<HeapValue> {
         match self.form {
             Form::Large(hash) => {
@@ -61,8 +61,8 @@ impl<'h> Builder<'h> {
     }
 }
 
-/// The hash whose listpack these bytes are; `None` unless they are one: complete, in pairs, each
-/// field once, and not empty.
+/// The hash with this listpack; `None` unless it is valid: complete, in pairs, fields distinct, and
+/// not empty.
 pub fn from_packed(lp: Vec<u8>, limits: Limits, hasher: &KeyHasher) -> Option<HeapValue> {
     if !listpack::validate(&lp, Depth::Elements) {
         return None;
@@ -82,7 +82,7 @@ pub fn from_packed(lp: Vec<u8>, limits: Limits, hasher: &KeyHasher) -> Option<He
     })
 }
 
-/// An element as we write it: one text has one.
+/// The canonical form of an element: one text has one.
 fn exact(element: Element<'_>) -> Element<'_> {
     match element {
         Element::Str(text) => Element::of(text),
@@ -90,7 +90,7 @@ fn exact(element: Element<'_>) -> Element<'_> {
     }
 }
 
-/// Puts elements in some order in which those that are alike are neighbours.
+/// An ordering in which equal elements are neighbours.
 fn order(element: Element<'_>) -> (Option<i64>, &[u8]) {
     match element {
         Element::Int(value) => (Some(value), &[]),

@@ -26,7 +26,7 @@ fn contents(hash: &Hash) -> Model {
     hash.iter().map(|(field, value)| (field.to_vec(), value.to_vec())).collect()
 }
 
-/// Lengths on both sides of what lies in a page.
+/// Lengths on both sides of the limit of elements in pages.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     let len =
         prop_oneof![8 => 0usize..12, 2 => 100usize..140, 1 => 240usize..270, 1 => 300usize..900];
@@ -122,7 +122,7 @@ fn scans_and_draws_show_fields_with_their_values() {
     }
 }
 
-/// 16-byte fields with values of 11 bytes: what a large hash takes.
+/// 16-byte fields with values of 11 bytes: the memory of a large hash.
 #[test]
 fn memory_follows_the_fields() {
     let mut hash = Hash::new();
@@ -180,7 +180,7 @@ mod views {
     proptest! {
         #![proptest_config(config())]
 
-        /// Both forms are a map, and the form is the one that the limits ask for.
+        /// Both forms behave as a map, and the form is the one that the limits require.
         #[test]
         fn an_entry_is_a_map(
             ops in prop::collection::vec((0u8..10, short(), short()), 1..40),

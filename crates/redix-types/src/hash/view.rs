@@ -1,8 +1,8 @@
-//! Hashes as commands see them, whichever form they have.
+//! Hashes as commands use them, in either form.
 //!
 //! A small hash is a listpack of fields and values in turn. It becomes large when it has more
-//! fields, or a longer field or value, than its [`Limits`] allow, and stays so: that is when OBJECT
-//! ENCODING of the real servers changes.
+//! fields, or a longer field or value, than its [`Limits`] allow, and stays large: that is when
+//! OBJECT ENCODING of the real servers changes.
 
 use super::Hash;
 use crate::entry::EntryBox;
@@ -11,7 +11,7 @@ use crate::splice::Splice;
 use crate::table::KeyHasher;
 use crate::value::{Compact, HeapValue, Value, ValueRef};
 
-/// What a hash may be and yet be kept as a listpack.
+/// The limits of a hash that is a listpack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most fields (`hash-max-listpack-entries`).
@@ -20,11 +20,10 @@ pub struct Limits {
     pub value: usize,
 }
 
-/// The value of an empty hash, on its way into an entry.
+/// An empty hash, for a key that is being created.
 pub const EMPTY: Value<'static> = Value::Packed(Compact::Hash, &listpack::EMPTY);
 
-/// A view of a hash. Fields and values are [`Element`]s: what is an integer in a listpack is one
-/// here.
+/// A borrowed hash. Fields and values are [`Element`]s: an integer in a listpack is one here.
 #[derive(Clone, Copy, Debug)]
 pub enum HashRef<'a> {
     /// Fields and values in turn.
@@ -36,7 +35,7 @@ pub enum HashRef<'a> {
 pub type Pair<'a> = (Element<'a>, Element<'a>);
 
 impl<'a> HashRef<'a> {
-    /// The view of a value. Panics if it is no hash: callers have checked the kind.
+    /// Borrows a value. Panics if it is no hash: callers have checked the type.
     #[inline]
     pub fn of(value: ValueRef<'a>) -> Self {
         match value {
@@ -81,8 +80,9 @@ impl<'a> HashRef<'a> {
         }
     }
 
-    /// Visits about `count` fields with their values from a cursor on, or all of a listpack; the
-    /// next cursor, 0 at the end. Fields that stay from cursor 0 to the end are visited.
+    /// Calls `f` with about `count` fields and values from a cursor on, or all of a listpack;
+    /// returns the next cursor, 0 at the end. Fields that exist from cursor 0 to the end are
+    /// visited.
     pub fn scan(self, cursor: u64, count: usize, mut f: impl FnMut(Pair<'a>)) -> u64 {
         match self {
             HashRef::Packed(lp) => {
@@ -95,8 +95,8 @@ impl<'a> HashRef<'a> {
         }
     }
 
-    /// A field and its value, chosen by a random word. `None` if there are none. Takes time in
-    /// proportion to a listpack.
+    /// A field and its value, chosen by a random number. `None` if the hash is empty. O(n) in a
+    /// listpack.
     pub fn random(self, word: u64) -> Option<Pair<'a>> {
         match self {
             HashRef::Packed(lp) => {
@@ -119,7 +119,7 @@ fn pairs(lp: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     std::iter::from_fn(move || Some((elements.next()?, elements.next()?)))
 }
 
-/// A hash in its entry, to change.
+/// A hash in its entry, mutable.
 pub struct HashEdit<'e> {
     entry: &'e mut EntryBox,
     limits: Limits,
@@ -127,26 +127,26 @@ pub struct HashEdit<'e> {
 }
 
 impl<'e> HashEdit<'e> {
-    /// The entry holds a hash; the hasher is always the same.
+    /// For an entry that holds a hash; the hasher is always the same.
     pub fn new(entry: &'e mut EntryBox, limits: Limits, hasher: &'e KeyHasher) -> Self {
         HashEdit { entry, limits, hasher }
     }
 
-    /// A view of the hash as it is.
+    /// Borrows the hash.
     pub fn as_ref(&self) -> HashRef<'_> {
         HashRef::of(self.entry.as_ref().value())
     }
 
-    /// Prepares for so many fields to be set, of which some may be there: more than the hash may
-    /// have as a listpack make it large at once, as in the real servers.
+    /// Announces that this many fields will be set, of which some may exist: if that exceeds the
+    /// limit of a listpack, the hash becomes large at once, as in the real servers.
     pub fn expect(&mut self, fields: usize) {
         if fields > self.limits.entries {
             self.enlarge();
         }
     }
 
-    /// Sets the value of a field; whether the field is new. Panics if the field is longer than
-    /// [`super::FIELD_LEN_MAX`], or field and value than [`super::PAIR_LEN_MAX`].
+    /// Sets the value of a field; returns whether the field is new. Panics if the field is longer
+    /// than [`super::FIELD_LEN_MAX`], or field and value than [`super::PAIR_LEN_MAX`].
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
         if field.len().max(value.len()) > self.limits.value {
             self.enlarge();
@@ -174,7 +174,7 @@ impl<'e> HashEdit<'e> {
         found.is_none()
     }
 
-    /// Removes a field; whether it was there.
+    /// Removes a field; returns whether it existed.
     pub fn remove(&mut self, field: &[u8]) -> bool {
         let Some(mut lp) = self.entry.packed_mut() else {
             let hasher = self.hasher;
@@ -192,7 +192,7 @@ impl<'e> HashEdit<'e> {
         self.enlarge().set(field, value, hasher)
     }
 
-    /// The hash in its large form, which it gets if it has another.
+    /// The hash in its large form, converted if it is a listpack.
     fn enlarge(&mut self) -> &mut Hash {
         if let HashRef::Packed(lp) = self.as_ref() {
             let hash = Box::new(Hash::from_listpack(lp, self.hasher));

@@ -40,7 +40,7 @@ fn check(index: &Index, model: &Model) {
     assert_eq!(held, expected);
 }
 
-/// Few hashes, so that equal ones meet, or many.
+/// From few hashes, so that equal ones occur, or many.
 fn hash_from(word: u64, hashes: u64) -> u32 {
     ((word % hashes).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as u32
 }
@@ -97,7 +97,8 @@ proptest! {
         prop_assert_eq!(index.page_count(), SHARES, "all pages are merged again");
     }
 
-    /// SCAN's guarantee: a pair that is there all the time is visited, whatever happens between.
+    /// SCAN's guarantee: a pair that exists during the whole scan is visited, whatever else
+    /// changes.
     #[test]
     fn a_scan_misses_nothing_that_stays(
         stays in prop::collection::btree_set(any::<u32>(), 1..400),

@@ -1,5 +1,5 @@
-//! Changes of a list. Which node takes an element, and when nodes are split and merged, is Redis'
-//! choice, since clients can see it.
+//! Edits of a list. Which node an element is added to, and when nodes are split and merged, follows
+//! Redis, since clients can see it.
 
 use super::node::{Node, Packed};
 use super::{CHUNK, Chunk, End, List, Place, Slot};
@@ -7,7 +7,7 @@ use crate::listpack::{self, Element, Needle};
 use crate::shared::Shared;
 use crate::splice::Splice;
 
-/// Which side of an element another is inserted on.
+/// The side of an element on which another is inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Before,
@@ -37,7 +37,7 @@ impl List {
         self.insert_node(at, node, 1);
     }
 
-    /// Removes the element at an end; whether there was one.
+    /// Removes the element at an end; returns whether there was one.
     #[inline]
     pub fn pop(&mut self, end: End) -> bool {
         let Some(place) = self.end_place(end) else { return false };
@@ -56,7 +56,7 @@ impl List {
         true
     }
 
-    /// Replaces the element `index`. Panics if there is none.
+    /// Replaces the element at `index`. Panics if there is none.
     pub fn set(&mut self, index: usize, text: &[u8]) {
         let (place, within) = self.locate(index).expect("an index of the list");
         let large = self.fill.is_large(text.len());
@@ -75,7 +75,7 @@ impl List {
         }
     }
 
-    /// Puts a large element in the place of one of a packed node, between what is left of that.
+    /// Replaces an element of a packed node by a large one, which splits the node.
     fn set_large(&mut self, place: Place, within: usize, text: &[u8]) {
         let behind = if within + 1 < self.count(place) {
             self.split_off(place, within + 1)
@@ -93,7 +93,7 @@ impl List {
         self.merge_around(large);
     }
 
-    /// Inserts an element beside the element `index`. Panics if there is none.
+    /// Inserts an element beside the element at `index`. Panics if there is none.
     pub fn insert(&mut self, index: usize, side: Side, text: &[u8]) {
         let (place, within) = self.locate(index).expect("an index of the list");
         self.insert_within(place, within, side, text);
@@ -105,7 +105,7 @@ impl List {
             self.insert_into(place, index, text);
             return;
         }
-        // At an edge the neighbour may have room; otherwise a new node goes between.
+        // At an edge the neighbour may have room; otherwise a new node is inserted between.
         let edge = match side {
             Side::Before => index == 0,
             Side::After => index == self.count(place),
@@ -145,7 +145,7 @@ impl List {
         }
     }
 
-    /// Removes up to `count` elements from the element `start` on.
+    /// Removes up to `count` elements from index `start` on.
     pub fn delete_range(&mut self, start: usize, count: usize) {
         let mut left = count.min(self.len.saturating_sub(start));
         while left > 0 {
@@ -156,13 +156,13 @@ impl List {
         }
     }
 
-    /// Removes elements with this text, up to `limit` of them, the nearest to `from` first. Says
-    /// how many.
+    /// Removes up to `limit` elements with this text, the nearest to `from` first. Returns how
+    /// many.
     pub fn remove_matching(&mut self, text: &[u8], limit: usize, from: End) -> usize {
         let needle = Needle::new(text);
         let mut removed = 0;
         let mut at = self.end_place(from);
-        // Nodes that go empty are taken out afterwards: places stay what they are meanwhile.
+        // Empty nodes are removed afterwards: positions stay valid meanwhile.
         let mut empty = Vec::new();
         while let Some(place) = at
             && removed < limit
@@ -187,8 +187,8 @@ impl List {
         removed
     }
 
-    /// Removes matching elements from one node, but from a plain one, or if all match, says so
-    /// only: the caller removes the node.
+    /// Removes matching elements from one node; if it is plain, or if all match, only returns so:
+    /// the caller removes the node.
     fn remove_matching_within(
         &mut self,
         place: Place,
@@ -255,7 +255,8 @@ impl List {
         });
     }
 
-    /// Moves the elements of a node from `index` on to a new one behind it, and says where that is.
+    /// Moves the elements of a node from `index` on to a new node after it, and returns its
+    /// position.
     fn split_off(&mut self, place: Place, index: usize) -> Place {
         let bytes = self.node(place).bytes();
         let at = listpack::seek(bytes, index).expect("an index of the node");
@@ -269,7 +270,7 @@ impl List {
         self.insert_node_after(place, moved, behind)
     }
 
-    /// Merges a node with its neighbours, and those with theirs, where two fit one.
+    /// Merges a node with its neighbours, and those with theirs, where two fit into one.
     fn merge_around(&mut self, centre: Place) {
         let mut centre = centre;
         if let Some(prev) = self.prev_place(centre)
@@ -292,7 +293,7 @@ impl List {
         }
     }
 
-    /// Merges two nodes in front of `centre`, and says where that is then.
+    /// Merges two nodes before `centre`, and returns the new position of `centre`.
     fn merge_before(&mut self, a: Place, b: Place, centre: Place) -> Place {
         if self.merge(a, b) {
             self.next_place(a).expect("the node behind those that were merged")
@@ -301,7 +302,7 @@ impl List {
         }
     }
 
-    /// Appends node `b` to the node `a` in front of it if they fit one; whether they did.
+    /// Appends node `b` to the node `a` before it if they fit into one; returns whether they did.
     fn merge(&mut self, a: Place, b: Place) -> bool {
         let (Node::Packed(front), Node::Packed(back)) = (&**self.node(a), &**self.node(b)) else {
             return false;
@@ -320,7 +321,7 @@ impl List {
         true
     }
 
-    /// Lets `f` change a node, after copying what is shared with a snapshot.
+    /// Calls `f` to change a node, after copying what is shared with a snapshot.
     fn edit(&mut self, place: Place, f: impl FnOnce(&mut Node)) {
         let slot = &mut self.chunks[place.chunk].slots.make_mut()[place.slot];
         let node = slot.node.make_mut();
@@ -329,8 +330,7 @@ impl List {
         self.buffers = self.buffers + node.buffer() - before;
     }
 
-    /// Lets `f` change the listpack of a node that is not plain, which has `change` elements more
-    /// then.
+    /// Calls `f` to change the listpack of a packed node, which gains `change` elements.
     #[inline]
     fn edit_packed(&mut self, place: Place, change: isize, f: impl FnOnce(&mut Packed)) {
         let chunk = &mut self.chunks[place.chunk];
@@ -351,8 +351,8 @@ impl List {
         self.insert_node(Place { slot: place.slot + 1, ..place }, node, count)
     }
 
-    /// Inserts a node in front of the slot that `at` names, and says where it is then: a full chunk
-    /// is split, or at its ends left as it is.
+    /// Inserts a node before the slot at `at`, and returns its position: a full chunk is split, or
+    /// left as it is if the node is inserted at one of its ends.
     pub(super) fn insert_node(&mut self, at: Place, node: Node, count: usize) -> Place {
         self.buffers += node.buffer();
         self.nodes += 1;
@@ -382,7 +382,7 @@ impl List {
         place
     }
 
-    /// Moves the second half of a full chunk to a new one behind it.
+    /// Moves the second half of a full chunk to a new one after it.
     fn split_chunk(&mut self, chunk: usize) {
         let slots = self.chunks[chunk].slots.make_mut().split_off(CHUNK / 2);
         let sum = slots.iter().map(|slot| slot.count as usize).sum();
@@ -404,8 +404,8 @@ impl List {
     }
 }
 
-/// Offsets of elements of a listpack with a text, up to `limit` of them, the nearest to `from`
-/// first; the last offset comes first, so that deleting one leaves the others where they are.
+/// Offsets of up to `limit` elements of a listpack with a text, the nearest to `from` first; sorted
+/// descending, so that deleting one does not move the others.
 pub(super) fn matching_offsets(
     bytes: &[u8],
     needle: &Needle<'_>,

@@ -1,18 +1,18 @@
-//! A node of a list: a listpack with room in front and behind, or one large element.
+//! A node of a list: a listpack with spare room before and after, or one large element.
 
 use std::ops::Range;
 
 use crate::block::size_class;
 use crate::splice::{Splice, put, total};
 
-/// What a list's order leads to.
+/// A node.
 #[derive(Clone)]
 pub(super) enum Node {
     Packed(Packed),
     Plain(Box<[u8]>),
 }
 
-/// Up to here a node doubles, beyond it takes the allocator's next class.
+/// A buffer doubles up to this size, beyond it takes the allocator's next class.
 const DOUBLING_MAX: usize = 8192;
 
 /// Smallest buffer of a node.
@@ -45,7 +45,7 @@ impl Node {
         }
     }
 
-    /// Gives back room that a node which is no longer an end of its list will not need.
+    /// Shrinks the buffer of a node that is no longer at an end of its list.
     pub(super) fn tighten(&mut self) {
         if let Node::Packed(packed) = self
             && size_class(packed.len()) < packed.buffer.len() / 8 * 7
@@ -57,14 +57,14 @@ impl Node {
     }
 }
 
-/// A listpack inside a buffer of an allocator's class. LPUSH and LPOP move its header alone.
+/// A listpack inside a buffer of an allocator class. LPUSH and LPOP move its header only.
 #[derive(Clone)]
 pub(super) struct Packed {
     buffer: Box<[u8]>,
     at: Range<usize>,
 }
 
-/// Where a buffer has its room.
+/// Where a buffer has spare room.
 #[derive(Clone, Copy)]
 enum Room {
     Front,
@@ -97,7 +97,7 @@ impl Packed {
         self.buffer = buffer;
     }
 
-    /// Makes the listpack `by` bytes longer behind the `front` first ones, moving the lesser part.
+    /// Inserts a gap of `by` bytes after the first `front` bytes, moving the smaller part.
     #[inline]
     fn widen(&mut self, front: usize, by: usize) {
         let towards_front = front <= self.len() - front;
@@ -115,14 +115,14 @@ impl Packed {
         }
     }
 
-    /// Sees to it that the buffer has `by` free bytes on the wanted side: by moving what is there
-    /// if much of the buffer is free, otherwise by a larger buffer.
+    /// Makes sure that the buffer has `by` free bytes on the wanted side: by moving the content if
+    /// much of the buffer is free, otherwise by a larger buffer.
     fn make_room(&mut self, by: usize, wanted: Room) {
         let len = self.len();
         let size = grown(len + by);
         let free = self.buffer.len() - len;
         if free >= by && (free >= len / 16 || size <= self.buffer.len()) {
-            // Half for each side, so that pushes to both do not move everything each time.
+            // Half on each side, so that alternating pushes do not move everything each time.
             let room = if free / 2 >= by { Room::Both } else { wanted };
             let to = place(self.buffer.len(), len, room);
             self.buffer.copy_within(self.at.clone(), to.start);
@@ -132,7 +132,7 @@ impl Packed {
         }
     }
 
-    /// Takes `by` bytes out behind the `front` first ones, moving the lesser part.
+    /// Removes `by` bytes after the first `front` bytes, moving the smaller part.
     fn narrow(&mut self, front: usize, by: usize) {
         let from = self.at.start;
         let behind = from + front + by;
@@ -145,7 +145,7 @@ impl Packed {
         }
     }
 
-    /// Gives back a buffer of which three quarters are free.
+    /// Shrinks a buffer of which three quarters are free.
     fn shrink(&mut self) {
         let len = self.len();
         if self.buffer.len() > 4 * len.max(BUFFER_MIN) {
@@ -155,7 +155,7 @@ impl Packed {
     }
 }
 
-/// Size of a buffer that has to grow to `needed` bytes.
+/// The size of a buffer that must hold `needed` bytes.
 fn grown(needed: usize) -> usize {
     if needed <= DOUBLING_MAX {
         needed.max(BUFFER_MIN).next_power_of_two()

@@ -98,7 +98,7 @@ fn replacing_by_a_large_element_splits_and_merges() {
     assert_eq!(list.len(), 8);
 }
 
-/// The same servers call this list a listpack again at 19 elements.
+/// The same servers convert this list to a listpack again at 19 elements.
 #[test]
 fn a_single_node_is_found_for_the_way_back() {
     let half_met = |list: &List| {
@@ -114,7 +114,7 @@ fn a_single_node_is_found_for_the_way_back() {
     assert_eq!(half_met(&self::list(-1, [5000])), None, "a plain node is no listpack");
 }
 
-/// A queue whose elements pass through one node: neither its buffer grows nor its room is lost.
+/// A queue whose elements pass through one node: its buffer neither grows nor loses room.
 #[test]
 fn a_queue_keeps_its_buffer() {
     let mut list = list(-2, [16; 40]);
@@ -203,7 +203,7 @@ fn end(tail: bool) -> End {
     if tail { End::Tail } else { End::Head }
 }
 
-/// Removes as LREM does.
+/// Removes elements as LREM does.
 fn remove(model: &mut Model<Vec<u8>>, text: &[u8], limit: usize, from: End) -> usize {
     let before = model.len();
     let mut kept = Model::new();
@@ -294,7 +294,7 @@ proptest! {
             prop_assert_eq!(list.len(), model.len());
         }
         prop_assert_eq!(texts(ListRef::Large(&list).iter_all()), Vec::from(model));
-        // A snapshot shows what was, and can itself be changed.
+        // A snapshot is unchanged, and can be changed itself.
         for (snapshot, _) in &mut snapshots {
             snapshot.check();
         }

@@ -1,9 +1,8 @@
-//! A list as it lies in its entry: a listpack, or nodes.
+//! A list in its entry: a listpack, or nodes.
 //!
-//! When one becomes the other follows Redis: before elements are added, the listpack, their texts
-//! and their number are held against the limit ([`ListEdit::make_room`]), whether they are added
-//! or not; after elements were taken, a single node that has fallen below half of it becomes a
-//! listpack ([`ListEdit::settle`]).
+//! Conversions follow Redis: before elements are added, the size of the listpack with them is
+//! checked against the limit ([`ListEdit::make_room`]), whether they are added or not; after
+//! elements were removed, a single node below half of it becomes a listpack ([`ListEdit::settle`]).
 
 use super::edit::matching_offsets;
 use super::{End, Fill, Iter, List, Side};
@@ -12,7 +11,7 @@ use crate::listpack::{self, Element, Needle};
 use crate::splice::Splice;
 use crate::value::{Compact, HeapValue, Value, ValueRef};
 
-/// A list to read.
+/// A borrowed list.
 #[derive(Clone, Copy)]
 pub enum ListRef<'a> {
     /// A listpack.
@@ -22,7 +21,7 @@ pub enum ListRef<'a> {
 }
 
 impl<'a> ListRef<'a> {
-    /// The list in a value. Panics if that is none: callers check the kind.
+    /// The list of a value. Panics if it is no list: callers check the type.
     #[inline]
     pub fn of(value: ValueRef<'a>) -> Self {
         match value {
@@ -40,12 +39,12 @@ impl<'a> ListRef<'a> {
         }
     }
 
-    /// Whether there are none, as only a list that is being made has.
+    /// Whether there are no elements, as in a list under construction only.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// The element `index`, counted from the head.
+    /// The element at `index`, counted from the head.
     pub fn get(self, index: usize) -> Option<Element<'a>> {
         match self {
             ListRef::Packed(bytes) => listpack::get(bytes, index),
@@ -87,7 +86,7 @@ impl<'a> ListRef<'a> {
 }
 
 impl List {
-    /// The value that holds it: a listpack if it is one within the limit.
+    /// The stored value: a listpack if it is within the limit.
     pub fn compacted(self) -> HeapValue {
         match self.only_listpack() {
             Some(bytes) if self.fill().is_met_by(bytes.len(), self.len()) => {
@@ -98,26 +97,26 @@ impl List {
     }
 }
 
-/// A list to change. Callers delete the key once it is empty.
+/// A mutable list. Callers delete the key once it is empty.
 pub struct ListEdit<'e> {
     entry: &'e mut EntryBox,
     fill: Fill,
 }
 
 impl<'e> ListEdit<'e> {
-    /// The list in an entry. Panics if that holds none: callers check the kind.
+    /// The list of an entry. Panics if it holds none: callers check the type.
     #[inline]
     pub fn of(entry: &'e mut EntryBox, fill: Fill) -> Self {
         ListEdit { entry, fill }
     }
 
-    /// The list, to read.
+    /// Borrows the list.
     #[inline]
     pub fn as_ref(&self) -> ListRef<'_> {
         ListRef::of(self.entry.as_ref().value())
     }
 
-    /// Makes nodes of a listpack that would be too large with `count` more elements of `bytes`
+    /// Converts a listpack to nodes if it would be too large with `count` more elements of `bytes`
     /// bytes together.
     #[inline]
     pub fn make_room(&mut self, bytes: usize, count: usize) {
@@ -130,7 +129,7 @@ impl<'e> ListEdit<'e> {
         }
     }
 
-    /// Makes a listpack of a list that has shrunk to a single node below half the limit.
+    /// Converts a list to a listpack if it has shrunk to a single node below half the limit.
     pub fn settle(&mut self) {
         let ListRef::Large(list) = self.as_ref() else { return };
         if let Some(bytes) = list.only_listpack()
@@ -141,7 +140,7 @@ impl<'e> ListEdit<'e> {
         }
     }
 
-    /// Adds an element at an end, for which room was made.
+    /// Adds an element at an end; [`ListEdit::make_room`] was called.
     #[inline]
     pub fn push(&mut self, end: End, text: &[u8]) {
         match self.form() {
@@ -153,8 +152,8 @@ impl<'e> ListEdit<'e> {
         }
     }
 
-    /// Inserts an element, for which room was made, beside the element `index`. Panics if there is
-    /// none.
+    /// Inserts an element beside the element at `index`; [`ListEdit::make_room`] was called. Panics
+    /// if there is none.
     pub fn insert(&mut self, index: usize, side: Side, text: &[u8]) {
         match self.form() {
             Form::Large(list) => list.insert(index, side, text),
@@ -166,7 +165,8 @@ impl<'e> ListEdit<'e> {
         }
     }
 
-    /// Replaces the element `index`, room having been made. Panics if there is none.
+    /// Replaces the element at `index`; [`ListEdit::make_room`] was called. Panics if there is
+    /// none.
     pub fn set(&mut self, index: usize, text: &[u8]) {
         match self.form() {
             Form::Large(list) => list.set(index, text),
@@ -177,7 +177,7 @@ impl<'e> ListEdit<'e> {
         }
     }
 
-    /// Removes the element at an end; there is one.
+    /// Removes the element at an end, which must exist.
     #[inline]
     pub fn pop(&mut self, end: End) {
         match self.form() {
@@ -193,7 +193,7 @@ impl<'e> ListEdit<'e> {
         }
     }
 
-    /// Removes up to `count` elements from the element `start` on.
+    /// Removes up to `count` elements from index `start` on.
     pub fn delete_range(&mut self, start: usize, count: usize) {
         match self.form() {
             _ if count == 0 => {}
@@ -205,8 +205,8 @@ impl<'e> ListEdit<'e> {
         }
     }
 
-    /// Removes elements with this text, up to `limit` of them, the nearest to `from` first. Says
-    /// how many.
+    /// Removes up to `limit` elements with this text, the nearest to `from` first. Returns how
+    /// many.
     pub fn remove_matching(&mut self, text: &[u8], limit: usize, from: End) -> usize {
         match self.form() {
             Form::Large(list) => list.remove_matching(text, limit, from),
@@ -227,7 +227,7 @@ impl<'e> ListEdit<'e> {
             }
             _ => match self.entry.heap_mut() {
                 Some(HeapValue::List(list)) => {
-                    // A list goes on as it was begun, but for this.
+                    // A list keeps the limits with which it became one, except for this one.
                     list.fill = list.fill.with_plain_as(self.fill);
                     Form::Large(list)
                 }

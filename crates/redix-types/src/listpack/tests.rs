@@ -118,7 +118,7 @@ fn finds_integers_kept_as_text() {
     assert_eq!(find(&lp, b"12", HEADER, 0), Some(HEADER));
 }
 
-/// From 65535 elements on the header says nothing, even after deletions.
+/// From 65535 elements on the header has no count, even after deletions.
 #[test]
 fn counts_what_the_header_cannot() {
     let mut lp = EMPTY.to_vec();
@@ -246,7 +246,7 @@ proptest! {
         prop_assert_eq!(&backwards, &model);
     }
 
-    /// Whatever passes can be walked both ways, found and edited without a panic.
+    /// A valid listpack can be walked both ways, searched and edited without a panic.
     #[test]
     fn what_is_valid_can_be_read(
         texts in prop::collection::vec(text(), 0..12),

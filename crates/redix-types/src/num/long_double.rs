@@ -5,10 +5,10 @@ use std::ops::Add;
 use rustc_apfloat::ieee::X87DoubleExtended;
 use rustc_apfloat::{Float, Round, Status};
 
-/// Texts of this length or more are not read, as on the servers.
+/// Texts of this length or more are refused, as on the servers.
 const TEXT_LEN_MAX: usize = 5 * 1024;
 
-/// Decimals after the point that are written, before trailing zeros go.
+/// Decimals after the point, before trailing zeros are removed.
 const DECIMALS: u32 = 17;
 
 /// An 80-bit extended precision number: a sign, 64 bits of mantissa, 15 bits of exponent. May be
@@ -33,9 +33,9 @@ impl Add for LongDouble {
 }
 
 impl LongDouble {
-    /// Reads decimal or `0x` hexadecimal text, with or without point and exponent, or `inf` and
-    /// `infinity` in any case, all with an optional sign. None for anything else, for NaN, for
-    /// texts of 5 KB and more, and where the value is too large or too small to differ from zero.
+    /// Parses decimal or `0x` hexadecimal text, with or without point and exponent, or `inf` and
+    /// `infinity` in any case, all with an optional sign. `None` for anything else, for NaN, for
+    /// texts of 5 KB and more, on overflow and on underflow to zero.
     pub fn parse(text: &[u8]) -> Option<LongDouble> {
         if text.len() >= TEXT_LEN_MAX {
             return None;
@@ -59,8 +59,8 @@ impl LongDouble {
         self.0.is_finite()
     }
 
-    /// A thousand times the value, rounded up to an integer; None if that is too large for one,
-    /// the least of them if it is too small.
+    /// A thousand times the value, rounded up to an integer; `None` on overflow, the least integer
+    /// on negative overflow.
     pub fn thousandfold(self) -> Option<i64> {
         let thousand = LongDouble::from(1000);
         let product = self.0.mul_r(thousand.0, Round::NearestTiesToEven).value;
@@ -102,7 +102,7 @@ impl LongDouble {
     }
 }
 
-/// Reads a number without sign.
+/// Parses a number without sign.
 fn parse_magnitude(text: &[u8]) -> Option<X87DoubleExtended> {
     let (hex, rest) = match text {
         [b'0', b'x' | b'X', rest @ ..] => (true, rest),
@@ -132,7 +132,7 @@ fn parse_magnitude(text: &[u8]) -> Option<X87DoubleExtended> {
     (value.is_finite() && !value.is_zero()).then_some(value)
 }
 
-/// Reads an exponent; one beyond all possible effect is as good as any other such.
+/// Parses an exponent, saturating beyond any possible effect.
 fn parse_exponent(text: &[u8]) -> Option<i32> {
     const BEYOND: i32 = 30_000;
     let (negative, digits) = match text {

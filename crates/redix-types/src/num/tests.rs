@@ -111,7 +111,7 @@ fn seconds_become_milliseconds_rounded_up() {
         ("1.0001", Some(1001)),
         ("0.1", Some(100)),
         ("-0.0001", Some(0)),
-        // The servers wait for ever.
+        // The servers take it as no timeout.
         ("-0.001", Some(0)),
         ("-1", Some(-1000)),
         ("9223372036854775", Some(9_223_372_036_854_775_000)),

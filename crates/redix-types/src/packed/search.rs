@@ -1,8 +1,8 @@
-//! Searches through metas, eight at a time, and through words, four at a time.
+//! Searches through metas, eight at a time, and through 32-bit words, four at a time.
 //!
-//! A meta is two bytes: a tag, then a length. The payloads that come in here are whole 16-byte
-//! pieces, as those of all blocks are. What is asked of a piece is answered by SSE2 on x86-64,
-//! where every processor has it, and by plain loops elsewhere; the tests compare the two.
+//! A meta is two bytes: a tag, then a length. The payloads passed in consist of whole 16-byte
+//! pieces, as those of all blocks do. A piece is searched with SSE2 on x86-64, where every
+//! processor has it, and with plain loops elsewhere; the tests compare the two.
 
 #[cfg(not(target_arch = "x86_64"))]
 use portable as piece;
@@ -12,7 +12,8 @@ use sse2 as piece;
 /// Metas in a piece.
 pub(super) const LANES: usize = 8;
 
-/// Calls `f` with the index of each of the first `n` metas that has the tag, until it answers.
+/// Calls `f` with the index of each of the first `n` metas that has the tag, until it returns
+/// `Some`.
 #[inline(always)]
 pub(super) fn find<R>(
     metas: &[u8],
@@ -37,7 +38,7 @@ pub(super) fn find<R>(
     None
 }
 
-/// Which of four words, little endian, are this one: bit `i` stands for word `i`.
+/// Which of four little-endian words equal `word`: bit `i` stands for word `i`.
 #[inline(always)]
 pub(crate) fn equal_words(words: &[u8; 16], word: u32) -> u32 {
     piece::equal_words(words, word)
@@ -64,7 +65,7 @@ pub(super) fn count_outside(metas: &[u8], n: usize) -> usize {
     counts.sum()
 }
 
-/// Answers by plain loops. Bit `2 i` of a mask stands for meta `i`.
+/// Plain loops. Bit `2 i` of a mask stands for meta `i`.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 pub(super) mod portable {
     fn mask(metas: &[u8; 16], mut is: impl FnMut(&[u8; 2]) -> bool) -> u32 {
@@ -82,7 +83,7 @@ pub(super) mod portable {
         mask(metas, |meta| meta[1] == 255)
     }
 
-    /// Which words are this one.
+    /// Which words equal `word`.
     pub(in super::super) fn equal_words(words: &[u8; 16], word: u32) -> u32 {
         let words = words.as_chunks::<4>().0.iter().enumerate();
         words.fold(0, |mask, (at, bytes)| mask | u32::from(*bytes == word.to_le_bytes()) << at)
@@ -94,7 +95,7 @@ pub(super) mod portable {
     }
 }
 
-/// The same by vector instructions.
+/// The same functions with vector instructions.
 #[cfg(target_arch = "x86_64")]
 pub(super) mod sse2 {
     use std::arch::x86_64::{

@@ -16,13 +16,13 @@ fn config() -> ProptestConfig {
 /// One element of the model: tag, column and bytes.
 type Model<const W: usize> = Vec<(u8, [u8; W], Vec<u8>)>;
 
-/// Runs `f` with the element on its way in.
+/// Runs `f` with the element to be stored.
 fn new_of<R>(bytes: &[u8], f: impl FnOnce(New<'_>) -> R) -> R {
     let (a, b) = bytes.split_at(bytes.len() / 2);
     f(New::of(&[a, &[], b]))
 }
 
-/// Invariants P1 and P2, and that the page holds what the model does, by all ways of reading.
+/// Invariants P1 and P2, and that the page equals the model, by all ways of reading.
 fn check<const W: usize>(page: &Block, model: &Model<W>) {
     let inside = |(_, _, bytes): &&(u8, [u8; W], Vec<u8>)| bytes.len() <= INLINE_MAX;
     let used: usize = model.iter().filter(inside).map(|(_, _, bytes)| bytes.len()).sum();
@@ -172,7 +172,7 @@ proptest! {
         check(&go, &model(true));
         for page in [&stay, &go] {
             let need = page.n() * 2 + page.used() + page.links().div_ceil(2) * 16;
-            // A link may have moved the page on the way.
+            // A link may have moved the page meanwhile.
             assert!(page.size() <= size_class(HEAD + need + 16) + page.links() * 16);
         }
     }
@@ -209,7 +209,7 @@ proptest! {
     }
 }
 
-/// The longest element inside and the shortest outside, and none at all.
+/// The longest element inside, the shortest outside, and an empty page.
 #[test]
 fn lengths_at_the_limit() {
     for len in [0, 253, 254, 255, 256, 70_000] {

@@ -19,7 +19,7 @@ fn hasher() -> KeyHasher {
     KeyHasher::new(*b"0123456789abcdef")
 }
 
-/// A number and a value of any length: what hashes look like from here.
+/// A number and a value of any length; the number stands for the hash.
 #[derive(Clone)]
 struct Numbered;
 
@@ -61,7 +61,7 @@ fn remove(table: &mut Paged<Numbered>, model: &mut Model, id: u32) {
     }
 }
 
-/// G1 to G3, and that the table holds what the model does.
+/// G1 to G3, and that the table equals the model.
 fn check(table: &Paged<Numbered>, model: &Model) {
     let mut bytes = [0; SHARES];
     let mut outside = 0;
@@ -156,7 +156,7 @@ proptest! {
         prop_assert_eq!(live(), start);
     }
 
-    /// What is there from the first to the last call is reported, whatever else comes and goes.
+    /// An element that exists from the first to the last call is reported, whatever else changes.
     #[test]
     fn a_scan_reports_all_that_stay(
         stay in 0u32..800,
@@ -225,7 +225,7 @@ fn any_cursor_is_answered() {
     assert_eq!(Paged::<Numbered>::new().scan(0, 10, |_| panic!("nothing is there")), 0);
 }
 
-/// Every element is drawn about as often as another: chi-square against its 1 in 1000 quantile.
+/// Every element is drawn about equally often: chi-square against its 1 in 1000 quantile.
 #[test]
 fn random_elements_are_even() {
     for n in [1u32, 3, 40, 700] {
@@ -248,7 +248,7 @@ fn random_elements_are_even() {
     assert!(Paged::<Numbered>::new().random(1).is_none());
 }
 
-/// 15-byte members: what a large set takes, and that it gives it back.
+/// 15-byte members: the memory of a large set, and that it is released.
 #[test]
 fn memory_follows_the_elements() {
     let mut table = Paged::<Member>::new();

@@ -1,4 +1,4 @@
-//! Changing a set wherever it lies.
+//! Editing a set wherever it is stored.
 
 use std::ops::ControlFlow;
 
@@ -12,18 +12,18 @@ use crate::splice::Splice;
 use crate::table::KeyHasher;
 use crate::value::{Compact, HeapValue, IntBuf, Value};
 
-/// Where a set lies: what editing it needs.
+/// The storage of a set: what editing it needs.
 pub trait Home {
-    /// The set.
+    /// Borrows the set.
     fn view(&self) -> SetRef<'_>;
 
-    /// The bytes of a small set. Panics if it is none.
+    /// The bytes of a compact set. Panics if it is a table.
     fn packed(&mut self) -> impl Splice + '_;
 
-    /// The table of a large set. Panics if it is none.
+    /// The table of a large set. Panics if it is compact.
     fn table(&mut self) -> &mut Table;
 
-    /// Puts another set in its place. What lay on the heap comes back, for the caller to free.
+    /// Replaces the set by another. Returns its heap value, for the caller to free.
     fn put(&mut self, set: SetBuf) -> Option<Box<HeapValue>>;
 }
 
@@ -64,7 +64,7 @@ impl From<SetBuf> for Value<'_> {
     }
 }
 
-/// A set that lies nowhere yet.
+/// A set that is not stored in an entry.
 #[derive(Clone, Debug)]
 pub enum SetBuf {
     Intset(Vec<u8>),
@@ -73,7 +73,7 @@ pub enum SetBuf {
 }
 
 impl SetBuf {
-    /// An empty set of a form.
+    /// An empty set in the given encoding.
     pub fn new(form: Form) -> SetBuf {
         match form {
             Form::Intset => SetBuf::Intset(intset::EMPTY.to_vec()),
@@ -112,36 +112,36 @@ impl Home for SetBuf {
     }
 }
 
-/// When taking members leaves less than one in so many of what is taken, the rest moves to a new
-/// set, small if it can be. Source: `spopWithCountCommand` of Redis 7.2, as OBJECT ENCODING shows.
+/// When a removal leaves less than one in this many of what is removed, the rest moves to a new
+/// set, compact if possible. Source: `spopWithCountCommand` of Redis 7.2, as OBJECT ENCODING shows.
 const REST_TO_NEW: usize = 5;
 
-/// A set about to change.
+/// A set being edited.
 pub struct Edit<'a, H> {
     home: &'a mut H,
     limits: Limits,
     hasher: &'a KeyHasher,
-    /// A table that the set was moved out of.
+    /// The table that the set was moved out of.
     left: Option<Box<HeapValue>>,
 }
 
 impl<'a, H: Home> Edit<'a, H> {
-    /// To change the set at `home`.
+    /// Edits the set in `home`.
     pub fn new(home: &'a mut H, limits: Limits, hasher: &'a KeyHasher) -> Self {
         Edit { home, limits, hasher, left: None }
     }
 
-    /// The set as it is.
+    /// Borrows the set.
     pub fn view(&self) -> SetRef<'_> {
         self.home.view()
     }
 
-    /// What the set has left behind, for the caller to free in slices.
+    /// The old table, for the caller to free in slices.
     pub fn left(self) -> Option<Box<HeapValue>> {
         self.left
     }
 
-    /// Says that a command brings `count` members, equal and present ones included.
+    /// Announces that a command adds `count` members, duplicates and existing ones included.
     pub fn announce(&mut self, count: usize) {
         let form = self.view().form();
         if form.is_outgrown_by(count, self.limits) {
@@ -149,7 +149,7 @@ impl<'a, H: Home> Edit<'a, H> {
         }
     }
 
-    /// Adds a member; whether it was missing.
+    /// Adds a member; returns whether it was missing.
     pub fn add(&mut self, member: Element<'_>) -> bool {
         let added = match self.view().form() {
             Form::Intset => small::add_to_intset(&mut self.home.packed(), member, self.limits),
@@ -177,7 +177,7 @@ impl<'a, H: Home> Edit<'a, H> {
         }
     }
 
-    /// Makes a table of it, whatever the limits say.
+    /// Converts it to a table, whatever the limits.
     pub fn become_table(&mut self) {
         let mut table = Table::new();
         let mut buf = IntBuf::new();
@@ -187,7 +187,7 @@ impl<'a, H: Home> Edit<'a, H> {
         self.home.put(SetBuf::Table(table));
     }
 
-    /// Makes an intset of it if all members are integers and there are not too many.
+    /// Converts it to an intset if all members are integers and within the limits.
     pub fn become_intset(&mut self) {
         let view = self.view();
         if view.form() == Form::Intset || view.len() > self.limits.ints {
@@ -212,7 +212,7 @@ impl<'a, H: Home> Edit<'a, H> {
         self.home.put(SetBuf::Listpack(listpack));
     }
 
-    /// Removes a member; whether it was there. A set that has become empty stays.
+    /// Removes a member; returns whether it existed. An empty set is kept.
     pub fn remove(&mut self, member: Element<'_>) -> bool {
         match (self.view().form(), member) {
             (Form::Intset, Element::Int(value)) => intset::remove(&mut self.home.packed(), value),
@@ -225,11 +225,11 @@ impl<'a, H: Home> Edit<'a, H> {
         }
     }
 
-    /// Takes a member out that a random word chooses, and returns what `f` makes of it. `None` if
-    /// there are none.
+    /// Removes a member chosen by a random number, and returns `f` of it. `None` if the set is
+    /// empty.
     pub fn take_one<R>(&mut self, word: u64, f: impl FnOnce(Element<'_>) -> R) -> Option<R> {
         let member = self.view().random(word)?;
-        // The set may move when the member goes.
+        // The set may move when the member is removed.
         let mut buf = IntBuf::new();
         let text = member.text(&mut buf).to_vec();
         let result = f(member);
@@ -237,8 +237,8 @@ impl<'a, H: Home> Edit<'a, H> {
         Some(result)
     }
 
-    /// Takes `count` members out, or all if there are no more, chosen as by [`SetRef::sample`], and
-    /// lets `f` see them.
+    /// Removes `count` members, or all if there are no more, chosen as by [`SetRef::sample`], and
+    /// calls `f` with them.
     pub fn take(
         &mut self,
         count: usize,
@@ -295,7 +295,7 @@ impl<'a, H: Home> Edit<'a, H> {
     }
 }
 
-/// Copies of members, to have them while the set changes.
+/// Copies of members, for use while the set changes.
 #[derive(Default)]
 struct Copies {
     bytes: Vec<u8>,

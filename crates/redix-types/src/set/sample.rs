@@ -1,6 +1,6 @@
-//! Fair choices from a walk whose length is known.
+//! Uniform sampling from a walk of known length.
 
-/// Chooses so many places of a walk, each choice as likely as any other. Source: Knuth, *The Art of
+/// Selection sampling: every choice of positions is equally likely. Source: Knuth, *The Art of
 /// Computer Programming*, volume 2, section 3.4.2, algorithm S.
 pub(super) struct Picks {
     wanted: usize,
@@ -8,12 +8,12 @@ pub(super) struct Picks {
 }
 
 impl Picks {
-    /// Of `total` places `wanted`, or all if there are no more.
+    /// Chooses `wanted` of `total` positions, or all if there are no more.
     pub(super) fn new(wanted: usize, total: usize) -> Self {
         Picks { wanted: wanted.min(total), left: total }
     }
 
-    /// Whether the next place is chosen.
+    /// Whether the next position is chosen.
     pub(super) fn next(&mut self, random: &mut dyn FnMut() -> u64) -> bool {
         let chosen = self.wanted > 0
             && (self.wanted == self.left || below(random(), self.left) < self.wanted);
@@ -23,7 +23,7 @@ impl Picks {
     }
 }
 
-/// A number below `end` that a random word chooses; 0 if `end` is 0.
+/// A number below `end`, from a random number; 0 if `end` is 0.
 pub(super) fn below(word: u64, end: usize) -> usize {
     ((u128::from(word) * end as u128) >> 64) as usize
 }

@@ -1,4 +1,4 @@
-//! Adding to the small forms, and when that is no longer possible.
+//! Adding to compact sets, and when they have to be converted.
 
 use super::Limits;
 use crate::intset::{self, Intset};
@@ -6,18 +6,18 @@ use crate::listpack::{self, Element};
 use crate::splice::Splice;
 use crate::value::IntBuf;
 
-/// What came of adding a member to a small set.
+/// The outcome of adding a member to a compact set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Added {
     /// It is new.
     Yes,
-    /// It was there.
+    /// It existed.
     No,
-    /// It is new, but the set has to become a table to have it: nothing was changed.
+    /// It is new, but requires a table: nothing was changed.
     NeedsTable,
-    /// It is no integer: the set has to become a listpack first. Nothing was changed.
+    /// It is no integer and requires a listpack: nothing was changed.
     NeedsListpack,
-    /// It is new and was added, and with it the set has become too large for its form.
+    /// It was added, and the set now exceeds the limits of its encoding.
     Outgrown,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn add_to_intset(set: &mut impl Splice, member: Element<'_>, limits: 
     }
 }
 
-/// Most elements of an intset, whatever the limits say. Source: `t_set.c` of Redis.
+/// The most elements of an intset, whatever the limits. Source: `t_set.c` of Redis.
 const INTSET_LEN_MAX: usize = 1 << 30;
 
 /// The length of the longest text among the elements of an intset: that of one of its ends.
@@ -52,7 +52,7 @@ fn longest_text(set: Intset<'_>) -> usize {
     ends.map(|rank| Element::Int(set.at(rank)).text_len()).max().unwrap_or(0)
 }
 
-/// At most how many bytes a listpack takes that has the elements of an intset.
+/// Upper bound of the bytes of a listpack with the elements of an intset.
 fn listpack_len_max(set: Intset<'_>) -> usize {
     listpack::EMPTY.len() + set.len() * Element::Int(i64::MIN).encoded_len()
 }
@@ -75,7 +75,7 @@ pub(super) fn add_to_listpack(set: &mut impl Splice, member: Element<'_>, limits
     Added::Yes
 }
 
-/// Removes a member from a listpack; whether it was there.
+/// Removes a member from a listpack; returns whether it existed.
 pub(super) fn remove_from_listpack(set: &mut impl Splice, member: Element<'_>) -> bool {
     let mut buf = IntBuf::new();
     let found = listpack::find(set.bytes(), member.text(&mut buf), listpack::HEADER, 0);

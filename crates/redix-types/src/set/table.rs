@@ -1,4 +1,4 @@
-//! The large form: members in pages.
+//! The large form of a set: members in pages.
 
 use crate::packed::{New, Stored};
 use crate::paged::{Member, Paged};
@@ -28,17 +28,18 @@ impl Table {
         self.pages.is_empty()
     }
 
-    /// Bytes of memory behind this struct.
+    /// Bytes of memory, without this struct.
     pub fn memory(&self) -> usize {
         self.pages.memory()
     }
 
-    /// At most how many allocations [`Table::free_step`] has to free.
+    /// Upper bound of the allocations that [`Table::free_step`] frees.
     pub fn weight(&self) -> usize {
         self.pages.weight()
     }
 
-    /// Frees about `budget` allocations; whether all are gone. Until then the set is of no use.
+    /// Frees about `budget` allocations; returns whether all are freed. The set must not be used
+    /// meanwhile.
     pub fn free_step(&mut self, budget: usize) -> bool {
         self.pages.free_step(budget)
     }
@@ -49,13 +50,13 @@ impl Table {
         self.pages.prefetch(hash, step)
     }
 
-    /// Whether `member` is one.
+    /// Whether `member` is in the set.
     #[inline]
     pub fn contains(&self, member: &[u8], hasher: &KeyHasher) -> bool {
         self.pages.find(hasher.hash(member), member).is_some()
     }
 
-    /// Adds a member; whether it was missing.
+    /// Adds a member; returns whether it was missing.
     #[inline]
     pub fn add(&mut self, member: &[u8], hasher: &KeyHasher) -> bool {
         let hash = hasher.hash(member);
@@ -66,7 +67,7 @@ impl Table {
         is_new
     }
 
-    /// Removes a member; whether it was there.
+    /// Removes a member; returns whether it existed.
     #[inline]
     pub fn remove(&mut self, member: &[u8], hasher: &KeyHasher) -> bool {
         let found = self.pages.find(hasher.hash(member), member).map(|(pos, _)| pos);
@@ -81,13 +82,13 @@ impl Table {
         self.pages.iter().map(Stored::bytes)
     }
 
-    /// Visits about `count` members from a cursor on; the next cursor, 0 at the end. Members that
-    /// stay from cursor 0 to the end are visited.
+    /// Calls `f` with about `count` members from a cursor on; returns the next cursor, 0 at the
+    /// end. Members that exist from cursor 0 to the end are visited.
     pub fn scan<'a>(&'a self, cursor: u64, count: usize, f: &mut dyn FnMut(&'a [u8])) -> u64 {
         self.pages.scan(cursor, count, |stored| f(stored.bytes()))
     }
 
-    /// A member that a random word chooses. `None` if there are none.
+    /// A member chosen by a random number. `None` if the set is empty.
     pub fn random(&self, word: u64) -> Option<&[u8]> {
         self.pages.random(word).map(Stored::bytes)
     }

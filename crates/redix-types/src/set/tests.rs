@@ -20,7 +20,7 @@ fn hasher() -> KeyHasher {
     KeyHasher::new(*b"0123456789abcdef")
 }
 
-/// The same words every time.
+/// A reproducible sequence of random numbers.
 fn words(seed: u64) -> impl FnMut() -> u64 {
     let mut word = seed;
     move || {
@@ -42,7 +42,7 @@ fn text(member: Element<'_>) -> Vec<u8> {
     member.text(&mut IntBuf::new()).to_vec()
 }
 
-/// What the limits promise of a set that was only changed under them.
+/// The limits hold for a set that was only changed under them.
 fn check(set: SetRef<'_>, limits: Limits) {
     match set {
         SetRef::Intset(set) => {
@@ -65,7 +65,7 @@ fn made_of(members: &[&str], limits: Limits) -> SetBuf {
     set
 }
 
-/// What SADD does to a set that is there.
+/// SADD to an existing set.
 fn add_all(set: &mut SetBuf, members: &[&str], limits: Limits) {
     let hasher = hasher();
     let mut edit = Edit::new(set, limits, &hasher);

@@ -35,7 +35,7 @@ fn is_copied_only_where_it_is_shared() {
     assert_eq!(dropped.load(Ordering::Relaxed), 2);
 }
 
-/// Readers in other threads keep what they were given while the owner changes its own.
+/// Readers in other threads keep their version while the owner changes its own.
 #[test]
 fn readers_keep_what_they_were_given() {
     const ROUNDS: u64 = if cfg!(miri) { 20 } else { 2000 };

@@ -30,7 +30,7 @@ fn value_of(block: &Block) -> u32 {
     u32::from_le_bytes(block.payload()[..4].try_into().unwrap())
 }
 
-/// All invariants, and that the store holds what the model does.
+/// All invariants, and that the store equals the model.
 fn check(store: &Store, model: &Model) {
     let held: Model = store.iter().map(|(number, block)| (number, value_of(block))).collect();
     assert_eq!(&held, model);

@@ -1,8 +1,9 @@
 //! The keyed hash of keys.
 //!
-//! SipHash-1-3 under a 128-bit key: fast enough for short keys, and without the key nobody can
-//! choose keys that collide, even though the order of SCAN shows bits of the hash. Written out here
-//! because it runs once per command: keys lie in one piece, which a streaming hasher cannot assume.
+//! SipHash-1-3 under a 128-bit key: fast enough for short keys, and without knowing the hash key
+//! nobody can construct colliding keys, even though the order of SCAN reveals bits of the hash.
+//! Implemented here because it runs once per command: keys are contiguous, which a streaming hasher
+//! cannot assume.
 //!
 //! Source: Aumasson and Bernstein, *SipHash: a fast short-input PRF* (2012), with one round per
 //! word and three at the end. The tests compare with the crate `siphasher`.
@@ -67,7 +68,7 @@ impl KeyHasher {
         for word in words {
             state.absorb(u64::from_le_bytes(*word));
         }
-        // The last word has what is left, and the length in its top byte.
+        // The last word has the remaining bytes, and the length in its top byte.
         state.absorb(short_word(rest) | (key.len() as u64) << 56);
         state.v2 ^= 0xff;
         state.round();

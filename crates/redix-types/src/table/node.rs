@@ -42,7 +42,7 @@ pub(super) fn tag_of(hash: u64) -> u8 {
     (hash >> TAG_FIRST) as u8
 }
 
-/// Bit number `depth` of the hash of an item, if tag or slot have it.
+/// Bit number `depth` of the hash of an item, if tag or slot store it.
 pub(super) fn stored_bit(tag: u8, slot: Slot, depth: u32) -> Option<u64> {
     match depth {
         SLOT_HASH_FIRST..TAG_FIRST => {
@@ -122,7 +122,7 @@ impl Slot {
         Slot::pack(item, self.bits() & !ADDRESS_MASK)
     }
 
-    /// Asks for the first two lines of the item.
+    /// Prefetches the first two lines of the item.
     #[inline]
     pub(super) fn prefetch(self) {
         let item = self.item().as_ptr();
@@ -205,7 +205,7 @@ impl Node {
         (self.word() >> (8 * index)) as u8
     }
 
-    /// The child that a full node leads to.
+    /// The child of a full node.
     #[inline]
     pub(super) fn child(self) -> Option<Node> {
         if self.word() & CHAINED == 0 {
@@ -216,7 +216,7 @@ impl Node {
         Some(Node { base: link.item().cast(), capacity })
     }
 
-    /// This node and those it leads to.
+    /// This node and its children.
     #[inline]
     pub(super) fn chain(self) -> ChainIter {
         ChainIter(Some(self))
@@ -233,7 +233,7 @@ impl Node {
         self.set_word(tags | 1 << (STATE_SHIFT as usize + index));
     }
 
-    /// Marks a slot as free; what it held is the caller's.
+    /// Marks a slot as free; its content belongs to the caller.
     pub(super) fn clear_slot(self, index: usize) {
         self.set_word(self.word() & !(1 << (STATE_SHIFT as usize + index)));
     }
@@ -245,8 +245,8 @@ impl Node {
         (index < usable).then_some(index)
     }
 
-    /// Adds a slot to the chain that starts here, growing it where it must. Returns the units of
-    /// 16 bytes that children grew by.
+    /// Adds a slot to the chain that starts here, growing it if necessary. Returns the units of 16
+    /// bytes that children grew by.
     pub(super) fn push(self, tag: u8, slot: Slot) -> u32 {
         let mut node = self;
         let mut parent = None;
@@ -282,8 +282,8 @@ impl Node {
         child.units()
     }
 
-    /// Fills free slots from the end of the chain and frees the children that are then not
-    /// needed. Returns the units of 16 bytes freed.
+    /// Fills free slots from the end of the chain and frees children that are no longer needed.
+    /// Returns the units of 16 bytes freed.
     pub(super) fn compact(self) -> u32 {
         let total: u32 = self.chain().map(|node| node.present().count_ones()).sum();
         let needed = units_for(total as usize);
@@ -296,7 +296,7 @@ impl Node {
         freed - grown
     }
 
-    /// Takes all slots out of the chain and frees its children. Returns the slots with their tags
+    /// Removes all slots from the chain and frees its children. Returns the slots with their tags
     /// and the units of 16 bytes freed.
     pub(super) fn drain(self) -> (impl Iterator<Item = (u8, Slot)>, u32) {
         let mut taken = Drained::default();
@@ -343,7 +343,7 @@ impl Node {
         Node { base: base.cast(), capacity }
     }
 
-    /// Frees a child that no link leads to any more.
+    /// Frees a child that no link refers to any more.
     fn free(self) {
         // SAFETY: T2: a child was allocated with the layout of its capacity, and the caller has
         // overwritten or is about to forget the one link to it.
@@ -351,7 +351,7 @@ impl Node {
     }
 }
 
-/// Units of 16 bytes of the children that a chain of so many items needs.
+/// Units of 16 bytes of the children of a chain of `items` items.
 fn units_for(items: usize) -> u32 {
     if items <= CAPACITY_MAX {
         return 0;
@@ -370,7 +370,7 @@ fn units_for(items: usize) -> u32 {
         }
 }
 
-/// Slots taken out of a chain: on the stack while they are few, as they nearly always are.
+/// Slots removed from a chain: on the stack while they are few, as they nearly always are.
 #[derive(Default)]
 struct Drained {
     few: [Option<(u8, Slot)>; 16],

@@ -14,8 +14,8 @@ const BUCKET_WORDS: usize = BUCKET_BYTES / 8;
 pub(super) struct Segments {
     directory: Vec<NonNull<u64>>,
     len: u32,
-    /// Bytes in the children of all buckets, in units of 16. The table keeps it; it lies here so
-    /// that the two halves of a word are shared.
+    /// Bytes in the children of all buckets, in units of 16. Maintained by the table; stored here
+    /// to share a word.
     pub(super) child_units: u32,
 }
 
@@ -23,7 +23,7 @@ fn layout_of(capacity: usize) -> Layout {
     Layout::from_size_align(capacity * BUCKET_BYTES, BUCKET_BYTES).expect("at most a kilobyte")
 }
 
-/// Buckets that a segment has room for when it holds `used >= 1`.
+/// Capacity of a segment that holds `used >= 1` buckets.
 fn capacity_for(used: usize) -> usize {
     used.next_power_of_two()
 }
@@ -65,7 +65,7 @@ impl Segments {
         Some(if exists { index } else { index & ((1 << level) - 1) } as usize)
     }
 
-    /// How many bits of hash the items of a bucket have in common.
+    /// The number of hash bits that the items of a bucket have in common.
     pub(super) fn depth_of(&self, bucket: usize) -> u32 {
         let level = self.len.ilog2();
         let split = bucket < self.len() - (1 << level) || bucket >= 1 << level;
@@ -80,8 +80,8 @@ impl Segments {
         unsafe { Node::main(segment.add((bucket & (SEGMENT_BUCKETS - 1)) * BUCKET_WORDS)) }
     }
 
-    /// The split that adding a bucket asks for: which bucket, into which other, by which bit.
-    /// None once there are 2^31 buckets.
+    /// The split by which a bucket is added: which bucket, into which other, by which bit. `None`
+    /// once there are 2^31 buckets.
     pub(super) fn next_split(&self) -> Option<(usize, usize, u32)> {
         if self.len >= 1 << 31 {
             return None;
@@ -90,7 +90,7 @@ impl Segments {
         Some((self.len() - (1 << level), self.len(), level))
     }
 
-    /// Where the items of bucket `last`, just removed from the end, belong now.
+    /// The bucket that the items of bucket `last`, just removed from the end, belong to now.
     pub(super) fn merge_target(&self, last: usize) -> usize {
         last - (1 << last.ilog2())
     }
@@ -104,7 +104,7 @@ impl Segments {
                 }
             }
             _ => {
-                // The directory grows by an eighth, so that it too weighs the same at every size.
+                // The directory grows by an eighth, so that its overhead is the same at every size.
                 if self.directory.len() == self.directory.capacity() {
                     self.directory.reserve_exact(self.directory.len() / 8 + 1);
                 }
@@ -136,7 +136,7 @@ impl Segments {
         Some((last & (SEGMENT_BUCKETS - 1)) + 1)
     }
 
-    /// Moves the last segment to a block of another capacity, as many buckets as both hold.
+    /// Moves the last segment to a block of another capacity, with as many buckets as both hold.
     fn resize_last(&mut self, from: usize, to: usize) {
         let last = self.directory.last_mut().expect("callers look before they resize");
         let segment = allocate(to);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::entry::{EntryBox, Value};
 
-/// The plainest item there can be.
+/// The simplest possible item.
 struct Plain(Box<(Vec<u8>, bool)>);
 
 // SAFETY: a `Plain` is its box's pointer, live from `into_raw` to `from_raw`.
@@ -58,8 +58,8 @@ fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) }
 }
 
-/// Which hash the keys have in a test: their own, or one whose middle bits are all alike, so that
-/// everything crowds into 32 buckets with long chains.
+/// The hash of keys in a test: the real one, or one with constant middle bits, so that all keys
+/// crowd into 32 buckets with long chains.
 #[derive(Clone, Copy, Debug)]
 enum Hashes {
     Good,
@@ -204,7 +204,7 @@ proptest! {
         check_whole(&table, &model, hashes);
     }
 
-    /// What is there during a whole scan is visited, whatever else comes and goes.
+    /// An item that exists during a whole scan is visited, whatever else changes.
     #[test]
     fn scan_misses_nothing(ops in ops(), hashes in hashes(), budget in 1usize..30) {
         let (mut table, mut model) = (Table::new(), HashMap::new());
@@ -235,7 +235,7 @@ proptest! {
     /// A snapshot by walk and pre-images is exactly the table at its start.
     #[test]
     fn walk_is_exact(ops in ops(), hashes in hashes(), budget in 1usize..30) {
-        // The crowded hash is not the hasher's, which the walk asks after a merge.
+        // The crowded hash is not the hasher's, which the walk uses after a merge.
         let _ = hashes;
         let (mut table, mut model) = (Table::new(), HashMap::new());
         let hasher = hasher();
@@ -280,7 +280,7 @@ proptest! {
         }
     }
 
-    /// A sweep sees every marked item and no other, and takes out exactly what it condemns.
+    /// A sweep visits every marked item and no other, and removes exactly those it condemns.
     #[test]
     fn sweep_takes_what_it_condemns(ops in ops(), hashes in hashes(), step in 1usize..9) {
         let (mut table, mut model) = (Table::new(), HashMap::new());
@@ -381,7 +381,7 @@ fn random_picks_are_fair() {
         let fair = draws / items;
         for (key, count) in counts {
             let name = String::from_utf8_lossy(key).into_owned();
-            // Where one in ten is marked, some picks end in the search, which prefers gaps.
+            // If one in ten is marked, some picks fall back on the search, which prefers gaps.
             let limits = if marked { fair / 2..fair * 2 } else { fair * 4 / 5..fair * 6 / 5 };
             assert!(limits.contains(&count), "{name}: {count}, not {fair}");
         }
@@ -390,7 +390,7 @@ fn random_picks_are_fair() {
     assert!(filled(1).random_marked(1).is_some());
 }
 
-/// An item that a panicking change leaves behind is still in the table, and still marked right.
+/// An item whose change panics stays in the table, with the right mark.
 #[test]
 fn a_panic_while_changing_leaves_the_table_whole() {
     let (mut table, hasher) = (filled(20), hasher());
@@ -416,7 +416,7 @@ fn a_stale_position_is_noticed() {
     table.get(pos);
 }
 
-/// Half full or crowded, prefetching only reads what is there; miri would notice otherwise.
+/// Half full or crowded, prefetching only reads valid memory; miri would notice otherwise.
 #[test]
 fn prefetching_any_hash_is_harmless() {
     for table in [Table::new(), filled(1), filled(100)] {

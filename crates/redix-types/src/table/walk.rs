@@ -1,20 +1,20 @@
-//! Walks in order, sweeps and random picks.
+//! Walks in hash order, sweeps and random picks.
 
 use super::node::{ChainIter, Slot};
 use super::{Item, KeyHasher, ORDER_BITS, Pos, Sweep, Table, order};
 
-/// Random buckets tried before a pick falls back on looking at one bucket after another.
+/// Random buckets tried before a pick falls back on a linear search.
 const PICKS_MAX: u64 = 64;
 
-/// Places among which a pick chooses within a bucket, so that items of full and of sparse buckets
-/// are equally likely; in the few buckets with more items each is a little less so.
+/// Positions among which a pick chooses within a bucket, so that items of full and of sparse
+/// buckets are equally likely; in the few buckets with more items each is slightly less likely.
 const PICK_PLACES: u64 = 16;
 
 impl<T: Item> Table<T> {
     /// Visits whole buckets in order, from the one that holds position `from`, until at least
-    /// `budget` items or buckets have been visited. Returns where to go on, or None at the end.
-    /// An item that is there from the first call to the last is visited at least once, whatever
-    /// is inserted and removed between the calls.
+    /// `budget` items or buckets have been visited. Returns the position to continue from, or
+    /// `None` at the end. An item that exists from the first call to the last is visited at least
+    /// once, whatever is inserted and removed between the calls.
     pub fn scan(&self, from: u64, budget: usize, mut f: impl FnMut(T::Ref<'_>)) -> Option<u64> {
         let mut next = from;
         let (mut items, mut buckets) = (0, 0);
@@ -31,9 +31,9 @@ impl<T: Item> Table<T> {
     }
 
     /// The snapshot's walk: visits the items at or after position `from` that are not done, and
-    /// clears the done bit of the others, until at least `budget` items or buckets have been
-    /// passed. Returns where to go on, or None at the end. An item before `from` is left alone
-    /// even where a merge has put it into a bucket with later ones.
+    /// clears the done mark of the others, until at least `budget` items or buckets have been
+    /// passed. Returns the position to continue from, or `None` at the end. An item before `from`
+    /// is not visited even if a merge has put it into a bucket with later ones.
     pub fn walk(
         &mut self,
         from: u64,
@@ -67,9 +67,9 @@ impl<T: Item> Table<T> {
         Some(next)
     }
 
-    /// Looks at the marked items of up to `buckets` buckets in order, from the one that holds
-    /// position `from`. `judge` gets each with its done bit; what it condemns is taken out and
-    /// handed to `removed`. Returns where to go on, or None at the end. May merge buckets.
+    /// Visits the marked items of up to `buckets` buckets in order, from the one that holds
+    /// position `from`. `judge` gets each with its done mark; condemned items are moved to
+    /// `removed`. Returns the position to continue from, or `None` at the end. May merge buckets.
     pub fn sweep_marked(
         &mut self,
         from: u64,
@@ -81,7 +81,7 @@ impl<T: Item> Table<T> {
         for _ in 0..buckets {
             let (bucket, end) = self.range_at(next)?;
             let mut removals = 0;
-            // Positions within a chain stay good until the chain is compacted.
+            // Positions within a chain stay valid until the chain is compacted.
             let mut link = 0;
             let mut node = Some(self.segments.node(bucket));
             while let Some(current) = node {
@@ -108,14 +108,14 @@ impl<T: Item> Table<T> {
         Some(next)
     }
 
-    /// An item chosen by the random number `r`, each about equally likely. None if there are
-    /// none.
+    /// An item chosen by the random number `r`, each about equally likely. `None` if the table is
+    /// empty.
     pub fn random(&self, r: u64) -> Option<T::Ref<'_>> {
         self.pick(r, self.len, |_| true)
     }
 
-    /// A marked item chosen by the random number `r`. None if there are none. Where marked items
-    /// are rare, one after a long gap is likelier, and the search may take the whole table.
+    /// A marked item chosen by the random number `r`. `None` if there are none. If marked items are
+    /// rare, one after a long gap is likelier, and the search may visit the whole table.
     pub fn random_marked(&self, r: u64) -> Option<T::Ref<'_>> {
         self.pick(r, self.marked, Slot::is_marked)
     }
@@ -147,8 +147,8 @@ impl<T: Item> Table<T> {
         chain.flat_map(|node| node.items().map(move |index| node.slot(index)))
     }
 
-    /// The bucket that holds a position, and where the next one begins unless it is the last.
-    /// None in an empty table or for a position past the end.
+    /// The bucket that holds a position, and the position of the next one unless it is the last.
+    /// `None` in an empty table or for a position past the end.
     fn range_at(&self, position: u64) -> Option<(usize, Option<u64>)> {
         if position >> ORDER_BITS != 0 {
             return None;

@@ -1,5 +1,5 @@
-//! A vector in chunks: growing it copies at most one chunk, and so does writing to it after it has
-//! been cloned.
+//! A vector in chunks: growing it copies at most one chunk, as does writing to it after it has been
+//! cloned.
 
 use crate::shared::Shared;
 
@@ -55,7 +55,7 @@ impl<T: Clone> Chunks<T> {
         }
     }
 
-    /// Frees the last chunk of a vector that is not used any more. True when there is none left.
+    /// Frees the last chunk of an unused vector. True when none is left.
     pub(super) fn free_last(&mut self) -> bool {
         self.chunks.pop();
         self.chunks.is_empty()

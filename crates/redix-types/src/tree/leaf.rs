@@ -24,7 +24,7 @@ pub(crate) fn member(leaf: &Block, at: usize) -> &[u8] {
     packed::get(leaf, at).bytes()
 }
 
-/// The first position behind a cut.
+/// The first position after a cut.
 #[inline]
 pub(super) fn position(leaf: &Block, cut: Cut<'_>) -> usize {
     let (mut low, mut size) = (0, leaf.n());
@@ -53,7 +53,7 @@ pub(super) fn remove(leaf: &mut Block, at: usize) {
     packed::remove::<SCORE>(leaf, at);
 }
 
-/// Keeps the elements before `at`; the others.
+/// Splits off the elements from `at` on.
 pub(super) fn split(leaf: &mut Block, at: usize) -> Block {
     let (left, right) = packed::split_at::<SCORE>(leaf, at);
     *leaf = left;
@@ -69,7 +69,7 @@ pub(super) fn weight(leaf: &Block) -> usize {
     packed::weight::<SCORE>(leaf)
 }
 
-/// Bytes of memory that a member takes outside its leaf.
+/// Memory of a member that is stored outside its leaf, in bytes.
 pub(super) fn outside(member_len: usize) -> usize {
     if member_len <= packed::INLINE_MAX { 0 } else { size_class(HEAD + member_len) }
 }

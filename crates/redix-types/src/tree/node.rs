@@ -1,12 +1,12 @@
-//! Inner nodes of the tree: for each child its number, how many elements are below it, and its
+//! Inner nodes of the tree: the number of each child, the count of elements below it, and its
 //! separator.
 //!
-//! A separator is a lower bound of its child that no key on its left exceeds: a score, and of the
-//! member only what tells it from the last key on its left, which is nothing where the scores
-//! differ. The separator of the first child is never looked at.
+//! A separator is a lower bound of its child that no key on its left exceeds: a score, and the
+//! shortest prefix of the member that distinguishes it from the last key on its left, empty where
+//! the scores differ. The separator of the first child is never read.
 //!
-//! The parts lie in vectors of their own, because ranks sum all counts before a child and climbing
-//! looks for a number among the children. They grow by small steps: a node of a sorted set of a
+//! The parts are in vectors of their own, because ranks sum all counts before a child and climbing
+//! searches for a number among the children. They grow in small steps: a node of a sorted set of a
 //! hundred elements has five children.
 
 use super::Cut;
@@ -16,13 +16,13 @@ use crate::shared::Shared;
 /// Children at which a node is split.
 pub(super) const CHILDREN_MAX: usize = 64;
 
-/// How far vectors grow at a time.
+/// Growth of the vectors.
 const STEP: usize = 8;
 
-/// No node: what is above the root.
+/// No node: the parent of the root.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// A separator: a score and the beginning of a member.
+/// A separator: a score and a prefix of a member.
 pub(super) type Separator = (f64, Box<[u8]>);
 
 pub(super) struct Node {
@@ -58,14 +58,14 @@ impl Node {
         &self.children
     }
 
-    /// Which child has this number.
+    /// The index of the child with this number.
     #[inline]
     pub(super) fn index_of(&self, child: u32) -> usize {
         let at = self.children.iter().position(|&number| number == child);
         at.expect("a child of its parent")
     }
 
-    /// The child in which a cut lies.
+    /// The child that contains a cut.
     #[inline]
     pub(super) fn child_for(&self, cut: Cut<'_>) -> usize {
         let (mut low, mut size) = (1, self.len() - 1);
@@ -106,7 +106,7 @@ impl Node {
         self.before(self.len())
     }
 
-    /// Adds to, or takes from, the count of a child.
+    /// Changes the count of a child.
     #[inline]
     pub(super) fn count(&mut self, at: usize, change: i64) {
         self.counts[at] = self.counts[at].wrapping_add_signed(change);
@@ -155,7 +155,7 @@ impl Node {
         removed
     }
 
-    /// Keeps the children before `at`; the others, with the separator that leads to them.
+    /// Splits off the children from `at` on, with the separator of the first.
     pub(super) fn split_off(&mut self, at: usize) -> (Node, Separator) {
         let mut right = Node::new(self.level, self.parent);
         right.scores = self.scores.split_off(at);
@@ -174,7 +174,7 @@ impl Node {
         (right, separator)
     }
 
-    /// Takes over the children of the node on its right, to which `separator` led.
+    /// Appends the children of the right sibling, whose separator is `separator`.
     pub(super) fn append(&mut self, right: &mut Node, (score, text): Separator) {
         right.scores[0] = score;
         let needs_texts = !self.texts.is_empty() || !right.texts.is_empty() || !text.is_empty();
@@ -205,7 +205,8 @@ impl Node {
 }
 
 impl Clone for Node {
-    /// A node of the same capacities, so that memory is what it was before a shared node is copied.
+    /// A node of the same capacities, so that the memory count stays valid when a shared node is
+    /// copied.
     fn clone(&self) -> Node {
         Node {
             level: self.level,
@@ -224,7 +225,7 @@ fn copy<T: Clone>(parts: &Vec<T>) -> Vec<T> {
     copy
 }
 
-/// Room for one more, without doubling.
+/// Reserves room for one more, without doubling.
 fn reserve<T>(parts: &mut Vec<T>) {
     if parts.len() == parts.capacity() {
         parts.reserve_exact(STEP);

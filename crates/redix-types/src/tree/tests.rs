@@ -12,7 +12,7 @@ fn less(a: &Key, b: &Key) -> bool {
     a.0 < b.0 || (a.0 == b.0 && a.1 < b.1)
 }
 
-/// Checks a subtree; the leaves and nodes seen, and its keys in order.
+/// Checks a subtree: the leaves and nodes visited, and its keys in order.
 fn check_node(tree: &Tree, number: u32, parent: u32, seen: &mut Seen, keys: &mut Vec<Key>) {
     let node = tree.node(number);
     assert!(seen.nodes.insert(number), "a node has one parent");

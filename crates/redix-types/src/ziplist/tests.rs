@@ -39,7 +39,7 @@ fn encoded(item: &Item) -> Vec<u8> {
     }
 }
 
-/// A ziplist; `long_back` writes every way back in its long form, which servers leave behind.
+/// A ziplist; `long_back` writes every back length in its long form, which servers leave behind.
 fn ziplist(items: &[Item], long_back: bool) -> Vec<u8> {
     let mut bytes = vec![0; HEADER];
     let (mut before, mut tail) = (0usize, HEADER);

@@ -45,7 +45,7 @@ fn changes_its_form_at_the_limit_and_at_half_of_it() {
     assert_eq!(texts(ListEdit::of(&mut entry, fill).as_ref()), [b"c", b"d"]);
 }
 
-/// The listpack of a list over 1 KB lies outside the entry, and comes back.
+/// The listpack of a list over 1 KB is on the heap, and moves back when it shrinks.
 #[test]
 fn a_long_listpack_is_edited_like_a_short_one() {
     let (mut entry, fill) = (entry(), Fill::new(-2));
@@ -65,7 +65,7 @@ fn a_long_listpack_is_edited_like_a_short_one() {
     assert_eq!(list.as_ref().len(), 10);
 }
 
-/// A list is filled as the directive said when it became one.
+/// A list keeps the limit in force when it became one.
 #[test]
 fn a_list_goes_on_as_it_was_begun() {
     let (mut entry, old, new) = (entry(), Fill::new(-1), Fill::new(-2));
