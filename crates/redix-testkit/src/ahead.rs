@@ -1,5 +1,5 @@
-//! Reading a primary's stream ahead without a thread: a portion is read when it is asked for, or
-//! some are at once.
+//! Read-ahead of a primary's stream without a thread: portions are read when the next one is asked
+//! for.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -23,7 +23,7 @@ impl<R: Read> Inline<R> {
         Self { ahead: Some(ahead), source, at_once, ready, spent }
     }
 
-    /// Reads until some portions are ready; the error that ends it.
+    /// Reads until some portions are ready; returns the error that ends reading.
     fn fill(&mut self) -> Option<io::Error> {
         let ahead = self.ahead.as_mut()?;
         while self.ready.len() < self.at_once {

@@ -1,8 +1,8 @@
-//! A blocking client that shows replies as they came.
+//! A blocking client that returns replies undigested.
 //!
-//! **Invariants.** RESP3 pushes never answer a command: they are kept apart, in order. No call
-//! waits longer than the read timeout. A failed call leaves the connection unusable, never out of
-//! step.
+//! **Invariants.** RESP3 pushes are never taken for replies: they are queued apart, in order. No
+//! call waits longer than the read timeout. A failed call leaves the connection unusable, never out
+//! of sync.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -31,12 +31,12 @@ impl Client {
         Ok(Client { stream, decoder, pushes: VecDeque::new(), timeout: READ_TIMEOUT })
     }
 
-    /// How long a reply may take.
+    /// Sets the timeout of a reply.
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
 
-    /// Switches the protocol and returns what the server says of itself.
+    /// Switches the protocol with HELLO and returns its reply.
     pub fn hello(&mut self, proto: u8) -> Result<Value> {
         let reply = self.cmd(&["HELLO", &proto.to_string()])?;
         ensure!(!matches!(reply, Value::Error(_)), "HELLO {proto}: {}", reply.pretty());
@@ -77,12 +77,12 @@ impl Client {
         self.send_raw(&bytes)
     }
 
-    /// Sends bytes as they are.
+    /// Sends raw bytes.
     pub fn send_raw(&mut self, bytes: &[u8]) -> Result<()> {
         self.stream.write_all(bytes).context("sending")
     }
 
-    /// The next reply. Pushes that come first are kept for [`Client::push`].
+    /// The next reply. Pushes that arrive first are queued for [`Client::push`].
     pub fn reply(&mut self) -> Result<Value> {
         let deadline = Instant::now() + self.timeout;
         loop {
@@ -106,7 +106,7 @@ impl Client {
         }
     }
 
-    /// The next reply or push: pushes that were kept come first.
+    /// The next reply or push: queued pushes come first.
     pub fn receive(&mut self) -> Result<Value> {
         if let Some(push) = self.pushes.pop_front() {
             return Ok(push);
@@ -134,7 +134,7 @@ impl Client {
         Ok(self.decoder.pending() == 0 && self.read_some(deadline)?.is_some_and(|b| b.is_empty()))
     }
 
-    /// Says that nothing more will be sent; replies still arrive.
+    /// Closes the sending side; replies still arrive.
     pub fn finish_sending(&mut self) -> Result<()> {
         self.stream.shutdown(Shutdown::Write).context("shutting down")
     }
@@ -157,7 +157,7 @@ impl Client {
         }
     }
 
-    /// What the socket has; nothing if the server closed, `None` after the deadline.
+    /// Reads what is available; empty if the server closed, `None` after the deadline.
     fn read_some(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>> {
         let mut buf = vec![0; 64 * 1024];
         loop {
@@ -175,7 +175,7 @@ impl Client {
                         }
                     }
                     ErrorKind::Interrupted => {}
-                    // A reset is how a close arrives when the server had unread input.
+                    // A close with unread input arrives as a reset.
                     ErrorKind::ConnectionReset => return Ok(Some(Vec::new())),
                     _ => return Err(error).context("receiving"),
                 },

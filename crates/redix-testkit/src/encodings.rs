@@ -1,8 +1,8 @@
 //! Commands that build lists, sets, sorted sets and hashes in every encoding, on both sides of each
-//! threshold of the default configuration, with elements of every form that a listpack knows.
+//! threshold of the default configuration, with every form of listpack element.
 //!
-//! Used wherever a data set has to come through something unchanged: a file, a payload, a
-//! synchronisation. Built anew it is the same again.
+//! Used wherever a data set must survive something unchanged: a file, a payload, a synchronisation.
+//! Deterministic.
 
 use crate::rng::Rng;
 use crate::writes::{Words, words};
@@ -115,7 +115,7 @@ pub fn commands() -> Vec<Words> {
     build.commands
 }
 
-/// What a key is, by which it is written.
+/// The type of a key, which determines how it is written.
 #[derive(Clone, Copy)]
 enum Form {
     List,
@@ -130,7 +130,7 @@ struct Build {
 }
 
 impl Build {
-    /// Writes `elements` to one key; scores and values are made from their places.
+    /// Writes `elements` to one key; scores and values are derived from their positions.
     fn add(&mut self, form: Form, key: &str, elements: &[Vec<u8>]) {
         let name = match form {
             Form::List => "RPUSH",
@@ -158,7 +158,7 @@ impl Build {
         }
     }
 
-    /// Values of so many small elements, of integers and of text.
+    /// Values of `count` small elements, integers and text.
     fn counted(&mut self, count: usize) {
         let texts: Vec<_> = (0..count).map(|i| format!("element:{i}").into_bytes()).collect();
         let ints: Vec<_> = (0..count).map(|i| (i * 7919).to_string().into_bytes()).collect();
@@ -170,7 +170,7 @@ impl Build {
         }
     }
 
-    /// Values with one element of so many bytes among small ones.
+    /// Values with one element of `len` bytes among small ones.
     fn long(&mut self, len: usize) {
         for (kind, long) in [("noise", self.rng.printable(len)), ("run", vec![b'x'; len])] {
             let elements = [b"first".to_vec(), long.clone(), b"last".to_vec()];
@@ -210,7 +210,7 @@ impl Build {
         }
     }
 
-    /// Lists of several nodes, grown at both ends and in the middle, and with nodes of one element.
+    /// Lists of several nodes, grown at both ends and in the middle, and with plain nodes.
     fn lists(&mut self) {
         for len in [100, 2000, 8192, 9000] {
             let key = format!("list:nodes:{len}");
@@ -228,7 +228,7 @@ impl Build {
         }
     }
 
-    /// Intsets of each width, at the threshold, and sets that are intsets no more.
+    /// Intsets of each width, at the threshold, and sets that were intsets.
     fn sets(&mut self) {
         for (name, step) in [("16", 50), ("32", 4_000_000), ("64", 9_000_000_000_000_000)] {
             for count in [512, 513] {

@@ -1,11 +1,11 @@
-//! An engine inside the test: no socket, thread, file or wall clock.
+//! A simulated engine inside the test: no socket, thread, file or wall clock.
 //!
 //! [`SimEngine`] is one worker over simulated time, randomness and disk, all from one seed; its
-//! replication log is recorded. It also runs golden scripts, under which it sees the log and
-//! lets time pass instead of waiting for it.
+//! replication log is recorded. It is also a target of golden scripts, for which it exposes the log
+//! and advances time instead of waiting.
 //!
-//! **Invariants.** The same seed and the same calls give the same replies. Time stands still but
-//! for [`SimClock::advance_ms`].
+//! **Invariants.** The same seed and the same calls give the same replies. Time only advances by
+//! [`SimClock::advance_ms`].
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, Cursor, Read, Write};
@@ -34,14 +34,14 @@ use crate::script::{Command, ScriptTarget};
 
 /// When simulated time begins: 2023-11-14, in milliseconds since the Unix epoch.
 pub const EPOCH_MS: i64 = 1_700_000_000_000;
-/// Turns of the worker after which a command that still has not answered never will.
+/// Turns of the worker after which a command counts as never replied to.
 const TURNS_MAX: usize = 1000;
 
-/// Time that passes when told to.
+/// Time that only advances when told to.
 pub struct SimClock(AtomicI64);
 
 impl SimClock {
-    /// Lets time pass.
+    /// Advances time.
     pub fn advance_ms(&self, ms: i64) {
         self.advance_us(ms * 1000);
     }
@@ -51,7 +51,7 @@ impl SimClock {
         self.0.fetch_add(us, Ordering::Relaxed);
     }
 
-    /// How long ago simulated time began.
+    /// Time since [`EPOCH_MS`].
     pub fn elapsed_us(&self) -> u64 {
         (self.0.load(Ordering::Relaxed) - EPOCH_MS * 1000).unsigned_abs()
     }
@@ -82,7 +82,7 @@ impl Clock for SharedClock {
 pub struct SimEntropy(Mutex<Rng>);
 
 impl SimEntropy {
-    /// Depends on the seed alone.
+    /// A generator from a seed.
     pub fn new(seed: u64) -> Self {
         Self(Mutex::new(Rng::new(seed)))
     }
@@ -98,7 +98,7 @@ impl Entropy for SimEntropy {
     }
 }
 
-/// What a file holds, and how much of it survives a power cut.
+/// The content of a file, and how much of it survives a power cut.
 #[derive(Default)]
 struct Bytes {
     all: Vec<u8>,
@@ -115,12 +115,12 @@ pub struct SimDisk {
 }
 
 impl SimDisk {
-    /// What a file holds.
+    /// The content of a file.
     pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
         self.file(path).ok().map(|file| locked(&file).all.clone())
     }
 
-    /// The disk after a power cut: of what was not synced some is there, as far as it goes.
+    /// The disk after a power cut: of unsynced bytes a random prefix survives.
     pub fn after_crash(&self, rng: &mut Rng) -> SimDisk {
         let mut survivor = |content: &Content| {
             let Bytes { all, synced } = &*locked(content);
@@ -133,12 +133,12 @@ impl SimDisk {
         SimDisk { files, full: Arc::clone(&self.full) }
     }
 
-    /// From now on writing fails, or succeeds again.
+    /// Makes writing fail, or succeed again, from now on.
     pub fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::Relaxed);
     }
 
-    /// The files there are.
+    /// The names of all files.
     pub fn names(&self) -> Vec<PathBuf> {
         locked(&self.files).keys().cloned().collect()
     }
@@ -217,7 +217,7 @@ impl Disk for SimDisk {
     }
 }
 
-/// A record that has the log say which database it is in.
+/// A record that makes the log select database 0.
 fn selecting_db_0() -> Records {
     let mut records = Records::default();
     records.push(0, &[b"PING"]);
@@ -236,7 +236,7 @@ impl Log for NoLog {
     fn log(&self, _: Level, _: &str) {}
 }
 
-/// Nothing is measured: whatever limits memory never sees it used.
+/// No measurement: memory in use is always 0.
 struct NoMemory;
 
 impl Memory for NoMemory {
@@ -251,7 +251,7 @@ impl Memory for NoMemory {
     }
 }
 
-/// A process about which nothing is known.
+/// A process without facts.
 #[derive(Default)]
 struct NoHost(HostFacts);
 
@@ -305,7 +305,7 @@ impl SimEngine {
         let env = sim_env(&clock, &disk, seed);
         let engine = Arc::new(Engine::new(env, config, 1).map_err(anyhow::Error::msg)?);
         engine.repl.log.start(u64::MAX, &SimEntropy::new(seed));
-        // Whoever reads the log is in database 0 at first.
+        // Readers of the log start in database 0.
         let end = engine.repl.log.append(&mut selecting_db_0(), false);
         let log = engine.repl.log.reader(end).map_err(|_| anyhow!("the log is recorded"))?;
         let mailbox = Arc::new(Mailbox::new(Box::new(NoWake)));
@@ -314,27 +314,27 @@ impl SimEngine {
         Ok(Self { engine, worker, clock, disk, log, conns: HashMap::new(), proto: 2 })
     }
 
-    /// What its threads would share.
+    /// The shared state of the engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// The same, for whoever is to share it.
+    /// The shared state, as a counted reference.
     pub fn share(&self) -> Arc<Engine> {
         Arc::clone(&self.engine)
     }
 
-    /// Its time.
+    /// Its clock.
     pub fn clock(&self) -> &SimClock {
         &self.clock
     }
 
-    /// Its files.
+    /// Its disk.
     pub fn disk(&self) -> &SimDisk {
         &self.disk
     }
 
-    /// Executes a command on a connection, which comes into being when it is first named.
+    /// Executes a command on a connection, which is created when first named.
     pub fn execute<W: AsRef<[u8]>>(&mut self, conn: u8, args: &[W]) -> Result<Value> {
         let mut bytes = Vec::new();
         encode_command(&mut bytes, args);
@@ -342,7 +342,7 @@ impl SimEngine {
         self.client(token)?.input.push(&bytes);
         self.worker.mark_ready(token);
         for _ in 0..TURNS_MAX {
-            // What only a process can do is not done here: a script sees the reply all the same.
+            // Requests to the process are dropped: a script only sees the reply.
             drop(self.worker.run());
             self.deliver();
             if let Some(reply) = self.next_reply(conn, token)? {
@@ -355,7 +355,8 @@ impl SimEngine {
         bail!("no reply: the command is held back or its reply is switched off")
     }
 
-    /// Sends a command without waiting for its reply, and lets the engine do what it can at once.
+    /// Sends a command without waiting for its reply, and runs the engine as far as possible
+    /// without advancing time.
     pub fn send<W: AsRef<[u8]>>(&mut self, conn: u8, args: &[W]) -> Result<()> {
         let mut bytes = Vec::new();
         encode_command(&mut bytes, args);
@@ -365,13 +366,13 @@ impl SimEngine {
         self.settle()
     }
 
-    /// The next reply that a connection has received, without letting time pass.
+    /// The next reply that a connection has received, without advancing time.
     pub fn take_reply(&mut self, conn: u8) -> Result<Option<Value>> {
         let token = self.conn(conn)?;
         self.next_reply(conn, token)
     }
 
-    /// Lets time pass; what was due meanwhile happens at its end.
+    /// Advances time; everything that became due happens at its end.
     pub fn pass_ms(&mut self, ms: i64) -> Result<()> {
         self.clock.advance_ms(ms);
         self.worker.end_overdue(self.clock.0.load(Ordering::Relaxed) / 1000);
@@ -385,7 +386,7 @@ impl SimEngine {
         }
     }
 
-    /// Runs until nothing is left to do without time passing.
+    /// Runs until nothing is left to do without advancing time.
     fn settle(&mut self) -> Result<()> {
         for _ in 0..TURNS_MAX {
             self.deliver();
@@ -397,7 +398,7 @@ impl SimEngine {
         bail!("the engine does not come to rest")
     }
 
-    /// Lets time pass until a pause that holds a connection back is over; false if none does.
+    /// Advances time until a pause that covers a connection is over; false if none does.
     fn end_pause(&mut self, token: usize) -> Result<bool> {
         let now_ms = self.clock.0.load(Ordering::Relaxed) / 1000;
         let left_ms = self.engine.pause.client_until_ms() - now_ms;
@@ -413,8 +414,8 @@ impl SimEngine {
         Ok(true)
     }
 
-    /// Lets time pass until the wait that a connection is blocked in is over; false if it is in
-    /// none or would wait for ever.
+    /// Advances time until the wait of a blocked connection times out; false if it is not blocked
+    /// or has no deadline.
     fn end_wait(&mut self, token: usize) -> Result<bool> {
         let Some(deadline_ms) = self.client(token)?.shared.waits_until_ms() else {
             return Ok(false);
@@ -425,7 +426,7 @@ impl SimEngine {
         Ok(true)
     }
 
-    /// Hands the messages of other connections over.
+    /// Delivers the messages of other connections.
     fn deliver(&mut self) {
         for mail in self.worker.take_mail() {
             match mail {
@@ -442,7 +443,7 @@ impl SimEngine {
         self.conns.get_mut(&conn)?.pushes.pop_front()
     }
 
-    /// The commands logged since the last call, as a replica receives them.
+    /// The commands logged since the last call, in the form a replica receives.
     fn take_records(&mut self) -> Vec<Command> {
         let mut input = Input::default();
         let mut bytes = Vec::new();
@@ -484,7 +485,7 @@ impl SimEngine {
         self.worker.client(token).context("the connection is closed")
     }
 
-    /// Puts a connection in the present protocol, as HELLO would.
+    /// Switches a connection to the present protocol, as HELLO would.
     fn speak(&mut self, token: usize) -> Result<()> {
         let number = self.proto;
         let client = self.client(token)?;
@@ -509,7 +510,7 @@ impl SimEngine {
     }
 }
 
-/// How long, and in which steps, a script waits for the deadline of a blocked connection.
+/// Steps of a script's wait for the deadline of a blocked connection.
 const AWAITED_STEPS: usize = 20;
 const AWAITED_STEP_MS: i64 = 10;
 
@@ -540,7 +541,7 @@ impl ScriptTarget for SimEngine {
     }
 
     fn awaited(&mut self, conn: u8) -> Result<Value> {
-        // Nothing but a deadline can bring a reply that nobody has sent yet.
+        // Only a deadline can produce a reply now.
         for _ in 0..AWAITED_STEPS {
             if let Some(push) = self.take_push(conn) {
                 return Ok(push);
@@ -558,7 +559,7 @@ impl ScriptTarget for SimEngine {
         let at_ms = self.expire_at_ms(key).context("the key has no expiry")?;
         let now_ms = self.clock.0.load(Ordering::Relaxed) / 1000;
         self.clock.advance_ms((at_ms - now_ms).max(0) + 1);
-        // Meeting the key deletes it, as where a script waits by asking for it.
+        // The lookup deletes an expired key, as where a script waits by polling.
         let exists = self.execute(1, &[b"EXISTS", key])?;
         ensure!(exists == Value::Int(0), "{} does not expire", String::from_utf8_lossy(key));
         Ok(())
@@ -569,7 +570,7 @@ impl ScriptTarget for SimEngine {
     }
 }
 
-/// A lock; a panic elsewhere does not hide what it protects.
+/// Locks a mutex, ignoring poisoning.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,7 +16,7 @@ use crate::engine::SimEngine;
 use crate::quoting::quote_args;
 use crate::script::{Command, sorted};
 
-/// Most commands that one input is read as.
+/// The most commands that one input is parsed into.
 const COMMANDS_MAX: usize = 400;
 const KEYS: usize = 5;
 
@@ -121,11 +121,11 @@ const TEMPLATES: &[&str] = &[
     "= ZUNION 2 K K WITHSCORES",
 ];
 
-/// The bytes that commands are made of.
+/// The bytes that commands are derived from.
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
-    /// The next byte; zeros behind the end.
+    /// The next byte; zero after the end.
     fn byte(&mut self) -> u8 {
         self.0.split_off_first().copied().unwrap_or(0)
     }
@@ -138,7 +138,7 @@ impl Input<'_> {
         from[self.below(from.len())]
     }
 
-    /// Enough of them to meet often and to leave the compact form, some of them long.
+    /// Enough members to repeat and to leave the compact form, some of them long.
     fn member(&mut self) -> Vec<u8> {
         match self.byte() {
             0 => Vec::new(),
@@ -224,7 +224,7 @@ impl Pair {
         Ok([compact.execute(0, args)?, large.execute(0, args)?])
     }
 
-    /// Each value goes from one engine to the other and is the same there.
+    /// Copies each value from one engine to the other and compares them.
     fn exchange(&mut self) -> Result<()> {
         for (from, to) in [(0, 1), (1, 0)] {
             for key in keys() {
@@ -247,8 +247,8 @@ impl Pair {
     }
 }
 
-/// Runs what an input means on both engines. Returns how often each template has succeeded; an
-/// error says what differs, and after which commands.
+/// Runs the commands of an input on both engines. Returns how often each template has succeeded; an
+/// error states the difference, and the commands that led to it.
 pub fn run(input: &[u8]) -> Result<Vec<usize>> {
     let (mut pair, mut input) = (Pair::new()?, Input(input));
     let mut succeeded = vec![0; TEMPLATES.len()];

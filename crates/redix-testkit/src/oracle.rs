@@ -38,9 +38,10 @@ use stream::Epoch;
 
 /// Commands on one state before everything is emptied.
 pub const EPOCH_LINES: usize = 400;
-/// Different differences after which looking for more is no use.
+/// Distinct differences after which the search stops.
 const MISMATCHES_MAX: usize = 12;
-/// So that absolute expiries do not depend on the second in which a stream began.
+/// Times are rounded to days, so that absolute expiries do not depend on the second in which a
+/// stream began.
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// A stream.
@@ -54,7 +55,7 @@ pub struct Plan {
     pub proto: u8,
     /// The kind of real server.
     pub oracle: Peer,
-    /// Only this epoch, to look at a difference again.
+    /// Runs only this epoch, to replay a difference.
     pub epoch: Option<usize>,
 }
 
@@ -67,7 +68,7 @@ impl Plan {
             family: self.family,
             proto: self.proto,
             oracle: self.oracle,
-            // A day ahead: still to come when the stream runs over midnight.
+            // A day ahead: still in the future if the stream runs over midnight.
             now_s: i64::try_from(day_s + SECONDS_PER_DAY)?,
         };
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(epoch as u64);
@@ -81,7 +82,7 @@ impl Plan {
 }
 
 /// Starts both servers and runs the stream. Where Redix is compared with the leader, differences of
-/// `golden/DIFFERS.txt` are allowed for, once they are verified.
+/// `golden/DIFFERS.txt` are tolerated, once they are verified.
 pub fn run_stream(subject: Peer, plan: &Plan) -> Result<Report> {
     let differences = match (subject, plan.oracle) {
         (Peer::Redix, Peer::Valkey) => differs::load(&repo_root().join("golden/DIFFERS.txt"))?,
@@ -92,16 +93,16 @@ pub fn run_stream(subject: Peer, plan: &Plan) -> Result<Report> {
     run_stream_on(subject.addr(), oracle.addr(), plan, &differences)
 }
 
-/// What a server is started with that a stream is compared on: compression lets an encoder choose,
-/// and would hide what is in the nodes of a list.
+/// Arguments of servers that are compared: without compression, where an encoder has a choice,
+/// which would hide the nodes of a list.
 pub const ARGS: [&str; 4] = ["--databases", "16", "--rdbcompression", "no"];
 
-/// A server as the oracle wants it.
+/// Starts a server for the oracle.
 pub fn start(peer: Peer) -> Result<Server> {
     Server::start(peer, &ARGS)
 }
 
-/// Runs the stream on two servers, which it empties again and again.
+/// Runs the stream on two servers, which it empties repeatedly.
 pub fn run_stream_on(
     subject: SocketAddr,
     oracle: SocketAddr,

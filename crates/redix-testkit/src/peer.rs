@@ -1,8 +1,8 @@
-//! Where the real servers and the tools of this machine are.
+//! Paths of the real servers and tools.
 //!
 //! A path comes from the environment (`REDIX_VALKEY=…`), else from `.peers/peers.env` at the root
 //! of the repository (`NAME=path` lines), else from `PATH`. A server found in `PATH` counts only if
-//! it says the version that the peer stands for.
+//! it reports the version that the peer stands for.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,7 +38,7 @@ impl Peer {
             .find(|peer| peer.name() == name)
     }
 
-    /// The executable, if this machine has it.
+    /// The executable, if it is installed.
     pub fn path(self) -> Option<PathBuf> {
         match self {
             Peer::Redix => redix_path(),
@@ -50,7 +50,7 @@ impl Peer {
         }
     }
 
-    /// Whether this machine has it.
+    /// Whether it is installed.
     pub fn available(self) -> bool {
         self.path().is_some()
     }
@@ -78,7 +78,7 @@ impl Peer {
     }
 }
 
-/// Something beside the servers that tests use.
+/// A tool, other than a server, that tests use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
     RedisCli,
@@ -89,7 +89,7 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// Its path, if this machine has it.
+    /// Its path, if it is installed.
     pub fn path(self) -> Option<PathBuf> {
         match self {
             Tool::RedisCli => configured("REDIX_REDIS_CLI").or_else(|| in_path("redis-cli")),

@@ -1,12 +1,11 @@
-//! A TCP proxy on loopback that delays, stalls and cuts on command.
+//! A TCP proxy on loopback that delays, stalls and cuts connections on command.
 //!
-//! It stands between two servers so that a test decides what becomes of their connection. Each
-//! connection has one thread for each direction: it reads, waits for as long as the proxy's
-//! settings want, and passes on. A stalled direction is not read either, so that its sender feels
-//! it as it would feel a full network.
+//! It stands between two servers, so that a test controls their connection. Each connection has one
+//! thread for each direction, which reads, waits as the proxy's settings require, and forwards. A
+//! stalled direction is not read either, so that its sender experiences a full network.
 //!
-//! **Invariants.** [`Proxy::cut`] returns when no connection is left: what was read and not yet
-//! passed on is lost, at any byte. Settings hold for present and future connections alike. All
+//! **Invariants.** [`Proxy::cut`] returns when no connection is left: bytes that were read and not
+//! forwarded are lost, at any boundary. Settings apply to present and future connections alike. All
 //! threads end with the proxy.
 
 use std::collections::BTreeMap;
@@ -18,19 +17,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// The most bytes that are under way inside the proxy, for each connection and direction.
+/// The most bytes buffered inside the proxy, for each connection and direction.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// From who connected to the server behind the proxy.
+    /// From the client to the server behind the proxy.
     ToServer,
-    /// From the server behind the proxy to who connected.
+    /// From the server behind the proxy to the client.
     ToClient,
 }
 
-/// What happens to the bytes of one direction.
+/// The settings of one direction.
 #[derive(Clone, Copy, Default)]
 struct Gate {
     stalled: bool,
@@ -54,17 +53,17 @@ struct State {
 struct Link {
     client: TcpStream,
     server: TcpStream,
-    /// Its threads are to end even where they wait.
+    /// Its threads must end even while they wait.
     cut: bool,
-    /// How many of its threads still run.
+    /// Number of its threads that still run.
     threads: usize,
 }
 
 impl Link {
-    /// Has its threads end.
+    /// Makes its threads end.
     fn cut(&mut self) {
         self.cut = true;
-        // A socket that cannot be shut is shut already.
+        // Ignored: a socket that cannot be shut down is closed already.
         let _ = (self.client.shutdown(Shutdown::Both), self.server.shutdown(Shutdown::Both));
     }
 }
@@ -77,7 +76,7 @@ impl State {
         }
     }
 
-    /// One of a connection's threads has ended, and so must the other.
+    /// One of a connection's threads has ended, so the other must.
     fn end_thread(&mut self, id: u64) {
         let Some(link) = self.open.get_mut(&id) else { return };
         link.cut();
@@ -133,7 +132,7 @@ impl Proxy {
         self.addr.port()
     }
 
-    /// Closes all connections; returns when they are gone. New ones are served.
+    /// Closes all connections; returns when they are closed. New ones are served.
     pub fn cut(&self) {
         let mut state = self.shared.state();
         let ids: Vec<u64> = state.open.keys().copied().collect();
@@ -155,23 +154,22 @@ impl Proxy {
         self.shared.change(|state| state.refusing = false);
     }
 
-    /// Passes nothing on in one direction until [`Proxy::resume`].
+    /// Stops forwarding in one direction until [`Proxy::resume`].
     pub fn stall(&self, way: Way) {
         self.shared.change(|state| state.gate(way).stalled = true);
     }
 
-    /// Passes bytes on again.
+    /// Resumes forwarding.
     pub fn resume(&self, way: Way) {
         self.shared.change(|state| state.gate(way).stalled = false);
     }
 
-    /// Keeps bytes back for so long in one direction, 16 KiB at a time: a link that is late and
-    /// slow.
+    /// Delays bytes in one direction, 16 KiB at a time: a link with latency and low bandwidth.
     pub fn delay(&self, way: Way, delay: Duration) {
         self.shared.change(|state| state.gate(way).delay = delay);
     }
 
-    /// Bytes passed on so far in one direction.
+    /// Bytes forwarded so far in one direction.
     pub fn passed(&self, way: Way) -> u64 {
         self.shared.state().gate(way).passed
     }
@@ -191,10 +189,10 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.change(|state| state.ending = true);
         self.cut();
-        // Accepting ends with one more connection.
+        // One more connection ends the accept loop.
         let _ = TcpStream::connect(self.addr);
         if let Some(listener) = self.listener.take() {
-            // It has nothing to report.
+            // Ignored: the thread returns nothing.
             let _ = listener.join();
         }
         self.cut();
@@ -213,9 +211,9 @@ fn listen(socket: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
         if refusing {
             continue;
         }
-        // A server that cannot be reached looks like a connection closed at once.
+        // A server that cannot be reached looks like a connection that is closed at once.
         let Ok(server) = TcpStream::connect(target) else { continue };
-        // One that breaks here is closed by being dropped.
+        // Ignored: a connection that fails here is closed by being dropped.
         let _ = open(client, server, shared);
     }
 }
@@ -246,7 +244,7 @@ fn open(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) -> std::io::
     Ok(())
 }
 
-/// Passes bytes on until one side ends.
+/// Forwards bytes until one side ends.
 fn pump(mut from: TcpStream, mut to: TcpStream, way: Way, id: u64, shared: &Shared) {
     let mut chunk = vec![0; CHUNK_BYTES];
     while let Ok(count @ 1..) = from.read(&mut chunk) {
@@ -257,7 +255,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream, way: Way, id: u64, shared: &Shar
     }
 }
 
-/// Waits as long as the settings want; false if the connection was cut meanwhile.
+/// Waits as the settings require; false if the connection was cut meanwhile.
 fn wait_to_pass(way: Way, id: u64, shared: &Shared) -> bool {
     let read_at = Instant::now();
     let mut state = shared.state();

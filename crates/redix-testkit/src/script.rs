@@ -44,29 +44,29 @@ use crate::client::Client;
 use crate::peer::{Peer, repo_root};
 use crate::quoting::{parse_args, quote_args};
 
-/// How long the server may take to notice that connections were closed.
+/// How long the server may take to close connections.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(20);
 const BLOCK_DEADLINE: Duration = Duration::from_secs(20);
-/// The connection that asks about the others; scripts name theirs from 1 on.
+/// The connection for administration; scripts number theirs from 1 on.
 const ADMIN: u8 = 0;
 
 /// A command as it was logged or sent.
 pub type Command = Vec<Vec<u8>>;
 
-/// What a script runs on. Connections come into being when they are first named.
+/// What a script runs on. Connections are created when first named.
 pub trait ScriptTarget {
-    /// Makes all connections, present and future, speak this protocol.
+    /// Sets the protocol of all connections, present and future.
     fn set_proto(&mut self, proto: u8) -> Result<()>;
     /// Executes a command on a connection.
     fn command(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<Value>;
     /// Sends a command and returns once the connection is blocked; fails if it is not.
     fn block(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<()>;
-    /// Sends a command, whatever it is answered.
+    /// Sends a command without expecting a reply.
     fn send(&mut self, conn: u8, args: &[Vec<u8>]) -> Result<()>;
-    /// The next reply or push that a connection has received or is about to receive.
+    /// The next reply or push of a connection, waited for if necessary.
     fn awaited(&mut self, conn: u8) -> Result<Value>;
-    /// Lets time pass until the key is gone.
+    /// Waits until the key has expired.
     fn wait_expired(&mut self, key: &[u8]) -> Result<()>;
     /// The commands logged since the last call; `None` if this target cannot see them.
     fn take_log(&mut self) -> Option<Vec<Command>>;
@@ -106,7 +106,7 @@ struct Step {
     expected: Vec<String>,
 }
 
-/// What a step does with its connection.
+/// The action of a step on its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Ask,
@@ -176,7 +176,7 @@ impl Script {
         Ok(())
     }
 
-    /// Where it comes from.
+    /// Its path.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -186,13 +186,13 @@ impl Script {
         &self.oracles
     }
 
-    /// The protocols under which it runs: one that switches itself begins with RESP2.
+    /// The protocols under which it runs: one that switches itself starts with RESP2.
     pub fn protos(&self) -> &'static [u8] {
         let switches = self.items.iter().any(|item| matches!(item, Item::Proto(_)));
         if switches { &[2] } else { &[2, 3] }
     }
 
-    /// The commands it sends, for checks of what is covered.
+    /// The commands it sends, for coverage checks.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         self.items.iter().filter_map(|item| match item {
             Item::Step(step) if !step.args.is_empty() => Some(&step.args),
@@ -218,7 +218,7 @@ impl Script {
         Ok(text)
     }
 
-    /// The differences, and the script as it would have to be.
+    /// The differences, and the script with the actual replies.
     fn run(&self, target: &mut dyn ScriptTarget, proto: u8) -> Result<(Vec<String>, String)> {
         let mut differences = Vec::new();
         let mut out = Vec::new();
@@ -340,7 +340,7 @@ fn reply_matches(expected: &[String], actual: &[String], proto: u8) -> bool {
         if let Some(prefix) = line.strip_suffix("(any)")
             && first.starts_with(prefix)
         {
-            // Lines of a nested value are indented at least as far as the value began.
+            // Lines of a nested value are indented at least as far as its start.
             let indented = |line: &String| line.bytes().take(prefix.len()).all(|b| b == b' ');
             let nested = rest.iter().take_while(|line| indented(line)).count();
             rest = &rest[nested..];
@@ -426,7 +426,8 @@ pub struct TcpTarget {
 }
 
 impl TcpTarget {
-    /// Removes all keys and waits until the connections of an earlier one are gone. Opens none yet.
+    /// Empties the server and waits until the connections of an earlier target are closed. Opens
+    /// none yet.
     pub fn new(addr: SocketAddr) -> Result<TcpTarget> {
         let mut client = Client::connect(addr)?;
         client.must(&["FLUSHALL"])?;

@@ -1,9 +1,10 @@
 //! A server in a child process: Redix or a real one, on a free loopback port, in a directory of its
 //! own.
 //!
-//! **Invariants.** The child dies with its [`Server`], killed by its own id, and its directory goes
-//! with it. Starting returns when the server answers. What it logged is kept in `server.log` of its
-//! directory and its end is part of every start failure; it is also printed when a test panics.
+//! **Invariants.** The child is killed by its own process id when its [`Server`] is dropped, and
+//! its directory is removed with it. Starting returns when the server replies. Its log is kept in
+//! `server.log` of its directory and its end is part of every start failure; it is also printed
+//! when a test panics.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -58,7 +59,7 @@ impl Launch {
         Launch { program, name, config, args: Vec::new(), cpus, preload, env: Vec::new() }
     }
 
-    /// Has it read this configuration file, before all arguments.
+    /// Sets the configuration file, which precedes all arguments.
     pub fn config(mut self, file: impl Into<PathBuf>) -> Launch {
         self.config = Some(file.into());
         self
@@ -70,7 +71,7 @@ impl Launch {
         self
     }
 
-    /// Confines the whole process to these processors, as `taskset -c` takes them: `0`, `0,1`.
+    /// Restricts the process to these processors, as for `taskset -c`: `0`, `0,1`.
     pub fn on_cpus(mut self, cpus: &str) -> Launch {
         self.cpus = Some(cpus.to_owned());
         self
@@ -88,7 +89,7 @@ impl Launch {
         self
     }
 
-    /// Starts it in a new directory and waits until it answers.
+    /// Starts it in a new directory and waits until it replies.
     pub fn start(self) -> Result<Server> {
         Server::launch(self)
     }
@@ -215,7 +216,7 @@ impl Server {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Asks it to end (SIGTERM) and waits. Fails after 30 s.
+    /// Sends SIGTERM and waits for the process to end. Fails after 30 s.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status()?;
@@ -237,7 +238,7 @@ impl Server {
         }
     }
 
-    /// Ends it as a power cut would (SIGKILL).
+    /// Sends SIGKILL, as a power cut would end it.
     pub fn kill9(&mut self) -> Result<()> {
         if let Some(mut child) = self.child.take() {
             child.kill()?;
@@ -246,8 +247,8 @@ impl Server {
         Ok(())
     }
 
-    /// Starts it again on the same directory and port, with the same arguments; stops it first if
-    /// it runs.
+    /// Restarts it on the same directory and port, with the same arguments; stops it first if it
+    /// runs.
     pub fn restart(&mut self) -> Result<()> {
         if self.is_running() {
             self.stop()?;
@@ -297,7 +298,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A child that cannot be killed or waited for has already ended.
+        // Ignored: a child that cannot be killed or waited for has ended already.
         let _ = self.kill9();
         if std::thread::panicking() {
             eprintln!("{}", self.log_tail());
@@ -310,7 +311,7 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Whether a server there has finished loading. `-NOAUTH` is an answer too.
+/// Whether a server there has finished loading. `-NOAUTH` counts too.
 fn answers_ping(addr: SocketAddr) -> bool {
     let ping = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&addr, Duration::from_millis(500))?;
@@ -342,7 +343,7 @@ fn parse_stat(text: &str) -> Option<CpuTime> {
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// A new directory below the system's place for temporary files.
+    /// Creates a directory below the system's temporary directory.
     pub fn new(name: &str) -> Result<TempDir> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -360,7 +361,7 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // Nobody can act on a failure here; the directory lies among temporary files.
+        // Ignored: it is a temporary directory.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

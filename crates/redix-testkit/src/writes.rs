@@ -1,17 +1,17 @@
-//! Random writes of all types: what tests of replication send.
+//! Random writes of all types, for tests of replication.
 //!
-//! Few keys, so that commands meet: they overwrite, rename, copy and move what others wrote, in a
-//! few databases, with times to live that end soon or late. Some fail, as some do in practice. A
-//! name mostly holds the type that its number says. Collections pass their thresholds now and then,
-//! and what a command does never depends on how a server lays out a value.
+//! Few keys, so that commands interact: they overwrite, rename, copy and move each other's values,
+//! in a few databases, with short and long times to live. Some fail, as some do in practice. A key
+//! usually has the type that its number determines. Collections exceed their thresholds now and
+//! then, and no command depends on how a server encodes a value.
 
 use crate::rng::Rng;
 
-/// Names of keys.
+/// Number of keys.
 const KEYS: usize = 250;
-/// Types that names are shared out among.
+/// Number of types that keys are distributed over.
 const TYPES: usize = 5;
-/// Names of elements.
+/// Number of elements.
 const ELEMENTS: usize = 400;
 /// Databases written to, from 0 on.
 pub const DATABASES: usize = 4;
@@ -19,8 +19,8 @@ pub const DATABASES: usize = 4;
 /// A command and its arguments.
 pub type Words = Vec<Vec<u8>>;
 
-/// Some commands that are sent together: perhaps SELECT, then a transaction or single writes, at
-/// most `max` of them.
+/// Commands that are sent together: perhaps SELECT, then a transaction or single writes, at most
+/// `max` of them.
 pub fn batch(rng: &mut Rng, max: usize) -> Vec<Words> {
     let mut commands = Vec::new();
     if rng.chance(20) {
@@ -39,7 +39,7 @@ pub fn batch(rng: &mut Rng, max: usize) -> Vec<Words> {
     commands
 }
 
-/// A command out of its words.
+/// A command from its arguments.
 pub fn words(words: &[&str]) -> Words {
     words.iter().map(|word| word.as_bytes().to_vec()).collect()
 }
@@ -54,7 +54,7 @@ fn value(rng: &mut Rng) -> String {
     String::from_utf8(rng.printable(len)).expect("it is printable")
 }
 
-/// What a name is mostly used for.
+/// The usual type of a key.
 #[derive(Clone, Copy)]
 enum Family {
     String,
@@ -102,7 +102,7 @@ fn element(rng: &mut Rng) -> String {
     }
 }
 
-/// How many elements a command has: rarely so many that a threshold is passed.
+/// The number of elements in a command: rarely enough to exceed a threshold.
 fn count(rng: &mut Rng) -> usize {
     match rng.below(60) {
         0 => 300,
@@ -111,7 +111,7 @@ fn count(rng: &mut Rng) -> usize {
     }
 }
 
-/// A command with elements behind its first words.
+/// A command with elements after its first arguments.
 fn with_elements(rng: &mut Rng, first: &[&str]) -> Words {
     let mut words = words(first);
     for _ in 0..count(rng) {
@@ -268,7 +268,7 @@ fn string(rng: &mut Rng) -> Words {
     }
 }
 
-/// What may happen to a key of any type.
+/// A command for a key of any type.
 fn any_type(rng: &mut Rng) -> Words {
     let family = *rng.pick(&Family::ALL);
     let [key, other] = names(rng, family);

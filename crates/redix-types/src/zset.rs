@@ -35,14 +35,14 @@ pub struct Zset {
     index: Index,
 }
 
-/// What setting the score of a member did.
+/// The outcome of setting a member's score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The member is new.
     Added,
-    /// Its score is another now.
+    /// Its score has changed.
     Updated,
-    /// It had that score.
+    /// It had that score already.
     Nothing,
 }
 
@@ -77,18 +77,17 @@ impl Zset {
         self.len() == 0
     }
 
-    /// Bytes of memory on the heap, by the allocator's classes; what is shared counts as if it
-    /// were not.
+    /// Bytes of memory on the heap, by the allocator's classes; shared pieces are counted in full.
     pub fn memory(&self) -> usize {
         self.tree.memory() + self.index.memory()
     }
 
-    /// Pieces of memory to free.
+    /// Number of allocations to free.
     pub fn weight(&self) -> usize {
         self.tree.leaf_count() + self.index.page_count()
     }
 
-    /// Frees about `budget` pieces of a set that is not used any more. True when it is done.
+    /// Frees about `budget` allocations of an unused set. True when none are left.
     pub fn free_step(&mut self, budget: usize) -> bool {
         self.index.free_step(budget) && self.tree.free_step(budget)
     }
@@ -100,14 +99,14 @@ impl Zset {
         Some(leaf::score(self.tree.leaf(place.leaf), place.at))
     }
 
-    /// How many members are before this one, and its score.
+    /// The rank of a member, and its score.
     pub fn rank(&self, hasher: &KeyHasher, member: &[u8]) -> Option<(usize, f64)> {
         let place = self.find(hash_of(hasher, member), member)?;
         let score = leaf::score(self.tree.leaf(place.leaf), place.at);
         Some((self.tree.rank(place) as usize, score))
     }
 
-    /// How many members are before a cut. Logarithmic.
+    /// Number of members before a cut. Logarithmic.
     pub fn count_before(&self, cut: Cut<'_>) -> usize {
         self.tree.count_before(cut) as usize
     }
@@ -119,7 +118,7 @@ impl Zset {
         Some((member, score))
     }
 
-    /// A member chosen by a random word; each has the same chance. None if there are no members.
+    /// A member chosen by a random number, uniformly. `None` if the set is empty.
     pub fn random(&self, word: u64) -> Option<(&[u8], f64)> {
         // The high half of the product is below the length.
         let rank = (u128::from(word) * self.len() as u128) >> 64;
@@ -137,16 +136,16 @@ impl Zset {
         self.iter_from(0)
     }
 
-    /// Members in descending order from a rank, counted from the end, on.
+    /// Members in descending order, starting at a rank counted from the end.
     pub fn iter_back_from(&self, back_rank: usize) -> IterBack<'_> {
         let left = self.len().saturating_sub(back_rank);
         let place = self.place_or_first(left.wrapping_sub(1));
         IterBack { tree: &self.tree, leaf: place.leaf, end: place.at + 1, left }
     }
 
-    /// Visits about `count` members at a cursor, which begins with 0; the next cursor, 0 at the
-    /// end. A member that is there all the time is visited however the set changes between calls;
-    /// one may be visited again.
+    /// Calls `f` with about `count` members at a cursor, which starts at 0; returns the next
+    /// cursor, 0 at the end. A member that exists during the whole scan is visited, however the set
+    /// changes between calls; one may be visited twice.
     pub fn scan(
         &self,
         hasher: &KeyHasher,
@@ -159,7 +158,7 @@ impl Zset {
         loop {
             pairs.clear();
             cursor = self.index.scan(cursor, |hash, leaf| pairs.push((hash, leaf)));
-            // A pair stands for as many members as it is there.
+            // A pair stands for as many members as it occurs.
             pairs.sort_unstable();
             pairs.dedup();
             for &(hash, number) in &pairs {
@@ -178,13 +177,13 @@ impl Zset {
         }
     }
 
-    /// Sets the score of a member, which is added if it is not there. The score is not NaN.
+    /// Sets the score of a member, adding it if it does not exist. The score is not NaN.
     pub fn insert(&mut self, hasher: &KeyHasher, member: &[u8], score: f64) -> Change {
         self.update(hasher, member, |_| Some(score))
     }
 
-    /// Lets `decide` choose the score of a member by the one that it has, None where it is not
-    /// there; None leaves it as it is. The score is not NaN.
+    /// Sets the score of a member to the result of `decide`, which gets the present one, `None` if
+    /// the member does not exist; `None` leaves it unchanged. The score is not NaN.
     pub fn update(
         &mut self,
         hasher: &KeyHasher,
@@ -210,7 +209,7 @@ impl Zset {
         Change::Updated
     }
 
-    /// Removes a member; its score, if it was there.
+    /// Removes a member; returns its score, if it existed.
     pub fn remove(&mut self, hasher: &KeyHasher, member: &[u8]) -> Option<f64> {
         let hash = hash_of(hasher, member);
         let place = self.find(hash, member)?;
@@ -219,7 +218,7 @@ impl Zset {
         Some(score)
     }
 
-    /// Removes the member of a rank, after `last` has seen it. None if there is none.
+    /// Removes the member of a rank, after calling `last` with it. `None` if there is none.
     pub fn remove_at<R>(
         &mut self,
         hasher: &KeyHasher,
@@ -234,7 +233,7 @@ impl Zset {
         Some(result)
     }
 
-    /// The place of a rank, or where the first would be if there is none of that rank.
+    /// The position of a rank, or the first position if the rank is out of range.
     fn place_or_first(&self, rank: usize) -> Place {
         let place = self.tree.at_rank(rank as u64);
         place.unwrap_or_else(|| Place { leaf: self.tree.first_leaf(), at: 0 })
@@ -249,9 +248,8 @@ impl Zset {
         })
     }
 
-    /// Brings what [`Zset::score`] will read closer to the processor: at step 0 a page of the
-    /// index, at step 1 the leaf, at step 2 the member and its score. True if there is another
-    /// step.
+    /// Prefetches what [`Zset::score`] will read: at step 0 a page of the index, at step 1 the
+    /// leaf, at step 2 the member and its score. True if there is another step.
     #[inline]
     pub fn prefetch(&self, hash: u64, step: usize) -> bool {
         let hash = hash as u32;
@@ -285,7 +283,7 @@ impl Zset {
         }
     }
 
-    /// Notes where elements are that have moved.
+    /// Updates the index for elements that have moved.
     fn reindex(&mut self, hasher: &KeyHasher, moved: Move) {
         let leaf = self.tree.leaf(moved.to);
         let elements = packed::iter_from(leaf, moved.first).take(moved.last - moved.first);
@@ -356,7 +354,7 @@ impl ExactSizeIterator for Iter<'_> {}
 pub struct IterBack<'a> {
     tree: &'a Tree,
     leaf: u32,
-    /// What is before this position in the leaf is still to come.
+    /// Elements before this position in the leaf are still to come.
     end: usize,
     left: usize,
 }

@@ -8,13 +8,13 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Scene, eventually, info};
 
-/// Resident bytes that an idle connection may cost, its buffers not yet given back.
+/// The most resident memory of an idle connection, before its buffers are released, in bytes.
 const IDLE_BYTES_MAX: u64 = 24 * 1024;
-/// The share of one processor that idle connections may cost, in percent.
+/// The most processor time of idle connections, in percent of one processor.
 const IDLE_PERCENT_MAX: f64 = 10.0;
-/// What clients that do not read may cost beyond what they are owed, in KiB.
+/// The most memory of clients that do not read, beyond their pending output, in KiB.
 const UNREAD_KB_MAX: u64 = 64 * 1024;
-/// Replies of 100,000 bytes that such a client asks for where no limit closes it.
+/// Replies of 100,000 bytes that such a client requests where no limit closes it.
 const UNREAD_REPLIES: u64 = 200;
 
 /// Ten thousand connections that have sent one command.
@@ -57,7 +57,7 @@ pub(super) fn idle(scene: &mut Scene) -> Result<String> {
     Ok(format!("{count} connections, {grown_bytes} resident bytes each, {percent:.1} % of a CPU"))
 }
 
-/// Asks for far more than a socket takes and reads nothing, until the server closes.
+/// Requests far more than a socket holds and reads nothing, until the server closes the connection.
 fn ask_until_closed(addr: SocketAddr) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(addr)?;
     stream.set_write_timeout(Some(Duration::from_secs(20)))?;
@@ -76,7 +76,7 @@ fn set_unread(scene: &Scene) -> Result<()> {
     scene.connect()?.must(&["SET", "unread", &"x".repeat(100_000)]).map(drop)
 }
 
-/// Clients that never read, under a limit of their output: they are closed.
+/// Clients that never read, under an output limit: they are closed.
 pub(super) fn never_reads_limited(scene: &mut Scene) -> Result<String> {
     set_unread(scene)?;
     let before_kb = scene.server.rss_kb()?;
@@ -94,7 +94,8 @@ pub(super) fn never_reads_limited(scene: &mut Scene) -> Result<String> {
     Ok(format!("{count} closed, {grown_kb} KiB more resident"))
 }
 
-/// Clients that never read, without a limit: they cost what they are owed, and no time.
+/// Clients that never read, without a limit: they cost the memory of their pending output, and no
+/// processor time.
 pub(super) fn never_reads(scene: &mut Scene) -> Result<String> {
     set_unread(scene)?;
     let before_kb = scene.server.rss_kb()?;
@@ -122,7 +123,7 @@ pub(super) fn never_reads(scene: &mut Scene) -> Result<String> {
     Ok(format!("{count} waiting, {grown_kb} KiB more resident, {used:?} of CPU in a second"))
 }
 
-/// Connections that come and go as fast as they can.
+/// Connections that are opened and closed as fast as possible.
 pub(super) fn connections(scene: &mut Scene) -> Result<String> {
     let before_kb = scene.server.rss_kb()?;
     let (threads, window) = (4, Duration::from_secs(scene.scaled(1, 8) as u64));
@@ -147,7 +148,7 @@ fn come_and_go(addr: SocketAddr, began: Instant, window: Duration) -> Result<u64
         count += 1;
         let mut stream = match TcpStream::connect(addr) {
             Ok(stream) => stream,
-            // Ports of closed connections are taken for a second.
+            // Ports of closed connections are blocked for a second.
             Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
                 std::thread::sleep(Duration::from_millis(5));
                 continue;

@@ -1,4 +1,4 @@
-//! More than anybody should ask for at once.
+//! Oversized requests: announcements, pipelines, transactions, patterns.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,10 +9,10 @@ use redix_resp::{ReplyDecoder, Value, encode_command};
 
 use super::{Scene, info};
 
-/// What a connection may hold for something that it announced and did not send.
+/// The most memory of a connection for data that it announced and did not send, in KiB.
 const ANNOUNCED_KB_MAX: u64 = 96;
 
-/// Lengths of 512 MB that never come, from many connections at once.
+/// Announced lengths of 512 MB whose data never arrives, from many connections at once.
 pub(super) fn announcements(scene: &mut Scene) -> Result<String> {
     let before_kb = scene.server.rss_kb()?;
     let count = scene.scaled(50, 1000);
@@ -33,12 +33,12 @@ pub(super) fn announcements(scene: &mut Scene) -> Result<String> {
         streams.push(stream);
     }
     for last in [false, true] {
-        // Whatever was sent has been read once this many have been answered after it.
+        // Everything sent before has been read once this many commands have been replied to.
         for _ in 0..16 {
             scene.connect()?.must(&["PING"])?;
         }
         if !last {
-            // A byte on its own, for which there might be more room than for the rest.
+            // One byte of the body, for which the server might reserve more memory.
             streams.iter_mut().try_for_each(|stream| stream.write_all(b"x"))?;
         }
     }
@@ -48,7 +48,7 @@ pub(super) fn announcements(scene: &mut Scene) -> Result<String> {
     Ok(format!("{count} announced, {grown_kb} KiB more resident"))
 }
 
-/// Writes everything at once while the replies are read; the replies.
+/// Writes everything at once while reading the replies, which it returns.
 fn pipeline(mut stream: TcpStream, bytes: Vec<u8>, count: usize) -> Result<Vec<Value>> {
     let mut writing = stream.try_clone()?;
     let writer = std::thread::spawn(move || writing.write_all(&bytes));
@@ -125,13 +125,13 @@ pub(super) fn transactions(scene: &mut Scene) -> Result<String> {
     scene.wait_for_clients(2)?;
     let mut client = scene.connect()?;
     ensure!(info(&mut client, "total_commands_processed")? > count as u64, "nothing was executed");
-    // 100 bytes a queued command, several times over, as the allocator gives them back late.
+    // 100 bytes per queued command, several times over, as the allocator returns memory late.
     let limit_kb = 32 * 1024 + count as u64;
     let grown_kb = scene.check_grown(before_kb, limit_kb)?;
     Ok(format!("{count} queued 4 times, {grown_kb} KiB more resident"))
 }
 
-/// Patterns whose naive matching takes for ever, and long ones.
+/// Patterns with exponential naive matching, and long ones.
 pub(super) fn patterns(scene: &mut Scene) -> Result<String> {
     let mut client = scene.connect()?;
     client.set_timeout(scene.patience());

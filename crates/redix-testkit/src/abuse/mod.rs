@@ -1,12 +1,12 @@
-//! Hostile clients, and a hostile primary, against a real server.
+//! Abuse: hostile clients, and a hostile primary, against a real server.
 //!
-//! A unit is one kind of abuse. While it lasts another client asks for PING again and again, and no
-//! answer may be late. Afterwards the server still runs and serves new connections, has not
-//! panicked, and has every one of a set of keys that nobody was to touch; killed, it starts again
-//! on what it has left on disk.
+//! A unit is one kind of abuse. During it another client sends PING continuously, and no reply may
+//! be late. Afterwards the server still runs and serves new connections, has not panicked, and has
+//! every one of a set of keys that nobody was to touch; killed, it starts again from what it has
+//! left on disk.
 //!
-//! **Invariants.** The seed decides what is sent; only the timing is the machine's. The server is
-//! one that was started for the unit, and ends with it.
+//! **Invariants.** The seed determines what is sent; only the timing is the machine's. The server
+//! is started for the unit, and ends with it.
 
 mod crowd;
 mod load;
@@ -25,18 +25,18 @@ use redix_resp::Value;
 
 use crate::{Client, Launch, Rng, Server};
 
-/// How much of it.
+/// The extent of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// Seconds, on a server without optimisation beside other tests.
     Short,
-    /// What the optimised server has to bear.
+    /// For the optimised server.
     Long,
 }
 
 /// One kind of abuse.
 pub struct Unit {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     /// Arguments of the server.
     args: &'static [&'static str],
@@ -54,10 +54,10 @@ impl Unit {
     }
 }
 
-/// A limit below what the server keeps ready for a client before it stops reading from it.
+/// An output limit below the pending output at which the server stops reading from a client.
 const LIMITED: &[&str] = &["--client-output-buffer-limit", "normal", "500000", "0", "0"];
 
-/// All of them.
+/// All units.
 pub const UNITS: &[Unit] = &[
     Unit::new("empty-arrays", wire::empty_arrays),
     Unit::new("bare-words", wire::bare_words),
@@ -83,7 +83,7 @@ pub fn unit(name: &str) -> Option<&'static Unit> {
     UNITS.iter().find(|unit| unit.name == name)
 }
 
-/// Runs a unit against a server that is started for it, and says what was seen.
+/// Runs a unit against a server that is started for it; returns a summary.
 pub fn run(unit: &Unit, launch: Launch, scale: Scale, seed: u64) -> Result<String> {
     let launch = launch.args(&["--worker-threads", "2"]).args(unit.args);
     let server = launch.clone().start()?;
@@ -95,7 +95,7 @@ pub fn run(unit: &Unit, launch: Launch, scale: Scale, seed: u64) -> Result<Strin
     let seen = seen.with_context(|| tail(&scene.server.log()))?;
     scene.check_alive()?;
     check_planted(&mut scene.connect()?, "ours")?;
-    // Whatever was left on disk meanwhile is a data set.
+    // What is on disk at this moment is a valid data set.
     scene.server.kill9()?;
     scene.server.restart().context("starting again on what was left on disk")?;
     Ok(format!("{seen}; PING within {} ms", slowest.as_millis()))
@@ -115,7 +115,7 @@ impl Scene {
         Client::connect(self.server.addr())
     }
 
-    /// A connection whose reads and writes give up in time.
+    /// A connection with read and write timeouts.
     fn raw(&self) -> Result<TcpStream> {
         let stream = TcpStream::connect(self.server.addr())?;
         stream.set_read_timeout(Some(self.patience()))?;
@@ -124,7 +124,7 @@ impl Scene {
         Ok(stream)
     }
 
-    /// How long any answer may take.
+    /// The timeout of replies.
     fn patience(&self) -> Duration {
         match self.scale {
             Scale::Short => Duration::from_secs(20),
@@ -132,7 +132,7 @@ impl Scene {
         }
     }
 
-    /// One number or the other.
+    /// One number or the other, by scale.
     fn scaled(&self, short: usize, long: usize) -> usize {
         match self.scale {
             Scale::Short => short,
@@ -140,7 +140,7 @@ impl Scene {
         }
     }
 
-    /// Runs and answers a new connection; nothing went wrong inside.
+    /// The server runs, replies to a new connection and has not panicked.
     fn check_alive(&mut self) -> Result<()> {
         ensure!(self.server.is_running(), "the server ended: {}", tail(&self.server.log()));
         let pong = self.connect()?.must(&["PING"])?;
@@ -152,14 +152,14 @@ impl Scene {
         }
     }
 
-    /// Resident memory beyond what it was, in KiB; fails over the limit.
+    /// The growth of resident memory in KiB; an error above the limit.
     fn check_grown(&self, before_kb: u64, limit_kb: u64) -> Result<u64> {
         let grown_kb = self.server.rss_kb()?.saturating_sub(before_kb);
         ensure!(grown_kb <= limit_kb, "{grown_kb} KiB more resident, {limit_kb} are allowed");
         Ok(grown_kb)
     }
 
-    /// Waits until no connection is left but so many, and the one that asks.
+    /// Waits until only `count` connections are left besides the one that asks.
     fn wait_for_clients(&self, count: u64) -> Result<()> {
         let mut client = self.connect()?;
         eventually("closed connections are gone", || {
@@ -168,7 +168,7 @@ impl Scene {
     }
 }
 
-/// A client that asks for PING until it is stopped, on an old connection and on new ones.
+/// A client that sends PING until it is stopped, on an old connection and on new ones.
 struct Watch {
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<Duration>>>,
@@ -200,7 +200,7 @@ impl Watch {
         Ok(Self { ended, thread: Some(std::thread::spawn(watch)) })
     }
 
-    /// The longest that PING took.
+    /// Stops it; returns the longest time that a PING took.
     fn stop(mut self) -> Result<Duration> {
         self.ended.store(true, Ordering::Release);
         let thread = self.thread.take().context("it is stopped once")?;
@@ -214,7 +214,7 @@ impl Drop for Watch {
     }
 }
 
-/// Asks for PING, which is refused while a data set is loaded.
+/// Sends PING, which is refused while a data set is loaded.
 fn answered(client: &mut Client) -> Result<()> {
     match client.cmd(&["PING"])? {
         Value::Simple(text) if text == b"PONG" => Ok(()),
@@ -223,7 +223,7 @@ fn answered(client: &mut Client) -> Result<()> {
     }
 }
 
-/// Keys that nobody is to touch, and the database of each half.
+/// Number of keys that nobody is to touch.
 const PLANTED: usize = 500;
 const PLANTED_DBS: [&str; 2] = ["0", "9"];
 
@@ -244,7 +244,7 @@ fn plant(client: &mut Client, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether all of them are there, as they were set.
+/// Checks that all of them exist, unchanged.
 fn check_planted(client: &mut Client, name: &str) -> Result<()> {
     for db in PLANTED_DBS {
         client.must(&["SELECT", db])?;
@@ -259,7 +259,7 @@ fn check_planted(client: &mut Client, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A number in INFO.
+/// A numeric field of INFO.
 fn info(client: &mut Client, field: &str) -> Result<u64> {
     let Value::Bulk(text) = client.must(&["INFO", "all"])? else { bail!("INFO is no text") };
     let text = String::from_utf8(text)?;

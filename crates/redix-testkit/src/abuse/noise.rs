@@ -1,4 +1,5 @@
-//! Random bytes, valid streams with mutations, and words of replication from who is no replica.
+//! Random bytes, mutated command streams, and replication commands from clients that are no
+//! replicas.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -10,16 +11,16 @@ use super::wire::exchange;
 use super::{Scene, eventually, info};
 use crate::Rng;
 
-/// What one connection sends at most, so that its replies fit into the sockets.
+/// The most bytes that one connection sends, so that its replies fit into the sockets.
 const STREAM_BYTES_MAX: usize = 16 * 1024;
-/// What may stay resident of all that was sent, in KiB.
+/// The most growth of resident memory, in KiB.
 const GROWN_KB_MAX: u64 = 128 * 1024;
 
 fn window(scene: &Scene) -> Duration {
     Duration::from_secs(scene.scaled(1, 10) as u64)
 }
 
-/// Bytes without any sense.
+/// Random bytes.
 pub(super) fn random_bytes(scene: &mut Scene) -> Result<String> {
     const LIKELY: &[u8] = b"\r\n\r\n\r\n**$$+-:0123456789 \"'\0";
     let before_kb = scene.server.rss_kb()?;
@@ -42,7 +43,7 @@ pub(super) fn random_bytes(scene: &mut Scene) -> Result<String> {
     Ok(format!("{count} connections, {} KiB sent, {grown_kb} KiB more resident", sent / 1024))
 }
 
-/// Commands that work, none of which can be turned into one that takes away what others own.
+/// Valid commands, none of which a mutation can turn into one that deletes the planted keys.
 fn stream(rng: &mut Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
     while bytes.len() < STREAM_BYTES_MAX / 2 && !rng.chance(3) {
@@ -78,7 +79,7 @@ fn stream(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// Changes some bytes: others in their place, fewer, more, or again.
+/// Mutates some bytes: replaces, removes, inserts or repeats them.
 pub(super) fn mutate(rng: &mut Rng, bytes: &mut Vec<u8>) {
     for _ in 0..1 + rng.below(4) {
         if bytes.is_empty() {
@@ -104,7 +105,7 @@ pub(super) fn mutate(rng: &mut Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Streams of commands with something wrong in them.
+/// Streams of commands with mutations.
 pub(super) fn mutated_streams(scene: &mut Scene) -> Result<String> {
     let before_kb = scene.server.rss_kb()?;
     let (began, mut count, mut sent) = (Instant::now(), 0, 0);
@@ -120,7 +121,7 @@ pub(super) fn mutated_streams(scene: &mut Scene) -> Result<String> {
     Ok(format!("{count} connections, {} KiB sent, {grown_kb} KiB more resident", sent / 1024))
 }
 
-/// PSYNC, REPLCONF and what belongs to them, in any order and with any argument.
+/// PSYNC, REPLCONF and related commands, in any order and with any arguments.
 pub(super) fn replication_words(scene: &mut Scene) -> Result<String> {
     scene.connect()?.must(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"])?;
     let before_kb = scene.server.rss_kb()?;
@@ -135,7 +136,7 @@ pub(super) fn replication_words(scene: &mut Scene) -> Result<String> {
             mutate(&mut scene.rng, &mut bytes);
         }
         let mut stream = scene.raw()?;
-        // One that has become a replica is fed until it goes away.
+        // A connection that has become a replica is fed until it is closed.
         stream.write_all(&bytes)?;
         if scene.rng.chance(20) {
             exchange(stream, b"").with_context(|| bytes.escape_ascii().to_string())?;

@@ -1,9 +1,8 @@
-//! A primary that is broken in every way: what it says first, the data set that it sends, and the
-//! stream behind it.
+//! A faulty primary: its handshake, the data set that it sends, and its stream.
 //!
-//! **What is promised.** While nothing whole has been received, a replica keeps what it has, except
-//! where it gives that up before it receives anything (`repl-diskless-load flush-before-load`). It
-//! never holds a mixture, and what it has written to disk can be loaded when it starts again.
+//! **Property.** Until a complete data set has been received, a replica keeps its own, except where
+//! it discards that beforehand (`repl-diskless-load flush-before-load`). It never holds a mixture,
+//! and what it has written to disk can be loaded when it starts again.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,28 +17,28 @@ use crate::{Client, Rng};
 
 const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 const MARK: &[u8; 40] = b"a mark of forty bytes that ends the data";
-/// How long it is listened to after all was sent.
+/// How long it reads after everything was sent.
 const SILENCE: Duration = Duration::from_millis(150);
-/// What a replica may hold for a primary that makes no sense, in KiB.
+/// The most growth of a replica's memory, in KiB.
 const GROWN_KB_MAX: u64 = 192 * 1024;
 
 /// What a round sends, in order.
 struct Plan {
     what: &'static str,
-    /// The answer to which question is replaced, counted from 0, and by what.
+    /// The index of the reply to be replaced, and its replacement.
     answer: Option<(usize, Vec<u8>)>,
-    /// What follows PSYNC's answer.
+    /// What follows the reply to PSYNC.
     transfer: Vec<u8>,
-    /// Whether that is a whole data set.
+    /// Whether that is a complete data set.
     whole: bool,
-    /// The offset that the stream is said to have there.
+    /// The announced offset.
     offset: &'static str,
     stream: Vec<u8>,
-    /// Whether the connection is closed behind it, else it is left to the replica.
+    /// Whether it closes the connection at the end; else it leaves that to the replica.
     closes: bool,
 }
 
-/// Broken primaries, one after the other.
+/// Faulty primaries, one after the other.
 pub(super) fn fake_primary(scene: &mut Scene) -> Result<String> {
     let rdb = data_set(scene)?;
     let mut client = scene.connect()?;
@@ -58,7 +57,7 @@ pub(super) fn fake_primary(scene: &mut Scene) -> Result<String> {
     Ok(format!("{rounds} rounds, {whole} with a whole data set, {grown_kb} KiB more resident"))
 }
 
-/// Has the server follow a broken primary for a while, and looks at what it has then.
+/// Makes the server follow a faulty primary for a while, then checks its data set.
 fn play_round(scene: &mut Scene, client: &mut Client, mode: &str, plan: &Plan) -> Result<()> {
     client.must(&["CONFIG", "SET", "repl-diskless-load", mode])?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -70,7 +69,7 @@ fn play_round(scene: &mut Scene, client: &mut Client, mode: &str, plan: &Plan) -
     }
     eventually("nobody is followed any more", || {
         let reply = client.cmd(&["REPLICAOF", "NO", "ONE"])?;
-        // What has begun to be loaded is given up first.
+        // A partly loaded data set is discarded first.
         let loading = matches!(&reply, Value::Error(text) if text.starts_with(b"LOADING"));
         ensure!(loading || reply == Value::Simple(b"OK".to_vec()), "{}", reply.pretty());
         Ok(!loading)
@@ -86,7 +85,7 @@ fn play_round(scene: &mut Scene, client: &mut Client, mode: &str, plan: &Plan) -
     plant(client, "ours")
 }
 
-/// The file of another server, which holds other keys.
+/// An RDB file of another server, with other keys.
 fn data_set(scene: &Scene) -> Result<Vec<u8>> {
     let donor = scene.launch.clone().start()?;
     let mut client = Client::connect(donor.addr())?;
@@ -95,7 +94,7 @@ fn data_set(scene: &Scene) -> Result<Vec<u8>> {
     Ok(std::fs::read(donor.dir().join("dump.rdb"))?)
 }
 
-/// Waits until what was sent whole is what the replica has.
+/// Waits until the replica has the complete data set that was sent.
 fn see_theirs(client: &mut Client) -> Result<()> {
     eventually("the data set is loaded", || {
         let reply = client.cmd(&["EXISTS", "theirs:0"])?;
@@ -103,7 +102,7 @@ fn see_theirs(client: &mut Client) -> Result<()> {
     })
 }
 
-/// The first connection that comes.
+/// Accepts the first connection.
 fn accept(listener: &TcpListener) -> Result<TcpStream> {
     listener.set_nonblocking(true)?;
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -149,10 +148,10 @@ impl Plan {
         plan
     }
 
-    /// Plays the primary on a connection, to the end of it.
+    /// Plays the primary on a connection, until it ends.
     fn play(&self, mut stream: TcpStream) -> Result<()> {
         if self.shake_hands(&mut stream)? {
-            // The replica may have closed before it has taken everything.
+            // The replica may have closed the connection before.
             let sent = stream.write_all(&self.transfer);
             sent.and_then(|()| stream.write_all(&self.stream)).ok();
         }
@@ -166,7 +165,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Answers until PSYNC was answered; false if the replica has gone.
+    /// Replies until PSYNC was replied to; false if the replica has disconnected.
     fn shake_hands(&self, stream: &mut TcpStream) -> Result<bool> {
         let mut decoder = ReplyDecoder::default();
         let mut buffer = [0; 4096];
@@ -175,7 +174,7 @@ impl Plan {
             let Some(question) = decoder.next_reply()? else {
                 match stream.read(&mut buffer) {
                     Ok(count @ 1..) => decoder.feed(&buffer[..count]),
-                    // It waits for more than it was answered, or has enough of it.
+                    // It waits for more than was replied, or has disconnected.
                     _ if self.answer.is_some() => return Ok(false),
                     Ok(0) => bail!("the replica has closed after {asked} answers"),
                     other => bail!("the replica: {other:?}"),

@@ -1,4 +1,4 @@
-//! Bytes that are cut, ordered and delimited as no client library would.
+//! Requests that are split, ordered and delimited as no client library would.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,22 +8,22 @@ use redix_resp::{ReplyDecoder, encode_command};
 
 use super::Scene;
 
-/// Sends bytes, then says that no more come; everything that was answered until the server closed.
+/// Sends bytes, then closes its sending side; returns everything received until the server closed.
 pub(super) fn exchange(mut stream: TcpStream, bytes: &[u8]) -> Result<Vec<u8>> {
-    // It may be closed while this is under way.
+    // Ignored: the connection may be closed meanwhile.
     stream.write_all(bytes).ok();
     stream.shutdown(Shutdown::Write).ok();
     let mut answered = Vec::new();
     match stream.read_to_end(&mut answered) {
         Ok(_) => {}
-        // A reset is how a close arrives when the server had unread input.
+        // A close with unread input arrives as a reset.
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
         Err(error) => return Err(error.into()),
     }
     Ok(answered)
 }
 
-/// Everything of a connection as replies; fails if it is anything else.
+/// Decodes everything that was received as replies; fails if it is anything else.
 pub(super) fn replies(answered: &[u8]) -> Result<usize> {
     let mut decoder = ReplyDecoder::default();
     decoder.feed(answered);
@@ -54,7 +54,7 @@ pub(super) fn empty_arrays(scene: &mut Scene) -> Result<String> {
     Ok(format!("{count} arrays without a command"))
 }
 
-/// Words without a protocol around them.
+/// Inline commands without any protocol.
 pub(super) fn bare_words(scene: &mut Scene) -> Result<String> {
     let count = scene.scaled(20, 1000);
     for _ in 0..count {
@@ -63,12 +63,12 @@ pub(super) fn bare_words(scene: &mut Scene) -> Result<String> {
     }
     let words = b"info\nPing\r\n   PING   \r\n\tPING\r\nECHO 'a b'\r\nECHO \"\\x41\\n\"\nPING";
     let answered = exchange(scene.raw()?, words)?;
-    // What is not ended is no command.
+    // An unterminated line is no command.
     ensure!(replies(&answered)? == 6, "{}", answered.escape_ascii());
     Ok(format!("{count} times INFO"))
 }
 
-/// A session that is answered alike however it is sent.
+/// A session whose replies do not depend on how it is split.
 fn session(scene: &mut Scene) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_command(&mut bytes, &["SELECT", "3"]);
@@ -120,7 +120,7 @@ pub(super) fn byte_by_byte(scene: &mut Scene) -> Result<String> {
     Ok(format!("{sent} bytes in packets of one"))
 }
 
-/// The replies as text; HELLO names the connection, which differs.
+/// The replies as text, without the connection id in HELLO.
 fn without_ids(answered: &[u8]) -> Result<Vec<String>> {
     let mut decoder = ReplyDecoder::default();
     decoder.feed(answered);
@@ -132,7 +132,7 @@ fn without_ids(answered: &[u8]) -> Result<Vec<String>> {
     Ok(texts)
 }
 
-/// Commands that are not finished, and connections closed behind them, either way.
+/// Incomplete commands, after which the connection is closed, by either side.
 pub(super) fn half_commands(scene: &mut Scene) -> Result<String> {
     let before_kb = scene.server.rss_kb()?;
     let count = scene.scaled(300, 10_000);
@@ -145,7 +145,7 @@ pub(super) fn half_commands(scene: &mut Scene) -> Result<String> {
     for _ in 0..count {
         let bytes = *scene.rng.pick(whole);
         let cut = 1 + scene.rng.below(bytes.len() - 1);
-        // The last byte is what makes these commands.
+        // The last byte completes these commands.
         let mut stream = scene.raw()?;
         stream.write_all(&bytes[..cut])?;
         if scene.rng.chance(50) {
@@ -159,7 +159,7 @@ pub(super) fn half_commands(scene: &mut Scene) -> Result<String> {
     Ok(format!("{count} closed in the middle, {grown_kb} KiB more resident"))
 }
 
-/// Lines that are long, full of words, full of quotes, or without an end.
+/// Inline commands that are long, have many arguments or quotes, or no end.
 pub(super) fn inline(scene: &mut Scene) -> Result<String> {
     let before_kb = scene.server.rss_kb()?;
     let words = [&b"ECHO"[..], &b" a".repeat(30_000), b"\r\n"].concat();
@@ -173,7 +173,7 @@ pub(super) fn inline(scene: &mut Scene) -> Result<String> {
     for len in [70_000, 1 << 20, scene.scaled(4, 64) << 20] {
         let endless = [&before[..], &b"x".repeat(len)].concat();
         let answered = exchange(scene.raw()?, &endless)?;
-        // The answer may be lost with the connection, which is reset under what is still sent.
+        // The reply may be lost with the connection, which is reset while data is still being sent.
         let closed = answered.is_empty()
             || answered == b"+PONG\r\n"
             || answered.starts_with(b"+PONG\r\n-ERR Protocol error: too big inline request");

@@ -1,6 +1,6 @@
-//! Hostile clients by hand: `cargo run -p redix-testkit --bin abuse -- --help`.
+//! Runs abuse units: `cargo run -p redix-testkit --bin abuse -- --help`.
 #![forbid(unsafe_code)]
-// Showing what was seen is what this program is for.
+// This program prints its findings.
 #![allow(clippy::print_stdout)]
 
 use anyhow::{Context, Result, bail};

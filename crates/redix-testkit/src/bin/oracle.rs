@@ -1,6 +1,6 @@
-//! The differential oracle by hand: `cargo run -p redix-testkit --bin oracle -- --help`.
+//! Runs the differential oracle: `cargo run -p redix-testkit --bin oracle -- --help`.
 #![forbid(unsafe_code)]
-// Showing what was found is what this program is for.
+// This program prints its findings.
 #![allow(clippy::print_stdout)]
 
 use std::process::ExitCode;

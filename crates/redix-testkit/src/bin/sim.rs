@@ -1,6 +1,6 @@
-//! The simulator by hand: `cargo run -p redix-testkit --bin sim -- --help`.
+//! Runs the simulator: `cargo run -p redix-testkit --bin sim -- --help`.
 #![forbid(unsafe_code)]
-// Showing what was found is what this program is for.
+// This program prints its findings.
 #![allow(clippy::print_stdout)]
 
 use std::ops::RangeInclusive;

@@ -1,4 +1,4 @@
-//! Random input; `REDIX_FORMS_SEED` begins with another seed than the usual one.
+//! Random input; `REDIX_FORMS_SEED` sets the first seed.
 
 use super::*;
 use crate::rng::Rng;

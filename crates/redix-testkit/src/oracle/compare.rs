@@ -53,7 +53,7 @@ pub(super) fn equal(rule: Compare, a: &Value, b: &Value) -> bool {
     }
 }
 
-/// The replies without their channels, and those in order.
+/// The replies without their channels, and the channels in order.
 fn unsubscribed(value: &Value) -> (Vec<Value>, Value) {
     let Value::Array(replies) = value else { return (vec![value.clone()], Value::Null) };
     let (mut rest, mut channels) = (Vec::new(), Vec::new());
@@ -98,7 +98,7 @@ fn scan_shape(value: &Value) -> bool {
         if matches!(parts.as_slice(), [Value::Bulk(_), Value::Array(_)]))
 }
 
-/// The fields that do not depend on who answers.
+/// The fields that do not depend on the server.
 fn hello(value: &Value) -> Option<Vec<(Value, Value)>> {
     let Value::Map(fields) = pairs(value) else { return None };
     let wanted = |key: &Value| {
@@ -107,7 +107,7 @@ fn hello(value: &Value) -> Option<Vec<(Value, Value)>> {
     Some(fields.into_iter().filter(|(key, _)| wanted(key)).collect())
 }
 
-/// With the sets inside each command's description in order, and without its prose.
+/// Sorts the sets inside each command's description and removes its notes.
 fn command_info(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -124,7 +124,7 @@ fn command_info(value: &Value) -> Value {
     }
 }
 
-/// The flat array of RESP2 begins with them.
+/// The flat array of RESP2 begins with the fixed fields.
 fn without_notes(items: &[Value]) -> &[Value] {
     match items {
         [key, _, rest @ ..] if is_notes(key) => rest,

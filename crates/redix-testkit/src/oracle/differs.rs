@@ -26,7 +26,7 @@ use crate::quoting::{parse_args, quote_args};
 use crate::script::{Command, text_matches};
 use crate::server::Server;
 
-/// More than these would be another server.
+/// Bound on the number of accepted differences.
 pub const LINES_MAX: usize = 20;
 
 /// A line of the file.
@@ -41,7 +41,7 @@ pub struct Difference {
     leaders: String,
 }
 
-/// Reads the file. One that is not there has no lines.
+/// Reads the file; a missing file has no lines.
 pub fn load(path: &Path) -> Result<Vec<Difference>> {
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -102,8 +102,8 @@ impl Difference {
             && text_matches(&self.leaders, &leaders.pretty())
     }
 
-    /// Shows that it still holds: on Redix and the leader, and on the server it names if there is
-    /// one at that version. Empties all of them.
+    /// Verifies that it still holds: on Redix and the leader, and on the server that it names if
+    /// that is installed in that version. Empties all of them.
     pub fn verify(
         &self,
         redix: SocketAddr,

@@ -1,6 +1,6 @@
-//! What a subscriber to keyspace events is told by one server.
+//! The keyspace events that one server publishes.
 //!
-//! Expiries are left out: when a server finds out that a key's time has come is its own business.
+//! Expiries are excluded: when a server notices that a key has expired is not specified.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use crate::client::Client;
 
 /// Every class that all real servers have.
 const CLASSES: &str = "AKEmn";
-/// Published behind the last event, so that its subscriber knows that there is none further.
+/// Published after the last event, so that its subscriber knows the end.
 const END: &str = "end of the epoch";
 
 /// A subscriber to all keyspace events.

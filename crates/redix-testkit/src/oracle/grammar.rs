@@ -1,9 +1,9 @@
-//! What random commands are made of: keys that meet, values at the edges, expiries far from now.
+//! The grammar of random commands: few keys, edge-case values, expiries far from now.
 //!
-//! **Invariants.** A stream depends on its seed and [`Traits`] alone. Nothing in it depends on how
-//! fast a server is: an expiry lies at least a minute ahead, or in the past, or is waited for. No
-//! two equal relative expiries are likely to meet on a key, since whether the second is `GT` would
-//! be a matter of a millisecond.
+//! **Invariants.** A stream depends on its seed and [`Traits`] alone. Nothing in it depends on the
+//! speed of a server: an expiry lies at least a minute ahead, or in the past, or is waited for.
+//! Equal relative expiries rarely meet on a key, since whether the second is `GT` would depend on a
+//! millisecond.
 
 mod bitmap;
 mod connection;
@@ -25,9 +25,10 @@ use crate::peer::Peer;
 use crate::rng::Rng;
 use crate::script::Command;
 
-/// Connections of a stream, besides the one that reads back.
+/// Connections of a stream, besides the one for reading back.
 pub(super) const CONNECTIONS: usize = 3;
-/// Connections that listen, besides those; the last one under RESP3, whatever the stream speaks.
+/// Connections with subscriptions, besides those; the last one under RESP3, whatever the stream
+/// uses.
 pub(super) const LISTENERS: usize = 3;
 /// Databases that the stream uses.
 pub(super) const DATABASES: usize = 4;
@@ -107,13 +108,13 @@ pub(super) enum Compare {
     Exact,
     /// Elements in any order.
     Unordered,
-    /// As many elements, whichever they are.
+    /// As many elements, whatever they are.
     Count,
     /// Pairs in any order, flat under RESP2.
     Pairs,
-    /// Seconds until, or at which, something happens.
+    /// Seconds of a time.
     Seconds,
-    /// Milliseconds, likewise.
+    /// Milliseconds of a time.
     Millis,
     /// Of one type.
     TypeOnly,
@@ -122,7 +123,7 @@ pub(super) enum Compare {
     Scan,
     Hello,
     CommandInfo,
-    /// What ends all subscriptions, in any order of the channels.
+    /// The replies to a command that ends all subscriptions, in any order of the channels.
     Unsubscribed,
 }
 
@@ -136,12 +137,12 @@ pub(super) struct Line {
     /// For the report: the options used. One that begins with `!` is meant to fail.
     pub options: Vec<&'static str>,
     pub compare: Compare,
-    /// The argument to be replaced by what each server itself dumps for the key that stands there,
-    /// in database 0.
+    /// The argument to be replaced by each server's own payload of the key that it names, in
+    /// database 0.
     pub payload_at: Option<usize>,
-    /// Must run as it is, since others rely on it.
+    /// Must not be mutated, since other lines rely on it.
     pub(super) is_fixed: bool,
-    /// Wait until this key is gone before going on.
+    /// Wait until this key has expired before continuing.
     pub wait_expired: Option<Vec<u8>>,
 }
 
@@ -169,19 +170,19 @@ impl Line {
         self
     }
 
-    /// An option word, which is also sent.
+    /// Adds an option, which is also sent.
     fn option(mut self, option: &'static str) -> Line {
         self.options.push(option);
         self.arg(option)
     }
 
-    /// A remark for the report only.
+    /// Adds an option for the report only.
     fn note(mut self, option: &'static str) -> Line {
         self.options.push(option);
         self
     }
 
-    /// Never to be spoiled.
+    /// Must not be mutated.
     fn fixed(mut self) -> Line {
         self.is_fixed = true;
         self
@@ -193,7 +194,7 @@ impl Line {
     }
 }
 
-/// A moment as one of the four expiry options or commands writes it.
+/// The unit of a time in an expiry option or command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     Seconds,
@@ -202,30 +203,30 @@ enum Unit {
     UnixMillis,
 }
 
-/// What decides a stream, besides the seed.
+/// The parameters of a stream, besides the seed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traits {
     pub family: Family,
     /// The protocol that connections speak.
     pub proto: u8,
-    /// The real server: commands that it does not have are left out.
+    /// The real server: commands that it lacks are left out.
     pub oracle: Peer,
     /// Unix time at the start of the stream, for absolute expiries.
     pub now_s: i64,
 }
 
-/// Makes commands.
+/// The generator of commands.
 pub(super) struct Grammar {
     rng: Rng,
     traits: Traits,
-    /// An expiry that may lie in the past was made, and no look at the key since.
+    /// An expiry that may be in the past was generated, and the key not looked up since.
     may_be_past: bool,
 }
 
 type Rule = fn(&mut Grammar) -> Vec<Line>;
 
 impl Grammar {
-    /// The stream of this seed.
+    /// The generator of the stream of this seed.
     pub(super) fn new(seed: u64, traits: Traits) -> Grammar {
         Grammar { rng: Rng::new(seed), traits, may_be_past: false }
     }
@@ -238,7 +239,7 @@ impl Grammar {
         };
         let conn = self.rng.below(CONNECTIONS);
         let mut lines = self.lines_of(family);
-        // A transaction has chosen its connections already, and so have listeners.
+        // Transactions and listeners have chosen their connections already.
         if family != Family::Transaction {
             let free = lines.iter_mut().filter(|line| line.conn < CONNECTIONS);
             free.for_each(|line| line.conn = conn);
@@ -271,7 +272,7 @@ impl Grammar {
         rule(self)
     }
 
-    /// Spells words in other cases, and now and then makes a mistake.
+    /// Changes the case of keywords, and occasionally makes a mistake.
     fn disguise(&mut self, line: &mut Line) {
         if self.rng.chance(30) {
             for arg in line.args.iter_mut().take(1) {
@@ -284,7 +285,7 @@ impl Grammar {
                 self.recase(&mut line.args[at + 1]);
             }
         }
-        // Spoiled, these would ask for everything a server has, which no two servers agree on.
+        // Mutated, these would list everything a server has, which differs between servers.
         let asks_for_all = line.name.starts_with("COMMAND") || line.name == "CONFIG GET";
         let needs_whole = line.is_fixed || line.wait_expired.is_some() || line.payload_at.is_some();
         if !asks_for_all && !needs_whole && self.rng.chance(4) {
@@ -336,7 +337,7 @@ impl Grammar {
         words[self.rng.below(words.len())]
     }
 
-    /// One of a dozen keys, so that commands meet.
+    /// One of a dozen keys, so that commands interact.
     fn key(&mut self) -> Vec<u8> {
         match self.rng.below(24) {
             0 => Vec::new(),
@@ -374,7 +375,7 @@ impl Grammar {
         }
     }
 
-    /// An integer, or something that nearly is one.
+    /// An integer, or something close to one.
     fn integer(&mut self) -> Vec<u8> {
         const EDGES: [&str; 26] = [
             "0",
@@ -410,7 +411,7 @@ impl Grammar {
         self.rng.between(-100_000, 100_000).to_string().into_bytes()
     }
 
-    /// A decimal number, or something that nearly is one.
+    /// A decimal number, or something close to one.
     fn float(&mut self) -> Vec<u8> {
         const EDGES: [&str; 22] = [
             "0.1",
@@ -451,7 +452,7 @@ impl Grammar {
         }
     }
 
-    /// A database, sometimes one that there is not.
+    /// A database index, sometimes out of range.
     fn database(&mut self) -> Vec<u8> {
         match self.rng.below(20) {
             0 => self.one_of(&["-1", "16", "99", "abc", "", "1.5", "9223372036854775808"]).into(),
@@ -459,7 +460,7 @@ impl Grammar {
         }
     }
 
-    /// A moment at least a minute ahead.
+    /// A time at least a minute ahead.
     fn future(&mut self, unit: Unit) -> Vec<u8> {
         let ahead_s = self.rng.between(DEADLINE_MIN_S, DEADLINE_MAX_S);
         let millis = self.rng.between(0, 999);
@@ -472,7 +473,7 @@ impl Grammar {
         number.to_string().into_bytes()
     }
 
-    /// A moment that has passed, or nothing that could be one. The key may be gone afterwards.
+    /// A time in the past, or an invalid one. The key may be deleted by it.
     fn past_or_wrong(&mut self) -> Vec<u8> {
         const TEXTS: [&str; 12] = [
             "0",
@@ -496,8 +497,8 @@ impl Grammar {
         if self.rng.chance(88) { self.future(unit) } else { self.past_or_wrong() }
     }
 
-    /// The line, and if it may have made the key due to expire, a look at it: a key that is due and
-    /// was not looked at may or may not be counted by DBSIZE.
+    /// The line, and if it may have expired the key, a lookup of it: DBSIZE may or may not count an
+    /// expired key that was not looked up.
     fn settled(&mut self, line: Line, key: &[u8]) -> Vec<Line> {
         if !std::mem::take(&mut self.may_be_past) {
             return vec![line];
@@ -510,12 +511,12 @@ impl Grammar {
         self.traits.oracle == Peer::Valkey
     }
 
-    /// Whether it is a server with what came with Redis 8.2, which Valkey has not.
+    /// Whether the server has the commands of Redis 8.2, which Valkey lacks.
     fn is_redis_8(&self) -> bool {
         self.traits.oracle == Peer::Redis8
     }
 
-    /// Commands that came with Redis 7.2.
+    /// Whether the server has the commands of Redis 7.2.
     fn has_7_2(&self) -> bool {
         self.traits.oracle != Peer::Redis7
     }

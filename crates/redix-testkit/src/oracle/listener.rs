@@ -1,8 +1,8 @@
-//! A connection that listens: messages come between its replies.
+//! A subscriber's connection: messages arrive between its replies.
 //!
-//! A server may deliver a message a moment after its publisher has been answered. So a listener
-//! keeps messages and replies apart: replies are compared when they come, the messages, in their
-//! order, at the end of the epoch.
+//! A server may deliver a message a moment after it has replied to its publisher. So messages and
+//! replies are kept apart: replies are compared when they arrive, messages, in their order, at the
+//! end of the epoch.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,13 @@ use redix_resp::Value;
 use crate::client::Client;
 use crate::script::Command;
 
-/// How long messages may be on their way.
+/// The timeout of a message.
 const DELIVERY_DEADLINE: Duration = Duration::from_secs(5);
 
 pub(super) struct Listener {
     client: Client,
     messages: Vec<Value>,
-    /// Pings sent, of which each has words of its own.
+    /// Number of pings sent, each with a text of its own.
     pings: u64,
 }
 
@@ -27,7 +27,7 @@ impl Listener {
         Self { client, messages: Vec::new(), pings: 0 }
     }
 
-    /// Sends a command; all the replies to it, or the error.
+    /// Sends a command; returns all replies to it, or the error.
     pub(super) fn exchange(&mut self, args: &Command) -> Result<Value> {
         self.client.send(args)?;
         let mut replies = self.replies()?;
@@ -37,7 +37,7 @@ impl Listener {
         })
     }
 
-    /// What comes before the answer to a ping, messages apart.
+    /// What arrives before the reply to a ping, except messages.
     fn replies(&mut self) -> Result<Vec<Value>> {
         self.pings += 1;
         let word = format!("ping {}", self.pings).into_bytes();
@@ -47,7 +47,7 @@ impl Listener {
             let value = self.client.receive()?;
             match &value {
                 Value::Bulk(text) if *text == word => return Ok(replies),
-                // Under RESP2 a listener's pong is an array.
+                // Under RESP2 a subscriber's pong is an array.
                 Value::Array(parts) if parts.get(1) == Some(&Value::Bulk(word.clone())) => {
                     return Ok(replies);
                 }
@@ -57,8 +57,8 @@ impl Listener {
         }
     }
 
-    /// All messages so far, of which there should be `count`: it is waited for those that have yet
-    /// to come.
+    /// All messages so far, of which there should be `count`: waits for those that have not
+    /// arrived.
     pub(super) fn take_messages(&mut self, count: usize) -> Result<Vec<Value>> {
         let deadline = Instant::now() + DELIVERY_DEADLINE;
         self.replies()?;
@@ -70,7 +70,7 @@ impl Listener {
     }
 }
 
-/// One message that fits several patterns comes in the order of a hash table of theirs.
+/// A message that matches several patterns arrives in the order of a hash table of theirs.
 fn in_order_of_patterns(mut messages: Vec<Value>) -> Vec<Value> {
     let said = |value: &Value| match value {
         Value::Array(parts) | Value::Push(parts) if parts.len() == 4 => Some(parts[2..].to_vec()),

@@ -1,4 +1,4 @@
-//! What a stream found, and what it covered.
+//! The report on a stream: differences and coverage.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -11,7 +11,7 @@ use super::grammar::{Family, Line};
 use crate::quoting::quote_args;
 use crate::script::Command;
 
-/// An option that ran so often without success will never have any.
+/// Number of runs after which an option without success counts as never succeeding.
 const RUNS_ENOUGH: usize = 12;
 const SHOWN_MAX: usize = 600;
 
@@ -27,19 +27,19 @@ pub struct Mismatch {
     pub command: String,
     pub ours: String,
     pub theirs: String,
-    /// The fewest lines that still show it, as `@connection> command`.
+    /// The fewest lines that reproduce it, as `@connection> command`.
     pub script: Vec<String>,
 }
 
 impl Mismatch {
-    /// In place of a command's name: the difference was found in what was left behind.
+    /// In place of a command's name: the data sets differ at the end.
     pub const READ_BACK: &'static str = "(read back)";
-    /// In place of a command's name: subscribers to keyspace events were told other things.
+    /// In place of a command's name: keyspace events differ.
     pub const EVENTS: &'static str = "(events)";
-    /// Shows in what a listener was sent.
+    /// In place of a command's name: messages to a subscriber differ.
     pub const MESSAGES: &'static str = "(messages)";
 
-    /// Whether no single line shows it.
+    /// Whether it is a difference of the whole epoch rather than of a line.
     pub(super) fn is_of_epoch(&self) -> bool {
         [Self::READ_BACK, Self::EVENTS, Self::MESSAGES].contains(&self.name)
     }
@@ -62,14 +62,14 @@ impl Mismatch {
         }
     }
 
-    /// Differences that agree in this are reported once: the command, and what sort of reply each
-    /// server gave.
+    /// Differences with equal kinds are reported once: the command, and the kind of reply of each
+    /// server.
     fn kind(&self) -> (&'static str, String, String) {
         (self.name, sort_of(&self.ours), sort_of(&self.theirs))
     }
 }
 
-/// The words of an error; of other replies how they begin, which is their type.
+/// The error code of an error; the type of other replies.
 fn sort_of(reply: &str) -> String {
     let start = if reply.starts_with('-') { 60 } else { 1 };
     reply.chars().take(start).filter(|c| !c.is_ascii_digit()).collect()
@@ -87,7 +87,7 @@ pub struct Report {
     plan: Plan,
     /// Commands that ran.
     pub commands: usize,
-    /// Replies that differed as `golden/DIFFERS.txt` says.
+    /// Replies that differed as documented in `golden/DIFFERS.txt`.
     pub known: usize,
     /// Other differences, one of each kind.
     pub mismatches: Vec<Mismatch>,
@@ -144,7 +144,7 @@ impl Report {
         failed.map(|((name, option), _)| format!("{name} {option}").trim().to_owned()).collect()
     }
 
-    /// Fails if anything differed, or if something was never really tried.
+    /// Fails if there are differences, or if something was never covered.
     pub fn check(&self) -> Result<()> {
         let never = self.never_succeeded();
         ensure!(self.mismatches.is_empty() && never.is_empty(), "{self}");

@@ -1,7 +1,7 @@
-//! From a failing epoch to the fewest lines that still fail.
+//! Shrinking a failing epoch to the fewest lines that still fail.
 //!
-//! Delta debugging (Zeller 1999) without its second half: chunks are taken out, half of the lines
-//! at first and single ones in the end, as long as the last line, or reading back, still shows a
+//! Delta debugging (Zeller 1999) without its second half: chunks are removed, half of the lines at
+//! first and single ones in the end, as long as the last line, or reading back, still shows a
 //! difference.
 
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::quoting::quote_args;
 
 const TIME_MAX: Duration = Duration::from_secs(10);
 
-/// The lines as text; all of them if the difference does not come again.
+/// The lines as text; all of them if the difference is not reproducible.
 pub(super) fn shrink(
     addrs: [SocketAddr; 2],
     proto: u8,
@@ -30,7 +30,7 @@ pub(super) fn shrink(
     let of_epoch = mismatch.is_of_epoch();
     let end = lines.len().min(mismatch.index + 1);
     let mut kept = lines[..end].to_vec();
-    // The line that shows it always stays; what shows at the end needs none.
+    // The line that shows it is kept; a difference of the whole epoch needs none.
     let fixed = usize::from(!of_epoch);
     let fails = |lines: &[Line]| -> Result<bool> {
         let mut epoch = Epoch::begin(addrs, proto, differences)?;
@@ -63,7 +63,7 @@ pub(super) fn shrink(
     Ok(kept.iter().map(text).collect())
 }
 
-/// A report that nobody reads.
+/// A report that is discarded.
 fn scratch(proto: u8) -> Report {
     let (family, oracle) = (Family::All, Peer::Valkey);
     Report::new(Plan { seed: 0, count: 0, family, proto, oracle, epoch: None })

@@ -1,4 +1,4 @@
-//! One epoch: the lines on both servers side by side, and the comparison of what they leave.
+//! One epoch: runs the lines on both servers and compares replies, events and data sets.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,16 +18,16 @@ use crate::script::{Command, sorted};
 
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(20);
 const PAGES_MAX: usize = 100_000;
-/// Events before a difference that are shown with it.
+/// Events shown before a difference.
 const EVENTS_SHOWN: usize = 4;
-/// Stands in for a payload where there is none to dump.
+/// Replaces a payload where there is nothing to dump.
 const NO_PAYLOAD: &[u8] = b"nothing to restore";
 
 /// A server's connections.
 struct Side {
     conns: Vec<Client>,
     listeners: Vec<Listener>,
-    /// Reads back and dumps; no line runs on it.
+    /// For reading back and dumping; no line runs on it.
     admin: Client,
     events: Events,
 }
@@ -67,7 +67,7 @@ impl<'a> Epoch<'a> {
             let mut known = false;
             let [ours, theirs] = match replies {
                 [Ok(ours), Ok(theirs)] => [ours, theirs],
-                // A connection that broke on both alike cannot go on either.
+                // A connection that broke equally on both cannot continue.
                 [ours, theirs] => return Ok(Some(broken(index, line, ours, theirs))),
             };
             if let Some((args, ours, theirs)) = self.first_difference(line, &ours, &theirs) {
@@ -174,7 +174,7 @@ impl<'a> Epoch<'a> {
         self.differences.iter().any(|difference| difference.covers(args, ours, theirs))
     }
 
-    /// Follows transactions, and counts what the real server made of each command.
+    /// Tracks transactions, and counts the outcome of each command.
     fn account(&mut self, line: &Line, theirs: &Value, report: &mut Report) {
         let queued = &mut self.queued[line.conn];
         if *theirs == Value::Simple(b"QUEUED".to_vec())
@@ -302,12 +302,12 @@ impl Side {
     }
 }
 
-/// SCAN begins with the cursor, those of collections with a key.
+/// The index of the cursor: 1 for SCAN, 2 for those with a key.
 fn cursor_at(args: &[Vec<u8>]) -> usize {
     if args[0].eq_ignore_ascii_case(b"SCAN") { 1 } else { 2 }
 }
 
-/// All elements of an iteration, each once; an error or another reply as it came.
+/// All elements of an iteration, each once; an error or another reply unchanged.
 fn scan(conn: &mut Client, args: &[Vec<u8>]) -> Result<Value> {
     let cursor_at = cursor_at(args);
     let mut args = args.to_vec();
@@ -329,7 +329,7 @@ fn scan(conn: &mut Client, args: &[Vec<u8>]) -> Result<Value> {
     Ok(Value::Simple(b"the iteration does not end".to_vec()))
 }
 
-/// EXEC with arguments is an error that ends it too.
+/// EXEC with arguments is an error that ends the transaction too.
 fn ends_transaction(line: &Line, reply: &Value) -> bool {
     let words = ["EXEC", "DISCARD", "RESET"];
     words.iter().any(|word| is_word(&line.args, word))

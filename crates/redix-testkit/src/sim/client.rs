@@ -1,5 +1,5 @@
-//! Clients of the simulated servers: random writes, saves, and WAIT behind a write that can be told
-//! apart.
+//! Clients of the simulated servers: random writes, saves, and WAIT after a numbered write (a
+//! probe).
 
 use std::collections::VecDeque;
 
@@ -9,27 +9,27 @@ use super::process::{Local, Process};
 use crate::rng::Rng;
 use crate::writes::{self, Words};
 
-/// The database of the keys that tell how far a server has come; nothing else writes to it.
+/// The database of the probe keys; nothing else writes to it.
 pub(super) const PROBES_DB: u32 = writes::DATABASES as u32;
 /// Commands that are sent together.
 const BATCH: usize = 4;
 
-/// What a reply belongs to.
+/// The command that a reply belongs to.
 enum Expected {
     Anything,
-    /// SET of this number.
+    /// SET of the probe with this number.
     Probe(u64),
-    /// WAIT behind that SET.
+    /// WAIT after that SET.
     Wait(u64),
 }
 
-/// A wait that was answered: `count` replicas are said to have applied the write of `value`.
+/// A WAIT that was replied to: `count` replicas are said to have applied the probe `value`.
 pub(super) struct Waited {
     pub(super) value: u64,
     pub(super) count: i64,
 }
 
-/// Where a client is connected: a server, which of its lives, and the connection.
+/// A client's connection: the server, its incarnation, and the connection.
 pub(super) struct Home {
     pub(super) node: usize,
     pub(super) life: u64,
@@ -44,11 +44,11 @@ pub(super) struct Client {
     expected: VecDeque<Expected>,
     probes: u64,
     confirmed: u64,
-    /// Commands answered without an error.
+    /// Commands replied to without an error.
     pub(super) written: u64,
 }
 
-/// The key that tells how far a server has followed a client.
+/// The key of a client's probe.
 pub(super) fn probe_key(client: usize) -> Vec<u8> {
     format!("probe:{client}").into_bytes()
 }
@@ -75,23 +75,23 @@ impl Client {
         self.expected.clear();
     }
 
-    /// Its server is gone, with whatever was not answered.
+    /// Its server has crashed, with all pending replies.
     pub(super) fn lose(&mut self) {
         self.home = None;
         self.expected.clear();
     }
 
-    /// The number of the last probe that it sent.
+    /// The number of its last probe.
     pub(super) fn last_probe(&self) -> u64 {
         self.probes
     }
 
-    /// Whether everything it sent was answered.
+    /// Whether there are no pending replies.
     pub(super) fn idle(&self) -> bool {
         self.expected.is_empty()
     }
 
-    /// Sends something. Returns the worker that has to read it.
+    /// Sends commands. Returns the worker that has to read them.
     pub(super) fn act(&mut self, process: &mut Process, rng: &mut Rng) -> Option<usize> {
         let local = self.home.as_ref()?.local;
         let mut bytes = Vec::new();
@@ -131,7 +131,7 @@ impl Client {
         Some(local.0)
     }
 
-    /// Reads what was answered; the waits among it.
+    /// Reads replies; returns those to WAIT.
     pub(super) fn receive(&mut self, process: &mut Process) -> Result<Vec<Waited>, String> {
         let mut waited = Vec::new();
         let Some(home) = &self.home else { return Ok(waited) };

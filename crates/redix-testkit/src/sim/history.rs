@@ -1,4 +1,4 @@
-//! What was seen of the servers' streams, and whether it fits together.
+//! The observed states of the servers' streams, and their consistency.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use redix_core::repl::log::ReplId;
 
 use super::process::Process;
 
-/// One in so many looks at a server that has not moved is a close one.
+/// One in this many observations of an unchanged server is a full one.
 const UNCHANGED_EVERY: u64 = 8;
 
-/// A place in a stream: its name, as an index, and an offset.
+/// A position in a stream: the index of its id, and an offset.
 type Place = (usize, u64);
 
 #[derive(Clone, Copy, Default)]
@@ -18,30 +18,30 @@ struct Last {
     digest: u64,
 }
 
-/// Everything seen so far.
+/// All observations so far.
 pub(super) struct History {
     names: Vec<ReplId>,
-    /// What a server held at a place, and which one was seen there first.
+    /// The digest that a server had at a position, and which one was seen there first.
     held: BTreeMap<Place, (u64, usize)>,
     last: Vec<Last>,
     unchanged: u64,
-    /// Places at which a second server was seen.
+    /// Positions at which a second server was observed.
     pub(super) compared: u64,
 }
 
 impl History {
-    /// Of so many servers.
+    /// An empty history of `nodes` servers.
     pub(super) fn new(nodes: usize) -> Self {
         let last = vec![Last::default(); nodes];
         Self { names: Vec::new(), held: BTreeMap::new(), last, unchanged: 0, compared: 0 }
     }
 
-    /// Forgets where a server was: it has lost its memory.
+    /// Forgets the position of a server that has crashed.
     pub(super) fn forget(&mut self, node: usize) {
         self.last[node] = Last::default();
     }
 
-    /// Looks at a server. The error says what does not fit.
+    /// Observes a server. The error is an inconsistency.
     pub(super) fn observe(&mut self, node: usize, process: &Process) -> Result<(), String> {
         let Some(history) = process.history() else {
             self.last[node].place = None;

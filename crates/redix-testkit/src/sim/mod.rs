@@ -32,15 +32,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use process::Trace;
 use world::World;
 
-/// Lines of the trace that a failure shows.
+/// Lines of the trace shown for a failure.
 const TAIL_LINES: usize = 80;
 
-/// What a run met, so that a test can tell that it met enough.
+/// Coverage of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Commands answered without an error.
+    /// Commands replied to without an error.
     pub written: u64,
-    /// Waits for replicas that were answered with at least one.
+    /// Calls of WAIT with at least one replica.
     pub waits: u64,
     /// Links cut.
     pub cuts: u64,
@@ -48,20 +48,20 @@ pub struct Seen {
     pub crashes: u64,
     /// Replicas promoted.
     pub promotions: u64,
-    /// Primaries that changed places with a replica.
+    /// Coordinated failovers.
     pub failovers: u64,
-    /// Data sets given up or exchanged, mostly while a replica received them.
+    /// Data sets flushed or swapped, mostly while a replica received them.
     pub sweeps: u64,
     /// Offsets at which two servers were compared.
     pub compared: u64,
-    /// Synchronisations from where a replica was.
+    /// Partial resynchronisations.
     pub partial: u64,
-    /// Synchronisations of everything.
+    /// Full synchronisations.
     pub full: u64,
 }
 
 impl Seen {
-    /// Both together.
+    /// The sum.
     pub fn plus(self, other: Seen) -> Seen {
         Seen {
             written: self.written + other.written,
@@ -94,22 +94,22 @@ impl fmt::Display for Seen {
 /// A run without a violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What happened.
+    /// The trace of events.
     pub trace: Vec<String>,
-    /// What the servers held at the end.
+    /// The digest of the servers' data sets at the end.
     pub digest: u64,
-    /// What it met.
+    /// Its coverage.
     pub seen: Seen,
 }
 
 /// A violation, or a panic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The seed that shows it again.
+    /// The seed that reproduces it.
     pub seed: u64,
     /// What is wrong.
     pub what: String,
-    /// What happened.
+    /// The trace of events.
     pub trace: Vec<String>,
 }
 

@@ -1,28 +1,28 @@
-//! A network in memory: connections between numbered nodes, late, slow, silent or cut.
+//! A simulated network: connections between numbered nodes, with delays, stalls and cuts.
 //!
 //! Each pair of nodes has a *route*. Bytes written to a connection become readable after the
-//! route's delay, in order; a read returns a random number of those that are there, so that every
-//! boundary is met. A silent route delivers nothing while it lasts. A cut ends the connections of a
-//! pair at once, and what was under way is lost.
+//! route's delay, in order; a read returns a random number of those available, so that every
+//! boundary occurs. A silent route delivers nothing while it lasts. A cut ends the connections of a
+//! pair at once, and bytes under way are lost.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 
 use crate::rng::Rng;
 
-/// Bytes that one direction of a connection holds before its writer has to wait.
+/// Capacity of one direction of a connection.
 const PIPE_BYTES: usize = 64 * 1024;
 
-/// How bytes get from one node to another.
+/// The properties of the path from one node to another.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Route {
-    /// How long they take at least.
+    /// Minimum delay.
     pub(super) delay_us: u64,
-    /// By how much more at most.
+    /// Maximum additional delay.
     pub(super) jitter_us: u64,
-    /// None arrive.
+    /// Nothing is delivered.
     pub(super) silent: bool,
-    /// No connection can be made.
+    /// Connections are refused.
     pub(super) severed: bool,
 }
 
@@ -34,12 +34,12 @@ struct Pipe {
     ended: bool,
 }
 
-/// Which end of a connection.
+/// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Who connected.
+    /// The end that connected.
     Near = 0,
-    /// Who was connected to.
+    /// The end that was connected to.
     Far = 1,
 }
 
@@ -48,7 +48,7 @@ struct Link {
     open_us: u64,
     accepted: bool,
     broken: bool,
-    /// By the end that writes.
+    /// Indexed by the end that writes.
     pipes: [Pipe; 2],
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Net {
 }
 
 impl Net {
-    /// A network of so many nodes, none of which listens yet.
+    /// A network of `nodes` nodes, none of which listens yet.
     pub(super) fn new(nodes: usize, seed: u64) -> Self {
         Self {
             rng: Rng::new(seed),
@@ -81,7 +81,7 @@ impl Net {
         self.routes.entry((from, to)).or_default()
     }
 
-    /// Begins or ceases to listen. Ceasing breaks the node's connections.
+    /// Starts or stops listening. Stopping breaks the node's connections.
     pub(super) fn set_up(&mut self, node: usize, up: bool) {
         self.up[node] = up;
         if !up {
@@ -89,7 +89,7 @@ impl Net {
         }
     }
 
-    /// Breaks the connections between two nodes; what was under way is lost.
+    /// Breaks the connections between two nodes; bytes under way are lost.
     pub(super) fn cut(&mut self, a: usize, b: usize) {
         self.break_where(|link| link.nodes == [a, b] || link.nodes == [b, a]);
     }
@@ -112,7 +112,7 @@ impl Net {
         Ok(id)
     }
 
-    /// Whether a connection that was begun stands.
+    /// Whether a connection is established.
     pub(super) fn connected(&self, id: u64) -> io::Result<bool> {
         match self.links.get(&id) {
             Some(link) if !link.broken => Ok(link.open_us <= self.now_us),
@@ -120,7 +120,7 @@ impl Net {
         }
     }
 
-    /// A connection to a node that it has not seen yet.
+    /// Accepts a connection.
     pub(super) fn accept(&mut self, node: usize) -> Option<u64> {
         let now_us = self.now_us;
         let is_new = |link: &Link| {
@@ -181,14 +181,14 @@ impl Net {
             return Err(ErrorKind::WouldBlock.into());
         }
         let jitter_us = self.rng.below(route.jitter_us as usize + 1) as u64;
-        // In order, however late those before it are.
+        // In order, whatever the delay of earlier bytes.
         pipe.last_due_us = pipe.last_due_us.max(self.now_us + route.delay_us + jitter_us);
         pipe.chunks.push_back((pipe.last_due_us, bytes[..count].to_vec()));
         pipe.bytes += count;
         Ok(count)
     }
 
-    /// Closes one end: the other reads what is under way, then the end.
+    /// Closes one end: the other reads the bytes under way, then the end.
     pub(super) fn close(&mut self, id: u64, end: End) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.pipes[end as usize].ended = true;

@@ -1,8 +1,8 @@
 //! A server without threads and sockets: an engine, its workers, its background work and its link
-//! to a primary, each of which does some of its work when it is told to.
+//! to a primary, each of which runs a slice when called.
 //!
-//! What `redix-server` does around the engine is done here too, over the simulated network: read,
-//! run, write, feed the replicas, deliver messages between workers.
+//! The event loop of `redix-server` is imitated here over the simulated network: read, run, write,
+//! feed the replicas, deliver messages between workers.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -37,13 +37,13 @@ use crate::engine::{EPOCH_MS, SimClock, SimDisk, sim_env};
 
 /// The port of node 0; the others follow.
 pub(super) const FIRST_PORT: u16 = 7000;
-/// Bytes that are taken from a replica's feed at once.
+/// Bytes taken from a replica's feed at once.
 const FEED_BYTES: usize = 16 * 1024;
 
-/// A client's connection: its worker and its place there.
+/// A client's connection: its worker and its slot there.
 pub(super) type Local = (usize, usize);
 
-/// The part of the world that processes share.
+/// The part of the simulated world that processes share.
 #[derive(Clone)]
 pub(super) struct Outside {
     pub(super) clock: Arc<SimClock>,
@@ -51,7 +51,7 @@ pub(super) struct Outside {
     pub(super) trace: Trace,
 }
 
-/// What has happened, line by line.
+/// The trace of events.
 #[derive(Clone, Default)]
 pub(super) struct Trace(Arc<Mutex<Lines>>);
 
@@ -62,7 +62,7 @@ struct Lines {
 }
 
 impl Trace {
-    /// Notes an event.
+    /// Appends an event.
     pub(super) fn note(&self, text: &str) {
         let mut lines = self.0.lock().expect("nobody panics while holding it");
         let now_us = lines.now_us;
@@ -74,7 +74,7 @@ impl Trace {
         self.0.lock().expect("nobody panics while holding it").now_us = now_us;
     }
 
-    /// Everything so far.
+    /// All events so far.
     pub(super) fn lines(&self) -> Vec<String> {
         self.0.lock().expect("nobody panics while holding it").lines.clone()
     }
@@ -89,14 +89,14 @@ impl Log for TraceLog {
     }
 }
 
-/// Nobody sleeps here: every worker is looked after again and again.
+/// Waking is not needed: every worker is run repeatedly.
 struct NoWake;
 
 impl Wake for NoWake {
     fn wake(&self) {}
 }
 
-/// A connection that came over the network.
+/// A connection accepted from the network.
 struct Accepted {
     link: u64,
     unsent: Vec<u8>,
@@ -110,15 +110,15 @@ struct Hosted {
     accepted: BTreeMap<usize, Accepted>,
 }
 
-/// What is drawn for a server each time it starts.
+/// Parameters drawn for a server at each start.
 pub(super) struct Life {
     pub(super) seed: u64,
     pub(super) workers: usize,
-    /// How far its clock is off.
+    /// The offset of its clock.
     pub(super) skew_us: i64,
 }
 
-/// A clock that shows another time of day than the world's.
+/// A clock with an offset from simulated time.
 struct SkewedClock(Arc<SimClock>, i64);
 
 impl Clock for SkewedClock {
@@ -148,7 +148,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a server on what its disk holds.
+    /// Starts a server on its disk.
     pub(super) fn start(
         node: usize,
         outside: &Outside,
@@ -189,7 +189,7 @@ impl Process {
         }
     }
 
-    /// Opens a connection of a client that is not of the network.
+    /// Opens a client's connection, without the network.
     pub(super) fn open(&mut self, worker: usize) -> Local {
         let client = new_client(&self.engine, "10.0.0.1:1", worker);
         let local = (worker, self.workers[worker].worker.insert(client));
@@ -209,12 +209,12 @@ impl Process {
         true
     }
 
-    /// What a client's connection has been answered since the last call; `None` if it is closed.
+    /// The replies on a client's connection since the last call; `None` if it is closed.
     pub(super) fn take_replies(&mut self, local: Local) -> Option<Vec<u8>> {
         self.replies.get_mut(&local).map(std::mem::take)
     }
 
-    /// Executes a command, and returns what it answers at once.
+    /// Executes a command, and returns its immediate reply.
     pub(super) fn ask(&mut self, words: &[&str]) -> Vec<u8> {
         let local = self.open(0);
         let mut bytes = Vec::new();
@@ -226,7 +226,8 @@ impl Process {
         reply
     }
 
-    /// Executes a command that must succeed; false while it is refused because data are loaded.
+    /// Executes a command that must succeed; false while it is refused because data is being
+    /// loaded.
     pub(super) fn order(&mut self, words: &[&str]) -> Result<bool, String> {
         let reply = self.ask(words);
         let done = reply.starts_with(b"+OK") || reply.starts_with(b":");
@@ -236,13 +237,13 @@ impl Process {
         Err(format!("{words:?} was answered {}", reply.escape_ascii()))
     }
 
-    /// Synchronisations that it served its replicas with: full ones and partial ones.
+    /// Synchronisations of its replicas: full and partial ones.
     pub(super) fn syncs(&self) -> (u64, u64) {
         let totals = self.engine.stats.totals();
         (totals.sync_full, totals.sync_partial_ok)
     }
 
-    /// How many workers it has.
+    /// The number of its workers.
     pub(super) fn workers(&self) -> usize {
         self.workers.len()
     }
@@ -256,7 +257,7 @@ impl Process {
         self.read(index);
         let worker = &mut self.workers[index].worker;
         let mut touched = worker.ready().to_vec();
-        // Saving is taken up by the background work, and nobody asks for the end of the process.
+        // Saves are carried out by background work, and nobody requests a shutdown.
         drop(worker.run());
         touched.extend_from_slice(worker.fed());
         self.background_due_ns = 0;
@@ -301,7 +302,7 @@ impl Process {
     }
 
     fn accept(&mut self, index: usize) {
-        // Each in its turn, as the least loaded worker would be chosen.
+        // In turn, as the least loaded worker would be chosen.
         if self.socket_count() % self.workers.len() != index {
             return;
         }
@@ -336,8 +337,8 @@ impl Process {
         closed.into_iter().for_each(|token| self.close(index, token));
     }
 
-    /// Sends replies, then what the feeds of replicas have: of those that were `touched`, and of
-    /// those whose connection takes more than it did.
+    /// Sends replies, then the feeds of replicas: of those that were `touched`, and of those whose
+    /// connection has become writable.
     fn write(&mut self, index: usize, touched: &[usize]) {
         let engine = Arc::clone(&self.engine);
         let host = &mut self.workers[index];
@@ -386,7 +387,7 @@ impl Process {
         host.worker.remove(token);
     }
 
-    /// Some background work, if it is due.
+    /// Runs background work, if it is due.
     pub(super) fn background(&mut self) {
         if self.engine.env.clock.mono_ns() >= self.background_due_ns {
             self.background_due_ns = match self.background.step(&self.engine) {
@@ -396,18 +397,18 @@ impl Process {
         }
     }
 
-    /// Some work of the link to the primary.
+    /// Runs the link to the primary.
     pub(super) fn link(&mut self) {
         self.upstream.step(&mut self.socket);
     }
 
-    /// The name of its stream and where it ends, if it is recorded.
+    /// Its replication id and offset, if its log is recorded.
     pub(super) fn history(&self) -> Option<History> {
         let log = &self.engine.repl.log;
         log.active().then(|| log.history())
     }
 
-    /// A number that depends on every key, value and expiry, and on nothing else.
+    /// A digest of every key, value and expiry.
     pub(super) fn digest(&self) -> u64 {
         let keyspace = &self.engine.keyspace;
         let _gate = keyspace.gates().enter(self.engine.background_thread());
@@ -441,7 +442,7 @@ impl Process {
     }
 }
 
-/// Tries the commands again that were held back.
+/// Retries paused commands.
 fn resume(worker: &mut Worker) {
     let tokens: Vec<usize> = worker.tokens().collect();
     for token in tokens {
@@ -462,7 +463,7 @@ fn new_client(engine: &Engine, addr: &str, worker: usize) -> Client {
     Client::new(Arc::new(shared), true)
 }
 
-/// Sends what an accepted connection has left; false if it broke.
+/// Sends pending output of an accepted connection; false if it broke.
 fn send(net: &mut Net, accepted: &mut Accepted) -> bool {
     while !accepted.unsent.is_empty() {
         match net.write(accepted.link, End::Far, &accepted.unsent) {
@@ -473,7 +474,7 @@ fn send(net: &mut Net, accepted: &mut Accepted) -> bool {
     true
 }
 
-/// The data set of the disk, as the process loads it before it serves anybody.
+/// Loads the data set on disk, as the process does before it serves clients.
 fn load(engine: &Engine) {
     let _world = engine.keyspace.gates().world();
     engine.load_now().expect("what a save left behind can be loaded");
@@ -491,11 +492,11 @@ impl Mix {
         let (words, rest) = bytes.as_chunks::<8>();
         words.iter().for_each(|word| add(u64::from_le_bytes(*word)));
         rest.iter().for_each(|byte| add(u64::from(*byte)));
-        // Keeps ("a", "bc") and ("ab", "c") apart.
+        // Distinguishes ("a", "bc") from ("ab", "c").
         add(bytes.len() as u64);
     }
 
-    /// Adds a value: lists in their order, of other collections the sum of their elements.
+    /// Adds a value: lists in order, of other collections the sum of their elements.
     fn add_value(&mut self, entry: EntryRef<'_>) {
         let (value, text) = (entry.value(), &mut IntBuf::new());
         let mut sum = 0u64;
@@ -534,7 +535,7 @@ struct Socket {
     node: usize,
     net: Rc<RefCell<Net>>,
     link: Option<u64>,
-    /// How often it was asked to read ahead: it does so two times of three.
+    /// How often read-ahead was requested: two of three requests are granted.
     asked: usize,
 }
 

@@ -11,7 +11,7 @@ fn seeds(seeds: std::ops::Range<u64>) -> Seen {
 #[test]
 fn fifty_seeds_from_0() {
     let seen = seeds(0..50);
-    // A run in which nothing happens proves nothing.
+    // A run without events proves nothing.
     let Seen { written, waits, cuts, crashes, promotions, failovers, .. } = seen;
     let Seen { sweeps, compared, partial, full, .. } = seen;
     assert!(written > 10_000 && waits > 200, "{seen:?}");

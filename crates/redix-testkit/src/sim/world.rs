@@ -1,4 +1,4 @@
-//! What happens when: the servers take turns, clients act, and things go wrong.
+//! The scheduler: servers take turns, clients act, and faults occur.
 
 mod failover;
 
@@ -17,30 +17,30 @@ use super::process::{FIRST_PORT, Life, Outside, Process, Trace};
 use crate::engine::{SimClock, SimDisk};
 use crate::rng::Rng;
 
-/// Steps before everything heals: about half a minute of simulated time.
+/// Steps before faults end: about half a minute of simulated time.
 const STEPS: usize = 4000;
-/// Steps within which the servers have to agree once everything has healed.
+/// Steps within which the servers must agree after faults have ended.
 const HEALING_STEPS: usize = 60_000;
 /// Steps of background work in a row: a snapshot takes a few hundred.
 const BACKGROUND_STEPS_MAX: usize = 100;
-/// How far a server's clock may be off.
+/// The largest offset of a server's clock.
 const SKEW_US_MAX: i64 = 2_000_000;
-/// What a route without faults is like.
+/// The delay of a route without faults.
 const FAIR_DELAY_US: u64 = 300;
 
-/// A server, whether it runs or not.
+/// A server, running or not.
 struct Node {
     disk: SimDisk,
-    /// The server that it follows, if it is told to.
+    /// The server that it is told to follow.
     parent: Option<usize>,
     process: Option<Process>,
-    /// How often it was started.
+    /// The number of its starts.
     lives: u64,
-    /// The highest probe of each client that it has ever held.
+    /// The highest probe of each client that it has ever had.
     probes: Vec<u64>,
 }
 
-/// Everything of one run.
+/// The state of a run.
 pub(super) struct World {
     rng: Rng,
     clock: Arc<SimClock>,
@@ -59,7 +59,7 @@ pub(super) struct World {
 type Check<T = ()> = Result<T, String>;
 
 impl World {
-    /// Everything at its beginning.
+    /// The initial state.
     pub(super) fn new(seed: u64, trace: Trace) -> Self {
         let mut rng = Rng::new(seed);
         let count = 2 + rng.below(3);
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// Runs to the end; what the servers hold there, and what was met.
+    /// Runs to the end; returns the digest of the servers and the coverage.
     pub(super) fn run(mut self) -> Check<(u64, Seen)> {
         for node in 0..self.nodes.len() {
             self.set_fair_routes(node);
@@ -145,7 +145,7 @@ impl World {
         self.outside.trace.set_time(now_us);
     }
 
-    /// Looks at a server after it has done something.
+    /// Observes a server after it has run.
     fn observe(&mut self, node: usize) -> Check {
         let Node { process: Some(process), probes, .. } = &mut self.nodes[node] else {
             return Ok(());
@@ -189,7 +189,7 @@ impl World {
     }
 
     fn background_of(&mut self, node: usize) -> Check {
-        // Short ones leave a snapshot in the middle, where writes meet it.
+        // Short ones leave a snapshot incomplete, while writes happen.
         let max = *self.rng.pick(&[2, 10, BACKGROUND_STEPS_MAX]);
         let steps = 1 + self.rng.below(max);
         let Some(process) = self.process(node) else { return Ok(()) };
@@ -197,7 +197,7 @@ impl World {
         self.observe(node)
     }
 
-    /// A client sends something, and its server looks at it at once.
+    /// A client sends commands, and its server reads them at once.
     fn act(&mut self) -> Check {
         let id = self.rng.below(self.clients.len());
         if !self.clients[id].idle() {
@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    /// Has a client be connected to a server that runs, mostly to the primary.
+    /// Connects a client to a running server, mostly to the primary.
     fn connect(&mut self, id: usize) {
         let (primary, any) = (self.primary, self.pick());
         let client = &mut self.clients[id];
@@ -248,10 +248,10 @@ impl World {
         Ok(())
     }
 
-    /// As many other servers as WAIT said must have held the write.
+    /// Checks that as many other servers as WAIT returned have had the write.
     fn check_wait(&mut self, client: usize, node: usize, waited: &Waited) -> Check {
         let Waited { value, count } = *waited;
-        // What it was to be seen by is gone.
+        // The keys that would show it were deleted.
         if value <= self.swept[client] {
             return Ok(());
         }
@@ -299,7 +299,7 @@ impl World {
         self.seen.partial += partial;
     }
 
-    /// Has the primary give up data sets, mostly while a replica receives one.
+    /// Makes the primary flush or swap data sets, mostly while a replica receives one.
     fn sweep(&mut self) -> Check {
         let receives = |process: &Process| process.engine.repl.upstream.state() == LinkState::Sync;
         let syncing = self.nodes.iter().any(|node| node.process.as_ref().is_some_and(receives));
@@ -315,7 +315,7 @@ impl World {
             _ => &["SWAPDB", "2", "0"],
         };
         if words[0] == "FLUSHALL" {
-            // Those on their way may be executed before it.
+            // Writes under way may be executed before it.
             self.swept = self.clients.iter().map(Client::last_probe).collect();
         }
         self.seen.sweeps += 1;
@@ -379,8 +379,8 @@ impl World {
         *route = Route { delay_us, jitter_us, ..*route };
     }
 
-    /// Has a replica follow another server, unless that follows it, or lags behind it in the same
-    /// stream: a replica of such a one rightly goes back.
+    /// Makes a replica follow another server, unless that follows it, or lags behind it in the same
+    /// stream: then the replica would rightly go back.
     fn repoint(&mut self, node: usize, parent: usize) -> Check {
         let mut above = Some(parent);
         while let Some(next) = above.filter(|&next| next != node) {
@@ -392,7 +392,7 @@ impl World {
         self.follow(node, parent)
     }
 
-    /// Whether a server is behind another in the same stream.
+    /// Whether a server lags behind another in the same stream.
     fn lags(&self, one: usize, other: usize) -> bool {
         let place = |node: usize| self.nodes[node].process.as_ref()?.history();
         let (one, other) = (place(one), place(other));
@@ -405,7 +405,7 @@ impl World {
         self.order(node, &["REPLICAOF", "10.0.0.1", &port])
     }
 
-    /// Has an operator give a command to a server.
+    /// Sends an operator's command to a server.
     fn order(&mut self, node: usize, words: &[&str]) -> Check {
         self.note(&format!("node {node} is told: {}", words.join(" ")));
         while let Some(process) = self.process(node) {
@@ -420,7 +420,7 @@ impl World {
         self.receive(node)
     }
 
-    /// Makes a replica the primary; the former one follows it.
+    /// Promotes a replica to primary; the former primary follows it.
     fn promote(&mut self, node: usize) -> Check {
         let old = self.primary;
         if node == old || self.nodes[node].process.is_none() {
@@ -430,13 +430,13 @@ impl World {
         self.primary = node;
         self.nodes[node].parent = None;
         self.order(node, &["REPLICAOF", "NO", "ONE"])?;
-        // The old one may go on for a while, together with who follows it and writes to it.
+        // The old primary may continue for a while, with its replicas and clients.
         let steps = *self.rng.pick(&[0, 50, 1000]);
         self.linger(steps)?;
         self.follow(old, node)
     }
 
-    /// Lets things go on for a number of steps below this one.
+    /// Runs for a random number of steps below this one.
     fn linger(&mut self, max: usize) -> Check {
         for _ in 0..self.rng.below(max + 1) {
             self.pass_time(false);
@@ -483,7 +483,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets the servers work until all hold the same at the same offset.
+    /// Runs until all servers have the same data at the same offset.
     fn agree(&mut self) -> Check {
         for _ in 0..HEALING_STEPS {
             self.pass_time(true);
@@ -540,7 +540,7 @@ impl World {
     }
 }
 
-/// Settings of all servers of a run.
+/// The configuration of all servers of a run.
 fn settings(rng: &mut Rng) -> Config {
     Config {
         dir: "/data".into(),

@@ -1,4 +1,4 @@
-//! Zipmaps as old files hold them, and what is refused.
+//! Zipmaps of old files, and invalid ones.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
-//! Sorted sets of few short members: a listpack of members, each followed by its score, in order.
+//! Small sorted sets: a listpack of members, each followed by its score, in order.
 //!
-//! Scores that are whole and not too large are integers, others their shortest text, as Valkey 8
-//! and 9 and Redis 8 write them.
+//! Scores that are integers of moderate size are stored as such, others as their shortest text, as
+//! Valkey 8 and 9 and Redis 8 do.
 
 use redix_num::{parse_f64, push_f64};
 
@@ -11,10 +11,10 @@ use crate::listpack::{self, Element, HEADER};
 use crate::splice::Splice;
 use crate::value::IntBuf;
 
-/// Whole numbers up to this magnitude are kept as integers.
+/// Integers up to this magnitude are stored as such.
 const INTEGER_MAX: f64 = 4_611_686_018_427_387_904.0;
 
-/// The score that an element stands for. None if it is no number.
+/// The score of an element. `None` if it is no number.
 pub(super) fn score_of(element: Element<'_>) -> Option<f64> {
     match element {
         Element::Int(value) => Some(value as f64),
@@ -22,7 +22,7 @@ pub(super) fn score_of(element: Element<'_>) -> Option<f64> {
     }
 }
 
-/// Lets `write` have the element that stands for a score.
+/// Calls `write` with the element for a score.
 fn with_score<R>(score: f64, write: impl FnOnce(Element<'_>) -> R) -> R {
     if score.abs() <= INTEGER_MAX && score.trunc() == score {
         return write(Element::Int(score as i64));
@@ -32,7 +32,7 @@ fn with_score<R>(score: f64, write: impl FnOnce(Element<'_>) -> R) -> R {
     write(Element::of(&text))
 }
 
-/// Bytes that a member and its score take.
+/// Bytes of a member and its score in the listpack.
 pub(super) fn encoded_len(member: &[u8], score: f64) -> usize {
     let mut len = Element::of(member).encoded_len();
     with_score(score, |text| len += text.encoded_len());
@@ -48,7 +48,7 @@ pub(super) fn pairs(lp: &[u8]) -> Pairs<'_> {
     Pairs(listpack::iter(lp))
 }
 
-/// The pairs from the one at a rank on, or up to it, the offset of which is looked for.
+/// The pairs from rank `from` to rank `to`, whose offsets are searched for.
 pub(super) fn pairs_between(lp: &[u8], from: usize, to: usize) -> Pairs<'_> {
     let offset = |rank: usize| listpack::seek(lp, 2 * rank).unwrap_or(listpack::end(lp));
     Pairs(listpack::iter_between(lp, offset(from), offset(to)))
@@ -83,14 +83,14 @@ pub(super) fn len(lp: &[u8]) -> usize {
     listpack::len(lp) / 2
 }
 
-/// A member: its offset and score.
+/// Finds a member: its offset and score.
 pub(super) fn find(lp: &[u8], member: &[u8]) -> Option<(usize, f64)> {
     let at = listpack::find(lp, member, HEADER, 1)?;
     let (score, _) = listpack::read(lp, listpack::next(lp, at));
     Some((at, valid(score)))
 }
 
-/// A member: its rank and score.
+/// Finds a member: its rank and score.
 pub(super) fn rank(lp: &[u8], member: &[u8]) -> Option<(usize, f64)> {
     let needle = listpack::Needle::new(member);
     let mut pairs = pairs(lp).enumerate();
@@ -104,12 +104,12 @@ fn is_before(member: Element<'_>, score: f64, cut: Cut<'_>) -> bool {
     cut.is_behind(score, move || member.text(text))
 }
 
-/// How many members are before a cut.
+/// Number of members before a cut.
 pub(super) fn count_before(lp: &[u8], cut: Cut<'_>) -> usize {
     pairs(lp).take_while(|&(_, member, score)| is_before(member, score, cut)).count()
 }
 
-/// Inserts a member that is not there.
+/// Inserts a member that does not exist.
 pub(super) fn insert(lp: &mut impl Splice, member: &[u8], score: f64) {
     let bytes = lp.bytes();
     let cut = Cut::Key(score, member);
@@ -118,7 +118,7 @@ pub(super) fn insert(lp: &mut impl Splice, member: &[u8], score: f64) {
     insert_at(lp, at, member, score);
 }
 
-/// Appends a member that comes behind all others.
+/// Appends a member that is greater than all others.
 pub(super) fn append(lp: &mut impl Splice, member: &[u8], score: f64) {
     let at = listpack::end(lp.bytes());
     insert_at(lp, at, member, score);
@@ -128,7 +128,7 @@ fn insert_at(lp: &mut impl Splice, at: usize, member: &[u8], score: f64) {
     with_score(score, |score| listpack::insert(lp, at, &[Element::of(member), score]));
 }
 
-/// Removes `count` members, of which the first is at an offset.
+/// Removes `count` members, the first of which is at offset `at`.
 pub(super) fn remove(lp: &mut impl Splice, at: usize, count: usize) {
     listpack::delete(lp, at, 2 * count);
 }

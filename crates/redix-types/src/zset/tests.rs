@@ -44,7 +44,7 @@ fn sorted(model: &Model) -> Vec<(&[u8], f64)> {
     members
 }
 
-/// All invariants, and that the set holds what the model does, in its order, both ways.
+/// All invariants, and that the set equals the model, in both directions.
 fn check(zset: &Zset, model: &Model) {
     tree::tests::check(&zset.tree);
     let expected = sorted(model);
@@ -57,7 +57,7 @@ fn check(zset: &Zset, model: &Model) {
     }
 }
 
-/// Where scores come from: what a set is used for decides how often they tie and where they go.
+/// Distributions of scores: they determine ties and the direction of growth.
 #[derive(Clone, Copy, Debug)]
 enum Scores {
     Same,
@@ -94,7 +94,7 @@ fn scores() -> impl Strategy<Value = Scores> {
     ])
 }
 
-/// Members of many lengths: few empty or long, which lie outside their leaf.
+/// Members of many lengths: a few empty, or long enough to be stored outside their leaf.
 fn member_of(id: u64) -> Vec<u8> {
     match id % 97 {
         0 => Vec::new(),
@@ -149,7 +149,7 @@ fn model_at(model: &Model, rank: usize) -> (Vec<u8>, f64) {
     (members[rank].0.clone(), *members[rank].1)
 }
 
-/// Ranges by rank, score and member, from random ends.
+/// Ranges by rank, score and member, with random ends.
 fn check_ranges(zset: &Zset, model: &Model, random: &mut Random, scores: Scores) {
     let expected = sorted(model);
     for _ in 0..20 {
@@ -217,7 +217,7 @@ proptest! {
         check(&zset, &model);
     }
 
-    /// SCAN's guarantee while members come, go, and move between leaves.
+    /// SCAN's guarantee while members are added, removed and moved between leaves.
     #[test]
     fn a_scan_misses_nothing_that_stays(seed in any::<u64>(), grow in any::<bool>()) {
         let hasher = hasher();
@@ -284,7 +284,7 @@ fn zeros_of_both_signs_are_one_score() {
     assert_eq!(zset.count_before(Cut::AfterScore(-0.0)), 2);
 }
 
-/// What is left after most members have gone costs what it would have cost by itself.
+/// The memory after most members were removed is that of a new set of the rest.
 #[test]
 fn memory_goes_with_the_members() {
     let hasher = hasher();

@@ -1,4 +1,4 @@
-//! A sorted set in an entry, whichever form it has: to read, and to change within limits.
+//! Sorted sets in entries, in either form, for reading and editing.
 
 use std::iter::Take;
 
@@ -8,7 +8,7 @@ use crate::listpack::{self, Element};
 use crate::table::KeyHasher;
 use crate::value::{Compact, HeapValue, IntBuf, Value, ValueRef};
 
-/// Up to where a sorted set keeps its compact form.
+/// The limits of compact sorted sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most members.
@@ -18,13 +18,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether a set of so many members, the longest of `longest` bytes, is compact.
+    /// Whether a set of `len` members, the longest of `longest` bytes, is compact.
     pub fn allow(&self, len: usize, longest: usize) -> bool {
         len <= self.entries && longest <= self.value
     }
 }
 
-/// A sorted set, to read.
+/// A borrowed sorted set.
 #[derive(Clone, Copy, Debug)]
 pub enum ZsetRef<'a> {
     Small(&'a [u8]),
@@ -32,7 +32,7 @@ pub enum ZsetRef<'a> {
 }
 
 impl<'a> ZsetRef<'a> {
-    /// The sorted set that a value is. None if it is something else.
+    /// Borrows a value. `None` if it is no sorted set.
     pub fn of(value: ValueRef<'a>) -> Option<Self> {
         match value {
             ValueRef::Packed(Compact::Zset, bytes) => Some(ZsetRef::Small(bytes)),
@@ -60,7 +60,7 @@ impl<'a> ZsetRef<'a> {
         }
     }
 
-    /// How many members are before this one, and its score.
+    /// The rank of a member, and its score.
     pub fn rank(self, hasher: &KeyHasher, member: &[u8]) -> Option<(usize, f64)> {
         match self {
             ZsetRef::Small(lp) => small::rank(lp, member),
@@ -68,7 +68,7 @@ impl<'a> ZsetRef<'a> {
         }
     }
 
-    /// How many members are before a cut.
+    /// Number of members before a cut.
     pub fn count_before(self, cut: Cut<'_>) -> usize {
         match self {
             ZsetRef::Small(lp) => small::count_before(lp, cut),
@@ -76,7 +76,7 @@ impl<'a> ZsetRef<'a> {
         }
     }
 
-    /// `count` members, or as many as there are, from a rank on.
+    /// Up to `count` members from a rank on.
     pub fn range(self, rank: usize, count: usize) -> Range<'a> {
         match self {
             ZsetRef::Small(lp) => {
@@ -92,8 +92,7 @@ impl<'a> ZsetRef<'a> {
         self.range(0, usize::MAX)
     }
 
-    /// `count` members, or as many as there are, in descending order from a rank, counted from the
-    /// end, on.
+    /// Up to `count` members in descending order, starting at a rank counted from the end.
     pub fn range_back(self, back_rank: usize, count: usize) -> RangeBack<'a> {
         match self {
             ZsetRef::Small(lp) => {
@@ -111,8 +110,8 @@ impl<'a> ZsetRef<'a> {
         self.range(rank, 1).next()
     }
 
-    /// Visits about `count` members at a cursor; see [`Zset::scan`]. A compact set is visited at
-    /// once.
+    /// Visits about `count` members at a cursor; see [`Zset::scan`]. A compact set is visited in
+    /// one call.
     pub fn scan(
         self,
         hasher: &KeyHasher,
@@ -138,7 +137,7 @@ pub struct Range<'a>(Walk<'a, Iter<'a>>);
 /// Members in descending order.
 pub struct RangeBack<'a>(Walk<'a, IterBack<'a>>);
 
-/// Members of either form; compact ones are taken from the end that the order asks for.
+/// Members of either form; compact ones are taken from the end that the order requires.
 enum Walk<'a, L> {
     Small(small::Pairs<'a>),
     Large(Take<L>),
@@ -168,7 +167,7 @@ impl<'a> Iterator for RangeBack<'a> {
     }
 }
 
-/// A sorted set in its entry, to change.
+/// A sorted set in its entry, mutable.
 pub struct ZsetEdit<'e> {
     entry: &'e mut EntryBox,
     limits: Limits,
@@ -182,7 +181,7 @@ impl<'e> ZsetEdit<'e> {
         ZsetEdit { entry, limits, hasher }
     }
 
-    /// The set, to read.
+    /// Borrows the set.
     pub fn as_ref(&self) -> ZsetRef<'_> {
         ZsetRef::of(self.entry.as_ref().value()).expect("an entry of a sorted set")
     }
@@ -194,16 +193,16 @@ impl<'e> ZsetEdit<'e> {
         }
     }
 
-    /// Prepares for so many members, the longest of `longest` bytes: a set that may not be compact
-    /// with them is converted.
+    /// Prepares for adding `members` members, the longest of `longest` bytes: a set that would
+    /// exceed the limits with them is converted.
     pub fn reserve(&mut self, members: usize, longest: usize) {
         if !self.limits.allow(members, longest) {
             self.enlarge();
         }
     }
 
-    /// Lets `decide` choose the score of a member by the one that it has, None where it is not
-    /// there; None leaves it as it is.
+    /// Sets the score of a member to the result of `decide`, which gets the present one, `None` if
+    /// the member does not exist; `None` leaves it unchanged.
     pub fn update(
         &mut self,
         member: &[u8],
@@ -241,7 +240,7 @@ impl<'e> ZsetEdit<'e> {
         Change::Added
     }
 
-    /// Removes a member; whether it was there.
+    /// Removes a member; returns whether it existed.
     pub fn remove(&mut self, member: &[u8]) -> bool {
         let hasher = self.hasher;
         if let Some(zset) = self.large() {
@@ -254,7 +253,7 @@ impl<'e> ZsetEdit<'e> {
         found.is_some()
     }
 
-    /// Removes the `count` members from a rank on, which are there.
+    /// Removes the `count` members from a rank on, which must exist.
     pub fn remove_range(&mut self, rank: usize, count: usize) {
         let hasher = self.hasher;
         if let Some(zset) = self.large() {
@@ -285,8 +284,8 @@ impl<'e> ZsetEdit<'e> {
     }
 }
 
-/// A sorted set made of members that are all different and come in order, in the form that the
-/// limits allow. None if there are none.
+/// Builds a sorted set of distinct members in order, in the form that the limits allow. `None` if
+/// there are none.
 pub fn build<'a>(
     members: impl ExactSizeIterator<Item = (&'a [u8], f64)> + Clone,
     limits: Limits,

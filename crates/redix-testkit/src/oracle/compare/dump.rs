@@ -13,7 +13,7 @@ use redix_resp::Value;
 /// Version of the format and checksum at the end of a payload.
 pub(super) const FOOTER_LEN: usize = 2 + 8;
 
-/// What must be equal, with the type.
+/// The parts that must be equal, with the type.
 #[derive(PartialEq)]
 enum Content<'a> {
     Strings(u8, Vec<Vec<u8>>),
@@ -54,7 +54,7 @@ fn nodes(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     rest.is_empty().then_some(nodes)
 }
 
-/// A string, decompressed, and what follows. An integer stays as it is encoded.
+/// A string, decompressed, and the rest. An integer stays encoded.
 fn string(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     match bytes.first()? {
         0xc3 => {

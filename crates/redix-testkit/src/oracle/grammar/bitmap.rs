@@ -7,7 +7,7 @@ pub(super) const RULES: &[Rule] = &[
     field, field, field, append, other_type,
 ];
 
-/// Strings that are not only made of bits.
+/// Strings with other bytes than 0 and 255.
 fn text(g: &mut Grammar) -> Vec<Line> {
     const RUNS: [usize; 6] = [0, 1, 7, 63, 64, 600];
     let value = match g.rng.below(4) {
@@ -30,7 +30,7 @@ fn other_type(g: &mut Grammar) -> Vec<Line> {
     }]
 }
 
-/// The position of a bit, seldom beyond the longest string.
+/// A bit offset, rarely beyond the longest string.
 fn offset(g: &mut Grammar) -> Vec<u8> {
     match g.rng.below(16) {
         0 => g.one_of(&["-1", "4294967296", "9223372036854775808", "a", "", "1.5", "#1"]).into(),
@@ -48,7 +48,7 @@ fn get_bit(g: &mut Grammar) -> Vec<Line> {
     vec![Line::new("GETBIT").arg(g.key()).arg(offset(g))]
 }
 
-/// A range, of which words may be missing. Of BITCOUNT, the end only on Valkey.
+/// A range, perhaps incomplete. BITCOUNT may omit the end only on Valkey.
 fn part(g: &mut Grammar, mut line: Line, may_be_open: bool) -> Line {
     let words = match g.rng.below(4) {
         0 => 0,

@@ -1,4 +1,4 @@
-//! What a connection may say about itself.
+//! Connection commands.
 
 use super::{Compare, Grammar, Line, Rule};
 
@@ -37,7 +37,7 @@ fn reset(g: &mut Grammar) -> Vec<Line> {
     vec![Line::new("RESET"), Line::new("HELLO").arg(proto).by(Compare::Hello).note("version")]
 }
 
-/// There is no password, so that any is right for the default user, but only with its name.
+/// There is no password, so any password is valid for the default user, but for no other.
 fn auth(g: &mut Grammar) -> Vec<Line> {
     let line = Line::new("AUTH");
     vec![match g.rng.below(4) {

@@ -47,7 +47,7 @@ fn persist(g: &mut Grammar) -> Vec<Line> {
     vec![Line::new("PERSIST").arg(g.key())]
 }
 
-/// A key that really expires. Rare, since it takes its time.
+/// A key that really expires. Rare, since it takes time.
 fn short_lived(g: &mut Grammar) -> Vec<Line> {
     if !g.rng.chance(10) {
         return persist(g);

@@ -8,7 +8,7 @@ pub(super) const RULES: &[Rule] = &[
     encoding,
 ];
 
-/// A field: one of few, so that commands meet, or any value.
+/// A field: one of few, so that they repeat, or any value.
 fn field(g: &mut Grammar) -> Vec<u8> {
     match g.rng.below(20) {
         0..=4 => g.rng.below(8).to_string().into_bytes(),
@@ -30,7 +30,7 @@ pub(super) fn set(g: &mut Grammar) -> Vec<Line> {
     vec![line]
 }
 
-/// What passes the limits of a listpack.
+/// Enough fields to exceed the limits of a listpack.
 fn set_many(g: &mut Grammar) -> Vec<Line> {
     let (from, len) = (g.rng.between(-2000, 2000), *g.rng.pick(&[100, 510, 513, 600]));
     let prefix = g.one_of(&["", "f"]);
@@ -116,7 +116,7 @@ fn scan(g: &mut Grammar) -> Vec<Line> {
     vec![line]
 }
 
-/// Other limits for a while: what is made meanwhile keeps its form.
+/// Other limits for a while: values created meanwhile keep their encoding.
 fn limit(g: &mut Grammar) -> Vec<Line> {
     let (name, values): (_, &[&'static str]) = match g.rng.below(2) {
         0 => ("hash-max-listpack-entries", &["0", "2", "10", "512", "512"]),

@@ -56,7 +56,7 @@ pub(super) fn push(g: &mut Grammar) -> Vec<Line> {
     vec![Line::new(name).arg(g.key()).args(&elements)]
 }
 
-/// What makes a list of several nodes.
+/// Enough elements for several nodes.
 fn push_many(g: &mut Grammar) -> Vec<Line> {
     let name = g.one_of(&["LPUSH", "RPUSH"]);
     let elements = elements(g, 150);
@@ -159,7 +159,7 @@ fn from_some(g: &mut Grammar, line: Line) -> Line {
     line
 }
 
-/// How long to wait: never long, since nobody would serve it.
+/// A timeout: always short, since nobody would serve the client.
 fn timeout(g: &mut Grammar) -> &'static str {
     g.one_of(&["0.001", "0.001", "0.001", "1e-3", "-1", "abc", "inf", "1e300"])
 }

@@ -1,7 +1,7 @@
-//! Messages: who listens, to what, and what is said.
+//! Pub/sub: subscriptions and messages.
 //!
-//! Listeners have connections of their own, from [`CONNECTIONS`] on: what is written to them comes
-//! between replies. Patterns leave keyspace events alone.
+//! Subscribers have connections of their own, from [`CONNECTIONS`] on, since messages arrive
+//! between replies. Patterns do not match keyspace events.
 
 use super::{CONNECTIONS, Compare, Grammar, LISTENERS, Line, Rule};
 
@@ -35,7 +35,7 @@ fn publish(g: &mut Grammar) -> Vec<Line> {
     vec![line.arg(channel(g)).arg(g.value())]
 }
 
-/// A line on the connection of a listener. What it asks for counts on what it has asked for before.
+/// A line on a subscriber's connection. It relies on the subscriber's earlier lines.
 fn listener(g: &mut Grammar, line: Line) -> Vec<Line> {
     vec![Line { conn: CONNECTIONS + g.rng.below(LISTENERS), ..line.fixed() }]
 }
@@ -75,7 +75,7 @@ fn introspect(g: &mut Grammar) -> Vec<Line> {
     }]
 }
 
-/// What a listener may do besides, and what it may not.
+/// Other commands of a subscriber, allowed and forbidden.
 fn other(g: &mut Grammar) -> Vec<Line> {
     let line = match g.rng.below(6) {
         0 => Line::new("PING"),

@@ -1,4 +1,4 @@
-//! Databases, parameters and the commands about commands.
+//! Databases, parameters and command introspection.
 
 use super::{Compare, Grammar, Line, Rule, string};
 
@@ -41,7 +41,7 @@ fn dbsize(_g: &mut Grammar) -> Vec<Line> {
     vec![Line::new("DBSIZE")]
 }
 
-/// Parameters whose defaults all servers share.
+/// Parameters with the same default on all servers.
 fn config_get(g: &mut Grammar) -> Vec<Line> {
     const NAMES: [&str; 24] = [
         "maxmemory",
@@ -106,7 +106,7 @@ fn config_set(g: &mut Grammar) -> Vec<Line> {
     vec![line]
 }
 
-/// Commands without subcommands, which later versions would add to.
+/// Commands without subcommands, since later versions add some.
 const COMMANDS: [&str; 46] = [
     "append",
     "copy",
@@ -198,11 +198,11 @@ fn command_list(g: &mut Grammar) -> Vec<Line> {
     }]
 }
 
-/// What is empty on a server that nothing happened to, and what is forbidden by default.
+/// Introspection of an idle server, and commands that are forbidden by default.
 fn observe(g: &mut Grammar) -> Vec<Line> {
     vec![match g.rng.below(14) {
         0 => Line::new("SLOWLOG LEN").by(Compare::TypeOnly),
-        // Spoiled, it would show what was slow.
+        // Mutated, it would list slow commands.
         1 => Line { is_fixed: true, ..Line::new("SLOWLOG GET").arg("-2").note("!count") },
         2 => Line::new("SLOWLOG RESET"),
         3 => Line::new("LATENCY RESET").arg("command"),

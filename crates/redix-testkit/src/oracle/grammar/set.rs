@@ -1,7 +1,7 @@
 //! The commands of the set group.
 //!
-//! What a server draws at random leaves two servers with different sets, so that such a command is
-//! followed by one that makes them alike again.
+//! Random draws leave two servers with different sets, so such a command is followed by one that
+//! makes them equal again.
 
 use super::{Compare, Grammar, Line, Rule};
 
@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule] = &[
     draw, scan, limit, encoding,
 ];
 
-/// A member: one of few, so that sets meet, or any value.
+/// A member: one of few, so that they repeat, or any value.
 fn member(g: &mut Grammar) -> Vec<u8> {
     match g.rng.below(20) {
         0..=7 => g.rng.below(12).to_string().into_bytes(),
@@ -29,7 +29,7 @@ pub(super) fn add(g: &mut Grammar) -> Vec<Line> {
     vec![Line::new("SADD").arg(g.key()).args(&members)]
 }
 
-/// What passes the limits of the small forms.
+/// Enough members to exceed the limits of the compact encodings.
 fn add_many(g: &mut Grammar) -> Vec<Line> {
     let (from, len) = (g.rng.between(-40_000, 40_000), *g.rng.pick(&[100, 130, 500, 520]));
     let prefix = g.one_of(&["", "", "m"]);
@@ -88,7 +88,7 @@ fn count(g: &mut Grammar) -> Vec<Line> {
     }]
 }
 
-/// Draws, and then the key goes.
+/// Pops members, then deletes the key.
 fn pop(g: &mut Grammar) -> Vec<Line> {
     let key = g.key();
     let line = match g.rng.below(3) {
@@ -129,8 +129,9 @@ fn scan(g: &mut Grammar) -> Vec<Line> {
     vec![line]
 }
 
-/// Other limits for a while: what is made meanwhile keeps its form. Intsets may not be the smaller
-/// of the small forms: then what is made of a table takes a form that follows from its order.
+/// Other limits for a while: values created meanwhile keep their encoding. Intsets must not be the
+/// smaller of the compact encodings: then the encoding of a set made from a table depends on its
+/// order.
 fn limit(g: &mut Grammar) -> Vec<Line> {
     let (name, values): (_, &[&'static str]) = match g.rng.below(3) {
         0 => ("set-max-intset-entries", &["128", "200", "512", "512"]),

@@ -2,12 +2,12 @@
 
 use super::{Compare, Grammar, Line};
 
-/// Sorts what is there, now and then after a list that can be sorted was put there.
+/// Sorts an existing key, occasionally after creating a list of sortable elements.
 pub(super) fn sort(g: &mut Grammar) -> Vec<Line> {
     let key = g.key();
     let mut lines = Vec::new();
     let choice = g.rng.below(10);
-    // Which keys a pattern looks for first shows in events: only a list says it.
+    // The order in which patterns look up keys shows in events: only a list determines it.
     let needs_list = (1..=4).contains(&choice);
     if needs_list || g.rng.chance(40) {
         let count = 1 + g.rng.below(8);
@@ -15,7 +15,7 @@ pub(super) fn sort(g: &mut Grammar) -> Vec<Line> {
         lines.push(Line::new("DEL").arg(&key).fixed());
         lines.push(Line::new("RPUSH").arg(&key).args(&elements).fixed());
     }
-    // Servers order equal texts, and the members of a set, as they like.
+    // The order of equal texts, and of the members of a set, is unspecified.
     let line = match choice {
         0 => Line::new("SORT").arg(key).option("BY").arg("nosort").by(Compare::Unordered).fixed(),
         1 => by_weight(g, Line::new("SORT").arg(key)).option("ALPHA").by(Compare::Unordered),

@@ -40,7 +40,7 @@ fn delete_if(g: &mut Grammar) -> Vec<Line> {
     if g.rng.chance(50) { vec![set, line] } else { vec![line] }
 }
 
-/// MSETEX, likewise.
+/// MSETEX, which only Valkey has.
 fn mset_with_expiry(g: &mut Grammar) -> Vec<Line> {
     if !g.is_valkey() {
         return mset(g);
@@ -69,7 +69,7 @@ fn mset_with_expiry(g: &mut Grammar) -> Vec<Line> {
     }]
 }
 
-/// Option words that belong together, some with a value.
+/// Options that belong together, some with a value.
 type Options = Vec<(&'static str, Option<Vec<u8>>)>;
 
 pub(super) fn set(g: &mut Grammar) -> Vec<Line> {
@@ -161,7 +161,7 @@ fn setrange(g: &mut Grammar) -> Vec<Line> {
         0 => g.one_of(&["-1", "536870912", "536870910", "9223372036854775807", "abc"]).into(),
         _ => g.rng.between(0, 100).to_string().into_bytes(),
     };
-    // Just below the limit a string of half a gigabyte would be made.
+    // Just below the limit this would create a string of half a gigabyte.
     let value = if offset == b"536870910" { b"abcd".to_vec() } else { g.value() };
     vec![Line::new("SETRANGE").arg(g.key()).arg(offset).arg(value)]
 }

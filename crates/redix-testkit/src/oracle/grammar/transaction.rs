@@ -1,4 +1,4 @@
-//! Transactions, with watched keys that others touch.
+//! Transactions, with watched keys that other connections change.
 
 use super::{CONNECTIONS, Family, Grammar, Line, Rule};
 
@@ -27,7 +27,7 @@ fn transaction(g: &mut Grammar) -> Vec<Line> {
     if g.rng.chance(8) {
         body.extend(on(conn, vec![wrong_in_multi(g)]));
     }
-    // What another connection does meanwhile happens before the transaction, or dooms it.
+    // Commands of another connection run before the transaction, or make it fail.
     if g.rng.chance(30) {
         let at = g.rng.below(body.len() + 1);
         body.splice(at..at, on(other, inner(g)));
@@ -43,7 +43,7 @@ fn on(conn: usize, lines: Vec<Line>) -> Vec<Line> {
     lines.into_iter().map(|line| Line { conn, ..line }).collect()
 }
 
-/// Commands that make sense inside.
+/// Commands for inside a transaction.
 fn inner(g: &mut Grammar) -> Vec<Line> {
     let families = [Family::String, Family::String, Family::Keys, Family::Expiry];
     let family = *g.rng.pick(&families);

@@ -1,7 +1,7 @@
 //! The commands of the sorted set group.
 //!
-//! Ranges of members are asked of keys whose members all have one score: of others the real
-//! servers promise nothing.
+//! Lexicographical ranges are taken of keys whose members have equal scores: for others the real
+//! servers specify nothing.
 
 use super::{Compare, Grammar, Line, Rule};
 
@@ -43,7 +43,7 @@ pub(super) const RULES: &[Rule] = &[
     limit,
 ];
 
-/// One of few, so that they repeat, or any value.
+/// One of few members, so that they repeat, or any value.
 fn member(g: &mut Grammar) -> Vec<u8> {
     match g.rng.below(12) {
         0..=7 => format!("m{}", g.rng.below(12)).into_bytes(),
@@ -52,7 +52,7 @@ fn member(g: &mut Grammar) -> Vec<u8> {
     }
 }
 
-/// A score that all servers print alike, rarely one that they may not.
+/// A score that all servers format alike, rarely one that they may not.
 fn score(g: &mut Grammar) -> Vec<u8> {
     match g.rng.below(20) {
         0..=7 => g.rng.between(-5, 5).to_string().into_bytes(),
@@ -76,7 +76,7 @@ pub(super) fn add(g: &mut Grammar) -> Vec<Line> {
     vec![line]
 }
 
-/// What makes a large set, and one that is large in memory only.
+/// Enough members for a large set, or for one that is large in bytes only.
 fn add_many(g: &mut Grammar) -> Vec<Line> {
     let key = g.key();
     let mut line = Line::new("ZADD").arg(&key);
@@ -123,7 +123,7 @@ fn remove_range(g: &mut Grammar) -> Vec<Line> {
     }]
 }
 
-/// The end of a range of scores.
+/// A bound of a score range.
 fn bound(g: &mut Grammar) -> Vec<u8> {
     match g.rng.below(12) {
         0 | 1 => b"-inf".to_vec(),
@@ -154,7 +154,7 @@ fn random(g: &mut Grammar) -> Vec<Line> {
     if g.rng.chance(40) {
         return vec![line.by(Compare::TypeOnly)];
     }
-    // All of them in any order, or as many of any.
+    // All members in any order, or some of them.
     let count = g.one_of(&["0", "-3", "2", "-9223372036854775808", "abc"]);
     let line = line.arg(count);
     let line = if g.rng.chance(40) { line.option("WITHSCORES") } else { line };
@@ -255,14 +255,14 @@ fn from_some(g: &mut Grammar, line: Line) -> Line {
     line
 }
 
-/// Some keys with their number in front, which is rarely wrong.
+/// Some keys preceded by their number, which is rarely wrong.
 fn counted_keys(g: &mut Grammar, line: Line) -> Line {
     let keys = g.some_keys();
     let count = if g.rng.chance(92) { keys.len() } else { g.rng.below(6) };
     line.arg(count.to_string()).args(&keys)
 }
 
-/// Never for long, since nobody would serve it.
+/// Always with a short timeout, since nobody would serve the client.
 fn block(g: &mut Grammar) -> Vec<Line> {
     let timeout = g.one_of(&["0.001", "0.001", "0.001", "1e-3", "-1", "abc", "inf", "1e300"]);
     vec![match g.rng.below(3) {
@@ -310,7 +310,7 @@ fn weighted(g: &mut Grammar, name: &'static str, mut line: Line) -> Line {
     line
 }
 
-/// Keys of their own, whose members have one score.
+/// Keys of their own, whose members have equal scores.
 fn lex(g: &mut Grammar) -> Vec<Line> {
     let key = g.one_of(&["x0", "x1"]);
     let (from, to) = (lex_bound(g), lex_bound(g));

@@ -1,4 +1,4 @@
-//! An operator has the primary change places with a replica, and calls it off if it takes long.
+//! Coordinated failovers, which the operator aborts if they take long.
 
 use redix_core::repl::failover::Stage;
 
@@ -6,20 +6,20 @@ use super::super::client::{PROBES_DB, probe_key};
 use super::super::process::FIRST_PORT;
 use super::{Check, World};
 
-/// After so many steps the operator loses patience.
+/// Steps after which the operator aborts.
 const PATIENCE_STEPS: usize = 3000;
 
-/// What was asked for, and what was seen of it.
+/// A failover, and what was observed of it.
 struct Attempt {
     old: usize,
     target: usize,
     force: bool,
-    /// What the old primary held of each client when it handed over.
+    /// The probes that the old primary had of each client when it handed over.
     held: Option<Vec<u64>>,
 }
 
 impl World {
-    /// Has the primary change places with one of its replicas while things go wrong.
+    /// Sends FAILOVER to the primary while faults occur.
     pub(super) fn fail_over(&mut self) -> Check {
         let old = self.primary;
         let Some(process) = &self.nodes[old].process else { return Ok(()) };
@@ -62,7 +62,7 @@ impl World {
         process.map_or(Stage::None, |process| process.engine.repl.failover.stage())
     }
 
-    /// Lets things go on, and wrong, until it is over or has taken too long.
+    /// Runs, with faults, until it is over or has taken too long.
     fn watch(&mut self, attempt: &mut Attempt) -> Check {
         let Attempt { old, target, .. } = *attempt;
         self.observe(old)?;
@@ -71,7 +71,7 @@ impl World {
                 Stage::None => break,
                 Stage::InProgress if attempt.held.is_none() => {
                     attempt.held = Some(self.held_probes(old));
-                    // What the target has not received by now it will not receive.
+                    // What the target has not received by now it will never receive.
                     if self.rng.chance(40) {
                         self.cut(old, target);
                     }
@@ -95,7 +95,7 @@ impl World {
         Ok(())
     }
 
-    /// The probes of each client as a server holds them now.
+    /// The probes of each client that a server has now.
     fn held_probes(&mut self, node: usize) -> Vec<u64> {
         let Some(process) = &self.nodes[node].process else { return Vec::new() };
         let probe = |client| {
@@ -105,14 +105,14 @@ impl World {
         (0..self.clients.len()).map(|client| probe(client).unwrap_or(0)).collect()
     }
 
-    /// Takes note of who is the primary now; what was handed over must be there.
+    /// Records the new primary; everything that was handed over must be there.
     fn settle(&mut self, attempt: &Attempt) -> Check {
         let Attempt { old, target, force, held } = attempt;
         let (old, target) = (*old, *target);
         let process = self.nodes[old].process.as_ref();
         let Some(followed) = process.and_then(|process| process.engine.repl.upstream.target())
         else {
-            // The target may have taken over all the same, if its answer was lost.
+            // The target may have taken over even if its reply was lost.
             let promoted = |process: &super::Process| !process.engine.repl.is_replica();
             if self.nodes[target].process.as_ref().is_some_and(promoted) {
                 self.follow(target, old)?;
