@@ -5,9 +5,9 @@
 //! resolution by the size of its area and looks at the rectangle of the centre and its neighbours,
 //! as many of the nine as the area reaches into.
 //!
-//! The arithmetic is that of the real servers, operation by operation: which members lie on an edge,
-//! in which order rectangles are visited and the digits of distances follow from it. The earth is a
-//! sphere.
+//! The arithmetic is that of the real servers, operation by operation: which members lie on an
+//! edge, in which order rectangles are visited and the digits of distances follow from it. The
+//! earth is a sphere.
 
 #[cfg(test)]
 mod tests;

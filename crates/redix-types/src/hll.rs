@@ -15,10 +15,10 @@
 //!               1vvvvvll            l + 1 registers are v + 1
 //! ```
 //!
-//! A sparse value is edited where it stands, by the same steps as on the real servers, so that equal
-//! commands leave equal bytes. The estimator is that of Otmar Ertl, "New cardinality estimation
-//! algorithms for HyperLogLog sketches" (2017), which needs no correction of bias; the hash is
-//! MurmurHash64A of Austin Appleby.
+//! A sparse value is edited where it stands, by the same steps as on the real servers, so that
+//! equal commands leave equal bytes. The estimator is that of Otmar Ertl, "New cardinality
+//! estimation algorithms for HyperLogLog sketches" (2017), which needs no correction of bias; the
+//! hash is MurmurHash64A of Austin Appleby.
 //!
 //! **Invariant.** Nothing in the bytes is believed: they may have been set as a string. What is no
 //! HyperLogLog at all is told by [`encoding`]; runs that do not make up all registers are

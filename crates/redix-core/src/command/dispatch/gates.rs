@@ -23,8 +23,9 @@ pub(super) enum Admitted {
 
 impl Runner<'_> {
     /// Whether nothing holds back the commands of ordinary clients: whether each gate in
-    /// [`Runner::admit_one`] that depends on the state of the server is open, but for that of memory,
-    /// which a single command may use up; and whether keys whose time has come go when they are met.
+    /// [`Runner::admit_one`] that depends on the state of the server is open, but for that of
+    /// memory, which a single command may use up; and whether keys whose time has come go when they
+    /// are met.
     pub(super) fn is_calm(&self) -> bool {
         !self.engine.loading.load(Ordering::Relaxed)
             && !self.config.import_mode

@@ -24,8 +24,8 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::write(
 .docs(docs::GEOADD)];
 
 /// `GEOADD key [NX|XX] [CH] longitude latitude member …` -> how many members were added, with CH or
-/// moved. Errors: WRONGTYPE, Syntax, NotFloat, a position that no score can express. Logged as ZADD;
-/// event `zadd`.
+/// moved. Errors: WRONGTYPE, Syntax, NotFloat, a position that no score can express. Logged as
+/// ZADD; event `zadd`.
 fn geoadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (rules, first) = parse_rules(args)?;
     let mut pairs: SmallVec<[(f64, &[u8]); 8]> = SmallVec::new();

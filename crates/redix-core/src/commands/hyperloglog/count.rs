@@ -29,8 +29,8 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::read(
 .docs(docs::PFCOUNT)];
 
 /// `PFCOUNT key …` -> the estimate of how many different elements they have been shown together,
-/// missing keys none. That of one key is kept with it, and logged when it is new. Errors: WRONGTYPE,
-/// a string that is no HyperLogLog, a corrupt one.
+/// missing keys none. That of one key is kept with it, and logged when it is new. Errors:
+/// WRONGTYPE, a string that is no HyperLogLog, a corrupt one.
 fn pfcount(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let estimate = match args.len() {
         2 => count_one(cx, cx.key(args, 1))?,
