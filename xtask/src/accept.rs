@@ -1,8 +1,8 @@
 //! `cargo xtask accept NAME`: the long checks, which CI has no time for.
 //!
-//! A check is a list of units, each with one line of result. What passed is remembered in
-//! `target/accept/NAME.txt` for the commit it passed on, so that a check that was cut off goes on
-//! where it was; `--again` starts it anew. The last line is `accept NAME: PASS` or `FAIL`.
+//! A check is a list of units, each with one line of result. Passed units are recorded in
+//! `target/accept/NAME.txt` for the commit they passed on, so that an interrupted check resumes;
+//! `--again` restarts it. The last line is `accept NAME: PASS` or `FAIL`.
 
 mod abuse;
 mod fuzz;
@@ -25,7 +25,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{command, no_more, output, take_flag, take_option, target_dir};
 
-/// A check: its name, what it shows, and the function that runs its units.
+/// A check: its name, what it proves, and the function that runs its units.
 struct Check(&'static str, &'static str, fn(&mut Progress) -> Result<()>);
 
 const CHECKS: &[Check] = &[
@@ -78,7 +78,7 @@ fn parse_seeds(text: &str) -> Result<RangeInclusive<u64>> {
     Ok(first.parse()?..=last.parse()?)
 }
 
-/// What a check is asked for and what it has done so far.
+/// The options of a check and its progress.
 pub(crate) struct Progress {
     name: String,
     file: PathBuf,
@@ -87,7 +87,7 @@ pub(crate) struct Progress {
     failed: usize,
     /// The seeds to run, for checks that have seeds.
     pub(crate) seeds: RangeInclusive<u64>,
-    /// How long to run, for checks that could go on for ever.
+    /// How long to run, for checks without an end of their own.
     pub(crate) minutes: u64,
 }
 
@@ -111,7 +111,7 @@ impl Progress {
         Ok(Self { name, file, done, passed: 0, failed: 0, seeds: 1..=100, minutes: 10 })
     }
 
-    /// Runs one unit, unless it passed on this commit before. `body` says what it saw.
+    /// Runs one unit, unless it passed on this commit before. `body` returns a summary.
     pub(crate) fn unit(&mut self, unit: &str, body: impl FnOnce() -> Result<String>) -> Result<()> {
         if self.done.contains(unit) {
             println!("accept {}: {unit}: PASS (before)", self.name);

@@ -16,7 +16,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     process::run(generator().arg("--release").arg("--").args(args))
 }
 
-/// Has the load generator, built without optimisation, print its options: it can be started.
+/// Checks that the load generator starts: prints its options, in a debug build.
 pub(crate) fn check() -> Result<()> {
     process::output(generator().args(["--", "--help"])).map(|_| ())
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask docs`: writes COMPAT.md, what Redix has of the surface of Valkey, from what the two
-//! servers say of themselves. `--check` only says whether the page is up to date. Commands that are
-//! there to be refused are listed as such, and asked whether they still are.
+//! `cargo xtask docs`: writes COMPAT.md, the parts of Valkey's interface that Redix has, from what
+//! the two servers report. `--check` only checks that the page is up to date. Commands that exist
+//! only to be refused are listed as such, after checking that they still are.
 
 #[cfg(test)]
 mod tests;
@@ -16,13 +16,13 @@ use crate::process::{self, no_more, root, run, take_flag, take_option, target_di
 use crate::server::Server;
 use crate::setup;
 
-/// Limits on what a server may say, so that a broken one ends the chore, not the machine.
+/// Limits on a server's replies, so that a broken one fails the chore, not the machine.
 const BULK_LEN_MAX: usize = 1 << 20;
 const DEPTH_MAX: usize = 16;
-/// More words than any command needs before it says more than that some are missing.
+/// More arguments than any command needs before its error is about something else than arity.
 const WORDS_MAX: usize = 8;
 
-/// Commands that do nothing but refuse, by name or by the container's, each with the reason.
+/// Commands that are always refused, by name or by the container's, each with the reason.
 const REFUSED: &[(&str, &str)] = &[
     ("CLUSTER", "there is no cluster mode, as each of them answers"),
     ("MODULE LOAD", "modules cannot be loaded"),
@@ -68,7 +68,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     fs::write(&file, page).context("cannot write COMPAT.md")
 }
 
-/// What a server offers.
+/// The interface of a server.
 struct Surface {
     version: String,
     /// Names of commands, subcommands as `CLIENT LIST`, by group.
@@ -96,7 +96,8 @@ impl Surface {
         Ok(Self { version: version.unwrap_or_default(), commands, directives })
     }
 
-    /// Whether what is listed as refused still is. A container says only which words it wants.
+    /// Checks that the commands listed as refused still are. A container only replies with its
+    /// arity error.
     fn ask_refused(&self, program: &Path) -> Result<()> {
         let server = Server::start(program, &[], &target_dir().join("docs.log"))?;
         let stream = server.connect()?;
@@ -171,7 +172,7 @@ fn page(ours: &Surface, theirs: &Surface) -> String {
     page
 }
 
-/// A reply as RESP2 has it; numbers and states are text too.
+/// A RESP2 reply; numbers and statuses are text too.
 enum Reply {
     Text(String),
     Array(Vec<Reply>),

@@ -2,7 +2,7 @@
 //! hook and CI run the same code. Only std and anyhow, so that it builds in seconds on a fresh
 //! machine.
 #![forbid(unsafe_code)]
-// Talking to the person at the terminal is what this program is for.
+// This program talks to a person at a terminal.
 #![allow(clippy::print_stdout)]
 
 mod accept;
@@ -19,8 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-/// A chore: its name, what `cargo xtask` says about it, and the function that gets the arguments
-/// after the name.
+/// A chore: its name, its help text, and the function that gets the arguments after the name.
 struct Chore(&'static str, &'static str, fn(&[String]) -> Result<()>);
 
 const CHORES: &[Chore] = &[

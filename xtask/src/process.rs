@@ -1,4 +1,4 @@
-//! Child processes and places: what every chore needs of the operating system.
+//! Child processes and paths for the chores.
 //!
 //! A child that may hang or leave children of its own runs in its own process group, and only that
 //! group is ever signalled: a chore never looks for processes by name.
@@ -19,13 +19,13 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().map(Path::to_path_buf).expect("xtask lies in a folder of the repository")
 }
 
-/// Where cargo puts what it builds.
+/// The target folder of cargo.
 pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// Whether this is a run of CI, where whatever is missing is a failure.
+/// Whether this is a run of CI, where anything missing is a failure.
 pub(crate) fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
 }
@@ -37,7 +37,7 @@ pub(crate) fn command(program: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Runs `command` to its end with the terminal's input and output.
+/// Runs `command` to its end, connected to the terminal.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}");
     let status = command.status().with_context(|| format!("cannot start {shown}"))?;
@@ -47,7 +47,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What `command` writes to its standard output. An error holds the end of its standard error.
+/// The standard output of `command`. An error has the end of its standard error.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = command.get_program().to_string_lossy().into_owned();
     let out =
@@ -66,7 +66,7 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
-/// A child in a process group of its own, all of which ends with this value.
+/// A child in a process group of its own, all of which is killed when this is dropped.
 pub(crate) struct Group(Child);
 
 impl Group {
@@ -104,7 +104,7 @@ impl Group {
     }
 
     fn signal(&self, signal: &str) {
-        // The group may be gone already, which is what is wanted.
+        // Ignored: the group may have ended already.
         let _ = Command::new("kill")
             .args([signal, "--", &format!("-{}", self.0.id())])
             .stderr(Stdio::null())
@@ -131,7 +131,7 @@ pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Takes `name VALUE` or `name=VALUE` out of `args`.
+/// Removes `name VALUE` or `name=VALUE` from `args`.
 pub(crate) fn take_option(args: &mut Vec<String>, name: &str) -> Result<Option<String>> {
     let Some(at) = args.iter().position(|a| a.split('=').next() == Some(name)) else {
         return Ok(None);
@@ -146,14 +146,14 @@ pub(crate) fn take_option(args: &mut Vec<String>, name: &str) -> Result<Option<S
     Ok(Some(args.remove(at)))
 }
 
-/// Takes the flag `name` out of `args`.
+/// Removes the flag `name` from `args`.
 pub(crate) fn take_flag(args: &mut Vec<String>, name: &str) -> bool {
     let before = args.len();
     args.retain(|arg| arg != name);
     args.len() < before
 }
 
-/// Refuses what is left of a chore's arguments once it has taken its own.
+/// Refuses remaining arguments.
 pub(crate) fn no_more(args: &[String]) -> Result<()> {
     match args.first() {
         Some(arg) => bail!("unknown argument {arg}"),

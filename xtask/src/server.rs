@@ -15,7 +15,7 @@ use crate::process::{Group, free_port, target_dir};
 const START_LIMIT: Duration = Duration::from_secs(10);
 const PING_LIMIT: Duration = Duration::from_secs(5);
 
-/// A server on the loopback address with a folder of its own; both end with the value.
+/// A server on the loopback address with a folder of its own; dropping this ends both.
 pub(crate) struct Server {
     group: Group,
     pub(crate) port: u16,
@@ -23,8 +23,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `program` without saving, with everything that tests need switched on, and with
-    /// `args`. Returns once it answers.
+    /// Starts `program` without saving, with the features that tests need enabled, and with `args`.
+    /// Returns once it replies.
     pub(crate) fn start(program: &Path, args: &[String], log: &Path) -> Result<Self> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let port = free_port()?;
@@ -54,7 +54,7 @@ impl Server {
         Ok(server)
     }
 
-    /// A connection that gives up after a few seconds without an answer.
+    /// A connection with a timeout of a few seconds.
     pub(crate) fn connect(&self) -> std::io::Result<TcpStream> {
         self.connect_within(PING_LIMIT)
     }
@@ -76,7 +76,7 @@ impl Server {
         ask().unwrap_or(false)
     }
 
-    /// What is wrong with the server, if anything.
+    /// Why the server is not usable, if it is not.
     pub(crate) fn trouble(&mut self) -> Option<String> {
         if let Some(status) = self.group.exited() {
             return Some(format!("the server ended: {status}"));

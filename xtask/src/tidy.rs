@@ -1,8 +1,8 @@
-//! `cargo xtask tidy`: the rules of style that a compiler does not know. It is also a test.
+//! `cargo xtask tidy`: style rules that the compiler does not know. It is also a test.
 //!
-//! Sizes are a ratchet: what is over the limits stands in `xtask/ratchet.txt` with the size it has,
-//! and may only shrink. `--update` lowers those lines; `--update --accept` also adds and raises.
-//! A table of one shape is exempt by a line `// tidy: table` above its item.
+//! Sizes are a ratchet: items over the limits are listed in `xtask/ratchet.txt` with their size,
+//! and may only shrink. `--update` lowers those lines; `--update --accept` also adds and raises. A
+//! homogeneous table is exempt by a line `// tidy: table` above its item.
 
 mod imports;
 mod ratchet;
@@ -20,14 +20,14 @@ use source::Source;
 
 const COLUMNS_MAX: usize = 100;
 
-/// Files in which `unsafe` may stand, besides the folders that end in `/`.
+/// Files that may contain `unsafe`, besides the folders that end in `/`.
 const UNSAFE_ALLOWED: &[&str] = &[
     "crates/redix-types/src/",
     "crates/redix-server/src/sys.rs",
     "crates/redix-server/src/alloc.rs",
 ];
 
-/// Written in two halves, so that this file does not break its own rule.
+/// Written in two halves, so that this file does not violate its own rule.
 const BANNED: &[&str] = &[
     concat!("TO", "DO"),
     concat!("FIX", "ME"),
@@ -58,7 +58,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     bail!("{} problems", problems.len())
 }
 
-/// Every breach of the rules in the repository at `root`, as `path:line: what`.
+/// Every violation in the repository at `root`, as `path:line: what`.
 fn check(root: &Path, update: bool, accept: bool) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     let paths = tracked_files(root)?;
@@ -82,7 +82,7 @@ fn check(root: &Path, update: bool, accept: bool) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// What git tracks or would track, by path from the root.
+/// The files that git tracks or would track, by path from the root.
 fn tracked_files(root: &Path) -> Result<Vec<String>> {
     let mut git = command("git", &["ls-files", "-co", "--exclude-standard"]);
     Ok(output(git.current_dir(root))?.lines().map(str::to_owned).collect())
@@ -96,7 +96,7 @@ fn banned_words(path: &str, text: &str, problems: &mut Vec<String>) {
     for (number, line) in (1..).zip(text.lines()) {
         let lower = line.to_lowercase();
         for word in BANNED {
-            // Upper-case words are meant as they stand: `xxx` is a fine key in a test.
+            // Upper-case words are exempt: `xxx` is a valid key in a test.
             let shouted = word.chars().all(char::is_uppercase);
             if has_word(if shouted { line } else { &lower }, word) {
                 problems.push(format!("{path}:{number}: says {word:?}"));
@@ -105,14 +105,14 @@ fn banned_words(path: &str, text: &str, problems: &mut Vec<String>) {
     }
 }
 
-/// Whether `word` stands in `line` on its own, not as a part of a longer word.
+/// Whether `word` occurs in `line` as a whole word.
 fn has_word(line: &str, word: &str) -> bool {
     let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         let after = line[at + word.len()..].chars().next();
         match word.starts_with('/') {
-            // A path counts where it begins, whatever follows.
+            // A path matches as a prefix.
             true => !joins(before) && before != Some('.'),
             false => !joins(before) && !joins(after),
         }
@@ -125,7 +125,7 @@ fn module_doc(source: &Source, problems: &mut Vec<String>) {
     }
 }
 
-/// What is over the limit inside a string is left alone, as rustfmt does.
+/// A long line inside a string literal is exempt, as in rustfmt.
 fn columns(source: &Source, problems: &mut Vec<String>) {
     let lines = source.text.lines().zip(source.code.lines());
     for (number, (line, code)) in (1..).zip(lines) {
@@ -147,7 +147,7 @@ fn unsafe_code(source: &Source, problems: &mut Vec<String>) {
     }
 }
 
-/// A file below `src` that no `mod` line reaches is compiled by nobody.
+/// Files below `src` that no `mod` line reaches are not compiled.
 fn orphans(sources: &[Source], problems: &mut Vec<String>) {
     for source in sources {
         let Some((krate, inner)) = source.path.split_once("/src/") else { continue };
@@ -171,8 +171,7 @@ fn orphans(sources: &[Source], problems: &mut Vec<String>) {
     }
 }
 
-/// Every path that ARCHITECTURE.md names in backticks exists, from the root or from a crate's
-/// `src`.
+/// Every path in backticks in ARCHITECTURE.md exists, from the root or from a crate's `src`.
 fn named_paths(root: &Path, problems: &mut Vec<String>) {
     let Ok(text) = fs::read_to_string(root.join("ARCHITECTURE.md")) else { return };
     let mut bases = vec![root.to_path_buf()];

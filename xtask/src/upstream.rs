@@ -1,16 +1,16 @@
 //! `cargo xtask upstream`: the Tcl suite of Valkey 9.1 against Redix.
 //!
-//! In external mode (the default) each file of the suite talks to a server that this chore starts
-//! for it; in normal mode (`--mode normal`) the suite starts its servers itself, through a script
-//! in the place of its own binary. Either way the suite is a stranger's, used as it is, but that an
-//! error outside of a test does not end the whole file.
+//! In external mode (the default) each file of the suite runs against a server that this chore
+//! starts for it; in normal mode (`--mode normal`) the suite starts its servers itself, through a
+//! script in place of its own binary. Either way the suite is used unmodified, except that an error
+//! outside of a test does not end the whole file.
 //!
 //! `upstream/floors` lists, per file, the tests that must pass; a floor only rises (`--update`). A
 //! floor test that fails is run once more alone, and is reported as flaky if it passes then.
 //! `upstream/skips.txt` lists tests that are not run, each with its reason.
 //!
-//! Without names of files, those with a floor are run until the time is up: first what the change
-//! touches, then a part of the rest that moves on from day to day.
+//! Without file names, those with a floor are run until the time is up: first those that the change
+//! affects, then a part of the rest that rotates daily.
 
 mod floors;
 mod output;
@@ -32,7 +32,7 @@ use floors::{Floors, Skips};
 use output::{Outcome, Report};
 use suite::{FileRun, Suite, Target};
 
-/// A server that crashed takes many tests with it; this many are named.
+/// A crashed server fails many tests; at most this many are listed.
 const BROKEN_SHOWN_MAX: usize = 20;
 
 const USAGE: &str = "usage: cargo xtask upstream [FILE…] [--all] [--list] [--update] [--verbose]
@@ -53,7 +53,7 @@ struct Options {
     verbose: bool,
     threads: u32,
     minutes: u64,
-    /// `None`: external for named files, both where the floors decide.
+    /// `None`: external for named files, both where floors decide.
     mode: Option<Mode>,
     server: Option<PathBuf>,
     tags: String,
@@ -127,7 +127,7 @@ impl Options {
     }
 }
 
-/// What all files of a run gave together.
+/// The totals of a run.
 #[derive(Default)]
 struct Total {
     held: usize,
@@ -172,17 +172,17 @@ impl Total {
     }
 }
 
-/// The suite, a server to run it on, and what is expected of it.
+/// The suite, a server to run it on, and the expectations.
 pub(crate) struct Runner {
     suite: Suite,
     floors: Floors,
     skips: Skips,
 }
 
-/// What running one file showed, set against its floor.
+/// The result of running one file, compared with its floor.
 pub(crate) struct Verdict {
     run: FileRun,
-    /// Tests of the floor that passed, at the second try too.
+    /// Tests of the floor that passed, at the latest in the second run.
     held: usize,
     flaky: Vec<String>,
     broken: Vec<String>,
@@ -233,7 +233,7 @@ impl Runner {
             let again = self.suite.run(file, &skips, &first)?;
             (flaky, broken) = first.into_iter().partition(|name| again.report.passed(name));
             if broken.is_empty() {
-                // Whatever went wrong the first time did not come back.
+                // The trouble of the first run did not recur.
                 run.trouble = again.trouble;
             }
         }
@@ -243,7 +243,7 @@ impl Runner {
 }
 
 impl Verdict {
-    /// Whether nothing fell below the floor and the server lived.
+    /// Whether no floor test failed and the server survived.
     pub(crate) fn ok(&self) -> bool {
         self.broken.is_empty() && !self.run.server_died
     }
@@ -287,7 +287,7 @@ fn copy_tree(from: &std::path::Path, to: &std::path::Path) -> Command {
     copy
 }
 
-/// Where floors and skips are kept.
+/// The folder of floors and skips.
 fn expectations() -> PathBuf {
     root().join("upstream")
 }

@@ -1,11 +1,11 @@
-//! Hostile clients, and a hostile primary, against the optimised server.
+//! Abuse: hostile clients, and a faulty primary, against the optimised server.
 
 use anyhow::{Context, Result, bail};
 
 use super::Progress;
 use crate::process::{command, output, run as run_command, target_dir};
 
-/// Other seeds send other bytes, to the same effect in most units.
+/// Other seeds send other bytes, with the same effect in most units.
 const SEEDS_MAX: usize = 3;
 /// With as many open files as the system allows: a unit opens ten thousand connections.
 const WITH_FILES: &str = r#"ulimit -n "$(ulimit -H -n)" && exec "$0" "$@""#;

@@ -1,9 +1,8 @@
 //! Fuzzing on the stable toolchain: the targets of `fuzz/` are built with LLVM's coverage counters,
-//! without a sanitizer (the code they reach is safe Rust), and run as the libFuzzer programs they
-//! are.
+//! without a sanitizer (the code they reach is safe Rust), and run as libFuzzer programs.
 //!
-//! What is found stays in `fuzz/artifacts`; inputs that reach new code in `target/fuzz/corpus`,
-//! where the next run begins. Inputs under `fuzz/corpus`, if any, are read and never written.
+//! Findings are kept in `fuzz/artifacts`; inputs that reach new code in `target/fuzz/corpus`, where
+//! the next run begins. Inputs under `fuzz/corpus`, if any, are read and never written.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::Progress;
 use crate::process::{command, output, root, run as run_command, target_dir};
 
-/// What libFuzzer needs to see where an input goes; see LLVM's SanitizerCoverage.
+/// The instrumentation that libFuzzer needs; see LLVM's SanitizerCoverage.
 const FLAGS: &[&str] = &[
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",

@@ -1,4 +1,4 @@
-//! Random commands on Redix and on Valkey: they differ in nothing but `golden/DIFFERS.txt`.
+//! Random commands on Redix and on Valkey: the only differences are those of `golden/DIFFERS.txt`.
 
 use anyhow::{Result, bail, ensure};
 
@@ -7,11 +7,11 @@ use crate::process::{command, run as run_command, target_dir};
 
 /// Commands of each family under each protocol, which are five epochs.
 const COUNT: usize = 2000;
-/// The families, which the program takes in turn; at least.
+/// At least the number of families, which the program runs in turn.
 const FAMILIES: usize = 12;
 /// Commands of all families in one stream, under each protocol.
 const MIXED_COUNT: usize = 10_000;
-/// As many as it takes for 500,000 commands.
+/// Enough for 500,000 commands.
 const SEEDS_MAX: usize = 9;
 
 pub(super) fn run(progress: &mut Progress) -> Result<()> {
@@ -55,7 +55,7 @@ pub(super) fn commands(text: &str) -> usize {
     lines.filter_map(|line| line.split(' ').next()?.parse::<usize>().ok()).sum()
 }
 
-/// The reports without what was covered.
+/// The reports without the coverage.
 fn differences(text: &str) -> String {
     let is_coverage = |line: &&str| line.starts_with("  ") && line.contains(" ran ");
     let lines = text.lines().filter(|line| !line.is_empty() && !is_coverage(line));

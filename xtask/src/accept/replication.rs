@@ -1,5 +1,5 @@
-//! Redix and each real server in both roles, under writes, the link between them cut ten times; and
-//! chains of three.
+//! Redix and each real server in both roles, under writes, with the link between them cut ten
+//! times; and chains of three.
 
 use anyhow::{Result, bail};
 
@@ -18,7 +18,7 @@ const TESTS: &[&str] = &[
     "chain::valkey_redix_redis7",
     "chain::redis7_redix_valkey",
 ];
-/// More would only repeat the same cuts at other moments.
+/// More seeds would only repeat the same cuts at other moments.
 const SEEDS_MAX: usize = 5;
 
 pub(super) fn run(progress: &mut Progress) -> Result<()> {
@@ -34,7 +34,7 @@ fn run_test(test: &str, seed: u64) -> Result<String> {
     let test = format!("replication::{test}");
     let args = ["test", "-q", "-p", "redix-server", "--test", "it", "--", "--exact", &test];
     let mut tests = command("cargo", &args);
-    // Nothing is passed over here because a server is missing.
+    // A missing server is a failure here.
     tests.env("CI", "true").env("REDIX_LINK_CUTS", CUTS);
     let out = tests.env("REDIX_LINK_SEED", seed.to_string()).output()?;
     let text = String::from_utf8_lossy(&out.stdout);

@@ -7,11 +7,11 @@ use crate::process::{command, run as run_command, target_dir};
 
 /// Seeds of one unit.
 const UNIT_SEEDS: u64 = 50;
-/// As many as it takes for 2,000.
+/// Enough for 2,000 seeds.
 const UNITS_MAX: usize = 40;
 
 pub(super) fn run(progress: &mut Progress) -> Result<()> {
-    // Not optimised to the end: the assertions are wanted.
+    // Not a release build: assertions are wanted.
     let args = ["build", "-p", "redix-testkit", "--bin", "sim"];
     run_command(&mut command("cargo", &args))?;
     for unit in progress.seeds.clone().take(UNITS_MAX) {

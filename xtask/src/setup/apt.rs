@@ -1,8 +1,8 @@
-//! Debian packages: installing programs, and the sources of Redis and Valkey for their test suites.
+//! Debian packages: programs, and the sources of Redis and Valkey for their test suites.
 //!
-//! Sources come through an apt state of our own (list of sources, package lists and cache in the
-//! folder of peers), so that the machine's own is left as it is. The archive's address is the one
-//! that this machine's sources name; signatures are checked with Debian's keyring.
+//! Sources are fetched with an apt state of our own (source list, package lists and cache in the
+//! folder of peers), so that the machine's own is not changed. The archive's address is that of
+//! this machine's sources; signatures are checked with Debian's keyring.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::process::{find_program, output};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Installs `packages`, bringing the package lists up to date if they do not know them.
+/// Installs `packages`, updating the package lists if necessary.
 pub(super) fn install(packages: &[&str]) -> Result<()> {
     if find_program("apt-get").is_none() {
         bail!("this machine has no apt-get");
@@ -29,7 +29,7 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// `program` with the right to change the system.
+/// `program` with root privileges.
 fn as_root(program: &str) -> Result<Command> {
     let mut command;
     if output(Command::new("id").arg("-u"))?.trim() == "0" {
@@ -40,12 +40,12 @@ fn as_root(program: &str) -> Result<Command> {
     } else {
         bail!("not root, and sudo would ask for a password");
     }
-    // With a runlevel named, packages do not start their services.
+    // With a runlevel set, packages do not start their services.
     command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     Ok(command)
 }
 
-/// Unpacks the test suite of `package` as Debian's `release` has it to `place`, unless it is there.
+/// Unpacks the test suite of `package` in Debian's `release` to `place`, unless it is there.
 pub(super) fn fetch_suite(dir: &Path, place: &Path, package: &str, release: &str) -> Result<()> {
     if place.join("runtest").exists() {
         return Ok(());
@@ -60,7 +60,7 @@ pub(super) fn fetch_suite(dir: &Path, place: &Path, package: &str, release: &str
     let line = format!("deb-src [signed-by={KEYRING}] {address} {release} main\n");
     fs::write(work.join("sources.list"), line)?;
     output(apt(&work).args(["update", "-qq"]))?;
-    // Only the tar: Debian's own changes do not touch the tests.
+    // Only the upstream tar: Debian's changes do not affect the tests.
     let wanted = format!("{package}/{release}");
     output(apt(&work).args(["source", "--tar-only", "--download-only", "-qq", &wanted]))?;
     unpack(&work, place, package)?;
@@ -83,7 +83,7 @@ fn apt(work: &Path) -> Command {
     command
 }
 
-/// Keeps of the source only what the suite runs with.
+/// Keeps only the parts of the source that the suite needs.
 fn unpack(work: &Path, place: &Path, package: &str) -> Result<()> {
     let tar = fs::read_dir(work)?
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -109,7 +109,7 @@ fn unpack(work: &Path, place: &Path, package: &str) -> Result<()> {
     fs::rename(fresh, place).context("cannot put the suite in place")
 }
 
-/// The address of the Debian archive in this machine's own list of sources.
+/// The address of the Debian archive in this machine's source list.
 fn archive_address() -> Result<String> {
     let mut files = vec![Path::new("/etc/apt/sources.list").to_path_buf()];
     if let Ok(parts) = fs::read_dir("/etc/apt/sources.list.d") {

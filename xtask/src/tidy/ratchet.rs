@@ -1,5 +1,5 @@
-//! The ratchet on sizes: long functions and files are listed with the size they have, in
-//! `xtask/ratchet.txt` (`fn PATH::NAME LINES` and `file PATH LINES`), and may only shrink.
+//! The ratchet on sizes: long functions and files are listed with their size in `xtask/ratchet.txt`
+//! (`fn PATH::NAME LINES` and `file PATH LINES`), and may only shrink.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use super::source::Source;
 const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 800;
 
-/// What is over a limit: its key in the file, and its lines.
+/// Items over a limit: their key in the file, and their lines.
 pub(super) type Sizes = BTreeMap<String, usize>;
 
 pub(super) fn check(
@@ -40,7 +40,8 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The list with each line at the lesser of what it was and what it is, without what is now small.
+/// The list with each line lowered to the present size, and without items that are now within the
+/// limits.
 pub(super) fn lowered(listed: &Sizes, actual: &Sizes) -> Sizes {
     let kept = listed.iter().filter_map(|(key, was)| Some((key, was, actual.get(key)?)));
     kept.map(|(key, was, is)| (key.clone(), *was.min(is))).collect()

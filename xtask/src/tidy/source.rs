@@ -1,5 +1,5 @@
-//! One Rust file as tidy sees it: its text, and its code with comments and literals blanked out, so
-//! that plain searches of the code cannot be fooled by what a string says.
+//! A Rust file for tidy: its text, and its code with comments and literals blanked out, so that
+//! searches of the code do not match inside strings.
 
 /// The line that exempts the item below it from the limits of size and width.
 const TABLE_MARK: &str = "// tidy: table";
@@ -8,7 +8,7 @@ pub(super) struct Source {
     /// Path from the root of the repository.
     pub(super) path: String,
     pub(super) text: String,
-    /// As `text`, line by line, with comments and literals turned to spaces.
+    /// As `text`, with comments and literals replaced by spaces.
     pub(super) code: String,
     /// First and last line of each item marked as a table.
     tables: Vec<(usize, usize)>,
@@ -71,8 +71,8 @@ fn line_of(text: &str, at: usize) -> usize {
     text[..at].matches('\n').count() + 1
 }
 
-/// Where the item that begins at `from` ends: its `;`, or the brace that closes its body. A `;` or
-/// body inside brackets or parentheses (an array's length) is no end.
+/// The end of the item that begins at `from`: its `;`, or the brace that closes its body. A `;` or
+/// body inside brackets or parentheses (an array's length) does not count.
 fn item_end(code: &str, from: usize) -> Option<usize> {
     let (mut round, mut curly) = (0_i32, 0_i32);
     let is_value = {
@@ -117,8 +117,8 @@ fn tables(text: &str, code: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// `text` with comments, strings and characters turned to spaces; bytes and lines keep their
-/// places.
+/// `text` with comments, strings and characters replaced by spaces; offsets and lines are
+/// preserved.
 pub(super) fn blank_literals(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();

@@ -1,6 +1,5 @@
-//! What is expected of the suite: floors (`upstream/floors/unit.type.string.txt`, one name of a
-//! test a line; those of normal mode in `upstream/floors/normal/`) and skips
-//! (`upstream/skips.txt`).
+//! The expectations of the suite: floors (`upstream/floors/unit.type.string.txt`, one test name per
+//! line; those of normal mode in `upstream/floors/normal/`) and skips (`upstream/skips.txt`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -49,7 +48,7 @@ impl Floors {
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// Adds what passed to the floor of `file` and returns by how much it rose.
+    /// Adds passed tests to the floor of `file` and returns by how much it rose.
     pub(super) fn raise(&self, file: &str, report: &Report) -> Result<usize> {
         let old = self.of(file)?;
         let new: BTreeSet<String> = old.iter().chain(report.passes()).cloned().collect();
@@ -62,8 +61,8 @@ impl Floors {
     }
 }
 
-/// Tests that are not run: `FILE :: NAME :: reason`, where FILE may be `*` and NAME, as the suite
-/// has it, is a whole name or, after a slash, a regular expression.
+/// Skipped tests: `FILE :: NAME :: reason`, where FILE may be `*` and NAME is a whole test name or,
+/// after a slash, a regular expression.
 pub(super) struct Skips(Vec<Skip>);
 
 struct Skip {

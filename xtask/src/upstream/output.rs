@@ -1,11 +1,11 @@
-//! What the suite prints, read back: one outcome per test.
+//! Parsing the output of the suite: one outcome per test.
 
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Outcome {
     Ok,
-    /// With the first line of what was wrong.
+    /// With the first line of the error.
     Failed(String),
     Skipped,
 }
@@ -14,7 +14,7 @@ pub(super) enum Outcome {
 #[derive(Default)]
 pub(super) struct Report {
     tests: BTreeMap<String, Outcome>,
-    /// What went wrong outside of any test.
+    /// Errors outside of any test.
     pub(super) troubles: Vec<String>,
     /// Whether the file was run to its end.
     pub(super) finished: bool,
@@ -31,7 +31,7 @@ impl Report {
             match status {
                 "ok" => report.add(without_time(rest), Outcome::Ok),
                 "skip" => report.add(rest, Outcome::Skipped),
-                // A group of tests is ignored without saying which: there is no name then.
+                // A group of tests is ignored without naming it.
                 "ignore" => {
                     if let Some((name, _)) = rest.rsplit_once(": ")
                         && name != "Tag"

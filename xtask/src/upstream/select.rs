@@ -1,4 +1,4 @@
-//! Which files of the suite a change should meet first.
+//! The order of the suite's files for a change.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::process::{command, output};
 
-/// A part of a source path, and the files of the suite that see it most.
+/// A part of a source path, and the files of the suite that it affects most.
 const SEEN_BY: &[(&str, &[&str])] = &[
     ("commands/string", &["unit/type/string", "unit/type/incr"]),
     ("commands/bit", &["unit/bitops", "unit/bitfield"]),
@@ -33,7 +33,7 @@ const SEEN_BY: &[(&str, &[&str])] = &[
     ("session", &["unit/multi", "unit/auth", "unit/protocol"]),
 ];
 
-/// `files` with those that the change touches first, then the rest, beginning elsewhere each day.
+/// `files` with those that the change affects first, then the rest, rotated daily.
 pub(super) fn for_change(files: &[String]) -> Result<Vec<String>> {
     let days = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() / 86_400;
     Ok(order(files, &changed_paths(), usize::try_from(days)?))
@@ -46,7 +46,7 @@ pub(super) fn order(files: &[String], changed: &str, day: usize) -> Vec<String> 
     };
     let (mut first, mut rest): (Vec<_>, Vec<_>) = files.iter().cloned().partition(touched);
     if !rest.is_empty() {
-        // A step that has no small factor, so that neighbouring days begin far apart.
+        // A step without small factors, so that consecutive days begin far apart.
         let start = day * 7 % rest.len();
         rest.rotate_left(start);
     }
@@ -54,7 +54,7 @@ pub(super) fn order(files: &[String], changed: &str, day: usize) -> Vec<String> 
     first
 }
 
-/// What differs from main, or in the last commits where main is what is checked out.
+/// The paths that differ from main, or in the last commits if main is checked out.
 fn changed_paths() -> String {
     let git = |args: &[&str]| output(&mut command("git", args)).unwrap_or_default();
     let head = git(&["rev-parse", "HEAD"]);

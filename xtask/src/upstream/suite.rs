@@ -1,8 +1,8 @@
-//! Running one file of the suite: a private copy of the suite, a server, the time limit.
+//! Running one file of the suite: a private copy of the suite, a server, a time limit.
 //!
-//! The copy lies in the target folder, since the suite writes into its own tree; it is removed at
-//! the end. In external mode every file gets a fresh server, so that one that crashes takes no
-//! other file with it. Servers and suite run in process groups of their own and end with the file.
+//! The copy is in the target folder, since the suite writes into its own tree; it is removed at the
+//! end. In external mode every file gets a fresh server, so that a crash affects no other file.
+//! Servers and suite run in process groups of their own and end with the file.
 
 use std::fs;
 use std::net::TcpListener;
@@ -22,8 +22,8 @@ use crate::setup::Peers;
 /// The longest file, of partial resynchronisations, takes four minutes.
 const FILE_LIMIT: Duration = Duration::from_secs(600);
 
-/// In the place of `source`: what goes wrong outside of any test ends the command of the file that
-/// it is in, such as a whole `start_server` block, and not what follows in the file.
+/// Replaces `source`: an error outside of any test ends only the top-level command that it is in,
+/// such as a whole `start_server` block, and not the file.
 const SOURCE_BY_COMMAND: &str = r#"
 proc source_by_command {path} {
     set channel [open $path]
@@ -60,15 +60,15 @@ pub(super) struct Suite {
     /// The copy; removed on drop.
     dir: PathBuf,
     ports: Ports,
-    /// Tags for the suite to run or, after a minus, to leave out.
+    /// Tags for the suite to run or, after a minus, to exclude.
     pub(super) tags: String,
 }
 
-/// What running one file gave.
+/// The result of running one file.
 pub(super) struct FileRun {
     pub(super) report: Report,
     pub(super) elapsed: Duration,
-    /// Why the file was not run to its end, if so.
+    /// Why the file did not run to its end, if it did not.
     pub(super) trouble: Option<String>,
     pub(super) server_died: bool,
 }
@@ -92,7 +92,7 @@ impl Suite {
         Ok(suite)
     }
 
-    /// Has each command of a file run by itself: see [`SOURCE_BY_COMMAND`].
+    /// Makes each command of a file run by itself: see [`SOURCE_BY_COMMAND`].
     fn source_by_command(&self) -> Result<()> {
         let path = self.dir.join("tests/test_helper.tcl");
         let text = fs::read_to_string(&path)?;
@@ -108,7 +108,7 @@ impl Suite {
         Ok(fs::write(&path, patched)?)
     }
 
-    /// Puts programs where the suite looks for its own.
+    /// Installs programs where the suite looks for its own.
     fn put_programs(&self, peers: &Peers) -> Result<()> {
         let src = self.dir.join("src");
         fs::create_dir_all(&src)?;
@@ -123,8 +123,8 @@ impl Suite {
                 symlink(path, src.join(name))?;
             }
         }
-        // `exec` keeps the process id, by which the suite knows its servers, and hands on the name,
-        // which is in their title. Where the suite tries arguments alone, none are added.
+        // `exec` keeps the process id, by which the suite knows its servers, and the name, which is
+        // in their title. Where the suite tests arguments, none are added.
         let threads = self.threads_args().join(" ");
         let script = src.join("valkey-server");
         let program = self.target.program.display();
@@ -137,8 +137,7 @@ impl Suite {
         Ok(())
     }
 
-    /// The file for the output of `what`. Runs in the other mode, which may go on at the same time,
-    /// write to others.
+    /// The file for the output of `what`. Concurrent runs in the other mode write to others.
     fn log(&self, what: &str) -> PathBuf {
         let mode = if self.mode == Mode::Normal { "normal" } else { "external" };
         logs().join(format!("{what}.{mode}.log"))
@@ -210,9 +209,8 @@ impl Suite {
     }
 }
 
-/// A thousand ports, below those that the system hands out: the suite listens on one of the 32
-/// before `base` and looks for its servers' in the 900 from there. Holding the last keeps other
-/// runs away.
+/// A thousand ports, below the ephemeral range: the suite listens on one of the 32 before `base`
+/// and looks for its servers' in the 900 from there. Holding the last one keeps other runs away.
 struct Ports {
     base: u16,
     _last: TcpListener,
@@ -235,7 +233,7 @@ impl Drop for Suite {
     }
 }
 
-/// Removes copies whose run was ended before it could.
+/// Removes copies of runs that were killed.
 fn remove_stale(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {

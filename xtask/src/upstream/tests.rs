@@ -25,7 +25,7 @@ fn the_output_of_the_suite_is_understood() {
     assert!(report.passed("Name (with brackets)"));
     assert_eq!(report.outcome("Left out"), Some(&Outcome::Skipped));
     assert_eq!(report.outcome("DEBUG something"), Some(&Outcome::Skipped));
-    // A name that failed once has failed, whatever else bears it.
+    // A name that failed once counts as failed, even if another test of that name passes.
     let message = report.message("SETNX in target key").unwrap();
     assert!(message.starts_with("Expected '1'"), "{message}");
     assert_eq!(report.counts(), (2, 1, 2));
