@@ -1,4 +1,4 @@
-//! What a command that waits owes to its client and to everybody else.
+//! Blocked clients: replies, pipelining and other clients.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,6 +1,6 @@
-//! The golden scripts on an engine inside the test, and what must hold of every command's record.
+//! The golden scripts on a simulated engine, and properties of every command's record.
 
-// A test reads documents and says what it leaves out.
+// Tests read documents and print what they skip.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
 use std::collections::BTreeSet;
@@ -19,12 +19,12 @@ fn every_spec(mut f: impl FnMut(Option<&CommandSpec>, &CommandSpec)) {
     }
 }
 
-/// As the real servers are started for these scripts.
+/// The configuration with which the real servers are started for these scripts.
 fn config() -> Config {
     Config { enable_debug_command: Guard::Yes, ..Config::default() }
 }
 
-/// A script may need a type that only commands of another family make; it then begins with one.
+/// A script may need a command of a family that is missing; it then starts with that command.
 fn lacks_first_command(script: &Script) -> Option<String> {
     let first = &script.commands().next().expect("a script has commands")[0];
     let name = String::from_utf8_lossy(first).to_lowercase();
@@ -51,7 +51,7 @@ fn golden_in_engine() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// Words that some golden script sends first, in lower case.
+/// First arguments of commands in golden scripts, in lower case.
 fn scripted_words() -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for path in golden_scripts().unwrap() {
@@ -83,7 +83,7 @@ fn every_command_has_a_golden_script_or_a_reason() {
     assert!(missing.is_empty(), "not commands: {missing:?}");
 }
 
-/// The dispatcher looks at them once for many, at what holds any command back.
+/// Gates for these commands are checked once per group.
 #[test]
 fn brief_commands_meet_no_gate_of_their_own() {
     every_spec(|container, spec| {
@@ -124,9 +124,9 @@ fn keys_lie_within_the_fewest_words_that_are_accepted() {
         for keys in spec.keys {
             if let Begin::Index(index) = keys.begin {
                 let nothing_there = spec.has(flag::NO_MANDATORY_KEYS);
-                // Before a number of keys there may be none at all.
+                // The number of keys may be 0.
                 let counted = matches!(keys.find, Find::KeyNum { .. });
-                // A channel is none, and optional.
+                // A channel is no key, and optional.
                 let is_key = keys.access & access::NOT_KEY == 0;
                 assert!(index >= 1, "{}: its name is no key", spec.name);
                 assert!(
@@ -160,7 +160,7 @@ fn every_command_is_described() {
     });
 }
 
-/// The names that `docs/info.md` calls constant: what stands in backquotes in a first column.
+/// The names that `docs/info.md` calls constant: those in backquotes in a first column.
 fn constant_fields(document: &str) -> Vec<&str> {
     let rows = document.lines().filter_map(|line| line.strip_prefix("| `"));
     let columns = rows.filter_map(|row| row.split(" | ").next());

@@ -1,4 +1,4 @@
-//! What the keyspace promises to SCAN, to RESTORE and to keys whose time has come.
+//! Guarantees of the keyspace: SCAN, RESTORE and expiry.
 
 #![allow(clippy::unwrap_used)]
 
@@ -42,8 +42,8 @@ fn scan(engine: &mut SimEngine, cursor: u64, count: u64) -> (u64, Vec<Vec<u8>>) 
     (cursor, names.iter().map(bulk).collect())
 }
 
-/// Names that all belong to a few shards, so that tables grow large enough to split and merge while
-/// they are walked. The same for every engine, since they share their seed.
+/// Names in few shards, so that tables grow large enough to split and merge while they are walked.
+/// The same for every engine, since they share their seed.
 fn name(index: u32) -> &'static str {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     let names = NAMES.get_or_init(|| {
@@ -68,7 +68,7 @@ fn servers_with_the_same_hash_seed_share_the_cursors_of_scan() {
     assert_ne!(order("", 1), order("", 2));
 }
 
-/// What happens to the keys between two calls of SCAN.
+/// What changes between two calls of SCAN.
 #[derive(Clone, Debug)]
 enum Churn {
     Grow(u16),
@@ -90,8 +90,8 @@ proptest! {
         ..ProptestConfig::with_cases(40)
     })]
 
-    /// A key that is there all the time is returned; one that never was is not; the cursor stays
-    /// below 2^53 and comes back to 0.
+    /// A key that exists all the time is returned; one that never existed is not; the cursor stays
+    /// below 2^53 and returns to 0.
     #[test]
     fn scan_returns_what_stays(
         stays in 0..300u32,
@@ -99,7 +99,7 @@ proptest! {
         count in 1..500u64,
         history in proptest::collection::vec(churn(), 1..25),
     ) {
-        // Names below `stays` stay; those above come and go.
+        // Names below `stays` are kept; those above are added and deleted.
         let mut engine = engine();
         for i in 0..stays {
             run(&mut engine, &format!("SET {} v", name(i)));
@@ -138,7 +138,7 @@ proptest! {
                 Some(Churn::Nothing) | None => {}
             }
         }
-        // What was there at first and was not deleted stayed, too.
+        // Keys that existed at first and were not deleted are returned too.
         for i in (0..stays).chain(range.start..last.max(range.start)) {
             prop_assert!(found.contains(name(i).as_bytes()), "{} is missing", name(i));
         }
@@ -194,7 +194,7 @@ fn a_payload_with_any_bit_flipped_is_refused() {
     }
 }
 
-/// Keys that live, and keys that expire after 100 ms, in two databases.
+/// Keys without expiry, and keys that expire after 100 ms, in two databases.
 fn populate(engine: &mut SimEngine, keys: u32) {
     for db in [0, 3] {
         run(engine, &format!("SELECT {db}"));
@@ -208,7 +208,7 @@ fn populate(engine: &mut SimEngine, keys: u32) {
     engine.take_log();
 }
 
-/// Steps until one asks for a long rest having removed nothing.
+/// Steps until one asks for a long pause and has removed nothing.
 fn sweep_all(sweeper: &mut Sweeper, engine: &Engine) {
     loop {
         let before = engine.keyspace.expire_count(0) + engine.keyspace.expire_count(3);
@@ -284,7 +284,7 @@ fn a_pause_hides_expired_keys_and_keeps_them() {
         assert!(nothing.contains(&reply), "{command}: {reply:?}");
     }
     assert_eq!(engine.engine().keyspace.key_count(0), 1);
-    // There is nothing else to name.
+    // No other key is left.
     assert_eq!(run(&mut engine, "RANDOMKEY"), Value::Bulk(b"k".to_vec()));
     engine.engine().pause.end(Purpose::Client);
     assert_eq!(run(&mut engine, "GET k"), Value::Null);
@@ -304,7 +304,7 @@ fn the_sweep_fails_a_transaction_that_watches_the_key() {
     assert_eq!(run(&mut engine, "EXEC"), Value::NullArray);
 }
 
-/// Keeps the names of the entries that a snapshot is handed before they change.
+/// Records the names of pre-images.
 #[derive(Default)]
 struct PreImages(Mutex<Vec<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! MIGRATE between two engines, with whatever may happen while keys are on their way.
+//! MIGRATE between two engines, with events during the migration.
 
 #![allow(clippy::unwrap_used)]
 
@@ -52,7 +52,7 @@ struct Line<'a> {
     to: &'a mut SimEngine,
     input: ReplyDecoder,
     replies: VecDeque<Vec<u8>>,
-    /// After so many replies the connection breaks.
+    /// The connection breaks after this many replies.
     left: usize,
 }
 
@@ -91,7 +91,7 @@ fn now_ms(engine: &SimEngine) -> i64 {
     engine.engine().env.clock.unix_us() / 1000
 }
 
-/// The one migration that waits.
+/// The only queued migration.
 fn begun(engine: &SimEngine) -> Migration {
     engine.engine().migrations.next().expect("something was begun")
 }
@@ -101,7 +101,7 @@ fn finish(engine: &mut SimEngine, migration: Migration, outcome: &Outcome) {
     engine.pass_ms(0).unwrap();
 }
 
-/// Carries the waiting migration out, but for its end.
+/// Carries the queued migration out, except for its end.
 fn converse(from: &SimEngine, to: &mut SimEngine) -> (Migration, Outcome) {
     let mut migration = begun(from);
     let outcome = migration.converse(&mut Line::to(to), None, now_ms(from));
@@ -159,7 +159,7 @@ fn what_the_target_refuses_stays() {
     carry_out(&mut from, &mut to);
     assert_eq!(replies(&mut from, 1), ["+OK"]);
     assert_eq!(run(&mut to, 1, "GET b"), "\"2\"");
-    // A key that is named twice is taken once.
+    // A key that is named twice is captured once.
     run(&mut from, 1, "SET d 1");
     logged(&mut from);
     send(&mut from, 1, "MIGRATE host 6379  0 1000 KEYS d d");
@@ -177,7 +177,7 @@ fn a_target_that_lets_nobody_in_or_has_no_such_database_takes_nothing() {
         carry_out(&mut from, &mut to);
         let reply = replies(&mut from, 1);
         assert!(reply[0].starts_with("-ERR Target instance replied with error: "), "{reply:?}");
-        // Without the right database it has landed in another one.
+        // Without SELECT it is in another database.
         assert_eq!(run(&mut to, 1, "EXISTS k"), "(integer) 1");
         assert_eq!(run(&mut from, 1, "EXISTS k"), "(integer) 1");
     }
@@ -235,7 +235,7 @@ fn a_key_that_was_changed_meanwhile_stays() {
             assert!(!run(&mut from, 2, change).starts_with('-'), "{change}");
         }
         if change.starts_with("SWAPDB") {
-            // Another key of the name.
+            // Another key of that name.
             run(&mut from, 2, "SET k another");
         }
         let (before, digest) = (logged(&mut from), run(&mut from, 2, "DEBUG DIGEST"));
@@ -366,7 +366,7 @@ fn without_its_client_it_comes_to_its_end() {
             run(&mut from, 2, &format!("CLIENT KILL ID {client}"));
         }
         from.close(1);
-        // Who has its place is not answered.
+        // The client in its slot gets no reply.
         assert_eq!(run(&mut from, 3, "PING"), "+PONG");
         finish(&mut from, migration, &outcome);
         assert!(replies(&mut from, 3).is_empty());
@@ -406,7 +406,7 @@ fn a_pause_holds_the_end_back() {
     assert!(replies(&mut from, 1).is_empty());
     assert_eq!(run(&mut from, 2, "EXISTS k"), "(integer) 1");
     assert!(logged(&mut from).is_empty());
-    // Held back, it makes time pass until the pause is over.
+    // A paused client makes time pass until the pause is over.
     assert_eq!(run(&mut from, 3, "SET other v"), "+OK");
     assert_eq!(replies(&mut from, 1), ["+OK"]);
     assert_eq!(run(&mut from, 2, "EXISTS k"), "(integer) 0");
@@ -444,7 +444,7 @@ fn a_failure_is_counted_as_the_command_s_own() {
         "{line}"
     );
     assert!(run(&mut from, 1, "INFO errorstats").contains("errorstat_IOERR:count=1"));
-    // What must not be shown is known until the command has ended.
+    // Secrets are known until the command has ended.
     let log = run(&mut from, 1, "SLOWLOG GET -1");
     assert!(log.contains("\"AUTH2\"") && !log.contains("secret"), "{log}");
     assert_eq!(log.matches("(redacted)").count(), 2);

@@ -15,7 +15,7 @@ use redix_core::registry::ClientShared;
 use redix_core::worker::Worker;
 use redix_testkit::engine::{SimClock, SimDisk, sim_env};
 
-/// A clock that stands still, and panics when it has been read so often.
+/// A clock that stands still, and panics after a number of readings.
 struct Trap(Arc<AtomicI64>);
 
 impl Clock for Trap {
@@ -39,8 +39,8 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 /// Commands that each connection sends: more than fit in a group of all of them.
 const COMMANDS: usize = 40;
 
-/// Lets three connections count up keys of their own with a panic at the given reading of the
-/// clock, if it comes so far. Returns whether it came, and how often each of the others counted.
+/// Three connections increment keys of their own, with a panic at the given reading of the clock.
+/// Returns whether it happened, and how often each of the others incremented.
 fn run_with_trap(readings: i64) -> (bool, Vec<String>) {
     let trap = Arc::new(AtomicI64::new(-1));
     let mut env = sim_env(&Arc::new(SimClock::default()), &SimDisk::default(), 1);
@@ -54,7 +54,7 @@ fn run_with_trap(readings: i64) -> (bool, Vec<String>) {
         let id = engine.registry.next_id();
         let shared = ClientShared::new(id, name.into(), "here".into(), 0, 0, 0);
         let mut client = Client::new(Arc::new(shared), true);
-        // Reading commands, since a panic behind a write ends the process.
+        // Read commands, since a panic after a write ends the process.
         client.input.push(format!("ECHO {name}\r\n").repeat(COMMANDS).as_bytes());
         let token = worker.insert(client);
         worker.mark_ready(token);

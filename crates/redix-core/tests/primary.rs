@@ -1,5 +1,5 @@
-//! How a primary synchronises its replicas: who joins which snapshot, when snapshots begin, what
-//! each is sent.
+//! Synchronisation by a primary: which snapshot a replica joins, when snapshots begin, what is
+//! sent.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -11,7 +11,7 @@ use redix_core::registry::ClientShared;
 use redix_core::repl::primary::{Phase, Replica};
 use redix_testkit::engine::{SimClock, SimDisk, sim_env};
 
-/// A primary whose background work is driven by hand.
+/// A primary whose background work is run by hand.
 struct Primary {
     engine: Engine,
     background: Background,
@@ -55,12 +55,12 @@ impl Primary {
         self.engine.synchronise(replica, wish, false)
     }
 
-    /// Does background work until there is none at once.
+    /// Runs background work until none is due.
     fn settle(&mut self) {
         while self.background.step(&self.engine) == Rest::None {}
     }
 
-    /// Lets seconds pass, with what is due in them.
+    /// Advances time, running what becomes due.
     fn pass(&mut self, seconds: u32) {
         for _ in 0..seconds * 10 {
             self.clock.advance_ms(100);
@@ -146,7 +146,7 @@ fn a_stream_waits_for_the_delay_and_serves_all_that_came() {
     assert_eq!(primary.sync(&second, Wish::Everything), Synced::Waiting);
     assert_eq!(first.phase(), Phase::WaitStart);
     primary.clock.advance_ms(1000);
-    // It has begun, and nothing of it was taken yet.
+    // It has begun, but no replica has read from it.
     primary.background.step(&primary.engine);
     assert_eq!((first.phase(), second.phase()), (Phase::WaitEnd, Phase::WaitEnd));
     primary.sync(&late, Wish::Everything);
@@ -205,7 +205,7 @@ fn who_knows_the_stream_goes_on_where_it_stopped() {
     }
 }
 
-/// Another replica may keep more of the log than one that comes back is allowed to be behind.
+/// The log may retain more for another replica than the limit of one that comes back.
 #[test]
 fn who_would_be_over_its_limit_at_once_starts_anew() {
     const KB: u64 = 1 << 10;
@@ -322,7 +322,7 @@ fn a_file_that_nobody_waits_for_is_given_up_but_for_the_users() {
     }
 }
 
-/// The rest of a snapshot through the socket waits in memory for a replica that does not read; the
+/// The rest of a snapshot through the socket stays in memory for a replica that does not read; the
 /// saver is free again.
 #[test]
 fn who_has_yet_to_read_has_no_say_in_later_snapshots() {

@@ -1,8 +1,8 @@
-//! Files and payloads written here are loaded by the real servers, and what those save again is
-//! what was written.
+//! Files and payloads written here are loaded by the real servers, and their own saves contain the
+//! same data.
 
 #![allow(clippy::unwrap_used)]
-// The other side is a process of its own, which reads files and listens on a socket.
+// The peer is a process, which reads files and listens on a socket.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::collections::BTreeMap;
@@ -150,7 +150,7 @@ fn command(stream: &TcpStream, args: &[&[u8]]) -> String {
     line.trim_end().to_owned()
 }
 
-/// Has `peer` load `file`, carry out `commands` and save what it has.
+/// Makes `peer` load `file`, execute `commands` and save.
 fn through(peer: Peer, file: &[u8], args: &[&str], commands: &[Vec<&[u8]>]) -> Saved {
     let dir = TempDir::new("rdb").unwrap();
     let path = dir.path().join("dump.rdb");

@@ -1,11 +1,11 @@
-//! What a primary shows of its replicas, and what they can ask of it.
+//! Replicas in the primary's INFO and ROLE, and the commands of replicas.
 
 #![allow(clippy::unwrap_used)]
 
 use redix_core::config::{Config, Guard};
 use redix_testkit::engine::{SimEngine, SimEntropy};
 
-/// A primary that answers DEBUG.
+/// A primary with DEBUG enabled.
 fn primary() -> SimEngine {
     let config = Config { enable_debug_command: Guard::Yes, ..Config::default() };
     SimEngine::new(config, 1).unwrap()
@@ -16,7 +16,7 @@ fn run(engine: &mut SimEngine, conn: u8, command: &str) -> String {
     engine.execute(conn, &words).unwrap().pretty()
 }
 
-/// Has a connection ask for everything; it waits for `repl-diskless-sync-delay`.
+/// Requests a full synchronisation, which waits for `repl-diskless-sync-delay`.
 fn attach(engine: &mut SimEngine, conn: u8) {
     run(engine, conn, "REPLCONF capa eof capa psync2");
     engine.send(conn, &["PSYNC", "?", "-1"]).unwrap();
@@ -47,7 +47,7 @@ fn the_names_of_a_stream_are_given_up_on_request() {
     }
 }
 
-/// As by the real servers, only the first byte is looked at.
+/// As in the real servers, only the first byte matters.
 #[test]
 fn who_names_no_stream_is_not_refused_one() {
     for (id, refused) in [("?", 0), ("?other", 0), ("other", 1)] {

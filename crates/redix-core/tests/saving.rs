@@ -1,4 +1,4 @@
-//! What SAVE takes while nothing else runs.
+//! The duration of SAVE.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,7 +1,7 @@
 //! Gates, lock plans, mailboxes and waits under random schedules of the model checker.
 //!
-//! Compiled only under `--cfg shuttle` (`cargo xtask test` runs it so). A schedule that fails is
-//! printed by shuttle and can be replayed with `shuttle::replay`. A deadlock is a failure.
+//! Compiled only under `--cfg shuttle` (`cargo xtask test` does so). A failing schedule is printed
+//! by shuttle and can be replayed with `shuttle::replay`. A deadlock is a failure.
 #![cfg(shuttle)]
 
 use redix_core::blocking::{Acknowledgement, Address, Blocking, Waiter};
@@ -25,7 +25,7 @@ use shuttle::thread;
 
 const SCHEDULES: usize = 2_000;
 
-/// While the world is held, no gate is; and both threads get their turn.
+/// No gate is held together with the world; and both threads make progress.
 #[test]
 fn the_world_is_alone() {
     shuttle::check_random(
@@ -65,7 +65,7 @@ fn the_world_is_alone() {
     );
 }
 
-/// Two worlds at once exclude each other as well.
+/// Two worlds exclude each other.
 #[test]
 fn worlds_exclude_each_other() {
     shuttle::check_random(
@@ -90,7 +90,7 @@ fn worlds_exclude_each_other() {
     );
 }
 
-/// Plans over the same shards never deadlock, and what is done under one is seen whole.
+/// Plans over the same shards never deadlock, and are atomic.
 #[test]
 fn plans_are_atomic() {
     shuttle::check_random(
@@ -130,12 +130,12 @@ struct Bell(Sender<()>);
 
 impl Wake for Bell {
     fn wake(&self) {
-        // The receiver is gone once it has all it waits for.
+        // Ignored: the receiver ends once it has everything.
         self.0.send(()).ok();
     }
 }
 
-/// A receiver that waits for its bell and then takes everything misses no message.
+/// A receiver that waits for its waker and then takes everything misses no message.
 #[test]
 fn no_message_is_missed() {
     shuttle::check_random(
@@ -173,8 +173,8 @@ fn no_message_is_missed() {
     );
 }
 
-/// Serving, the deadline, UNBLOCK and the end of the connection all at once: exactly one of them
-/// ends the wait, and the client is answered once, or never if its end won.
+/// Serving, the deadline, UNBLOCK and the end of the connection concurrently: exactly one of them
+/// ends the wait, and the client gets one reply, or none if its end won.
 #[test]
 fn one_end_of_a_wait_wins() {
     shuttle::check_random(
@@ -211,7 +211,7 @@ fn one_end_of_a_wait_wins() {
     );
 }
 
-/// Whoever waits for an acknowledgement that comes meanwhile is served, by one side or the other.
+/// A client that waits for a concurrent acknowledgement is served, by one side or the other.
 #[test]
 fn no_acknowledgement_is_missed() {
     shuttle::check_random(
@@ -245,7 +245,7 @@ fn no_acknowledgement_is_missed() {
     );
 }
 
-/// Two workers' mailboxes and a stand-in for the log.
+/// Two workers' mailboxes and a substitute for the log.
 struct Channels {
     pubsub: PubSub,
     registry: Registry,
@@ -263,7 +263,7 @@ impl Channels {
         Self { pubsub, registry, mailboxes, log: Mutex::new(Vec::new()) }
     }
 
-    /// Publishes as a unit does: whom it is for first, then log and mail.
+    /// Publishes as a unit does: recipients first, then log and mail.
     fn publish(&self, number: u64) -> u64 {
         let text = number.to_string();
         let (receivers, message) = self.pubsub.prepare(Kind::Plain, b"news", text.as_bytes());
@@ -277,7 +277,7 @@ impl Channels {
         receivers
     }
 
-    /// The texts that the connection at a place of a worker gets by its mail.
+    /// The texts that the connection in a slot of a worker receives.
     fn receive(&self, worker: usize, token: usize) -> Vec<u64> {
         let mut reply = Reply::new(Proto::Resp2);
         for mail in self.mailboxes[worker].take() {
@@ -294,13 +294,13 @@ impl Channels {
     }
 }
 
-/// The numbers that were published among some messages.
+/// The published numbers among some messages.
 fn numbers(reply: &Reply) -> Vec<u64> {
     let text = String::from_utf8_lossy(reply.as_bytes()).into_owned();
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// Messages of one channel come in one order to the log and to the subscribers of all workers.
+/// Messages of one channel have one order in the log and for the subscribers of all workers.
 #[test]
 fn messages_of_a_channel_have_one_order() {
     shuttle::check_random(
@@ -331,9 +331,9 @@ fn messages_of_a_channel_have_one_order() {
     );
 }
 
-/// Whoever subscribes and unsubscribes while others publish gets each message that counted it,
-/// before its unsubscription is confirmed, none that was published before it subscribed, and none
-/// twice. Another that leaves meanwhile takes nothing away.
+/// A client that subscribes and unsubscribes during publishing receives each message that counted
+/// it, before its unsubscription is confirmed, none that was published before it subscribed, and
+/// none twice. Another one that unsubscribes meanwhile does not affect it.
 #[test]
 fn a_subscriber_gets_what_counted_it() {
     shuttle::check_random(

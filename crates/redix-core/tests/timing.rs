@@ -1,4 +1,4 @@
-//! Short commands share readings of the clock, and nothing is lost by that.
+//! Brief commands share clock readings, and the statistics stay exact.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -68,7 +68,7 @@ fn short_commands_are_timed_together() {
     let (calls, _, in_histogram) = counted(&engine, "set");
     assert_eq!((calls, in_histogram), (20, 20));
     let (calls, ns, in_histogram) = counted(&engine, "get");
-    // In three groups, of 24 commands at most, with one reading behind each.
+    // In three groups, of 24 commands at most, with one reading after each.
     assert_eq!((calls, ns, in_histogram), (40, 3000, 40));
     assert_eq!(engine.stats.totals().commands, 60);
     assert!(readings < 12, "the clock was read {readings} times for 60 commands");
@@ -82,7 +82,7 @@ fn what_may_be_long_is_timed_by_itself() {
     let (engine, readings) = run(config, &commands);
     assert_eq!(counted(&engine, "get").0, 4);
     assert_eq!(counted(&engine, "set").0, 2);
-    // Each of the first four by itself: long words, long replies twice, a long value freed.
+    // Each of the first four by itself: long arguments, long replies twice, a long value freed.
     let (_, for_short_ones) = run(Config::default(), "GET k\r\nGET k\r\n");
     assert_eq!(readings, for_short_ones + 4);
 }

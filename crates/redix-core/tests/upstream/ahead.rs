@@ -1,4 +1,4 @@
-//! Reading ahead changes nothing but the time it takes.
+//! Reading ahead has no visible effect but speed.
 
 use redix_core::config::{Config, Guard};
 use redix_resp::{Value, encode_command};
@@ -9,7 +9,7 @@ use crate::rig::{Reads, Rig, dump};
 const SEEDS: u64 = 200;
 const COMMANDS: usize = 300;
 
-/// A stream such as a primary may send, and some of what it may send but does not.
+/// A stream of valid commands, and some that a primary does not send.
 fn stream(rng: &mut Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut in_multi = false;
@@ -54,17 +54,17 @@ fn stream(rng: &mut Rng) -> Vec<u8> {
         encode_command(&mut bytes, &words);
     }
     match rng.below(6) {
-        // What cannot be applied, with more behind it.
+        // A command that cannot be applied, with more after it.
         0 => bytes.extend_from_slice(b"SET a x\r\nINCR a\r\nSET a y\r\n"),
         1 => bytes.extend_from_slice(b"SET a x\r\n*1\r\n!\r\nSET a y\r\n"),
-        // Half a command.
+        // An incomplete command.
         2 => bytes.extend_from_slice(b"SET a x\r\n*3\r\n$3\r\nSET\r\n$1"),
         _ => {}
     }
     bytes
 }
 
-/// All that can be seen of a replica that has been sent these bytes.
+/// Everything visible of a replica that has received these bytes.
 fn outcome(bytes: &[u8], reads: Reads, read_max: usize) -> Vec<(String, Value)> {
     let mut rig = Rig::new(Config { enable_debug_command: Guard::Yes, ..Config::default() });
     rig.synchronise(&dump(&[("key:1", "1"), ("key:2", "x")]), 0);
@@ -82,7 +82,7 @@ fn outcome(bytes: &[u8], reads: Reads, read_max: usize) -> Vec<(String, Value)> 
             panic!("INFO is text");
         };
         for line in String::from_utf8(text).unwrap().lines() {
-            // How long it took is between those.
+            // Its duration is between those.
             let ends = (line.split(",usec").next(), line.split(",rejected").nth(1));
             let line = &format!("{} {}", ends.0.unwrap_or(line), ends.1.unwrap_or(""));
             let asked = line.starts_with("cmdstat_info") || line.starts_with("cmdstat_debug");

@@ -1,4 +1,4 @@
-//! Limits of clients, and names that they may not use, are not for a primary.
+//! Limits and renames for clients do not apply to a primary.
 
 use redix_core::config::Config;
 use redix_core::repl::status::LinkState;

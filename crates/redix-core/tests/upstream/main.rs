@@ -1,4 +1,4 @@
-//! The link to a primary, driven without a socket: the test is the primary and the network.
+//! The link to a primary, without a socket: the test is the primary and the network.
 #![allow(clippy::unwrap_used)]
 
 mod ahead;
@@ -87,7 +87,7 @@ fn a_data_set_that_cannot_be_loaded_costs_the_old_one_only_where_it_was_given_up
     let sized = |dump: &[u8]| [format!("${}\r\n", dump.len()).as_bytes(), dump].concat();
     let marked = |dump: &[u8]| [b"$EOF:", &MARK[..], b"\r\n", dump, MARK].concat();
     let truncated = sized(&whole[..whole.len() - 9]);
-    // A key, and then what is not known here.
+    // A key, then an unknown part.
     let unknown = |part: &[u8]| {
         let end = b"\xff\0\0\0\0\0\0\0\0";
         [&b"REDIS0011\xfe\x00\x00\x01k\x01v"[..], part, end].concat()
@@ -188,7 +188,7 @@ fn an_older_state_of_the_stream_is_served_while_a_newer_one_is_loaded() {
     }
     rig.send(&dump[30..]);
     assert_eq!((rig.get("k"), rig.end()), (text("2"), 500));
-    // Of another stream it is no state: clients wait.
+    // It is no state of this stream: clients wait.
     rig.cut();
     rig.agree();
     rig.send(format!("+FULLRESYNC {OTHER_ID} 1\r\n${}\r\n", dump.len()));
@@ -218,7 +218,7 @@ fn a_cut_link_goes_on_where_it_was() {
     rig.synchronise(&dump(&[]), 100);
     let mut end = 100 + rig.stream(&["SELECT", "2"]);
     end += rig.stream(&["SET", "a", "1"]);
-    // Half a command is not applied, and asked for again.
+    // An incomplete command is not applied, and is requested again.
     rig.send("*3\r\n$3\r\nSET\r\n$1\r\nb");
     assert_eq!(rig.end(), end);
     rig.cut();
@@ -234,7 +234,7 @@ fn a_cut_link_goes_on_where_it_was() {
     assert_eq!((rig.get("a"), rig.get("b")), (text("1"), text("2")), "the database is kept");
 }
 
-/// A primary that takes the replica back only to drop it again is not asked without a rest.
+/// A primary that accepts the replica only to close the link again is retried with a delay.
 #[test]
 fn a_link_that_brings_nothing_is_made_again_each_second() {
     let mut rig = Rig::new(Config::default());
@@ -390,7 +390,7 @@ fn no_command_stops_a_stream() {
         rig.stream(&["SET", "l", "1"]);
         rig.pass(Duration::from_secs(1));
         let applied = rig.sim.execute(1, &["EXISTS", "l"]).unwrap() == Value::Int(1);
-        // It goes on, or everything is fetched anew.
+        // A partial or a full resynchronisation.
         let goes_on = match rig.state() {
             LinkState::Connected => applied || words == ["multi"],
             LinkState::Handshake => !applied,
@@ -420,7 +420,7 @@ fn an_absurd_length_is_believed_only_as_the_bytes_come() {
     let mut rig = Rig::new(Config::default());
     rig.agree();
     rig.send(format!("+FULLRESYNC {ID} 1\r\n$9223372036854775807\r\n"));
-    // A value of 256 MB is announced in it.
+    // It announces a value of 256 MB.
     rig.send(b"REDIS0011\0\x01k\x80\x10\0\0\0");
     rig.send(vec![b'x'; 1000]);
     assert_eq!(rig.state(), LinkState::Sync);
@@ -430,7 +430,7 @@ fn an_absurd_length_is_believed_only_as_the_bytes_come() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// The values are those of Valkey 9.1.2 and Redis 7.0.15 with a primary of the same words.
+/// The values are those of Valkey 9.1.2 and Redis 7.0.15 with the same primary.
 #[test]
 fn info_shows_how_far_a_synchronisation_is() {
     let fields = [
@@ -476,7 +476,7 @@ fn a_replica_that_knows_no_stream_says_so_by_its_offset() {
     assert_eq!(rig.info(&fields), "1 1");
     rig.synchronise(&dump(&[]), 7);
     assert_eq!(rig.info(&fields), "7 7");
-    // One that was a primary before stands where it stopped.
+    // A former primary continues from its offset.
     let mut rig = Rig::new(Config::default());
     let end = rig.end();
     assert_eq!(rig.info(&fields), format!("{end} {end}"));
@@ -488,11 +488,11 @@ fn the_link_is_a_client_of_no_user() {
     rig.synchronise(&dump(&[]), 7);
     let list = rig.sim.execute(1, &["CLIENT", "LIST", "TYPE", "master"]).unwrap().pretty();
     assert!(list.contains(" user=(superuser) "), "{list}");
-    // A newline while it loaded, and REPLCONF ACK 7.
+    // A newline while it was loading, and REPLCONF ACK 7.
     assert!(list.contains(" tot-net-out=35 "), "{list}");
 }
 
-/// As Valkey 9.1.2 and Redis 7.0.15 do, whatever the primary answered.
+/// As Valkey 9.1.2 and Redis 7.0.15 do, whatever the primary replied.
 #[test]
 fn a_primary_without_psync_is_asked_for_sync() {
     for answer in ["-ERR unknown command 'PSYNC'\r\n", "-NOPERM no\r\n", "what?\r\n"] {
@@ -508,7 +508,7 @@ fn a_primary_without_psync_is_asked_for_sync() {
         assert_eq!((rig.get("k"), rig.end()), (text("w"), len));
         rig.pass(Duration::from_secs(3));
         assert_eq!(rig.sent(), "\n", "it would answer acknowledgements in its stream");
-        // One that knows better comes in its place.
+        // A newer primary replaces it.
         rig.cut();
         rig.wire.pipe().is_ended = false;
         assert!(rig.agree().contains("PSYNC $40 "));
@@ -664,7 +664,7 @@ fn a_replica_that_takes_over_keeps_the_history() {
     encode_command(&mut expected, &["SELECT", "0"]);
     encode_command(&mut expected, &["SET", "c", "1"]);
     assert_eq!(rig.end(), end + expected.len() as u64);
-    // Back again: what came since is part of the history that is asked for.
+    // Back again: the log since then is part of the history that is asked for.
     rig.engine.follow(Target { host: "primary".into(), port: 6379 });
     let id = rig.engine.repl.log.history().id;
     let asked = format!("PSYNC $40 {} $3 {} ", id.as_str(), rig.end() + 1);
@@ -679,7 +679,7 @@ fn a_killed_link_is_made_again() {
     assert!(line.contains("addr=10.0.0.1:6379") && line.contains("flags=M"), "{line}");
     assert!(rig.engine.repl.upstream.is_up());
     assert_eq!(rig.sim.execute(1, &["CLIENT", "KILL", "TYPE", "master"]).unwrap(), Value::Int(1));
-    // Others see it at once, whenever the link may notice.
+    // It is visible at once, whenever the link notices.
     assert!(!rig.engine.repl.upstream.is_up());
     rig.wire.pipe().coming.extend(b"*1\r\n$8\r\nFLUSHALL\r\n");
     rig.settle();
@@ -713,8 +713,8 @@ fn a_server_that_stands_still_does_not_connect() {
     assert_eq!(rig.state(), LinkState::Connecting);
 }
 
-/// A primary that hands over to the replica at the other end of the wire, whether or not that has
-/// everything: it asks for the stream from where its own ends.
+/// A primary that hands over to the replica at the other end, which may lag: it asks for the stream
+/// from the end of its own.
 fn handing_over() -> Rig {
     let mut rig = Rig::new(Config::default());
     rig.engine.stop_following();
@@ -744,7 +744,7 @@ impl Rig {
         self.engine.pause.any(self.engine.env.clock.unix_us() / 1000)
     }
 
-    /// Shakes hands; the question ends with the word that makes a primary of who hears it.
+    /// The handshake, with PSYNC … FAILOVER.
     fn ask_to_take_over(&mut self) {
         let history = self.engine.repl.log.history();
         let next = (history.end + 1).to_string();
@@ -808,7 +808,7 @@ fn a_failover_goes_on_until_its_target_can_be_asked() {
     rig.cut();
     rig.pass(Duration::from_millis(100));
     rig.ask_to_take_over();
-    // Silence is no answer.
+    // No reply.
     let config = rig.engine.config();
     rig.pass(Duration::from_secs(u64::from(config.repl_timeout)));
     rig.pass(Duration::from_millis(100));

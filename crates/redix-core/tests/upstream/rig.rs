@@ -1,4 +1,4 @@
-//! A replica, and the primary and the network that the test is.
+//! A replica under test; the test is its primary and the network.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
@@ -21,9 +21,9 @@ pub(crate) const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 pub(crate) const OTHER_ID: &str = "fedcba9876543210fedcba9876543210fedcba98";
 pub(crate) const MARK: &[u8; 40] = b"mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm";
 
-/// What comes from the primary.
+/// The bytes from the primary.
 pub(crate) struct Pipe {
-    /// On its way to the replica.
+    /// Bytes that the replica has not read yet.
     pub(crate) coming: VecDeque<u8>,
     /// The most bytes of one read.
     pub(crate) read_max: usize,
@@ -31,19 +31,19 @@ pub(crate) struct Pipe {
     pub(crate) is_ended: bool,
 }
 
-/// Whether the network reads ahead when it is asked to.
+/// Whether the network reads ahead when requested.
 #[derive(Clone, Copy)]
 pub(crate) enum Reads {
     AtOnce,
     Ahead,
-    /// Every second time.
+    /// Every second request.
     Either,
 }
 
 /// The network, whose other end is the test.
 pub(crate) struct Wire {
     pub(crate) pipe: Rc<RefCell<Pipe>>,
-    /// How often it was asked to read ahead.
+    /// The number of requests to read ahead.
     pub(crate) asked: usize,
     pub(crate) reads: Reads,
     /// What the replica has sent.
@@ -51,7 +51,7 @@ pub(crate) struct Wire {
     pub(crate) is_open: bool,
     pub(crate) connects: usize,
     pub(crate) refuses: bool,
-    /// Nothing can be written any more.
+    /// Writing fails.
     pub(crate) breaks: bool,
 }
 
@@ -119,7 +119,7 @@ impl Transport for Wire {
         if self.breaks {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        // Byte by byte, so that every write is a partial one.
+        // One byte per call, so that every write is partial.
         self.sent.push(bytes[0]);
         Ok(1)
     }
@@ -140,7 +140,7 @@ impl Rig {
     pub(crate) fn new(config: Config) -> Self {
         let sim = SimEngine::new(config, 7).unwrap();
         let engine = sim.share();
-        // Nothing to go on from.
+        // There is no stream to resume.
         engine.repl.log.stop(&*engine.env.entropy);
         let upstream = Upstream::new(sim.share());
         let wire = Wire {
@@ -162,8 +162,7 @@ impl Rig {
         rig
     }
 
-    /// Runs until the replica waits for something, and then, where that is its own next try, not
-    /// further.
+    /// Runs until the replica waits; if it waits for its own next attempt, no further.
     pub(crate) fn settle(&mut self) {
         let mut quiet = 0;
         while quiet < 3 {
@@ -179,13 +178,13 @@ impl Rig {
         self.settle();
     }
 
-    /// The primary sends something.
+    /// Sends bytes from the primary.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.wire.pipe().coming.extend(bytes.as_ref());
         self.settle();
     }
 
-    /// The primary sends a command of the stream; its length.
+    /// Sends a command of the stream; returns its length.
     pub(crate) fn stream(&mut self, words: &[&str]) -> u64 {
         let mut bytes = Vec::new();
         encode_command(&mut bytes, words);
@@ -204,7 +203,7 @@ impl Rig {
         String::from_utf8(sent).unwrap().replace("\r\n", " ")
     }
 
-    /// Shakes hands up to the question for the stream, which is returned.
+    /// The handshake up to PSYNC, which is returned.
     pub(crate) fn agree(&mut self) -> String {
         self.settle();
         assert_eq!(self.sent(), "*1 $4 PING ");
@@ -214,7 +213,7 @@ impl Rig {
         self.sent()
     }
 
-    /// A whole synchronisation with what `dump` holds; the stream goes on behind `end`.
+    /// A full synchronisation with the file `dump`; the stream continues from `end`.
     pub(crate) fn synchronise(&mut self, dump: &[u8], end: u64) {
         self.agree();
         self.send(format!("\n+FULLRESYNC {ID} {end}\r\n\n\n$EOF:"));
@@ -222,7 +221,7 @@ impl Rig {
         assert_eq!(self.state(), LinkState::Connected);
     }
 
-    /// The same once the stream was asked for.
+    /// The same, after PSYNC.
     pub(crate) fn synchronise_from_header(&mut self) {
         let dump = dump(&[("k", "v")]);
         self.send(format!("+FULLRESYNC {ID} 3\r\n${}\r\n", dump.len()));

@@ -1,5 +1,5 @@
-//! Hostile clients, and a hostile primary: a short version of `cargo xtask accept abuse`. What is
-//! tested closer elsewhere is not repeated.
+//! Hostile clients, and a faulty primary: a short version of `cargo xtask accept abuse`. Units with
+//! more specific tests elsewhere are left out.
 
 use redix_testkit::Launch;
 use redix_testkit::abuse::{Scale, run, unit};

@@ -1,4 +1,4 @@
-//! Clients that wait, over the wire and across threads.
+//! Blocked clients, over the network and across threads.
 
 use std::time::{Duration, Instant};
 

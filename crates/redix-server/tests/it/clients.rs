@@ -1,4 +1,4 @@
-//! Many clients, and clients that behave badly.
+//! Many clients, and misbehaving clients.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -11,14 +11,14 @@ use redix_testkit::{Client, Server};
 
 use crate::{connect, eventually, start};
 
-/// Connections of the test with many of them, if the system allows so many.
+/// Connections of the test with many of them, if the system allows it.
 const MANY: usize = 10_000;
-/// Descriptors that the test itself needs besides.
+/// File descriptors that the test itself needs besides.
 const OTHER_FILES: usize = 200;
-/// Bytes of memory that an idle connection may hold.
+/// The most memory of an idle connection, in bytes.
 const IDLE_BYTES_MAX: i64 = 3 * 1024;
-/// Bytes of resident memory that it may cost: an allocator gives pages back late, so there may be
-/// the buffers of all connections once more.
+/// The most resident memory of an idle connection, in bytes: an allocator returns pages late, so
+/// the buffers of all connections may still be resident.
 const RESIDENT_BYTES_MAX: u64 = 24 * 1024;
 
 fn info(client: &mut Client, name: &str) -> i64 {
@@ -61,7 +61,7 @@ fn ten_thousand_idle_connections_are_cheap() {
     eventually("all are gone", || info(&mut client, "connected_clients") == 1);
 }
 
-/// Asks for far more than the socket takes, without reading any of it, until the server closes.
+/// Requests far more than the socket holds, without reading, until the server closes.
 fn ask_without_reading(server: &Server) -> TcpStream {
     let mut client = connect(server);
     assert_eq!(client.cmd(&["SET", "k", &"x".repeat(100_000)]).unwrap().pretty(), "+OK");
@@ -78,7 +78,7 @@ fn ask_without_reading(server: &Server) -> TcpStream {
     panic!("14 MB of requests were taken from a client that reads nothing");
 }
 
-/// Sends a whole pipeline before it reads anything, and returns what comes of `expected` bytes.
+/// Sends a whole pipeline before reading, and returns up to `expected` bytes of replies.
 fn write_then_read(stream: &mut (impl Read + Write), pipeline: &[u8], expected: usize) -> Vec<u8> {
     stream.write_all(pipeline).expect("the server goes on reading");
     let mut replies = vec![0; expected];
@@ -86,7 +86,7 @@ fn write_then_read(stream: &mut (impl Read + Write), pipeline: &[u8], expected: 
     replies
 }
 
-/// Pipelines that neither buffers of sockets nor those of one turn hold, with what is answered.
+/// Pipelines that exceed socket buffers and those of one turn, with their replies.
 fn check_write_before_read(stream: &mut (impl Read + Write)) {
     let large = vec![b'x'; 32 << 20];
     let (mut set, mut get_and_set) = (Vec::new(), b"GET large\r\n".to_vec());
@@ -102,13 +102,13 @@ fn check_write_before_read(stream: &mut (impl Read + Write)) {
     let replies = write_then_read(stream, &b"INCR n\r\n".repeat(counts), expected.len());
     assert_eq!(replies, expected.as_bytes());
 
-    // The same behind a command that is not answered yet.
+    // The same after a blocked command.
     let mut blocked = b"WAIT 1 200\r\n".to_vec();
     blocked.extend(b"PING\r\n".repeat(counts));
     let replies = write_then_read(stream, &blocked, 4 + 7 * counts);
     assert!(replies.starts_with(b":0\r\n+PONG") && replies.ends_with(b"+PONG\r\n"));
 
-    // And one that is held back.
+    // And after a paused one.
     let paused = b"CLIENT PAUSE 200 WRITE\r\n".to_vec();
     let held = [paused, b"SET a 1\r\n".repeat(counts)].concat();
     assert!(write_then_read(stream, &held, 5 + 5 * counts).ends_with(b"+OK\r\n"));
@@ -141,10 +141,10 @@ fn a_client_that_never_reads_costs_what_it_is_owed_and_no_time() {
     stream.write_all(&b"GET k\r\n".repeat(OWED)).unwrap();
     eventually("all is executed", || info(&mut client, "keyspace_hits") >= OWED as i64);
     let grown_kb = server.rss_kb().unwrap().saturating_sub(before_kb) as usize;
-    // The buffer of one turn is there too.
+    // Plus the buffer of one turn.
     let owed_kb = OWED * 100_000 / 1024;
     assert!(grown_kb < owed_kb * 5 / 4 + 16 * 1024, "{grown_kb} KiB for what is owed");
-    // The server serves others, and this one needs none of its time.
+    // The server serves others, and spends no time on this one.
     let before = server.cpu_time().unwrap().total();
     let window = std::time::Instant::now();
     while window.elapsed() < Duration::from_millis(500) {
@@ -168,7 +168,7 @@ fn a_client_that_reads_late_gets_every_reply() {
     let mut stream = TcpStream::connect(server.addr()).unwrap();
     let mut reader = stream.try_clone().unwrap();
     const COUNT: usize = 20_000;
-    // The writer blocks as soon as the server stops reading; the reader then sets it free.
+    // The writer blocks when the server stops reading; the reader then unblocks it.
     let writer = std::thread::spawn(move || stream.write_all(&b"GET k\r\n".repeat(COUNT)).unwrap());
     let mut replies = vec![0; COUNT * "$1000\r\n".len() + COUNT * (1000 + 2)];
     reader.read_exact(&mut replies).unwrap();
@@ -198,7 +198,7 @@ fn the_output_limit_holds_for_one_that_reads_too() {
     assert!(client.is_closed_by_peer().unwrap(), "180000 bytes were owed at once");
     let mut client = connect(&server);
     assert_eq!(info(&mut client, "client_output_buffer_limit_disconnections"), 1);
-    // What real servers keep outside of the list is not limited.
+    // The real servers do not limit what fits the fixed buffer.
     let small = ["CONFIG", "SET", "client-output-buffer-limit", "normal 10 0 0"];
     assert_eq!(client.cmd(&small).unwrap().pretty(), "+OK");
     assert_eq!(client.cmd(&["PING", &"x".repeat(1000)]).unwrap().pretty().len(), 1002);
@@ -244,7 +244,7 @@ fn the_query_limit_closes_a_client_that_sends_too_much() {
     let server = start(&["--client-query-buffer-limit", "1mb"]);
     let mut stream = TcpStream::connect(server.addr()).unwrap();
     stream.write_all(b"*2\r\n$3\r\nGET\r\n$20000000\r\n").unwrap();
-    // It may be closed while this is under way.
+    // Ignored: the connection may be closed meanwhile.
     stream.write_all(&vec![b'x'; 4 << 20]).ok();
     eventually("the client is closed", || {
         server.log().contains("Closing client that reached max query buffer length")
@@ -252,7 +252,7 @@ fn the_query_limit_closes_a_client_that_sends_too_much() {
     assert_eq!(info(&mut connect(&server), "client_query_buffer_limit_disconnections"), 1);
 }
 
-/// Bytes pending in the query buffer of the client called `name`, and bytes of that buffer.
+/// Bytes in the query buffer of the client called `name`, and its capacity.
 fn query_buffer(client: &mut Client, name: &str) -> (usize, usize) {
     let list = client.cmd(&["CLIENT", "LIST"]).unwrap().pretty();
     let line = list.split("\\n").find(|line| line.contains(&format!("name={name} "))).unwrap();
@@ -296,7 +296,7 @@ fn an_announced_argument_that_does_not_come_holds_no_memory() {
     let header = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1000000\r\n";
     slow.send_raw(header).unwrap();
     let buffer = |client: &mut Client| query_buffer(client, "slow");
-    // The first byte makes room for the rest.
+    // The first byte makes the server reserve the rest.
     eventually("the announcement is read", || buffer(&mut client).0 == header.len());
     slow.send_raw(b"x").unwrap();
     eventually("there is room", || buffer(&mut client).1 >= 1_000_000);
@@ -374,7 +374,7 @@ fn idle_clients_are_closed_after_the_timeout() {
 #[test]
 fn too_many_clients_are_told_so() {
     let server = start(&["--maxclients", "2"]);
-    // The kit's probes, and those of these that were refused, may still count for a moment.
+    // Recent connections of the test tools may still count for a moment.
     let mut pair = None;
     eventually("two clients are in", || {
         pair = None;
@@ -428,7 +428,7 @@ fn a_killed_client_executes_nothing_more() {
     let id = victim.cmd(&["CLIENT", "ID"]).unwrap().pretty().replace("(integer) ", "");
     let mut killer = connect(&server);
     assert_eq!(killer.cmd(&["CLIENT", "KILL", "ID", &id]).unwrap().pretty(), "(integer) 1");
-    // Whether the server or the kernel notices first, it is not answered.
+    // Whether the server or the kernel notices first, it gets no reply.
     victim.send(&["SET", "killed", "yes"]).ok();
     assert!(victim.reply().is_err());
     assert_eq!(killer.cmd(&["EXISTS", "killed"]).unwrap().pretty(), "(integer) 0");
@@ -470,7 +470,7 @@ fn peaks_are_known_although_nobody_looked() {
     let value = vec![b'x'; BIG];
     client.must(&[b"SET".as_slice(), b"k", &value]).unwrap();
     client.must(&["DEL", "k"]).unwrap();
-    // Half a command, which its worker sees often enough.
+    // An incomplete command, which its worker checks often enough.
     let half = [format!("*2\r\n$4\r\nECHO\r\n${BIG}\r\n").as_bytes(), &value[..BIG / 2]].concat();
     client.send_raw(&half).unwrap();
     let waits = |line: &str| line.contains(" cmd=del ") && line.contains(" idle=3 ");
@@ -486,7 +486,7 @@ fn peaks_are_known_although_nobody_looked() {
     assert_eq!(info_number(&mut looker, "memory", "used_memory_peak") as usize, peak);
 }
 
-/// Replies to commands sent one by one, as text; what else comes in between is dropped.
+/// Replies to commands sent one by one, as text; pushes in between are dropped.
 fn answers(client: &mut Client, commands: &[&[&str]]) -> Vec<String> {
     let mut answers = Vec::new();
     for command in commands {
@@ -506,7 +506,7 @@ fn who_monitors_uses_no_keys_and_is_told_once() {
     let queued = answers(&mut monitor, &[&["MULTI"], &["MONITOR"], &["EXEC"]]);
     assert!(queued[2].contains("MONITOR isn't allowed for DENY BLOCKING client"), "{queued:?}");
     monitor.must(&["MONITOR"]).unwrap();
-    // The second one is not answered.
+    // The second one gets no reply.
     monitor.send(&["MONITOR"]).unwrap();
     let refused = "-ERR Replica can't interact with the keyspace";
     let commands: [&[&str]; 9] = [

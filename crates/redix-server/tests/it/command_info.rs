@@ -1,9 +1,8 @@
-//! What COMMAND and COMMAND DOCS say of each command, against the real servers: everything but the
-//! sentences.
+//! COMMAND and COMMAND DOCS of each command compared with the real servers, except for prose.
 //!
-//! Valkey leads: it has all commands that are here. Of the complexity only a
-//! bare `O(…)` is a fact. The exceptions are below, each with its reason; one that is not needed
-//! any more fails too.
+//! Valkey leads: it has all commands that exist here. Of the complexity only a bare `O(…)` is
+//! compared. The exceptions are below, each with its reason; one that is no longer needed fails
+//! too.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +41,7 @@ fn pairs(value: &Value) -> &[(Value, Value)] {
     pairs
 }
 
-/// Sets in order, and no sentences: fields called `summary` and `notes` are left out.
+/// With sets sorted, and without prose: fields called `summary` and `notes`.
 fn bare(value: &Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.iter().map(bare).collect()),
@@ -126,7 +125,7 @@ fn commands_are_described_as_by_the_real_servers() {
         compared += 1;
         let fields = ours.keys().chain(theirs.keys().filter(|field| !ours.contains_key(*field)));
         for field in fields.filter(|field| ours.get(*field) != theirs.get(*field)) {
-            // A sentence on one side only.
+            // Prose on one side only.
             if field == "complexity" && !theirs.contains_key(field) {
                 continue;
             }

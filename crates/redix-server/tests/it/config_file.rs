@@ -1,4 +1,4 @@
-//! Configuration files that the real servers have written, and files of ours that they read.
+//! Configuration files written by the real servers, and files of ours read by them.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use redix_testkit::{Client, Launch, Server};
 
 use super::{connect, program};
 
-/// Values as all servers know them: numbers, sizes, words, several words, bytes.
+/// Values of all kinds: numbers, sizes, keywords, lists, bytes.
 const FIRST: &[(&str, &str)] = &[
     ("maxclients", "1234"),
     ("timeout", "77"),
@@ -31,7 +31,7 @@ const FIRST: &[(&str, &str)] = &[
     ("appendfsync", "always"),
 ];
 
-/// What the other server changes in it.
+/// The changes by the other server.
 const SECOND: &[(&str, &str)] = &[
     ("timeout", "78"),
     ("save", ""),
@@ -62,7 +62,8 @@ fn set_and_write(client: &mut Client, values: &[(&str, &str)]) {
     client.must(&["CONFIG", "REWRITE"]).unwrap();
 }
 
-/// Starts a server on the file; `--save ""` of the kit is taken back, since flags win over it.
+/// Starts a server on the file; `--save ""` of the test tools is removed, since flags override the
+/// file.
 fn start(peer: Peer, file: &Path) -> Server {
     let launch = match peer {
         Peer::Redix => Launch::redix(program()),
@@ -84,7 +85,7 @@ fn log_in(server: &Server, password: &str) -> Client {
 }
 
 /// One server writes the file, the other starts with it, changes it, and the first one starts with
-/// that.
+/// the result.
 fn there_and_back(first: Peer, second: Peer, passwords: [&str; 2]) {
     let dir = TempDir::new("config").unwrap();
     let file = dir.path().join("x.conf");

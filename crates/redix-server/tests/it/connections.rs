@@ -1,4 +1,4 @@
-//! Connections that act on one another: killed, paused, silenced, configured.
+//! Commands that act on other connections: killed, paused, silenced, configured.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -157,14 +157,14 @@ fn http_is_cut_off_before_its_body_runs() {
         browser.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         browser.write_all(format!("{request}{injected}").as_bytes()).unwrap();
         let mut answer = Vec::new();
-        // A reset is how a close arrives when the server had unread input.
+        // A close with unread input arrives as a reset.
         let end = browser.read_to_end(&mut answer).map_err(|error| error.kind());
         assert!(matches!(end, Ok(_) | Err(ErrorKind::ConnectionReset)), "{request:?}: {end:?}");
         assert!(!answer.ends_with(b"+OK\r\n"), "{request:?}: {}", answer.escape_ascii());
         assert_eq!(control.must(&["EXISTS", "injected"]).unwrap(), Value::Int(0), "{request:?}");
     }
     assert_eq!(server.log().matches("Possible SECURITY ATTACK detected").count(), 1);
-    // What only resembles it is a command that does not exist.
+    // A similar command does not exist.
     for words in [&["POSTS"][..], &["Host:x", "y"], &["PUT", "/"]] {
         let refused = control.cmd(words).unwrap();
         assert!(matches!(&refused, Value::Error(text) if text.starts_with(b"ERR unknown command")));
@@ -179,7 +179,8 @@ fn http_is_cut_off_before_its_body_runs() {
 fn an_inline_command_may_be_longer_than_its_limit_where_it_ends() {
     let server = start(TWO_WORKERS);
     let mut client = connect(&server);
-    // The end comes in the read that passes the limit of 64 KB, wherever the kernel cuts.
+    // The connection is closed by the read that exceeds the limit of 64 KB, wherever the kernel
+    // splits.
     let value = "v".repeat(65_532);
     client.send_raw(format!("SET k {value}\r\n").as_bytes()).unwrap();
     assert_eq!(client.reply().unwrap(), Value::Simple(b"OK".to_vec()));
@@ -196,7 +197,7 @@ fn a_stranger_that_never_reads_is_closed() {
     let mut stranger = TcpStream::connect(server.addr()).unwrap();
     stranger.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
     let batch = b"PING\r\n".repeat(10_000);
-    // What is unread of 2000 batches, 120 MB, no socket holds, nor the answers to a tenth of them.
+    // 2000 unread batches, 120 MB, fit no socket, nor do the replies to a tenth of them.
     let error = (0..2000).find_map(|_| stranger.write_all(&batch).err());
     let kind = error.map(|error| error.kind());
     let closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
@@ -251,7 +252,8 @@ fn replies_show_as_a_list_where_that_is_enforced() {
     other.must(&["AUTH", "secret"]).unwrap();
     other.must(&["RESET"]).unwrap();
     control.must(&["DEBUG", "CLIENT-ENFORCE-REPLY-LIST", "1"]).unwrap();
-    // Any reply is now more than may wait for a stranger; who was authenticated once is none.
+    // Any reply now exceeds the limit of an unauthenticated client; one that has authenticated is
+    // exempt.
     let refused = other.cmd(&["GET", "k"]).unwrap().pretty();
     assert_eq!(refused, "-NOAUTH Authentication required.");
     let mut stranger = connect(&server);

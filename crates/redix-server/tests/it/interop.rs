@@ -1,5 +1,5 @@
-//! Data of the real servers in Redix and back: files and DUMP payloads with every encoding of every
-//! type, compared by DEBUG DIGEST.
+//! Data exchange with the real servers: files and DUMP payloads with every encoding of every type,
+//! compared by DEBUG DIGEST.
 
 mod migrate;
 mod payloads;
@@ -44,7 +44,7 @@ impl Node {
     fn filled(peer: Peer, args: &[&str]) -> Self {
         let mut node = Self::start(peer, args);
         if peer == Peer::Redis7 {
-            // It knows no nodes of one element by their size otherwise.
+            // Otherwise it has no plain nodes for elements of this size.
             node.must(&["DEBUG", "QUICKLIST-PACKED-THRESHOLD", "8192b"]);
         }
         for (command, reply) in
@@ -69,7 +69,7 @@ impl Node {
         self.must(&["DEBUG", "DIGEST"])
     }
 
-    /// What is said about one key, in the selected database.
+    /// A command's reply about one key, in the selected database.
     fn of_key(&mut self, command: &[&str], key: &[u8]) -> String {
         let args: Vec<&[u8]> = command.iter().map(|word| word.as_bytes()).chain([key]).collect();
         self.client.cmd(&args).unwrap().pretty()
@@ -84,7 +84,7 @@ impl Node {
         flat.chunks(2).map(|pair| format!("{} {:x},", text(&pair[0]), score(&pair[1]))).collect()
     }
 
-    /// What is said about every key: content, expiry and, if they are to be compared, encodings.
+    /// The description of every key: content, expiry and, if comparable, encoding.
     fn describe(&mut self, by: By) -> Vec<String> {
         let mut lines = Vec::new();
         for (db, keys) in keys() {
@@ -97,7 +97,7 @@ impl Node {
                 };
                 let expires = self.of_key(&["PEXPIRETIME"], &key);
                 let encoding = match by {
-                    // Strings are embedded up to another length there.
+                    // Redis 7.0 has another limit of embedded strings.
                     By::Encoding if !key.starts_with(b"string:") => {
                         self.of_key(&["OBJECT", "ENCODING"], &key)
                     }
@@ -110,13 +110,13 @@ impl Node {
     }
 }
 
-/// How much of two servers can be compared.
+/// What can be compared between two servers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
-    /// Redis 7.0 has another text for some scores, and so another digest.
+    /// Redis 7.0 formats some scores differently, and so has another digest.
     Content,
     Digest,
-    /// Valkey converts where Redix does, and at the same sizes.
+    /// Valkey converts encodings at the same sizes as Redix.
     Encoding,
 }
 
@@ -174,7 +174,7 @@ fn files_of_real_servers_are_loaded() {
         for compress in ["0", "1"] {
             let mut real = Node::filled(peer, &["--list-compress-depth", compress]);
             let mut redix = Node::with_file(Peer::Redix, &real.save());
-            // What was large once may be small after it was loaded.
+            // A large value may be small after it was loaded.
             real.must(&["DEBUG", "RELOAD"]);
             assert_same(&mut real, &mut redix, By::with(peer));
         }
@@ -197,7 +197,7 @@ fn files_are_loaded_by_real_servers() {
     }
 }
 
-/// Has `to` restore what `from` dumps, key by key.
+/// Restores on `to` what `from` dumps, key by key.
 fn assert_travels(from: &mut Node, to: &mut Node) {
     let route = format!("{} to {}", from.peer.name(), to.peer.name());
     for (db, keys) in keys() {

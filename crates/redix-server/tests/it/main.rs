@@ -1,7 +1,7 @@
-//! Redix as a process, seen from outside: what a client or an operator does to it.
+//! Redix as a process, tested from outside: by clients and an operator.
 //!
-//! One binary, so that it is linked once. Servers are started by the kit on free ports and stopped
-//! by their own ids. Nothing waits for a fixed time: [`eventually`] polls for a condition.
+//! One binary, so that it is linked once. Servers are started by the test tools on free ports and
+//! stopped by their own ids. Nothing waits for a fixed time: [`eventually`] polls for a condition.
 #![allow(clippy::unwrap_used)]
 
 mod abuse;
@@ -32,7 +32,7 @@ fn program() -> &'static str {
     env!("CARGO_BIN_EXE_redix")
 }
 
-/// A server with these arguments besides the kit's defaults.
+/// A server with these arguments besides the defaults.
 fn start(args: &[&str]) -> Server {
     Launch::redix(program()).args(args).start().unwrap()
 }

@@ -1,4 +1,4 @@
-//! MIGRATE over the network: what becomes of clients, keys and connections.
+//! MIGRATE over the network: clients, keys and connections.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use redix_testkit::{Client, Launch, Peer, Server};
 
 use crate::{connect, eventually, start};
 
-/// Two servers and a proxy before the second.
+/// Two servers and a proxy in front of the second.
 struct Pair {
     from: Server,
     to: Server,
@@ -56,7 +56,7 @@ fn a_silent_target_holds_up_its_client_only() {
     assert_eq!(info(&mut other, "blocked_clients"), "1");
     assert_eq!(say(&mut other, "INCR b"), "(integer) 3");
     assert_eq!(say(&mut other, "GET a"), "\"1\"");
-    // Other migrations go on too.
+    // Other migrations continue.
     let port = pair.to.port().to_string();
     let direct = ["MIGRATE", "127.0.0.1", &port, "b", "0", "5000"];
     assert_eq!(run(&mut other, &direct), "+OK");
@@ -79,7 +79,7 @@ fn a_step_takes_no_longer_than_its_timeout() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!(say(&mut mover, "GET k"), "\"v\"");
     assert_eq!(info(&mut mover, "migrate_cached_sockets"), "0");
-    // What is more than any buffer between the two takes.
+    // More than any buffer between the two holds.
     let mut big = connect(&pair.from);
     run(&mut big, &["SET", "big", &"x".repeat(64 << 20)]);
     say(&mut big, "CONFIG SET rdbcompression no");
@@ -194,7 +194,7 @@ fn a_server_sends_keys_to_itself() {
     assert_eq!(say(&mut client, "GET k"), "\"v\"");
 }
 
-/// What subscribers to all keyspace events and a replica are told of some migrations.
+/// The keyspace events and the replication stream of some migrations.
 fn told(launch: Launch) -> (Vec<String>, Vec<String>) {
     let to = start(&[]);
     let server = launch.start().unwrap();

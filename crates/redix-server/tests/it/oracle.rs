@@ -1,5 +1,5 @@
-//! Random commands on Redix and on Valkey, the leading real server: both answer the same, and leave
-//! the same behind. `golden/DIFFERS.txt` has what may differ; each of its lines is verified.
+//! Random commands on Redix and on Valkey, the leading real server: replies and data sets are
+//! equal. `golden/DIFFERS.txt` lists accepted differences; each of its lines is verified.
 //!
 //! A few thousand commands of each family; `cargo xtask accept oracle` runs many more.
 

@@ -82,7 +82,7 @@ fn sum(content: &BTreeMap<Vec<u8>, Vec<u8>>) -> i64 {
     amounts.sum()
 }
 
-/// Moves amounts between accounts until told to stop. Their keys lie in different shards.
+/// Transfers amounts between accounts, which are in different shards, until told to stop.
 fn transfer(mut client: Client, seed: u64, stop: &AtomicBool) -> usize {
     let mut rng = Rng::new(seed);
     let mut transfers = 0;
@@ -140,7 +140,7 @@ fn every_snapshot_under_load_is_of_one_instant() {
     assert_eq!(client.must(&["DBSIZE"]).unwrap(), Value::Int(50_000 + ACCOUNTS as i64));
 }
 
-/// Everything that a client can read, by database and key: value and expiry.
+/// Value and expiry of every key, by database and name.
 fn read_back(client: &mut Client) -> BTreeMap<(u32, Vec<u8>), (Value, Value)> {
     let mut content = BTreeMap::new();
     for db in 0..16 {
@@ -175,7 +175,7 @@ fn fill_with_everything(client: &mut Client) {
     client.must(&["SELECT", "0"]).unwrap();
 }
 
-/// The server's own checker: the executable looks at the name it is called by.
+/// The server's own checker: the executable checks the name it is called by.
 fn check_rdb(peer: Peer, file: &Path, dir: &Path) {
     let name = if peer == Peer::Valkey { "valkey-check-rdb" } else { "redis-check-rdb" };
     let link = dir.join(name);
@@ -195,7 +195,7 @@ fn there_and_back(peer: Peer, version: &str) {
     let written = read_back(&mut client);
     assert!(written.len() > 90);
 
-    // By SAVE, and by BGSAVE: two ways through the keyspace.
+    // By SAVE, and by BGSAVE: they walk the keyspace differently.
     client.must(&["SAVE"]).unwrap();
     let first = decode_all(&redix.dir().join("dump.rdb"));
     bgsave(&mut client);
@@ -233,7 +233,7 @@ fn valkey_reads_our_files_and_we_read_its() {
     there_and_back(Peer::Valkey, "11");
 }
 
-/// Tries to start on a file; what it logged. The file must stay as it was.
+/// Tries to start on a file; returns the log. The file must be unchanged.
 fn refused_start(content: &[u8]) -> String {
     let dir = TempDir::new("bad-file").unwrap();
     let file = dir.path().join("dump.rdb");
@@ -301,7 +301,7 @@ fn expired_keys_are_dropped_and_counted_when_loading() {
     let mut client = connect(&server);
     client.must(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]).ok();
     client.must(&["SET", "stays", "v"]).unwrap();
-    // Saved before its time comes, loaded after it.
+    // Saved before it expires, loaded after it.
     client.must(&["SET", "goes", "v", "PX", "300"]).unwrap();
     client.must(&["SAVE"]).unwrap();
     server.kill9().unwrap();
@@ -343,7 +343,7 @@ fn a_full_disk_stops_writes_until_a_save_succeeds() {
     }
     assert!(error_of(&mut other, &["EXEC"]).starts_with("EXECABORT "));
     client.must(&["ECHO", "text"]).unwrap();
-    // What does not write is run once it is queued.
+    // A queued read command is executed.
     client.must(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]).unwrap();
     other.must(&["MULTI"]).unwrap();
     other.must(&["PING"]).unwrap();
@@ -449,7 +449,7 @@ fn what_a_killed_save_has_left_goes_with_the_next_start() {
     client.must(&["BGSAVE"]).unwrap();
     let left = server.dir().join(format!("temp-bgsave-{}.rdb", server.pid()));
     eventually("it is being written", || left.exists());
-    // Another server in the same place leaves it alone.
+    // Another server in the same directory leaves it alone.
     let place = server.dir().to_str().unwrap();
     let other = start(&["--dir", place, "--dbfilename", "other.rdb"]);
     assert!(left.exists());
@@ -550,7 +550,7 @@ fn clients_are_told_that_the_data_is_being_loaded() {
     set_many(&mut client, (0..400).map(|i| (format!("k{i}"), "v".repeat(1000))));
     client.must(&["SAVE"]).unwrap();
     let place = server.dir().to_str().unwrap();
-    // 400 keys at 5 ms each: two seconds to look at it.
+    // 400 keys at 5 ms each: two seconds of loading.
     let args = ["--dir", place, "--key-load-delay", "5000"];
     let port = redix_testkit::server::free_port().unwrap();
     let mut command = Command::new(program());
@@ -579,12 +579,12 @@ fn clients_are_told_that_the_data_is_being_loaded() {
     assert!(child.0.wait().unwrap().success());
 }
 
-/// A child process that does not outlive the test.
+/// A child process that is killed with the test.
 struct Ended(std::process::Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // It may have ended already.
+        // Ignored: it may have ended already.
         self.0.kill().ok();
         self.0.wait().ok();
     }
@@ -597,7 +597,7 @@ fn kill_seeds() -> std::ops::RangeInclusive<u64> {
     first.parse().unwrap()..=last.parse().unwrap()
 }
 
-/// Writes the same round number to both keys of a pair, in one transaction, over and over.
+/// Writes the round number to both keys of a pair, in one transaction, repeatedly.
 fn write_pairs(mut client: Client, seed: u64) {
     let mut rng = Rng::new(seed);
     for round in 0u64.. {
@@ -637,7 +637,7 @@ fn killed_during_a_save_it_finds_a_whole_file() {
                 }
                 let mut client = connect(&server);
                 client.must(&["BGSAVE"]).unwrap();
-                // Anywhere from before the first byte to after the rename.
+                // At any moment from before the first byte to after the rename.
                 std::thread::sleep(Duration::from_millis(rng.below(150) as u64));
                 server.kill9().unwrap();
             });

@@ -1,4 +1,4 @@
-//! Starting, listening and ending.
+//! Startup, listening and shutdown.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -28,8 +28,8 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A server that the kit cannot start, because it listens on a Unix socket only. It dies with the
-/// value.
+/// A server that the test tools cannot start, because it listens on a Unix socket only. Killed on
+/// drop.
 struct Unreachable {
     child: Child,
     dir: TempDir,
@@ -68,7 +68,7 @@ impl Unreachable {
 
 impl Drop for Unreachable {
     fn drop(&mut self) {
-        // It may have ended already.
+        // Ignored: it may have ended already.
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -141,7 +141,7 @@ fn nowhere_to_listen_stops_the_start() {
     assert!(stdout(&output).contains("Configured to not listen anywhere, exiting."), "{output:?}");
 }
 
-/// What a start says that reads this from standard input.
+/// The output of a server that reads its configuration from standard input.
 fn run_with_stdin(dir: &Path, args: &[&str], stdin: &str) -> Output {
     let mut command = Command::new(program());
     command.args(args).current_dir(dir).stdin(Stdio::piped());
@@ -370,7 +370,7 @@ fn listening_follows_the_configuration() {
     assert!(!is_up("127.0.0.1"));
     let mut moved = Client::connect(format!("127.0.0.1:{free}").parse().unwrap()).unwrap();
     assert_eq!(moved.cmd(&["PING"]).unwrap().pretty(), "+PONG");
-    // Connections do not depend on the socket that they came by.
+    // Connections do not depend on the listening socket.
     assert_eq!(set("bind", "127.0.0.1"), "+OK");
 }
 
@@ -467,7 +467,7 @@ fn the_oom_score_follows_and_is_put_back() {
     let mut other = connect(&server);
     let mut set =
         |args: &[&str]| client.cmd(&[&["CONFIG", "SET"], args].concat()).unwrap().pretty();
-    // Somebody else sets it, as a supervisor does; it is what relative scores stand on.
+    // Set from outside, as by a supervisor: the base of relative scores.
     let base = score() + 1;
     std::fs::write(&path, base.to_string()).unwrap();
     assert_eq!(set(&["oom-score-adj-values", "9 9 9"]), "+OK");
@@ -485,7 +485,7 @@ fn the_oom_score_follows_and_is_put_back() {
     let absolute = ["oom-score-adj", "absolute", "oom-score-adj-values"];
     assert_eq!(set(&[&absolute[..], &["500 500 500"]].concat()), "+OK");
     assert_eq!(score(), 500);
-    // Only who may do anything may lower it so far.
+    // Lowering it that far requires privileges.
     let refused = set(&["oom-score-adj-values", "-1000 -1000 -1000"]);
     if refused != "+OK" {
         assert!(refused.contains("Failed to set current oom_score_adj"), "{refused}");

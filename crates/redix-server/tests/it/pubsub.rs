@@ -1,5 +1,4 @@
-//! Subscribers on several threads: who gets what, in which order, and what becomes of those who do
-//! not read.
+//! Subscribers on several threads: delivery, order, and subscribers that do not read.
 
 use std::thread;
 use std::time::Duration;
@@ -53,14 +52,14 @@ fn a_thousand_subscribers_of_two_threads_get_a_message_each() {
         assert_eq!((text(client), text(client)), ("one".into(), "two".into()));
     }
     assert_eq!(info(&mut publisher, "pubsub_clients"), "1000");
-    // Half of them leave: nobody waits for them.
+    // Half of them disconnect: nobody waits for them.
     subscribers.truncate(500);
     eventually("they are gone", || publish(&mut publisher, "news", "three") == 500);
     drop(subscribers);
     eventually("all are gone", || info(&mut publisher, "pubsub_channels") == "0");
 }
 
-/// Publishers on both threads, one of which hears itself: all hear the same, in one order, and each
+/// Publishers on both threads, one of which subscribes too: all receive the same order, and each
 /// publisher's messages in the order in which it sent them.
 #[test]
 fn all_subscribers_of_a_channel_hear_one_order() {
@@ -94,7 +93,7 @@ fn all_subscribers_of_a_channel_hear_one_order() {
     let mut publishers: Vec<Client> =
         publishers.into_iter().map(|publisher| publisher.join().unwrap()).collect();
     subscribers.push(publishers.swap_remove(0));
-    // Whoever subscribed last may have missed some.
+    // The last subscribers may have missed some.
     let heard: Vec<Vec<String>> = subscribers[..5]
         .iter_mut()
         .map(|client| (0..4 * MESSAGES).map(|_| text(client)).collect())
@@ -115,7 +114,7 @@ fn all_subscribers_of_a_channel_hear_one_order() {
     assert!(itself.len() >= MESSAGES - 1);
 }
 
-/// A message to oneself stands behind the reply to PUBLISH and before that to what follows.
+/// A message to oneself follows the reply to PUBLISH and precedes later replies.
 #[test]
 fn what_a_client_publishes_to_itself_follows_the_reply() {
     let server = two_workers(&[]);
@@ -159,7 +158,7 @@ fn killed_and_reset_subscribers_hear_nothing_more() {
     assert_eq!(subscribers[0].cmd(&["PING"]).unwrap().pretty(), "+PONG");
 }
 
-/// Publishes until the subscribers who do not read are closed, and no further.
+/// Publishes until the subscribers that do not read are closed, and no further.
 fn flood(server: &Server, publisher: &mut Client) {
     let message = "x".repeat(100_000);
     let mut sent = 0;
@@ -178,14 +177,14 @@ fn the_hard_limit_closes_subscribers_who_do_not_read() {
     let shown = publisher.cmd(&["CONFIG", "GET", "client-output-buffer-limit"]).unwrap().pretty();
     assert!(shown.contains(limit), "{shown}");
     let _silent = [subscriber(&server, "news"), subscriber(&server, "news")];
-    // Its class is another one.
+    // It has another client class.
     let mut reader = connect(&server);
     flood(&server, &mut publisher);
     assert_eq!(info(&mut publisher, "client_output_buffer_limit_disconnections"), "2");
     assert_eq!(reader.cmd(&["PING"]).unwrap().pretty(), "+PONG");
 }
 
-/// All in one turn: what is on its way to subscribers is bounded too.
+/// All in one turn: undelivered messages are bounded too.
 #[test]
 fn a_pipeline_of_messages_is_bounded_on_its_way() {
     let server = two_workers(&["--client-output-buffer-limit", "pubsub", "1000000", "0", "0"]);

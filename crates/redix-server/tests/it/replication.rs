@@ -40,7 +40,7 @@ fn run(pair: &str, scenario: fn(Peer, Peer)) {
     let peer = |name| Peer::from_name(name).expect("a pair is of peers");
     let (primary, replica) = pair.split_once('_').expect("a pair has two names");
     let (primary, replica) = (peer(primary), peer(replica));
-    // Redix is what was just built.
+    // Redix is the binary under test.
     let there = |peer: Peer| peer == Peer::Redix || peer.available_or_skip();
     if there(primary) && there(replica) {
         scenario(primary, replica);

@@ -18,7 +18,7 @@ fn balance(value: &Value) -> i64 {
     std::str::from_utf8(text).unwrap().parse().unwrap()
 }
 
-/// Moves an amount, read under WATCH, between two accounts; false if somebody was faster.
+/// Transfers an amount, read under WATCH, between two accounts; false if another client was faster.
 fn transfer(client: &mut Client, from: &str, to: &str, amount: i64) -> bool {
     client.must(&["WATCH", from, to]).unwrap();
     let left = balance(&client.must(&["GET", from]).unwrap()) - amount;
@@ -98,7 +98,7 @@ fn a_queue_without_end_closes_the_client() {
     client.must(&["MULTI"]).unwrap();
     let value = "x".repeat(200_000);
     let refused = (0..10).find(|_| client.cmd(&["SET", "k", &value]).is_err());
-    // Five values fit; the limit is seen with the next read after they are queued.
+    // Five values fit; the limit is noticed at the next read after they are queued.
     assert!(refused.is_some_and(|round| round >= 5), "{refused:?}");
     let mut other = Client::connect(server.addr()).unwrap();
     assert_eq!(other.cmd(&["GET", "k"]).unwrap(), Value::Null);

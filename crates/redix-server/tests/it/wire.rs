@@ -1,4 +1,4 @@
-//! Bytes that no client library would send.
+//! Byte sequences that no client library would send.
 
 use crate::{connect, start};
 
@@ -59,7 +59,7 @@ fn what_was_asked_before_the_end_of_input_is_answered() {
     let mut client = connect(&server);
     let value = "x".repeat(100_000);
     assert_eq!(client.cmd(&["SET", "k", &value]).unwrap().pretty(), "+OK");
-    // More than the socket's buffers take, so that the end is read before the replies have left.
+    // More than the socket's buffers hold, so that the end is read before the replies are sent.
     client.send_raw(b"GET k\r\n".repeat(200).as_slice()).unwrap();
     client.finish_sending().unwrap();
     for _ in 0..200 {
@@ -76,7 +76,7 @@ fn a_large_announcement_costs_nothing_until_it_is_kept() {
     for client in &mut clients {
         client.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\nabc").unwrap();
     }
-    // The announcements have been read once a later connection is answered by either worker.
+    // The announcements have been read once each worker has replied to a later connection.
     for _ in 0..8 {
         assert_eq!(connect(&server).cmd(&["PING"]).unwrap().pretty(), "+PONG");
     }

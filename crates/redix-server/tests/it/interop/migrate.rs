@@ -5,16 +5,16 @@ use redix_testkit::Peer;
 
 use super::{By, Node, assert_same, keys, real_servers};
 
-/// A target that wants a password.
+/// The password of a target.
 const PASSWORD: &str = "secret";
-/// An expiry travels as what is left of it.
+/// Tolerance for expiries, which are sent as remaining times.
 const DRIFT_MS: i64 = 60_000;
 
 fn int(value: &Value) -> i64 {
     value.pretty().trim_start_matches("(integer) ").parse().unwrap()
 }
 
-/// Moves everything, in one command for each database.
+/// Migrates everything, in one command for each database.
 fn migrate_all(from: &mut Node, to: &mut Node, options: &[&str]) {
     let route = format!("{} to {}", from.peer.name(), to.peer.name());
     let port = to.server.port().to_string();
@@ -41,7 +41,7 @@ fn migrate_all(from: &mut Node, to: &mut Node, options: &[&str]) {
     }
 }
 
-/// A server that is asked for what the others are told is in it.
+/// A server with the expected data set.
 fn target(peer: Peer) -> Node {
     let mut node = Node::start(peer, &["--requirepass", PASSWORD]);
     node.must(&["AUTH", PASSWORD]);
@@ -54,7 +54,7 @@ fn keys_of_every_type_go_to_real_servers_and_come_back() {
         let version = if peer == Peer::Redis7 { "10" } else { "11" };
         let mut redix = Node::filled(Peer::Redix, &["--rdb-version", version]);
         let mut original = Node::filled(Peer::Redix, &[]);
-        // What was large once may be small where it arrives.
+        // A large value may be small at the target.
         original.must(&["DEBUG", "RELOAD"]);
         let by = By::with(peer);
         let mut real = target(peer);

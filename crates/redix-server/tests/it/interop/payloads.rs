@@ -1,5 +1,5 @@
-//! Payloads made by hand, in every form that a server has ever written and in some that none has:
-//! Redix and the real servers take and refuse the same ones, and make the same of them.
+//! Handmade payloads, in every form that a server has ever written and in invalid ones: Redix and
+//! the real servers accept and refuse the same ones, with the same result.
 
 use redix_testkit::Peer;
 use redix_testkit::quoting::quote_args;
@@ -20,7 +20,7 @@ fn int(value: i64) -> Element {
     Element::Int(value)
 }
 
-/// A length of a file.
+/// An encoded length.
 fn length(len: usize) -> Vec<u8> {
     match len {
         0..64 => vec![len as u8],
@@ -29,12 +29,12 @@ fn length(len: usize) -> Vec<u8> {
     }
 }
 
-/// A string of a file.
+/// An encoded string.
 fn string(bytes: &[u8]) -> Vec<u8> {
     [&length(bytes.len()), bytes].concat()
 }
 
-/// A count and what is counted.
+/// A count and the counted strings.
 fn counted(count: usize, strings: &[&[u8]]) -> Vec<u8> {
     let strings: Vec<u8> = strings.iter().flat_map(|bytes| string(bytes)).collect();
     [length(count), strings].concat()
@@ -79,7 +79,7 @@ fn ziplist(elements: &[Element]) -> Vec<u8> {
     [&total.to_le_bytes()[..], &tail.to_le_bytes(), &count.to_le_bytes(), &body, &[0xff]].concat()
 }
 
-/// A zipmap; each value with so many unused bytes behind it.
+/// A zipmap; each value followed by `free` unused bytes.
 fn zipmap(pairs: &[(&[u8], &[u8])], free: u8) -> Vec<u8> {
     let len = |len: usize| match len {
         0..254 => vec![len as u8],
@@ -128,13 +128,13 @@ fn text_scores(pairs: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn payload(type_byte: u8, body: &[u8]) -> Vec<u8> {
-    // Version 9, and a checksum that nobody looks at.
+    // Version 9, and a checksum that is not verified.
     [&[type_byte], body, &[9, 0], &[0; 8]].concat()
 }
 
 type Named = (&'static str, Vec<u8>);
 
-/// Names of elements: more than any small value holds.
+/// More elements than a small value holds.
 fn many() -> Vec<String> {
     (0..700).map(|i| format!("field:{i:04}")).collect()
 }
@@ -148,7 +148,7 @@ fn long() -> String {
     "l".repeat(300)
 }
 
-/// With a length of another form.
+/// With another form of length.
 fn huge() -> String {
     "h".repeat(70_000)
 }
@@ -240,7 +240,7 @@ fn old_forms() -> Vec<Named> {
     [old_lists(), old_sets(), old_zsets(), old_hashes()].concat()
 }
 
-/// Values that lie about themselves.
+/// Inconsistent values.
 fn bad_forms() -> Vec<Named> {
     let cut = |mut bytes: Vec<u8>| {
         bytes.pop();
@@ -297,7 +297,7 @@ fn bad_forms() -> Vec<Named> {
     ]
 }
 
-/// What a server makes of a payload: that it refuses it, or its encoding, size and content.
+/// A server's result for a payload: refused, or its encoding, size and content.
 fn outcome(node: &mut Node, payload: &[u8]) -> String {
     let reply = node.client.cmd(&[&b"RESTORE"[..], b"key", b"0", payload, b"REPLACE"]).unwrap();
     let reply = reply.pretty();
@@ -308,7 +308,7 @@ fn outcome(node: &mut Node, payload: &[u8]) -> String {
     format!("{encoding} {}", node.of_key(&["DEBUG", "DIGEST-VALUE"], b"key"))
 }
 
-/// The encodings have other names, or other thresholds, on older servers.
+/// Older servers have other names and thresholds of encodings.
 fn without_encoding(outcome: &str) -> &str {
     outcome.split_once("\" ").map_or(outcome, |(_, rest)| rest)
 }

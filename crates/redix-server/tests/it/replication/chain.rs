@@ -1,4 +1,4 @@
-//! Replicas of replicas.
+//! Chains of replicas.
 
 use redix_testkit::{Peer, Proxy, Rng};
 
@@ -11,8 +11,8 @@ const SEED: u64 = 47;
 /// Cuts of each link in a test run; the long check has more (`REDIX_LINK_CUTS`).
 const CUTS: u64 = 3;
 
-/// Three servers in a row, both links cut in turn under writes: the stream passes through the
-/// middle unchanged, so that all hold the same at the same offsets, and nobody starts anew.
+/// Three servers in a row, both links cut in turn under writes: the stream is forwarded unchanged,
+/// so that all have the same data at the same offsets, without a full resynchronisation.
 fn check(peers: [Peer; 3]) {
     if !peers.iter().all(|&peer| peer == Peer::Redix || peer.available_or_skip()) {
         return;
@@ -24,7 +24,7 @@ fn check(peers: [Peer; 3]) {
     let [mut first, mut middle, mut last] = peers.map(|peer| Node::start(peer, &backlog));
     let upper = Proxy::to(first.server.addr()).unwrap();
     let lower = Proxy::to(middle.server.addr()).unwrap();
-    // The last one follows before the middle has anything: it starts anew when the middle does.
+    // The last one follows before the middle has data: it resynchronises with the middle.
     last.follow(lower.addr());
     last.wait_linked();
     let traffic = Traffic::start(first.server.addr(), rng.next_u64());
@@ -75,8 +75,8 @@ fn redix_valkey_redix() {
     check([Peer::Redix, Peer::Valkey, Peer::Redix]);
 }
 
-/// Messages that the first server publishes pass through the middle to whoever listens to the last,
-/// and nobody starts anew for them.
+/// Messages that the first server publishes reach subscribers of the last, without a full
+/// resynchronisation.
 #[test]
 fn messages_pass_through_the_middle() {
     if !Peer::Redis7.available_or_skip() {
@@ -98,7 +98,7 @@ fn messages_pass_through_the_middle() {
     assert_eq!(listener.reply().unwrap().pretty(), shown("two"));
     assert_same(&mut first, &mut middle);
     assert_eq!((first.number("sync_full"), first.number("sync_partial_ok")), (1, 0));
-    // What is published in the middle stays there; as a primary it has the last one told.
+    // A message published in the middle stays there; as a primary it propagates to the last.
     assert_eq!(middle.ask("PUBLISH news three"), "(integer) 0");
     middle.must("REPLICAOF NO ONE");
     last.wait_linked();

@@ -1,4 +1,4 @@
-//! A primary changes places with a replica, or does not.
+//! Coordinated failovers, successful and not.
 
 use std::net::SocketAddr;
 
@@ -10,11 +10,11 @@ use super::traffic::Traffic;
 use crate::{eventually, signal};
 
 const SEED: u64 = 61;
-/// A database in which the traffic does not delete.
+/// A database without deletions by the traffic.
 const COUNTER_DB: &str = "15";
 const READONLY: &str = "-READONLY You can't write against a read only replica.";
 
-/// A primary and its replica, which has acknowledged all there is.
+/// A primary and its replica, which is in sync.
 fn pair(primary: Peer, replica: Peer) -> (Node, Node) {
     let mut primary = Node::start(primary, &[]);
     let replica = replica_of(&mut primary, replica, &[]);
@@ -31,7 +31,7 @@ fn replica_of(primary: &mut Node, replica: Peer, args: &[&str]) -> Node {
     replica
 }
 
-/// A replica that does nothing for a while, and then is not up to date.
+/// A replica that is stopped for a while, and therefore lags.
 struct Stopped(u32);
 
 impl Stopped {
@@ -39,7 +39,7 @@ impl Stopped {
         let pid = replica.server.pid();
         signal(pid, "STOP");
         let this = Self(pid);
-        // Each thread goes on until it takes note of the signal.
+        // Each thread runs until it receives the signal.
         eventually("all threads are stopped", || {
             let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
             tasks.into_iter().all(|task| {
@@ -77,7 +77,7 @@ fn assert_roles(primary: &mut Node, replica: &mut Node) {
     assert_eq!(replica.number("master_port"), u64::from(primary.server.port()));
 }
 
-/// A connection with a command that waits until it is let go on.
+/// A connection with a command that is blocked until it is resumed.
 fn held(node: &mut Node, lines: &[&str]) -> Client {
     let before = node.number("blocked_clients");
     let mut client = Client::connect(node.server.addr()).unwrap();
@@ -94,7 +94,7 @@ fn answer(client: &mut Client) -> String {
     client.reply().unwrap().pretty()
 }
 
-/// Counts up until it is refused; the last number that it was answered.
+/// Increments until it is refused; returns the last number.
 fn count_up(addr: SocketAddr) -> std::thread::JoinHandle<i64> {
     std::thread::spawn(move || {
         let (mut client, mut last) = (Client::connect(addr).unwrap(), 0);
@@ -111,7 +111,7 @@ fn count_up(addr: SocketAddr) -> std::thread::JoinHandle<i64> {
     })
 }
 
-/// Under load: every write that was answered is there afterwards, and nobody starts anew.
+/// Under load: every acknowledged write survives, without a full resynchronisation.
 fn nothing_is_lost(one: Peer, other: Peer) {
     let (mut primary, mut replica) = pair(one, other);
     for turn in 0..3 {
@@ -141,8 +141,8 @@ fn nothing_is_lost(one: Peer, other: Peer) {
 }
 for_pairs!(nothing_is_lost);
 
-/// Held writes find a replica behind a failover; clients that follow redirections are not sent to
-/// a server that does not know yet that it is the primary.
+/// Paused writes are refused after a failover; clients that follow redirections are not sent to a
+/// server that does not know yet that it is the primary.
 fn held_writes_are_refused_behind_it(primary: Peer, replica: Peer) {
     let (mut primary, mut replica) = pair(primary, replica);
     let mut one = Client::connect(primary.server.addr()).unwrap();
@@ -156,7 +156,7 @@ fn held_writes_are_refused_behind_it(primary: Peer, replica: Peer) {
     fail_over(primary, addr, "TIMEOUT 50 FORCE");
     let mut early = held(primary, &["SET early 1"]);
     primary.wait_for("master_failover_state", "failover-in-progress");
-    // Nobody is the primary now.
+    // There is no primary at this moment.
     assert_eq!(primary.info("role").unwrap(), "slave");
     assert_eq!(primary.ask("SET late 1"), READONLY);
     assert_eq!(primary.ask("GET synced"), "\"1\"");
@@ -182,12 +182,12 @@ fn held_writes_are_refused_behind_it(primary: Peer, replica: Peer) {
 }
 for_pairs!(held_writes_are_refused_behind_it);
 
-/// Without FORCE a replica that does not catch up takes over nothing, and held writes succeed.
+/// Without FORCE a replica that lags does not take over, and paused writes succeed.
 fn a_timeout_gives_it_up(primary: Peer, replica: Peer) {
     let (mut primary, mut replica) = pair(primary, replica);
     let full = primary.number("sync_full");
     let stopped = Stopped::new(&mut primary, &replica);
-    // Time enough to look at it while it waits.
+    // Enough time to observe the wait.
     fail_over(&mut primary, replica.server.addr(), "TIMEOUT 1500");
     assert_eq!(state(&mut primary), "waiting-for-sync");
     let mut writer = held(&mut primary, &["SET a 1"]);
@@ -202,7 +202,7 @@ fn a_timeout_gives_it_up(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_timeout_gives_it_up: redix_redix, redix_redis7, valkey_redix);
 
-/// What is refused meanwhile, and that it can be called off.
+/// What is refused meanwhile, and that FAILOVER ABORT works.
 fn it_can_be_called_off(primary: Peer, replica: Peer) {
     let (mut primary, mut replica) = pair(primary, replica);
     let name = |words: &str| format!("-ERR FAILOVER {words}");
@@ -224,7 +224,7 @@ fn it_can_be_called_off(primary: Peer, replica: Peer) {
     assert_eq!(primary.ask("PSYNC ? -1"), no_sync);
     assert_eq!(primary.ask("SYNC"), no_sync);
     assert_eq!(primary.ask("GET synced"), "\"1\"");
-    // Somebody else's pause is not this one.
+    // The pause of the failover is not CLIENT PAUSE.
     assert_eq!(primary.ask("CLIENT UNPAUSE"), "+OK");
     assert_eq!(state(&mut primary), "waiting-for-sync");
     assert_eq!(primary.number("blocked_clients"), 1);
@@ -238,7 +238,7 @@ fn it_can_be_called_off(primary: Peer, replica: Peer) {
 }
 for_pairs!(it_can_be_called_off);
 
-/// A failover's pause and a client's end each for itself.
+/// The pauses of a failover and of a client end independently.
 fn a_client_pause_outlasts_it(primary: Peer, replica: Peer) {
     let (mut primary, replica) = pair(primary, replica);
     let _stopped = Stopped::new(&mut primary, &replica);
@@ -250,12 +250,12 @@ fn a_client_pause_outlasts_it(primary: Peer, replica: Peer) {
     let mut writer = held(&mut primary, &["SET a 1"]);
     assert_eq!(primary.ask("FAILOVER ABORT"), "+OK");
     assert_eq!(primary.info("paused_reason").unwrap(), "client_pause");
-    // It is tried again, and held again.
+    // It is retried, and paused again.
     primary.wait_for("blocked_clients", "1");
     assert_eq!(primary.ask("CLIENT UNPAUSE"), "+OK");
     assert_eq!(answer(&mut writer), "+OK");
     assert_eq!(primary.info("paused_reason").unwrap(), "none");
-    // Nor does a shutdown that is given up lift it.
+    // Nor does a cancelled shutdown end it.
     fail_over(&mut primary, replica.server.addr(), "");
     let mut ending = held(&mut primary, &["SHUTDOWN NOSAVE"]);
     let mut writer = held(&mut primary, &["SET a 2"]);
@@ -268,8 +268,8 @@ fn a_client_pause_outlasts_it(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_client_pause_outlasts_it: redix_redix, redix_valkey);
 
-/// A replica that is gone is waited for, before and after the hand-over, until somebody calls the
-/// failover off.
+/// A replica that has disconnected is waited for, before and after the hand-over, until FAILOVER
+/// ABORT.
 fn a_replica_vanishes(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &[]);
     for (options, stage) in [("", "waiting-for-sync"), ("TIMEOUT 50 FORCE", "failover-in-progress")]
@@ -279,7 +279,7 @@ fn a_replica_vanishes(primary: Peer, replica: Peer) {
         fail_over(&mut primary, replica.server.addr(), options);
         let mut writer = held(&mut primary, &["SET a 1"]);
         primary.wait_for("master_failover_state", stage);
-        // Nothing is left to be woken.
+        // There is nothing left to wake.
         std::mem::forget(stopped);
         replica.server.kill9().unwrap();
         primary.wait_for("connected_slaves", "0");
@@ -299,7 +299,7 @@ fn a_replica_vanishes(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_replica_vanishes: redix_redix, redix_redis7, valkey_redix);
 
-/// A target that refuses to be asked; the primary stays what it was.
+/// A target that refuses; the primary keeps its role.
 fn the_target_does_not_let_it_happen(primary: Peer, replica: Peer) {
     let (mut primary, mut replica) = pair(primary, replica);
     let full = primary.number("sync_full");
@@ -317,7 +317,7 @@ fn the_target_does_not_let_it_happen(primary: Peer, replica: Peer) {
 }
 for_pairs!(the_target_does_not_let_it_happen: redix_redis7, redix_valkey);
 
-/// The replicas of both follow their own, and so the new primary.
+/// The replicas of both keep their primaries, and so follow the new primary.
 fn others_follow(middle: Peer, last: Peer) {
     let (mut old, mut new) = pair(middle, last);
     let mut below_old = replica_of(&mut old, last, &[]);
@@ -337,26 +337,26 @@ fn others_follow(middle: Peer, last: Peer) {
 }
 for_pairs!(others_follow: redix_redix, redix_valkey, valkey_redix);
 
-/// While it waits the data do not change: nothing expires, and nothing enters the stream.
+/// While it waits the data does not change: nothing expires, and nothing enters the stream.
 fn nothing_changes_meanwhile(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &["--repl-ping-replica-period", "1"]);
     let mut replica = replica_of(&mut primary, replica, &[]);
     primary.must("SET short 1 PX 300");
     let stopped = Stopped::new(&mut primary, &replica);
     fail_over(&mut primary, replica.server.addr(), "TIMEOUT 600000");
-    // The first look asks the replica how far it is.
+    // The first check sends GETACK.
     eventually("the key is hidden", || primary.ask("GET short") == "(null)");
     let end = primary.number("master_repl_offset");
     assert_eq!(primary.ask("DBSIZE"), "(integer) 3");
     let mut blocked = held(&mut primary, &["WAIT 2 0"]);
-    // Two rounds of what a primary does each second.
+    // Two rounds of a primary's periodic work.
     let second = primary.number("uptime_in_seconds");
     eventually("time passes", || primary.number("uptime_in_seconds") > second + 2);
     assert_eq!(primary.number("master_repl_offset"), end);
     assert_eq!(primary.ask("DBSIZE"), "(integer) 3");
     drop(stopped);
     wait_until_over(&mut primary);
-    // Nobody here counts replicas any more.
+    // There is no WAIT on a replica.
     assert!(answer(&mut blocked).starts_with("-UNBLOCKED "));
     assert_roles(&mut replica, &mut primary);
     assert_same(&mut replica, &mut primary);
@@ -364,8 +364,8 @@ fn nothing_changes_meanwhile(primary: Peer, replica: Peer) {
 }
 for_pairs!(nothing_changes_meanwhile: redix_redix, redix_valkey);
 
-/// A target that has no data set yet, and one whose announced address leads through a network that
-/// breaks while it takes over.
+/// A target without a data set, and one whose announced address is behind a network that breaks
+/// while it takes over.
 fn a_target_behind_a_network(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &["--repl-diskless-sync-delay", "1000"]);
     let mut replica = Node::start(replica, &[]);

@@ -1,10 +1,10 @@
-//! Who may do what: passwords, read-only and stale replicas, primaries that need replicas.
+//! Access control: passwords, read-only and stale replicas, `min-replicas-to-write`.
 
 use redix_testkit::{Peer, Proxy};
 
 use super::node::{Node, assert_same};
 
-/// A primary with a password is followed by who knows it.
+/// A primary with a password is followed by a replica that has it.
 fn a_password(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &["--requirepass", "secret"]);
     let mut replica = Node::start(replica, &["--masterauth", "wrong"]);
@@ -24,7 +24,7 @@ fn a_password(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_password: redix_redix, redix_redis7, valkey_redix);
 
-/// A replica that may be written to keeps what is written until it starts anew, and to itself.
+/// A writable replica keeps its own writes until it resynchronises, and to itself.
 fn a_writable_replica(primary: Peer, replica: Peer) {
     let mut below = Node::start(primary, &[]);
     let mut primary = Node::start(primary, &[]);
@@ -48,14 +48,14 @@ fn a_writable_replica(primary: Peer, replica: Peer) {
     replica.must("CONFIG SET replica-read-only yes");
     let refused = "-READONLY You can't write against a read only replica.";
     assert_eq!(replica.ask("SET own 2"), refused);
-    // An error while queueing, so that EXEC refuses too.
+    // An error while queueing, so that EXEC fails too.
     replica.must("MULTI");
     assert_eq!(replica.ask("SET own 2"), refused);
     assert!(replica.ask("EXEC").starts_with("-EXECABORT"));
 }
 for_pairs!(a_writable_replica: redix_redix, redix_redis7, valkey_redix);
 
-/// A replica without its primary refuses to answer from old data if it is told to.
+/// A replica without its primary refuses to serve stale data if configured so.
 fn stale_data(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &[]);
     let proxy = Proxy::to(primary.server.addr()).unwrap();
@@ -80,7 +80,7 @@ fn stale_data(primary: Peer, replica: Peer) {
 }
 for_pairs!(stale_data: redix_redix, valkey_redix);
 
-/// Writes need as many replicas as the primary is told.
+/// Writes need the configured number of replicas.
 fn too_few_replicas(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &["--min-replicas-to-write", "1"]);
     let proxy = Proxy::to(primary.server.addr()).unwrap();
@@ -98,7 +98,7 @@ fn too_few_replicas(primary: Peer, replica: Peer) {
 }
 for_pairs!(too_few_replicas: redix_redix, redix_redis7);
 
-/// An expired key is gone for readers of a replica before the primary deletes it, and a replica
+/// An expired key is invisible to readers of a replica before the primary deletes it, and a replica
 /// never deletes it itself.
 fn expiry_is_the_primarys(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &[]);
@@ -106,7 +106,7 @@ fn expiry_is_the_primarys(primary: Peer, replica: Peer) {
     let mut replica = Node::start(replica, &[]);
     replica.follow(proxy.addr());
     replica.wait_linked();
-    // It is to be deleted after the link is cut, however long that takes.
+    // It must be deleted after the link is cut, however long that takes.
     primary.must("DEBUG SET-ACTIVE-EXPIRE 0");
     primary.must("SET a 1 PX 400");
     assert_eq!(primary.ask("WAIT 1 5000"), "(integer) 1");

@@ -1,4 +1,4 @@
-//! A link that is cut, slow or silent.
+//! Links that are cut, slow or silent.
 
 use std::time::Duration;
 
@@ -34,20 +34,20 @@ fn linked(primary: Peer, replica: Peer, args: &[&str]) -> (Node, Proxy, Node) {
 /// Breaks the link in one of several ways.
 fn break_link(proxy: &Proxy, traffic: &Traffic, rng: &mut Rng) {
     match rng.below(4) {
-        // While bytes flow, at whichever of them.
+        // While bytes flow, at any boundary.
         0 => {
             let goal = proxy.passed(Way::ToClient) + rng.below(200_000) as u64;
             eventually("bytes flow", || proxy.passed(Way::ToClient) >= goal);
             proxy.cut();
         }
-        // With much of the stream lost on its way.
+        // With much of the stream lost.
         1 => {
             proxy.stall(Way::ToClient);
             traffic.wait_for_writes(2000);
             proxy.cut();
             proxy.resume(Way::ToClient);
         }
-        // With acknowledgements lost on their way.
+        // With acknowledgements lost.
         2 => {
             proxy.stall(Way::ToServer);
             traffic.wait_for_writes(2000);
@@ -63,8 +63,7 @@ fn break_link(proxy: &Proxy, traffic: &Traffic, rng: &mut Rng) {
     }
 }
 
-/// The link is cut again and again under writes: each time the replica goes on where it was, and
-/// nothing is lost.
+/// The link is cut repeatedly under writes: each time the replica resumes, and nothing is lost.
 fn cuts(primary: Peer, replica: Peer) {
     let seed = setting("REDIX_LINK_SEED", SEED);
     eprintln!("seed {seed}");
@@ -82,7 +81,7 @@ fn cuts(primary: Peer, replica: Peer) {
 }
 for_pairs!(cuts);
 
-/// What a replica missed is no longer there: it gets everything anew.
+/// The backlog no longer has what a replica missed: it resynchronises fully.
 fn a_small_backlog(primary: Peer, replica: Peer) {
     let (mut primary, proxy, mut replica) =
         linked(primary, replica, &["--repl-backlog-size", "16kb"]);
@@ -101,8 +100,8 @@ fn a_small_backlog(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_small_backlog: redix_redix, redix_valkey, redis7_redix);
 
-/// A value larger than a replica may be behind costs it one synchronisation, not one after the
-/// other that ends at the same value. So it is for several, and for one that follows a replica.
+/// A value larger than a replica's output limit costs one full synchronisation, not one after the
+/// other that ends at the same value; also with several replicas, and in a chain.
 fn a_value_beyond_the_limit(primary: Peer, replica: Peer) {
     const VALUE_BYTES: usize = 12 << 20;
     let limits = ["--repl-backlog-size", "1mb", "--client-output-buffer-limit", "replica 2mb 0 0"];
@@ -130,7 +129,7 @@ fn a_value_beyond_the_limit(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_value_beyond_the_limit: redix_redix, redix_valkey, redis7_redix);
 
-/// A killed link is closed at once, even where the replica does nothing else for a while.
+/// A killed link is closed at once, even if the replica is idle otherwise.
 fn a_link_killed_in_a_transaction(primary: Peer, replica: Peer) {
     let (mut primary, _proxy, mut replica) = linked(primary, replica, &[]);
     let traffic = Traffic::start(primary.server.addr(), SEED);
@@ -147,7 +146,7 @@ fn a_link_killed_in_a_transaction(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_link_killed_in_a_transaction: redix_redix, redix_valkey, redis7_redix);
 
-/// What a large argument takes on its way is given back.
+/// The buffer of a large argument is released.
 fn a_large_argument_leaves_no_large_buffer(primary: Peer, replica: Peer) {
     const VALUE_BYTES: usize = 1 << 20;
     let (mut primary, _proxy, mut replica) = linked(primary, replica, &[]);
@@ -161,7 +160,7 @@ fn a_large_argument_leaves_no_large_buffer(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_large_argument_leaves_no_large_buffer: redix_redix, redis7_redix, redix_valkey);
 
-/// A late link only makes a replica late.
+/// A link with latency only delays a replica.
 fn a_slow_link(primary: Peer, replica: Peer) {
     let (mut primary, proxy, mut replica) = linked(primary, replica, &[]);
     proxy.delay(Way::ToClient, Duration::from_millis(20));
@@ -175,7 +174,7 @@ fn a_slow_link(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_slow_link: redix_redix, redix_redis7, valkey_redix);
 
-/// WAIT counts who has acknowledged, and waits for them.
+/// WAIT counts the replicas that have acknowledged, and waits for them.
 fn wait_is_true(primary: Peer, replica: Peer) {
     let (mut primary, proxy, mut replica) = linked(primary, replica, &[]);
     primary.must("SET a 1");
@@ -189,12 +188,12 @@ fn wait_is_true(primary: Peer, replica: Peer) {
     proxy.resume(Way::ToClient);
     assert_eq!(primary.ask("WAIT 1 0"), "(integer) 1");
     assert_eq!(replica.ask("GET a"), "\"2\"");
-    // More than there are: it waits for the time given, and tells how many there were.
+    // More than there are: it waits for the timeout, and replies with the actual number.
     assert_eq!(primary.ask("WAIT 2 100"), "(integer) 1");
 }
 for_pairs!(wait_is_true: redix_redix, redix_valkey, redis7_redix);
 
-/// A primary that falls silent is left after `repl-timeout`, as is a replica.
+/// A silent primary is disconnected after `repl-timeout`, as is a silent replica.
 fn silence_ends_a_link(primary: Peer, replica: Peer) {
     let (mut primary, proxy, mut replica) = linked(primary, replica, &["--repl-timeout", "2"]);
     primary.must("CONFIG SET repl-ping-replica-period 1");

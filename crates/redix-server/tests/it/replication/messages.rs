@@ -1,4 +1,4 @@
-//! What subscribers of a replica are told.
+//! Pub/sub on replicas.
 
 use redix_testkit::{Client, Peer};
 
@@ -12,8 +12,8 @@ fn message(client: &mut Client) -> String {
     parts[parts.len() - 2..].join(" ").replace('"', "")
 }
 
-/// What the primary publishes reaches the subscribers of its replica in the order in which it was
-/// published, among transactions and writes. What a replica publishes stays there.
+/// Messages published on the primary reach the subscribers of its replica in order, among
+/// transactions and writes. Messages published on a replica stay there.
 fn messages_reach_the_replica(primary: Peer, replica: Peer) {
     let (mut primary, mut replica) = (Node::start(primary, &[]), Node::start(replica, &[]));
     replica.follow(primary.server.addr());
@@ -45,8 +45,8 @@ fn messages_reach_the_replica(primary: Peer, replica: Peer) {
 }
 for_pairs!(messages_reach_the_replica);
 
-/// Keyspace events of a replica are those of the writes that it applies: a key that expires is one
-/// that its primary deletes.
+/// Keyspace events of a replica are those of the writes that it applies: expiry is a deletion by
+/// its primary.
 fn a_replica_announces_what_it_applies(primary: Peer, replica: Peer) {
     let (mut primary, mut replica) = (Node::start(primary, &[]), Node::start(replica, &[]));
     replica.follow(primary.server.addr());

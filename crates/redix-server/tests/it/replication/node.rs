@@ -1,4 +1,4 @@
-//! A server of a replication test, and what is to be seen of it.
+//! A server of a replication test, with ways to observe it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use crate::{eventually, program};
 
 /// Databases of every server here.
 pub(super) const DATABASES: usize = 16;
-/// A time to live from which a key outlives its test.
+/// Keys with a longer time to live outlast the test.
 const LONG_MS: i64 = 600_000;
 
 /// A server with a connection to it.
@@ -22,7 +22,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Starts a server that synchronises without delay and answers DEBUG.
+    /// Starts a server that synchronises without delay and has DEBUG enabled.
     pub(super) fn start(peer: Peer, args: &[&str]) -> Self {
         let launch = match peer {
             Peer::Redix => Launch::redix(program()),
@@ -80,7 +80,7 @@ impl Node {
         self.wait_for("master_link_status", "up");
     }
 
-    /// Waits until every key that is about to expire is gone.
+    /// Waits until every key that is about to expire has expired.
     fn settle(&mut self) {
         for db in 0..DATABASES {
             self.must(&format!("SELECT {db}"));
@@ -105,7 +105,7 @@ impl Node {
         keys.into_iter().map(name).collect()
     }
 
-    /// A value as text, in an order of its own.
+    /// A value as text, independent of order.
     fn value(&mut self, key: &[u8], kind: &str) -> String {
         let (name, range) = match kind {
             "+string" => ("GET", &[][..]),
@@ -127,7 +127,7 @@ impl Node {
                 Value::Array(pairs.concat())
             }
             (Value::Array(mut flat), "+zset") => {
-                // Redis 7.0 has another text for some scores, and loses the sign of a zero.
+                // Redis 7.0 formats some scores differently, and loses the sign of a zero.
                 for score in flat.iter_mut().skip(1).step_by(2) {
                     let number: f64 = score.pretty().trim_matches('"').parse().unwrap();
                     *score = Value::Bulk((number + 0.0).to_string().into_bytes());
@@ -156,8 +156,8 @@ impl Node {
     }
 }
 
-/// Waits until a replica (or its replica) has applied everything, and fails unless it then holds
-/// what its primary holds, by reading and by DEBUG DIGEST. Nobody may write meanwhile.
+/// Waits until a replica (or its replica) has applied everything, and checks that its data equals
+/// its primary's, by reading and by DEBUG DIGEST. Nobody may write meanwhile.
 pub(super) fn assert_same(primary: &mut Node, replica: &mut Node) {
     primary.settle();
     replica.wait_linked();

@@ -1,18 +1,18 @@
-//! Replicas made by hand: what a primary says to one, byte for byte.
+//! Handmade replicas: what a primary sends, byte for byte.
 
 use redix_testkit::{Client, Peer};
 
 use super::node::Node;
 use crate::eventually;
 
-/// A connection that asks for everything.
+/// A connection that requests a full synchronisation.
 pub(super) struct Raw {
     client: Client,
     inbox: Vec<u8>,
 }
 
 impl Raw {
-    /// One that has said these things of itself before.
+    /// One that has sent these REPLCONF commands before.
     pub(super) fn asking(primary: &Node, said: &[&[&str]]) -> Self {
         let mut client = Client::connect(primary.server.addr()).unwrap();
         for words in said {
@@ -22,7 +22,7 @@ impl Raw {
         Self { client, inbox: Vec::new() }
     }
 
-    /// One that has taken the snapshot and gets the stream.
+    /// One that has received the snapshot and gets the stream.
     pub(super) fn online(primary: &mut Node) -> Self {
         let mut replica = Self::asking(primary, &[&["REPLCONF", "capa", "eof"]]);
         replica.snapshot();
@@ -59,14 +59,14 @@ impl Raw {
     fn line(&mut self) -> String {
         loop {
             let line = String::from_utf8(self.up_to(b"\n")).unwrap();
-            // Empty ones say that it takes a while.
+            // Empty lines are keep-alives.
             if !line.trim_end().is_empty() {
                 return line.trim_end().to_owned();
             }
         }
     }
 
-    /// Reads the words before the snapshot, and the snapshot itself.
+    /// Reads the status lines before the snapshot, and the snapshot itself.
     pub(super) fn snapshot(&mut self) -> Vec<u8> {
         let answer = self.line();
         assert!(answer.starts_with("+FULLRESYNC "), "{answer}");
@@ -94,7 +94,7 @@ impl Raw {
     }
 }
 
-/// Who wants the snapshot only is not kept waiting behind it for what never comes.
+/// A replica that wants the snapshot only is closed after it.
 fn who_wants_a_snapshot_only_is_let_go(primary: Peer, _: Peer) {
     let mut primary = Node::start(primary, &[]);
     primary.must("SET key value");
@@ -109,7 +109,7 @@ fn who_wants_a_snapshot_only_is_let_go(primary: Peer, _: Peer) {
 }
 for_pairs!(who_wants_a_snapshot_only_is_let_go: redix_redix);
 
-/// Nothing comes between the commands of the stream, whatever a replica asks for.
+/// Nothing comes between the commands of the stream, whatever a replica sends.
 fn a_replica_does_not_monitor(primary: Peer, _: Peer) {
     let mut primary = Node::start(primary, &[]);
     let mut replica = Raw::online(&mut primary);

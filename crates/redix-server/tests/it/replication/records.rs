@@ -1,4 +1,4 @@
-//! What a replica is told of each command on collections: the same by Redix as by Valkey.
+//! The replication stream of each command on collections: equal to Valkey's.
 
 use redix_testkit::{Client, Peer};
 
@@ -6,7 +6,7 @@ use super::node::Node;
 use super::raw::Raw;
 use crate::eventually;
 
-/// Commands, one a line. Behind `@` stands one that waits for the next.
+/// Commands, one per line. After `@` a blocking one, which the next line serves.
 const LISTS: &str = "
 RPUSH l a b c d e f g 1 2 3
 LPUSH l x
@@ -180,7 +180,7 @@ BLPOP l 0
 EXEC
 ";
 
-/// The records behind each line: those of a time are not told apart, nor which members SPOP chose.
+/// The records of each line, with times and the members that SPOP chose masked.
 fn records(peer: Peer, lines: &str) -> Vec<String> {
     let mut primary = Node::start(peer, &[]);
     let mut replica = Raw::online(&mut primary);

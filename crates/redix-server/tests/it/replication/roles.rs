@@ -1,4 +1,4 @@
-//! Who is primary, and what becomes of the data when that changes.
+//! Changes of role, and the data across them.
 
 use redix_testkit::Peer;
 
@@ -17,7 +17,7 @@ fn pair(primary: Peer, replica: Peer) -> (Node, Node) {
     (primary, replica)
 }
 
-/// The session that the README promises.
+/// The session shown in the README.
 fn a_session(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &[]);
     let mut replica = Node::start(replica, &[]);
@@ -58,7 +58,7 @@ fn a_session(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_session);
 
-/// The log says whose request changed the role, and which.
+/// The log names the client and the command that changed the role.
 fn the_log_names_who_asked(primary: Peer, replica: Peer) {
     let primary = Node::start(primary, &[]);
     let mut replica = Node::start(replica, &[]);
@@ -75,7 +75,8 @@ fn the_log_names_who_asked(primary: Peer, replica: Peer) {
 }
 for_pairs!(the_log_names_who_asked: redix_redix);
 
-/// Who waits at a server that becomes a replica is told so and sent away, whatever it sent behind.
+/// A client that is blocked on a server that becomes a replica gets an error and is closed,
+/// whatever it had pipelined.
 fn who_waits_is_sent_away(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &[]);
     let mut replica = Node::start(replica, &[]);
@@ -92,8 +93,7 @@ fn who_waits_is_sent_away(primary: Peer, replica: Peer) {
 }
 for_pairs!(who_waits_is_sent_away: redix_redix);
 
-/// A promoted replica's history is the one that was: its former primary follows it from where it
-/// is, and back.
+/// A promoted replica continues its history: its former primary resumes from it, and back.
 fn roles_change_back_and_forth(one: Peer, other: Peer) {
     let (mut primary, mut replica) = pair(one, other);
     for turn in 0..3 {
@@ -116,7 +116,7 @@ fn roles_change_back_and_forth(one: Peer, other: Peer) {
 }
 for_pairs!(roles_change_back_and_forth);
 
-/// A former primary that wrote on its own has another history: it gets everything anew.
+/// A former primary with writes of its own has another history: it resynchronises fully.
 fn a_history_that_parted_is_not_continued(one: Peer, other: Peer) {
     let (mut old, mut new) = pair(one, other);
     old.must("SET shared 1");
@@ -132,7 +132,7 @@ fn a_history_that_parted_is_not_continued(one: Peer, other: Peer) {
 }
 for_pairs!(a_history_that_parted_is_not_continued: redix_redix, redix_valkey, valkey_redix);
 
-/// A replica that was stopped and has saved goes on where it was.
+/// A replica that has saved and was restarted resumes.
 fn a_restarted_replica_goes_on(primary: Peer, replica: Peer) {
     let mut primary = Node::start(primary, &["--repl-backlog-size", "64mb"]);
     let port = primary.server.port().to_string();
@@ -153,7 +153,8 @@ fn a_restarted_replica_goes_on(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_restarted_replica_goes_on: redix_redix, redis7_redix, valkey_redix);
 
-/// A replica's replicas learn the new name when it is promoted, without starting anew.
+/// A replica's replicas learn the new replication id when it is promoted, without a full
+/// resynchronisation.
 fn a_promotion_reaches_the_next(middle: Peer, last: Peer) {
     let mut first = Node::start(middle, &[]);
     let mut middle = Node::start(middle, &[]);

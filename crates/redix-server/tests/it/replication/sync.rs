@@ -1,4 +1,4 @@
-//! Full synchronisations: under writes, in every form, cut off and given up.
+//! Full synchronisations: under writes, in every form, interrupted and cancelled.
 
 use redix_testkit::proxy::Way;
 use redix_testkit::{Peer, Proxy};
@@ -8,10 +8,10 @@ use super::traffic::{Traffic, fill};
 use crate::eventually;
 
 const SEED: u64 = 71;
-/// A data set that does not fit into the buffers of a connection.
+/// A data set that exceeds the buffers of a connection.
 const DATA_BYTES: usize = 16 << 20;
 
-/// A replica that begins under writes misses none of them, however the data come.
+/// A replica that synchronises under writes misses none of them, in every form of transfer.
 fn writes_go_on(primary: Peer, replica: Peer) {
     let forms = [("yes", "disabled"), ("no", "disabled"), ("yes", "swapdb"), ("no", "swapdb")];
     let mut primary = Node::start(primary, &[]);
@@ -28,7 +28,7 @@ fn writes_go_on(primary: Peer, replica: Peer) {
         assert_same(&mut primary, &mut replica);
         assert_eq!(primary.number("sync_full"), round as u64 + 1);
         replica.must("REPLICAOF NO ONE");
-        // A history of its own, so that the next round begins anew.
+        // A history of its own, so that the next round resynchronises fully.
         replica.must("SET own 1");
     }
 }
@@ -70,7 +70,7 @@ fn half_way(primary: Peer, replica: Peer) -> (Node, Proxy, Node) {
 
 fn stop_half_way(proxy: &Proxy, replica: &mut Node) {
     let goal = proxy.passed(Way::ToClient) + 100_000;
-    // Slow enough that it cannot be over before it is stalled.
+    // Slow enough not to end before it is stalled.
     proxy.delay(Way::ToClient, std::time::Duration::from_millis(5));
     replica.follow(proxy.addr());
     eventually("the transfer has begun", || proxy.passed(Way::ToClient) > goal);
@@ -79,7 +79,7 @@ fn stop_half_way(proxy: &Proxy, replica: &mut Node) {
     replica.wait_for("master_sync_in_progress", "1");
 }
 
-/// A transfer that was cut off is tried again; until it succeeds the old data stay.
+/// An interrupted transfer is retried; until it succeeds the old data is kept.
 fn a_transfer_is_cut(primary: Peer, replica: Peer) {
     let (mut primary, proxy, mut replica) = half_way(primary, replica);
     assert_eq!(replica.ask("GET own"), "\"1\"");
@@ -95,7 +95,7 @@ fn a_transfer_is_cut(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_transfer_is_cut: redix_redix, redix_redis7, valkey_redix);
 
-/// REPLICAOF during a transfer gives it up for another primary.
+/// REPLICAOF during a transfer cancels it for another primary.
 fn a_transfer_is_given_up(primary: Peer, replica: Peer) {
     let mut second = Node::start(primary, &[]);
     let (mut primary, proxy, mut replica) = half_way(primary, replica);
@@ -104,7 +104,7 @@ fn a_transfer_is_given_up(primary: Peer, replica: Peer) {
     replica.wait_linked();
     assert_eq!(replica.ask("GET which"), "\"second\"");
     assert_same(&mut second, &mut replica);
-    // And during the next one for none at all.
+    // And the next one is cancelled by REPLICAOF NO ONE.
     proxy.resume(Way::ToClient);
     stop_half_way(&proxy, &mut replica);
     replica.must("REPLICAOF NO ONE");
@@ -116,7 +116,7 @@ fn a_transfer_is_given_up(primary: Peer, replica: Peer) {
 // A Valkey replica takes 5 s to give up.
 for_pairs!(a_transfer_is_given_up: redix_redix, redis7_redix, valkey_redix);
 
-/// The primary goes away during a transfer and comes back with other data.
+/// The primary restarts during a transfer, with other data.
 fn a_primary_restarts_during_a_transfer(primary: Peer, replica: Peer) {
     let (mut primary, proxy, mut replica) = half_way(primary, replica);
     primary.server.kill9().unwrap();
@@ -130,8 +130,7 @@ fn a_primary_restarts_during_a_transfer(primary: Peer, replica: Peer) {
 }
 for_pairs!(a_primary_restarts_during_a_transfer: redix_redix, redix_valkey, redis7_redix);
 
-/// One replica that takes nothing of a shared snapshot costs the others no more than
-/// `repl-timeout`.
+/// A replica that reads nothing of a shared snapshot delays the others by `repl-timeout` at most.
 fn a_stuck_replica_is_left_behind(primary: Peer, replica: Peer) {
     let mut primary =
         Node::start(primary, &["--repl-diskless-sync-delay", "1", "--repl-timeout", "2"]);

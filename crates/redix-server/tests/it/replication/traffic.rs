@@ -1,4 +1,4 @@
-//! Random writes that go on while something else happens.
+//! Random writes in the background.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const PIPELINE: usize = 16;
 /// A connection that writes until it is stopped.
 pub(super) struct Traffic {
     stop: Arc<AtomicBool>,
-    /// Commands that were answered without an error.
+    /// Commands replied to without an error.
     written: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
@@ -33,7 +33,7 @@ impl Traffic {
             while !seen.load(Ordering::Relaxed) {
                 let commands = writes::batch(&mut rng, PIPELINE);
                 let Ok(replies) = client.pipeline(&commands) else {
-                    // Who waits for a key is let go when the server becomes a replica.
+                    // A blocked client is closed when the server becomes a replica.
                     client = Client::connect(addr).unwrap();
                     continue;
                 };
@@ -44,7 +44,7 @@ impl Traffic {
         Self { stop, written, thread }
     }
 
-    /// Waits until so many more commands have succeeded.
+    /// Waits until `more` further commands have succeeded.
     pub(super) fn wait_for_writes(&self, more: u64) {
         let goal = self.written.load(Ordering::Relaxed) + more;
         eventually("writes go on", || {
