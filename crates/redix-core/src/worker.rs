@@ -509,9 +509,9 @@ impl Turn<'_> {
         client.executed(executed.len(), &self.engine.repl.log);
     }
 
-    /// The hints: buckets first, then entries, each under a brief lock, or none where somebody
-    /// holds it for long. Where an entry is not in
-    /// its bucket but further down the chain, the chain is followed one node a pass.
+    /// The prefetch passes: buckets first, then entries, each under a brief lock; skipped while the
+    /// lock is held. Where an entry is further down its bucket's chain, the chain is followed one
+    /// node per pass.
     fn prefetch(&mut self, runner: &Runner<'_>) {
         if self.group.items.len() < 2 {
             return;

@@ -1,9 +1,9 @@
 //! The allocator, with a count of the bytes in use.
 //!
 //! Every allocation and free adds its size class to a counter of the calling thread, so that
-//! `used_memory` is a sum over threads, taken when somebody asks, and whenever a thread has come to
-//! have [`STEP`] more in use, or as much less: so the peak is known to within as much for each
-//! thread, however short it was, and so is what is in use now without a sum being taken.
+//! `used_memory` is a sum over threads. It is taken when it is read exactly, and whenever a
+//! thread's count has grown or shrunk by [`STEP`]: so the peak, however short, and the bytes in use
+//! are known to within that much per thread without taking a sum.
 //!
 //! **Invariants.** A counter cell is written by one thread only; cells outlive their threads and
 //! are never freed, so a sum may read them at any time. Sizes are those that the allocator really

@@ -9,8 +9,8 @@
 //!
 //! A block is a thin pointer: one word wherever it is kept. Its size is a class of the allocator,
 //! so nothing is lost between them, and its payload begins and ends on a 16-byte boundary, which
-//! lets searches take 16 bytes at a time. `clone` counts; a shared block cannot be changed, and
-//! whoever wants to gets a copy first ([`Block::own`]). `n`, `used` and the flags are for the
+//! lets searches take 16 bytes at a time. `clone` counts; a shared block is immutable and has to
+//! be copied first ([`Block::own`]). `n`, `used` and the flags are for the
 //! structure that the block is a part of. `Arc<[u8]>` was rejected: two words a pointer, 16 bytes
 //! of counts, and an exchange for each question whether it is shared.
 //!

@@ -10,8 +10,8 @@
 //! way up, the next leaf is the next child of the nearest node that has one, and an element that
 //! has been found is removed without descending.
 //!
-//! **Moves.** Where elements get into a leaf of another number, the caller, who has an index from
-//! members to leaf numbers, is told by a [`Move`].
+//! **Moves.** When elements move to a leaf of another number, a [`Move`] is returned to the caller,
+//! who has an index from members to leaf numbers.
 //!
 //! **Invariants.** Only the last leaf of an empty tree is empty; an inner node has a child. The
 //! number of a leaf that is gone is null in the store and in the heap of free ones, lowest first;

@@ -22,7 +22,7 @@ impl Engine {
     pub fn follow(&self, target: Target) {
         let repl = &self.repl;
         if !repl.is_replica() {
-            // In a failover who waits is told when the other has become the primary.
+            // During a failover blocked clients are dismissed once the other server is the primary.
             if self.repl.failover.stage() == Stage::None {
                 self.dismiss_blocked(&target);
             }

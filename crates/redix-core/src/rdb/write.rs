@@ -7,7 +7,7 @@
 //!
 //! How the value of each type is written is in [`types`].
 //!
-//! **Invariants.** What was appended is never changed, so pending bytes may be handed on at any
+//! **Invariants.** What was appended is never changed, so pending bytes may be drained at any
 //! time. The checksum covers every byte before it, in order, each once.
 //!
 //! ```text

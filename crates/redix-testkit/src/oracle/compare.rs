@@ -12,7 +12,7 @@
 //! - `Scan`: cursors and order are each server's own, and an element may come twice. What an
 //!   iteration returned in all must be equal; of a single page only the shape.
 //! - `Hello`: version, identifier and name differ; `proto`, `mode` and `role` must be equal.
-//! - `Unsubscribed`: who gives up all channels is told of each in the order of a hash table.
+//! - `Unsubscribed`: unsubscribing from all channels is confirmed in the order of a hash table.
 //! - `CommandInfo`: flags, categories and key specifications are sets; notes are prose, of which
 //!   each server has its own.
 //!

@@ -316,7 +316,7 @@ fn set_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) -> C
         keys.effects.log(keys.db, &[keys.expired_as, key.bytes]);
     } else {
         keys.set_expire(key, Some(at_ms));
-        // `PEXPIREAT` says what a replica needs: it goes as it came.
+        // `PEXPIREAT` is already in its replicated form: log verbatim.
         let needed = (unit, base) != (Unit::Milliseconds, Base::Epoch);
         if needed && keys.effects.recording() {
             let at = at_ms.to_string();

@@ -249,7 +249,7 @@ fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> Comma
         Some(at_ms) => {
             store(cx, key, args, 2, Ttl::At(at_ms))?;
             notify_generic(cx, "expire", key);
-            // `PXAT` says what a replica needs: the command goes as it came.
+            // With `PXAT` it is already in its replicated form: log verbatim.
             if !options.is_at_unix_ms() {
                 log_set_at(cx, key, args.get(2), at_ms);
             }
