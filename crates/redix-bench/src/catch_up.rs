@@ -30,13 +30,13 @@ use crate::stats::{Ratio, median};
 use crate::throughput::fill;
 
 const DEPTH: usize = 64;
-/// How often it is looked whether all is applied.
+/// Polling interval while the replica catches up.
 const LOOK_INTERVAL: Duration = Duration::from_millis(4);
 const LIMIT: Duration = Duration::from_secs(300);
 const REPEATS_MAX: usize = 5;
-/// What a command takes in the stream besides its value, and some more.
+/// An upper bound of a command's bytes in the stream besides its value.
 const COMMAND_BYTES: usize = 60;
-/// Of both servers: nothing ends the link while one of them stands still.
+/// Arguments of both servers: nothing ends the link while one of them is stopped.
 const ARGS: &[&str] = &[
     "--client-output-buffer-limit",
     "replica",
@@ -69,9 +69,9 @@ impl Work {
 /// One turn of a pair.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
-    /// While the replica follows, so that the primary sends, too.
+    /// While the replica follows, so that the primary also sends.
     followed: Work,
-    /// While the replica stands still.
+    /// While the replica is stopped.
     produced: Work,
     applied: Work,
     /// Processor time of the whole replica for a command applied.
@@ -163,7 +163,7 @@ impl Pair {
         })
     }
 
-    /// Has the primary take every request once.
+    /// Makes the primary execute every request once.
     fn produce(&self, requests: &mut Requests) -> Result<(Work, usize)> {
         let count = requests.count() / DEPTH * DEPTH;
         let mut load = Load::connect(self.primary.addr(), 50, DEPTH, requests)?;
@@ -174,12 +174,12 @@ impl Pair {
         Ok((Work::new(ops, elapsed, cpu), ops))
     }
 
-    /// How far the stream of the primary (0) or the replica (1) goes.
+    /// The replication offset of the primary (0) or the replica (1).
     fn offset(&mut self, who: usize) -> Result<u64> {
         Ok(field(&mut self.asking[who], "replication", "master_repl_offset")?.parse()?)
     }
 
-    /// Waits until the replica has applied all that the primary has produced by now.
+    /// Waits until the replica has caught up.
     fn wait_until_applied(&mut self) -> Result<()> {
         let target = self.offset(0)?;
         self.wait_until("applied", |pair| Ok(pair.offset(1)? >= target))

@@ -25,9 +25,9 @@ const DEPTH: usize = 16;
 const REPEATS_MAX: usize = 5;
 /// Requests that are made before a stream repeats.
 const STREAM_MAX: usize = 200_000;
-/// What a collection has, unless the cell says otherwise.
+/// Size of a collection, unless the cell says otherwise.
 const MEMBERS: usize = 100_000;
-/// How many members one command brings where a collection is filled.
+/// Members per command where a collection is filled.
 const BATCH: usize = 10;
 const CALM_LIMIT: Duration = Duration::from_secs(60);
 
@@ -46,9 +46,9 @@ struct Cell {
     name: &'static str,
     /// How many requests a window has.
     ops: usize,
-    /// What is there before.
+    /// What is created before.
     prepare: Prepare,
-    /// Each window needs what is there before anew.
+    /// Each window needs the preparation anew.
     spent: bool,
     work: Work,
 }
@@ -236,7 +236,7 @@ fn member(rng: &mut Rng) -> String {
     nth_member(rng.below(MEMBERS))
 }
 
-/// A number that is as long as all others.
+/// A number with a fixed number of digits.
 fn six_digits(rng: &mut Rng) -> String {
     (100_000 + rng.below(900_000)).to_string()
 }
@@ -257,7 +257,7 @@ fn send(
     Ok(())
 }
 
-/// Fills a collection: `words` appends those of one member.
+/// Fills a collection: `words` appends the arguments of one member.
 fn collect(
     server: &Server,
     command: [&str; 2],
@@ -297,7 +297,7 @@ fn zset(server: &Server, members: usize) -> Result<()> {
     })
 }
 
-/// Empties a server and waits until nothing is freed any more.
+/// Empties a server and waits until everything is freed.
 fn empty(server: &Server) -> Result<()> {
     let mut client = Client::connect(server.addr())?;
     client.set_timeout(CALM_LIMIT);
@@ -355,7 +355,7 @@ fn measure(server: &Server, cell: &Cell, options: &Options) -> Result<Sample> {
     }
 }
 
-/// The window in which others used least of the machine, at most as many as may be repeated.
+/// The window with the least foreign load, out of at most as many as may be repeated.
 fn windows(
     server: &Server,
     cell: &Cell,

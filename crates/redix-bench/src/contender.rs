@@ -1,4 +1,4 @@
-//! Who is measured, and with which flags: one worker thread each, nothing written to disk.
+//! The servers that are measured, and their flags: one worker thread each, nothing written to disk.
 
 use anyhow::{Context, Result, ensure};
 use redix_testkit::{Launch, Peer, Server};
@@ -19,7 +19,7 @@ pub(crate) struct Contender {
     peer: Peer,
     args: &'static [&'static str],
     pub(crate) workers: usize,
-    /// A replica listens to it.
+    /// A replica is attached to it.
     replica: bool,
     /// Its executable was built with the C library's allocator, which no distribution does.
     jemalloc: bool,
@@ -96,7 +96,7 @@ pub(crate) fn parse_list(text: &str) -> Result<Vec<Contender>> {
         .collect()
 }
 
-/// Whom to measure if nobody is named.
+/// The default contenders.
 pub(crate) fn installed(mode: Mode) -> Vec<Contender> {
     let names: &[&str] = match mode {
         Mode::Throughput => &["redix", "redix2", "valkey", "redis7"],
@@ -113,8 +113,7 @@ pub(crate) fn installed(mode: Mode) -> Vec<Contender> {
 pub(crate) enum Placement {
     /// A one-threaded server has a processor of its own, others both.
     ByWorkers,
-    /// Everything may run everywhere, as on a user's machine: for what a server does in the
-    /// background.
+    /// Everything may run on all processors, as on a user's machine: includes background work.
     Anywhere,
 }
 

@@ -18,14 +18,14 @@ use crate::options::Options;
 use crate::report::{Figure, Section};
 use crate::requests::{Requests, push_words};
 
-/// Elements of a large collection that one command brings.
+/// Elements per command of a large collection.
 const BATCH: usize = 100;
 /// Elements of a small collection.
 const SMALL: usize = 10;
 const DEPTH: usize = 50;
 /// Commands made at a time.
 const CHUNK: usize = 1000;
-/// What comes and goes before.
+/// Commands executed and undone before.
 const WARM: usize = 5000;
 const SETTLE: Duration = Duration::from_secs(3);
 

@@ -1,8 +1,8 @@
 //! Loads in which one connection's request is another's message: BLPOP served by LPUSH, PUBLISH to
 //! subscribers.
 //!
-//! Both go in steps: everybody has sent, then everybody has received. One thread does it with
-//! blocking sockets, whose timeouts end it where a message is missing.
+//! Both proceed in steps: everybody sends, then everybody receives. One thread does it with
+//! blocking sockets, whose timeouts end it if a message is missing.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,7 +29,7 @@ fn expect(stream: &mut TcpStream, expected: &[u8], buffer: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-/// Connections that wait in BLPOP, and one that pushes an element for each.
+/// Connections blocked in BLPOP, and one that pushes an element for each.
 pub(crate) struct HandOver {
     pusher: TcpStream,
     waiters: Vec<TcpStream>,
@@ -56,7 +56,7 @@ impl HandOver {
             for waiter in &mut self.waiters {
                 waiter.write_all(&wait)?;
             }
-            // What was sent before is executed before: then everybody waits.
+            // Earlier commands are executed first: then all are blocked.
             self.pusher.write_all(b"PING\r\n")?;
             expect(&mut self.pusher, b"+PONG\r\n", &mut buffer)?;
             self.pusher.write_all(&self.pushes)?;

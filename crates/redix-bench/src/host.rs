@@ -1,4 +1,4 @@
-//! The machine: who else uses it, and where this process may run.
+//! The machine: foreign load, and the processors of this process.
 
 use std::fs;
 use std::process::{Command, Stdio};

@@ -11,7 +11,7 @@
 //! It is a program of its own because it alone must be built with optimisation and needs an event
 //! loop: `xtask` builds in seconds from std and anyhow and only calls it.
 #![forbid(unsafe_code)]
-// Printing tables is what this program is for.
+// This program prints tables.
 #![allow(clippy::print_stdout)]
 
 mod catch_up;

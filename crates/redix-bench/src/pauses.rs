@@ -1,8 +1,8 @@
-//! What large things cost other clients: the open loop of [`crate::latency`] before and while one
-//! client does something that has to do with millions of elements.
+//! The effect of large values on other clients: the open loop of [`crate::latency`] before and
+//! while one client does something with millions of elements.
 //!
-//! The bar: the subject's p99.9 may rise by at most [`ALLOWED_MS`] or half of what the second
-//! contender's rises by, whichever is more, and a snapshot may take at most
+//! The bar: the subject's p99.9 may rise by at most [`ALLOWED_MS`] or half of the rise of the
+//! second contender's, whichever is more, and a snapshot may take at most
 //! [`MEMORY_ALLOWED_PERCENT`] of the memory.
 
 use std::io::{Read, Write};
@@ -25,13 +25,13 @@ use crate::report::{Figure, Section};
 use crate::requests::{Requests, push_words};
 use crate::stats::median;
 
-/// How much the p99.9 of others may rise in any case.
+/// The rise of other clients' p99.9 that is always allowed.
 const ALLOWED_MS: f64 = 2.0;
 const MEMORY_ALLOWED_PERCENT: f64 = 10.0;
-/// How long the second phase lasts at least: a short stall is to be one of many requests.
+/// Minimum duration of the second phase: a short stall must be among many requests.
 const PHASE_MIN: Duration = Duration::from_secs(2);
 const DEPTH: usize = 16;
-/// Elements that one command brings where a collection is filled.
+/// Elements per command where a collection is filled.
 const BATCH: usize = 100;
 /// Commands made at a time.
 const CHUNK: usize = 16_000;
@@ -43,7 +43,7 @@ struct Scenario {
     count: usize,
     prepare: fn(&Server, usize) -> Result<()>,
     disturb: fn(&Server, usize) -> Result<()>,
-    /// The probes only write: what they read may be gone.
+    /// The probes only write: what they would read may be deleted.
     only_sets: bool,
     /// Fields of the hash are written as fast as the server takes them, in both phases.
     writer: bool,

@@ -1,7 +1,7 @@
-//! A replica that only listens: it synchronises, throws away what it receives and acknowledges it.
+//! A passive replica: it synchronises, discards what it receives and acknowledges it.
 //!
-//! It costs the machine next to nothing and is the same for every server, so that what a replica
-//! costs its primary can be compared.
+//! It costs the machine next to nothing and is the same for every server, so that the cost of a
+//! replica to its primary can be compared.
 //!
 //! Source: Redis documentation, "Replication"; `PSYNC` and its two transfer forms (`$<length>` and
 //! `$EOF:<mark>`).
@@ -18,13 +18,13 @@ use redix_resp::encode_command;
 use redix_testkit::Client;
 
 const ACK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it looks whether it is to end.
+/// Polling interval for the end of the run.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 const SYNC_LIMIT: Duration = Duration::from_secs(300);
 const MARK_LEN: usize = 40;
 const LINE_MAX: usize = 256;
 
-/// A replica in a thread of its own, which ends with it.
+/// A replica in a thread of its own, which ends when this is dropped.
 pub(crate) struct Replica {
     ended: Arc<AtomicBool>,
     synced: Arc<AtomicBool>,
@@ -87,7 +87,7 @@ impl Link {
     }
 
     fn run(mut self, ended: &AtomicBool, synced: &AtomicBool) -> Result<()> {
-        // One at a time: a primary refuses PSYNC where it has replies to send.
+        // One at a time: a primary refuses PSYNC while it has pending replies.
         for words in [&["listening-port", "1"][..], &["capa", "eof", "capa", "psync2"]] {
             self.send(&[&["REPLCONF"], words].concat())?;
             let line = self.line(ended)?;
@@ -122,7 +122,7 @@ impl Link {
         Ok(self.stream.write_all(&bytes)?)
     }
 
-    /// Receives something, or nothing for a while.
+    /// Receives some bytes, or none within a timeout.
     fn receive(&mut self) -> Result<()> {
         ensure!(self.filled < self.buf.len(), "a line without end");
         match self.stream.read(&mut self.buf[self.filled..]) {
@@ -136,7 +136,7 @@ impl Link {
         Ok(())
     }
 
-    /// The next line that is not empty: empty ones only keep the connection alive.
+    /// The next line that is not empty: empty ones are keep-alives.
     fn line(&mut self, ended: &AtomicBool) -> Result<String> {
         loop {
             let end = self.buf[..self.filled].iter().position(|&byte| byte == b'\n');
@@ -181,7 +181,7 @@ impl Link {
                 self.consume(at + MARK_LEN);
                 return Ok(());
             }
-            // A part of the mark may have come.
+            // A part of the mark may have been received.
             self.consume(self.filled.saturating_sub(MARK_LEN - 1));
             ensure!(!ended.load(Ordering::Acquire), "ended before it was synchronised");
             self.receive()?;

@@ -9,7 +9,7 @@ use crate::host;
 use crate::options::Options;
 use crate::stats::Ratio;
 
-/// Under which conditions the figures hold.
+/// The conditions of the figures.
 pub(crate) struct Conditions(Vec<String>);
 
 impl Conditions {
@@ -27,7 +27,7 @@ impl Display for Conditions {
     }
 }
 
-/// What stands in a cell of a table.
+/// The content of a table cell.
 #[derive(Clone, Debug)]
 pub(crate) enum Figure {
     Nothing,

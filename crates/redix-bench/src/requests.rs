@@ -1,19 +1,19 @@
 //! Request bytes, made before the clock starts: sending a batch is one `write` of a slice.
 //!
 //! **Invariant.** All requests of a stream have one length. Either the reply to request `i` is
-//! known in full, since a value is a function of its key, or of how many lines each consists.
+//! known in full, since a value is a function of its key, or its number of lines.
 
 use redix_testkit::Rng;
 
 /// Length of every key: `key:` and twelve digits.
 pub(crate) const KEY_LEN: usize = 16;
 
-/// What the requests of a stream do.
+/// The command of a stream's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Get,
     Set,
-    /// SET with an expiry far away.
+    /// SET with a distant expiry.
     SetTtl,
 }
 
@@ -167,7 +167,7 @@ fn push_request(bytes: &mut Vec<u8>, op: Op, key: usize, value_len: usize) {
     }
 }
 
-/// Appends a request of these words.
+/// Appends a request with these arguments.
 pub(crate) fn push_words<W: AsRef<[u8]>>(bytes: &mut Vec<u8>, words: &[W]) {
     bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     words.iter().for_each(|word| push_bulk(bytes, word.as_ref()));

@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
             .iter()
             .map(|contender| start_loaded(contender, options))
             .collect::<Result<_>>()?;
-        // The thread of a replica stays where it begins: beside the client.
+        // The thread of a replica inherits the processors: beside the client.
         host::pin_self(contender::CLIENT_CPUS)?;
         let replicas = options.contenders.iter().zip(&servers);
         let replicas: Vec<Option<Replica>> = replicas
@@ -123,7 +123,7 @@ fn window(server: &Server, load: &mut Load<'_>, length: Duration) -> Result<Samp
     sample(server, || load.run(Until::Elapsed(length)))
 }
 
-/// What it costs a server to do what `drive` asks of it, which says how many requests that were.
+/// The cost to a server of what `drive` sends; `drive` returns the number of requests.
 pub(crate) fn sample(server: &Server, drive: impl FnOnce() -> Result<usize>) -> Result<Sample> {
     let (host_before, own_before) = (HostTime::now()?, host::own_cpu_time()?);
     let (cpu_before, started) = (server.cpu_time()?, Instant::now());

@@ -1,8 +1,8 @@
-//! What the engine costs without a kernel: request bytes into the connections' state machines of
-//! one and of two threads, replies thrown away; and the stream of a primary into a replica's.
+//! The cost of the engine without a kernel: request bytes into the connections' state machines of
+//! one and of two threads, replies discarded; and a primary's stream into a replica's.
 //!
 //! Usage: `socketless [KEYS] [DEPTH] [VALUE_BYTES]`. Each figure is the best and the median of many
-//! short windows, because everything else on the machine can only add to it.
+//! short windows, because other load on the machine can only add to it.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout)]
 
@@ -75,7 +75,7 @@ fn main() {
     println!("SET executed then: best {:.1} median {:.1}", executed.0, executed.1);
 }
 
-/// A primary that has sent everything already: the answers of the handshake, then the stream.
+/// A primary that has sent everything already: the replies of the handshake, then the stream.
 #[derive(Default)]
 struct Sent {
     bytes: Vec<u8>,
@@ -168,7 +168,7 @@ impl Transport for Sent {
     fn close(&mut self) {}
 }
 
-/// Best and median nanoseconds per command of a primary's stream: read and executed in one go; read
+/// Best and median nanoseconds per command of a primary's stream: read and executed in turn; read
 /// ahead; executed after that.
 fn measure_applying(engine: &Arc<Engine>, keys: usize, value: usize) -> [(f64, f64); 3] {
     {
