@@ -1,14 +1,14 @@
 //! Generic commands: on keys of any type.
 //!
-//! - [`basic`]: deleting, counting, listing;
-//! - [`scan`]: SCAN;
+//! - [`basic`]: deleting, counting and listing keys;
+//! - [`scan`]: the command SCAN;
 //! - [`expire`]: setting, reading and removing expiries;
-//! - [`copy`]: COPY, MOVE, RENAME;
+//! - [`copy`]: COPY, MOVE, RENAME and RENAMENX;
 //! - [`dump`]: DUMP and RESTORE;
-//! - [`migrate`]: MIGRATE;
-//! - [`object`]: OBJECT;
-//! - [`sort`]: SORT;
-//! - [`wait`]: WAIT.
+//! - [`migrate`]: the command MIGRATE;
+//! - [`object`]: the command OBJECT;
+//! - [`sort`]: SORT and SORT_RO;
+//! - [`wait`]: the command WAIT.
 
 pub mod basic;
 pub mod copy;
