@@ -45,13 +45,18 @@ impl Run {
     }
 }
 
+/// The opcode of so many registers of a value.
+fn value_run(value: u8, len: usize) -> u8 {
+    0x80 | ((value - 1) << 2) | (len as u8 - 1)
+}
+
 /// Appends the opcode of a run, if it covers anything.
 fn push_run(out: &mut ArrayVec<u8, 5>, value: u8, len: usize) {
     match (value, len) {
         (_, 0) => {}
         (0, ..=ZEROS_MAX) => out.push(len as u8 - 1),
-        (0, _) => out.extend((len as u16 - 1 | 0x4000).to_be_bytes()),
-        (value, len) => out.push(0x80 | value - 1 << 2 | len as u8 - 1),
+        (0, _) => out.extend(((len as u16 - 1) | 0x4000).to_be_bytes()),
+        (value, len) => out.push(value_run(value, len)),
     }
 }
 
@@ -108,7 +113,7 @@ fn join(bytes: &mut Vec<u8>, from: usize) {
         };
         let other = (next < bytes.len()).then(|| Run::at(bytes, next).ok()).flatten();
         if let Some(other) = other.filter(like) {
-            bytes[next] = 0x80 | run.value - 1 << 2 | (run.len + other.len) as u8 - 1;
+            bytes[next] = value_run(run.value, run.len + other.len);
             bytes.remove(at);
         } else {
             at = next;
