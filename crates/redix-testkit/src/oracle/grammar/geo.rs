@@ -187,7 +187,9 @@ fn search_store(g: &mut Grammar) -> Vec<Line> {
     let line = Line::new("GEOSEARCHSTORE").arg(g.key()).arg(g.key());
     let line = area(g, line);
     let line = wanted(g, line, true);
-    vec![if g.rng.chance(10) { line.option("STOREDIST") } else { line }]
+    // The mean of a polygon's vertices is not the same to the last bit everywhere.
+    let distances = !line.options.contains(&"BYPOLYGON") && g.rng.chance(15);
+    vec![if distances { line.option("STOREDIST") } else { line }]
 }
 
 fn radius(g: &mut Grammar) -> Vec<Line> {
@@ -209,7 +211,10 @@ fn stored(g: &mut Grammar, line: Line) -> Line {
         return line;
     }
     let option = g.one_of(&["STORE", "STORE", "STOREDIST"]);
-    line.option(option).arg(g.key())
+    match line.name {
+        "GEORADIUS" | "GEORADIUSBYMEMBER" => line.option(option).arg(g.key()),
+        _ => line.arg(option).arg(g.key()).note("!store"),
+    }
 }
 
 /// Scores that are no positions.
