@@ -19,6 +19,7 @@ pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod string;
+pub mod throttle;
 pub mod transactions;
 pub mod zset;
 
@@ -89,6 +90,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     string::number::COMMANDS,
     string::read::COMMANDS,
     string::set::COMMANDS,
+    throttle::COMMANDS,
     transactions::COMMANDS,
     zset::algebra::COMMANDS,
     zset::pop::COMMANDS,
