@@ -26,6 +26,7 @@ mod shares;
 pub mod spin;
 pub mod splice;
 pub mod store;
+pub mod stream;
 pub mod table;
 mod tree;
 pub mod value;

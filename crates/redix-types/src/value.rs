@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::hash::Hash;
 use crate::list::List;
 use crate::set;
+use crate::stream::Stream;
 use crate::zset::Zset;
 
 #[cfg(test)]
@@ -65,6 +66,7 @@ pub enum Encoding {
     Hashtable = 5,
     Quicklist = 6,
     Skiplist = 7,
+    Stream = 8,
 }
 
 impl Encoding {
@@ -79,6 +81,7 @@ impl Encoding {
             Encoding::Hashtable => "hashtable",
             Encoding::Quicklist => "quicklist",
             Encoding::Skiplist => "skiplist",
+            Encoding::Stream => "stream",
         }
     }
 
@@ -92,6 +95,7 @@ impl Encoding {
             5 => Encoding::Hashtable,
             6 => Encoding::Quicklist,
             7 => Encoding::Skiplist,
+            8 => Encoding::Stream,
             _ => panic!("an entry's encoding is only ever written from an Encoding"),
         }
     }
@@ -150,6 +154,8 @@ pub enum HeapValue {
     Zset(Box<Zset>),
     /// A large hash.
     Hash(Box<Hash>),
+    /// A stream, of any size.
+    Stream(Box<Stream>),
 }
 
 impl HeapValue {
@@ -162,6 +168,7 @@ impl HeapValue {
             HeapValue::Set(_) => Kind::Set,
             HeapValue::Zset(_) => Kind::Zset,
             HeapValue::Hash(_) => Kind::Hash,
+            HeapValue::Stream(_) => Kind::Stream,
         }
     }
 
@@ -173,6 +180,7 @@ impl HeapValue {
             HeapValue::List(_) => Encoding::Quicklist,
             HeapValue::Set(_) | HeapValue::Hash(_) => Encoding::Hashtable,
             HeapValue::Zset(_) => Encoding::Skiplist,
+            HeapValue::Stream(_) => Encoding::Stream,
         }
     }
 
@@ -184,7 +192,10 @@ impl HeapValue {
             HeapValue::Set(members) => members.prefetch(hash, step),
             HeapValue::Hash(fields) => fields.prefetch(hash, step),
             HeapValue::Zset(zset) => zset.prefetch(hash, step),
-            HeapValue::Str(_) | HeapValue::Packed(..) | HeapValue::List(_) => false,
+            HeapValue::Str(_)
+            | HeapValue::Packed(..)
+            | HeapValue::List(_)
+            | HeapValue::Stream(_) => false,
         }
     }
 
@@ -201,6 +212,7 @@ impl HeapValue {
                 HeapValue::Set(table) => round16(size_of::<set::Table>()) + table.memory(),
                 HeapValue::Zset(zset) => round16(size_of::<Zset>()) + zset.memory(),
                 HeapValue::Hash(hash) => round16(size_of::<Hash>()) + hash.memory(),
+                HeapValue::Stream(stream) => round16(size_of::<Stream>()) + stream.memory(),
             }
     }
 
@@ -210,9 +222,11 @@ impl HeapValue {
         match self {
             HeapValue::Str(bytes) => bytes.capacity(),
             HeapValue::Packed(_, bytes) => bytes.capacity(),
-            HeapValue::List(_) | HeapValue::Set(_) | HeapValue::Zset(_) | HeapValue::Hash(_) => {
-                self.weight() * size_of::<usize>()
-            }
+            HeapValue::List(_)
+            | HeapValue::Set(_)
+            | HeapValue::Zset(_)
+            | HeapValue::Hash(_)
+            | HeapValue::Stream(_) => self.weight() * size_of::<usize>(),
         }
     }
 
@@ -222,9 +236,11 @@ impl HeapValue {
         match self {
             HeapValue::Str(bytes) => ValueRef::Str(bytes),
             HeapValue::Packed(compact, bytes) => ValueRef::Packed(*compact, bytes),
-            HeapValue::List(_) | HeapValue::Set(_) | HeapValue::Zset(_) | HeapValue::Hash(_) => {
-                ValueRef::Large(self)
-            }
+            HeapValue::List(_)
+            | HeapValue::Set(_)
+            | HeapValue::Zset(_)
+            | HeapValue::Hash(_)
+            | HeapValue::Stream(_) => ValueRef::Large(self),
         }
     }
 
@@ -238,6 +254,7 @@ impl HeapValue {
             HeapValue::Set(table) => 1 + table.weight(),
             HeapValue::Zset(zset) => 1 + zset.weight(),
             HeapValue::Hash(hash) => 1 + hash.weight(),
+            HeapValue::Stream(stream) => 1 + stream.weight(),
         }
     }
 
@@ -249,6 +266,7 @@ impl HeapValue {
             HeapValue::Set(table) => table.free_step(budget),
             HeapValue::Zset(zset) => zset.free_step(budget),
             HeapValue::Hash(hash) => hash.free_step(budget),
+            HeapValue::Stream(stream) => stream.free_step(budget),
         }
     }
 }
