@@ -68,7 +68,13 @@ impl ReplyError {
         Self::Text(format!("REDIRECT {host}:{port}").into())
     }
 
-    /// The error for an unknown subcommand of `container`.
+    /// An error, with its code, of parts of which some are words of the request: each ends at a
+    /// zero byte in it.
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        Self::Text(parts.iter().flat_map(|part| until_zero(part)).copied().collect())
+    }
+
+    /// A name that `container` has no subcommand for.
     pub fn unknown_subcommand(sent: &[u8], container: &str) -> Self {
         let sent = until_zero(&sent[..sent.len().min(SHOWN_MAX)]).to_vec();
         Self::UnknownSubcommand { sent, container: container.to_ascii_uppercase() }

@@ -38,7 +38,7 @@ mod tests;
 mod trim;
 
 pub use group::{Consumer, Group, Name, Pending};
-pub use id::{Sequence, StreamId};
+pub use id::{IdText, Sequence, StreamId};
 pub use node::Entry;
 pub use order::Order;
 pub use range::{Range, RangeBack};
@@ -120,6 +120,12 @@ impl Stream {
     /// The ID of the first entry; 0-0 if there is none.
     pub fn first_id(&self) -> StreamId {
         self.first_id
+    }
+
+    /// The ID of the first entry of the first node, though it may be deleted; None if there are no
+    /// nodes.
+    pub fn oldest_id(&self) -> Option<StreamId> {
+        self.nodes.first().map(|(id, _)| *id)
     }
 
     /// The ID of the last entry that is there; 0-0 if there is none.
@@ -355,13 +361,9 @@ impl Stream {
         }
     }
 
-    /// Whether an entry behind `from` may have been deleted, as far as is known.
+    /// Whether an entry from `from` on was deleted, as far as is known.
     pub fn may_lack_entries_from(&self, from: StreamId) -> bool {
-        let is_behind_deleted = self.first_id > self.max_deleted_id;
-        self.len > 0
-            && self.max_deleted_id != StreamId::MIN
-            && !is_behind_deleted
-            && from <= self.max_deleted_id
+        self.len > 0 && self.max_deleted_id != StreamId::MIN && from <= self.max_deleted_id
     }
 
     /// How many entries were added up to `id`; None if that cannot be known.
@@ -390,14 +392,28 @@ impl Stream {
         None
     }
 
+    /// How many entries a group has read that has got `id`, the next one behind `last_id`, when it
+    /// had read `read`.
+    pub fn entries_read_with(
+        &self,
+        last_id: StreamId,
+        read: Option<i64>,
+        id: StreamId,
+    ) -> Option<i64> {
+        match read {
+            Some(read) if last_id >= self.first_id && !self.may_lack_entries_from(last_id) => {
+                Some(read + 1)
+            }
+            _ if self.entries_added > 0 => self.entries_up_to(id),
+            read => read,
+        }
+    }
+
     /// How many entries a group has yet to read; None if that cannot be known.
     pub fn lag(&self, group: &Group) -> Option<i64> {
         let added = self.entries_added as i64;
-        if added == 0 || self.len == 0 {
+        if added == 0 {
             return Some(0);
-        }
-        if group.last_id < self.first_id && self.max_deleted_id < self.first_id {
-            return Some(self.len as i64);
         }
         let read = match group.entries_read {
             Some(read) if !self.may_lack_entries_from(group.last_id) => Some(read),

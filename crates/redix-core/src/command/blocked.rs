@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use redix_resp::reply::Reply;
-use redix_types::entry::Kind;
+use redix_types::entry::EntryRef;
 
 use super::args::{Args, OwnedArgs};
 use super::context::{ClientCx, Ctx};
@@ -30,14 +30,20 @@ pub struct Blocked {
     pub on_timeout: TimeoutReply,
 }
 
-/// The keys that a command blocks on.
+/// Says whether a key is of use for a command that waits for it.
+pub type IsReady = fn(Option<EntryRef<'_>>, Args<'_>, usize) -> bool;
+
+/// Which keys a command wants to wait for.
 #[derive(Debug, Clone)]
 pub struct KeyWait {
     /// The arguments that are keys.
     pub words: Range<usize>,
-    /// The type that a key must have to unblock the client.
-    pub kind: Kind,
-    /// The deadline, Unix time in milliseconds; `None`: none.
+    /// Whether a key, as it is now, is of use for the command with these words, of which this is
+    /// its own.
+    pub is_ready: IsReady,
+    /// The words with which the command runs again, if not its own; the keys are where they were.
+    pub args: Option<OwnedArgs>,
+    /// Unix time in milliseconds when the wait is over; `None`: never.
     pub deadline_ms: Option<i64>,
     /// Writes the reply when the wait times out.
     pub on_timeout: fn(&mut Reply),
@@ -53,9 +59,9 @@ pub struct KeyWaiter {
     pub args: Arc<OwnedArgs>,
     /// The argument that is the key.
     pub word: usize,
-    /// The type that the key must have.
-    pub kind: Kind,
-    /// Whether reads by this client update the access time of keys (not under CLIENT NO-TOUCH).
+    /// Whether the key is of use.
+    pub is_ready: IsReady,
+    /// Whether reading refreshes the age of keys for it.
     pub touch: bool,
     /// Whether the command accesses keys that it does not wait for.
     pub needs_other_keys: bool,
@@ -124,15 +130,16 @@ impl ClientCx<'_, '_> {
     /// still holds.
     #[cold]
     pub(super) fn begin_key_wait(&mut self, wait: KeyWait, args: Args<'_>) {
-        let KeyWait { words, kind, deadline_ms, on_timeout } = wait;
+        let KeyWait { words, is_ready, args: again, deadline_ms, on_timeout } = wait;
         let waiter = self.block(deadline_ms, Box::new(move |_, reply| on_timeout(reply)));
         let (db, command, touch) = (self.keys.db, self.command, self.keys.touch);
-        let kept = Arc::new(args.to_owned());
+        let kept = Arc::new(again.unwrap_or_else(|| args.to_owned()));
         let needs_other_keys = self.plan.hashes().count() > words.len();
         for word in words {
             let key = self.key(args, word);
             let (waiter, args) = (Arc::clone(&waiter), Arc::clone(&kept));
-            let interest = KeyWaiter { waiter, command, args, word, kind, touch, needs_other_keys };
+            let interest =
+                KeyWaiter { waiter, command, args, word, is_ready, touch, needs_other_keys };
             self.data.keys.held.shard(key.shard()).wait(db, key.bytes, Arc::new(interest));
         }
     }

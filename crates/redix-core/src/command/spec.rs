@@ -370,6 +370,8 @@ pub enum Group {
     Hyperloglog,
     /// `geo`
     Geo,
+    /// `stream`
+    Stream,
 }
 
 impl Group {
@@ -391,6 +393,7 @@ impl Group {
             Self::Bitmap => "bitmap",
             Self::Hyperloglog => "hyperloglog",
             Self::Geo => "geo",
+            Self::Stream => "stream",
         }
     }
 }

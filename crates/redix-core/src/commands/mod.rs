@@ -18,6 +18,7 @@ pub mod repl;
 pub mod scripting;
 pub mod server;
 pub mod set;
+pub mod stream;
 pub mod string;
 pub mod throttle;
 pub mod transactions;
@@ -85,6 +86,14 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     set::combine::COMMANDS,
     set::random::COMMANDS,
     set::members::COMMANDS,
+    stream::add::COMMANDS,
+    stream::claim::COMMANDS,
+    stream::edit::COMMANDS,
+    stream::group::COMMANDS,
+    stream::info::COMMANDS,
+    stream::pending::COMMANDS,
+    stream::range::COMMANDS,
+    stream::read::COMMANDS,
     string::edit::COMMANDS,
     string::lcs::COMMANDS,
     string::number::COMMANDS,

@@ -256,6 +256,8 @@ pub enum Missing<'v> {
     Skip,
     /// Creates the key with this empty value.
     Create(Value<'v>),
+    /// The same with a large one, which is made only if need be.
+    Build(fn() -> HeapValue),
 }
 
 impl<'k> Access<'k> {
@@ -319,6 +321,10 @@ impl<'k> Access<'k> {
         let entry = part.table.remove(pos);
         self.keyspace.publish_counts(db, index, &part.table);
         shard.touch(db, key.bytes);
+        // Who reads for a group of a stream is told that it is gone.
+        if entry.as_ref().kind() == Kind::Stream && shard.has_waiters() {
+            self.ready.push_back((db, key.bytes.into()));
+        }
         entry
     }
 
@@ -460,7 +466,7 @@ impl<'k> Access<'k> {
         let (db, age, index) = (self.db, self.new_age(), key.shard());
         let mut freed = None;
         let shard = self.held.shard(index);
-        if shard.has_waiters() && value.kind() != Kind::String {
+        if shard.has_waiters() && (value.kind() != Kind::String || pos.is_some()) {
             self.ready.push_back((db, key.bytes.into()));
         }
         let part = shard.db_mut(db);
@@ -541,7 +547,11 @@ impl<'k> Access<'k> {
         change: impl FnOnce(&mut EntryBox) -> (R, Edited),
     ) -> Result<Option<R>, ReplyError> {
         let Some((pos, age)) = self.find_aged(self.db, key) else {
-            let Missing::Create(empty) = missing else { return Ok(None) };
+            let empty = match missing {
+                Missing::Skip => return Ok(None),
+                Missing::Create(empty) => empty,
+                Missing::Build(build) => Value::Heap(build()),
+            };
             return Ok(Some(self.create(key, empty, change)));
         };
         let age = if self.touch { self.next_age(age) } else { age };
@@ -561,6 +571,10 @@ impl<'k> Access<'k> {
             Edited::Changed(changes) => {
                 shard.touch(db, key.bytes);
                 self.effects.add_dirty(changes);
+                // Who waits for a stream waits for it to change.
+                if kind == Kind::Stream && shard.has_waiters() {
+                    self.ready.push_back((db, key.bytes.into()));
+                }
             }
             Edited::Emptied(changes) => {
                 let entry = self.remove_at(db, key, pos);

@@ -104,7 +104,20 @@ pub fn flush(keys: &mut Access<'_>, what: Emptied, freeing: Freeing) -> u64 {
         Emptied::One(db) => db..db + 1,
         Emptied::Each | Emptied::All => 0..keyspace.databases(),
     };
-    (0..SHARDS).map(|index| flush_shard(keyspace, index, dbs.clone(), what, freeing)).sum()
+    let mut removed = 0;
+    for index in 0..SHARDS {
+        removed += flush_shard(keyspace, index, dbs.clone(), what, freeing);
+        dbs.clone().for_each(|db| wake_waiters(keys, index, db));
+    }
+    removed
+}
+
+/// Has those who wait for keys of a database look at them again.
+fn wake_waiters(keys: &mut Access<'_>, index: usize, db: u32) {
+    let shard = keys.keyspace.lock(index);
+    if let Some(waiters) = shard.waiters() {
+        keys.ready.extend(waiters.keys(db).map(|key| (db, key.into())));
+    }
 }
 
 /// Empties every database outside of a command, moving the tables to the free list; in the world.
@@ -185,9 +198,8 @@ pub fn swap(keys: &mut Access<'_>, a: u32, b: u32) {
         shard.swap(a, b);
         for db in [a, b] {
             keyspace.publish_counts(db, index, &shard.db_mut(db).table);
-            let Some(waiters) = shard.waiters() else { continue };
-            let there = waiters.keys(db).filter(|key| shard.holds(db, keyspace.key(key)));
-            keys.ready.extend(there.map(|key| (db, key.into())));
         }
+        drop(shard);
+        [a, b].into_iter().for_each(|db| wake_waiters(keys, index, db));
     }
 }

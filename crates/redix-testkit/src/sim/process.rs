@@ -29,6 +29,7 @@ use redix_types::entry::{EntryRef, IntBuf, Kind};
 use redix_types::hash::HashRef;
 use redix_types::list::ListRef;
 use redix_types::set::SetRef;
+use redix_types::stream::{Stream, StreamId};
 use redix_types::zset::ZsetRef;
 
 use super::net::{End, Net};
@@ -507,7 +508,7 @@ impl Mix {
             sum = sum.wrapping_add(one.finish());
         };
         match entry.kind() {
-            Kind::String | Kind::Stream => self.add(value.string_bytes(text)),
+            Kind::String => self.add(value.string_bytes(text)),
             Kind::List => {
                 ListRef::of(value).iter_all().for_each(|element| self.add(element.text(text)));
             }
@@ -521,8 +522,29 @@ impl Mix {
             Kind::Hash => HashRef::of(value).for_each(|(field, value)| {
                 add_pair(field.text(text), value.text(&mut IntBuf::new()));
             }),
+            Kind::Stream => self.add_stream(Stream::of(value).expect("a stream by its kind")),
         }
         self.add(format!("{:?} {sum}", entry.kind()).as_bytes());
+    }
+
+    /// Adds a stream with what is pending for its groups. Whom nothing was delivered to, how often
+    /// and when something was is not the same on replicas.
+    fn add_stream(&mut self, stream: &Stream) {
+        let text = &mut IntBuf::new();
+        for entry in stream.range(StreamId::MIN, StreamId::MAX) {
+            self.add(entry.id.text().as_bytes());
+            entry.parts().for_each(|part| self.add(part.text(text)));
+        }
+        let marks = (stream.last_id(), stream.max_deleted_id(), stream.entries_added());
+        self.add(format!("{marks:?}").as_bytes());
+        for (name, group) in stream.groups().iter() {
+            self.add(name);
+            self.add(format!("{} {:?}", group.last_id, group.entries_read).as_bytes());
+            for (id, pending) in group.pending().iter() {
+                self.add(id.text().as_bytes());
+                self.add(&group.consumer(pending.consumer).name);
+            }
+        }
     }
 
     fn finish(self) -> u64 {

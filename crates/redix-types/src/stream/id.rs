@@ -108,3 +108,34 @@ impl fmt::Display for StreamId {
         write!(f, "{}-{}", self.ms, self.seq)
     }
 }
+
+/// Longest text of an ID.
+const DISPLAY_MAX: usize = 41;
+
+/// The text of an ID, without an allocation.
+#[derive(Clone, Copy, Debug)]
+pub struct IdText {
+    bytes: [u8; DISPLAY_MAX],
+    len: usize,
+}
+
+impl IdText {
+    /// The bytes of the text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl StreamId {
+    /// How it is shown.
+    pub fn text(self) -> IdText {
+        let mut text = IdText { bytes: [b'-'; DISPLAY_MAX], len: 0 };
+        for (number, more) in [(self.ms, 1), (self.seq, 0)] {
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(number).as_bytes();
+            text.bytes[text.len..text.len + digits.len()].copy_from_slice(digits);
+            text.len += digits.len() + more;
+        }
+        text
+    }
+}

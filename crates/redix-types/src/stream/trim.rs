@@ -101,34 +101,24 @@ impl Stream {
         offsets.len() as u64
     }
 
-    /// Drops entries one by one, as they are referred to by groups.
+    /// Drops entries one by one, as they are referred to by groups. Source: Redis 8.2, which does
+    /// not trim so approximately.
     fn trim_by_reference(&mut self, trim: Trim) -> u64 {
-        let mut deleted = 0;
+        if trim.approximate {
+            return 0;
+        }
         let mut left = self.len;
-        let mut masters: Vec<(StreamId, u32)> = Vec::new();
-        for (master, node) in self.nodes.iter() {
-            let goes = match trim.cut {
-                Cut::Len(len) => {
-                    left > len && (!trim.approximate || left - u64::from(node.live) >= len)
-                }
-                Cut::From(first) => {
-                    let last = node.entries(*master).last_id();
-                    *master < first && (!trim.approximate || last.is_none_or(|last| last < first))
-                }
-            };
-            if !goes {
-                break;
+        let goes = |(master, node): &(&StreamId, &Node)| match trim.cut {
+            Cut::Len(len) => {
+                let goes = left > len;
+                left = left.saturating_sub(u64::from(node.live));
+                goes
             }
-            masters.push((*master, node.live));
-            left = left.saturating_sub(u64::from(node.live));
-        }
-        for (master, live) in masters {
-            if trim.limit > 0 && deleted + u64::from(live) > trim.limit {
-                break;
-            }
-            deleted += self.trim_node_by_reference(master, trim);
-        }
-        deleted
+            Cut::From(first) => **master < first,
+        };
+        let nodes = self.nodes.iter().take_while(goes);
+        let masters: Vec<StreamId> = nodes.map(|(master, _)| *master).collect();
+        masters.into_iter().map(|master| self.trim_node_by_reference(master, trim)).sum()
     }
 
     fn trim_node_by_reference(&mut self, master: StreamId, trim: Trim) -> u64 {

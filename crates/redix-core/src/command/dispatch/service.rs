@@ -11,8 +11,6 @@
 
 use std::any::Any;
 
-use redix_types::entry::EntryRef;
-
 use super::{Handler, Runner, fail};
 use crate::command::blocked::KeyWaiter;
 use crate::command::context::{Caller, Ctx};
@@ -49,8 +47,8 @@ impl Runner<'_> {
             let any: Arc<dyn Any + Send + Sync> = Arc::clone(&interest) as _;
             let waiter = any.downcast::<KeyWaiter>().expect("only such wait for keys");
             let key = self.keys.key(bytes);
-            let kind = self.keys.view_in(db, key).map(EntryRef::kind);
-            if kind == Some(waiter.kind) {
+            let entry = self.keys.view_in(db, key);
+            if (waiter.is_ready)(entry, waiter.args.args(), waiter.word) {
                 self.serve(db, &waiter);
             } else {
                 unserved.push_back(interest);

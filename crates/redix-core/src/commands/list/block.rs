@@ -12,7 +12,7 @@ use super::lmove::Ends;
 use super::pop::{MultiPop, pop_name, pop_one};
 use super::{docs, parse_end};
 use crate::command::args::Args;
-use crate::command::blocked::KeyWait;
+use crate::command::blocked::{IsReady, KeyWait};
 use crate::command::context::Ctx;
 use crate::command::spec::{Begin, CommandSpec, Find, Group, KeySpec, LogAs, access, acl, flag};
 use crate::error::CommandResult;
@@ -167,5 +167,6 @@ fn shift(cx: &mut Ctx<'_, '_>, args: Args<'_>, ends: Ends, record: &[&[u8]]) -> 
 
 fn wait(cx: &mut Ctx<'_, '_>, words: Range<usize>, deadline_ms: Option<i64>) {
     let on_timeout = |reply: &mut redix_resp::reply::Reply| reply.null_array();
-    cx.wait_for_keys(KeyWait { words, kind: Kind::List, deadline_ms, on_timeout });
+    let is_ready: IsReady = |entry, _, _| entry.is_some_and(|entry| entry.kind() == Kind::List);
+    cx.wait_for_keys(KeyWait { words, is_ready, args: None, deadline_ms, on_timeout });
 }

@@ -9,7 +9,7 @@ use redix_types::zset::ZsetEdit;
 
 use super::{Outcome, Scores, docs, edit, limits, notify_removed, reply_element};
 use crate::command::args::Args;
-use crate::command::blocked::KeyWait;
+use crate::command::blocked::{IsReady, KeyWait};
 use crate::command::context::Ctx;
 use crate::command::spec::{Begin, CommandSpec, Find, Group, KeySpec, LogAs, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
@@ -255,7 +255,8 @@ fn pop_or_wait(cx: &mut Ctx<'_, '_>, args: Args<'_>, side: Side) -> CommandResul
 
 fn wait(cx: &mut Ctx<'_, '_>, words: Range<usize>, deadline_ms: Option<i64>) {
     let on_timeout = |reply: &mut Reply| reply.null_array();
-    cx.wait_for_keys(KeyWait { words, kind: Kind::Zset, deadline_ms, on_timeout });
+    let is_ready: IsReady = |entry, _, _| entry.is_some_and(|entry| entry.kind() == Kind::Zset);
+    cx.wait_for_keys(KeyWait { words, is_ready, args: None, deadline_ms, on_timeout });
 }
 
 /// Replies a member and its score one after the other.

@@ -10,6 +10,7 @@
 mod hash;
 mod list;
 mod set;
+mod stream;
 mod zset;
 
 use redix_types::list::ListRef;
@@ -34,6 +35,7 @@ pub(super) fn type_byte(value: ValueRef<'_>, version: WriteVersion) -> u8 {
         ValueRef::Packed(Compact::Hash, _) => hash::TYPE_LISTPACK,
         ValueRef::Large(HeapValue::Hash(_)) => hash::TYPE_HASH,
         ValueRef::Packed(Compact::List, _) | ValueRef::Large(HeapValue::List(_)) => list::NODES,
+        ValueRef::Large(HeapValue::Stream(_)) => stream::type_byte(version),
         ValueRef::Large(HeapValue::Str(_) | HeapValue::Packed(..)) => unreachable!("{NOT_LARGE}"),
     }
 }
@@ -58,6 +60,7 @@ pub(super) fn encode(
         ValueRef::Packed(Compact::List, _) | ValueRef::Large(HeapValue::List(_)) => {
             list::encode(encoder, out, ListRef::of(value), flush);
         }
+        ValueRef::Large(HeapValue::Stream(stream)) => stream::encode(encoder, out, stream, flush),
         ValueRef::Large(HeapValue::Str(_) | HeapValue::Packed(..)) => unreachable!("{NOT_LARGE}"),
     }
 }
@@ -80,6 +83,9 @@ pub(super) fn decode(
         }
         list::STRINGS | list::ZIPLIST | list::ZIPLISTS | list::NODES => {
             list::decode(decoder, input, type_byte)
+        }
+        stream::TYPE_1 | stream::TYPE_2 | stream::TYPE_3 => {
+            stream::decode(decoder, input, type_byte)
         }
         _ => Err(unsupported(type_byte, decoder.version)),
     }

@@ -11,6 +11,7 @@ use redix_types::list::ListRef;
 use redix_types::num;
 use redix_types::set::SetRef;
 use redix_types::sha1::sha1;
+use redix_types::stream::{Stream, StreamId};
 use redix_types::zset::ZsetRef;
 
 use super::data::raw;
@@ -51,7 +52,14 @@ impl Digest {
             }
             Kind::Zset => self.add_zset(entry),
             Kind::Hash => self.add_hash(HashRef::of(entry.value())),
-            Kind::String | Kind::Stream => self.mix(entry.value().string_bytes(&mut digits)),
+            Kind::String => self.mix(entry.value().string_bytes(&mut digits)),
+            Kind::Stream => {
+                let stream = Stream::of(entry.value()).expect("a stream by its kind");
+                for entry in stream.range(StreamId::MIN, StreamId::MAX) {
+                    self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+                    entry.parts().for_each(|part| self.mix(part.text(&mut digits)));
+                }
+            }
         }
         if entry.has_expiry() {
             self.xor(b"!!expire!!");
