@@ -9,9 +9,9 @@ use crate::rng::Rng;
 
 /// Number of keys.
 const KEYS: usize = 250;
-/// Number of types that keys are distributed over.
-const TYPES: usize = 5;
-/// Number of elements.
+/// Types that names are shared out among.
+const TYPES: usize = 6;
+/// Names of elements.
 const ELEMENTS: usize = 400;
 /// Databases written to, from 0 on.
 pub const DATABASES: usize = 4;
@@ -62,11 +62,12 @@ enum Family {
     Set,
     Zset,
     Hash,
+    Stream,
 }
 
 impl Family {
     const ALL: [Family; TYPES] =
-        [Family::String, Family::List, Family::Set, Family::Zset, Family::Hash];
+        [Family::String, Family::List, Family::Set, Family::Zset, Family::Hash, Family::Stream];
 }
 
 /// Two names, mostly of keys of one type.
@@ -82,12 +83,13 @@ fn names(rng: &mut Rng, family: Family) -> [String; 2] {
 
 /// A single command on a key of any type.
 pub fn command(rng: &mut Rng) -> Words {
-    match rng.below(10) {
+    match rng.below(11) {
         0..3 => string(rng),
         3 | 4 => any_type(rng),
         5 | 6 => list(rng),
         7 => set(rng),
         8 => zset(rng),
+        9 => stream(rng),
         _ => hash(rng),
     }
 }
@@ -236,6 +238,48 @@ fn hash(rng: &mut Rng) -> Words {
         22..25 => words(&["HINCRBY", key, field, &rng.between(-9, 9).to_string()]),
         25..27 => words(&["HINCRBYFLOAT", key, field, "0.1"]),
         _ => words(&["HLEN", key]),
+    }
+}
+
+/// An ID of an entry, low enough to be there.
+fn stream_id(rng: &mut Rng) -> String {
+    format!("{}-{}", rng.below(300), rng.below(3))
+}
+
+fn stream(rng: &mut Rng) -> Words {
+    let [key, other] = names(rng, Family::Stream);
+    let (key, other, value, id) = (key.as_str(), other.as_str(), value(rng), stream_id(rng));
+    let (value, id, next) = (value.as_str(), id.as_str(), stream_id(rng));
+    let (group, consumer) = (*rng.pick(&["g", "h"]), *rng.pick(&["alice", "bob"]));
+    let (most, some) = (rng.below(40).to_string(), (1 + rng.below(8)).to_string());
+    match rng.below(40) {
+        0..8 => words(&["XADD", key, "*", "field", value]),
+        8..14 => words(&["XADD", key, &format!("{}-*", rng.below(300)), "a", value, "b", "2"]),
+        14 => words(&["XADD", key, "MAXLEN", "~", &most, "*", "field", value]),
+        15 => words(&["XADD", key, "MAXLEN", &most, "*", "field", value]),
+        16 => words(&["XADD", key, "MINID", "~", id, "*", "field", value]),
+        17..19 => words(&["XDEL", key, id, &next]),
+        19 => words(&["XTRIM", key, "MAXLEN", *rng.pick(&["~", "="]), &most]),
+        20 => words(&["XTRIM", key, "MINID", id]),
+        21 => words(&["XSETID", key, &next]),
+        22..25 => words(&["XGROUP", "CREATE", key, group, id, "MKSTREAM"]),
+        25 => words(&["XGROUP", "SETID", key, group, *rng.pick(&["0", "$"])]),
+        26 => {
+            words(&["XGROUP", *rng.pick(&["CREATECONSUMER", "DELCONSUMER"]), key, group, consumer])
+        }
+        27 if rng.chance(30) => words(&["XGROUP", "DESTROY", key, group]),
+        28..32 => {
+            let mut words = words(&["XREADGROUP", "GROUP", group, consumer, "COUNT", &some]);
+            words.extend(["BLOCK", "5", "STREAMS", key, ">"].map(|word| word.as_bytes().to_vec()));
+            words
+        }
+        32 => words(&["XREADGROUP", "GROUP", group, consumer, "NOACK", "STREAMS", key, ">"]),
+        33 => words(&["XREAD", "BLOCK", "5", "STREAMS", key, other, "$", "$"]),
+        34 => words(&["XACK", key, group, id, &next]),
+        35 => words(&["XCLAIM", key, group, consumer, "0", id, &next]),
+        36 => words(&["XAUTOCLAIM", key, group, consumer, "0", "-", "COUNT", &some]),
+        37 => words(&["XREADGROUP", "GROUP", group, consumer, "STREAMS", key, "0"]),
+        _ => words(&["XLEN", key]),
     }
 }
 

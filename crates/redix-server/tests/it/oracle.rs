@@ -76,6 +76,11 @@ fn oracle_hyperloglog() {
 }
 
 #[test]
+fn oracle_stream() {
+    compare(Family::Stream);
+}
+
+#[test]
 fn oracle_keys() {
     compare(Family::Keys);
 }

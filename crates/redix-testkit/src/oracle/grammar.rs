@@ -17,6 +17,7 @@ mod pubsub;
 mod server;
 mod set;
 mod sort;
+mod stream;
 mod string;
 mod transaction;
 mod zset;
@@ -46,6 +47,7 @@ pub enum Family {
     Bitmap,
     Hyperloglog,
     Geo,
+    Stream,
     Keys,
     Expiry,
     Transaction,
@@ -58,7 +60,7 @@ pub enum Family {
 
 impl Family {
     /// The families, without [`Family::All`].
-    pub const EACH: [Family; 14] = [
+    pub const EACH: [Family; 15] = [
         Family::String,
         Family::List,
         Family::Set,
@@ -67,6 +69,7 @@ impl Family {
         Family::Bitmap,
         Family::Hyperloglog,
         Family::Geo,
+        Family::Stream,
         Family::Keys,
         Family::Expiry,
         Family::Transaction,
@@ -86,6 +89,7 @@ impl Family {
             Family::Bitmap => "bitmap",
             Family::Hyperloglog => "hyperloglog",
             Family::Geo => "geo",
+            Family::Stream => "stream",
             Family::Keys => "keys",
             Family::Expiry => "expiry",
             Family::Transaction => "transaction",
@@ -125,6 +129,8 @@ pub(super) enum Compare {
     CommandInfo,
     /// The replies to a command that ends all subscriptions, in any order of the channels.
     Unsubscribed,
+    /// Times of streams' consumers, and how long ago they were.
+    StreamTimes,
 }
 
 /// A command of the stream.
@@ -221,6 +227,8 @@ pub(super) struct Grammar {
     traits: Traits,
     /// An expiry that may be in the past was generated, and the key not looked up since.
     may_be_past: bool,
+    /// The time part of the last ID of an entry.
+    last_ms: usize,
 }
 
 type Rule = fn(&mut Grammar) -> Vec<Line>;
@@ -228,7 +236,7 @@ type Rule = fn(&mut Grammar) -> Vec<Line>;
 impl Grammar {
     /// The generator of the stream of this seed.
     pub(super) fn new(seed: u64, traits: Traits) -> Grammar {
-        Grammar { rng: Rng::new(seed), traits, may_be_past: false }
+        Grammar { rng: Rng::new(seed), traits, may_be_past: false, last_ms: 0 }
     }
 
     /// The next commands, which belong together.
@@ -252,7 +260,9 @@ impl Grammar {
         // What most families need to have something to work on.
         let populate = matches!(family, Family::Keys | Family::Expiry) && self.rng.chance(25);
         let rules: &[Rule] = match family {
-            _ if populate => &[string::set, list::push, set::add, zset::add, hash::set],
+            _ if populate => {
+                &[string::set, list::push, set::add, zset::add, hash::set, stream::add]
+            }
             Family::String => string::RULES,
             Family::List => list::RULES,
             Family::Set => set::RULES,
@@ -261,6 +271,7 @@ impl Grammar {
             Family::Bitmap => bitmap::RULES,
             Family::Hyperloglog => hyperloglog::RULES,
             Family::Geo => geo::RULES,
+            Family::Stream => stream::RULES,
             Family::Keys => keys::RULES,
             Family::Expiry => expiry::RULES,
             Family::Transaction => transaction::RULES,

@@ -219,13 +219,15 @@ impl<'a> Epoch<'a> {
     }
 
     fn differing_property(&mut self, keys: &Value) -> Result<Option<(Command, Value, Value)>> {
-        const PROPERTIES: [(&[&str], Compare); 7] = [
+        const PROPERTIES: [(&[&str], Compare); 9] = [
             (&["TYPE"], Compare::Exact),
             (&["OBJECT", "ENCODING"], Compare::Exact),
             (&["PEXPIRETIME"], Compare::Millis),
             (&["GET"], Compare::Exact),
             (&["SMEMBERS"], Compare::Unordered),
             (&["HGETALL"], Compare::Pairs),
+            (&["XINFO", "STREAM"], Compare::Exact),
+            (&["XINFO", "GROUPS"], Compare::Exact),
             (&["DUMP"], Compare::Dump),
         ];
         let Value::Array(keys) = keys else { return Ok(None) };

@@ -180,6 +180,83 @@ BLPOP l 0
 EXEC
 ";
 
+const STREAMS: &str = "
+XADD s 1-1 f v
+XADD s 2-* f v
+XADD s NOMKSTREAM 3 f v
+XADD none NOMKSTREAM 3 f v
+XADD s 2 f v
+XADD s MAXLEN 3 4 f v
+XADD s MAXLEN ~ 3 5 f v
+XADD s MAXLEN ~ 3 LIMIT 5 6-* f v
+XADD s MINID ~ 3 7 f v
+XADD s MINID = 3 8 f v
+XADD one MINID ~ 3 1 f v
+XTRIM s MAXLEN 100
+XTRIM s MAXLEN 4
+XTRIM s MAXLEN ~ 0
+XTRIM s MINID 1
+XADD s 10 f v
+XADD s 11 f v
+XADD s 12 f v
+XADD s 13 f v
+XADD s 14 f v
+XTRIM s MINID ~ 12 LIMIT 0
+XDEL s 10 10 99
+XDEL s 99
+XSETID s 20
+XSETID s 21 ENTRIESADDED 30 MAXDELETEDID 11
+XGROUP CREATE s g 0
+XGROUP CREATE s g 0
+XGROUP CREATE made h $ MKSTREAM ENTRIESREAD 3
+XGROUP CREATECONSUMER s g a
+XGROUP CREATECONSUMER s g a
+XREADGROUP GROUP g a COUNT 2 STREAMS s >
+XREADGROUP GROUP g new COUNT 1 STREAMS s >
+XREADGROUP GROUP g newer NOACK COUNT 1 STREAMS s >
+XREADGROUP GROUP g newest COUNT 1 STREAMS s 0
+XREADGROUP GROUP g a COUNT 1 STREAMS s 0
+XREADGROUP GROUP g empty STREAMS s >
+XACK s g 99
+XACK s g 11 99
+XCLAIM s g b 0 12 13
+XCLAIM s g b 0 12 13 JUSTID
+XCLAIM s g b 100000000 12
+XCLAIM s g b 0 14 FORCE RETRYCOUNT 5 TIME 1000
+XCLAIM s g c 0 99
+XCLAIM s g c 0 99 LASTID 30
+XCLAIM s g c 0 12 LASTID 31
+XDEL s 12
+XCLAIM s g c 0 12
+XAUTOCLAIM s g d 0 - COUNT 1
+XDEL s 13
+XAUTOCLAIM s g d 0 -
+XAUTOCLAIM s g e 100000 -
+XGROUP SETID s g 12
+XGROUP SETID s g $ ENTRIESREAD 2
+XGROUP DELCONSUMER s g d
+XGROUP DELCONSUMER s g d
+XREAD STREAMS s 0
+XADD t 1 f v
+XGROUP CREATE t g $
+@ XREADGROUP GROUP g a BLOCK 0 STREAMS t >
+XADD t 2 f v
+@ XREADGROUP GROUP g a BLOCK 0 NOACK STREAMS t >
+XADD t 3 f v
+@ XREAD BLOCK 0 STREAMS t $
+XADD t 4-* f v
+MULTI
+XADD t 5 f v
+XREADGROUP GROUP g b STREAMS t >
+XACK t g 4 5
+EXEC
+XGROUP DESTROY t g
+XGROUP DESTROY t g
+COPY t u
+RENAME u v
+DEL v
+";
+
 /// The records of each line, with times and the members that SPOP chose masked.
 fn records(peer: Peer, lines: &str) -> Vec<String> {
     let mut primary = Node::start(peer, &[]);
@@ -227,7 +304,7 @@ fn outline(record: &[String], line: &str) -> String {
 
 fn collections(redix: Peer, other: Peer) {
     let mut different = Vec::new();
-    for lines in [LISTS, SETS, ZSETS, HASHES] {
+    for lines in [LISTS, SETS, ZSETS, HASHES, STREAMS] {
         let (found, expected) = (records(redix, lines), records(other, lines));
         for (found, expected) in found.iter().zip(&expected).filter(|(a, b)| a != b) {
             different.push(format!("{expected}\n  but {found}"));

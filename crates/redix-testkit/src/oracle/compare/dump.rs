@@ -1,11 +1,12 @@
 //! When two payloads of DUMP say the same.
 //!
 //! - The footer has the version of the format.
-//! - LZF lets an encoder choose, even whether it is worth it, and that of the real servers is led
-//!   by what its stack holds: strings are compared as they are once decompressed.
-//! - The members of a large set or hash stand in any order, so only their number is compared, and
-//!   of a small one, which may have been made of it, the length (SMEMBERS and HGETALL show what
-//!   they are).
+//! - LZF lets an encoder choose, even whether it is worth it, and that of the real servers is led by
+//!   what its stack holds: strings are compared as they are once decompressed.
+//! - The members of a large set or hash stand in any order, so only their number is compared, and of
+//!   a small one, which may have been made of it, the length (SMEMBERS and HGETALL show what they
+//!   are).
+//! - Groups of streams know times, so what stands in front of them is compared (XINFO shows them).
 
 use redix_core::rdb::lzf::decompress;
 use redix_resp::Value;
@@ -38,6 +39,7 @@ fn content(value: &Value) -> Option<Content<'_>> {
         // Sets and hashes in either form.
         2 | 4 => Content::Number(kind, length(rest)?.0),
         16 | 20 => Content::Length(kind, string(rest)?.0.len()),
+        15 | 19 | 21 => Content::Strings(kind, stream(rest)?),
         _ => Content::Bytes(body),
     })
 }
@@ -54,7 +56,26 @@ fn nodes(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     rest.is_empty().then_some(nodes)
 }
 
-/// A string, decompressed, and the rest. An integer stays encoded.
+/// The nodes of a stream, and what it knows of its past.
+fn stream(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    /// The number of entries, three IDs, and how many were added.
+    const MARKS: usize = 1 + 2 * 3 + 1;
+    let (count, mut rest) = length(bytes)?;
+    let mut parts = Vec::new();
+    for _ in 0..2 * count {
+        let (part, behind) = string(rest)?;
+        parts.push(part);
+        rest = behind;
+    }
+    for _ in 0..MARKS {
+        let (mark, behind) = length(rest)?;
+        parts.push(mark.to_le_bytes().to_vec());
+        rest = behind;
+    }
+    Some(parts)
+}
+
+/// A string, decompressed, and what follows. An integer stays as it is encoded.
 fn string(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     match bytes.first()? {
         0xc3 => {

@@ -98,3 +98,26 @@ fn descriptions_are_equal_but_for_their_prose() {
     let map = |notes: &str| Value::Map(vec![(bulk(b"notes"), bulk(notes.as_bytes()))]);
     assert!(check(&map("one"), &map("other")));
 }
+
+#[test]
+fn streams_are_equal_but_for_times() {
+    let check = |a: &Value, b: &Value| equal(Compare::StreamTimes, a, b);
+    let list = |items: &[Value]| Value::Array(items.to_vec());
+    let pending = |ms, count| list(&[bulk(b"1-0"), bulk(b"c"), Value::Int(ms), Value::Int(count)]);
+    assert!(check(&pending(5, 1), &pending(9, 1)));
+    assert!(!check(&pending(5, 1), &pending(5, 2)));
+    let named = |name: &[u8], number| list(&[bulk(name), Value::Int(number)]);
+    assert!(check(&named(b"idle", 5), &named(b"idle", 9)));
+    assert!(!check(&named(b"inactive", -1), &named(b"inactive", 9)));
+    assert!(!check(&named(b"pending", 5), &named(b"pending", 9)));
+    let map = |name: &[u8], number| Value::Map(vec![(bulk(name), Value::Int(number))]);
+    assert!(check(&map(b"idle", 5), &map(b"idle", 9)));
+    assert!(!check(&map(b"lag", 5), &map(b"lag", 9)));
+    assert!(check(&named(b"seen-time", UNIX_MS_MIN + 5), &named(b"seen-time", UNIX_MS_MIN + 9)));
+    let dump = |marks: u8, groups: u8| {
+        let body = [&[21, 1, 1, b'i', 1, b'n'][..], &[marks; 8], &[groups; 3], &[7; 10]];
+        bulk(&body.concat())
+    };
+    assert!(equal(Compare::Dump, &dump(3, 1), &dump(3, 2)));
+    assert!(!equal(Compare::Dump, &dump(3, 1), &dump(4, 1)));
+}
