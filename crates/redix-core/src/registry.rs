@@ -140,6 +140,19 @@ pub struct ClientShared {
     pub killed: AtomicBool,
     /// Its wait, from when it blocks until its worker has replied.
     pub waiter: Mutex<Option<Arc<Waiter>>>,
+    /// The keys that it waits for, or has waited for last.
+    pub awaited: Mutex<Vec<AwaitedKey>>,
+}
+
+/// A key that a blocked client waits for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AwaitedKey {
+    /// Its database.
+    pub db: u32,
+    /// Its name.
+    pub key: Box<[u8]>,
+    /// Whether the wait ends when there is no such key any more.
+    pub until_gone: bool,
 }
 
 impl ClientShared {
@@ -176,6 +189,7 @@ impl ClientShared {
             commands: AtomicU64::new(0),
             killed: AtomicBool::new(false),
             waiter: Mutex::new(None),
+            awaited: Mutex::new(Vec::new()),
         }
     }
 
@@ -217,7 +231,14 @@ impl ClientShared {
         waiter.as_ref().filter(|waiter| !waiter.is_over())?.deadline_ms()
     }
 
-    /// Ends its wait, if there is one, without a reply: nobody serves it from here on.
+    /// The keys that it waits for.
+    pub fn awaited_keys(&self) -> Vec<AwaitedKey> {
+        let waiter = lock(&self.waiter);
+        let waits = waiter.as_ref().is_some_and(|waiter| !waiter.is_over());
+        if waits { lock(&self.awaited).clone() } else { Vec::new() }
+    }
+
+    /// Ends its wait, if it is in one, without an answer: nobody serves it from here on.
     pub fn abandon_wait(&self) {
         if let Some(waiter) = lock(&self.waiter).take() {
             waiter.claim();

@@ -1,5 +1,5 @@
-//! Commands that build lists, sets, sorted sets and hashes in every encoding, on both sides of each
-//! threshold of the default configuration, with every form of listpack element.
+//! Commands that build lists, sets, sorted sets, hashes and streams in every encoding, on both sides of each
+//! threshold of the default configuration, with elements of every form that a listpack knows.
 //!
 //! Used wherever a data set must survive something unchanged: a file, a payload, a synchronisation.
 //! Deterministic.
@@ -107,6 +107,7 @@ pub fn commands() -> Vec<Words> {
     build.lists();
     build.sets();
     build.shrunk();
+    build.streams();
     build.strings();
     build.commands.push(words(&["SELECT", "5"]));
     build.counted(3);
@@ -115,7 +116,19 @@ pub fn commands() -> Vec<Words> {
     build.commands
 }
 
-/// The type of a key, which determines how it is written.
+/// The key that one of the commands writes to.
+pub fn key_of(command: &[Vec<u8>]) -> &[u8] {
+    match &command[0][..] {
+        b"XGROUP" => &command[2],
+        b"XREADGROUP" => &command[command.len() - 2],
+        _ => &command[1],
+    }
+}
+
+/// The groups of consumers that streams may have.
+pub const GROUPS: [&str; 2] = ["group", "other"];
+
+/// What a key is, by which it is written.
 #[derive(Clone, Copy)]
 enum Form {
     List,
@@ -258,6 +271,59 @@ impl Build {
             command.extend_from_slice(&texts[..790]);
             self.commands.push(command);
         }
+    }
+
+    fn command(&mut self, command: &[&str]) {
+        self.commands.push(words(command));
+    }
+
+    /// Adds an entry of some fields.
+    fn entry(&mut self, key: &str, id: usize, fields: &[(&[u8], &[u8])]) {
+        let mut command = words(&["XADD", key, &format!("{id}-{}", id % 3)]);
+        command.extend(fields.iter().flat_map(|(field, value)| [field.to_vec(), value.to_vec()]));
+        self.commands.push(command);
+    }
+
+    /// Streams of one node and of several, with entries that have the fields of their node and
+    /// others, deleted entries, a past, groups and pending entries.
+    fn streams(&mut self) {
+        for key in ["stream:small", "stream:emptied", "stream:set"] {
+            self.entry(key, 1, &[(b"field", b"value")]);
+        }
+        self.command(&["XDEL", "stream:emptied", "1-1"]);
+        self.command(&["XSETID", "stream:set", "90-5", "ENTRIESADDED", "70", "MAXDELETEDID", "5"]);
+        for (id, number) in NUMBERS.iter().enumerate() {
+            self.entry("stream:numbers", id + 1, &[(b"field", number.as_bytes())]);
+            self.entry("stream:fields", id + 1, &[(number.as_bytes(), b"1"), (b"two", b"")]);
+        }
+        for (id, len) in LENGTHS.into_iter().enumerate() {
+            let (noise, run) = (self.rng.printable(len), vec![b'x'; len]);
+            self.entry("stream:lengths", id + 1, &[(b"noise", &noise), (b"run", &run)]);
+        }
+        for id in 1..=350 {
+            let text = format!("value {id}");
+            let pairs: [(&[u8], &[u8]); 2] = [(b"a", text.as_bytes()), (b"b", b"17")];
+            for key in ["stream:many", "stream:holes", "stream:trimmed", "stream:groups"] {
+                self.entry(key, id, if id % 7 == 0 { &pairs[..1] } else { &pairs });
+            }
+        }
+        for id in (1..=350).filter(|id| id % 3 == 0 || (100..210).contains(id)) {
+            self.command(&["XDEL", "stream:holes", &format!("{id}-{}", id % 3)]);
+        }
+        self.command(&["XTRIM", "stream:trimmed", "MAXLEN", "130"]);
+        for (group, from) in GROUPS.iter().zip(["0", "200"]) {
+            self.command(&["XGROUP", "CREATE", "stream:groups", group, from]);
+            self.command(&["XGROUP", "CREATECONSUMER", "stream:groups", group, "idle"]);
+            self.command(&["XGROUP", "CREATE", "stream:none", group, "$", "MKSTREAM"]);
+            for (consumer, count) in [("alice", "100"), ("bob", "5"), ("alice", "30")] {
+                let mut read = words(&["XREADGROUP", "GROUP", group, consumer, "COUNT", count]);
+                read.extend(words(&["STREAMS", "stream:groups", ">"]));
+                self.commands.push(read);
+            }
+            self.command(&["XACK", "stream:groups", group, "1-1", "2-2", "101-2", "205-1"]);
+            self.command(&["XCLAIM", "stream:groups", group, "bob", "0", "7-1", "220-1"]);
+        }
+        self.command(&["XDEL", "stream:groups", "8-2", "221-2"]);
     }
 
     fn strings(&mut self) {

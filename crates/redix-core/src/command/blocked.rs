@@ -11,7 +11,7 @@ use super::table::Command;
 use crate::blocking::{Address, Waiter};
 use crate::engine::Engine;
 use crate::keyspace::waiters::KeyInterest;
-use crate::registry::client_flag;
+use crate::registry::{AwaitedKey, client_flag};
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
 
@@ -135,12 +135,16 @@ impl ClientCx<'_, '_> {
         let (db, command, touch) = (self.keys.db, self.command, self.keys.touch);
         let kept = Arc::new(again.unwrap_or_else(|| args.to_owned()));
         let needs_other_keys = self.plan.hashes().count() > words.len();
+        let mut awaited = Vec::with_capacity(words.len());
         for word in words {
             let key = self.key(args, word);
+            let until_gone = is_ready(None, kept.args(), word);
+            awaited.push(AwaitedKey { db, key: key.bytes.into(), until_gone });
             let (waiter, args) = (Arc::clone(&waiter), Arc::clone(&kept));
             let interest =
                 KeyWaiter { waiter, command, args, word, is_ready, touch, needs_other_keys };
             self.data.keys.held.shard(key.shard()).wait(db, key.bytes, Arc::new(interest));
         }
+        *lock(&self.shared.awaited) = awaited;
     }
 }

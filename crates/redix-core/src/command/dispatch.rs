@@ -447,6 +447,9 @@ impl<'k> Runner<'k> {
         let swept = self.keys.sweep((db, shard), from, buckets, removed);
         // Every deletion is a unit of its own.
         self.finish_unit(false);
+        if self.keys.has_ready() {
+            self.serve_ready();
+        }
         self.keys.held.release();
         swept
     }
@@ -464,6 +467,9 @@ impl<'k> Runner<'k> {
             let entry = self.keys.peek_in(*db, key);
             let expires = entry.is_some_and(|entry| entry.expire_at_ms().is_some());
             self.finish_unit(false);
+            if self.keys.has_ready() {
+                self.serve_ready();
+            }
             !expires
         });
         self.keys.held.release();

@@ -84,7 +84,28 @@ impl Node {
         flat.chunks(2).map(|pair| format!("{} {:x},", text(&pair[0]), score(&pair[1]))).collect()
     }
 
-    /// The description of every key: content, expiry and, if comparable, encoding.
+    /// What is known of a stream besides its entries, but for times: its past, the groups and what
+    /// is pending for them.
+    fn stream(&mut self, key: &[u8]) -> String {
+        let mut text = self.of_key(&["XINFO", "STREAM"], key);
+        for group in encodings::GROUPS {
+            let group = group.as_bytes();
+            match self.client.cmd(&[&b"XPENDING"[..], key, group]).unwrap() {
+                Value::Error(_) => continue,
+                summary => text += &summary.pretty(),
+            }
+            let all = [&b"XPENDING"[..], key, group, b"-", b"+", b"10000"];
+            if let Value::Array(pending) = self.client.cmd(&all).unwrap() {
+                for one in pending {
+                    let Value::Array(parts) = one else { panic!("a pending entry") };
+                    text += &[0, 1, 3].map(|part| parts[part].pretty()).join(" ");
+                }
+            }
+        }
+        text
+    }
+
+    /// What is said about every key: content, expiry and, if they are to be compared, encodings.
     fn describe(&mut self, by: By) -> Vec<String> {
         let mut lines = Vec::new();
         for (db, keys) in keys() {
@@ -93,6 +114,9 @@ impl Node {
                 let name = key.escape_ascii();
                 let value = match by {
                     By::Content if key.starts_with(b"zset:scores") => self.scores(&key),
+                    _ if key.starts_with(b"stream:") => {
+                        self.of_key(&["DEBUG", "DIGEST-VALUE"], &key) + &self.stream(&key)
+                    }
                     _ => self.of_key(&["DEBUG", "DIGEST-VALUE"], &key),
                 };
                 let expires = self.of_key(&["PEXPIRETIME"], &key);
@@ -137,7 +161,7 @@ fn keys() -> [(u32, BTreeSet<Vec<u8>>); 2] {
     for command in encodings::commands() {
         match &command[0][..] {
             b"SELECT" => current = usize::from(command[1] != b"0"),
-            _ => drop(keys[current].1.insert(command[1].clone())),
+            _ => drop(keys[current].1.insert(encodings::key_of(&command).to_vec())),
         }
     }
     keys
@@ -210,6 +234,8 @@ fn assert_travels(from: &mut Node, to: &mut Node) {
             from.must(&[&b"PERSIST"[..], &key]);
             let (expected, found) = if key.starts_with(b"zset:scores") {
                 (from.scores(&key), to.scores(b"copy"))
+            } else if key.starts_with(b"stream:") {
+                (from.stream(&key), to.stream(b"copy"))
             } else {
                 let digest = ["DEBUG", "DIGEST-VALUE"];
                 (from.of_key(&digest, &key), to.of_key(&digest, b"copy"))

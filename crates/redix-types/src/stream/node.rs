@@ -53,7 +53,9 @@ impl Splice for NodeMut<'_> {
         }
         self.0.set_used(new);
         let payload = self.0.payload_mut();
-        payload.copy_within(at + remove..old, at + added);
+        if added != remove {
+            payload.copy_within(at + remove..old, at + added);
+        }
         put(&mut payload[at..], insert);
     }
 }

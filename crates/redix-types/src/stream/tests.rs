@@ -147,8 +147,8 @@ fn consumer_of(group: &mut Group, consumer: u8) -> u32 {
     }
 }
 
-fn apply(stream: &mut Stream, model: &mut Model, op: Op, limits: Limits) {
-    match op {
+fn apply(stream: &mut Stream, model: &mut Model, op: &Op, limits: Limits) {
+    match *op {
         Op::Append { gap, fields, odd, len } => {
             model.last += gap;
             let name = |at: usize| format!("{}{at}", if odd { "other" } else { "field" });
@@ -244,7 +244,7 @@ proptest! {
                     }
                     prop_assert_eq!(other.contents(), stream.contents());
                 }
-                op => apply(&mut stream, &mut model, op, limits),
+                op => apply(&mut stream, &mut model, &op, limits),
             }
             stream.check();
         }
@@ -316,8 +316,7 @@ fn ids_have_neighbours() {
     );
 }
 
-/// A million entries of two small fields: the memory that the task sets as a limit is Valkey's, 22.8
-/// bytes an entry.
+/// Valkey takes 22.8 bytes for an entry of two small fields.
 #[test]
 fn entries_take_little_memory() {
     let mut stream = Stream::new();

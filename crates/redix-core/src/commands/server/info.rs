@@ -3,6 +3,7 @@
 //! The sections and fields are those of Valkey 8. A field of a missing feature has the value of a
 //! server where the feature is unused; docs/info.md lists those with the reason.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::channel::Kind;
@@ -14,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::CommandResult;
 use crate::keyspace::SHARDS;
 use crate::pause::Paused;
-use crate::registry::{ClientShared, client_flag};
+use crate::registry::{AwaitedKey, ClientShared, client_flag};
 use crate::stats::{CallStats, Totals, latency_bucket_end_ns};
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -240,8 +241,13 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     field!(out, "watching_clients", "{watching}");
     field!(out, "clients_in_timeout_table", "{timed}");
     field!(out, "total_watched_keys", "{watched}");
-    field!(out, "total_blocking_keys", "0");
-    field!(out, "total_blocking_keys_on_nokey", "0");
+    let awaited: Vec<AwaitedKey> = clients.iter().flat_map(|one| one.awaited_keys()).collect();
+    let keys = |until_gone: bool| {
+        let wanted = awaited.iter().filter(|key| !until_gone || key.until_gone);
+        wanted.map(|key| (key.db, &key.key)).collect::<BTreeSet<_>>().len()
+    };
+    field!(out, "total_blocking_keys", "{}", keys(false));
+    field!(out, "total_blocking_keys_on_nokey", "{}", keys(true));
     let actions = match facts.engine.pause.at(now_ms) {
         Paused::Nothing => "none",
         Paused::Writes => "write",

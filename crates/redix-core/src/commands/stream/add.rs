@@ -52,8 +52,8 @@ impl ExactSizeIterator for Pairs<'_> {}
 
 /// `XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [MAXLEN | MINID [= | ~] threshold [LIMIT
 /// count]] * | id field value …` -> the ID as bulk, or null where NOMKSTREAM finds no stream.
-/// Errors: wrong arity, the grammar's, an ID that is not behind the last one, WRONGTYPE. Logged with
-/// the ID, and an approximate trim as an exact one.
+/// Errors: wrong arity, the grammar's, an ID that is not behind the last one, WRONGTYPE. Logged
+/// with the ID, and an approximate trim as an exact one.
 fn xadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let words = Words::parse(cx, args, true)?;
     let pairs = Pairs { args, next: (words.id_at + 1).min(args.len()) };

@@ -1,11 +1,12 @@
 //! XCLAIM and XAUTOCLAIM.
 
-use redix_types::Kind;
+use redix_resp::reply::Reply;
+use redix_types::entry::{EntryRef, Kind};
 use redix_types::stream::{Group as Readers, Name, Pending, Stream, StreamId};
 
 use super::{
     Claim, consumer_of, docs, log_claim, log_group_id, no_group, notify, parse_id, parse_start,
-    read, reply_entry, reply_id, stream_of,
+    read, reply_entry, reply_id, stream_of, view,
 };
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -234,46 +235,29 @@ fn log_done(cx: &mut Ctx<'_, '_>, key: Key<'_>, args: Args<'_>, done: &Done, las
 
 /// The most that XAUTOCLAIM may be asked for. Source: what Valkey 9.1 refuses.
 const COUNT_MAX: i64 = i64::MAX / 16;
+const COUNT_DEFAULT: i64 = 100;
 
 /// `XAUTOCLAIM key group consumer min-idle-ms start [COUNT count] [JUSTID]` -> array of where to go
 /// on, of the entries that the consumer has now (with JUSTID their IDs), and of the IDs of pending
 /// entries that were deleted. Errors: the grammar's, NOGROUP, WRONGTYPE. Logged as XCLAIM of each.
 fn xautoclaim(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, name, now_ms) = (cx.key(args, 1), args.get(2), cx.now_ms());
-    let min_idle_ms =
-        parse_ms(args.get(4), "ERR Invalid min-idle-time argument for XAUTOCLAIM")?.max(0);
-    let start = parse_start(args.get(5))?;
-    let (mut count, mut just_id) = (100, false);
-    let mut words = args.options(6);
-    while words.more() {
-        if let Some(word) = words.eat_value("COUNT") {
-            count = redix_types::num::parse_i64(word)
-                .filter(|count| (1..=COUNT_MAX).contains(count))
-                .ok_or(ReplyError::Static("ERR COUNT must be > 0"))?;
-        } else if words.eat("JUSTID") {
-            just_id = true;
-        } else {
-            return Err(ReplyError::Syntax);
-        }
+    // The look-up comes before the words are read, what it found is told after that.
+    let kind = cx.keys.lookup_read(key).map(EntryRef::kind);
+    let (start, count, options) = parse_auto(args, now_ms)?;
+    if kind.is_some_and(|kind| kind != Kind::Stream) {
+        return Err(ReplyError::WrongType);
     }
-    if read(cx, key)?.is_none_or(|stream| stream.group(name).is_none()) {
+    if view(cx, key).is_none_or(|stream| stream.group(name).is_none()) {
         return Err(no_group(key, name, ""));
     }
-    let options = Options {
-        min_idle_ms,
-        delivered_ms: now_ms,
-        count: None,
-        force: false,
-        just_id,
-        last_id: StreamId::MIN,
-    };
     let reply = &mut *cx.reply;
     let outcome = cx.keys.edit(key, Kind::Stream, Missing::Skip, |entry| {
         let stream = stream_of(entry);
         let group = stream.group_mut(name).expect("the group was just seen");
         let (number, is_new) = consumer_of(group, args.get(3), now_ms);
         group.consumer_mut(number).seen_ms = now_ms;
-        let (candidates, next) = candidates(group, start, count as u64);
+        let (candidates, next) = candidates(group, start, count);
         let mut sweep = Sweep::default();
         let (mut left, mut cursor) = (count, next);
         for (id, old) in candidates {
@@ -291,17 +275,7 @@ fn xautoclaim(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
                 left -= 1;
             }
         }
-        reply.array(3);
-        reply_id(reply, cursor);
-        reply.array(sweep.claimed.len());
-        for id in &sweep.claimed {
-            match stream.get(*id) {
-                Some(entry) if !just_id => reply_entry(reply, entry),
-                _ => reply_id(reply, *id),
-            }
-        }
-        reply.array(sweep.deleted.len());
-        sweep.deleted.iter().for_each(|id| reply_id(reply, *id));
+        sweep.reply(reply, stream, cursor, options.just_id);
         let changes = sweep.done.len() as u64 + u64::from(is_new);
         let edited = if changes == 0 { Edited::Nothing } else { Edited::Changed(changes) };
         let last_id = stream.group(name).expect("the group was just seen").last_id;
@@ -315,12 +289,57 @@ fn xautoclaim(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
+/// Reads XAUTOCLAIM's words from the fifth on: where to begin, how many entries, and what becomes
+/// of them. Errors: the grammar's.
+fn parse_auto(args: Args<'_>, now_ms: i64) -> Result<(StreamId, u64, Options), ReplyError> {
+    let min_idle_ms = parse_ms(args.get(4), "ERR Invalid min-idle-time argument for XAUTOCLAIM")?;
+    let start = parse_start(args.get(5))?;
+    let (mut count, mut just_id) = (COUNT_DEFAULT, false);
+    let mut words = args.options(6);
+    while words.more() {
+        if let Some(word) = words.eat_value("COUNT") {
+            count = redix_types::num::parse_i64(word)
+                .filter(|count| (1..=COUNT_MAX).contains(count))
+                .ok_or(ReplyError::Static("ERR COUNT must be > 0"))?;
+        } else if words.eat("JUSTID") {
+            just_id = true;
+        } else {
+            return Err(ReplyError::Syntax);
+        }
+    }
+    let options = Options {
+        min_idle_ms: min_idle_ms.max(0),
+        delivered_ms: now_ms,
+        count: None,
+        force: false,
+        just_id,
+        last_id: StreamId::MIN,
+    };
+    Ok((start, count as u64, options))
+}
+
 /// What an XAUTOCLAIM has met.
 #[derive(Default)]
 struct Sweep {
     done: Done,
     claimed: Vec<StreamId>,
     deleted: Vec<StreamId>,
+}
+
+impl Sweep {
+    fn reply(&self, reply: &mut Reply, stream: &Stream, cursor: StreamId, just_id: bool) {
+        reply.array(3);
+        reply_id(reply, cursor);
+        reply.array(self.claimed.len());
+        for id in &self.claimed {
+            match stream.get(*id) {
+                Some(entry) if !just_id => reply_entry(reply, entry),
+                _ => reply_id(reply, *id),
+            }
+        }
+        reply.array(self.deleted.len());
+        self.deleted.iter().for_each(|id| reply_id(reply, *id));
+    }
 }
 
 /// The pending entries that an XAUTOCLAIM of `count` entries looks at, and the one behind them: 0-0

@@ -15,7 +15,8 @@ pub(super) struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// Reads `[KEEPREF | DELREF | ACKED] IDS count id …` from word `first` on. Errors: the grammar's.
+    /// Reads `[KEEPREF | DELREF | ACKED] IDS count id …` from word `first` on. Errors: the
+    /// grammar's.
     pub(super) fn parse(args: Args<'a>, first: usize) -> Result<Self, ReplyError> {
         let mut keep = None;
         let mut words = None;

@@ -178,7 +178,23 @@ pub(super) const XINFO_GROUPS: Docs =
 
 pub(super) const XINFO_HELP: Docs = Docs::new("5.0.0", "O(1)", "Lists the subcommands.");
 
-pub(super) const XINFO_STREAM: Docs = Docs::new("5.0.0", "O(1)", "Describes a stream.").history(&[("6.0.0", "Option FULL."), ("7.0.0", "Fields `max-deleted-entry-id`, `entries-added`, `recorded-first-entry-id`, `entries-read` and `lag`."), ("7.2.0", "Field `active-time`; `seen-time` means attempts.")]).args(&[ArgSpec::key("key"), ArgSpec::new("full-block", ArgKind::Block(&[ArgSpec::word("full", "FULL"), ArgSpec::new("count", ArgKind::Integer).token("COUNT").optional()])).optional()]);
+pub(super) const XINFO_STREAM: Docs = Docs::new("5.0.0", "O(1)", "Describes a stream.")
+    .history(&[
+        ("6.0.0", "Option FULL."),
+        ("7.0.0", "More about the past of the stream and the progress of groups."),
+        ("7.2.0", "Field `active-time`; `seen-time` means attempts."),
+    ])
+    .args(&[
+        ArgSpec::key("key"),
+        ArgSpec::new(
+            "full-block",
+            ArgKind::Block(&[
+                ArgSpec::word("full", "FULL"),
+                ArgSpec::new("count", ArgKind::Integer).token("COUNT").optional(),
+            ]),
+        )
+        .optional(),
+    ]);
 
 pub(super) const XLEN: Docs = Docs::new("5.0.0", "O(1)", "Returns how many entries a stream has.")
     .args(&[ArgSpec::key("key")]);
@@ -237,7 +253,32 @@ pub(super) const XREAD: Docs = Docs::new(
     .token("STREAMS"),
 ]);
 
-pub(super) const XREADGROUP: Docs = Docs::new("5.0.0", "O(N) for N entries returned.", "Returns entries of streams that no other consumer of a group gets, waiting for some if there are none.").args(&[ArgSpec::new("group-block", ArgKind::Block(&[ArgSpec::new("group", ArgKind::String), ArgSpec::new("consumer", ArgKind::String)])).token("GROUP"), ArgSpec::new("count", ArgKind::Integer).token("COUNT").optional(), ArgSpec::new("milliseconds", ArgKind::Integer).token("BLOCK").optional(), ArgSpec::word("noack", "NOACK").optional(), ArgSpec::new("streams", ArgKind::Block(&[ArgSpec::key("key").multiple(), ArgSpec::new("id", ArgKind::String).multiple()])).token("STREAMS")]);
+pub(super) const XREADGROUP: Docs = Docs::new(
+    "5.0.0",
+    "O(N) for N entries returned.",
+    "Returns entries that no other consumer of the group gets, waiting if there are none.",
+)
+.args(&[
+    ArgSpec::new(
+        "group-block",
+        ArgKind::Block(&[
+            ArgSpec::new("group", ArgKind::String),
+            ArgSpec::new("consumer", ArgKind::String),
+        ]),
+    )
+    .token("GROUP"),
+    ArgSpec::new("count", ArgKind::Integer).token("COUNT").optional(),
+    ArgSpec::new("milliseconds", ArgKind::Integer).token("BLOCK").optional(),
+    ArgSpec::word("noack", "NOACK").optional(),
+    ArgSpec::new(
+        "streams",
+        ArgKind::Block(&[
+            ArgSpec::key("key").multiple(),
+            ArgSpec::new("id", ArgKind::String).multiple(),
+        ]),
+    )
+    .token("STREAMS"),
+]);
 
 pub(super) const XREVRANGE: Docs = Docs::new(
     "5.0.0",

@@ -171,8 +171,8 @@ fn create(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `XGROUP SETID key group id | $ [ENTRIESREAD count]` -> OK. Errors: the grammar's, NOGROUP, no such
-/// key, WRONGTYPE.
+/// `XGROUP SETID key group id | $ [ENTRIESREAD count]` -> OK. Errors: the grammar's, NOGROUP, no
+/// such key, WRONGTYPE.
 fn set_id(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let options = Options::parse(cx, args, false)?;
     let (key, name) = (cx.key(args, 2), args.get(3));
@@ -243,8 +243,8 @@ fn create_consumer(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `XGROUP DELCONSUMER key group consumer` -> how many entries were pending for it. Errors: NOGROUP,
-/// no such key, WRONGTYPE.
+/// `XGROUP DELCONSUMER key group consumer` -> how many entries were pending for it. Errors:
+/// NOGROUP, no such key, WRONGTYPE.
 fn delete_consumer(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, name) = (cx.key(args, 2), args.get(3));
     find(cx, key, name)?;

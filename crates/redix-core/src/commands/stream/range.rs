@@ -1,6 +1,6 @@
 //! XLEN, XRANGE and XREVRANGE.
 
-use redix_types::stream::{Entry, StreamId};
+use redix_types::stream::{Entry, Stream, StreamId};
 
 use super::{docs, parse_end, parse_start, read, reply_entry};
 use crate::command::args::Args;
@@ -37,7 +37,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 /// `XLEN key` -> number of entries. Errors: WRONGTYPE.
 fn xlen(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
-    let len = read(cx, key)?.map_or(0, |stream| stream.len());
+    let len = read(cx, key)?.map_or(0, Stream::len);
     cx.reply.int(len as i64);
     Ok(())
 }
@@ -75,7 +75,7 @@ fn reply_range(
         cx.reply.array(0);
         return Ok(());
     };
-    let stream = redix_types::stream::Stream::of(entry.value()).expect("the kind was checked");
+    let stream = Stream::of(entry.value()).expect("the kind was checked");
     if count == Some(0) {
         cx.reply.null_array();
         return Ok(());

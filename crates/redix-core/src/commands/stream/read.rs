@@ -76,7 +76,7 @@ fn streams_of(args: Args<'_>) -> Option<Range<usize>> {
             at += 1;
         } else if args.is(at, "STREAMS") {
             let words = args.len() - at - 1;
-            return (words > 0 && words % 2 == 0).then_some(at + 1..at + 1 + words / 2);
+            return (words > 0 && words.is_multiple_of(2)).then_some(at + 1..at + 1 + words / 2);
         } else {
             return None;
         }
@@ -308,8 +308,8 @@ fn is_ready(entry: Option<EntryRef<'_>>, args: Args<'_>, word: usize) -> bool {
 
 /// `XREADGROUP GROUP group consumer [COUNT count] [BLOCK ms] [NOACK] STREAMS key … id …` -> as
 /// XREAD, for `>` entries that no consumer of the group has got, which become pending for this one,
-/// for an ID those behind it that are. Errors: the grammar's, WRONGTYPE, NOGROUP. Logged as XCLAIM of
-/// each entry and XGROUP SETID.
+/// for an ID those behind it that are. Errors: the grammar's, WRONGTYPE, NOGROUP. Logged as XCLAIM
+/// of each entry and XGROUP SETID.
 fn xreadgroup(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let options = Options::parse(args, true, cx.now_ms())?;
     let (group, _) = options.group.expect("it was asked for");

@@ -1,6 +1,6 @@
 //! Active expiry: deleting expired keys that are not accessed.
 
-use redix_types::entry::EntryBox;
+use redix_types::entry::{EntryBox, Kind};
 use redix_types::table::{Sweep, order};
 
 use super::Access;
@@ -56,6 +56,9 @@ impl Access<'_> {
         for entry in &removed[first..] {
             let key = entry.as_ref().key();
             shard.touch(db, key);
+            if entry.as_ref().kind() == Kind::Stream && shard.has_waiters() {
+                self.ready.push_back((db, key.into()));
+            }
             self.cell.expired_keys.bump();
             self.effects.log_also(db, &[self.expired_as, key]);
             self.effects.notify(class::EXPIRED, "expired", db, key);

@@ -13,8 +13,8 @@
 //!           count
 //! ```
 //!
-//! An ID is two lengths where nothing else is said. Source: what Redis 7.0.15, 8.2.3 and Valkey 9.1.2
-//! write.
+//! An ID is two lengths where nothing else is said. Source: what Redis 7.0.15, 8.2.3 and Valkey
+//! 9.1.2 write.
 
 use redix_types::stream::{Group, Marks, Pending, Stream, StreamId};
 use redix_types::value::HeapValue;

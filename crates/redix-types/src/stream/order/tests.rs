@@ -81,7 +81,7 @@ proptest! {
     fn an_order_is_a_map(ops in ops()) {
         let mut order = Order::default();
         let mut model = BTreeMap::new();
-        let mut snapshots: Vec<(Order<u32, u32>, Vec<(u32, u32)>)> = Vec::new();
+        let mut snapshots = Vec::new();
         for (step, op) in ops.into_iter().enumerate() {
             let value = step as u32;
             match op {
@@ -115,7 +115,8 @@ proptest! {
                     prop_assert_eq!(behind, same);
                     let back: Vec<_> =
                         order.iter_back_from(&key).take(70).map(|(k, _)| *k).collect();
-                    let same: Vec<_> = model.range(..=key).rev().take(70).map(|(k, _)| *k).collect();
+                    let same = model.range(..=key).rev().take(70);
+                    let same: Vec<_> = same.map(|(k, _)| *k).collect();
                     prop_assert_eq!(back, same);
                 }
                 Op::Snapshot => snapshots.push((order.clone(), pairs(&order))),
