@@ -1,5 +1,6 @@
-//! Commands that build lists, sets, sorted sets, hashes and streams in every encoding, on both sides of each
-//! threshold of the default configuration, with elements of every form that a listpack knows.
+//! Commands that build lists, sets, sorted sets, hashes and streams in every encoding, on both
+//! sides of each threshold of the default configuration, with elements of every form that a
+//! listpack knows.
 //!
 //! Used wherever a data set must survive something unchanged: a file, a payload, a synchronisation.
 //! Deterministic.

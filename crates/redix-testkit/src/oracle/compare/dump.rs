@@ -1,11 +1,11 @@
 //! When two payloads of DUMP say the same.
 //!
 //! - The footer has the version of the format.
-//! - LZF lets an encoder choose, even whether it is worth it, and that of the real servers is led by
-//!   what its stack holds: strings are compared as they are once decompressed.
-//! - The members of a large set or hash stand in any order, so only their number is compared, and of
-//!   a small one, which may have been made of it, the length (SMEMBERS and HGETALL show what they
-//!   are).
+//! - LZF lets an encoder choose, even whether it is worth it, and that of the real servers is led
+//!   by what its stack holds: strings are compared as they are once decompressed.
+//! - The members of a large set or hash stand in any order, so only their number is compared, and
+//!   of a small one, which may have been made of it, the length (SMEMBERS and HGETALL show what
+//!   they are).
 //! - Groups of streams know times, so what stands in front of them is compared (XINFO shows them).
 
 use redix_core::rdb::lzf::decompress;
