@@ -193,7 +193,10 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
                 let contender = &options.contenders[who];
                 let measured = measure(contender, scenario, options, rate);
                 let named = || format!("{}: {}", contender.name, scenario.name);
-                turns[who].push(measured.with_context(named)?);
+                let measured = measured.with_context(named)?;
+                // At once: a run takes minutes, and may be cut off.
+                eprintln!("{}: {measured:?}", named());
+                turns[who].push(measured);
             }
         }
         summarise(&mut section, options, scenario, &turns);
