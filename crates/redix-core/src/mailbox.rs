@@ -4,6 +4,9 @@
 //! the receiver's output limit closes the receiver. The waker is called after the message is
 //! visible. `post_quietly` must be followed by `announce`.
 
+use std::sync::OnceLock;
+use std::thread::ThreadId;
+
 use crate::channel::{Delivery, Target};
 use crate::env::Wake;
 use crate::error::ReplyError;
@@ -66,6 +69,8 @@ pub struct Mailbox {
     mail: Mutex<Vec<Mail>>,
     waiting: AtomicBool,
     waker: Box<dyn Wake>,
+    /// The worker's thread, which looks for messages before it sleeps.
+    owner: OnceLock<ThreadId>,
 }
 
 impl std::fmt::Debug for Mailbox {
@@ -77,7 +82,15 @@ impl std::fmt::Debug for Mailbox {
 impl Mailbox {
     /// An empty mailbox whose worker is woken by `waker`.
     pub fn new(waker: Box<dyn Wake>) -> Self {
-        Self { mail: Mutex::new(Vec::new()), waiting: AtomicBool::new(false), waker }
+        let (mail, waiting) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+        Self { mail, waiting, waker, owner: OnceLock::new() }
+    }
+
+    /// Makes the calling thread the worker's: what it posts to itself does not wake it. It must
+    /// check [`Mailbox::has_mail`] before it sleeps.
+    pub fn adopt(&self) {
+        // Of several calls the first counts: the others then wake a worker that is awake.
+        let _ = self.owner.set(std::thread::current().id());
     }
 
     /// Posts a message and wakes the worker, unless it has been woken already.
@@ -91,9 +104,11 @@ impl Mailbox {
         lock(&self.mail).push(mail);
     }
 
-    /// Wakes the worker because there are messages, unless it has been woken already.
+    /// Wakes the worker because there are messages, unless it has been woken already or is the
+    /// caller.
     pub fn announce(&self) {
-        if !self.waiting.swap(true, Ordering::AcqRel) {
+        let is_owner = || self.owner.get() == Some(&std::thread::current().id());
+        if !self.waiting.swap(true, Ordering::AcqRel) && !is_owner() {
             self.waker.wake();
         }
     }
@@ -127,3 +142,6 @@ impl Mailbox {
         std::mem::take(&mut *lock(&self.mail))
     }
 }
+
+#[cfg(test)]
+mod tests;

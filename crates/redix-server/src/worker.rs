@@ -170,6 +170,7 @@ impl EventLoop {
     /// Runs for the life of the process.
     pub fn run(mut self, requests: &Requests) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
+        self.worker.adopt_mailbox();
         let mut now_ns = self.engine.env.clock.mono_ns();
         loop {
             let timeout = self.timeout(now_ns);

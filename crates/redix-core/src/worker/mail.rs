@@ -19,6 +19,13 @@ pub(super) fn await_mail(client: &mut Client, token: usize, awaiting: &mut Vec<u
 }
 
 impl Worker {
+    /// Makes the calling thread the one that this worker runs on; see [`Mailbox::adopt`].
+    ///
+    /// [`Mailbox::adopt`]: crate::mailbox::Mailbox::adopt
+    pub fn adopt_mailbox(&self) {
+        self.mailbox.adopt();
+    }
+
     /// Whether there is mail.
     #[inline]
     pub fn has_mail(&self) -> bool {
