@@ -81,8 +81,9 @@ fn xdel(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// Errors: the grammar's, WRONGTYPE.
 fn xdelex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
+    let is_missing = cx.keys.lookup_write(key, Kind::Stream)?.is_none();
     let wanted = Wanted::parse(args, 2)?;
-    if cx.keys.lookup_write(key, Kind::Stream)?.is_none() {
+    if is_missing {
         reply_outcomes(cx, &vec![-1; wanted.len()]);
         return Ok(());
     }

@@ -67,10 +67,11 @@ fn xack(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// pending. Errors: the grammar's, WRONGTYPE.
 fn xackdel(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, name) = (cx.key(args, 1), args.get(2));
-    let wanted = Wanted::parse(args, 3)?;
     let found = cx.keys.lookup_write(key, Kind::Stream)?;
     let stream = found.and_then(|entry| Stream::of(entry.value()));
-    if stream.is_none_or(|stream| stream.group(name).is_none()) {
+    let is_missing = stream.is_none_or(|stream| stream.group(name).is_none());
+    let wanted = Wanted::parse(args, 3)?;
+    if is_missing {
         reply_outcomes(cx, &vec![-1; wanted.len()]);
         return Ok(());
     }
