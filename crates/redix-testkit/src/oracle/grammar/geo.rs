@@ -139,8 +139,9 @@ fn position(g: &mut Grammar) -> Vec<Line> {
 /// What is wanted of what is found.
 fn wanted(g: &mut Grammar, mut line: Line, stores: bool) -> Line {
     for option in ["WITHDIST", "WITHHASH", "WITHCOORD"] {
-        let percent = if stores { 1 } else { 25 };
-        if g.rng.chance(percent) {
+        if stores && g.rng.chance(1) {
+            line = line.arg(option).note("!with");
+        } else if !stores && g.rng.chance(25) {
             line = line.option(option);
         }
     }
