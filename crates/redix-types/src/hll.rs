@@ -151,6 +151,12 @@ pub fn raise_all(
     registers: &Registers,
     sparse_max: usize,
 ) -> Result<(), Corrupt> {
+    if is_dense(value) {
+        let mut merged = *registers;
+        merge(&mut merged, value)?;
+        pack(&merged, &mut value[HEADER..]);
+        return Ok(());
+    }
     let raised = registers.iter().enumerate().filter(|(_, value)| **value > 0);
     for (index, &mark) in raised {
         raise(value, Mark { index, value: mark }, sparse_max)?;
@@ -214,6 +220,14 @@ pub fn registers(value: &[u8]) -> Result<Registers, Corrupt> {
 
 /// Raises each register to that of a value.
 pub fn merge(into: &mut Registers, value: &[u8]) -> Result<(), Corrupt> {
+    if is_dense(value) && WORDS.load(Ordering::Relaxed) {
+        let (groups, _) = value[HEADER..].as_chunks::<6>();
+        for (into, group) in into.as_chunks_mut::<8>().0.iter_mut().zip(groups) {
+            let group = unpack_group(*group);
+            *into = std::array::from_fn(|index| group[index].max(into[index]));
+        }
+        return Ok(());
+    }
     let registers = registers(value)?;
     for (into, &register) in into.iter_mut().zip(&registers) {
         *into = register.max(*into);
@@ -245,15 +259,20 @@ fn unpack(packed: &[u8], registers: &mut Registers) {
         return;
     }
     let (groups, _) = packed.as_chunks::<6>();
-    for (registers, &[a, b, c, d, e, f]) in registers.as_chunks_mut::<8>().0.iter_mut().zip(groups)
-    {
-        // Eight times six bits, moved apart: to halves, quarters and bytes.
-        let bits = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
-        let bits = bits & 0x0000_0000_00ff_ffff | (bits & 0x0000_ffff_ff00_0000) << 8;
-        let bits = bits & 0x0000_0fff_0000_0fff | (bits & 0x00ff_f000_00ff_f000) << 4;
-        let bits = bits & 0x003f_003f_003f_003f | (bits & 0x0fc0_0fc0_0fc0_0fc0) << 2;
-        *registers = bits.to_le_bytes();
+    for (registers, group) in registers.as_chunks_mut::<8>().0.iter_mut().zip(groups) {
+        *registers = unpack_group(*group);
     }
+}
+
+/// Eight registers.
+#[inline]
+fn unpack_group([a, b, c, d, e, f]: [u8; 6]) -> [u8; 8] {
+    // Eight times six bits, moved apart: to halves, quarters and bytes.
+    let bits = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+    let bits = bits & 0x0000_0000_00ff_ffff | (bits & 0x0000_ffff_ff00_0000) << 8;
+    let bits = bits & 0x0000_0fff_0000_0fff | (bits & 0x00ff_f000_00ff_f000) << 4;
+    let bits = bits & 0x003f_003f_003f_003f | (bits & 0x0fc0_0fc0_0fc0_0fc0) << 2;
+    bits.to_le_bytes()
 }
 
 /// The reverse of [`unpack`].

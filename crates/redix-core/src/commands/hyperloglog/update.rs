@@ -59,23 +59,23 @@ fn pfadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         }
         Ok(raised)
     };
-    let changes = if let Some(entry) = cx.keys.lookup_write(key, Kind::String)? {
-        open(entry)?;
-        let added = cx.keys.edit(key, Kind::String, Missing::Skip, |entry| {
-            let added = rewrite(entry, add);
-            let edited = match added {
-                Ok(raised @ 1..) => Edited::Changed(raised),
-                _ => Edited::Nothing,
-            };
-            (added, edited)
-        })?;
-        added.expect("the key was found")?
-    } else {
-        let mut value = hll::EMPTY.to_vec();
-        let raised = add(&mut value).map_err(corrupt)?;
-        cx.keys.set(key, string::raw(&mut value), Ttl::Clear);
-        cx.keys.effects.add_dirty(raised);
-        1 + raised
+    let added = cx.keys.edit(key, Kind::String, Missing::Skip, |entry| {
+        let added = open(entry.as_ref()).map(|_| ()).and_then(|()| rewrite(entry, add));
+        let edited = match added {
+            Ok(raised @ 1..) => Edited::Changed(raised),
+            _ => Edited::Nothing,
+        };
+        (added, edited)
+    })?;
+    let changes = match added {
+        Some(raised) => raised?,
+        None => {
+            let mut value = hll::EMPTY.to_vec();
+            let raised = add(&mut value).map_err(corrupt)?;
+            cx.keys.set(key, string::raw(&mut value), Ttl::Clear);
+            cx.keys.effects.add_dirty(raised);
+            1 + raised
+        }
     };
     if changes > 0 {
         notify_added(cx, key);
