@@ -52,8 +52,9 @@ with_wide_vectors! {
     pub fn count(bytes: &[u8]) -> u64 {
         let (words, tail) = bytes.as_chunks::<8>();
         let ones = words.iter().map(|word| u64::from(u64::from_ne_bytes(*word).count_ones()));
-        let ones: u64 = ones.sum();
-        ones + tail.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>()
+        let last = tail.iter().map(|byte| u64::from(byte.count_ones()));
+        // A sum that is checked for overflow, of which there is none, is not vectorised.
+        ones.fold(0, u64::wrapping_add) + last.sum::<u64>()
     }
 }
 

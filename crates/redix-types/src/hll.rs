@@ -220,14 +220,6 @@ pub fn registers(value: &[u8]) -> Result<Registers, Corrupt> {
 
 /// Raises each register to that of a value.
 pub fn merge(into: &mut Registers, value: &[u8]) -> Result<(), Corrupt> {
-    if is_dense(value) && WORDS.load(Ordering::Relaxed) {
-        let (groups, _) = value[HEADER..].as_chunks::<6>();
-        for (into, group) in into.as_chunks_mut::<8>().0.iter_mut().zip(groups) {
-            let group = unpack_group(*group);
-            *into = std::array::from_fn(|index| group[index].max(into[index]));
-        }
-        return Ok(());
-    }
     let registers = registers(value)?;
     for (into, &register) in into.iter_mut().zip(&registers) {
         *into = register.max(*into);

@@ -15,7 +15,8 @@ pub fn count_registers(registers: &Registers) -> u64 {
     let mut histograms = [[0_u32; 64]; 4];
     for group in registers.as_chunks::<4>().0 {
         for (histogram, value) in histograms.iter_mut().zip(group) {
-            histogram[usize::from(value & 0x3f)] += 1;
+            let count = &mut histogram[usize::from(value & 0x3f)];
+            *count = count.wrapping_add(1);
         }
     }
     let of = |value: usize| f64::from(histograms.iter().map(|of| of[value]).sum::<u32>());
