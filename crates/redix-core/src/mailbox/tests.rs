@@ -14,14 +14,14 @@ impl Wake for Count {
 #[test]
 fn a_worker_is_woken_once_by_others_and_never_by_itself() {
     let woken = Arc::new(AtomicUsize::new(0));
-    let mailbox = Arc::new(Mailbox::new(Box::new(Count(Arc::clone(&woken)))));
+    let mailbox = Mailbox::new(Box::new(Count(Arc::clone(&woken))));
     mailbox.adopt();
     mailbox.post(Mail::Resume);
     assert!(mailbox.has_mail());
     assert_eq!((woken.load(Ordering::Relaxed), mailbox.take().len()), (0, 1));
 
-    let other = Arc::clone(&mailbox);
-    let post = move || (0..3).for_each(|_| other.post(Mail::Resume));
-    std::thread::spawn(post).join().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..3).for_each(|_| mailbox.post(Mail::Resume)));
+    });
     assert_eq!((woken.load(Ordering::Relaxed), mailbox.take().len()), (1, 3));
 }

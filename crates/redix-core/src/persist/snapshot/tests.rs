@@ -12,6 +12,7 @@ use redix_types::entry::{EntryBox, EntryRef, HeapValue, IntBuf, Kind, Value};
 use redix_types::hash::HashRef;
 use redix_types::list::ListRef;
 use redix_types::set::SetRef;
+use redix_types::stream::{Stream, StreamId};
 use redix_types::zset::ZsetRef;
 
 use super::preimages::SHARE_LEN_MIN;
@@ -305,7 +306,13 @@ fn describe(entry: EntryRef<'_>) -> Description {
     let mut elements: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut add = |one: &[u8], other: &[u8]| elements.push((one.to_vec(), other.to_vec()));
     match entry.kind() {
-        Kind::String | Kind::Stream => add(value.string_bytes(text), b""),
+        Kind::String => add(value.string_bytes(text), b""),
+        Kind::Stream => {
+            for entry in Stream::of(value).unwrap().range(StreamId::MIN, StreamId::MAX) {
+                let parts = entry.parts().flat_map(|part| [part.text(text), b" "].concat());
+                add(format!("{:?}", entry.id).as_bytes(), &parts.collect::<Vec<u8>>());
+            }
+        }
         Kind::List => {
             ListRef::of(value).iter_all().for_each(|element| add(element.text(text), b""));
         }
