@@ -15,6 +15,8 @@ const TYPES: usize = 6;
 const ELEMENTS: usize = 400;
 /// Databases written to, from 0 on.
 pub const DATABASES: usize = 4;
+/// Groups of consumers that streams may have.
+pub const GROUPS: [&str; 2] = ["g", "h"];
 
 /// A command and its arguments.
 pub type Words = Vec<Vec<u8>>;
@@ -250,7 +252,7 @@ fn stream(rng: &mut Rng) -> Words {
     let [key, other] = names(rng, Family::Stream);
     let (key, other, value, id) = (key.as_str(), other.as_str(), value(rng), stream_id(rng));
     let (value, id, next) = (value.as_str(), id.as_str(), stream_id(rng));
-    let (group, consumer) = (*rng.pick(&["g", "h"]), *rng.pick(&["alice", "bob"]));
+    let (group, consumer) = (*rng.pick(&GROUPS), *rng.pick(&["alice", "bob"]));
     let (most, some) = (rng.below(40).to_string(), (1 + rng.below(8)).to_string());
     match rng.below(40) {
         0..8 => words(&["XADD", key, "*", "field", value]),

@@ -275,11 +275,14 @@ fn a_file_that_cannot_be_loaded_stops_the_start() {
     // The key of 8 bytes begins with its length, and that with the type.
     let mut typed = good.clone();
     let at = good.windows(9).position(|window| window == b"\x08some-key").unwrap() - 1;
-    typed[at] = 15;
+    typed[at] = 22;
     let text = refused_start(&typed);
     assert!(text.contains(&format!("offset {at}")), "{text}");
     assert!(text.contains("key \"some-key\""), "{text}");
-    assert!(text.contains("stream (type 15) is not supported"), "{text}");
+    assert!(
+        text.contains("hash with expiring fields (before Redis 7.4) (type 22) is not supported"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use redix_resp::Value;
 use redix_testkit::quoting::quote_args;
+use redix_testkit::writes::GROUPS;
 use redix_testkit::{Client, Launch, Peer, Server};
 
 use crate::{eventually, program};
@@ -113,6 +114,7 @@ impl Node {
             "+set" => ("SMEMBERS", &[][..]),
             "+zset" => ("ZRANGE", &[&b"0"[..], b"-1", b"WITHSCORES"][..]),
             "+hash" => ("HGETALL", &[][..]),
+            "+stream" => return self.stream(key),
             other => panic!("no type {other}"),
         };
         let args = [&[name.as_bytes(), key], range].concat();
@@ -137,6 +139,21 @@ impl Node {
             (value, _) => value,
         };
         value.pretty()
+    }
+
+    /// The entries of a stream, and what is pending for its groups with the number of deliveries.
+    fn stream(&mut self, key: &[u8]) -> String {
+        let mut text = self.client.must(&[&b"XRANGE"[..], key, b"-", b"+"]).unwrap().pretty();
+        for group in GROUPS {
+            let pending = [&b"XPENDING"[..], key, group.as_bytes(), b"-", b"+", b"10000"];
+            // There may be no such group.
+            let Value::Array(pending) = self.client.cmd(&pending).unwrap() else { continue };
+            for one in pending {
+                let Value::Array(parts) = one else { panic!("a pending entry") };
+                text += &[0, 1, 3].map(|part| parts[part].pretty()).join(" ");
+            }
+        }
+        text
     }
 
     /// Type, value and expiry of every key, by database and name.
