@@ -88,7 +88,7 @@ mod tests {
             self.0.load(Ordering::Relaxed)
         }
         fn peak_bytes(&self) -> u64 {
-            unimplemented!("nobody asks")
+            self.used_bytes().max(self.1.load(Ordering::Relaxed))
         }
         fn take_recent_peak_bytes(&self) -> u64 {
             self.1.swap(self.used_bytes(), Ordering::Relaxed)
