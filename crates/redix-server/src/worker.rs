@@ -325,9 +325,11 @@ impl EventLoop {
         let mut over = Vec::new();
         worker.deliver(delivery, |token, client, owed_before| {
             // A connection with earlier output is listed, or waits for its socket to become
-            // writable.
+            // writable: until then nothing else publishes the size of its output.
             if owed_before == 0 {
                 touched.push(token);
+            } else {
+                client.publish();
             }
             let most = limits.pubsub.most_bytes();
             if most != 0 && client.unsent_bytes() as u64 > most {
@@ -550,10 +552,10 @@ impl EventLoop {
         }
         let go_on = std::mem::take(&mut conn.stalled);
         let unsent = client.unsent_bytes();
-        let shared = &client.shared;
         if unsent > 0 {
-            shared.output_bytes.store(unsent, Ordering::Relaxed);
+            client.publish();
         }
+        let shared = &client.shared;
         if count > 0 {
             let total = shared.net_out.load(Ordering::Relaxed) + count as u64;
             shared.net_out.store(total, Ordering::Relaxed);

@@ -194,6 +194,28 @@ fn a_pipeline_of_messages_is_bounded_on_its_way() {
     assert_eq!(info(&mut publisher, "client_output_buffer_limit_disconnections"), "2");
 }
 
+/// The output of a subscriber that does not read grows without its socket becoming writable.
+#[test]
+fn client_list_tells_what_a_subscriber_is_owed() {
+    const MESSAGE: usize = 1_000_000;
+    // More than the sockets hold.
+    const IN_SOCKETS: usize = 20 * MESSAGE;
+    // On one thread messages are delivered before the publisher's next command.
+    let unlimited = ["--client-output-buffer-limit", "pubsub", "0", "0", "0"];
+    let server = start(&[&["--worker-threads", "1"], &unlimited[..]].concat());
+    let mut publisher = connect(&server);
+    let _silent = subscriber(&server, "news");
+    let message = "x".repeat(MESSAGE);
+    for published in (1..60).map(|count| count * MESSAGE) {
+        assert_eq!(publish(&mut publisher, "news", &message), 1);
+        let list = publisher.must(&["CLIENT", "LIST", "TYPE", "pubsub"]).unwrap();
+        let Value::Bulk(line) = list else { panic!("{list:?}") };
+        let line = String::from_utf8(line).unwrap();
+        let omem = line.split(' ').find_map(|field| field.strip_prefix("omem=")).unwrap();
+        assert!(omem.parse::<usize>().unwrap() + IN_SOCKETS >= published, "{published}: {line}");
+    }
+}
+
 #[test]
 fn the_soft_limit_closes_subscribers_in_time() {
     let server = two_workers(&["--client-output-buffer-limit", "pubsub", "0", "500000", "1"]);
