@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 
 use redix_resp::request::Limits;
 use redix_types::entry::EntryRef;
+use redix_types::prefetch::MemberLookup;
 
 use crate::client::Client;
 use crate::command::dispatch::{Flow, Runner, fail};
@@ -62,16 +63,17 @@ struct Run {
 }
 
 /// A key that the group will look up, to be prefetched.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Hint {
     db: u32,
     hash: u64,
 }
 
 /// A member or field that the group will look up, to be prefetched.
+#[derive(Clone, Copy)]
 struct MemberHint {
     key: Hint,
-    /// The hash of its name.
-    hash: u64,
+    member: MemberLookup,
 }
 
 /// A request of a connection's command to the server.
@@ -97,11 +99,14 @@ struct Group {
 }
 
 impl Group {
-    /// Adds a key that will be looked up, and prefetches its shard.
+    /// Adds a key that will be looked up, and prefetches its shard. Consecutive commands often use
+    /// the same key: it is added once.
     #[inline]
-    fn hint(&mut self, keyspace: &Keyspace, db: u32, hash: u64) {
-        keyspace.prefetch_shard(shard_of(hash));
-        self.hints.push(Hint { db, hash });
+    fn hint(&mut self, keyspace: &Keyspace, key: Hint) {
+        if self.hints.last() != Some(&key) {
+            keyspace.prefetch_shard(shard_of(key.hash));
+            self.hints.push(key);
+        }
     }
 
     fn clear(&mut self) {
@@ -414,15 +419,16 @@ impl Turn<'_> {
             match item.plan.single() {
                 Some(hash) => {
                     let key = Hint { db, hash };
-                    self.group.hint(&self.engine.keyspace, db, hash);
-                    if let Some(name) = item.member(&self.engine.commands, args) {
+                    self.group.hint(&self.engine.keyspace, key);
+                    if let Some(name) = item.member(args) {
                         let hash = self.engine.keyspace.hasher().hash(name);
-                        self.group.members.push(MemberHint { key, hash });
+                        let member = MemberLookup::new(hash);
+                        self.group.members.push(MemberHint { key, member });
                     }
                 }
                 None => {
                     for hash in item.plan.hashes().take(HINTS_MAX) {
-                        self.group.hint(&self.engine.keyspace, db, hash);
+                        self.group.hint(&self.engine.keyspace, Hint { db, hash });
                     }
                 }
             }
@@ -533,11 +539,8 @@ impl Turn<'_> {
             });
         }
         let members = &mut self.group.members;
-        for step in 0.. {
-            if members.is_empty() {
-                break;
-            }
-            hint_members(keyspace, members, step);
+        while !members.is_empty() {
+            hint_members(keyspace, members);
         }
     }
 
@@ -567,20 +570,26 @@ impl Turn<'_> {
 }
 
 /// Prefetches the next step of lookups in large collections; keeps those that have another step.
-fn hint_members(keyspace: &Keyspace, members: &mut Vec<MemberHint>, step: usize) {
-    // Consecutive commands often use the same key.
-    let mut held = None;
-    members.retain(|member| {
-        let Hint { db, hash } = member.key;
-        let shard = shard_of(hash);
-        if held.as_ref().is_none_or(|(index, _)| *index != shard) {
-            held = None;
-            held = keyspace.try_lock(shard).map(|guard| (shard, guard));
+/// Consecutive lookups in one collection look its key up once.
+fn hint_members(keyspace: &Keyspace, members: &mut Vec<MemberHint>) {
+    let (mut begin, mut kept) = (0, 0);
+    while let Some(&MemberHint { key, .. }) = members.get(begin) {
+        let of_key = |member: &&MemberHint| member.key == key;
+        let end = begin + members[begin..].iter().take_while(of_key).count();
+        let shard = keyspace.try_lock(shard_of(key.hash));
+        let part = shard.as_ref().and_then(|shard| shard.db(key.db));
+        let entry = part.and_then(|part| part.table.probable(key.hash));
+        if let Some(heap) = entry.and_then(EntryRef::heap) {
+            for at in begin..end {
+                if heap.prefetch_member(&mut members[at].member) {
+                    members[kept] = members[at];
+                    kept += 1;
+                }
+            }
         }
-        let entry = held.as_ref().and_then(|(_, shard)| shard.db(db)?.table.probable(hash));
-        let heap = entry.and_then(EntryRef::heap);
-        heap.is_some_and(|heap| heap.prefetch_member(member.hash, step))
-    });
+        begin = end;
+    }
+    members.truncate(kept);
 }
 
 /// A slot may be listed twice if a connection was closed and another took the slot; commands

@@ -17,6 +17,7 @@ use crate::entry::IntBuf;
 use crate::listpack;
 use crate::packed::{INLINE_MAX, New, Stored};
 use crate::paged::{Element, Paged};
+use crate::prefetch::MemberLookup;
 use crate::table::KeyHasher;
 
 mod build;
@@ -87,8 +88,8 @@ impl Hash {
 
     /// As [`Paged::prefetch`].
     #[inline]
-    pub fn prefetch(&self, hash: u64, step: usize) -> bool {
-        self.table.prefetch(hash, step)
+    pub fn prefetch(&self, lookup: &MemberLookup) -> bool {
+        self.table.prefetch(lookup)
     }
 
     /// A hash of the alternating fields and values of a listpack, which must be distinct.

@@ -27,6 +27,7 @@ use std::marker::PhantomData;
 
 use crate::block::Block;
 use crate::packed::{self, New, Stored};
+use crate::prefetch::MemberLookup;
 use crate::shares::{self, SHARES};
 use crate::store::Store;
 use crate::table::KeyHasher;
@@ -174,7 +175,8 @@ impl<E: Element> Paged<E> {
     /// Prefetches what [`Paged::find`] will read: at step 0 the page, at step 1 the element. True
     /// if there is another step.
     #[inline]
-    pub fn prefetch(&self, hash: u64, step: usize) -> bool {
+    pub fn prefetch(&self, lookup: &MemberLookup) -> bool {
+        let &MemberLookup { hash, step, .. } = lookup;
         let share = share_of(hash);
         let number = number_of(page_of(hash, self.pages[share]), share);
         match (self.store.get(number), step) {

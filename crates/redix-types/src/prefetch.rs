@@ -16,3 +16,22 @@ pub fn prefetch<T>(address: *const T) {
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = address;
 }
+
+/// The lookup of a member or field by the hash of its name, whose memory is prefetched step by
+/// step: each step needs the lines of the one before.
+#[derive(Debug, Clone, Copy)]
+pub struct MemberLookup {
+    /// The hash of the name.
+    pub hash: u64,
+    /// Steps taken.
+    pub step: u32,
+    /// What the last step has found, for the next; it may be stale by then.
+    pub found: u32,
+}
+
+impl MemberLookup {
+    /// A lookup that has not begun.
+    pub const fn new(hash: u64) -> Self {
+        MemberLookup { hash, step: 0, found: 0 }
+    }
+}

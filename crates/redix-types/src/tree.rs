@@ -141,10 +141,16 @@ impl Tree {
         self.leaf_count
     }
 
+    /// The leaf of that number, if it is in use.
+    #[inline]
+    pub(crate) fn find_leaf(&self, leaf: u32) -> Option<&Block> {
+        self.leaves.get(leaf as usize)
+    }
+
     /// The leaf of a number in use.
     #[inline]
     pub(crate) fn leaf(&self, leaf: u32) -> &Block {
-        self.leaves.get(leaf as usize).expect("a leaf of this number")
+        self.find_leaf(leaf).expect("a leaf of this number")
     }
 
     /// The score and the member at a place.

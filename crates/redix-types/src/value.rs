@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::hash::Hash;
 use crate::list::List;
+use crate::prefetch::MemberLookup;
 use crate::set;
 use crate::stream::Stream;
 use crate::zset::Zset;
@@ -184,19 +185,20 @@ impl HeapValue {
         }
     }
 
-    /// Prefetches what a lookup of a member or field by the hash of its name will read. Each step
-    /// needs the lines of the one before; true if there is another.
+    /// Prefetches what the next step of a lookup will read; true if there is another step.
     #[inline]
-    pub fn prefetch_member(&self, hash: u64, step: usize) -> bool {
-        match self {
-            HeapValue::Set(members) => members.prefetch(hash, step),
-            HeapValue::Hash(fields) => fields.prefetch(hash, step),
-            HeapValue::Zset(zset) => zset.prefetch(hash, step),
+    pub fn prefetch_member(&self, lookup: &mut MemberLookup) -> bool {
+        let is_next = match self {
+            HeapValue::Set(members) => members.prefetch(lookup),
+            HeapValue::Hash(fields) => fields.prefetch(lookup),
+            HeapValue::Zset(zset) => zset.prefetch(lookup),
             HeapValue::Str(_)
             | HeapValue::Packed(..)
             | HeapValue::List(_)
             | HeapValue::Stream(_) => false,
-        }
+        };
+        lookup.step += 1;
+        is_next
     }
 
     /// Bytes of memory on the heap, including the box, by the allocator's classes.

@@ -17,6 +17,7 @@ use std::fmt;
 
 use crate::index::Index;
 use crate::packed;
+use crate::prefetch::MemberLookup;
 use crate::table::KeyHasher;
 use crate::tree::{Move, Place, Tree, leaf};
 
@@ -251,18 +252,28 @@ impl Zset {
     /// Prefetches what [`Zset::score`] will read: at step 0 a page of the index, at step 1 the
     /// leaf, at step 2 the member and its score. True if there is another step.
     #[inline]
-    pub fn prefetch(&self, hash: u64, step: usize) -> bool {
-        let hash = hash as u32;
-        if step == 0 {
-            self.index.prefetch(hash);
-        } else if let Some(leaf) = self.index.find(hash, Some) {
-            let leaf = self.tree.leaf(leaf);
-            match step {
-                1 => leaf.prefetch(LEAF_LINES),
-                _ => packed::prefetch::<8>(leaf, tag_of(hash)),
+    pub fn prefetch(&self, lookup: &mut MemberLookup) -> bool {
+        let hash = lookup.hash as u32;
+        let leaf = match lookup.step {
+            0 => {
+                self.index.prefetch(hash);
+                return true;
             }
+            1 => self.index.find(hash, Some),
+            _ => Some(lookup.found),
+        };
+        // The tree may have changed since the last step.
+        let Some((leaf, page)) = leaf.and_then(|leaf| Some((leaf, self.tree.find_leaf(leaf)?)))
+        else {
+            return false;
+        };
+        if lookup.step == 1 {
+            page.prefetch(LEAF_LINES);
+            lookup.found = leaf;
+            return true;
         }
-        step < 2
+        packed::prefetch::<8>(page, tag_of(hash));
+        false
     }
 
     fn add(&mut self, hasher: &KeyHasher, hash: u32, member: &[u8], score: f64) {

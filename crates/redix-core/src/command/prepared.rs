@@ -16,6 +16,8 @@ pub(crate) struct Prepared {
     pub plan: Plan,
     /// The dense id of the command, or of its subcommand; none if there is no such command.
     pub id: Option<u16>,
+    /// The argument that names the member or field of its key that it looks up; 0: none.
+    member: u8,
     /// A brief command with one key, right arity and few bytes: it takes one lock and little time
     /// and can run without looking at its specification. Only determined where a stream is read
     /// ahead.
@@ -40,11 +42,15 @@ impl Prepared {
     #[inline]
     fn of(engine: &Engine, command: Option<Command>, args: Args<'_>) -> Self {
         let command = command.map(|found| subcommand_of(&engine.commands, found, args));
-        let plan = match command {
-            Some(found) => Plan::of(&engine.keyspace, found.spec, args),
-            None => Plan::default(),
-        };
-        Self { plan, id: command.map(|command| command.id), plain: false }
+        match command {
+            Some(Command { id, spec, .. }) => Self {
+                plan: Plan::of(&engine.keyspace, spec, args),
+                id: Some(id),
+                member: spec.member,
+                plain: false,
+            },
+            None => Self { plan: Plan::default(), id: None, member: 0, plain: false },
+        }
     }
 
     /// As [`Prepared::of_primary`], and finds out whether it is plain.
@@ -67,8 +73,8 @@ impl Prepared {
 
     /// The member or field of its key that it looks up, for prefetching.
     #[inline]
-    pub(crate) fn member<'a>(&self, commands: &CommandTable, args: Args<'a>) -> Option<&'a [u8]> {
-        match self.command(commands)?.spec.member {
+    pub(crate) fn member<'a>(&self, args: Args<'a>) -> Option<&'a [u8]> {
+        match self.member {
             0 => None,
             argument => args.try_get(usize::from(argument)),
         }

@@ -2,6 +2,7 @@
 
 use crate::packed::{New, Stored};
 use crate::paged::{Member, Paged};
+use crate::prefetch::MemberLookup;
 use crate::table::KeyHasher;
 
 /// A set of any size, in pages. `clone` shares all pages until one side writes.
@@ -46,8 +47,8 @@ impl Table {
 
     /// As [`Paged::prefetch`].
     #[inline]
-    pub fn prefetch(&self, hash: u64, step: usize) -> bool {
-        self.pages.prefetch(hash, step)
+    pub fn prefetch(&self, lookup: &MemberLookup) -> bool {
+        self.pages.prefetch(lookup)
     }
 
     /// Whether `member` is in the set.

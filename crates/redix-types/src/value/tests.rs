@@ -49,10 +49,15 @@ fn hints_at_members_end_and_change_nothing() {
             HeapValue::Zset(Box::new(zset)),
         ];
         for (value, steps) in values.iter().zip([2, 2, 3]) {
-            for name in &names {
+            for (nth, name) in names.iter().enumerate() {
                 let hash = hasher.hash(name.as_bytes());
-                let more = (0..).take_while(|&step| value.prefetch_member(hash, step)).count();
-                assert_eq!(more + 1, steps);
+                let mut lookup = MemberLookup::new(hash);
+                while value.prefetch_member(&mut lookup) {}
+                assert!(lookup.step == steps || (nth >= len && lookup.step < steps), "{lookup:?}");
+                // The collection has changed meanwhile: the leaf that was found may be gone.
+                for (step, found) in [(2, 0), (2, 1), (2, u32::MAX), (9, 7)] {
+                    assert!(!value.prefetch_member(&mut MemberLookup { hash, step, found }));
+                }
             }
         }
     }
