@@ -19,12 +19,15 @@ use crate::script::{Command, sorted};
 /// The most commands that one input is parsed into.
 const COMMANDS_MAX: usize = 400;
 const KEYS: usize = 5;
+const PLACEHOLDERS: &[u8] = b"KMVINSBLWX";
 
 /// What is random about a command, by the placeholders in its template:
 /// `K` key, `M` member or field, `V` value, `I` integer, `N` small count, `S` score, `B` bound of
-/// scores, `L` bound of members, `W` side of a list. A placeholder with `+` is repeated.
+/// scores, `L` bound of members, `W` side of a list, `X` ID of a stream's entry. A placeholder with
+/// `+` is repeated.
 ///
-/// Members of `lex` have one score, without which ranges of members depend on the form. The first
+/// Members of `lex` have one score, without which ranges of members depend on the form. The bytes
+/// of `hll` and `other-hll` do depend on it, so other commands do not read them. The first
 /// word says how replies are compared: `=` as they are, `~` in any order.
 const TEMPLATES: &[&str] = &[
     "= DEL K",
@@ -119,6 +122,58 @@ const TEMPLATES: &[&str] = &[
     "= ZDIFFSTORE K 2 K K",
     "= ZINTERCARD 2 K K",
     "= ZUNION 2 K K WITHSCORES",
+    "= SETRANGE K N V",
+    "= SETBIT K I 1",
+    "= SETBIT K I 0",
+    "= GETBIT K I",
+    "= BITCOUNT K I I",
+    "= BITCOUNT K I I BIT",
+    "= BITPOS K 1 I",
+    "= BITPOS K 0 I I BIT",
+    "= BITOP AND K K K",
+    "= BITOP XOR K K K",
+    "= BITOP NOT K K",
+    "= BITFIELD K SET u8 I I",
+    "= BITFIELD K OVERFLOW SAT INCRBY i5 3 I GET u13 N",
+    "= PFADD hll M+",
+    "= PFADD other-hll M+",
+    "= PFCOUNT hll",
+    "= PFCOUNT hll other-hll",
+    "= PFMERGE hll other-hll",
+    "= GEOADD geo 13.361389 38.115556 M 15.087269 37.502669 M",
+    "= GEOADD geo NX CH -5.1 40.25 M",
+    "= GEODIST geo M M km",
+    "= GEOHASH geo M M",
+    "= GEOPOS geo M+",
+    "~ GEOSEARCH geo FROMLONLAT 15 37 BYRADIUS 200 km WITHDIST WITHHASH",
+    "~ GEOSEARCH geo FROMMEMBER M BYBOX 400 4000 km",
+    "= GEOSEARCHSTORE K geo FROMLONLAT 15 37 BYBOX 400 400 km",
+    "= DEL stream",
+    "= XADD stream X M V",
+    "= XADD stream NOMKSTREAM MAXLEN = N X M V M I",
+    "= XADD stream 61-* M V M I M V",
+    "= XLEN stream",
+    "= XRANGE stream X X",
+    "= XRANGE stream - + COUNT N",
+    "= XREVRANGE stream + (X COUNT N",
+    "= XREAD COUNT N STREAMS stream X",
+    "= XDEL stream X X X",
+    "= XTRIM stream MAXLEN N",
+    "= XTRIM stream MINID = X",
+    "= XSETID stream 62-1",
+    "= XGROUP CREATE stream g X MKSTREAM",
+    "= XGROUP SETID stream g X",
+    "= XGROUP CREATECONSUMER stream g a",
+    "= XGROUP DELCONSUMER stream g a",
+    "= XGROUP DESTROY stream g",
+    "= XREADGROUP GROUP g a COUNT N STREAMS stream >",
+    "= XREADGROUP GROUP g b NOACK STREAMS stream >",
+    "= XREADGROUP GROUP g a COUNT N STREAMS stream X",
+    "= XACK stream g X X",
+    "= XPENDING stream g",
+    "= XCLAIM stream g b 0 X JUSTID",
+    "= XAUTOCLAIM stream g b 0 X COUNT N",
+    "= XINFO GROUPS stream",
 ];
 
 /// The bytes that commands are derived from.
@@ -168,6 +223,7 @@ impl Input<'_> {
             b'B' => self.pick(&["-inf", "+inf", "0", "(1", "2", "(2.5", "-3", "1e300"]).into(),
             b'L' => self.pick(&["-", "+", "[member:2", "(member:3", "[m", "(1"]).into(),
             b'W' => self.pick(&["LEFT", "RIGHT"]).into(),
+            b'X' => format!("{}-{}", self.below(60), self.below(3)).into_bytes(),
             _ => unreachable!("a placeholder of the templates"),
         }
     }
@@ -177,8 +233,9 @@ impl Input<'_> {
         let number = self.below(TEMPLATES.len());
         let words = TEMPLATES[number].split(' ').skip(1);
         let args = words.flat_map(|word| match word.as_bytes() {
-            [letter @ (b'K' | b'M' | b'V' | b'I' | b'N' | b'S' | b'B' | b'L' | b'W')] => {
-                vec![self.argument(*letter)]
+            [letter] if PLACEHOLDERS.contains(letter) => vec![self.argument(*letter)],
+            [b'(', letter] if PLACEHOLDERS.contains(letter) => {
+                vec![[&b"("[..], &self.argument(*letter)].concat()]
             }
             [letter, b'+'] => {
                 let count = if self.byte() < 20 { 40 } else { 1 + self.below(4) };
@@ -192,7 +249,7 @@ impl Input<'_> {
 
 /// Every key of the templates.
 fn keys() -> impl Iterator<Item = String> {
-    (0..KEYS).map(|key| format!("k{key}")).chain(["lex".to_owned()])
+    (0..KEYS).map(|key| format!("k{key}")).chain(["lex", "geo", "stream"].map(str::to_owned))
 }
 
 /// Both engines.
@@ -213,6 +270,8 @@ impl Pair {
             set_max_listpack_entries: 0,
             set_max_intset_entries: 0,
             zset_max_listpack_entries: 0,
+            hll_sparse_max_bytes: 0,
+            stream_node_max_entries: 2,
             list_max_listpack_size: 3,
             ..debug()
         };
