@@ -310,6 +310,7 @@ impl EventLoop {
                 }
                 Mail::Unblocked { client, token, end } => {
                     self.worker.unblocked(client, token, end);
+                    self.touched.push(token);
                 }
                 Mail::Migrated => self.worker.finish_migrations(),
                 Mail::Resume => self.resume(),
@@ -490,9 +491,11 @@ impl EventLoop {
         }
     }
 
+    /// Flushes in reverse order, as real servers do: clients that a command has served get their
+    /// replies before the one that sent it, which is often what wakes whoever waits for them all.
     fn flush_all(&mut self) {
         let config = Arc::clone(self.worker.config());
-        for token in std::mem::take(&mut self.touched) {
+        for token in std::mem::take(&mut self.touched).into_iter().rev() {
             // At once: it may be listed twice, and its closing must be counted once.
             if self.flush(token, &config) == Fate::Close {
                 self.close(token);
