@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use redix_resp::Value;
 
 use super::compare;
@@ -17,6 +17,7 @@ use crate::quoting::{quote, quote_args};
 use crate::script::{Command, sorted};
 
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(20);
+const CLOSE_DEADLINE: Duration = Duration::from_secs(20);
 const PAGES_MAX: usize = 100_000;
 /// Events shown before a difference.
 const EVENTS_SHOWN: usize = 4;
@@ -270,6 +271,7 @@ impl Side {
             Ok(client)
         };
         let mut admin = Client::connect(addr)?;
+        wait_alone(&mut admin)?;
         admin.must(&["FLUSHALL"])?;
         let events = Events::listen(addr, &mut admin)?;
         let conns = (0..CONNECTIONS).map(|_| connect(proto)).collect::<Result<_>>()?;
@@ -301,6 +303,20 @@ impl Side {
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
+    }
+}
+
+/// Waits until a server has closed all other connections: those of the last epoch may still
+/// subscribe and wait for keys.
+fn wait_alone(admin: &mut Client) -> Result<()> {
+    let deadline = Instant::now() + CLOSE_DEADLINE;
+    loop {
+        let Value::Bulk(list) = admin.must(&["CLIENT", "LIST"])? else { bail!("no list") };
+        if list.trim_ascii_end().split(|byte| *byte == b'\n').count() == 1 {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "still connected: {}", quote(&list));
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
