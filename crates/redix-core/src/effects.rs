@@ -8,6 +8,7 @@
 //! **Invariants.** Nothing here blocks. No record is built unless the log is recorded.
 
 use redix_resp::request::{encode_command, encode_words};
+use smallvec::SmallVec;
 
 use crate::channel::Outgoing;
 
@@ -106,6 +107,17 @@ pub enum Notice {
     Message(Outgoing),
 }
 
+/// A change of a key of which clients that cache keys are to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// The ids of the clients that have read it.
+    pub cachers: SmallVec<[u64; 2]>,
+    /// Whether the unit's client has made it: a key that expires changes by itself.
+    pub by_author: bool,
+}
+
 /// An action of the server, carried out by the worker after the command's locks are released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -143,6 +155,8 @@ pub struct Effects {
     event_mask: u32,
     records: Records,
     notices: Vec<Notice>,
+    changes: Vec<Change>,
+    flushed: bool,
     restated: bool,
     freed_long: bool,
     dirty: u64,
@@ -158,6 +172,8 @@ impl Effects {
             self.records.clear();
             self.notices.clear();
         }
+        self.changes.clear();
+        self.flushed = false;
         self.restated = false;
         self.freed_long = false;
         self.dirty = 0;
@@ -246,6 +262,28 @@ impl Effects {
     #[inline]
     pub fn notices(&self) -> &[Notice] {
         &self.notices
+    }
+
+    /// Records a change of which clients that cache keys are to be told.
+    pub fn note_change(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// Records that all keys may have changed.
+    pub fn note_flushed(&mut self) {
+        self.flushed = true;
+    }
+
+    /// Whether clients that cache keys may have to be told something.
+    #[inline]
+    pub fn invalidates(&self) -> bool {
+        self.flushed || !self.changes.is_empty()
+    }
+
+    /// Takes the changes recorded for clients that cache keys, and whether all keys may have
+    /// changed; leaves none.
+    pub fn take_changes(&mut self) -> (Vec<Change>, bool) {
+        (std::mem::take(&mut self.changes), std::mem::take(&mut self.flushed))
     }
 
     /// Takes events and messages of the unit; leaves none.

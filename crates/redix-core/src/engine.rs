@@ -25,6 +25,7 @@ use crate::config::{Apply, ByteString, Config, ConfigSetError};
 use crate::env::{Entropy, Env};
 use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
+use crate::keyspace::flush::{empty_keyspace, replace_keyspace};
 use crate::latency::LatencyMonitor;
 use crate::migration::Migrations;
 use crate::pause::Pause;
@@ -38,6 +39,7 @@ use crate::spare::SpareMemory;
 use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
+use crate::tracking::Tracking;
 
 /// How reply buffers are sized and reported; DEBUG changes it.
 #[derive(Debug)]
@@ -91,6 +93,8 @@ pub struct Engine {
     pub migrations: Migrations,
     /// Channels, patterns and their subscribers.
     pub pubsub: PubSub,
+    /// Clients that cache keys.
+    pub tracking: Tracking,
     /// Saving.
     pub saves: Saves,
     /// The logs of slow and large commands.
@@ -162,6 +166,7 @@ impl Engine {
             pause: Pause::default(),
             blocking: Blocking::default(),
             migrations: Migrations::default(),
+            tracking: Tracking::default(),
             saves: Saves::new(started_us / 1_000_000),
             commandlog: CommandLog::default(),
             latency: LatencyMonitor::default(),
@@ -244,6 +249,19 @@ impl Engine {
         self.set_config(config);
         self.count_good_replicas();
         Ok(())
+    }
+
+    /// Discards all keys in the background, outside of a command; in the world. The caller has
+    /// cancelled a snapshot under way.
+    pub fn discard_keys(&self) {
+        empty_keyspace(&self.keyspace);
+        self.tracking.tell_flushed(&self.registry);
+    }
+
+    /// Replaces all keys by those of `new`, as [`replace_keyspace`] does.
+    pub fn replace_keys(&self, new: &Keyspace) {
+        replace_keyspace(&self.keyspace, new);
+        self.tracking.tell_flushed(&self.registry);
     }
 
     /// Sets the absolute path of the configuration file; once, at startup.

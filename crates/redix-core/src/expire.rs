@@ -108,6 +108,7 @@ impl Sweeper {
         {
             return REST_NS;
         }
+        self.trim_cached(engine);
         if engine.repl.is_replica() {
             self.sweep_own(engine);
             return REST_NS;
@@ -137,6 +138,20 @@ impl Sweeper {
             return spent_ns * (1 + REST_FACTOR);
         }
         REST_NS
+    }
+
+    /// Keeps the list of keys that clients may have cached within its limit, and empties it when no
+    /// client is left.
+    fn trim_cached(&self, engine: &Engine) {
+        if self.worker != 0 || engine.keyspace.cached().keys() == 0 {
+            return;
+        }
+        let mut runner = Runner::new(engine, engine.config(), self.worker);
+        if engine.tracking.clients() == 0 {
+            runner.forget_cached();
+        } else {
+            runner.trim_cached();
+        }
     }
 
     /// Expires the keys that a writable replica's own clients wrote; all others are left to the

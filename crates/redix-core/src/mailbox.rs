@@ -10,6 +10,7 @@ use std::thread::ThreadId;
 use crate::channel::{Delivery, Target};
 use crate::env::Wake;
 use crate::error::ReplyError;
+use crate::invalidation::Invalidated;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 
@@ -57,6 +58,18 @@ pub enum Mail {
         token: usize,
         /// How.
         end: WaitEnd,
+    },
+    /// Tell the connection what has changed among the keys that it, or the client for which it
+    /// receives such messages, may have cached.
+    Invalidate {
+        /// The connection's id.
+        client: u64,
+        /// Its slot in the worker.
+        token: usize,
+        /// Whether it receives the message for another.
+        redirected: bool,
+        /// The message.
+        what: Arc<Invalidated>,
     },
     /// Finish migrations: a target has sent its last reply.
     Migrated,

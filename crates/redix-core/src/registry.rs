@@ -4,8 +4,8 @@
 //! at once, and its worker tests the mark before each command.
 //!
 //! **Invariants.** The fields of a record are written by the connection's own worker only (except
-//! the kill mark, the flag of a changed watched key and the waiter); readers may see them slightly
-//! stale, never torn.
+//! the kill mark, the flags of a changed watched key and of a broken redirection, and the waiter);
+//! readers may see them slightly stale, never torn.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +48,25 @@ pub mod client_flag {
     pub const READONLY: u32 = 1 << 13;
     /// `I`: the source of an import.
     pub const IMPORT_SOURCE: u32 = 1 << 14;
+    /// `t`: CLIENT TRACKING; the others of it are set only together with this.
+    pub const TRACKING: u32 = 1 << 15;
+    /// `R`: the connection that was to receive its invalidations is gone.
+    pub const TRACKING_BROKEN: u32 = 1 << 16;
+    /// `B`: tracks prefixes.
+    pub const TRACKING_BCAST: u32 = 1 << 17;
+    /// Tracks keys only after CLIENT CACHING YES.
+    pub const TRACKING_OPTIN: u32 = 1 << 18;
+    /// Tracks no keys after CLIENT CACHING NO.
+    pub const TRACKING_OPTOUT: u32 = 1 << 19;
+    /// Is not told of its own changes.
+    pub const TRACKING_NOLOOP: u32 = 1 << 20;
+    /// All flags of CLIENT TRACKING.
+    pub const TRACKING_ALL: u32 = TRACKING
+        | TRACKING_BROKEN
+        | TRACKING_BCAST
+        | TRACKING_OPTIN
+        | TRACKING_OPTOUT
+        | TRACKING_NOLOOP;
 
     /// The letters, in the order in which CLIENT LIST shows them.
     pub const LETTERS: &[(u32, char)] = &[
@@ -57,6 +76,9 @@ pub mod client_flag {
         (PUBSUB, 'P'),
         (MULTI, 'x'),
         (HELD | BLOCKED, 'b'),
+        (TRACKING, 't'),
+        (TRACKING_BROKEN, 'R'),
+        (TRACKING_BCAST, 'B'),
         (DIRTY, 'd'),
         (CLOSING, 'c'),
         (UNIX, 'U'),
@@ -106,6 +128,8 @@ pub struct ClientShared {
     pub flags: Arc<AtomicU32>,
     /// The selected database.
     pub db: AtomicU32,
+    /// The connection that receives its invalidations; 0: itself.
+    pub redirect: AtomicU64,
     /// The protocol version, 2 or 3.
     pub resp: AtomicU8,
     /// The id of the last command in the command table; `u16::MAX`: none.
@@ -172,6 +196,7 @@ impl ClientShared {
             }),
             flags: Arc::default(),
             db: AtomicU32::new(0),
+            redirect: AtomicU64::new(0),
             resp: AtomicU8::new(2),
             last_command: AtomicU16::new(u16::MAX),
             last_active_ms: AtomicI64::new(now_ms),

@@ -1,5 +1,6 @@
 //! The session: protocol state of one connection that commands read and change.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::command::args::OwnedArgs;
@@ -67,6 +68,16 @@ pub struct Watches {
     pub keys: Vec<Watched>,
 }
 
+/// What only the connection itself knows of its CLIENT TRACKING; the mode is in the flags of its
+/// record.
+#[derive(Debug, Default)]
+pub struct Tracks {
+    /// CLIENT CACHING was used for the next command.
+    pub caching: bool,
+    /// The prefixes of broadcast mode.
+    pub prefixes: BTreeSet<Box<[u8]>>,
+}
+
 /// The state of applying a primary's stream.
 #[derive(Debug, Default)]
 pub struct PrimaryLink {
@@ -111,6 +122,8 @@ pub struct Session {
     pub write_offset: u64,
     /// Its subscriptions; `None`: it has none.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// Its CLIENT TRACKING; `None`: it caches no keys.
+    pub tracks: Option<Box<Tracks>>,
     /// Pushes that follow the reply to the current command, even if that is suppressed.
     pub pushes: Vec<u8>,
     /// Receives MONITOR lines.

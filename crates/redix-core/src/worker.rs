@@ -191,6 +191,11 @@ impl Worker {
             self.engine.forget_replica(replica);
         }
         self.awaiting_mail.retain(|other| *other != token);
+        if let Some(tracks) = client.session.tracks.take() {
+            let prefixes = tracks.prefixes.iter().map(|prefix| &**prefix);
+            let totals = self.engine.keyspace.cached();
+            self.engine.tracking.end(&client.shared, prefixes, totals);
+        }
         if let Some(subscriptions) = client.session.subscriptions.take() {
             let place = Place { worker: self.index, token };
             self.engine.pubsub.leave(*subscriptions, place);
@@ -454,6 +459,9 @@ impl Turn<'_> {
         self.group.items = items;
         runner.end_stretch();
         runner.keys.held.release();
+        if runner.keys.cached_grew {
+            runner.trim_cached();
+        }
         self.group.clear();
     }
 

@@ -312,6 +312,11 @@ impl EventLoop {
                     self.worker.unblocked(client, token, end);
                     self.touched.push(token);
                 }
+                Mail::Invalidate { client, token, redirected, what } => {
+                    if self.worker.invalidate((client, token), redirected, &what) {
+                        self.touched.push(token);
+                    }
+                }
                 Mail::Migrated => self.worker.finish_migrations(),
                 Mail::Resume => self.resume(),
             }

@@ -432,6 +432,9 @@ impl SimEngine {
             match mail {
                 Mail::Unblocked { client, token, end } => self.worker.unblocked(client, token, end),
                 Mail::Deliver(delivery) => self.worker.deliver(&delivery, |_, _, _| {}),
+                Mail::Invalidate { client, token, redirected, what } => {
+                    self.worker.invalidate((client, token), redirected, &what);
+                }
                 Mail::Migrated => self.worker.finish_migrations(),
                 _ => {}
             }

@@ -44,6 +44,8 @@ const SERVICE: &[&str] = &[
     "effects",
     "registry",
     "mailbox",
+    "invalidation",
+    "tracking",
     "migration",
     "session",
     "blocking",
@@ -72,9 +74,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Published messages are effects of a unit, then mail.
     ("channel", &[]),
     ("effects", &["channel"]),
-    ("mailbox", &["channel"]),
+    ("invalidation", &[]),
+    ("mailbox", &["channel", "invalidation"]),
     ("rdb", &[]),
     ("keyspace", &["effects"]),
+    ("tracking", &["keyspace", "invalidation", "mailbox", "registry"]),
     // A waiter is notified through a mailbox; the conditions of waits are in `command` and
     // `worker`.
     ("blocking", &["mailbox"]),

@@ -7,6 +7,8 @@ use redix_types::entry::EntryRef;
 
 use super::args::{Args, OwnedArgs};
 use super::context::{ClientCx, Ctx};
+use super::dispatch::caches_reads;
+use super::spec::flag;
 use super::table::Command;
 use crate::blocking::{Address, Waiter};
 use crate::engine::Engine;
@@ -53,6 +55,10 @@ pub struct KeyWait {
 pub struct KeyWaiter {
     /// Its wait.
     pub waiter: Arc<Waiter>,
+    /// The client's id.
+    pub client: u64,
+    /// Whether it may cache what the command reads.
+    pub caches_reads: bool,
     /// The command that runs again when the key is ready.
     pub command: Command,
     /// Its arguments, shared by the waiters for its other keys.
@@ -135,14 +141,26 @@ impl ClientCx<'_, '_> {
         let (db, command, touch) = (self.keys.db, self.command, self.keys.touch);
         let kept = Arc::new(again.unwrap_or_else(|| args.to_owned()));
         let needs_other_keys = self.plan.hashes().count() > words.len();
+        let client = self.shared.id;
+        let caches_reads =
+            command.spec.has(flag::READONLY) && caches_reads(self.session, self.shared);
         let mut awaited = Vec::with_capacity(words.len());
         for word in words {
             let key = self.key(args, word);
             let until_gone = is_ready(None, kept.args(), word);
             awaited.push(AwaitedKey { db, key: key.bytes.into(), until_gone });
             let (waiter, args) = (Arc::clone(&waiter), Arc::clone(&kept));
-            let interest =
-                KeyWaiter { waiter, command, args, word, is_ready, touch, needs_other_keys };
+            let interest = KeyWaiter {
+                waiter,
+                client,
+                caches_reads,
+                command,
+                args,
+                word,
+                is_ready,
+                touch,
+                needs_other_keys,
+            };
             self.data.keys.held.shard(key.shard()).wait(db, key.bytes, Arc::new(interest));
         }
         *lock(&self.shared.awaited) = awaited;

@@ -17,10 +17,12 @@ mod announce;
 mod apply;
 mod gates;
 mod http;
+mod invalidate;
 mod migrated;
 mod service;
 
 pub(crate) use apply::STEP;
+pub(in crate::command) use invalidate::caches_reads;
 
 use redix_resp::error::ProtocolError;
 use redix_resp::reply::Reply;
@@ -51,6 +53,7 @@ use crate::stats::ThreadStats;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use gates::{Admitted, effective_flags};
+use invalidate::Author;
 
 impl ClientCx<'_, '_> {
     /// Runs a command of the transaction under the locks that EXEC holds; appends its reply.
@@ -100,6 +103,9 @@ impl ClientCx<'_, '_> {
         };
         if let Some(wait) = self.data.wait.take() {
             self.begin_key_wait(wait, args);
+        }
+        if self.session.tracks.is_some() {
+            self.note_reads(args);
         }
         let brief = timing.may_wait
             && self.reply.len() <= mark + BRIEF_BYTES_MAX
@@ -259,6 +265,7 @@ impl<'k> Runner<'k> {
                 expired_as: expired_as(&config),
                 rng: 0,
                 ready: crate::keyspace::access::Ready::new(),
+                cached_grew: false,
             },
             config,
             engine,
@@ -395,6 +402,14 @@ impl<'k> Runner<'k> {
         {
             reply.truncate(mark);
             reply.raw(&std::mem::take(&mut session.pushes));
+        } else if !session.pushes.is_empty() {
+            reply.raw(&std::mem::take(&mut session.pushes));
+        }
+        if let Some(tracks) = &mut session.tracks
+            && session.multi.is_none()
+            && found.is_none_or(|found| found.container.unwrap_or(found.spec).name != "client")
+        {
+            tracks.caching = false;
         }
         flow
     }
@@ -446,7 +461,7 @@ impl<'k> Runner<'k> {
         self.keys.effects.begin(self.engine.repl.recording(), self.config.event_classes());
         let swept = self.keys.sweep((db, shard), from, buckets, removed);
         // Every deletion is a unit of its own.
-        self.finish_unit(false);
+        self.finish_unit(false, Author::Nobody);
         if self.keys.has_ready() {
             self.serve_ready();
         }
@@ -466,7 +481,7 @@ impl<'k> Runner<'k> {
             let key = self.keys.key(key);
             let entry = self.keys.peek_in(*db, key);
             let expires = entry.is_some_and(|entry| entry.expire_at_ms().is_some());
-            self.finish_unit(false);
+            self.finish_unit(false, Author::Nobody);
             if self.keys.has_ready() {
                 self.serve_ready();
             }
@@ -532,7 +547,7 @@ impl<'k> Runner<'k> {
             None => self.stretch.add(command),
         }
         let multi = !command.spec.has(flag::TOUCHES_ARBITRARY_KEYS);
-        if let Some(end) = self.finish_unit(multi) {
+        if let Some(end) = self.finish_unit(multi, Author::Here(shared, session)) {
             session.write_offset = end;
         }
         if self.keys.has_ready() {
@@ -594,6 +609,8 @@ impl<'k> Runner<'k> {
         self.keys.expired_as = expired_as(&self.config);
         self.stretch = Stretch::new(&self.config);
         self.calm = self.is_calm();
+        // The limit may be lower.
+        self.keys.cached_grew = true;
     }
 
     #[inline(always)]
@@ -676,7 +693,10 @@ impl<'k> Runner<'k> {
     /// Propagates the effects of the unit while its locks are held. Returns the replication offset
     /// after it, if it was logged.
     #[inline]
-    fn finish_unit(&mut self, multi: bool) -> Option<u64> {
+    fn finish_unit(&mut self, multi: bool, author: Author<'_>) -> Option<u64> {
+        if self.keys.effects.invalidates() {
+            self.invalidate(author);
+        }
         let effects = &mut self.keys.effects;
         if effects.dirty() != 0 {
             self.stats.cell.dirty.add(effects.dirty());

@@ -9,6 +9,7 @@
 //! [`Access`], which calls the snapshot's hook first, publishes the counts, marks watchers and
 //! counts the change.
 
+mod changed;
 mod relocate;
 mod scan;
 mod sweep;
@@ -27,6 +28,7 @@ use super::{Key, Keyspace};
 use crate::effects::{Effects, class};
 use crate::error::ReplyError;
 use crate::stats::Cell;
+use changed::{Origin, changed};
 
 /// Which locks a unit may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,6 +234,9 @@ pub struct Access<'k> {
     pub rng: u64,
     /// Keys that were created while clients are blocked on them.
     pub ready: Ready,
+    /// Whether the list of keys that clients may have cached has grown, so that it may be over its
+    /// limit.
+    pub cached_grew: bool,
 }
 
 /// Keys that were created while clients are blocked on them, in order: served at the end of the
@@ -306,7 +311,7 @@ impl<'k> Access<'k> {
         if !matches!(self.expiry, Expiry::Delete | Expiry::DeleteWritable) {
             return;
         }
-        let entry = self.remove_at(db, key, pos);
+        let entry = self.remove_by(Origin::Expiry, db, key, pos);
         self.bury(entry.into_heap());
         self.cell.expired_keys.bump();
         self.effects.log_also(db, &[self.expired_as, key.bytes]);
@@ -314,13 +319,17 @@ impl<'k> Access<'k> {
     }
 
     fn remove_at(&mut self, db: u32, key: Key<'_>, pos: Pos) -> EntryBox {
+        self.remove_by(Origin::Author, db, key, pos)
+    }
+
+    fn remove_by(&mut self, origin: Origin, db: u32, key: Key<'_>, pos: Pos) -> EntryBox {
         let index = key.shard();
         let shard = self.held.shard(index);
         let part = shard.db_mut(db);
         part.before_write(key.hash, pos);
         let entry = part.table.remove(pos);
         self.keyspace.publish_counts(db, index, &part.table);
-        shard.touch(db, key.bytes);
+        changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), origin);
         // Who reads for a group of a stream is told that it is gone.
         if entry.as_ref().kind() == Kind::Stream && shard.has_waiters() {
             self.ready.push_back((db, key.bytes.into()));
@@ -502,7 +511,7 @@ impl<'k> Access<'k> {
             }
         }
         self.keyspace.publish_counts(db, index, &part.table);
-        shard.touch(db, key.bytes);
+        changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), Origin::Author);
         self.effects.add_dirty(1);
         if freed.is_some() {
             self.bury(freed);
@@ -531,7 +540,7 @@ impl<'k> Access<'k> {
         part.before_write(key.hash, pos);
         let result = part.table.modify(pos, change);
         self.keyspace.publish_counts(db, index, &part.table);
-        shard.touch(db, key.bytes);
+        changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), Origin::Author);
         self.effects.add_dirty(1);
         Some(result)
     }
@@ -569,7 +578,7 @@ impl<'k> Access<'k> {
         match edited {
             Edited::Nothing => {}
             Edited::Changed(changes) => {
-                shard.touch(db, key.bytes);
+                changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), Origin::Author);
                 self.effects.add_dirty(changes);
                 // Who waits for a stream waits for it to change.
                 if kind == Kind::Stream && shard.has_waiters() {
@@ -601,6 +610,13 @@ impl<'k> Access<'k> {
         result
     }
 
+    /// Lists a client with a key that it may cache, having read it.
+    pub fn note_cacher(&mut self, key: Key<'_>, client: u64) {
+        let totals = self.keyspace.cached();
+        self.held.shard(key.shard()).add_cacher(key.bytes, client, totals);
+        self.cached_grew = true;
+    }
+
     /// Whether the unit has created keys that clients are blocked on.
     #[inline]
     pub fn has_ready(&self) -> bool {
@@ -626,7 +642,7 @@ impl<'k> Access<'k> {
         part.before_write(key.hash, pos);
         let result = part.table.modify(pos, change)?;
         self.keyspace.publish_counts(db, index, &part.table);
-        shard.touch(db, key.bytes);
+        changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), Origin::Author);
         self.effects.add_dirty(1);
         Ok(Some(result))
     }
@@ -674,7 +690,8 @@ impl<'k> Access<'k> {
         let key = self.keyspace.key(entry.as_ref().key());
         let (hash, index) = (key.hash, key.shard());
         let shard = self.held.shard(index);
-        shard.touch(db, entry.as_ref().key());
+        let bytes = entry.as_ref().key();
+        changed(shard, self.keyspace, &mut self.effects, (db, bytes), Origin::Author);
         if shard.has_waiters() && entry.as_ref().kind() != Kind::String {
             self.ready.push_back((db, entry.as_ref().key().into()));
         }

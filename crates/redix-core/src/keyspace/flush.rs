@@ -92,8 +92,8 @@ impl FreeList {
 }
 
 /// Empties databases; in the world. Marks the watchers of every key that existed, and sets the
-/// counts to 0. Returns how many keys there were, expired ones included, which is what Redis adds
-/// to the count of changes.
+/// counts to 0, and notes that clients are to be told. Returns how many keys there were, expired
+/// ones included, which is what Redis adds to the count of changes.
 ///
 /// FLUSHALL calls `Engine::abandon_snapshot` before this, and, if save points are configured,
 /// `Engine::save_now` after it.
@@ -104,6 +104,7 @@ pub fn flush(keys: &mut Access<'_>, what: Emptied, freeing: Freeing) -> u64 {
         Emptied::One(db) => db..db + 1,
         Emptied::Each | Emptied::All => 0..keyspace.databases(),
     };
+    keys.effects.note_flushed();
     let mut removed = 0;
     for index in 0..SHARDS {
         removed += flush_shard(keyspace, index, dbs.clone(), what, freeing);
@@ -135,6 +136,7 @@ pub fn replace_keyspace(keyspace: &Keyspace, new: &Keyspace) {
     for index in 0..SHARDS {
         let mut from = new.lock(index);
         let mut shard = keyspace.lock(index);
+        shard.forget_cached(keyspace.cached());
         for db in 0..from.db_count().max(shard.db_count()) {
             let table = std::mem::take(&mut from.db_mut(db).table);
             let holds = |key: &[u8]| {
@@ -157,6 +159,8 @@ fn flush_shard(
     freeing: Freeing,
 ) -> u64 {
     let mut shard = keyspace.lock(index);
+    // Of all databases: clients are told that all keys may have changed.
+    shard.forget_cached(keyspace.cached());
     let mut removed = 0;
     for db in dbs.start..dbs.end.min(shard.db_count()) {
         let holds = |shard: &Shard, key: &[u8]| shard.holds(db, keyspace.key(key));

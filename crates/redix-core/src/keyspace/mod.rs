@@ -8,6 +8,7 @@
 //! world ([`gate`]). Nothing waits, logs or allocates without bound under a lock.
 
 pub mod access;
+pub mod cached;
 pub mod flush;
 pub mod gate;
 pub mod shard;
@@ -17,6 +18,7 @@ use redix_types::table::KeyHasher;
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Padded, SpinMutex, spin, try_spin};
+use cached::CachedTotals;
 use flush::FreeList;
 use gate::Gates;
 use shard::{Shard, ShardGuard};
@@ -63,6 +65,7 @@ pub struct Keyspace {
     hasher: KeyHasher,
     gates: Gates,
     free_list: FreeList,
+    cached: CachedTotals,
 }
 
 impl Keyspace {
@@ -76,6 +79,7 @@ impl Keyspace {
             hasher: KeyHasher::new(hash_key),
             gates: Gates::new(threads),
             free_list: FreeList::default(),
+            cached: CachedTotals::default(),
         }
     }
 
@@ -89,6 +93,7 @@ impl Keyspace {
             hasher: self.hasher,
             gates: Gates::new(0),
             free_list: FreeList::default(),
+            cached: CachedTotals::default(),
         }
     }
 
@@ -118,6 +123,12 @@ impl Keyspace {
     /// Tables waiting to be freed.
     pub fn free_list(&self) -> &FreeList {
         &self.free_list
+    }
+
+    /// Of the keys that clients may have cached.
+    #[inline]
+    pub fn cached(&self) -> &CachedTotals {
+        &self.cached
     }
 
     /// Takes a shard's lock. The caller holds a gate or the world, and no lock of a higher index.

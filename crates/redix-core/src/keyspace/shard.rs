@@ -13,6 +13,7 @@ use redix_types::entry::{EntryBox, EntryRef};
 use redix_types::table::{Pos, Table, order};
 
 use super::Key;
+use super::cached::{CachedKeys, CachedTotals, Cachers};
 use super::waiters::{KeyInterest, Queue, Waiters};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, SpinGuard};
@@ -98,6 +99,7 @@ pub struct Shard {
     db0: DbShard,
     others: Vec<DbShard>,
     watchers: Option<Box<Watchers>>,
+    cached: Option<Box<CachedKeys>>,
     waiters: Option<Box<Waiters>>,
 }
 
@@ -109,6 +111,7 @@ impl Shard {
             db0: DbShard::default(),
             others: Vec::new(),
             watchers: None,
+            cached: None,
             waiters: None,
         }
     }
@@ -186,6 +189,45 @@ impl Shard {
     /// Returns the queue of those that could not be served.
     pub fn put_back_waiters(&mut self, db: u32, key: &[u8], queue: Queue) {
         self.waiters.get_or_insert_default().put_back(db, key, queue);
+    }
+
+    /// Whether clients may have cached keys of this shard.
+    #[inline]
+    pub fn has_cached(&self) -> bool {
+        self.cached.is_some()
+    }
+
+    /// Lists a client with a key that it may cache, having read it.
+    pub fn add_cacher(&mut self, key: &[u8], client: u64, totals: &CachedTotals) {
+        self.cached.get_or_insert_default().add(key, client, totals);
+    }
+
+    /// Takes the clients that may have cached a key.
+    pub fn take_cachers(&mut self, key: &[u8], totals: &CachedTotals) -> Cachers {
+        let Some(cached) = self.cached.as_mut() else { return Cachers::new() };
+        let cachers = cached.take(key, totals);
+        self.drop_if_uncached();
+        cachers
+    }
+
+    /// Takes some key that clients may have cached, with the clients.
+    pub fn take_any_cached(&mut self, totals: &CachedTotals) -> Option<(Box<[u8]>, Cachers)> {
+        let taken = self.cached.as_mut()?.take_any(totals);
+        self.drop_if_uncached();
+        taken
+    }
+
+    /// Forgets all keys that clients may have cached.
+    pub fn forget_cached(&mut self, totals: &CachedTotals) {
+        if let Some(mut cached) = self.cached.take() {
+            cached.clear(totals);
+        }
+    }
+
+    fn drop_if_uncached(&mut self) {
+        if self.cached.as_ref().is_some_and(|cached| cached.is_empty()) {
+            self.cached = None;
+        }
     }
 
     /// Registers a watch on a key.

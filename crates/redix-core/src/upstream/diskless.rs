@@ -15,7 +15,6 @@ use crate::config::DisklessLoad;
 use crate::engine::{Engine, Rest};
 use crate::env::Level;
 use crate::keyspace::Keyspace;
-use crate::keyspace::flush::{empty_keyspace, replace_keyspace};
 use crate::persist::load::{Inspection, LoadError, LoadOptions, LoadStep, Loader};
 use crate::repl::log::ReplId;
 use crate::sync::Arc;
@@ -56,7 +55,7 @@ impl Diskless {
         let _world = engine.keyspace.gates().world();
         match self.place {
             Place::Occupied => return,
-            Place::Emptied => drop(empty_keyspace(&engine.keyspace)),
+            Place::Emptied => engine.discard_keys(),
             Place::Beside(_) => {}
         }
         engine.end_loading();
@@ -68,7 +67,7 @@ impl Diskless {
             engine.abandon_snapshot();
             engine.repl.writable_expiry.clear();
             engine.drop_replicas();
-            replace_keyspace(&engine.keyspace, beside);
+            engine.replace_keys(beside);
         }
     }
 

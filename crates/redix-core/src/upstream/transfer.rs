@@ -18,7 +18,6 @@ use super::handshake::take_line;
 use super::{Broken, Phase, SECOND_NS, Transport, Upstream};
 use crate::engine::{Engine, Loading, Rest};
 use crate::env::{DiskFile, Level};
-use crate::keyspace::flush::empty_keyspace;
 use crate::keyspace::gate::WorldGuard;
 use crate::persist::file::snapshot_path;
 use crate::persist::load::{Duplicates, Expired, Inspection, LoadOptions};
@@ -101,7 +100,7 @@ impl Receiving {
             // Half a data set is not served.
             Stage::Load(_) => {
                 let _world = engine.keyspace.gates().world();
-                empty_keyspace(&engine.keyspace);
+                engine.discard_keys();
                 engine.end_loading();
             }
         }
@@ -288,7 +287,7 @@ impl Upstream {
         engine.repl.writable_expiry.clear();
         engine.drop_replicas();
         engine.repl.log.stop(&*engine.env.entropy);
-        empty_keyspace(&engine.keyspace);
+        engine.discard_keys();
         Ok(world)
     }
 

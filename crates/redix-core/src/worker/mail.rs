@@ -7,6 +7,7 @@
 use super::Worker;
 use crate::channel::{Delivery, Target};
 use crate::client::Client;
+use crate::invalidation::Invalidated;
 use crate::mailbox::Mail;
 use crate::sync::atomic::Ordering;
 
@@ -66,6 +67,32 @@ impl Worker {
             });
             subscribers.arrived(message.len());
         }
+    }
+
+    /// Appends a message about keys to the output of a connection that caches them, or receives it
+    /// for another; false if there is nothing to send: it is closed or closing, does not track any
+    /// more, or its protocol has no such messages.
+    pub fn invalidate(
+        &mut self,
+        (id, token): (u64, usize),
+        redirected: bool,
+        what: &Invalidated,
+    ) -> bool {
+        let Some(client) = self.client(token).filter(|client| client.shared.id == id) else {
+            return false;
+        };
+        let tracks = redirected || client.session.tracks.is_some();
+        if !tracks || client.closing() || client.shared.killed.load(Ordering::Acquire) {
+            return false;
+        }
+        let before = client.reply.len();
+        let listens = client.session.subscriptions.is_some();
+        what.write_to(&mut client.reply, redirected, listens);
+        // Nothing else publishes the size of its output while its socket takes no more.
+        if before > 0 {
+            client.publish();
+        }
+        client.reply.len() > before
     }
 
     /// The slots of subscribers to be closed because they are over their output limit.

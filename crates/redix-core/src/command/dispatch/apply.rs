@@ -9,6 +9,7 @@
 //! bytes are appended before the gate, or the unit's world, is released.
 
 use super::gates::{Admitted, not_in_multi};
+use super::invalidate::Author;
 use super::{BRIEF_BYTES_MAX, Flow, Runner, call_stats, fail, queue};
 use crate::client::{Client, Input};
 use crate::command::args::Args;
@@ -134,7 +135,7 @@ impl Runner<'_> {
             }
         }
         cx.reply.clear();
-        self.finish_unit(false);
+        self.finish_unit(false, Author::Nobody);
         if self.keys.has_ready() {
             self.serve_ready();
         }

@@ -1,5 +1,6 @@
 //! The end of a MIGRATE: keys that the target server has accepted are deleted here.
 
+use super::invalidate::Author;
 use super::{Runner, fail};
 use crate::command::plan::shards_of;
 use crate::command::spec::flag;
@@ -45,7 +46,7 @@ impl Runner<'_> {
             }
         }
         self.delete_migrated(&gone);
-        let end = self.finish_unit(true);
+        let end = self.finish_unit(true, Author::Nobody);
         self.keys.held.release();
         waiter.serve(|reply| match finished.answer(changed) {
             Ok(()) => reply.ok(),

@@ -11,6 +11,7 @@
 
 use std::any::Any;
 
+use super::invalidate::Author;
 use super::{Handler, Runner, fail};
 use crate::command::blocked::KeyWaiter;
 use crate::command::context::{Caller, Ctx};
@@ -89,7 +90,13 @@ impl Runner<'_> {
             }
         });
         if won {
-            self.finish_unit(!of.command.spec.has(flag::TOUCHES_ARBITRARY_KEYS));
+            if of.caches_reads {
+                // With the other keys it was listed when it blocked.
+                let key = plan.key(self.keys.keyspace, args, of.word);
+                self.keys.note_cacher(key, of.client);
+            }
+            let multi = !of.command.spec.has(flag::TOUCHES_ARBITRARY_KEYS);
+            self.finish_unit(multi, Author::Blocked(of.client));
         }
     }
 

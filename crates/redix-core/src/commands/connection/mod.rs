@@ -101,6 +101,7 @@ fn reset(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.discard_transaction();
     cx.engine.registry.remove_monitor(cx.shared.id);
     super::pubsub::leave_all(cx);
+    client::stop_tracking(cx);
     cx.session.reset(cx.config.requirepass.is_empty());
     cx.select(0);
     set_proto(cx, Proto::Resp2);

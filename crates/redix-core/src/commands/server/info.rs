@@ -235,7 +235,7 @@ fn clients(facts: &Facts<'_>, out: &mut String) {
     let output = largest(ClientShared::output_memory).max(recent.output);
     field!(out, "client_recent_max_output_buffer", "{output}");
     field!(out, "blocked_clients", "{blocked}");
-    field!(out, "tracking_clients", "0");
+    field!(out, "tracking_clients", "{}", facts.engine.tracking.clients());
     let listening = clients.iter().filter(|client| client.has_flag(client_flag::PUBSUB)).count();
     field!(out, "pubsub_clients", "{listening}");
     field!(out, "watching_clients", "{watching}");
@@ -486,12 +486,13 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
     ] {
         write!(out, "{zero}:0\r\n").ok();
     }
+    let cached = facts.engine.keyspace.cached();
+    field!(out, "tracking_total_keys", "{}", cached.keys());
+    field!(out, "tracking_total_items", "{}", cached.items());
+    field!(out, "tracking_total_prefixes", "{}", facts.engine.tracking.prefixes());
     loop_stats(facts, out);
 }
 

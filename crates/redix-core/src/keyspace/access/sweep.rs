@@ -4,6 +4,7 @@ use redix_types::entry::{EntryBox, Kind};
 use redix_types::table::{Sweep, order};
 
 use super::Access;
+use super::changed::{Origin, changed};
 use crate::effects::class;
 use crate::keyspace::shard::DbShard;
 
@@ -55,7 +56,7 @@ impl Access<'_> {
         self.keyspace.publish_counts(db, index, table);
         for entry in &removed[first..] {
             let key = entry.as_ref().key();
-            shard.touch(db, key);
+            changed(shard, self.keyspace, &mut self.effects, (db, key), Origin::Expiry);
             if entry.as_ref().kind() == Kind::Stream && shard.has_waiters() {
                 self.ready.push_back((db, key.into()));
             }

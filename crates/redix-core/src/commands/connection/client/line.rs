@@ -37,6 +37,15 @@ pub(super) fn letters(client: &ClientShared) -> String {
     if letters.is_empty() { "N".to_owned() } else { letters }
 }
 
+/// The connection that receives a client's invalidations: 0: itself, -1: none, it does not track.
+pub(super) fn redirection(client: &ClientShared) -> i64 {
+    if client.has_flag(client_flag::TRACKING) {
+        client.redirect.load(Ordering::Relaxed) as i64
+    } else {
+        -1
+    }
+}
+
 /// Appends the line of the client that executes the command.
 pub(super) fn write_own(out: &mut Vec<u8>, cx: &ClientCx<'_, '_>, args: Args<'_>) {
     let argv_bytes = args.iter_from(0).map(<[u8]>::len).sum();
@@ -105,7 +114,7 @@ fn append(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub={} psub={} \
          ssub={} multi={} watch={} qbuf={query} qbuf-free={query_free} argv-mem={} \
          multi-mem={multi_bytes} rbs={room} rbp={} obl={fixed} oll={nodes} omem={listed} \
-         tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} \
+         tot-mem={total} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={} \
          tot-net-in={} tot-net-out={} tot-cmds={}",
         client.id,
         client.addr,
@@ -127,6 +136,7 @@ fn append(
         if output > 0 { "rw" } else { "r" },
         doing.command,
         texts.user,
+        redirection(client),
         client.resp.load(Ordering::Relaxed),
         texts.lib_name.escape_ascii(),
         texts.lib_ver.escape_ascii(),

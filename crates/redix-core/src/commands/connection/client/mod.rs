@@ -1,8 +1,8 @@
 //! CLIENT: inspecting and controlling connections.
 //!
 //! [`identity`] is who a connection is, [`mod@line`] one line of CLIENT LIST, [`filter`] the
-//! selection of connections, [`control`] what is done to them, [`tracking`] the replies about
-//! client-side caching, which is always off.
+//! selection of connections, [`control`] what is done to them, [`tracking`] client-side
+//! caching.
 
 mod control;
 mod filter;
@@ -11,6 +11,7 @@ mod line;
 mod tracking;
 
 pub use line::describe;
+pub(super) use tracking::stop as stop_tracking;
 
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
@@ -193,10 +194,7 @@ fn help(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
             ("REPLY (ON|OFF|SKIP)", "Send replies, none, or not the next one."),
             ("SETINFO (LIB-NAME|LIB-VER) <value>", "Say which library this client uses."),
             ("SETNAME <name>", "Name this connection; an empty name takes it away."),
-            (
-                "TRACKING (ON|OFF) [<option> ...]",
-                "Client-side caching; there is none to switch on.",
-            ),
+            ("TRACKING (ON|OFF) [<option> ...]", tracking::HELP),
             ("TRACKINGINFO", "The state of tracking for this connection."),
             ("UNBLOCK <id> [TIMEOUT|ERROR]", "End the wait of a blocked client."),
             ("UNPAUSE", "End a pause."),

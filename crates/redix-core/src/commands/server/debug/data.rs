@@ -209,6 +209,9 @@ pub(super) fn reload(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let loaded = cx.engine.inspect_file().and_then(|()| {
         if empty {
             flush(cx.keys, Emptied::Each, Freeing::AtOnce);
+        } else {
+            // The file may replace keys.
+            cx.keys.effects.note_flushed();
         }
         if merge { cx.engine.merge_now() } else { cx.engine.load_now() }
     });
