@@ -19,6 +19,7 @@ mod persist;
 mod process;
 mod pubsub;
 mod replication;
+mod tracking;
 mod transactions;
 mod wire;
 
