@@ -1,4 +1,5 @@
-//! The expiry sweep: active deletion of expired keys that are not accessed.
+//! The expiry sweep: active deletion of expired keys that are not accessed, and of expired fields of
+//! hashes.
 //!
 //! Each worker sweeps its share of the shards (`shard % workers == worker`), table by table in hash
 //! order, a few buckets at a time. Since keys lie in the order of their hashes, any stretch of a
@@ -11,21 +12,23 @@
 //!   steps, divided by the effort: each key with an expiry is checked about once a minute, within
 //!   half a percent of a core.
 //!
+//! A hash with expired fields counts as an expired key. It is found in the same stretch as they are,
+//! by its earliest expiry; then its fields are removed, [`FIELDS_PER_HOLD`] under one hold.
+//!
 //! Rejected: random sampling as in Redis, which reads entries at random addresses and never knows
 //! when it has seen all.
 //!
 //! **Invariants.** A shard's lock is held for [`BUCKETS_PER_HOLD`] buckets at most, some 40 keys,
-//! less than 20 µs; values are freed without it. The gate is released whenever another thread wants
+//! less than 20 µs, or [`FIELDS_PER_HOLD`] fields of one hash; values are freed without it. The gate is released whenever another thread wants
 //! the world. A (database, shard) without expiries costs one load of its count and no lock.
 //!
 //! Source: the terms of `active-expire-effort` and the fields `expired_stale_perc` and
 //! `expired_time_cap_reached_count` of Redis 7.0's INFO.
 
-use redix_types::entry::EntryBox;
-
 use crate::command::dispatch::Runner;
 use crate::engine::Engine;
 use crate::keyspace::SHARDS;
+use crate::keyspace::access::Found;
 use crate::latency::event;
 use crate::repl::writable_expiry::ExpiringKey;
 use crate::sync::atomic::Ordering;
@@ -38,6 +41,8 @@ pub const REST_NS: u64 = 100_000_000;
 const REST_FACTOR: u64 = 3;
 /// Buckets swept under one hold of a shard's lock.
 const BUCKETS_PER_HOLD: usize = 8;
+/// Expired fields of a hash removed under one hold of a shard's lock, and in one record.
+const FIELDS_PER_HOLD: usize = 64;
 /// Keys to be sampled before the share of expired ones among them counts.
 const SAMPLE_KEYS: u64 = 256;
 /// Steps of a full round when few keys have expired, at effort 1.
@@ -69,7 +74,10 @@ pub struct Sweeper {
     keys: u64,
     /// Steps that found work.
     steps: u64,
-    removed: Vec<EntryBox>,
+    /// What the last sweep found; the hashes are those whose expired fields are still to be removed.
+    found: Found,
+    /// The database of these hashes.
+    found_db: u32,
     /// The last key checked of those that a writable replica's clients wrote.
     writable_after: Option<ExpiringKey>,
 }
@@ -94,7 +102,8 @@ impl Sweeper {
             from: 0,
             keys: 0,
             steps: 0,
-            removed: Vec::new(),
+            found: Found::default(),
+            found_db: 0,
             writable_after: None,
         }
     }
@@ -185,7 +194,7 @@ impl Sweeper {
     /// Advances to a table with expiries and enters the gate; `None` if there is no such table.
     fn find_work<'k>(&mut self, engine: &'k Engine) -> Option<Runner<'k>> {
         for _ in 0..self.cells(engine).min(CELLS_PER_STEP) {
-            if engine.keyspace.expire_count_in(self.db, self.shard) > 0 {
+            if sweepable_in(engine, self.db, self.shard) > 0 {
                 return Some(Runner::new(engine, engine.config(), self.worker));
             }
             self.next_cell(engine);
@@ -203,24 +212,20 @@ impl Sweeper {
         // On a replica the primary says when keys go; the role changes while this yields, and so
         // does the configuration.
         while cells > 0 && !engine.repl.is_replica() && !runner.config.import_mode {
-            if engine.keyspace.expire_count_in(self.db, self.shard) == 0 {
+            let gone = self.sweep_fields(runner);
+            if gone == 0 && sweepable_in(engine, self.db, self.shard) == 0 {
                 self.next_cell(engine);
                 cells -= 1;
                 continue;
             }
-            let place = (self.db, self.shard);
-            let swept = runner.sweep(place, self.from, BUCKETS_PER_HOLD, &mut self.removed);
-            self.removed.clear();
+            let swept = if gone > 0 {
+                Tally { looked: gone, removed: gone }
+            } else {
+                self.sweep_keys(runner, engine, &mut cells)
+            };
             for tally in [&mut all, &mut sample] {
                 tally.looked += swept.looked;
                 tally.removed += swept.removed;
-            }
-            match swept.next {
-                Some(next) => self.from = next,
-                None => {
-                    self.next_cell(engine);
-                    cells -= 1;
-                }
             }
             if sample.looked >= SAMPLE_KEYS {
                 if !is_stale(sample) && all.looked >= quota {
@@ -234,6 +239,37 @@ impl Sweeper {
             runner.yield_to_world();
         }
         (all, End::Quiet)
+    }
+
+    /// Sweeps some buckets of the current table, and advances; counts down `cells` at its end.
+    fn sweep_keys(&mut self, runner: &mut Runner<'_>, engine: &Engine, cells: &mut usize) -> Tally {
+        let place = (self.db, self.shard);
+        let swept = runner.sweep(place, self.from, BUCKETS_PER_HOLD, &mut self.found);
+        self.found.removed.clear();
+        self.found_db = self.db;
+        match swept.next {
+            Some(next) => self.from = next,
+            None => {
+                self.next_cell(engine);
+                *cells -= 1;
+            }
+        }
+        Tally { looked: swept.looked, removed: swept.removed }
+    }
+
+    /// Removes some expired fields of a hash that was found; returns how many. 0 if there are no
+    /// such hashes.
+    fn sweep_fields(&mut self, runner: &mut Runner<'_>) -> u64 {
+        while let Some(key) = self.found.hashes.last() {
+            let swept = runner.sweep_fields(self.found_db, key, FIELDS_PER_HOLD);
+            if !swept.more {
+                self.found.hashes.pop();
+            }
+            if swept.removed > 0 {
+                return swept.removed;
+            }
+        }
+        0
     }
 
     /// The number of (database, shard) tables in the share.
@@ -257,11 +293,16 @@ impl Sweeper {
     }
 
     fn count_share(&self, engine: &Engine) -> u64 {
-        let keyspace = &engine.keyspace;
         let shards = || (self.worker..SHARDS).step_by(self.workers);
-        (0..keyspace.databases())
-            .flat_map(|db| shards().map(move |shard| keyspace.expire_count_in(db, shard)))
-            .map(u64::from)
+        (0..engine.keyspace.databases())
+            .flat_map(|db| shards().map(move |shard| sweepable_in(engine, db, shard)))
             .sum()
     }
+}
+
+/// The number of keys in one shard of a database that a sweep has to look at. A hash that has an
+/// expiry itself counts twice.
+fn sweepable_in(engine: &Engine, db: u32, shard: usize) -> u64 {
+    let keyspace = &engine.keyspace;
+    u64::from(keyspace.expire_count_in(db, shard)) + u64::from(keyspace.nested_count_in(db, shard))
 }

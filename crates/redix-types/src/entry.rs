@@ -693,6 +693,11 @@ impl<'a> EntryRef<'a> {
         }
     }
 
+    /// Whether it is a hash with fields that have an expiry.
+    pub fn has_expiring_fields(self) -> bool {
+        matches!(self.heap(), Some(HeapValue::Hash(hash)) if hash.expiring() > 0)
+    }
+
     /// Memory of this entry in bytes: its block and its heap value.
     pub fn memory_usage(self) -> usize {
         self.shape().block() + self.heap().map_or(0, HeapValue::memory_usage)
@@ -741,5 +746,10 @@ unsafe impl Item for EntryBox {
     #[inline]
     fn is_marked(item: EntryRef<'_>) -> bool {
         item.has_expiry()
+    }
+
+    #[inline]
+    fn is_nested(item: EntryRef<'_>) -> bool {
+        item.kind() == Kind::Hash && item.has_expiring_fields()
     }
 }

@@ -164,10 +164,19 @@ impl<E: Element> Paged<E> {
     /// Looks a key up: the position of its element, and the element.
     #[inline(always)]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<(Pos, Stored<'_>)> {
+        self.find_by(hash, |element| E::key(element) == key)
+    }
+
+    /// Looks for an element with this hash for which `same` is true; others may be asked about too.
+    #[inline(always)]
+    pub fn find_by(
+        &self,
+        hash: u64,
+        same: impl FnMut(Stored<'_>) -> bool,
+    ) -> Option<(Pos, Stored<'_>)> {
         let share = share_of(hash);
         let number = number_of(page_of(hash, self.pages[share]), share);
         let page = self.store.get(number)?;
-        let same = |element| E::key(element) == key;
         let (index, element) = packed::find(page, tag_of(hash), same)?;
         Some((Pos { number: number as u32, index: index as u32 }, element))
     }

@@ -19,8 +19,8 @@
 //! shard): within one table they are all the same, and are never used here.
 //!
 //! **Slots** hold a 48-bit pointer and 16 more bits: 12 bits of hash (5 to 16; the tag holds 17 to
-//! 24), *marked* (the item has an expiry) and *done* (the snapshot has it). Splits and sweeps
-//! therefore rarely read an item.
+//! 24), *marked* (the item has an expiry), *nested* (it holds elements that have one) and *done*
+//! (the snapshot has it). Splits and sweeps therefore rarely read an item.
 //!
 //! **Invariants** (the model tests in `tests.rs` check all after random histories):
 //! * T1: every pointer in `segments` leads to a live allocation of `segment_capacity` buckets, of
@@ -28,7 +28,8 @@
 //! * T2: a node whose state has `CHAINED` holds in its last slot a link to a live child of the
 //!   capacity written in the link; only nodes of 7 slots chain, and no two links are alike.
 //! * T3: a slot whose presence bit is set holds a pointer from `Item::into_raw` that nobody else
-//!   owns. Its mark is `Item::is_marked` of the item; `marked` counts them and `len` all.
+//!   owns. Its marks are `Item::is_marked` and `Item::is_nested` of the item; `marked` and `nested`
+//!   count them and `len` all.
 //! * T4: an item lies in the chain of the bucket that its hash selects.
 //!
 //! A [`Pos`] is three numbers, not a pointer, and is checked when used: a stale one finds another
@@ -106,6 +107,9 @@ pub unsafe trait Item: Sized + 'static {
 
     /// Whether sweeps and volatile sampling are to visit it: whether it has an expiry.
     fn is_marked(item: Self::Ref<'_>) -> bool;
+
+    /// Whether sweeps are to visit it for the sake of elements in it that have an expiry.
+    fn is_nested(item: Self::Ref<'_>) -> bool;
 }
 
 /// The position of an item. Valid until the next insertion, removal or sweep.
@@ -139,7 +143,8 @@ pub struct TableStats {
 pub struct Table<T: Item> {
     segments: Segments,
     len: usize,
-    marked: usize,
+    marked: u32,
+    nested: u32,
     items: PhantomData<T>,
 }
 
@@ -155,7 +160,7 @@ impl<T: Item> Default for Table<T> {
 impl<T: Item> Table<T> {
     /// An empty table, which owns no memory.
     pub const fn new() -> Self {
-        Table { segments: Segments::new(), len: 0, marked: 0, items: PhantomData }
+        Table { segments: Segments::new(), len: 0, marked: 0, nested: 0, items: PhantomData }
     }
 
     /// Number of items.
@@ -173,7 +178,13 @@ impl<T: Item> Table<T> {
     /// Number of marked items.
     #[inline]
     pub const fn marked_len(&self) -> usize {
-        self.marked
+        self.marked as usize
+    }
+
+    /// Number of items that hold elements with an expiry.
+    #[inline]
+    pub const fn nested_len(&self) -> usize {
+        self.nested as usize
     }
 
     /// Bytes of the table itself, items not counted.
@@ -285,7 +296,8 @@ impl<T: Item> Table<T> {
         // SAFETY: T3: the slot owns this item. While it is out, the slot keeps the old pointer;
         // the guard writes the new one back before anything else can look, also if `f` panics.
         let item = ManuallyDrop::new(unsafe { T::from_raw(slot.item()) });
-        let mut guard = PutBack { item, node, pos, slot, marked: &mut self.marked };
+        let mut guard =
+            PutBack { item, node, pos, slot, marked: &mut self.marked, nested: &mut self.nested };
         f(&mut guard.item)
     }
 
@@ -306,15 +318,17 @@ impl<T: Item> Table<T> {
     pub fn insert_new(&mut self, hash: u64, item: T, done: bool, hasher: &KeyHasher) {
         let raw = item.into_raw();
         // SAFETY: the pointer was just given up by the item and is not changed while viewed.
-        let marked = T::is_marked(unsafe { T::ref_from_raw(raw) });
-        let slot = Slot::new(raw, hash).with_marked(marked).with_done(done);
+        let view = unsafe { T::ref_from_raw(raw) };
+        let (marked, nested) = (T::is_marked(view), T::is_nested(view));
+        let slot = Slot::new(raw, hash).with_marked(marked).with_nested(nested).with_done(done);
         if self.segments.len() == 0 {
             self.segments.push();
         }
         let bucket = self.segments.bucket_of(hash).expect("there is a bucket now");
         self.segments.child_units += self.segments.node(bucket).push(node::tag_of(hash), slot);
         self.len += 1;
-        self.marked += usize::from(marked);
+        self.marked += u32::from(marked);
+        self.nested += u32::from(nested);
         self.grow(hasher);
     }
 
@@ -343,7 +357,8 @@ impl<T: Item> Table<T> {
             spent += 1;
             for (_, slot) in tags_and_slots {
                 self.len -= 1;
-                self.marked -= usize::from(slot.is_marked());
+                self.marked -= u32::from(slot.is_marked());
+                self.nested -= u32::from(slot.is_nested());
                 spent += 1;
                 // SAFETY: T3: the slot owned the item, and has been drained from the table.
                 drop(unsafe { T::from_raw(slot.item()) });
@@ -377,7 +392,8 @@ impl<T: Item> Table<T> {
         let slot = node.slot(pos.slot as usize);
         node.clear_slot(pos.slot as usize);
         self.len -= 1;
-        self.marked -= usize::from(slot.is_marked());
+        self.marked -= u32::from(slot.is_marked());
+        self.nested -= u32::from(slot.is_nested());
         // SAFETY: T3: the slot owned the item and has been cleared.
         unsafe { T::from_raw(slot.item()) }
     }
@@ -454,7 +470,8 @@ struct PutBack<'a, T: Item> {
     node: Node,
     pos: Pos,
     slot: Slot,
-    marked: &'a mut usize,
+    marked: &'a mut u32,
+    nested: &'a mut u32,
 }
 
 impl<T: Item> Drop for PutBack<'_, T> {
@@ -463,12 +480,15 @@ impl<T: Item> Drop for PutBack<'_, T> {
         // SAFETY: the item is taken once, here, and the guard is not used again.
         let raw = unsafe { ManuallyDrop::take(&mut self.item) }.into_raw();
         // SAFETY: the pointer was just given up by the item and is not changed while viewed.
-        let marked = T::is_marked(unsafe { T::ref_from_raw(raw) });
-        let slot = self.slot.with_item(raw).with_marked(marked);
+        let view = unsafe { T::ref_from_raw(raw) };
+        let (marked, nested) = (T::is_marked(view), T::is_nested(view));
+        let slot = self.slot.with_item(raw).with_marked(marked).with_nested(nested);
         // A modification in place leaves the bucket's line clean.
         if slot != self.slot {
-            *self.marked += usize::from(marked);
-            *self.marked -= usize::from(self.slot.is_marked());
+            *self.marked += u32::from(marked);
+            *self.marked -= u32::from(self.slot.is_marked());
+            *self.nested += u32::from(nested);
+            *self.nested -= u32::from(self.slot.is_nested());
             self.node.set_slot(self.pos.slot as usize, slot);
         }
     }

@@ -91,6 +91,11 @@ impl<'a> Args<'a> {
         (first..self.len().max(first)).map(move |index| self.get(index))
     }
 
+    /// The arguments before `end`.
+    pub fn head(self, end: usize) -> Self {
+        Self { spans: &self.spans[..end], ..self }
+    }
+
     /// The command that begins at argument `first`, which must exist.
     pub fn tail(self, first: usize) -> Self {
         Self { spans: &self.spans[first..], ..self }

@@ -26,7 +26,6 @@ pub(in crate::command) use invalidate::caches_reads;
 
 use redix_resp::error::ProtocolError;
 use redix_resp::reply::Reply;
-use redix_types::entry::EntryBox;
 
 use super::args::Args;
 use super::blocked::Blocked;
@@ -42,7 +41,7 @@ use crate::effects::Request;
 use crate::engine::Engine;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
-use crate::keyspace::access::{Access, Ageing, Expiry, Held, Swept};
+use crate::keyspace::access::{Access, Ageing, Expiry, Found, Held, Swept, SweptFields};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
 use crate::latency::event;
 use crate::pubsub::ToWake;
@@ -454,17 +453,30 @@ impl<'k> Runner<'k> {
         (db, shard): (u32, usize),
         from: u64,
         buckets: usize,
-        removed: &mut Vec<EntryBox>,
+        found: &mut Found,
     ) -> Swept {
         self.keys.held.release();
         self.keys.held.allow_walk();
         self.keys.effects.begin(self.engine.repl.recording(), self.config.event_classes());
-        let swept = self.keys.sweep((db, shard), from, buckets, removed);
+        let swept = self.keys.sweep((db, shard), from, buckets, found);
         // Every deletion is a unit of its own.
         self.finish_unit(false, Author::Nobody);
         if self.keys.has_ready() {
             self.serve_ready();
         }
+        self.keys.held.release();
+        swept
+    }
+
+    /// Removes up to `limit` expired fields of a hash, as a unit.
+    pub fn sweep_fields(&mut self, db: u32, key: &[u8], limit: usize) -> SweptFields {
+        self.keys.held.release();
+        self.keys.held.allow_walk();
+        self.keys.effects.begin(self.engine.repl.recording(), self.config.event_classes());
+        let key = self.keys.key(key);
+        let swept = self.keys.sweep_fields(db, key, limit);
+        let multi = self.keys.effects.records().len() > 1;
+        self.finish_unit(multi, Author::Nobody);
         self.keys.held.release();
         swept
     }

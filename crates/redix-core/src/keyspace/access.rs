@@ -15,7 +15,7 @@ mod scan;
 mod sweep;
 
 pub use scan::KeyList;
-pub use sweep::Swept;
+pub use sweep::{Found, Swept, SweptFields};
 
 use std::collections::VecDeque;
 
@@ -281,6 +281,12 @@ impl<'k> Access<'k> {
         x ^= x << 17;
         self.rng = x;
         x.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// Fields of hashes that expire at this time or before are hidden from the unit.
+    #[inline]
+    pub fn horizon_ms(&self) -> i64 {
+        if self.expiry == Expiry::Ignore { i64::MIN } else { self.now_ms }
     }
 
     fn find(&mut self, key: Key<'_>) -> Option<Pos> {
@@ -571,10 +577,14 @@ impl<'k> Access<'k> {
             return Err(ReplyError::WrongType);
         }
         part.before_write(key.hash, pos);
+        let nested = part.table.nested_len();
         let (result, edited) = part.table.modify(pos, |entry| {
             entry.set_lru(age);
             change(entry)
         });
+        if part.table.nested_len() != nested {
+            self.keyspace.publish_counts(db, index, &part.table);
+        }
         match edited {
             Edited::Nothing => {}
             Edited::Changed(changes) => {

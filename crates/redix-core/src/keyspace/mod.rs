@@ -50,11 +50,12 @@ pub fn shard_of(hash: u64) -> usize {
     (hash >> SHARD_SHIFT) as usize
 }
 
-/// Keys and keys with an expiry of one (database, shard).
+/// Keys, keys with an expiry, and hashes with fields that have one, of one (database, shard).
 #[derive(Default)]
 struct Counts {
     keys: AtomicU32,
     expires: AtomicU32,
+    nested: AtomicU32,
 }
 
 /// All shards of all databases.
@@ -159,6 +160,7 @@ impl Keyspace {
         let counts = self.counts(db, shard);
         counts.keys.store(table.len() as u32, Ordering::Relaxed);
         counts.expires.store(table.marked_len() as u32, Ordering::Relaxed);
+        counts.nested.store(table.nested_len() as u32, Ordering::Relaxed);
     }
 
     /// The number of keys in a database.
@@ -178,6 +180,16 @@ impl Keyspace {
     /// The number of keys with an expiry in one shard of a database.
     pub fn expire_count_in(&self, db: u32, shard: usize) -> u32 {
         self.counts(db, shard).expires.load(Ordering::Relaxed)
+    }
+
+    /// The number of hashes in a database with fields that have an expiry.
+    pub fn nested_count(&self, db: u32) -> u64 {
+        (0..SHARDS).map(|shard| u64::from(self.nested_count_in(db, shard))).sum()
+    }
+
+    /// The number of hashes in one shard of a database with fields that have an expiry.
+    pub fn nested_count_in(&self, db: u32, shard: usize) -> u32 {
+        self.counts(db, shard).nested.load(Ordering::Relaxed)
     }
 
     /// The number of keys in one shard of a database.

@@ -1,6 +1,6 @@
 //! Building hashes from files: checked, and in the form that the limits require.
 
-use super::{Hash, Limits};
+use super::{Hash, Lifetime, Limits};
 use crate::listpack::{self, Depth, Element};
 use crate::table::KeyHasher;
 use crate::value::{Compact, HeapValue};
@@ -41,12 +41,23 @@ impl<'h> Builder<'h> {
                 listpack::insert(lp, end, &[new_field, new_value]);
                 return;
             }
+        }
+        self.push_large(field, value, Lifetime::Endless);
+    }
+
+    /// Adds a field with its value and expiry, a Unix time in milliseconds.
+    pub fn push_expiring(&mut self, field: &[u8], value: &[u8], expire_at_ms: i64) {
+        self.push_large(field, value, Lifetime::Until(expire_at_ms));
+    }
+
+    fn push_large(&mut self, field: &[u8], value: &[u8], lifetime: Lifetime) {
+        if let Form::Packed(lp) = &self.form {
             let hash = Box::new(Hash::from_listpack(lp, self.hasher));
             self.repeated |= hash.len() != listpack::len(lp) / 2;
             self.form = Form::Large(hash);
         }
         if let Form::Large(hash) = &mut self.form {
-            self.repeated |= !hash.set(field, value, self.hasher);
+            self.repeated |= !hash.set(field, value, lifetime, self.hasher);
         }
     }
 

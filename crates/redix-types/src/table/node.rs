@@ -34,6 +34,7 @@ const ADDRESS_BITS: u32 = 48;
 const ADDRESS_MASK: usize = (1 << ADDRESS_BITS) - 1;
 const MARKED: usize = 1 << 48;
 const DONE: usize = 1 << 49;
+const NESTED: usize = 1 << 50;
 const SLOT_HASH_SHIFT: u32 = 52;
 
 /// The tag byte of a hash.
@@ -97,6 +98,11 @@ impl Slot {
     }
 
     #[inline]
+    pub(super) fn is_nested(self) -> bool {
+        self.bits() & NESTED != 0
+    }
+
+    #[inline]
     pub(super) fn is_done(self) -> bool {
         self.bits() & DONE != 0
     }
@@ -104,6 +110,11 @@ impl Slot {
     #[inline]
     pub(super) fn with_marked(self, marked: bool) -> Slot {
         self.with_bit(MARKED, marked)
+    }
+
+    #[inline]
+    pub(super) fn with_nested(self, nested: bool) -> Slot {
+        self.with_bit(NESTED, nested)
     }
 
     #[inline]

@@ -36,6 +36,10 @@ unsafe impl Item for Plain {
     fn is_marked(item: &(Vec<u8>, bool)) -> bool {
         item.1
     }
+
+    fn is_nested(item: &(Vec<u8>, bool)) -> bool {
+        item.1 && item.0.last().is_some_and(|digit| digit % 2 == 1)
+    }
 }
 
 fn plain(id: u32, marked: bool) -> Plain {
@@ -147,7 +151,7 @@ fn apply<T: Item>(
 
 /// Invariants T2 to T4, and the counts.
 fn check_whole<T: Item>(table: &Table<T>, model: &HashMap<u32, bool>, hashes: Hashes) {
-    let (mut items, mut units) = (0, 0);
+    let (mut items, mut units, mut nested) = (0, 0, 0);
     for bucket in 0..table.segments.len() {
         for (link, node) in table.segments.node(bucket).chain().enumerate() {
             units += if link > 0 { node.units() } else { 0 };
@@ -156,6 +160,8 @@ fn check_whole<T: Item>(table: &Table<T>, model: &HashMap<u32, bool>, hashes: Ha
                 let key = T::key(table.view(slot));
                 let id: u32 = std::str::from_utf8(&key[1..]).unwrap().parse().unwrap();
                 assert_eq!(slot.is_marked(), model[&id]);
+                assert_eq!(slot.is_nested(), T::is_nested(table.view(slot)));
+                nested += usize::from(slot.is_nested());
                 assert!(slot.matches(hashes.of(key)));
                 assert_eq!(table.segments.bucket_of(hashes.of(key)), Some(bucket));
                 items += 1;
@@ -163,6 +169,7 @@ fn check_whole<T: Item>(table: &Table<T>, model: &HashMap<u32, bool>, hashes: Ha
         }
     }
     assert_eq!(items, model.len());
+    assert_eq!(nested, table.nested_len());
     assert_eq!(units, table.segments.child_units);
     for &id in model.keys() {
         assert!(table.find(hashes.of(&key_of(id)), &key_of(id)).is_some());

@@ -67,7 +67,7 @@ impl<T: Item> Table<T> {
         Some(next)
     }
 
-    /// Visits the marked items of up to `buckets` buckets in order, from the one that holds
+    /// Visits the marked and nested items of up to `buckets` buckets in order, from the one that holds
     /// position `from`. `judge` gets each with its done mark; condemned items are moved to
     /// `removed`. Returns the position to continue from, or `None` at the end. May merge buckets.
     pub fn sweep_marked(
@@ -87,7 +87,8 @@ impl<T: Item> Table<T> {
             while let Some(current) = node {
                 for index in current.items() {
                     let slot = current.slot(index);
-                    if !slot.is_marked() || judge(self.view(slot), slot.is_done()) == Sweep::Keep {
+                    let eligible = slot.is_marked() || slot.is_nested();
+                    if !eligible || judge(self.view(slot), slot.is_done()) == Sweep::Keep {
                         continue;
                     }
                     let pos = Pos { bucket: bucket as u32, link, slot: index as u32 };
@@ -117,7 +118,7 @@ impl<T: Item> Table<T> {
     /// A marked item chosen by the random number `r`. `None` if there are none. If marked items are
     /// rare, one after a long gap is likelier, and the search may visit the whole table.
     pub fn random_marked(&self, r: u64) -> Option<T::Ref<'_>> {
-        self.pick(r, self.marked, Slot::is_marked)
+        self.pick(r, self.marked_len(), Slot::is_marked)
     }
 
     fn pick(&self, r: u64, eligible: usize, wanted: impl Fn(Slot) -> bool) -> Option<T::Ref<'_>> {

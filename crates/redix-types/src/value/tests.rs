@@ -1,6 +1,7 @@
 //! Kind and encoding follow from the value.
 
 use super::*;
+use crate::hash::Lifetime;
 use crate::table::KeyHasher;
 
 #[test]
@@ -40,7 +41,7 @@ fn hints_at_members_end_and_change_nothing() {
         let (mut set, mut hash, mut zset) = (set::Table::new(), Hash::new(), Zset::new());
         for (score, name) in names[..len].iter().map(String::as_bytes).enumerate() {
             set.add(name, &hasher);
-            hash.set(name, &[b'v'; 300], &hasher);
+            hash.set(name, &[b'v'; 300], Lifetime::Endless, &hasher);
             zset.insert(&hasher, name, score as f64);
         }
         let values = [

@@ -2,6 +2,34 @@
 
 use crate::command::spec::{ArgKind, ArgSpec, Docs};
 
+/// The words that name fields: `FIELDS numfields field [field ...]`.
+const FIELDS: ArgSpec = ArgSpec::new(
+    "fields",
+    ArgKind::Block(&[
+        ArgSpec::new("numfields", ArgKind::Integer),
+        ArgSpec::new("field", ArgKind::String).multiple(),
+    ]),
+)
+.token("FIELDS");
+
+const CONDITION: ArgSpec = ArgSpec::new(
+    "condition",
+    ArgKind::OneOf(&[
+        ArgSpec::word("nx", "NX"),
+        ArgSpec::word("xx", "XX"),
+        ArgSpec::word("gt", "GT"),
+        ArgSpec::word("lt", "LT"),
+    ]),
+)
+.optional();
+
+const EX: ArgSpec = ArgSpec::new("seconds", ArgKind::Integer).token("EX");
+const PX: ArgSpec = ArgSpec::new("milliseconds", ArgKind::Integer).token("PX");
+const EXAT: ArgSpec = ArgSpec::new("unix-time-seconds", ArgKind::UnixTime).token("EXAT");
+const PXAT: ArgSpec = ArgSpec::new("unix-time-milliseconds", ArgKind::UnixTime).token("PXAT");
+
+const EACH_FIELD: &str = "O(N) for N fields.";
+
 pub(super) const HDEL: Docs = Docs::new(
     "2.0.0",
     "O(N) for N fields to remove.",
@@ -13,6 +41,31 @@ pub(super) const HDEL: Docs = Docs::new(
 pub(super) const HEXISTS: Docs = Docs::new("2.0.0", "O(1)", "Tells whether a hash has a field.")
     .args(&[ArgSpec::key("key"), ArgSpec::new("field", ArgKind::String)]);
 
+pub(super) const HEXPIRE: Docs =
+    Docs::new("9.0.0", EACH_FIELD, "Lets fields of a hash expire after some seconds.").args(&[
+        ArgSpec::key("key"),
+        ArgSpec::new("seconds", ArgKind::Integer),
+        CONDITION,
+        FIELDS,
+    ]);
+
+pub(super) const HEXPIREAT: Docs =
+    Docs::new("9.0.0", EACH_FIELD, "Lets fields of a hash expire at a Unix time in seconds.").args(
+        &[
+            ArgSpec::key("key"),
+            ArgSpec::new("unix-time-seconds", ArgKind::UnixTime),
+            CONDITION,
+            FIELDS,
+        ],
+    );
+
+pub(super) const HEXPIRETIME: Docs = Docs::new(
+    "9.0.0",
+    EACH_FIELD,
+    "Returns when fields of a hash expire, as Unix times in seconds.",
+)
+.args(&[ArgSpec::key("key"), FIELDS]);
+
 pub(super) const HGET: Docs = Docs::new("2.0.0", "O(1)", "Returns the value of a field of a hash.")
     .args(&[ArgSpec::key("key"), ArgSpec::new("field", ArgKind::String)]);
 
@@ -23,6 +76,25 @@ pub(super) const HGETALL: Docs = Docs::new(
 )
 .args(&[ArgSpec::key("key")])
 .tips(&["nondeterministic_output_order"]);
+
+pub(super) const HGETDEL: Docs =
+    Docs::new("9.1.0", EACH_FIELD, "Removes fields of a hash and returns their values.")
+        .args(&[ArgSpec::key("key"), FIELDS]);
+
+pub(super) const HGETEX: Docs = Docs::new(
+    "9.0.0",
+    EACH_FIELD,
+    "Returns the values of fields of a hash, and sets or removes their expiry.",
+)
+.args(&[
+    ArgSpec::key("key"),
+    ArgSpec::new(
+        "expiration",
+        ArgKind::OneOf(&[EX, PX, EXAT, PXAT, ArgSpec::word("persist", "PERSIST")]),
+    )
+    .optional(),
+    FIELDS,
+]);
 
 pub(super) const HINCRBY: Docs = Docs::new(
     "2.0.0",
@@ -78,6 +150,35 @@ pub(super) const HMSET: Docs = Docs::new(
     .multiple(),
 ]);
 
+pub(super) const HPERSIST: Docs =
+    Docs::new("9.0.0", EACH_FIELD, "Removes the expiry of fields of a hash.")
+        .args(&[ArgSpec::key("key"), FIELDS]);
+
+pub(super) const HPEXPIRE: Docs =
+    Docs::new("9.0.0", EACH_FIELD, "Lets fields of a hash expire after some milliseconds.").args(
+        &[ArgSpec::key("key"), ArgSpec::new("milliseconds", ArgKind::Integer), CONDITION, FIELDS],
+    );
+
+pub(super) const HPEXPIREAT: Docs =
+    Docs::new("9.0.0", EACH_FIELD, "Lets fields of a hash expire at a Unix time in milliseconds.")
+        .args(&[
+            ArgSpec::key("key"),
+            ArgSpec::new("unix-time-milliseconds", ArgKind::UnixTime),
+            CONDITION,
+            FIELDS,
+        ]);
+
+pub(super) const HPEXPIRETIME: Docs = Docs::new(
+    "9.0.0",
+    EACH_FIELD,
+    "Returns when fields of a hash expire, as Unix times in milliseconds.",
+)
+.args(&[ArgSpec::key("key"), FIELDS]);
+
+pub(super) const HPTTL: Docs =
+    Docs::new("9.0.0", EACH_FIELD, "Returns the milliseconds until fields of a hash expire.")
+        .args(&[ArgSpec::key("key"), FIELDS]);
+
 pub(super) const HRANDFIELD: Docs = Docs::new(
     "6.2.0",
     "O(N) for N fields that are returned.",
@@ -128,6 +229,41 @@ pub(super) const HSET: Docs = Docs::new(
     .multiple(),
 ]);
 
+pub(super) const HSETEX: Docs =
+    Docs::new("9.0.0", EACH_FIELD, "Sets fields of a hash with their expiry.").args(&[
+        ArgSpec::key("key"),
+        ArgSpec::new(
+            "key-condition",
+            ArgKind::OneOf(&[ArgSpec::word("nx", "NX"), ArgSpec::word("xx", "XX")]),
+        )
+        .optional(),
+        ArgSpec::new(
+            "fields-condition",
+            ArgKind::OneOf(&[ArgSpec::word("fnx", "FNX"), ArgSpec::word("fxx", "FXX")]),
+        )
+        .optional(),
+        ArgSpec::new(
+            "expiration",
+            ArgKind::OneOf(&[EX, PX, EXAT, PXAT, ArgSpec::word("keepttl", "KEEPTTL")]),
+        )
+        .optional(),
+        ArgSpec::new(
+            "fields",
+            ArgKind::Block(&[
+                ArgSpec::new("numfields", ArgKind::Integer),
+                ArgSpec::new(
+                    "data",
+                    ArgKind::Block(&[
+                        ArgSpec::new("field", ArgKind::String),
+                        ArgSpec::new("value", ArgKind::String),
+                    ]),
+                )
+                .multiple(),
+            ]),
+        )
+        .token("FIELDS"),
+    ]);
+
 pub(super) const HSETNX: Docs =
     Docs::new("2.0.0", "O(1)", "Sets a field of a hash unless the hash has it already.").args(&[
         ArgSpec::key("key"),
@@ -138,6 +274,10 @@ pub(super) const HSETNX: Docs =
 pub(super) const HSTRLEN: Docs =
     Docs::new("3.2.0", "O(1)", "Returns the length of the value of a field.")
         .args(&[ArgSpec::key("key"), ArgSpec::new("field", ArgKind::String)]);
+
+pub(super) const HTTL: Docs =
+    Docs::new("9.0.0", EACH_FIELD, "Returns the seconds until fields of a hash expire.")
+        .args(&[ArgSpec::key("key"), FIELDS]);
 
 pub(super) const HVALS: Docs =
     Docs::new("2.0.0", "O(N) for a hash of N fields.", "Returns the values of a hash.")

@@ -87,7 +87,7 @@ fn hrandfield(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let wanted = Wanted::parse(args)?;
     let bound = Bound::of(cx);
     let hash = match lookup(cx.keys, key)? {
-        Some(hash) if wanted.count != 0 => hash,
+        Some(hash) if wanted.count != 0 && hash.visible_len() > 0 => hash,
         _ => {
             cx.reply.array(0);
             return Ok(());
@@ -116,16 +116,18 @@ fn draw(
     let count = wanted.count.unsigned_abs() as usize;
     wanted.begin(reply, count);
     let mut pairs = Vec::new();
-    if matches!(hash, HashRef::Packed(_)) {
+    let is_listed = matches!(hash, HashRef::Packed(_)) || hash.hides_fields();
+    if is_listed {
         hash.for_each(|pair| pairs.push(pair));
     }
     for _ in 0..count {
         if !bound.allows(reply, requests)? {
             break;
         }
-        let pair = match hash {
-            HashRef::Packed(_) => pairs[below(random(), pairs.len())],
-            HashRef::Large(_) => hash.random(random()).expect("a hash has fields"),
+        let pair = if is_listed {
+            pairs[below(random(), pairs.len())]
+        } else {
+            hash.random(random()).expect("a hash has fields")
         };
         wanted.one(reply, pair);
     }
@@ -134,10 +136,11 @@ fn draw(
 
 /// Chooses distinct fields.
 fn choose(reply: &mut Reply, hash: HashRef<'_>, wanted: Wanted, random: &mut impl FnMut() -> u64) {
-    let len = hash.len();
+    let len = hash.visible_len();
     let count = usize::try_from(wanted.count).unwrap_or(len).min(len);
     wanted.begin(reply, count);
-    if matches!(hash, HashRef::Large(_)) && count < len / DRAWN_PART {
+    let is_drawn = matches!(hash, HashRef::Large(..)) && !hash.hides_fields();
+    if is_drawn && count < len / DRAWN_PART {
         let mut drawn = BTreeSet::new();
         while drawn.len() < count {
             let (field, value) = hash.random(random()).expect("a hash has fields");

@@ -84,7 +84,8 @@ fn hstrlen(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `HLEN key` -> number of fields. Errors: WRONGTYPE.
+/// `HLEN key` -> number of fields, including those that have expired and not been removed yet, as
+/// in Valkey. Errors: WRONGTYPE.
 fn hlen(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     let len = lookup(cx.keys, key)?.map_or(0, HashRef::len);
@@ -99,8 +100,8 @@ const FRAME_BYTES: usize = 10;
 fn hgetall(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     let hash = lookup(cx.keys, key)?;
-    cx.reply.map(hash.map_or(0, HashRef::len));
-    if let Some(HashRef::Large(large)) = hash {
+    cx.reply.map(hash.map_or(0, HashRef::visible_len));
+    if let Some(HashRef::Large(large, _)) = hash {
         // At once: growing by halves copies megabytes and has the system supply each page twice.
         cx.reply.reserve(large.memory() + FRAME_BYTES * large.len());
     }
@@ -130,7 +131,7 @@ fn one_of_each(
 ) -> CommandResult {
     let key = cx.key(args, 1);
     let hash = lookup(cx.keys, key)?;
-    cx.reply.array(hash.map_or(0, HashRef::len));
+    cx.reply.array(hash.map_or(0, HashRef::visible_len));
     if let Some(hash) = hash {
         hash.for_each(|pair| bulk(cx.reply, pick(pair)));
     }

@@ -1,10 +1,13 @@
 //! Commands that set and remove fields.
 
-use super::{CREATE, check_length, docs, edit, notify};
+use redix_types::hash::{Before, Lifetime};
+
+use super::{
+    CREATE, after_removal, check_length, docs, edit, note_expired, notify, notify_if_emptied,
+};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
-use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{Edited, Missing};
 
@@ -70,31 +73,42 @@ fn set_all(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<usize, ReplyError> {
     for word in (2..args.len()).step_by(2) {
         check_length(args.get(word), args.get(word + 1))?;
     }
-    let new = edit(cx, key, CREATE, |hash| {
+    let (new, expired) = edit(cx, key, CREATE, |hash| {
         hash.expect(fields);
-        let words = (2..args.len()).step_by(2);
-        let new = words.filter(|&word| hash.set(args.get(word), args.get(word + 1))).count();
-        (new, Edited::Changed(fields as u64))
-    })?;
+        let (mut new, mut expired) = (0, 0);
+        for word in (2..args.len()).step_by(2) {
+            let was = hash.set(args.get(word), args.get(word + 1), Lifetime::Endless);
+            new += usize::from(was != Before::Present);
+            expired += usize::from(was == Before::Expired);
+        }
+        ((new, expired), Edited::Changed(fields as u64))
+    })?
+    .expect("the hash is made if there is none");
+    note_expired(cx, key, expired);
     notify(cx, "hset", key);
-    Ok(new.expect("the hash is made if there is none"))
+    Ok(new)
 }
 
-/// `HSETNX key field value` -> 1 | 0 if the hash has the field. Errors: WRONGTYPE.
+/// `HSETNX key field value` -> 1 | 0 if the hash has the field. Errors: WRONGTYPE. Logged as `HSET`
+/// where the field has expired: a replica still has it.
 fn hsetnx(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, field, hasher) = (cx.key(args, 1), args.get(2), cx.keys.keyspace.hasher());
     check_length(field, args.get(3))?;
-    let set = edit(cx, key, CREATE, |hash| {
+    let was = edit(cx, key, CREATE, |hash| {
         if hash.as_ref().get(field, hasher).is_some() {
-            return (false, Edited::Nothing);
+            return (Before::Present, Edited::Nothing);
         }
-        (hash.set(field, args.get(3)), Edited::Changed(1))
+        (hash.set(field, args.get(3), Lifetime::Endless), Edited::Changed(1))
     })?;
-    let set = set.expect("the hash is made if there is none");
-    if set {
+    let was = was.expect("the hash is made if there is none");
+    if was == Before::Expired {
+        note_expired(cx, key, 1);
+        cx.keys.effects.log(cx.keys.db, &[b"HSET", key.bytes, field, args.get(3)]);
+    }
+    if was != Before::Present {
         notify(cx, "hset", key);
     }
-    cx.reply.int(i64::from(set));
+    cx.reply.int(i64::from(was != Before::Present));
     Ok(())
 }
 
@@ -102,21 +116,15 @@ fn hsetnx(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 fn hdel(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     let removed = edit(cx, key, Missing::Skip, |hash| {
-        let removed = args.iter_from(2).filter(|field| hash.remove(field)).count() as u64;
-        let edited = match removed {
-            0 => Edited::Nothing,
-            _ if hash.as_ref().is_empty() => Edited::Emptied(removed),
-            _ => Edited::Changed(removed),
-        };
+        let removed = args.iter_from(2).filter(|field| hash.remove(field)).count();
+        let edited = after_removal(hash, removed);
         ((removed, edited), edited)
     })?;
     let (removed, edited) = removed.unwrap_or((0, Edited::Nothing));
     if removed > 0 {
         notify(cx, "hdel", key);
     }
-    if matches!(edited, Edited::Emptied(_)) {
-        cx.keys.effects.notify(class::GENERIC, "del", cx.keys.db, key.bytes);
-    }
+    notify_if_emptied(cx, edited, key);
     cx.reply.int(removed as i64);
     Ok(())
 }

@@ -189,14 +189,14 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 /// The unit of a time in a request or reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
+pub(in crate::commands) enum Unit {
     Seconds,
     Milliseconds,
 }
 
 impl Unit {
     /// A non-negative time in this unit, rounded half up.
-    fn of_ms(self, ms: i64) -> i64 {
+    pub(in crate::commands) fn of_ms(self, ms: i64) -> i64 {
         match self {
             Unit::Seconds => ms / 1000 + i64::from(ms % 1000 >= 500),
             Unit::Milliseconds => ms,
@@ -206,14 +206,14 @@ impl Unit {
 
 /// The reference point of a time in a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Base {
+pub(in crate::commands) enum Base {
     Now,
     Epoch,
 }
 
 /// The conditions NX, XX, GT and LT.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-struct Conditions {
+pub(in crate::commands) struct Conditions {
     /// Only if the key has no expiry.
     nx: bool,
     /// Only if the key has an expiry.
@@ -225,7 +225,7 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn parse(mut options: Options<'_>) -> Result<Self, ReplyError> {
+    pub(in crate::commands) fn parse(mut options: Options<'_>) -> Result<Self, ReplyError> {
         let mut parsed = Self::default();
         while options.more() {
             if options.eat("NX") {
@@ -254,7 +254,8 @@ impl Conditions {
         Ok(parsed)
     }
 
-    fn allow(self, present: Option<i64>, at_ms: i64) -> bool {
+    /// Whether the expiry may change to `at_ms` where the present one is `present`.
+    pub(in crate::commands) fn allow(self, present: Option<i64>, at_ms: i64) -> bool {
         match present {
             None => !self.xx && !self.gt,
             Some(present) => {
@@ -265,7 +266,7 @@ impl Conditions {
 }
 
 /// Parses a time into Unix milliseconds.
-fn parse_time(
+pub(in crate::commands) fn parse_time(
     word: &[u8],
     unit: Unit,
     base_ms: i64,

@@ -374,9 +374,10 @@ fn fetch(cx: &mut Ctx<'_, '_>, pattern: &[u8], element: &[u8], found: &mut Texts
     let name = [before, element, after].concat();
     let (key, hasher) = (cx.keys.key(&name), cx.keys.keyspace.hasher());
     let mut buf = IntBuf::new();
+    let horizon_ms = cx.keys.horizon_ms();
     match (cx.keys.lookup_read(key), field) {
         (Some(entry), Some(field)) if entry.kind() == Kind::Hash => {
-            match HashRef::of(entry.value()).get(field, hasher) {
+            match HashRef::after(entry.value(), horizon_ms).get(field, hasher) {
                 Some(value) => found.push(value.text(&mut buf)),
                 None => found.push_missing(),
             }

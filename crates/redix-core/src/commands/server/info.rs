@@ -457,7 +457,7 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "sync_partial_err", "{}", totals.sync_partial_err);
     field!(out, "expired_keys", "{}", totals.expired_keys);
     let stale = totals.expire_stale as f64 * 100.0 / totals.expire_sampled.max(1) as f64;
-    field!(out, "expired_fields", "0");
+    field!(out, "expired_fields", "{}", totals.expired_fields);
     field!(out, "expired_stale_perc", "{stale:.2}");
     field!(out, "expired_keys_with_volatile_items_stale_perc", "0.00");
     field!(out, "expired_time_cap_reached_count", "{}", totals.expire_cycle_limit_reached);
@@ -665,7 +665,9 @@ fn keyspace(facts: &Facts<'_>, out: &mut String) {
         let (keys, expires) = (keyspace.key_count(db), keyspace.expire_count(db));
         if keys != 0 {
             let avg_ttl = facts.avg_ttl_ms.get(db as usize).copied().unwrap_or(0);
-            write!(out, "db{db}:keys={keys},expires={expires},avg_ttl={avg_ttl}\r\n").ok();
+            let nested = keyspace.nested_count(db);
+            write!(out, "db{db}:keys={keys},expires={expires},avg_ttl={avg_ttl}").ok();
+            write!(out, ",keys_with_volatile_items={nested}\r\n").ok();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The options that SET, GETEX and MSETEX share.
+//! The options that SET, GETEX, MSETEX, HGETEX and HSETEX share.
 //!
 //! An option may be repeated, except `IFEQ`; options that exclude one another are a syntax error.
 //! All options are checked before any number in them is parsed.
@@ -15,6 +15,8 @@ pub enum Grammar {
     Getex,
     /// `[NX | XX] [EX | PX | EXAT | PXAT time | KEEPTTL]`
     Msetex,
+    /// As MSETEX, with `[FNX | FXX]`
+    Hsetex,
 }
 
 /// The condition of a write.
@@ -63,6 +65,8 @@ pub enum Expire<'a> {
 pub struct Options<'a> {
     /// The condition.
     pub condition: Condition<'a>,
+    /// The condition on fields: none of them exists (`FNX`), or each does (`FXX`).
+    pub fields: Condition<'a>,
     /// `GET`: reply with the old value.
     pub get: bool,
     /// What happens to the expiry.
@@ -72,17 +76,21 @@ pub struct Options<'a> {
 impl<'a> Options<'a> {
     /// Parses the arguments from `first` on.
     pub fn parse(args: Args<'a>, first: usize, grammar: Grammar) -> Result<Self, ReplyError> {
-        use Grammar::{Getex, Msetex, Set};
+        use Grammar::{Getex, Hsetex, Msetex, Set};
         let mut words = args.options(first);
         let mut options = Self::default();
         while words.more() {
             if grammar != Getex && words.eat("NX") {
-                options.restrict(Condition::Missing)?;
+                restrict(&mut options.condition, Condition::Missing)?;
             } else if grammar != Getex && words.eat("XX") {
-                options.restrict(Condition::Exists)?;
+                restrict(&mut options.condition, Condition::Exists)?;
+            } else if grammar == Hsetex && words.eat("FNX") {
+                restrict(&mut options.fields, Condition::Missing)?;
+            } else if grammar == Hsetex && words.eat("FXX") {
+                restrict(&mut options.fields, Condition::Exists)?;
             } else if grammar == Set && words.eat("GET") {
                 options.get = true;
-            } else if matches!(grammar, Set | Msetex) && words.eat("KEEPTTL") {
+            } else if matches!(grammar, Set | Msetex | Hsetex) && words.eat("KEEPTTL") {
                 options.expire(Expire::Keep)?;
             } else if grammar == Getex && words.eat("PERSIST") {
                 options.expire(Expire::Persist)?;
@@ -97,21 +105,12 @@ impl<'a> Options<'a> {
             } else if grammar == Set
                 && let Some(value) = words.eat_value("IFEQ")
             {
-                options.restrict(Condition::Equals(value))?;
+                restrict(&mut options.condition, Condition::Equals(value))?;
             } else {
                 return Err(ReplyError::Syntax);
             }
         }
         Ok(options)
-    }
-
-    fn restrict(&mut self, condition: Condition<'a>) -> Result<(), ReplyError> {
-        let again = self.condition == condition && !matches!(condition, Condition::Equals(_));
-        if self.condition != Condition::Always && !again {
-            return Err(ReplyError::Syntax);
-        }
-        self.condition = condition;
-        Ok(())
     }
 
     fn expire(&mut self, expire: Expire<'a>) -> Result<(), ReplyError> {
@@ -141,11 +140,31 @@ impl<'a> Options<'a> {
     }
 }
 
+/// Adds a condition: one that is given already may be repeated.
+fn restrict<'a>(present: &mut Condition<'a>, new: Condition<'a>) -> Result<(), ReplyError> {
+    let again = *present == new && !matches!(new, Condition::Equals(_));
+    if *present != Condition::Always && !again {
+        return Err(ReplyError::Syntax);
+    }
+    *present = new;
+    Ok(())
+}
+
 /// Parses an expiry into Unix milliseconds. It must be a positive integer, and the result must fit;
 /// errors: `NotInteger`, or `InvalidExpire` of `command`.
 pub fn expire_at_ms(
     unit: Unit,
     text: &[u8],
+    now_ms: i64,
+    command: &'static str,
+) -> Result<i64, ReplyError> {
+    expire_from(1, (unit, text), now_ms, command)
+}
+
+/// As [`expire_at_ms`], for an integer of at least `least`.
+pub fn expire_from(
+    least: i64,
+    (unit, text): (Unit, &[u8]),
     now_ms: i64,
     command: &'static str,
 ) -> Result<i64, ReplyError> {
@@ -159,7 +178,7 @@ pub fn expire_at_ms(
         Unit::UnixSeconds | Unit::UnixMillis => 0,
     };
     millis
-        .filter(|millis| *millis > 0)
+        .filter(|millis| *millis >= least)
         .and_then(|millis| millis.checked_add(base_ms))
         .ok_or(ReplyError::InvalidExpire(command.into()))
 }

@@ -21,7 +21,7 @@ use crate::client::Client;
 use crate::command::dispatch::Runner;
 use crate::engine::Engine;
 use crate::env::Wake;
-use crate::keyspace::access::{Access, Ttl};
+use crate::keyspace::access::{Access, Found, Ttl};
 use crate::keyspace::flush::{Emptied, Freeing, flush, swap};
 use crate::keyspace::shard_of;
 use crate::mailbox::Mailbox;
@@ -196,7 +196,7 @@ impl World {
                     }
                 }
                 _ => {
-                    keys.sweep((db, CROWDED[position]), 0, 100, &mut Vec::new());
+                    keys.sweep((db, CROWDED[position]), 0, 100, &mut Found::default());
                 }
             }
         });

@@ -29,7 +29,7 @@ pub(super) fn encode(
     flush: &mut Flush<'_>,
 ) {
     encode_len(out, hash.len() as u64);
-    for (field, value) in hash.iter() {
+    for (field, value, _) in hash.iter() {
         encoder.string(out, field);
         encoder.string(out, value);
         flush_full(out, flush);

@@ -2,8 +2,9 @@
 //!
 //! A key's fingerprint mixes its name, the number of its type, its value and whether it expires;
 //! the data set's is the XOR of all keys' and of the numbers of the databases that are not empty.
-//! Source: Redis 7.0, 8.2 and Valkey 9.1, which agree on every value except scores: Redis 7.0
-//! prints them with 17 digits.
+//! Source: Redis 7.0, 8.2 and Valkey 9.1, which agree on every value except scores, which Redis 7.0
+//! prints with 17 digits, and fields with an expiry: as in Valkey, it is not mixed in, and expired
+//! fields are left out.
 
 use redix_types::entry::{EntryRef, IntBuf, Kind};
 use redix_types::hash::HashRef;
@@ -37,7 +38,8 @@ impl Digest {
     }
 
     /// Adds an entry's type, value and whether it expires.
-    fn add_value(&mut self, entry: EntryRef<'_>) {
+    /// Fields that expire at `horizon_ms` or before are left out.
+    fn add_value(&mut self, entry: EntryRef<'_>, horizon_ms: i64) {
         self.mix(&type_number(entry.kind()).to_be_bytes());
         let mut digits = IntBuf::new();
         match entry.kind() {
@@ -51,7 +53,7 @@ impl Digest {
                 set.for_each(|member| self.xor(member.text(&mut digits)));
             }
             Kind::Zset => self.add_zset(entry),
-            Kind::Hash => self.add_hash(HashRef::of(entry.value())),
+            Kind::Hash => self.add_hash(HashRef::after(entry.value(), horizon_ms)),
             Kind::String => self.mix(entry.value().string_bytes(&mut digits)),
             Kind::Stream => {
                 let stream = Stream::of(entry.value()).expect("a stream by its kind");
@@ -108,7 +110,7 @@ fn type_number(kind: Kind) -> u32 {
 
 /// `DEBUG DIGEST` -> status of 40 hexadecimal digits; all 0 where there is nothing.
 pub(super) fn digest(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    let mut all = Digest::default();
+    let (mut all, now_ms) = (Digest::default(), cx.now_ms());
     for db in 0..cx.engine.keyspace.databases() {
         if cx.engine.keyspace.key_count(db) == 0 {
             continue;
@@ -119,7 +121,7 @@ pub(super) fn digest(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
             part.table.scan(0, usize::MAX, |entry| {
                 let mut one = Digest::default();
                 one.mix(entry.key());
-                one.add_value(entry);
+                one.add_value(entry, now_ms);
                 all.xor(&one.0);
             });
         }
@@ -132,10 +134,11 @@ pub(super) fn digest(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 /// that does not exist.
 pub(super) fn digest_value(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.reply.array(args.len() - 2);
+    let now_ms = cx.now_ms();
     for key in args.iter_from(2) {
         let mut one = Digest::default();
         if let Some(entry) = raw(cx.keys, key) {
-            one.add_value(entry);
+            one.add_value(entry, now_ms);
         }
         cx.reply.simple(&one.hex());
     }

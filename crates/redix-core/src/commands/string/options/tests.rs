@@ -8,7 +8,13 @@ fn parsed(grammar: Grammar, words: &str) -> String {
     let all: Vec<&str> = std::iter::once("name").chain(words.split_whitespace()).collect();
     let owned = OwnedArgs::from_words(&all);
     match Options::parse(owned.args(), 1, grammar) {
-        Ok(Options { condition, get, expire }) => {
+        Ok(Options { condition, fields, get, expire }) => {
+            let fields = match fields {
+                Condition::Always => "",
+                Condition::Missing => "fnx ",
+                Condition::Exists => "fxx ",
+                Condition::Equals(_) => unreachable!(),
+            };
             let condition = match condition {
                 Condition::Always => String::new(),
                 Condition::Missing => "nx ".into(),
@@ -22,7 +28,7 @@ fn parsed(grammar: Grammar, words: &str) -> String {
                 Expire::Persist => "persist".into(),
                 Expire::At(unit, text) => format!("{unit:?}:{}", String::from_utf8_lossy(text)),
             };
-            format!("{condition}{get}{expire}").trim_end().to_owned()
+            format!("{condition}{fields}{get}{expire}").trim_end().to_owned()
         }
         Err(error) => error.to_string(),
     }
@@ -66,7 +72,7 @@ fn words_of_set() {
 }
 
 #[test]
-fn words_of_getex_and_msetex() {
+fn words_of_getex_msetex_and_hsetex() {
     const SYNTAX: &str = "ERR syntax error";
     let cases = [
         (Grammar::Getex, "", ""),
@@ -84,6 +90,12 @@ fn words_of_getex_and_msetex() {
         (Grammar::Msetex, "GET", SYNTAX),
         (Grammar::Msetex, "PERSIST", SYNTAX),
         (Grammar::Msetex, "IFEQ a", SYNTAX),
+        (Grammar::Msetex, "FNX", SYNTAX),
+        (Grammar::Hsetex, "fnx FNX nx EX 1", "nx fnx Seconds:1"),
+        (Grammar::Hsetex, "keepttl fxx", "fxx keep"),
+        (Grammar::Hsetex, "FXX FNX", SYNTAX),
+        (Grammar::Hsetex, "GET", SYNTAX),
+        (Grammar::Hsetex, "PERSIST", SYNTAX),
     ];
     for (grammar, words, expect) in cases {
         assert_eq!(parsed(grammar, words), expect, "{grammar:?} {words}");
