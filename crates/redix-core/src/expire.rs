@@ -1,5 +1,5 @@
-//! The expiry sweep: active deletion of expired keys that are not accessed, and of expired fields of
-//! hashes.
+//! The expiry sweep: active deletion of expired keys that are not accessed, and of expired fields
+//! of hashes.
 //!
 //! Each worker sweeps its share of the shards (`shard % workers == worker`), table by table in hash
 //! order, a few buckets at a time. Since keys lie in the order of their hashes, any stretch of a
@@ -12,15 +12,16 @@
 //!   steps, divided by the effort: each key with an expiry is checked about once a minute, within
 //!   half a percent of a core.
 //!
-//! A hash with expired fields counts as an expired key. It is found in the same stretch as they are,
-//! by its earliest expiry; then its fields are removed, [`FIELDS_PER_HOLD`] under one hold.
+//! A hash with expired fields counts as an expired key. It is found in the same stretch as they
+//! are, by its earliest expiry; then its fields are removed, [`FIELDS_PER_HOLD`] under one hold.
 //!
 //! Rejected: random sampling as in Redis, which reads entries at random addresses and never knows
 //! when it has seen all.
 //!
 //! **Invariants.** A shard's lock is held for [`BUCKETS_PER_HOLD`] buckets at most, some 40 keys,
-//! less than 20 µs, or [`FIELDS_PER_HOLD`] fields of one hash; values are freed without it. The gate is released whenever another thread wants
-//! the world. A (database, shard) without expiries costs one load of its count and no lock.
+//! less than 20 µs, or [`FIELDS_PER_HOLD`] fields of one hash; values are freed without it. The
+//! gate is released whenever another thread wants the world. A (database, shard) without expiries
+//! costs one load of its count and no lock.
 //!
 //! Source: the terms of `active-expire-effort` and the fields `expired_stale_perc` and
 //! `expired_time_cap_reached_count` of Redis 7.0's INFO.
@@ -74,7 +75,8 @@ pub struct Sweeper {
     keys: u64,
     /// Steps that found work.
     steps: u64,
-    /// What the last sweep found; the hashes are those whose expired fields are still to be removed.
+    /// What the last sweep found; the hashes are those whose expired fields are still to be
+    /// removed.
     found: Found,
     /// The database of these hashes.
     found_db: u32,

@@ -25,7 +25,6 @@ use crate::config::Config;
 use crate::error::ReplyError;
 use crate::keyspace::shard::WatchFlag;
 use crate::mailbox::Mail;
-use crate::rdb::format::WriteVersion;
 use crate::rdb::write::RecordEncoder;
 use crate::registry::Registry;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -123,8 +122,7 @@ impl Item {
 
 /// The encoder of payloads, as configured.
 pub fn encoder(config: &Config) -> RecordEncoder {
-    let version = if config.rdb_version < 11 { WriteVersion::V10 } else { WriteVersion::V11 };
-    RecordEncoder::new(version, config.rdbcompression)
+    RecordEncoder::new(config.rdb_version, config.rdbcompression)
 }
 
 /// The source of a migration.

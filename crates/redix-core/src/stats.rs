@@ -86,8 +86,8 @@ cell! {
     keyspace_misses,
     /// Keys deleted because they had expired.
     expired_keys,
-    /// Fields of hashes that expired: removed by a sweep, by a command that let them expire at once,
-    /// or replaced.
+    /// Fields of hashes that expired: removed by a sweep, by a command that let them expire at
+    /// once, or replaced.
     expired_fields,
     /// Times that the expiry sweep stopped at its time limit.
     expire_cycle_limit_reached,

@@ -22,7 +22,7 @@ use super::types::{
     AppendFsync, BytesOrPercent, ClusterSave, DisklessLoad, EndpointType, Guard, LogFormat,
     LogLevel, LogTimestamp, MaxmemoryPolicy, OomScoreAdj, OutputLimits, PropagationError,
     PubsubDefault, RdbVersionCheck, SanitizePayload, ShutdownOn, Supervised, SyslogFacility,
-    TlsAuthClients, TlsAuthClientsUser,
+    TlsAuthClients, TlsAuthClientsUser, WriteVersion,
 };
 
 const INT_MAX: i64 = i32::MAX as i64;
@@ -273,8 +273,10 @@ directives! {
         rdbcompression: bool = true, "rdbcompression" => Bool;
         /// End snapshots with a checksum, and verify it when loading.
         rdbchecksum: bool = true, "rdbchecksum" => Bool, immutable;
-        /// Format of the snapshots written: 11 for Redis 7.2 and Valkey 8, 10 for Redis 7.0.
-        rdb_version: u8 = 11, "rdb-version" => Int(10, 11);
+        /// Format of the snapshots written: 11 for Redis 7.2 and Valkey 8, 10 for Redis 7.0, 12 for
+        /// Redis 8, 80 for Valkey 9. Fields of hashes that have an expiry need one of the last two: a
+        /// snapshot that contains any is written as 80 where an older one is configured.
+        rdb_version: WriteVersion = WriteVersion::V11, "rdb-version" => Word;
         /// How strictly the version of a snapshot is taken when loading.
         rdb_version_check: RdbVersionCheck = RdbVersionCheck::Strict, "rdb-version-check" => Word;
         /// Check loaded and restored values in depth.

@@ -82,6 +82,9 @@ words! {
     /// How strictly the version in an RDB file is taken.
     RdbVersionCheck { Strict = "strict", Relaxed = "relaxed" }
 
+    /// The version of the RDB files written.
+    WriteVersion { V10 = "10", V11 = "11", V12 = "12", V80 = "80" }
+
     /// The form of a log line.
     LogFormat { Legacy = "legacy", Logfmt = "logfmt", Json = "json" }
 

@@ -7,6 +7,7 @@
 
 use super::Engine;
 use super::saving::SnapshotPlan;
+use crate::config::WriteVersion;
 use crate::env::Level;
 use crate::persist::file::{SaveError, snapshot_path};
 use crate::persist::payload::Payload;
@@ -212,7 +213,7 @@ impl Engine {
             (!theirs.eof || mine.eof)
                 && (!theirs.psync2 || mine.psync2)
                 && filter_of(theirs.wanted) == filter_of(mine.wanted)
-                && mine.rdb_version() >= self.snapshot_rdb_version()
+                && mine.reads(self.snapshot_rdb_version())
         };
         let all = self.repl.replicas.all();
         if self.snapshot_to_sockets() {
@@ -248,13 +249,12 @@ impl Engine {
         let Some(first) = group.first() else { return };
         let filter = filter_of(first.announced().wanted);
         group.retain(|replica| filter_of(replica.announced().wanted) == filter);
-        let said: Vec<_> = group.iter().map(|replica| replica.announced()).collect();
         let mut config = self.config();
+        let version = self.sync_version(&mut group, config.rdb_version);
+        let said: Vec<_> = group.iter().map(|replica| replica.announced()).collect();
         let filtered = filter != (false, false);
         let diskless = (config.repl_diskless_sync || filtered) && said.iter().all(|said| said.eof);
-        if said.iter().any(|said| said.rdb_version() < config.rdb_version) {
-            Arc::make_mut(&mut config).rdb_version = 10;
-        }
+        Arc::make_mut(&mut config).rdb_version = version;
         let payload = diskless.then(|| Payload::new(&*self.env.entropy));
         let target = if diskless { "replicas sockets" } else { "disk" };
         self.say(&format!("Starting BGSAVE for SYNC with target: {target}"));
@@ -276,6 +276,25 @@ impl Engine {
         };
         self.begin_planned(plan).expect("no snapshot is under way, and the world is held");
         self.repl.replicas.tell(&self.registry, None);
+    }
+
+    /// The version of the snapshot for a group, which it reduces to those who can share one. All
+    /// read the oldest version, unless it has to hold fields with an expiry.
+    fn sync_version(
+        &self,
+        group: &mut Vec<Arc<Replica>>,
+        configured: WriteVersion,
+    ) -> WriteVersion {
+        let keyspace = &self.keyspace;
+        let expiring = (0..keyspace.databases()).any(|db| keyspace.nested_count(db) > 0);
+        let wanted = |replica: &Arc<Replica>| replica.announced().rdb_version(configured, expiring);
+        if expiring {
+            let version = wanted(&group[0]);
+            group.retain(|replica| wanted(replica) == version);
+            return version;
+        }
+        let all = group.iter().map(wanted);
+        all.min_by_key(|version| version.number()).unwrap_or(configured)
     }
 
     fn waiting_replicas(&self) -> Vec<Arc<Replica>> {

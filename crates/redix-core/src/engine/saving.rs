@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use super::Engine;
-use crate::config::Config;
+use crate::config::{Config, WriteVersion};
 use crate::effects::Shutdown;
 use crate::env::Level;
 use crate::persist::file::{self, SaveError, snapshot_path};
@@ -27,7 +27,7 @@ pub(super) struct Snapshot {
     /// The queue of pre-images; present while the snapshot is under way.
     pub(super) pre_images: Option<Arc<PreImages>>,
     /// The version of its file format.
-    pub(super) rdb_version: u8,
+    pub(super) rdb_version: WriteVersion,
     /// Whether only replicas want it.
     pub(super) for_replicas: bool,
     /// The payload, if it goes through sockets.
@@ -97,7 +97,8 @@ impl Engine {
         saves.started.fetch_add(1, Ordering::Relaxed);
         let dirty = self.stats.totals().dirty;
         let mut cut = if plan.with_keys {
-            Cut::take(&self.env, &self.keyspace, &plan.config, dirty)
+            let config = save::able(&plan.config, &self.keyspace);
+            Cut::take(&self.env, &self.keyspace, &config, dirty)
         } else {
             Cut::without_keys(&self.env, &plan.config)
         };
@@ -109,7 +110,7 @@ impl Engine {
         saves.running_since_s.store(now_s, Ordering::Relaxed);
         let mut snapshot = lock(&self.snapshot);
         snapshot.pre_images = Some(Arc::clone(&cut.pre_images));
-        snapshot.rdb_version = plan.config.rdb_version;
+        snapshot.rdb_version = cut.config.rdb_version;
         snapshot.for_replicas = plan.for_replicas;
         snapshot.payload = match &plan.target {
             Target::Replicas(payload) => Some(Arc::clone(payload)),
@@ -121,7 +122,7 @@ impl Engine {
     }
 
     /// The version of the file format of the snapshot under way.
-    pub(super) fn snapshot_rdb_version(&self) -> u8 {
+    pub(super) fn snapshot_rdb_version(&self) -> WriteVersion {
         lock(&self.snapshot).rdb_version
     }
 
@@ -281,10 +282,11 @@ impl Engine {
     }
 
     /// Logs what was loaded.
-    pub(crate) fn log_loaded(&self, Loaded { keys, expired, empty, .. }: Loaded) {
+    pub(crate) fn log_loaded(&self, loaded: Loaded) {
+        let Loaded { keys, expired, hashes_expired, empty, .. } = loaded;
         let text = format!(
-            "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, empty keys skipped: \
-             {empty}."
+            "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, all fields expired \
+             hashes: {hashes_expired}, empty keys skipped: {empty}."
         );
         self.env.log(Level::Notice, &text);
     }

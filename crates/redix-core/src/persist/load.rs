@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use redix_types::KeyHasher;
 use redix_types::entry::EntryBox;
+use redix_types::hash::{HashEdit, Limits};
 use redix_types::num::parse_i64;
 
 use super::record::{Ages, entry_of};
@@ -134,6 +135,8 @@ pub struct Loaded {
     pub keys: u64,
     /// Expired keys of the file that were skipped.
     pub expired: u64,
+    /// Hashes of the file that were skipped because all of their fields had expired.
+    pub hashes_expired: u64,
     /// Keys of the file passed over because their collections are empty.
     pub empty: u64,
     /// Bytes of the file consumed.
@@ -310,8 +313,7 @@ impl Loader {
                 let hash = keyspace.hasher().hash(record.key);
                 keyspace.prefetch_shard(shard_of(hash));
                 let (db, entry) = (record.db, entry_of(record, self.ages));
-                let offset = self.reader.offset();
-                self.group.push(Arrival { db, hash, entry, offset });
+                self.arrive(Arrival { db, hash, entry, offset: self.reader.offset() }, keyspace);
             }
             Event::Aux { name, value } => note_aux(&mut self.origin, name, value),
             // Metadata, size hints that are not trusted, and parts that the reader has checked.
@@ -323,6 +325,31 @@ impl Loader {
             | Event::ModuleAux { .. } => {}
         }
         Ok(LoadStep::More)
+    }
+
+    /// Accepts an entry, without the fields that have expired where expired keys are passed over.
+    fn arrive(&mut self, mut arrival: Arrival, keyspace: &Keyspace) {
+        let entry = &mut arrival.entry;
+        if self.how.expired == Expired::PassOver && entry.as_ref().has_expiring_fields() {
+            // The limits of small hashes do not matter where fields are only removed.
+            let limits = Limits { entries: 0, value: 0 };
+            let mut hash = HashEdit::new(entry, limits, keyspace.hasher(), self.now_ms);
+            let fields: Vec<_> = std::iter::from_fn(|| hash.pop_hidden()).collect();
+            let is_empty = hash.as_ref().is_empty();
+            if let Some(origin) = &mut self.origin
+                && !fields.is_empty()
+                && origin.deletions.bytes().len() <= self.deletions_bytes_max
+            {
+                let mut words = vec![&b"HDEL"[..], entry.as_ref().key()];
+                words.extend(fields.iter().map(Vec::as_slice));
+                origin.deletions.push(arrival.db, &words);
+            }
+            if is_empty {
+                self.loaded.hashes_expired += 1;
+                return;
+            }
+        }
+        self.group.push(arrival);
     }
 
     fn place_group(&mut self, keyspace: &Keyspace) -> Result<(), LoadError> {

@@ -5,8 +5,8 @@ use super::record::Ages;
 use crate::config::{Config, REDIS_VERSION};
 use crate::env::Env;
 use crate::keyspace::{Keyspace, SHARDS};
-use crate::rdb::format::WriteVersion;
 use crate::rdb::write::{FileInfo, RdbEncoder, ReplicationInfo, WriteOptions};
+use crate::sync::Arc;
 
 /// Encoded bytes buffered before they are written to the file.
 pub(super) const WRITE_BYTES: usize = 256 << 10;
@@ -16,10 +16,22 @@ const SCAN_BUDGET: usize = 256;
 /// The encoding options that the configuration sets.
 pub fn write_options(config: &Config) -> WriteOptions {
     WriteOptions {
-        version: if config.rdb_version == 10 { WriteVersion::V10 } else { WriteVersion::V11 },
+        version: config.rdb_version,
         compression: config.rdbcompression,
         checksum: config.rdbchecksum,
     }
+}
+
+/// The configuration of a snapshot of this keyspace, which may need a later version than is
+/// configured. The caller holds the world.
+pub fn able(config: &Arc<Config>, keyspace: &Keyspace) -> Arc<Config> {
+    let mut config = Arc::clone(config);
+    let expiring = (0..keyspace.databases()).any(|db| keyspace.nested_count(db) > 0);
+    let version = config.rdb_version.able(expiring);
+    if version != config.rdb_version {
+        Arc::make_mut(&mut config).rdb_version = version;
+    }
+    config
 }
 
 /// The minimum duration of writing `keys` keys under `rdb-key-save-delay`: microseconds per key, or
@@ -70,11 +82,12 @@ pub fn start_file(
 pub fn save(
     env: &Env,
     keyspace: &Keyspace,
-    config: &Config,
+    config: &Arc<Config>,
     position: Option<&StreamPosition>,
 ) -> Result<(), SaveError> {
-    let mut file = SaveFile::create(&*env.disk, config, Writer::Foreground)?;
-    match write_all(&mut file, env, keyspace, config, position) {
+    let config = able(config, keyspace);
+    let mut file = SaveFile::create(&*env.disk, &config, Writer::Foreground)?;
+    match write_all(&mut file, env, keyspace, &config, position) {
         Ok(()) => file.publish(&*env.disk),
         Err(error) => {
             file.discard(&*env.disk);

@@ -79,23 +79,42 @@ impl RdbVersion {
     }
 }
 
-/// The versions that can be written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WriteVersion {
-    /// For Redis 7.0.
-    V10,
-    /// For Redis 7.2 and later, and Valkey.
-    #[default]
-    V11,
-}
+/// The versions that can be written: 10 for Redis 7.0, 11 for Redis 7.2 and Valkey 8, 12 for Redis
+/// 8, 80 for Valkey 9.
+pub use crate::config::WriteVersion;
 
 impl WriteVersion {
-    /// 10 or 11.
+    /// The number in the file.
     pub fn number(self) -> u16 {
         match self {
             WriteVersion::V10 => 10,
             WriteVersion::V11 => 11,
+            WriteVersion::V12 => 12,
+            WriteVersion::V80 => 80,
         }
+    }
+
+    /// The version to write where hashes have fields with an expiry, if `expiring`: the oldest
+    /// versions cannot hold them.
+    pub fn able(self, expiring: bool) -> Self {
+        match self {
+            WriteVersion::V10 | WriteVersion::V11 if expiring => WriteVersion::V80,
+            version => version,
+        }
+    }
+
+    /// The first nine bytes of a file.
+    pub(super) fn magic(self) -> String {
+        match self {
+            WriteVersion::V80 => format!("VALKEY{:03}", self.number()),
+            _ => format!("REDIS{:04}", self.number()),
+        }
+    }
+}
+
+impl Default for WriteVersion {
+    fn default() -> Self {
+        WriteVersion::V11
     }
 }
 

@@ -165,11 +165,15 @@ impl RecordEncoder {
         out.len()
     }
 
-    /// A DUMP payload: type, value, version (2 bytes) and a CRC-64 over all before it.
+    /// A DUMP payload: type, value, version (2 bytes) and a CRC-64 over all before it. The version
+    /// is a later one where the value needs it.
     pub fn dump(&mut self, value: ValueRef<'_>) -> Vec<u8> {
-        let mut out = vec![types::type_byte(value, self.version)];
+        let version = self.version.able(types::has_expiring_fields(value));
+        let configured = std::mem::replace(&mut self.version, version);
+        let mut out = vec![types::type_byte(value, version)];
         types::encode(self, &mut out, value, &mut |_| {});
-        out.extend_from_slice(&self.version.number().to_le_bytes());
+        self.version = configured;
+        out.extend_from_slice(&version.number().to_le_bytes());
         let checksum = Checksum::of(&out);
         out.extend_from_slice(&checksum.to_le_bytes());
         out
@@ -211,7 +215,7 @@ impl RdbEncoder {
     pub fn new(options: WriteOptions) -> Self {
         Self {
             records: RecordEncoder::of(options),
-            out: format!("REDIS{:04}", options.version.number()).into_bytes(),
+            out: options.version.magic().into_bytes(),
             summed: 0,
             checksum: options.checksum.then(Checksum::new),
         }

@@ -28,6 +28,7 @@ use std::io::Read;
 
 use super::log::{Log, Reader};
 use super::status::Target;
+use crate::config::WriteVersion;
 use crate::persist::payload::{Payload, PayloadReader, Progress};
 use crate::registry::{ClientShared, Registry, client_flag};
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -101,10 +102,28 @@ pub struct Announced {
 }
 
 impl Announced {
-    /// The newest RDB version that it is known to read. Redis does not announce its version; every
-    /// replica reads that of 7.0.
-    pub fn rdb_version(&self) -> u8 {
-        if self.version >= 0x07_02_00 { 11 } else { 10 }
+    /// The version of the snapshot that it is sent, where `configured` is the one of files and
+    /// `expiring` says whether hashes have fields with an expiry, which old versions cannot hold.
+    /// Redis does not announce its version: it is sent that of 7.0 or, with such fields, of 8. A
+    /// replica that cannot read these refuses the snapshot; dropping the expiries was rejected.
+    pub fn rdb_version(&self, configured: WriteVersion, expiring: bool) -> WriteVersion {
+        match (self.version, configured) {
+            (0x09_00_00.., WriteVersion::V80) => WriteVersion::V80,
+            (0x07_02_00.., WriteVersion::V10) if !expiring => WriteVersion::V10,
+            (0x07_02_00.., _) => WriteVersion::V11.able(expiring),
+            _ if expiring => WriteVersion::V12,
+            _ => WriteVersion::V10,
+        }
+    }
+
+    /// Whether it reads snapshots of a version.
+    pub fn reads(&self, version: WriteVersion) -> bool {
+        match version {
+            WriteVersion::V10 => true,
+            WriteVersion::V11 => self.version >= 0x07_02_00,
+            WriteVersion::V12 => false,
+            WriteVersion::V80 => self.version >= 0x09_00_00,
+        }
     }
 }
 

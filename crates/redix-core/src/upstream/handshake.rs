@@ -6,9 +6,12 @@ mod tests;
 use redix_resp::request::encode_command;
 
 use super::Broken;
-use crate::config::{Config, REDIS_VERSION};
+use crate::config::Config;
 use crate::env::{Env, Level};
 use crate::repl::log::ReplId;
+
+/// The version, announced to the primary, of the server whose RDB files are understood.
+const UNDERSTOOD_VERSION: &str = "9.0.0";
 
 /// The longest line that a primary may send.
 const LINE_MAX: usize = 8 * 1024;
@@ -89,8 +92,7 @@ impl Handshake {
         }
         command(out, &["REPLCONF", "capa", "eof", "capa", "psync2"]);
         self.due.push_back(Due::Replconf("capa"));
-        // The version whose RDB files are understood, not the program's own.
-        command(out, &["REPLCONF", "version", REDIS_VERSION]);
+        command(out, &["REPLCONF", "version", UNDERSTOOD_VERSION]);
         self.due.push_back(Due::Replconf("version"));
     }
 

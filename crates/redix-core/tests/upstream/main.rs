@@ -585,7 +585,7 @@ fn the_primary_is_told_who_follows_it() {
         rig.sent(),
         "*1 $4 PING *3 $4 AUTH $4 repl $6 secret *3 $8 REPLCONF $14 listening-port $4 7000 *3 $8 \
          REPLCONF $10 ip-address $7 1.2.3.4 *5 $8 REPLCONF $4 capa $3 eof $4 capa $6 psync2 *3 $8 \
-         REPLCONF $7 version $5 7.2.4 "
+         REPLCONF $7 version $5 9.0.0 "
     );
     rig.send("-WRONGPASS no\r\n");
     assert_eq!(rig.state(), LinkState::Connect);

@@ -1,6 +1,7 @@
 //! Data exchange with the real servers: files and DUMP payloads with every encoding of every type,
 //! compared by DEBUG DIGEST.
 
+mod fields;
 mod migrate;
 mod payloads;
 

@@ -54,7 +54,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => time().prop_map(Lifetime::Until),
     ];
     let op = prop_oneof![
-        8 => (text(), text(), lifetime).prop_map(|(field, value, life)| Op::Set(field, value, life)),
+        8 => (text(), text(), lifetime).prop_map(|(name, value, life)| Op::Set(name, value, life)),
         2 => (text(), prop::option::of(time())).prop_map(|(field, at)| Op::SetExpiry(field, at)),
         4 => text().prop_map(Op::Remove),
         2 => time().prop_map(Op::PopExpired),
@@ -250,7 +250,7 @@ mod views {
         let time = prop_oneof![Just(50i64), Just(100), Just(101), Just(150)];
         let plain = || {
             prop_oneof![
-                6 => (short(), short()).prop_map(|(f, value)| Step::Set(f, value, Lifetime::Endless)),
+                6 => (short(), short()).prop_map(|(f, v)| Step::Set(f, v, Lifetime::Endless)),
                 3 => short().prop_map(Step::Remove),
                 1 => Just(Step::PopHidden),
             ]
@@ -258,7 +258,7 @@ mod views {
         let life = prop_oneof![Just(Lifetime::Keep), time.clone().prop_map(Lifetime::Until)];
         let expiring = prop_oneof![
             4 => plain(),
-            3 => (short(), short(), life).prop_map(|(f, value, life)| Step::Set(f, value, life)),
+            3 => (short(), short(), life).prop_map(|(f, v, life)| Step::Set(f, v, life)),
             2 => (short(), prop::option::of(time)).prop_map(|(f, at)| Step::SetExpiry(f, at)),
         ];
         prop_oneof![prop::collection::vec(plain(), 1..40), prop::collection::vec(expiring, 1..40),]

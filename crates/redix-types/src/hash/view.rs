@@ -231,9 +231,9 @@ impl<'e> HashEdit<'e> {
         }
     }
 
-    /// Sets the value of a field and its expiry: a hidden field has none that could be kept. Returns
-    /// what it was. Panics if the field is longer than [`super::FIELD_LEN_MAX`], or field and value
-    /// than [`super::PAIR_LEN_MAX`].
+    /// Sets the value of a field and its expiry: a hidden field has none that could be kept.
+    /// Returns what it was. Panics if the field is longer than [`super::FIELD_LEN_MAX`], or field
+    /// and value than [`super::PAIR_LEN_MAX`].
     pub fn set(&mut self, field: &[u8], value: &[u8], lifetime: Lifetime) -> Before {
         let is_long = field.len().max(value.len()) > self.limits.value;
         if is_long || matches!(lifetime, Lifetime::Until(_)) {

@@ -67,8 +67,8 @@ impl<T: Item> Table<T> {
         Some(next)
     }
 
-    /// Visits the marked and nested items of up to `buckets` buckets in order, from the one that holds
-    /// position `from`. `judge` gets each with its done mark; condemned items are moved to
+    /// Visits the marked and nested items of up to `buckets` buckets in order, from the one that
+    /// holds position `from`. `judge` gets each with its done mark; condemned items are moved to
     /// `removed`. Returns the position to continue from, or `None` at the end. May merge buckets.
     pub fn sweep_marked(
         &mut self,

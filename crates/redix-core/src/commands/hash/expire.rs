@@ -1,7 +1,7 @@
 //! The expiry of fields: setting, reading and removing it.
 //!
-//! As for keys, a relative time is logged as an absolute one (`HPEXPIREAT`), and one that is over as
-//! the removal of the fields (`HDEL`).
+//! As for keys, a relative time is logged as an absolute one (`HPEXPIREAT`), and one that is over
+//! as the removal of the fields (`HDEL`).
 
 use redix_types::hash::HashRef;
 
@@ -19,8 +19,8 @@ use crate::keyspace::access::{Edited, Missing};
 const UPDATE: &[KeySpec] = &[KeySpec::one(1, access::RW | access::UPDATE)];
 const READ: &[KeySpec] = &[KeySpec::one(1, access::RO | access::ACCESS)];
 
-/// Commands: HEXPIRE, HEXPIREAT, HEXPIRETIME, HPERSIST, HPEXPIRE, HPEXPIREAT, HPEXPIRETIME, HPTTL and
-/// HTTL.
+/// Commands: HEXPIRE, HEXPIREAT, HEXPIRETIME, HPERSIST, HPEXPIRE, HPEXPIREAT, HPEXPIRETIME, HPTTL
+/// and HTTL.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("hexpire", Group::Hash, -6, UPDATE, hexpire)
         .flags(flag::FAST)
@@ -211,8 +211,8 @@ fn check_fields_word(args: Args<'_>) -> Result<(), ReplyError> {
 }
 
 /// `HPERSIST key FIELDS numfields field [field ...]` -> array: for each field 1 if its expiry was
-/// removed, -1 if it has none, -2 if there is no such field. Errors: Syntax, NotInteger, a number of
-/// fields that is not theirs, WRONGTYPE. Logged verbatim; event `hpersist`.
+/// removed, -1 if it has none, -2 if there is no such field. Errors: Syntax, NotInteger, a number
+/// of fields that is not theirs, WRONGTYPE. Logged verbatim; event `hpersist`.
 fn hpersist(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     check_fields_word(args)?;
     check_count(args, 2, 1, NUMFIELDS)?;

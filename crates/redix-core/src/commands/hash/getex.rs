@@ -104,9 +104,9 @@ fn hgetdel(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `HGETEX key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds |
-/// PERSIST] FIELDS numfields field [field ...]` -> array of bulk | null. Errors: Syntax, a number of
-/// fields that is not theirs, NotInteger, an invalid time, WRONGTYPE. Logged as `HPEXPIREAT`,
+/// `HGETEX key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds
+/// | PERSIST] FIELDS numfields field [field ...]` -> array of bulk | null. Errors: Syntax, a number
+/// of fields that is not theirs, NotInteger, an invalid time, WRONGTYPE. Logged as `HPEXPIREAT`,
 /// `HPERSIST` or, where the time is over, `HDEL`, of the fields that it changed; events `hexpire`,
 /// `hpersist`, `hexpired`.
 fn hgetex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {

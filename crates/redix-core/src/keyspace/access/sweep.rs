@@ -33,8 +33,8 @@ pub struct Found {
 impl Access<'_> {
     /// Checks the keys with an expiry in up to `buckets` buckets of one (database, shard) table,
     /// from position `from` on, and removes the expired ones as a lookup would. They are moved to
-    /// `found`, so that the caller can free them without the lock, with the names of the hashes that
-    /// have expired fields.
+    /// `found`, so that the caller can free them without the lock, with the names of the hashes
+    /// that have expired fields.
     pub fn sweep(
         &mut self,
         (db, index): (u32, usize),
@@ -97,7 +97,8 @@ pub struct SweptFields {
 
 impl Access<'_> {
     /// Removes up to `limit` expired fields of the hash at a key, and the hash with its last field.
-    /// Logged as one `HDEL`, followed by the deletion of the hash. Nothing if the key holds no hash.
+    /// Logged as one `HDEL`, followed by the deletion of the hash. Nothing if the key holds no
+    /// hash.
     pub fn sweep_fields(&mut self, db: u32, key: Key<'_>, limit: usize) -> SweptFields {
         let none = SweptFields { removed: 0, more: false };
         let (index, now_ms) = (key.shard(), self.now_ms);

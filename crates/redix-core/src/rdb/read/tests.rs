@@ -235,16 +235,15 @@ fn files_without_checksum_or_compression_are_read() {
 
 #[test]
 fn types_that_cannot_be_loaded_are_named() {
-    let check = |server, name, expect: &str| check_error(fixture(server, name), expect);
-    check(
-        "redis-8.2.3",
-        "hash-fields",
-        "at offset 84, key \"h\": hash with expiring fields (listpack) (type 25) is not supported",
+    check_error(
+        &file(b"\x16\x01h"),
+        "at offset 9, key \"h\": hash with expiring fields (before Redis 7.4) (type 22) is not \
+         supported",
     );
-    check(
-        "valkey-9.1.2",
-        "hash-fields",
-        "at offset 85, key \"h\": hash with expiring fields (type 22) is not supported",
+    check_error(
+        &file(b"\x17\x01h"),
+        "at offset 9, key \"h\": hash with expiring fields (listpack, before Redis 7.4) (type 23) is \
+         not supported",
     );
     let unknown = |type_byte| {
         format!(

@@ -1,13 +1,17 @@
 //! Hashes: a listpack verbatim, or a count followed by fields and values.
 //!
-//! Ziplists and zipmaps of old servers are read too. Hashes with field expiry are not supported,
-//! and their types are refused by name.
+//! A hash with fields that have an expiry has a type of its own in either fork: in Valkey an expiry
+//! follows each value, in Redis the earliest expiry comes first and the others are relative to it.
+//! Types of the time before Redis 7.4 for the same are refused by name. Ziplists and zipmaps of old
+//! servers are read too.
 
 use redix_types::hash::{self, Builder, Hash};
-use redix_types::value::HeapValue;
+use redix_types::listpack::Element;
+use redix_types::table::KeyHasher;
+use redix_types::value::{HeapValue, IntBuf};
 use redix_types::{listpack, ziplist, zipmap};
 
-use super::super::format::RdbErrorKind;
+use super::super::format::{RdbErrorKind, WriteVersion};
 use super::super::input::Input;
 use super::super::read::{Decoder, corrupt, decode_len};
 use super::super::write::{Flush, RecordEncoder, encode_len, flush_full};
@@ -21,6 +25,26 @@ pub(super) const TYPE_ZIPLIST: u8 = 13;
 /// The bytes of a listpack.
 pub(super) const TYPE_LISTPACK: u8 = 16;
 
+/// A count, then fields, values and expiries. Valkey.
+pub(super) const TYPE_EXPIRING: u8 = 22;
+/// The earliest expiry, a count, then expiries relative to it, fields and values. Redis.
+pub(super) const TYPE_EXPIRING_REDIS: u8 = 24;
+/// The earliest expiry, then a listpack of fields, values and expiries. Redis.
+pub(super) const TYPE_EXPIRING_LISTPACK: u8 = 25;
+
+/// The expiry, in Valkey's type, of a field that has none.
+const ENDLESS: i64 = -1;
+
+/// The type under which a large hash is written. Where a field has an expiry, `version` is one that
+/// can hold it ([`WriteVersion::able`]).
+pub(super) fn type_byte(hash: &Hash, version: WriteVersion) -> u8 {
+    match version {
+        _ if hash.expiring() == 0 => TYPE_HASH,
+        WriteVersion::V12 => TYPE_EXPIRING_REDIS,
+        WriteVersion::V10 | WriteVersion::V11 | WriteVersion::V80 => TYPE_EXPIRING,
+    }
+}
+
 /// Appends a large hash.
 pub(super) fn encode(
     encoder: &mut RecordEncoder,
@@ -28,12 +52,147 @@ pub(super) fn encode(
     hash: &Hash,
     flush: &mut Flush<'_>,
 ) {
+    let type_byte = type_byte(hash, encoder.version);
+    let first_ms = hash.first_expiry().unwrap_or(0);
+    if type_byte == TYPE_EXPIRING_REDIS {
+        out.extend_from_slice(&first_ms.to_le_bytes());
+    }
     encode_len(out, hash.len() as u64);
-    for (field, value, _) in hash.iter() {
+    for (field, value, at_ms) in hash.iter() {
+        if type_byte == TYPE_EXPIRING_REDIS {
+            // 0: none. No expiry is before the first, and none is negative.
+            encode_len(out, at_ms.map_or(0, |at_ms| at_ms.abs_diff(first_ms) + 1));
+        }
         encoder.string(out, field);
         encoder.string(out, value);
+        if type_byte == TYPE_EXPIRING {
+            out.extend_from_slice(&at_ms.unwrap_or(ENDLESS).to_le_bytes());
+        }
         flush_full(out, flush);
     }
+}
+
+/// A hash being read, whose fields may have an expiry.
+struct Reading<'h> {
+    builder: Builder<'h>,
+    field: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl<'h> Reading<'h> {
+    /// Begins with the number of fields. Fails if it is 0.
+    fn begin(
+        decoder: &Decoder,
+        len: u64,
+        hasher: &'h KeyHasher,
+    ) -> Result<Reading<'h>, RdbErrorKind> {
+        if len == 0 {
+            return Err(RdbErrorKind::Empty);
+        }
+        let builder = Builder::new(len, decoder.options.limits.hash, hasher);
+        Ok(Reading { builder, field: Vec::new(), value: Vec::new() })
+    }
+
+    /// Reads a field and its value.
+    fn read(&mut self, decoder: &mut Decoder, input: &mut Input<'_>) -> Result<(), RdbErrorKind> {
+        decoder.decode_bytes_into(input, &mut self.field)?;
+        decoder.decode_bytes_into(input, &mut self.value)?;
+        check_length(&self.field, &self.value)
+    }
+
+    /// Adds what was read, with its expiry if there is one.
+    fn push(&mut self, expire_at_ms: Option<i64>) -> Result<(), RdbErrorKind> {
+        match expire_at_ms {
+            None => self.builder.push(&self.field, &self.value),
+            Some(at_ms @ 0..) => self.builder.push_expiring(&self.field, &self.value, at_ms),
+            Some(_) => return Err(corrupt("expiry of a field before 1970")),
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<HeapValue, RdbErrorKind> {
+        self.builder.finish().ok_or(corrupt("hash with a field twice"))
+    }
+}
+
+fn check_length(field: &[u8], value: &[u8]) -> Result<(), RdbErrorKind> {
+    if field.len() > hash::FIELD_LEN_MAX || field.len() + value.len() > hash::PAIR_LEN_MAX {
+        return Err(corrupt("field of a hash longer than allowed"));
+    }
+    Ok(())
+}
+
+/// Reads [`TYPE_EXPIRING`].
+pub(super) fn decode_expiring(
+    decoder: &mut Decoder,
+    input: &mut Input<'_>,
+) -> Result<HeapValue, RdbErrorKind> {
+    let (len, hasher) = (decode_len(input)?, decoder.options.hasher);
+    let mut reading = Reading::begin(decoder, len, &hasher)?;
+    for _ in 0..len {
+        reading.read(decoder, input)?;
+        let at_ms = i64::from_le_bytes(input.array()?);
+        reading.push((at_ms != ENDLESS).then_some(at_ms))?;
+    }
+    reading.finish()
+}
+
+/// Reads the earliest expiry of one of Redis's types.
+fn decode_first(input: &mut Input<'_>) -> Result<i64, RdbErrorKind> {
+    let first_ms = i64::from_le_bytes(input.array()?);
+    if first_ms < 0 { Err(corrupt("earliest expiry before 1970")) } else { Ok(first_ms) }
+}
+
+/// Reads [`TYPE_EXPIRING_REDIS`].
+pub(super) fn decode_expiring_redis(
+    decoder: &mut Decoder,
+    input: &mut Input<'_>,
+) -> Result<HeapValue, RdbErrorKind> {
+    let first_ms = decode_first(input)?;
+    let (len, hasher) = (decode_len(input)?, decoder.options.hasher);
+    let mut reading = Reading::begin(decoder, len, &hasher)?;
+    for _ in 0..len {
+        let expiry = decode_len(input)?.checked_sub(1);
+        reading.read(decoder, input)?;
+        let at_ms = expiry.map(|after| first_ms.checked_add_unsigned(after));
+        let at_ms = at_ms.map(|at_ms| at_ms.ok_or(corrupt("expiry of a field after all times")));
+        reading.push(at_ms.transpose()?)?;
+    }
+    reading.finish()
+}
+
+/// Reads [`TYPE_EXPIRING_LISTPACK`].
+pub(super) fn decode_expiring_listpack(
+    decoder: &mut Decoder,
+    input: &mut Input<'_>,
+) -> Result<HeapValue, RdbErrorKind> {
+    const BROKEN: &str = "bytes that are no small hash with expiries";
+    decode_first(input)?;
+    let hasher = decoder.options.hasher;
+    let mut bytes = Vec::new();
+    decoder.decode_bytes_into(input, &mut bytes)?;
+    if !listpack::validate(&bytes, listpack::Depth::Elements) {
+        return Err(corrupt(BROKEN));
+    }
+    let len = listpack::iter(&bytes).count();
+    if !len.is_multiple_of(3) {
+        return Err(corrupt(BROKEN));
+    }
+    let mut reading = Reading::begin(decoder, len as u64 / 3, &hasher)?;
+    let mut text = IntBuf::new();
+    let mut elements = listpack::iter(&bytes).map(|(_, element)| element);
+    while let (Some(field), Some(value), Some(expiry)) =
+        (elements.next(), elements.next(), elements.next())
+    {
+        let Element::Int(at_ms) = expiry else { return Err(corrupt(BROKEN)) };
+        reading.field.clear();
+        reading.field.extend_from_slice(field.text(&mut text));
+        reading.value.clear();
+        reading.value.extend_from_slice(value.text(&mut text));
+        check_length(&reading.field, &reading.value)?;
+        reading.push((at_ms != 0).then_some(at_ms))?;
+    }
+    reading.finish()
 }
 
 /// Reads a hash in any of its forms.
@@ -45,20 +204,12 @@ pub(super) fn decode(
     let (limits, hasher) = (decoder.options.limits.hash, decoder.options.hasher);
     if type_byte == TYPE_HASH {
         let len = decode_len(input)?;
-        if len == 0 {
-            return Err(RdbErrorKind::Empty);
-        }
-        let mut builder = Builder::new(len, limits, &hasher);
-        let (mut field, mut value) = (Vec::new(), Vec::new());
+        let mut reading = Reading::begin(decoder, len, &hasher)?;
         for _ in 0..len {
-            decoder.decode_bytes_into(input, &mut field)?;
-            decoder.decode_bytes_into(input, &mut value)?;
-            if field.len() > hash::FIELD_LEN_MAX || field.len() + value.len() > hash::PAIR_LEN_MAX {
-                return Err(corrupt("field of a hash longer than allowed"));
-            }
-            builder.push(&field, &value);
+            reading.read(decoder, input)?;
+            reading.push(None)?;
         }
-        return builder.finish().ok_or(corrupt("hash with a field twice"));
+        return reading.finish();
     }
     let mut bytes = Vec::new();
     decoder.decode_bytes_into(input, &mut bytes)?;

@@ -16,7 +16,7 @@ mod zset;
 use redix_types::list::ListRef;
 use redix_types::value::{Compact, HeapValue, ValueRef};
 
-use super::format::{RdbErrorKind, TYPE_STRING, WriteVersion};
+use super::format::{RdbErrorKind, RdbVersion, TYPE_STRING, WriteVersion};
 use super::input::Input;
 use super::read::{Decoder, unsupported};
 use super::write::{Flush, RecordEncoder, encode_int};
@@ -33,11 +33,16 @@ pub(super) fn type_byte(value: ValueRef<'_>, version: WriteVersion) -> u8 {
         ValueRef::Packed(Compact::SetOfInts | Compact::Set, _)
         | ValueRef::Large(HeapValue::Set(_)) => set::type_byte(value, version),
         ValueRef::Packed(Compact::Hash, _) => hash::TYPE_LISTPACK,
-        ValueRef::Large(HeapValue::Hash(_)) => hash::TYPE_HASH,
+        ValueRef::Large(HeapValue::Hash(hash)) => hash::type_byte(hash, version),
         ValueRef::Packed(Compact::List, _) | ValueRef::Large(HeapValue::List(_)) => list::NODES,
         ValueRef::Large(HeapValue::Stream(_)) => stream::type_byte(version),
         ValueRef::Large(HeapValue::Str(_) | HeapValue::Packed(..)) => unreachable!("{NOT_LARGE}"),
     }
+}
+
+/// Whether a value is a hash with fields that have an expiry.
+pub(super) fn has_expiring_fields(value: ValueRef<'_>) -> bool {
+    matches!(value, ValueRef::Large(HeapValue::Hash(hash)) if hash.expiring() > 0)
 }
 
 /// Appends a value, without its type byte. For a large one `flush` is called repeatedly to take
@@ -78,6 +83,15 @@ pub(super) fn decode(
         set::TYPE_SET => set::decode(decoder, input),
         set::TYPE_SET_INTSET => set::decode_intset(decoder, input),
         set::TYPE_SET_LISTPACK => set::decode_listpack(decoder, input),
+        hash::TYPE_EXPIRING if matches!(decoder.version, RdbVersion::Valkey(_)) => {
+            hash::decode_expiring(decoder, input)
+        }
+        hash::TYPE_EXPIRING_REDIS if matches!(decoder.version, RdbVersion::Redis(_)) => {
+            hash::decode_expiring_redis(decoder, input)
+        }
+        hash::TYPE_EXPIRING_LISTPACK if matches!(decoder.version, RdbVersion::Redis(_)) => {
+            hash::decode_expiring_listpack(decoder, input)
+        }
         hash::TYPE_HASH | hash::TYPE_ZIPMAP | hash::TYPE_ZIPLIST | hash::TYPE_LISTPACK => {
             hash::decode(decoder, input, type_byte)
         }

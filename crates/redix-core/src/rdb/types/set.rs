@@ -36,7 +36,7 @@ fn view(value: ValueRef<'_>) -> SetRef<'_> {
 pub(super) fn type_byte(value: ValueRef<'_>, version: WriteVersion) -> u8 {
     match view(value) {
         SetRef::Intset(_) => TYPE_SET_INTSET,
-        SetRef::Listpack(_) if version == WriteVersion::V11 => TYPE_SET_LISTPACK,
+        SetRef::Listpack(_) if version != WriteVersion::V10 => TYPE_SET_LISTPACK,
         SetRef::Listpack(_) | SetRef::Table(_) => TYPE_SET,
     }
 }
@@ -50,7 +50,7 @@ pub(super) fn encode(
 ) {
     match view(value) {
         SetRef::Intset(set) => encoder.string(out, set.bytes()),
-        SetRef::Listpack(bytes) if encoder.version == WriteVersion::V11 => {
+        SetRef::Listpack(bytes) if encoder.version != WriteVersion::V10 => {
             encoder.string(out, bytes);
         }
         set @ (SetRef::Listpack(_) | SetRef::Table(_)) => {

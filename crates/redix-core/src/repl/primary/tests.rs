@@ -145,13 +145,28 @@ fn names_are_what_was_said_or_seen() {
 }
 
 #[test]
-fn only_versions_that_were_said_count() {
-    let mut said = Announced::default();
-    assert_eq!(said.rdb_version(), 10);
-    said.version = 0x07_00_0f;
-    assert_eq!(said.rdb_version(), 10);
-    said.version = 0x07_02_00;
-    assert_eq!(said.rdb_version(), 11);
-    said.version = 0x08_00_00;
-    assert_eq!(said.rdb_version(), 11);
+fn a_snapshot_has_the_version_that_its_reader_announced() {
+    use WriteVersion::{V10, V11, V12, V80};
+    // The version announced, the configured one, the one sent without expiring fields and with.
+    let cases = [
+        (0, V11, V10, V12),
+        (0, V12, V10, V12),
+        (0, V80, V10, V12),
+        (0x07_00_0f, V11, V10, V12),
+        (0x07_02_00, V10, V10, V80),
+        (0x07_02_00, V11, V11, V80),
+        (0x08_00_00, V80, V11, V80),
+        (0x09_00_00, V10, V10, V80),
+        (0x09_00_00, V11, V11, V80),
+        (0x09_00_00, V12, V11, V80),
+        (0x09_01_02, V80, V80, V80),
+    ];
+    for (version, configured, plain, expiring) in cases {
+        let said = Announced { version, ..Announced::default() };
+        assert_eq!(said.rdb_version(configured, false), plain, "{version:x} {configured:?}");
+        assert_eq!(said.rdb_version(configured, true), expiring, "{version:x} {configured:?}");
+    }
+    let reads = |version, file| Announced { version, ..Announced::default() }.reads(file);
+    assert!(reads(0, V10) && !reads(0, V11) && !reads(0, V12) && !reads(0, V80));
+    assert!(reads(0x07_02_00, V11) && !reads(0x08_00_00, V80) && reads(0x09_00_00, V80));
 }
