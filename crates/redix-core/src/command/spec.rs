@@ -227,6 +227,9 @@ pub enum ArgKind {
     String,
     /// A whole number.
     Integer,
+    /// A whole number that the real server's tables attribute to the key specification with this
+    /// index.
+    KeyInteger(u32),
     /// A number.
     Double,
     /// A key, of the key specification with this index.

@@ -75,7 +75,8 @@ fn write_arg(reply: &mut Reply, arg: &ArgSpec) {
     reply.bulk_str(kind);
     fields +=
         write_text(reply, "display_text", arg.display.or(nested.is_empty().then_some(arg.name)));
-    if let ArgKind::Key(index) | ArgKind::KeyPattern(index) = arg.kind {
+    if let ArgKind::Key(index) | ArgKind::KeyInteger(index) | ArgKind::KeyPattern(index) = arg.kind
+    {
         reply.bulk_str("key_spec_index");
         reply.int(i64::from(index));
         fields += 1;
@@ -122,7 +123,7 @@ fn write_arg_flags(reply: &mut Reply, arg: &ArgSpec) -> usize {
 fn kind_of(kind: ArgKind) -> (&'static str, &'static [ArgSpec]) {
     match kind {
         ArgKind::String => ("string", &[]),
-        ArgKind::Integer => ("integer", &[]),
+        ArgKind::Integer | ArgKind::KeyInteger(_) => ("integer", &[]),
         ArgKind::Double => ("double", &[]),
         ArgKind::Key(_) => ("key", &[]),
         ArgKind::Pattern | ArgKind::KeyPattern(_) => ("pattern", &[]),

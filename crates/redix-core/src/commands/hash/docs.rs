@@ -6,7 +6,7 @@ use crate::command::spec::{ArgKind, ArgSpec, Docs};
 const FIELDS: ArgSpec = ArgSpec::new(
     "fields",
     ArgKind::Block(&[
-        ArgSpec::new("numfields", ArgKind::Integer),
+        ArgSpec::new("numfields", ArgKind::KeyInteger(0)),
         ArgSpec::new("field", ArgKind::String).multiple(),
     ]),
 )
@@ -46,15 +46,22 @@ pub(super) const HEXPIRE: Docs =
         ArgSpec::key("key"),
         ArgSpec::new("seconds", ArgKind::Integer),
         CONDITION,
-        FIELDS,
+        ArgSpec::new(
+            "fields",
+            ArgKind::Block(&[
+                ArgSpec::new("numfields", ArgKind::Integer),
+                ArgSpec::new("field", ArgKind::String).multiple(),
+            ]),
+        )
+        .token("FIELDS"),
     ]);
 
 pub(super) const HEXPIREAT: Docs =
     Docs::new("9.0.0", EACH_FIELD, "Lets fields of a hash expire at a Unix time in seconds.").args(
         &[
             ArgSpec::key("key"),
-            ArgSpec::new("unix-time-seconds", ArgKind::UnixTime),
-            CONDITION,
+            ArgSpec::new("unix-time-seconds", ArgKind::Integer),
+            CONDITION.since("9.0.0"),
             FIELDS,
         ],
     );
@@ -156,15 +163,20 @@ pub(super) const HPERSIST: Docs =
 
 pub(super) const HPEXPIRE: Docs =
     Docs::new("9.0.0", EACH_FIELD, "Lets fields of a hash expire after some milliseconds.").args(
-        &[ArgSpec::key("key"), ArgSpec::new("milliseconds", ArgKind::Integer), CONDITION, FIELDS],
+        &[
+            ArgSpec::key("key"),
+            ArgSpec::new("milliseconds", ArgKind::Integer),
+            CONDITION.since("9.0.0"),
+            FIELDS,
+        ],
     );
 
 pub(super) const HPEXPIREAT: Docs =
     Docs::new("9.0.0", EACH_FIELD, "Lets fields of a hash expire at a Unix time in milliseconds.")
         .args(&[
             ArgSpec::key("key"),
-            ArgSpec::new("unix-time-milliseconds", ArgKind::UnixTime),
-            CONDITION,
+            ArgSpec::new("unix-time-milliseconds", ArgKind::Integer),
+            CONDITION.since("9.0.0"),
             FIELDS,
         ]);
 
@@ -250,7 +262,7 @@ pub(super) const HSETEX: Docs =
         ArgSpec::new(
             "fields",
             ArgKind::Block(&[
-                ArgSpec::new("numfields", ArgKind::Integer),
+                ArgSpec::new("numfields", ArgKind::KeyInteger(0)),
                 ArgSpec::new(
                     "data",
                     ArgKind::Block(&[

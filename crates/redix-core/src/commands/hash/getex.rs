@@ -1,11 +1,10 @@
 //! Reading fields and changing them at the same time: HGETDEL and HGETEX.
 
 use redix_types::entry::IntBuf;
-use redix_types::hash::HashRef;
 
 use super::{
     NUMFIELDS, after_removal, bulk_or_null, check_count, docs, edit, find_fields, log_fields,
-    lookup, note_expired, notify, notify_if_emptied,
+    lookup, note_expired, notify, notify_if_emptied, view,
 };
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -134,8 +133,7 @@ fn hgetex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if expire_at_ms.is_some() || options.expire == Expire::Persist {
         change_expiries(cx, key, args, first, expire_at_ms)?;
     }
-    let horizon_ms = cx.keys.horizon_ms();
-    let hash = cx.keys.view(key).map(|entry| HashRef::after(entry.value(), horizon_ms));
+    let hash = view(cx.keys, key);
     cx.reply.array(args.len() - first);
     for field in args.iter_from(first) {
         bulk_or_null(cx.reply, hash.and_then(|hash| hash.get(field, hasher)));

@@ -37,6 +37,11 @@ fn lookup<'c>(keys: &'c mut Access<'_>, key: Key<'_>) -> Result<Option<HashRef<'
     Ok(entry.map(|entry| HashRef::after(entry.value(), horizon_ms)))
 }
 
+/// The hash at a key that the command has looked up for a write.
+fn view<'c>(keys: &'c Access<'_>, key: Key<'_>) -> Option<HashRef<'c>> {
+    keys.view(key).map(|entry| HashRef::after(entry.value(), keys.horizon_ms()))
+}
+
 /// Edits the hash at a key; `None` if there is none and `missing` does not create it. Errors:
 /// WRONGTYPE.
 fn edit<R>(

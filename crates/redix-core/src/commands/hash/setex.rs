@@ -1,16 +1,18 @@
 //! HSETEX: setting fields with their expiry.
 
-use redix_types::hash::{Before, HashRef, Lifetime};
+use redix_types::Kind;
+use redix_types::hash::{Before, Lifetime};
 
 use super::{
     CREATE, NUMFIELDS, after_removal, check_count, check_length, docs, edit, find_fields,
-    log_fields, lookup, note_expired, notify, notify_if_emptied,
+    log_fields, note_expired, notify, notify_if_emptied, view,
 };
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, LogAs, access, acl, flag};
 use crate::commands::string::options::{Condition, Expire, Grammar, Options, expire_from};
-use crate::error::{CommandResult, ReplyError};
+use crate::effects::class;
+use crate::error::CommandResult;
 use crate::keyspace::Key;
 use crate::keyspace::access::{Edited, Missing};
 
@@ -42,7 +44,7 @@ fn hsetex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     for word in (first..args.len()).step_by(2) {
         check_length(args.get(word), args.get(word + 1))?;
     }
-    let exists = cx.keys.lookup_write(key, redix_types::Kind::Hash)?.is_some();
+    let exists = cx.keys.lookup_write(key, Kind::Hash)?.is_some();
     if !holds(options.condition, exists) {
         cx.reply.int(0);
         return Ok(());
@@ -54,7 +56,7 @@ fn hsetex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         Expire::Keep => Lifetime::Keep,
         Expire::Unsaid | Expire::Persist => Lifetime::Endless,
     };
-    if !fields_hold(cx, key, options.fields, args, first)? {
+    if !fields_hold(cx, key, options.fields, args, first) {
         cx.reply.int(0);
         return Ok(());
     }
@@ -76,19 +78,18 @@ fn holds(condition: Condition<'_>, exists: bool) -> bool {
 
 /// Whether the condition holds for each of the fields.
 fn fields_hold(
-    cx: &mut Ctx<'_, '_>,
+    cx: &Ctx<'_, '_>,
     key: Key<'_>,
     condition: Condition<'_>,
     args: Args<'_>,
     first: usize,
-) -> Result<bool, ReplyError> {
+) -> bool {
     if condition == Condition::Always {
-        return Ok(true);
+        return true;
     }
-    let hasher = cx.keys.keyspace.hasher();
-    let hash: Option<HashRef<'_>> = lookup(cx.keys, key)?;
+    let (hash, hasher) = (view(cx.keys, key), cx.keys.keyspace.hasher());
     let has = |field: &[u8]| hash.is_some_and(|hash| hash.get(field, hasher).is_some());
-    Ok((first..args.len()).step_by(2).all(|word| holds(condition, has(args.get(word)))))
+    (first..args.len()).step_by(2).all(|word| holds(condition, has(args.get(word))))
 }
 
 /// Sets the fields, logs and reports it.
@@ -150,6 +151,9 @@ fn set_expired(cx: &mut Ctx<'_, '_>, key: Key<'_>, args: Args<'_>, first: usize)
         ((removed, edited), edited)
     })?;
     // A key that does not exist is reported as if it had been created and had lost its fields.
+    if outcome.is_none() {
+        cx.keys.effects.notify(class::NEW, "new", cx.keys.db, key.bytes);
+    }
     let (removed, edited) = outcome.unwrap_or((Vec::new(), Edited::Emptied(0)));
     notify(cx, "hset", key);
     notify(cx, "hexpire", key);
