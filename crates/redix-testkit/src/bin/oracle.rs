@@ -13,7 +13,7 @@ const USAGE: &str = "\
 usage: oracle [OPTIONS]
   --subject NAME   redix (default) or a real server, which must agree with itself
   --oracle NAME    valkey (default), redis7, redis8
-  --family NAME    string list set zset hash bitmap hyperloglog geo keys expiry transaction
+  --family NAME    string list set zset hash fields bitmap hyperloglog geo keys expiry transaction
                    connection pubsub server all; default: each in turn
   --proto N        2 or 3; default: both
   --seed N         1

@@ -5,8 +5,8 @@
 //!   seeds.
 //! - `Count`: SPOP and SRANDMEMBER draw.
 //! - `Pairs`: CONFIG GET walks such a table too.
-//! - `Seconds`, `Millis`: the servers get a command at different times. Differences of 2 s pass;
-//!   negative answers must be equal.
+//! - `Seconds`, `Millis`: the servers get a command at different times. Differences of 2 s pass,
+//!   also of each of several; negative answers must be equal.
 //! - `TypeOnly`: RANDOMKEY, TIME, LASTSAVE, CLIENT ID, CLIENT LIST, COMMAND COUNT.
 //! - `Dump`: see [`dump`].
 //! - `Scan`: cursors and order are each server's own, and an element may come twice. What an
@@ -91,7 +91,12 @@ fn pairs(value: &Value) -> Value {
 
 fn close(a: &Value, b: &Value, tolerance: u64) -> bool {
     match (a, b) {
-        (Value::Int(a), Value::Int(b)) => *a >= 0 && *b >= 0 && a.abs_diff(*b) <= tolerance,
+        (Value::Int(a), Value::Int(b)) => {
+            a == b || *a >= 0 && *b >= 0 && a.abs_diff(*b) <= tolerance
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(a, b, tolerance))
+        }
         _ => false,
     }
 }

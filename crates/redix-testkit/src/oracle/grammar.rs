@@ -8,6 +8,7 @@
 mod bitmap;
 mod connection;
 mod expiry;
+mod fields;
 mod geo;
 mod hash;
 mod hyperloglog;
@@ -44,6 +45,8 @@ pub enum Family {
     Set,
     Zset,
     Hash,
+    /// Hashes whose fields expire.
+    Fields,
     Bitmap,
     Hyperloglog,
     Geo,
@@ -60,12 +63,13 @@ pub enum Family {
 
 impl Family {
     /// The families, without [`Family::All`].
-    pub const EACH: [Family; 15] = [
+    pub const EACH: [Family; 16] = [
         Family::String,
         Family::List,
         Family::Set,
         Family::Zset,
         Family::Hash,
+        Family::Fields,
         Family::Bitmap,
         Family::Hyperloglog,
         Family::Geo,
@@ -86,6 +90,7 @@ impl Family {
             Family::Set => "set",
             Family::List => "list",
             Family::Hash => "hash",
+            Family::Fields => "fields",
             Family::Bitmap => "bitmap",
             Family::Hyperloglog => "hyperloglog",
             Family::Geo => "geo",
@@ -267,7 +272,8 @@ impl Grammar {
             Family::List => list::RULES,
             Family::Set => set::RULES,
             Family::Zset => zset::RULES,
-            Family::Hash => hash::RULES,
+            Family::Fields if self.has_7_2() => fields::RULES,
+            Family::Hash | Family::Fields => hash::RULES,
             Family::Bitmap => bitmap::RULES,
             Family::Hyperloglog => hyperloglog::RULES,
             Family::Geo => geo::RULES,

@@ -247,7 +247,15 @@ impl<'a> Epoch<'a> {
         let [subject, oracle] = &mut self.sides;
         let ours = subject.admin.pipeline(&commands)?;
         let theirs = oracle.admin.pipeline(&commands)?;
+        let mut is_redis_form = false;
         for ((args, rule), (ours, theirs)) in questions.iter().zip(ours.iter().zip(&theirs)) {
+            // Redis has a form, and types in payloads, of its own for hashes with expiring fields.
+            if args[0] == b"OBJECT" {
+                is_redis_form = *theirs == Value::Bulk(b"listpackex".to_vec());
+            }
+            if is_redis_form && [&b"OBJECT"[..], b"DUMP"].contains(&&args[0][..]) {
+                continue;
+            }
             if !compare::equal(*rule, ours, theirs) && !self.is_known(args, ours, theirs) {
                 return Ok(Some((args.clone(), ours.clone(), theirs.clone())));
             }

@@ -3,6 +3,7 @@
 //! - The footer has the version of the format.
 //! - LZF lets an encoder choose, even whether it is worth it, and that of the real servers is led
 //!   by what its stack holds: strings are compared as they are once decompressed.
+//! - Hashes with expiring fields have a type in each fork.
 //! - The members of a large set or hash stand in any order, so only their number is compared, and
 //!   of a small one, which may have been made of it, the length (SMEMBERS and HGETALL show what
 //!   they are).
@@ -38,6 +39,9 @@ fn content(value: &Value) -> Option<Content<'_>> {
         18 => Content::Strings(kind, nodes(rest)?),
         // Sets and hashes in either form.
         2 | 4 => Content::Number(kind, length(rest)?.0),
+        // Hashes with expiring fields, in the types of Valkey and of Redis.
+        22 => Content::Number(22, length(rest)?.0),
+        24 => Content::Number(22, length(rest.get(8..)?)?.0),
         16 | 20 => Content::Length(kind, string(rest)?.0.len()),
         15 | 19 | 21 => Content::Strings(kind, stream(rest)?),
         _ => Content::Bytes(body),

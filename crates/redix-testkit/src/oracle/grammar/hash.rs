@@ -9,7 +9,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// A field: one of few, so that they repeat, or any value.
-fn field(g: &mut Grammar) -> Vec<u8> {
+pub(super) fn field(g: &mut Grammar) -> Vec<u8> {
     match g.rng.below(20) {
         0..=4 => g.rng.below(8).to_string().into_bytes(),
         5..=14 => format!("f{}", g.rng.below(8)).into_bytes(),
@@ -17,7 +17,7 @@ fn field(g: &mut Grammar) -> Vec<u8> {
     }
 }
 
-fn fields(g: &mut Grammar, max: usize) -> Vec<Vec<u8>> {
+pub(super) fn fields(g: &mut Grammar, max: usize) -> Vec<Vec<u8>> {
     (0..=g.rng.below(max)).map(|_| field(g)).collect()
 }
 
@@ -38,17 +38,17 @@ fn set_many(g: &mut Grammar) -> Vec<Line> {
     vec![Line::new("HSET").arg(g.key()).args(&pairs.collect::<Vec<_>>())]
 }
 
-fn set_once(g: &mut Grammar) -> Vec<Line> {
+pub(super) fn set_once(g: &mut Grammar) -> Vec<Line> {
     let (key, field, value) = (g.key(), field(g), g.value());
     vec![Line::new("HSETNX").arg(key).arg(field).arg(value)]
 }
 
-fn remove(g: &mut Grammar) -> Vec<Line> {
+pub(super) fn remove(g: &mut Grammar) -> Vec<Line> {
     let (key, fields) = (g.key(), fields(g, 5));
     vec![Line::new("HDEL").arg(key).args(&fields)]
 }
 
-fn get(g: &mut Grammar) -> Vec<Line> {
+pub(super) fn get(g: &mut Grammar) -> Vec<Line> {
     let (key, fields) = (g.key(), fields(g, 4));
     vec![match g.rng.below(3) {
         0 => Line::new("HGET").arg(key).arg(&fields[0]),
@@ -56,7 +56,7 @@ fn get(g: &mut Grammar) -> Vec<Line> {
     }]
 }
 
-fn all(g: &mut Grammar) -> Vec<Line> {
+pub(super) fn all(g: &mut Grammar) -> Vec<Line> {
     let key = g.key();
     vec![match g.rng.below(3) {
         0 => Line::new("HGETALL").arg(key).by(Compare::Pairs),
@@ -65,7 +65,7 @@ fn all(g: &mut Grammar) -> Vec<Line> {
     }]
 }
 
-fn measure(g: &mut Grammar) -> Vec<Line> {
+pub(super) fn measure(g: &mut Grammar) -> Vec<Line> {
     let (key, field) = (g.key(), field(g));
     vec![match g.rng.below(3) {
         0 => Line::new("HLEN").arg(key),
@@ -74,17 +74,17 @@ fn measure(g: &mut Grammar) -> Vec<Line> {
     }]
 }
 
-fn add(g: &mut Grammar) -> Vec<Line> {
+pub(super) fn add(g: &mut Grammar) -> Vec<Line> {
     let (key, field, increment) = (g.key(), field(g), g.integer());
     vec![Line::new("HINCRBY").arg(key).arg(field).arg(increment)]
 }
 
-fn add_float(g: &mut Grammar) -> Vec<Line> {
+pub(super) fn add_float(g: &mut Grammar) -> Vec<Line> {
     let (key, field, increment) = (g.key(), field(g), g.float());
     vec![Line::new("HINCRBYFLOAT").arg(key).arg(field).arg(increment)]
 }
 
-fn draw(g: &mut Grammar) -> Vec<Line> {
+pub(super) fn draw(g: &mut Grammar) -> Vec<Line> {
     let mut line = Line::new("HRANDFIELD").arg(g.key());
     line = match g.rng.below(4) {
         0 => line.by(Compare::TypeOnly),
@@ -102,7 +102,7 @@ fn draw(g: &mut Grammar) -> Vec<Line> {
     vec![line.fixed()]
 }
 
-fn scan(g: &mut Grammar) -> Vec<Line> {
+pub(super) fn scan(g: &mut Grammar) -> Vec<Line> {
     let mut line = Line::new("HSCAN").arg(g.key()).arg("0").by(Compare::Scan);
     if g.rng.chance(40) {
         line = line.option("MATCH").arg(g.one_of(&["*", "f*", "[0-5]", "?", "x"]));
