@@ -244,6 +244,84 @@ fn the_sweep_deletes_what_has_expired_and_nothing_else() {
     assert!(log.iter().all(|command| command[0] == b"UNLINK" || command[0] == b"SELECT"));
 }
 
+/// The sweep finds hashes with expired fields among others, removes these fields under bounded
+/// holds and the hash with its last one.
+#[test]
+fn the_sweep_removes_expired_fields_and_nothing_else() {
+    let mut engine = engine();
+    for i in 0..500 {
+        run(&mut engine, &format!("HSET plain:{i} a 1 b 2"));
+        run(&mut engine, &format!("HSET some:{i} soon 1 later 2 never 3"));
+        run(&mut engine, &format!("HPEXPIRE some:{i} 100 FIELDS 1 soon"));
+        run(&mut engine, &format!("HPEXPIRE some:{i} 100000 FIELDS 1 later"));
+        run(&mut engine, &format!("HSETEX all:{i} PX 100 FIELDS 2 a 1 b 2"));
+    }
+    for i in 0..1000 {
+        run(&mut engine, &format!("HSETEX many PX 100 FIELDS 1 field:{i} {i}"));
+    }
+    run(&mut engine, "HSET many stays 1");
+    let keyspace = &engine.engine().keyspace;
+    assert_eq!((keyspace.key_count(0), keyspace.nested_count(0)), (1501, 1001));
+    assert_eq!(keyspace.expire_count(0), 0);
+    engine.take_log();
+    let mut sweeper = Sweeper::new(engine.engine(), 0);
+    (0..50).for_each(|_| drop(sweeper.step(engine.engine())));
+    assert_eq!(engine.take_log().unwrap().len(), 0, "nothing has expired");
+
+    engine.clock().advance_ms(100);
+    let shared = engine.engine();
+    let mut steps = 0;
+    while shared.stats.thread(0).cell.expired_fields.get() < 2500 {
+        sweeper.step(shared);
+        steps += 1;
+        assert!(steps < 10_000, "{} fields", shared.stats.thread(0).cell.expired_fields.get());
+    }
+    let keyspace = &shared.keyspace;
+    assert_eq!((keyspace.key_count(0), keyspace.nested_count(0)), (1001, 500));
+    assert_eq!(shared.stats.thread(0).cell.expired_keys.get(), 0);
+    let log = engine.take_log().unwrap();
+    let hdel: Vec<_> = log.iter().filter(|command| command[0] == b"HDEL").collect();
+    assert!(hdel.iter().all(|command| command.len() <= 2 + 64), "a record is bounded");
+    assert_eq!(hdel.iter().map(|command| command.len() - 2).sum::<usize>(), 2500);
+    let unlink = log.iter().filter(|command| command[0] == b"UNLINK");
+    assert!(unlink.clone().all(|command| command[1].starts_with(b"all:")));
+    assert_eq!(unlink.count(), 500);
+    assert_eq!(run(&mut engine, "HLEN many"), Value::Int(1));
+    assert_eq!(run(&mut engine, "HLEN some:7"), Value::Int(2));
+}
+
+/// What keeps keys keeps fields too.
+#[test]
+fn a_pause_hides_expired_fields_and_keeps_them() {
+    let mut engine = engine();
+    run(&mut engine, "HSETEX h PX 100 FIELDS 1 a 1");
+    engine.clock().advance_ms(100);
+    let now_ms = engine.engine().env.clock.unix_us() / 1000;
+    engine.engine().pause.start(Purpose::Client, now_ms, now_ms + 1000, Paused::Writes);
+    let mut sweeper = Sweeper::new(engine.engine(), 0);
+    (0..50).for_each(|_| drop(sweeper.step(engine.engine())));
+    assert_eq!(run(&mut engine, "HGET h a"), Value::Null);
+    assert_eq!(run(&mut engine, "HLEN h"), Value::Int(1));
+    engine.engine().pause.end(Purpose::Client);
+    (0..50).for_each(|_| drop(sweeper.step(engine.engine())));
+    assert_eq!(run(&mut engine, "EXISTS h"), Value::Int(0));
+}
+
+/// A transaction that watches a hash fails once the sweep has removed a field.
+#[test]
+fn the_sweep_of_fields_fails_a_transaction_that_watches_the_hash() {
+    let mut engine = engine();
+    run(&mut engine, "HSET h b 2");
+    run(&mut engine, "HSETEX h PX 100 FIELDS 1 a 1");
+    run(&mut engine, "WATCH h");
+    engine.clock().advance_ms(100);
+    let mut sweeper = Sweeper::new(engine.engine(), 0);
+    (0..50).for_each(|_| drop(sweeper.step(engine.engine())));
+    run(&mut engine, "MULTI");
+    run(&mut engine, "PING");
+    assert_eq!(run(&mut engine, "EXEC"), Value::NullArray);
+}
+
 #[test]
 fn the_sweep_stands_still_while_it_is_switched_off_or_paused() {
     use std::sync::atomic::Ordering;

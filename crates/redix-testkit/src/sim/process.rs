@@ -522,8 +522,10 @@ impl Mix {
                 .expect("a sorted set by its kind")
                 .iter()
                 .for_each(|(member, score)| add_pair(member.text(text), &score.to_be_bytes())),
-            Kind::Hash => HashRef::of(value).for_each(|(field, value)| {
-                add_pair(field.text(text), value.text(&mut IntBuf::new()));
+            Kind::Hash => HashRef::of(value).for_each_expiring(|(field, value), at_ms| {
+                let expiry = format!(" {at_ms:?}");
+                let value = [value.text(&mut IntBuf::new()), expiry.as_bytes()].concat();
+                add_pair(field.text(text), &value);
             }),
             Kind::Stream => self.add_stream(Stream::of(value).expect("a stream by its kind")),
         }

@@ -132,6 +132,17 @@ impl<'a> HashRef<'a> {
         }
     }
 
+    /// As [`HashRef::for_each`], with the expiry of each field, a Unix time in milliseconds.
+    pub fn for_each_expiring(self, mut f: impl FnMut(Pair<'a>, Option<i64>)) {
+        match self {
+            HashRef::Packed(lp) => pairs(lp).for_each(|pair| f(pair, None)),
+            HashRef::Large(hash, horizon_ms) => {
+                let visible = hash.elements().filter(|parts| parts.is_visible(horizon_ms));
+                visible.for_each(|parts| f(parts.into(), parts.expire_at_ms));
+            }
+        }
+    }
+
     /// Calls `f` with about `count` fields and values from a cursor on, or all of a listpack;
     /// returns the next cursor, 0 at the end. Fields that exist from cursor 0 to the end are
     /// visited.

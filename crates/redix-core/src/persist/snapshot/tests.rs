@@ -26,6 +26,7 @@ use crate::keyspace::flush::{Emptied, Freeing, flush, swap};
 use crate::keyspace::shard_of;
 use crate::mailbox::Mailbox;
 use crate::persist::file::SaveError;
+use crate::persist::save;
 use crate::persist::sim::Sim;
 use crate::rdb::read::{Event, RdbReader, ReadOptions};
 use crate::registry::ClientShared;
@@ -122,6 +123,10 @@ impl World {
     /// whole values.
     fn command(&mut self) {
         let database = self.rng.below(DATABASES as usize).to_string();
+        if self.rng.chance(10) {
+            let command = self.expiring_fields();
+            return self.send(&[writes::words(&["SELECT", &database]), command]);
+        }
         let mut command = writes::command(&mut self.rng);
         for word in &mut command[1..] {
             if let Some(number) = word.strip_prefix(b"key:") {
@@ -134,6 +139,20 @@ impl World {
         if !left_out && !command[0].starts_with(b"B") {
             self.send(&[writes::words(&["SELECT", &database]), command]);
         }
+    }
+
+    /// Fields that expire soon or late, or have expired, which not all servers of `writes` have.
+    fn expiring_fields(&mut self) -> Words {
+        let ahead_ms = *self.rng.pick(&[-1000, 1, 20, 1_000_000]);
+        let at = (self.now_ms() + ahead_ms).to_string();
+        let count = *self.rng.pick(&[1, 3, 100]);
+        let mut words = writes::words(&["HSETEX", "", "PXAT", &at, "FIELDS", &count.to_string()]);
+        words[1].clone_from(self.rng.pick(&self.keys));
+        for _ in 0..count {
+            words.push(format!("element:{}", self.rng.below(400)).into_bytes());
+            words.push(b"value".to_vec());
+        }
+        words
     }
 
     /// One random change of any kind that leaves most of the data in place.
@@ -196,7 +215,12 @@ impl World {
                     }
                 }
                 _ => {
-                    keys.sweep((db, CROWDED[position]), 0, 100, &mut Found::default());
+                    let mut found = Found::default();
+                    keys.sweep((db, CROWDED[position]), 0, 100, &mut found);
+                    for name in &found.hashes {
+                        let key = keys.key(name);
+                        keys.sweep_fields(db, key, 10);
+                    }
                 }
             }
         });
@@ -241,8 +265,9 @@ impl World {
     }
 
     fn cut(&self) -> Saver {
-        let (engine, config) = (&self.engine, self.engine.config());
+        let engine = &self.engine;
         let _world = engine.keyspace.gates().world();
+        let config = save::able(&engine.config(), &engine.keyspace);
         Saver::new(Cut::take(&engine.env, &engine.keyspace, &config, 0))
     }
 
@@ -321,8 +346,13 @@ fn describe(entry: EntryRef<'_>) -> Description {
             .unwrap()
             .iter()
             .for_each(|(member, score)| add(member.text(text), &score.to_be_bytes())),
-        Kind::Hash => HashRef::of(value)
-            .for_each(|(field, value)| add(field.text(text), value.text(&mut IntBuf::new()))),
+        Kind::Hash => {
+            HashRef::of(value).for_each_expiring(|(field, value), at_ms| {
+                let expiry = format!(" {at_ms:?}");
+                let value = [value.text(&mut IntBuf::new()), expiry.as_bytes()].concat();
+                add(field.text(text), &value);
+            });
+        }
     }
     if entry.kind() != Kind::List {
         elements.sort_unstable();
