@@ -265,7 +265,9 @@ fn the_sweep_removes_expired_fields_and_nothing_else() {
     assert_eq!(keyspace.expire_count(0), 0);
     engine.take_log();
     let mut sweeper = Sweeper::new(engine.engine(), 0);
-    (0..50).for_each(|_| drop(sweeper.step(engine.engine())));
+    for _ in 0..50 {
+        sweeper.step(engine.engine());
+    }
     assert_eq!(engine.take_log().unwrap().len(), 0, "nothing has expired");
 
     engine.clock().advance_ms(100);
@@ -299,11 +301,15 @@ fn a_pause_hides_expired_fields_and_keeps_them() {
     let now_ms = engine.engine().env.clock.unix_us() / 1000;
     engine.engine().pause.start(Purpose::Client, now_ms, now_ms + 1000, Paused::Writes);
     let mut sweeper = Sweeper::new(engine.engine(), 0);
-    (0..50).for_each(|_| drop(sweeper.step(engine.engine())));
+    for _ in 0..50 {
+        sweeper.step(engine.engine());
+    }
     assert_eq!(run(&mut engine, "HGET h a"), Value::Null);
     assert_eq!(run(&mut engine, "HLEN h"), Value::Int(1));
     engine.engine().pause.end(Purpose::Client);
-    (0..50).for_each(|_| drop(sweeper.step(engine.engine())));
+    for _ in 0..50 {
+        sweeper.step(engine.engine());
+    }
     assert_eq!(run(&mut engine, "EXISTS h"), Value::Int(0));
 }
 
@@ -316,7 +322,9 @@ fn the_sweep_of_fields_fails_a_transaction_that_watches_the_hash() {
     run(&mut engine, "WATCH h");
     engine.clock().advance_ms(100);
     let mut sweeper = Sweeper::new(engine.engine(), 0);
-    (0..50).for_each(|_| drop(sweeper.step(engine.engine())));
+    for _ in 0..50 {
+        sweeper.step(engine.engine());
+    }
     run(&mut engine, "MULTI");
     run(&mut engine, "PING");
     assert_eq!(run(&mut engine, "EXEC"), Value::NullArray);
