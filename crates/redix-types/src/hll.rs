@@ -34,6 +34,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use estimate::{count_registers, self_test};
 pub use sparse::decode;
 
+use crate::wide::with_wide_vectors;
+
 /// Registers of each value.
 pub const REGISTERS: usize = 1 << INDEX_BITS;
 /// An empty value, which has not been counted yet.
@@ -145,16 +147,14 @@ pub fn raise(value: &mut Vec<u8>, mark: Mark, sparse_max: usize) -> Result<bool,
     }
 }
 
-/// The same for all registers at once.
+/// The same for all registers at once; none may be lower than that of the value.
 pub fn raise_all(
     value: &mut Vec<u8>,
     registers: &Registers,
     sparse_max: usize,
 ) -> Result<(), Corrupt> {
     if is_dense(value) {
-        let mut merged = *registers;
-        merge(&mut merged, value)?;
-        pack(&merged, &mut value[HEADER..]);
+        pack(registers, &mut value[HEADER..]);
         return Ok(());
     }
     let raised = registers.iter().enumerate().filter(|(_, value)| **value > 0);
@@ -220,10 +220,14 @@ pub fn registers(value: &[u8]) -> Result<Registers, Corrupt> {
 
 /// Raises each register to that of a value.
 pub fn merge(into: &mut Registers, value: &[u8]) -> Result<(), Corrupt> {
-    let registers = registers(value)?;
-    for (into, &register) in into.iter_mut().zip(&registers) {
-        *into = register.max(*into);
+    // Not `registers`, which would copy them.
+    let mut others = [0; REGISTERS];
+    if is_dense(value) {
+        unpack(&value[HEADER..], &mut others);
+    } else {
+        sparse::unpack(value, &mut others)?;
     }
+    raise_to(into, &others);
     Ok(())
 }
 
@@ -250,33 +254,88 @@ fn unpack(packed: &[u8], registers: &mut Registers) {
         }
         return;
     }
-    let (groups, _) = packed.as_chunks::<6>();
-    for (registers, group) in registers.as_chunks_mut::<8>().0.iter_mut().zip(groups) {
-        *registers = unpack_group(*group);
+    unpack_words(packed, registers);
+}
+
+/// Registers that are packed and unpacked together.
+const GROUP: usize = 8;
+/// Groups whose words make up one vector.
+const GROUPS: usize = 4;
+/// Bytes of a packed group.
+const GROUP_BYTES: usize = GROUP * REGISTER_BITS / 8;
+/// Bytes of [`GROUPS`] packed groups.
+const BLOCK: usize = GROUPS * GROUP_BYTES;
+
+with_wide_vectors! {
+    fn unpack_words(packed: &[u8], registers: &mut Registers) {
+        let (blocks, _) = registers.as_chunks_mut::<{ GROUP * GROUPS }>();
+        // Words overlap: the last one would reach behind the end.
+        let mut last = [0; BLOCK + 2];
+        last[..BLOCK].copy_from_slice(&packed[packed.len() - BLOCK..]);
+        let whole = blocks.len() - 1;
+        for (index, block) in blocks.iter_mut().enumerate() {
+            let bytes = match index < whole {
+                true => &packed[index * BLOCK..index * BLOCK + BLOCK + 2],
+                false => &last,
+            };
+            let mut words = [0; GROUPS];
+            for (group, word) in words.iter_mut().enumerate() {
+                let bytes = bytes[group * GROUP_BYTES..].first_chunk().expect("eight bytes");
+                *word = spread(u64::from_le_bytes(*bytes));
+            }
+            for (registers, word) in block.as_chunks_mut::<GROUP>().0.iter_mut().zip(words) {
+                *registers = word.to_le_bytes();
+            }
+        }
     }
 }
 
-/// Eight registers.
-#[inline]
-fn unpack_group([a, b, c, d, e, f]: [u8; 6]) -> [u8; 8] {
-    // Eight times six bits, moved apart: to halves, quarters and bytes.
-    let bits = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+/// Eight times six bits, moved apart: to halves, quarters and bytes. Higher bits are ignored.
+#[inline(always)]
+fn spread(bits: u64) -> u64 {
     let bits = bits & 0x0000_0000_00ff_ffff | (bits & 0x0000_ffff_ff00_0000) << 8;
     let bits = bits & 0x0000_0fff_0000_0fff | (bits & 0x00ff_f000_00ff_f000) << 4;
-    let bits = bits & 0x003f_003f_003f_003f | (bits & 0x0fc0_0fc0_0fc0_0fc0) << 2;
-    bits.to_le_bytes()
+    bits & 0x003f_003f_003f_003f | (bits & 0x0fc0_0fc0_0fc0_0fc0) << 2
 }
 
-/// The reverse of [`unpack`].
-fn pack(registers: &Registers, packed: &mut [u8]) {
-    let (groups, _) = packed.as_chunks_mut::<6>();
-    for (group, registers) in groups.iter_mut().zip(registers.as_chunks::<8>().0) {
-        let bits = u64::from_le_bytes(*registers);
-        let bits = bits & 0x003f_003f_003f_003f | (bits & 0x3f00_3f00_3f00_3f00) >> 2;
-        let bits = bits & 0x0000_0fff_0000_0fff | (bits & 0x0fff_0000_0fff_0000) >> 4;
-        let bits = bits & 0x0000_0000_00ff_ffff | (bits & 0x00ff_ffff_0000_0000) >> 8;
-        let [a, b, c, d, e, f, ..] = bits.to_le_bytes();
-        *group = [a, b, c, d, e, f];
+with_wide_vectors! {
+    /// The registers, packed.
+    fn pack(registers: &Registers, packed: &mut [u8]) {
+        let (blocks, _) = registers.as_chunks::<{ GROUP * GROUPS }>();
+        let whole = blocks.len() - 1;
+        for (index, block) in blocks.iter().enumerate() {
+            let mut words = [0; GROUPS];
+            for (word, registers) in words.iter_mut().zip(block.as_chunks::<GROUP>().0) {
+                let bits = u64::from_le_bytes(*registers);
+                let bits = bits & 0x003f_003f_003f_003f | (bits & 0x3f00_3f00_3f00_3f00) >> 2;
+                let bits = bits & 0x0000_0fff_0000_0fff | (bits & 0x0fff_0000_0fff_0000) >> 4;
+                *word = bits & 0x0000_0000_00ff_ffff | (bits & 0x00ff_ffff_0000_0000) >> 8;
+            }
+            // Words overlap: each overwrites the empty bytes of the one before.
+            if index < whole {
+                store(&words, &mut packed[index * BLOCK..index * BLOCK + BLOCK + 2]);
+            } else {
+                let mut last = [0; BLOCK + 2];
+                store(&words, &mut last);
+                packed[index * BLOCK..][..BLOCK].copy_from_slice(&last[..BLOCK]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn store(words: &[u64; GROUPS], bytes: &mut [u8]) {
+    for (group, word) in words.iter().enumerate() {
+        bytes[group * GROUP_BYTES..][..8].copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+with_wide_vectors! {
+    /// Raises each register to another.
+    fn raise_to(registers: &mut Registers, others: &Registers) {
+        for (register, &other) in registers.iter_mut().zip(others) {
+            *register = other.max(*register);
+        }
     }
 }
 

@@ -30,6 +30,7 @@ pub mod stream;
 pub mod table;
 mod tree;
 pub mod value;
+mod wide;
 pub mod ziplist;
 pub mod zipmap;
 pub mod zset;
