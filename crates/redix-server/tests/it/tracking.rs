@@ -200,6 +200,18 @@ fn clients_that_leave_leave_nothing() {
 }
 
 #[test]
+fn a_field_that_expires_unseen_is_told() {
+    let server = start(&["--worker-threads", "2"]);
+    let (mut reader, mut writer) = (caching(&server, &[]), connect(&server));
+    writer.must(&["HSET", "h", "gone", "1", "stays", "1"]).unwrap();
+    writer.must(&["HPEXPIRE", "h", "300", "FIELDS", "1", "gone"]).unwrap();
+    reader.must(&["HGETALL", "h"]).unwrap();
+    assert_eq!(told(&mut reader), key("h"));
+    let left = Value::Array(vec![Value::Bulk(b"stays".to_vec())]);
+    assert_eq!(reader.must(&["HKEYS", "h"]).unwrap(), left);
+}
+
+#[test]
 fn a_replica_tells_what_its_primary_changes() {
     let primary = start(&["--worker-threads", "2", "--repl-diskless-sync-delay", "0"]);
     let port = primary.addr().port().to_string();

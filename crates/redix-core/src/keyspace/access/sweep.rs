@@ -130,7 +130,7 @@ impl Access<'_> {
         self.effects.log_also(db, &words);
         self.effects.notify(class::EXPIRED, "hexpired", db, key.bytes);
         if is_empty {
-            let entry = self.remove_at(db, key, pos);
+            let entry = self.remove_by(Origin::Expiry, db, key, pos);
             self.bury(entry.into_heap());
             self.effects.log_also(db, &[self.expired_as, key.bytes]);
             self.effects.notify(class::GENERIC, "del", db, key.bytes);
