@@ -31,6 +31,7 @@ pub mod table;
 mod tree;
 pub mod value;
 mod wide;
+pub mod xxh3;
 pub mod ziplist;
 pub mod zipmap;
 pub mod zset;
