@@ -130,6 +130,13 @@ impl Mark {
     }
 }
 
+/// Raises one of unpacked registers.
+#[inline]
+pub fn raise_register(registers: &mut Registers, mark: Mark) {
+    let register = &mut registers[mark.index];
+    *register = mark.value.max(*register);
+}
+
 /// Raises a register of a value, which becomes dense where a sparse one would take more than
 /// `sparse_max` bytes or cannot express the mark. Whether it was lower. The kept estimate stays. A
 /// value whose runs are not whole may change and still be found corrupt.

@@ -19,8 +19,8 @@ const DIFFERS: &[(&str, &str, &str)] = &[
     ("shutdown", "history", "the same"),
 ];
 
-/// Commands that no real server has without modules.
-const OWN: &[&str] = &["cl.throttle"];
+/// Commands that no real server here has: those of modules and of later versions.
+const OWN: &[&str] = &["cl.throttle", "delex", "digest", "sdiffcard", "sunioncard"];
 
 /// The facts about each command, as texts.
 type Facts = BTreeMap<String, BTreeMap<String, String>>;

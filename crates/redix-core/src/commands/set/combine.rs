@@ -83,13 +83,7 @@ fn sinter(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// `SINTERCARD numkeys key … [LIMIT limit]` -> number of members of the intersection, at most
 /// `limit` (0: no limit). Errors: WRONGTYPE, an invalid number of keys, the options.
 fn sintercard(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    const NUMKEYS: ReplyError = ReplyError::Static("ERR numkeys should be greater than 0");
-    let count = num::parse_i64(args.get(1)).and_then(|count| usize::try_from(count).ok());
-    let count = count.filter(|count| *count > 0).ok_or(NUMKEYS)?;
-    if count > args.len() - 2 {
-        return Err(ReplyError::Static("ERR Number of keys can't be greater than number of args"));
-    }
-    let words = 2..2 + count;
+    let words = numbered_keys(args)?;
     let limit = card_limit(args, words.end)?;
     let hasher = cx.keys.keyspace.hasher();
     look_all_up(cx, args, words.clone())?;
@@ -103,16 +97,31 @@ fn sintercard(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
+/// The arguments that are keys after their number at argument 1. Errors: no such number.
+pub(super) fn numbered_keys(args: Args<'_>) -> Result<Range<usize>, ReplyError> {
+    const NUMKEYS: ReplyError = ReplyError::Static("ERR numkeys should be greater than 0");
+    let count = num::parse_i64(args.get(1)).and_then(|count| usize::try_from(count).ok());
+    let count = count.filter(|count| *count > 0).ok_or(NUMKEYS)?;
+    if count > args.len() - 2 {
+        return Err(ReplyError::Static("ERR Number of keys can't be greater than number of args"));
+    }
+    Ok(2..2 + count)
+}
+
 fn card_limit(args: Args<'_>, from: usize) -> Result<u64, ReplyError> {
     let mut limit = 0;
     let mut options = args.options(from);
     while options.more() {
-        let word = options.eat_value("LIMIT").ok_or(ReplyError::Syntax)?;
-        limit = num::parse_i64(word)
-            .and_then(|limit| u64::try_from(limit).ok())
-            .ok_or(ReplyError::Static("ERR LIMIT can't be negative"))?;
+        limit = parse_limit(options.eat_value("LIMIT").ok_or(ReplyError::Syntax)?)?;
     }
     Ok(limit)
+}
+
+/// The value of LIMIT; 0: no limit. Errors: it is negative or no number.
+pub(super) fn parse_limit(word: &[u8]) -> Result<u64, ReplyError> {
+    num::parse_i64(word)
+        .and_then(|limit| u64::try_from(limit).ok())
+        .ok_or(ReplyError::Static("ERR LIMIT can't be negative"))
 }
 
 /// `SINTERSTORE destination key …` -> the number of members stored (0 deletes `destination`).
@@ -168,7 +177,7 @@ fn sdiffstore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 }
 
 /// Looks the sets up for reading. Errors: WRONGTYPE.
-fn look_all_up(
+pub(super) fn look_all_up(
     cx: &mut Ctx<'_, '_>,
     args: Args<'_>,
     words: Range<usize>,
@@ -181,7 +190,7 @@ fn look_all_up(
 }
 
 /// The sets that [`look_all_up`] has looked up; `None` for missing ones.
-fn views<'a>(
+pub(super) fn views<'a>(
     keys: &'a Access<'_>,
     plan: &Plan,
     args: Args<'_>,

@@ -9,6 +9,7 @@
 //!
 //! Sources: the replies, events and replication streams of Valkey 9.1.2, Redis 7.0.15 and 8.2.3.
 
+pub mod digest;
 pub mod edit;
 pub mod lcs;
 pub mod number;
