@@ -289,9 +289,8 @@ impl EventLoop {
         for mail in self.worker.take_mail() {
             match mail {
                 Mail::Push { client: id, token, bytes } => {
-                    if let Some(client) = self.worker.client(token)
-                        && client.shared.id == id
-                    {
+                    let client = self.worker.client(token).filter(|client| client.shared.id == id);
+                    if let Some(client) = client {
                         client.push(&bytes);
                         self.touched.push(token);
                     }
@@ -313,9 +312,7 @@ impl EventLoop {
                     self.touched.push(token);
                 }
                 Mail::Invalidate { client, token, redirected, what } => {
-                    if self.worker.invalidate((client, token), redirected, &what) {
-                        self.touched.push(token);
-                    }
+                    self.touched.extend(self.worker.invalidate((client, token), redirected, &what));
                 }
                 Mail::Migrated => self.worker.finish_migrations(),
                 Mail::Resume => self.resume(),

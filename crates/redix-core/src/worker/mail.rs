@@ -70,20 +70,18 @@ impl Worker {
     }
 
     /// Appends a message about keys to the output of a connection that caches them, or receives it
-    /// for another; false if there is nothing to send: it is closed or closing, does not track any
-    /// more, or its protocol has no such messages.
+    /// for another. Returns its slot; `None` if there is nothing to send: it is closed or closing,
+    /// does not track any more, or its protocol has no such messages.
     pub fn invalidate(
         &mut self,
         (id, token): (u64, usize),
         redirected: bool,
         what: &Invalidated,
-    ) -> bool {
-        let Some(client) = self.client(token).filter(|client| client.shared.id == id) else {
-            return false;
-        };
+    ) -> Option<usize> {
+        let client = self.client(token).filter(|client| client.shared.id == id)?;
         let tracks = redirected || client.session.tracks.is_some();
         if !tracks || client.closing() || client.shared.killed.load(Ordering::Acquire) {
-            return false;
+            return None;
         }
         let before = client.reply.len();
         let listens = client.session.subscriptions.is_some();
@@ -92,7 +90,7 @@ impl Worker {
         if before > 0 {
             client.publish();
         }
-        client.reply.len() > before
+        (client.reply.len() > before).then_some(token)
     }
 
     /// The slots of subscribers to be closed because they are over their output limit.

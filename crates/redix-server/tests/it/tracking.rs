@@ -423,7 +423,7 @@ fn caches_become_true(workers: &str, seed: u64, limit: &str) {
                     (0..150).for_each(|number| write(&mut client, &mut random, number));
                 })
             });
-            let ended = writers.map(|writer| writer.join());
+            let ended = writers.map(thread::ScopedJoinHandle::join);
             stop.store(true, Ordering::Relaxed);
             ended.into_iter().for_each(Result::unwrap);
         });

@@ -216,12 +216,12 @@ fn first_overlap<'p>(
     let end = first.map_or(prefixes.len(), |first| first + 1);
     for prefix in &prefixes[..end] {
         if let Some(other) = existing_overlap(existing, prefix) {
-            return Some((*prefix, Other::Existing(other)));
+            return Some((prefix, Other::Existing(other)));
         }
     }
     let first = first?;
     let later = prefixes[first + 1..].iter().find(|other| overlap(prefixes[first], other))?;
-    Some((prefixes[first], Other::Provided(*later)))
+    Some((prefixes[first], Other::Provided(later)))
 }
 
 /// The first of the existing prefixes, in order, that overlaps with one.
