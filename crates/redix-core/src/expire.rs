@@ -12,8 +12,8 @@
 //!   steps, divided by the effort: each key with an expiry is checked about once a minute, within
 //!   half a percent of a core.
 //!
-//! A hash with expired fields counts as an expired key. It is found in the same stretch as they
-//! are, by its earliest expiry; then its fields are removed, [`FIELDS_PER_HOLD`] under one hold.
+//! A hash with expired fields is found in the same stretch as expired keys, by its earliest expiry;
+//! then its fields are removed, [`FIELDS_PER_HOLD`] under one hold. Each counts as an expired key.
 //!
 //! Rejected: random sampling as in Redis, which reads entries at random addresses and never knows
 //! when it has seen all.

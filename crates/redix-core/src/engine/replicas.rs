@@ -213,7 +213,7 @@ impl Engine {
             (!theirs.eof || mine.eof)
                 && (!theirs.psync2 || mine.psync2)
                 && filter_of(theirs.wanted) == filter_of(mine.wanted)
-                && mine.reads(self.snapshot_rdb_version())
+                && self.snapshot_rdb_version().is_some_and(|version| mine.reads(version))
         };
         let all = self.repl.replicas.all();
         if self.snapshot_to_sockets() {

@@ -27,7 +27,7 @@ pub(super) struct Snapshot {
     /// The queue of pre-images; present while the snapshot is under way.
     pub(super) pre_images: Option<Arc<PreImages>>,
     /// The version of its file format.
-    pub(super) rdb_version: WriteVersion,
+    pub(super) rdb_version: Option<WriteVersion>,
     /// Whether only replicas want it.
     pub(super) for_replicas: bool,
     /// The payload, if it goes through sockets.
@@ -110,7 +110,7 @@ impl Engine {
         saves.running_since_s.store(now_s, Ordering::Relaxed);
         let mut snapshot = lock(&self.snapshot);
         snapshot.pre_images = Some(Arc::clone(&cut.pre_images));
-        snapshot.rdb_version = cut.config.rdb_version;
+        snapshot.rdb_version = Some(cut.config.rdb_version);
         snapshot.for_replicas = plan.for_replicas;
         snapshot.payload = match &plan.target {
             Target::Replicas(payload) => Some(Arc::clone(payload)),
@@ -122,7 +122,7 @@ impl Engine {
     }
 
     /// The version of the file format of the snapshot under way.
-    pub(super) fn snapshot_rdb_version(&self) -> WriteVersion {
+    pub(super) fn snapshot_rdb_version(&self) -> Option<WriteVersion> {
         lock(&self.snapshot).rdb_version
     }
 

@@ -112,12 +112,6 @@ impl WriteVersion {
     }
 }
 
-impl Default for WriteVersion {
-    fn default() -> Self {
-        WriteVersion::V11
-    }
-}
-
 /// Opcodes: bytes in the place of a key's type that announce another part.
 pub(crate) mod opcode {
     pub(crate) const SLOT_IMPORT: u8 = 243;

@@ -43,7 +43,7 @@ pub struct WriteOptions {
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        Self { version: WriteVersion::default(), compression: true, checksum: true }
+        Self { version: WriteVersion::V11, compression: true, checksum: true }
     }
 }
 

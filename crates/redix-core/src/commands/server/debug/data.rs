@@ -14,7 +14,6 @@ use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::SHARDS;
 use crate::keyspace::access::{Access, LRU_MASK, lfu_decay};
 use crate::keyspace::flush::{Emptied, Freeing, flush};
-use crate::rdb::format::WriteVersion;
 use crate::rdb::write::RecordEncoder;
 use crate::sync::atomic::Ordering;
 
@@ -34,7 +33,8 @@ fn existing<'a>(cx: &'a mut Ctx<'_, '_>, args: Args<'_>) -> Result<EntryRef<'a>,
 pub(super) fn object(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let fast = args.is(3, "fast");
     let (ageing, now_ms, clock) = (cx.keys.ageing, cx.now_ms(), cx.keys.lru_clock());
-    let compress_depth = cx.engine.config().list_compress_depth;
+    let config = cx.engine.config();
+    let (compress_depth, version) = (config.list_compress_depth, config.rdb_version);
     let entry = existing(cx, args)?;
     let mut text = format!(
         "Value at:{:p} refcount:1 encoding:{}",
@@ -42,7 +42,7 @@ pub(super) fn object(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         entry.encoding().name()
     );
     if !fast {
-        let saved = RecordEncoder::new(WriteVersion::default(), true).encoded_len(entry.value());
+        let saved = RecordEncoder::new(version, true).encoded_len(entry.value());
         text.push_str(&format!(" serializedlength:{saved}"));
     }
     if ageing.lfu {

@@ -83,9 +83,11 @@ fn model() -> impl Strategy<Value = Model> {
     })
 }
 
+type Field = (Vec<u8>, Vec<u8>, Option<i64>);
+
 /// Makes the fields distinct.
-fn number(fields: Vec<(Vec<u8>, Vec<u8>, Option<i64>)>) -> Model {
-    let distinct = |(id, (field, value, at_ms)): (usize, (Vec<u8>, Vec<u8>, Option<i64>))| {
+fn number(fields: Vec<Field>) -> Model {
+    let distinct = |(id, (field, value, at_ms)): (usize, Field)| {
         // Every third field has no expiry, and they differ.
         let at_ms = at_ms.filter(|_| id % 3 != 0).map(|at_ms| at_ms.saturating_add(id as i64));
         match id % 2 {
