@@ -14,7 +14,8 @@ fuzz_target!(|data: &[u8]| {
     let _ = restore(data, ChecksumPolicy::Ignore);
     let payload = [data, &WriteVersion::V11.number().to_le_bytes(), &[0; 8]].concat();
     if let Ok(entry) = restore(&payload, ChecksumPolicy::Ignore) {
-        for version in [WriteVersion::V10, WriteVersion::V11] {
+        use WriteVersion::{V10, V11, V12, V80};
+        for version in [V10, V11, V12, V80] {
             // Uncompressed, so that the order of elements does not show in the length.
             let mut encoder = RecordEncoder::new(version, false);
             let dumped = encoder.dump(entry.as_ref().value());

@@ -67,7 +67,7 @@ pub(super) fn decode(
     match type_byte {
         STRINGS => {
             for _ in 0..decode_len(input)? {
-                decode_element(decoder, input, &mut list)?;
+                decode_element(decoder, input, |bytes| list.push(End::Tail, bytes))?;
             }
         }
         ZIPLIST => decode_ziplist(decoder, input, &mut list)?,
@@ -90,13 +90,16 @@ pub(super) fn decode(
     Ok(if type_byte == ZIPLIST { HeapValue::List(Box::new(list)) } else { list.compacted() })
 }
 
-fn decode_element(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List) -> Result<()> {
+/// Reads a string, which may be stored as a number, and calls `f` with its bytes.
+fn decode_element(
+    decoder: &mut Decoder,
+    input: &mut Input<'_>,
+    f: impl FnOnce(&[u8]),
+) -> Result<()> {
     let span = decoder.decode_string(input)?;
     match decoder.string(input, span) {
-        RdbString::Bytes(bytes) => list.push(End::Tail, bytes),
-        RdbString::Int(value) => {
-            list.push(End::Tail, itoa::Buffer::new().format(value).as_bytes());
-        }
+        RdbString::Bytes(bytes) => f(bytes),
+        RdbString::Int(value) => f(itoa::Buffer::new().format(value).as_bytes()),
     }
     Ok(())
 }
@@ -129,7 +132,7 @@ fn decode_ziplist(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List)
 
 fn decode_node(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List) -> Result<()> {
     match decode_len(input)? {
-        PLAIN => list.append_plain(decode_blob(decoder, input)?),
+        PLAIN => decode_element(decoder, input, |bytes| list.append_plain(bytes))?,
         PACKED => {
             let bytes = decode_blob(decoder, input)?;
             if !listpack::validate(bytes, listpack::Depth::Elements) {
