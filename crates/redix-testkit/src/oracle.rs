@@ -114,7 +114,7 @@ pub fn run_stream_on(
     let mut number = plan.epoch.unwrap_or(0);
     while report.commands < plan.count && report.mismatches.len() < MISMATCHES_MAX {
         let lines = plan.lines(number)?;
-        let mut epoch = Epoch::begin(addrs, plan.proto, differences)?;
+        let epoch = Epoch::begin(addrs, plan.proto, differences)?;
         if let Some(mut mismatch) = epoch.run(&lines, &mut report)? {
             mismatch.epoch = number;
             if report.is_new(&mismatch) {

@@ -33,7 +33,7 @@ pub(super) fn shrink(
     // The line that shows it is kept; a difference of the whole epoch needs none.
     let fixed = usize::from(!of_epoch);
     let fails = |lines: &[Line]| -> Result<bool> {
-        let mut epoch = Epoch::begin(addrs, proto, differences)?;
+        let epoch = Epoch::begin(addrs, proto, differences)?;
         let found = epoch.run(lines, &mut scratch(proto))?;
         Ok(found.is_some_and(|found| {
             if of_epoch { found.name == mismatch.name } else { found.index + 1 == lines.len() }

@@ -56,8 +56,8 @@ impl<'a> Epoch<'a> {
         })
     }
 
-    /// Runs the lines and reads back; the first difference that is not a known one.
-    pub(super) fn run(&mut self, lines: &[Line], report: &mut Report) -> Result<Option<Mismatch>> {
+    /// Runs the lines, reads back and disconnects; the first difference that is not a known one.
+    pub(super) fn run(mut self, lines: &[Line], report: &mut Report) -> Result<Option<Mismatch>> {
         for (index, line) in lines.iter().enumerate() {
             let in_transaction = self.queued[line.conn].is_some();
             if line.wait_expired.is_some() && in_transaction {
