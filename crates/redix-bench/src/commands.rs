@@ -29,6 +29,8 @@ const STREAM_MAX: usize = 200_000;
 const MEMBERS: usize = 100_000;
 /// Members per command where a collection is filled.
 const BATCH: usize = 10;
+/// Lines of a stream's entry with one field.
+const ENTRY_LINES: usize = 8;
 const CALM_LIMIT: Duration = Duration::from_secs(60);
 
 type Prepare = fn(&Server) -> Result<()>;
@@ -208,6 +210,101 @@ const CELLS: &[Cell] = &[
         }
         push(out, &["EXEC"]);
     }),
+    Cell::new("XADD", 1_000_000, nothing, 2, |rng, out| {
+        push(out, &["XADD", "x", "*", "field", &member(rng)]);
+    })
+    .spent(),
+    Cell::new(
+        "XREADGROUP of 10",
+        20_000,
+        |server| {
+            stream(server, 300_000)?;
+            Client::connect(server.addr())?.must(&["XGROUP", "CREATE", "x", "g", "0"])?;
+            Ok(())
+        },
+        5 + 10 * ENTRY_LINES,
+        |_, out| {
+            push(out, &["XREADGROUP", "GROUP", "g", "c", "COUNT", "10", "STREAMS", "x", ">"]);
+        },
+    )
+    .spent(),
+    Cell::new(
+        "XRANGE 100",
+        48_000,
+        |server| stream(server, MEMBERS),
+        1 + 100 * ENTRY_LINES,
+        |_, out| push(out, &["XRANGE", "x", "-", "+", "COUNT", "100"]),
+    ),
+    Cell::new("SETBIT", 2_000_000, nothing, 1, |rng, out| {
+        push(out, &["SETBIT", "b", &six_digits(rng), "1"]);
+    }),
+    Cell::new(
+        "BITCOUNT of 64 KB",
+        100_000,
+        |server| {
+            let mut client = Client::connect(server.addr())?;
+            client.must(&["SET", "b", &"bits".repeat(16 * 1024)])?;
+            Ok(())
+        },
+        1,
+        |_, out| push(out, &["BITCOUNT", "b"]),
+    ),
+    Cell::new("PFADD", 2_000_000, nothing, 1, |rng, out| push(out, &["PFADD", "p", &member(rng)])),
+    Cell::new(
+        "PFCOUNT",
+        2_000_000,
+        |server| loglog(server, "p"),
+        1,
+        |_, out| push(out, &["PFCOUNT", "p"]),
+    ),
+    Cell::new(
+        "PFCOUNT of 3",
+        48_000,
+        |server| ["p", "q", "r"].iter().try_for_each(|key| loglog(server, key)),
+        1,
+        |_, out| push(out, &["PFCOUNT", "p", "q", "r"]),
+    ),
+    Cell::new(
+        "PFMERGE of 2",
+        48_000,
+        |server| ["p", "q", "r"].iter().try_for_each(|key| loglog(server, key)),
+        1,
+        |_, out| push(out, &["PFMERGE", "r", "p", "q"]),
+    ),
+    Cell::new("GEOADD", 1_000_000, nothing, 1, |rng, out| {
+        let (longitude, latitude) = position(rng);
+        push(out, &["GEOADD", "g", &longitude, &latitude, &member(rng)]);
+    })
+    .spent(),
+    Cell::new(
+        "GEOSEARCH 100",
+        9_600,
+        |server| {
+            send(server, MEMBERS, |rng, nth, out| {
+                let (longitude, latitude) = position(rng);
+                push(out, &["GEOADD", "g", &longitude, &latitude, &nth_member(nth)]);
+            })
+        },
+        201,
+        |rng, out| {
+            let (longitude, latitude) = position(rng);
+            let mut words = vec!["GEOSEARCH", "g", "FROMLONLAT", &longitude, &latitude];
+            // More than a hundred are that near, in the corners too.
+            words.extend(["BYRADIUS", "4", "km", "COUNT", "100", "ASC"]);
+            push(out, &words);
+        },
+    ),
+    Cell::new(
+        "HEXPIRE",
+        1_000_000,
+        |server| hash(server, MEMBERS),
+        2,
+        |rng, out| push(out, &["HEXPIRE", "h", "10000", "FIELDS", "1", &member(rng)]),
+    ),
+    Cell::new("HSETEX", 1_000_000, nothing, 1, |rng, out| {
+        push(out, &["HSETEX", "h", "EX", "10000", "FIELDS", "1", &member(rng), "value:0123456789"]);
+    })
+    .spent(),
     Cell {
         name: "BLPOP hand-over",
         ops: 200_000,
@@ -295,6 +392,29 @@ fn zset(server: &Server, members: usize) -> Result<()> {
         // In no order, and as long as each other.
         words.extend([(100_000 + nth * 7919 % 900_000).to_string(), nth_member(nth)]);
     })
+}
+
+/// A stream of entries with one field.
+fn stream(server: &Server, entries: usize) -> Result<()> {
+    let mut requests = Requests::made(entries, 2, |rng, _, out| {
+        push(out, &["XADD", "x", "*", "field", &member(rng)]);
+    });
+    Load::connect(server.addr(), 1, DEPTH, &mut requests)?.run(Until::Answered(entries))?;
+    Ok(())
+}
+
+/// A HyperLogLog with many elements of its own, which is dense.
+fn loglog(server: &Server, key: &str) -> Result<()> {
+    let mut client = Client::connect(server.addr())?;
+    let elements = (0..20_000).map(|nth| format!("{key}:{nth}"));
+    let args: Vec<String> = ["PFADD".into(), key.into()].into_iter().chain(elements).collect();
+    client.must(&args)?;
+    Ok(())
+}
+
+/// Longitude and latitude within a square of some 110 km.
+fn position(rng: &mut Rng) -> (String, String) {
+    (format!("13.{}", six_digits(rng)), format!("38.{}", six_digits(rng)))
 }
 
 /// Empties a server and waits until everything is freed.
