@@ -24,17 +24,15 @@
 //! HyperLogLog at all is told by [`encoding`]; runs that do not make up all registers are
 //! [`Corrupt`] wherever they are met.
 
+mod dense;
 mod estimate;
 mod sparse;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
+pub use dense::use_vectors;
 pub use estimate::{count_registers, self_test};
 pub use sparse::decode;
-
-use crate::wide::with_wide_vectors;
 
 /// Registers of each value.
 pub const REGISTERS: usize = 1 << INDEX_BITS;
@@ -161,7 +159,7 @@ pub fn raise_all(
     sparse_max: usize,
 ) -> Result<(), Corrupt> {
     if is_dense(value) {
-        pack(registers, &mut value[HEADER..]);
+        dense::pack(registers, &mut value[HEADER..]);
         return Ok(());
     }
     let raised = registers.iter().enumerate().filter(|(_, value)| **value > 0);
@@ -204,7 +202,7 @@ pub fn make_dense(value: &mut Vec<u8>) -> Result<bool, Corrupt> {
     dense.extend_from_slice(&value[..HEADER]);
     dense[ENCODING_AT] = 0;
     dense.resize(DENSE_LEN, 0);
-    pack(&registers(value)?, &mut dense[HEADER..]);
+    dense::pack(&registers(value)?, &mut dense[HEADER..]);
     *value = dense;
     Ok(true)
 }
@@ -218,7 +216,7 @@ pub fn is_whole(value: &[u8]) -> bool {
 pub fn registers(value: &[u8]) -> Result<Registers, Corrupt> {
     let mut registers = [0; REGISTERS];
     if is_dense(value) {
-        unpack(&value[HEADER..], &mut registers);
+        dense::raise_to(&mut registers, &value[HEADER..]);
     } else {
         sparse::unpack(value, &mut registers)?;
     }
@@ -227,123 +225,18 @@ pub fn registers(value: &[u8]) -> Result<Registers, Corrupt> {
 
 /// Raises each register to that of a value.
 pub fn merge(into: &mut Registers, value: &[u8]) -> Result<(), Corrupt> {
-    // Not `registers`, which would copy them.
-    let mut others = [0; REGISTERS];
     if is_dense(value) {
-        unpack(&value[HEADER..], &mut others);
-    } else {
-        sparse::unpack(value, &mut others)?;
+        dense::raise_to(into, &value[HEADER..]);
+        return Ok(());
     }
-    raise_to(into, &others);
+    let others = registers(value)?;
+    into.iter_mut().zip(&others).for_each(|(into, other)| *into = (*into).max(*other));
     Ok(())
 }
 
 /// How many different elements a value has been shown, about.
 pub fn count(value: &[u8]) -> Result<u64, Corrupt> {
     registers(value).map(|registers| count_registers(&registers))
-}
-
-/// Whether dense registers are unpacked eight at a time.
-static WORDS: AtomicBool = AtomicBool::new(true);
-
-/// Chooses whether dense registers are unpacked eight at a time, or one by one: for tests that
-/// compare the two.
-pub fn unpack_by_words(on: bool) {
-    WORDS.store(on, Ordering::Relaxed);
-}
-
-fn unpack(packed: &[u8], registers: &mut Registers) {
-    if !WORDS.load(Ordering::Relaxed) {
-        for (index, register) in registers.iter_mut().enumerate() {
-            let (at, shift) = place(index);
-            let high = packed.get(at + 1).map_or(0, |high| u16::from(*high) << 8);
-            *register = ((u16::from(packed[at]) | high) >> shift) as u8 & 0x3f;
-        }
-        return;
-    }
-    unpack_words(packed, registers);
-}
-
-/// Registers that are packed and unpacked together.
-const GROUP: usize = 8;
-/// Groups whose words make up one vector.
-const GROUPS: usize = 4;
-/// Bytes of a packed group.
-const GROUP_BYTES: usize = GROUP * REGISTER_BITS / 8;
-/// Bytes of [`GROUPS`] packed groups.
-const BLOCK: usize = GROUPS * GROUP_BYTES;
-
-with_wide_vectors! {
-    fn unpack_words(packed: &[u8], registers: &mut Registers) {
-        let (blocks, _) = registers.as_chunks_mut::<{ GROUP * GROUPS }>();
-        // Words overlap: the last one would reach behind the end.
-        let mut last = [0; BLOCK + 2];
-        last[..BLOCK].copy_from_slice(&packed[packed.len() - BLOCK..]);
-        let whole = blocks.len() - 1;
-        for (index, block) in blocks.iter_mut().enumerate() {
-            let bytes = match index < whole {
-                true => &packed[index * BLOCK..index * BLOCK + BLOCK + 2],
-                false => &last,
-            };
-            let mut words = [0; GROUPS];
-            for (group, word) in words.iter_mut().enumerate() {
-                let bytes = bytes[group * GROUP_BYTES..].first_chunk().expect("eight bytes");
-                *word = spread(u64::from_le_bytes(*bytes));
-            }
-            for (registers, word) in block.as_chunks_mut::<GROUP>().0.iter_mut().zip(words) {
-                *registers = word.to_le_bytes();
-            }
-        }
-    }
-}
-
-/// Eight times six bits, moved apart: to halves, quarters and bytes. Higher bits are ignored.
-#[inline(always)]
-fn spread(bits: u64) -> u64 {
-    let bits = bits & 0x0000_0000_00ff_ffff | (bits & 0x0000_ffff_ff00_0000) << 8;
-    let bits = bits & 0x0000_0fff_0000_0fff | (bits & 0x00ff_f000_00ff_f000) << 4;
-    bits & 0x003f_003f_003f_003f | (bits & 0x0fc0_0fc0_0fc0_0fc0) << 2
-}
-
-with_wide_vectors! {
-    /// The registers, packed.
-    fn pack(registers: &Registers, packed: &mut [u8]) {
-        let (blocks, _) = registers.as_chunks::<{ GROUP * GROUPS }>();
-        let whole = blocks.len() - 1;
-        for (index, block) in blocks.iter().enumerate() {
-            let mut words = [0; GROUPS];
-            for (word, registers) in words.iter_mut().zip(block.as_chunks::<GROUP>().0) {
-                let bits = u64::from_le_bytes(*registers);
-                let bits = bits & 0x003f_003f_003f_003f | (bits & 0x3f00_3f00_3f00_3f00) >> 2;
-                let bits = bits & 0x0000_0fff_0000_0fff | (bits & 0x0fff_0000_0fff_0000) >> 4;
-                *word = bits & 0x0000_0000_00ff_ffff | (bits & 0x00ff_ffff_0000_0000) >> 8;
-            }
-            // Words overlap: each overwrites the empty bytes of the one before.
-            if index < whole {
-                store(&words, &mut packed[index * BLOCK..index * BLOCK + BLOCK + 2]);
-            } else {
-                let mut last = [0; BLOCK + 2];
-                store(&words, &mut last);
-                packed[index * BLOCK..][..BLOCK].copy_from_slice(&last[..BLOCK]);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn store(words: &[u64; GROUPS], bytes: &mut [u8]) {
-    for (group, word) in words.iter().enumerate() {
-        bytes[group * GROUP_BYTES..][..8].copy_from_slice(&word.to_le_bytes());
-    }
-}
-
-with_wide_vectors! {
-    /// Raises each register to another.
-    fn raise_to(registers: &mut Registers, others: &Registers) {
-        for (register, &other) in registers.iter_mut().zip(others) {
-            *register = other.max(*register);
-        }
-    }
 }
 
 /// MurmurHash64A.

@@ -30,7 +30,6 @@ pub mod stream;
 pub mod table;
 mod tree;
 pub mod value;
-mod wide;
 pub mod xxh3;
 pub mod ziplist;
 pub mod zipmap;

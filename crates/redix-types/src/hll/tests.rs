@@ -62,15 +62,22 @@ proptest! {
     #[test]
     fn dense_registers_are_packed_and_unpacked(marks in marks(2000)) {
         let expected = model(&marks);
-        let mut packed = vec![0; DENSE_LEN - HEADER];
-        pack(&expected, &mut packed);
-        for by_words in [true, false] {
-            let mut found = [0xff; REGISTERS];
-            unpack_by_words(by_words);
-            unpack(&packed, &mut found);
-            prop_assert!(found == expected);
+        for vectors in [true, false] {
+            use_vectors(vectors);
+            let mut packed = vec![0xff; dense::PACKED_LEN];
+            dense::pack(&expected, &mut packed);
+            for vectors in [true, false] {
+                use_vectors(vectors);
+                let mut found = [0; REGISTERS];
+                dense::raise_to(&mut found, &packed);
+                prop_assert!(found == expected);
+                let mut found = [7; REGISTERS];
+                dense::raise_to(&mut found, &packed);
+                let raised = expected.iter().map(|value| *value.max(&7));
+                prop_assert!(raised.eq(found));
+            }
         }
-        unpack_by_words(true);
+        use_vectors(true);
     }
 
     #[test]

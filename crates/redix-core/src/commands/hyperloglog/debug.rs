@@ -73,7 +73,7 @@ fn choose_unpacking(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if !on && !args.is(2, "OFF") {
         return Err(ReplyError::Static("ERR Argument must be ON or OFF"));
     }
-    hll::unpack_by_words(on);
+    hll::use_vectors(on);
     cx.reply.simple(if on { "enabled" } else { "disabled" });
     Ok(())
 }
