@@ -631,7 +631,7 @@ impl<'a> EntryRef<'a> {
     }
 
     /// The value.
-    #[inline]
+    #[inline(always)]
     pub fn value(self) -> ValueRef<'a> {
         let shape = self.shape();
         // SAFETY: E1, E2 and E3: the value's bytes are in the block and are what the form says;

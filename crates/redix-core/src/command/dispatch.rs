@@ -347,6 +347,7 @@ impl<'k> Runner<'k> {
     }
 
     /// Dispatches the parked command at position `index` of a client's input.
+    #[inline(always)]
     pub fn execute(
         &mut self,
         client: &mut Client,
