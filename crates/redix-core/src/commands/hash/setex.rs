@@ -34,8 +34,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::write(
 /// condition is not met. NX and XX are about the key, FNX and FXX about all of the fields. Errors:
 /// Syntax, a number of fields that is not theirs, WRONGTYPE, NotInteger, an invalid time. Logged
 /// without its conditions and with an absolute time, or as `HDEL` where that is over; events
-/// `hset`,
-/// `hexpire`, `hexpired`.
+/// `hset`, `hexpire`, `hexpired`.
 fn hsetex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let at = find_fields(args, 2)?;
     let options = Options::parse(args.head(at), 2, Grammar::Hsetex)?;
