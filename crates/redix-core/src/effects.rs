@@ -153,29 +153,31 @@ pub struct Shutdown {
 pub struct Effects {
     recording: bool,
     event_mask: u32,
+    /// Whether the unit has records, notices or changes to hand over.
+    pending: bool,
     records: Records,
     notices: Vec<Notice>,
     changes: Vec<Change>,
     flushed: bool,
     restated: bool,
-    freed_long: bool,
+    long: bool,
     dirty: u64,
 }
 
 impl Effects {
     /// Begins a unit: whether it records, and the event classes to be announced.
-    #[inline]
+    #[inline(always)]
     pub fn begin(&mut self, recording: bool, event_mask: u32) {
         self.recording = recording;
         self.event_mask = event_mask;
-        if !self.records.is_empty() || !self.notices.is_empty() {
+        if std::mem::take(&mut self.pending) {
             self.records.clear();
             self.notices.clear();
+            self.changes.clear();
+            self.flushed = false;
         }
-        self.changes.clear();
-        self.flushed = false;
         self.restated = false;
-        self.freed_long = false;
+        self.long = false;
         self.dirty = 0;
     }
 
@@ -191,16 +193,16 @@ impl Effects {
         self.dirty += changes;
     }
 
-    /// Notes that the unit frees a value that is not small.
+    /// Notes that the unit takes long, for example because it frees a value that is not small.
     #[inline]
-    pub fn note_freed_long(&mut self) {
-        self.freed_long = true;
+    pub fn note_long(&mut self) {
+        self.long = true;
     }
 
-    /// Whether the unit freed a value that is not small.
+    /// Whether the unit is known to take long.
     #[inline]
-    pub fn freed_long(&self) -> bool {
-        self.freed_long
+    pub fn is_long(&self) -> bool {
+        self.long
     }
 
     /// Changes counted so far.
@@ -218,6 +220,7 @@ impl Effects {
     /// Logs a side effect of the command, such as the deletion of an expired key.
     pub fn log_also(&mut self, db: u32, argv: &[&[u8]]) {
         if self.recording {
+            self.pending = true;
             self.records.push(db, argv);
         }
     }
@@ -225,6 +228,7 @@ impl Effects {
     /// Logs the current command verbatim.
     pub fn log_words<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         if self.recording {
+            self.pending = true;
             self.records.push_words(db, words);
         }
     }
@@ -243,12 +247,14 @@ impl Effects {
     #[inline]
     pub fn notify(&mut self, class: u32, name: &'static str, db: u32, key: &[u8]) {
         if self.event_mask & class != 0 {
+            self.pending = true;
             self.notices.push(Notice::Event(Event { class, name, db, key: key.to_vec() }));
         }
     }
 
     /// Queues a message that is sent when the unit ends.
     pub fn publish(&mut self, message: Outgoing) {
+        self.pending = true;
         self.notices.push(Notice::Message(message));
     }
 
@@ -266,12 +272,20 @@ impl Effects {
 
     /// Records a change of which clients that cache keys are to be told.
     pub fn note_change(&mut self, change: Change) {
+        self.pending = true;
         self.changes.push(change);
     }
 
     /// Records that all keys may have changed.
     pub fn note_flushed(&mut self) {
+        self.pending = true;
         self.flushed = true;
+    }
+
+    /// Whether the unit may have records, notices or changes to hand over.
+    #[inline]
+    pub fn is_pending(&self) -> bool {
+        self.pending
     }
 
     /// Whether clients that cache keys may have to be told something.

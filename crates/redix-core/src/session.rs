@@ -148,6 +148,16 @@ impl Session {
             && self.subscriptions.is_none()
     }
 
+    /// Whether nothing follows its commands but their replies: those are wanted, no keys that it
+    /// reads are to be noted, and it is not the link to a primary.
+    #[inline]
+    pub fn only_replies(&self) -> bool {
+        self.reply_mode == ReplyMode::On
+            && self.pushes.is_empty()
+            && self.tracks.is_none()
+            && self.primary_link.is_none()
+    }
+
     /// Discards the transaction and the watched keys.
     pub fn discard(&mut self) {
         self.multi = None;

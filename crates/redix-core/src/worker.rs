@@ -481,15 +481,23 @@ impl Turn<'_> {
             if !goes_on(client, runner, self.engine) {
                 break;
             }
-            let command = item.command(&self.engine.commands);
-            match runner.execute(client, parked + executed, command, &item.plan) {
-                Flow::Next => executed += 1,
-                Flow::Hold => {
+            let plain = runner.execute_plain(client, parked + executed, &items[executed..]);
+            executed += plain;
+            let flow = if plain == 0 {
+                let command = item.command(&self.engine.commands);
+                Some(runner.execute(client, parked + executed, command, &item.plan))
+            } else {
+                None
+            };
+            match flow {
+                None => {}
+                Some(Flow::Next) => executed += 1,
+                Some(Flow::Hold) => {
                     client.halted = true;
                     client.held = true;
                     client.shared.set_flag(client_flag::HELD, true);
                 }
-                Flow::Block => {
+                Some(Flow::Block) => {
                     let blocked = runner.blocked.take();
                     blocked::halt(client, blocked, token, runner.now_ms(), self.deadlines);
                 }

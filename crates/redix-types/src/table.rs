@@ -298,7 +298,9 @@ impl<T: Item> Table<T> {
         let item = ManuallyDrop::new(unsafe { T::from_raw(slot.item()) });
         let mut guard =
             PutBack { item, node, pos, slot, marked: &mut self.marked, nested: &mut self.nested };
-        f(&mut guard.item)
+        let result = f(&mut guard.item);
+        guard.finish();
+        result
     }
 
     /// Whether the item at a position is marked done. Panics if there is none.
@@ -474,10 +476,18 @@ struct PutBack<'a, T: Item> {
     nested: &'a mut u32,
 }
 
-impl<T: Item> Drop for PutBack<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: the item is taken once, here, and the guard is not used again.
+impl<T: Item> PutBack<'_, T> {
+    /// Ends the modification.
+    #[inline(always)]
+    fn finish(mut self) {
+        self.put_back();
+        std::mem::forget(self);
+    }
+
+    /// To be called once.
+    #[inline(always)]
+    fn put_back(&mut self) {
+        // SAFETY: the item is taken once: `finish` forgets the guard, which otherwise is dropped.
         let raw = unsafe { ManuallyDrop::take(&mut self.item) }.into_raw();
         // SAFETY: the pointer was just given up by the item and is not changed while viewed.
         let view = unsafe { T::ref_from_raw(raw) };
@@ -491,5 +501,12 @@ impl<T: Item> Drop for PutBack<'_, T> {
             *self.nested -= u32::from(self.slot.is_nested());
             self.node.set_slot(self.pos.slot as usize, slot);
         }
+    }
+}
+
+impl<T: Item> Drop for PutBack<'_, T> {
+    #[cold]
+    fn drop(&mut self) {
+        self.put_back();
     }
 }

@@ -70,6 +70,11 @@ pub struct Ctx<'a, 'k> {
 }
 
 impl Ctx<'_, '_> {
+    /// The command's name; `config|get` for a subcommand.
+    pub fn command_name(&self) -> String {
+        self.engine.commands.full_name(self.command)
+    }
+
     /// The key at argument `index`.
     #[inline]
     pub fn key<'b>(&self, args: Args<'b>, index: usize) -> Key<'b> {

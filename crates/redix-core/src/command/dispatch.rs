@@ -19,6 +19,7 @@ mod gates;
 mod http;
 mod invalidate;
 mod migrated;
+mod plain;
 mod service;
 
 pub(crate) use apply::STEP;
@@ -108,7 +109,7 @@ impl ClientCx<'_, '_> {
         }
         let brief = timing.may_wait
             && self.reply.len() <= mark + BRIEF_BYTES_MAX
-            && !self.keys.effects.freed_long();
+            && !self.keys.effects.is_long();
         let ended_ns = (!brief).then(|| self.engine.env.clock.mono_ns());
         if self.keys.expiry == Expiry::DeleteWritable {
             self.note_own_keys(args);
@@ -407,7 +408,7 @@ impl<'k> Runner<'k> {
         }
         if let Some(tracks) = &mut session.tracks
             && session.multi.is_none()
-            && found.is_none_or(|found| found.container.unwrap_or(found.spec).name != "client")
+            && found.is_none_or(|found| self.engine.commands.family(found).name != "client")
         {
             tracks.caching = false;
         }
@@ -429,7 +430,7 @@ impl<'k> Runner<'k> {
         let commands = &self.engine.commands;
         let found = commands.find(args.get(0)).map(|found| {
             let sub = args.try_get(1).and_then(|name| commands.find_subcommand(found, name));
-            sub.unwrap_or(found).full_name()
+            commands.full_name(sub.unwrap_or(found))
         });
         let name = found.unwrap_or_else(|| args.get(0).escape_ascii().to_string());
         let warn = |text: &str| self.engine.env.log(Level::Warning, text);
@@ -707,13 +708,24 @@ impl<'k> Runner<'k> {
     /// after it, if it was logged.
     #[inline]
     fn finish_unit(&mut self, multi: bool, author: Author<'_>) -> Option<u64> {
-        if self.keys.effects.invalidates() {
-            self.invalidate(author);
-        }
         let effects = &mut self.keys.effects;
         if effects.dirty() != 0 {
             self.stats.cell.dirty.add(effects.dirty());
         }
+        if !effects.is_pending() {
+            return None;
+        }
+        self.hand_over(multi, author)
+    }
+
+    /// Hands over what the unit has to be told to replicas, subscribers and clients that cache
+    /// keys.
+    #[inline(never)]
+    fn hand_over(&mut self, multi: bool, author: Author<'_>) -> Option<u64> {
+        if self.keys.effects.invalidates() {
+            self.invalidate(author);
+        }
+        let effects = &mut self.keys.effects;
         if !effects.notices().is_empty() {
             return self.finish_with_notices(multi);
         }

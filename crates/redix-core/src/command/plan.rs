@@ -26,7 +26,7 @@ pub struct Plan {
 
 impl Plan {
     /// Finds and hashes the keys of a command.
-    #[inline]
+    #[inline(always)]
     pub fn of(keyspace: &Keyspace, spec: &CommandSpec, args: Args<'_>) -> Self {
         if let [KeySpec { begin: Begin::Index(index), find, .. }] = spec.keys
             && *find == (Find::Range { last: 0, step: 1, limit: 0 })
@@ -42,6 +42,7 @@ impl Plan {
         Self::search(keyspace, spec, args)
     }
 
+    #[inline(never)]
     fn search(keyspace: &Keyspace, spec: &CommandSpec, args: Args<'_>) -> Self {
         let mut keys = SmallVec::new();
         for_each_key(spec, args, |index, _| {
@@ -85,7 +86,7 @@ impl Plan {
     }
 
     /// The key at argument `index`; hashed here if the plan does not have it.
-    #[inline]
+    #[inline(always)]
     pub fn key<'a>(&self, keyspace: &Keyspace, args: Args<'a>, index: usize) -> Key<'a> {
         let bytes = args.get(index);
         match self.hash_at(index) {

@@ -2,7 +2,6 @@
 
 use super::args::Args;
 use super::plan::Plan;
-use super::spec::Locks;
 use super::table::{Command, CommandTable, Memo};
 use super::timing::is_brief;
 use crate::engine::Engine;
@@ -19,8 +18,7 @@ pub(crate) struct Prepared {
     /// The argument that names the member or field of its key that it looks up; 0: none.
     member: u8,
     /// A brief command with one key, right arity and few bytes: it takes one lock and little time
-    /// and can run without looking at its specification. Only determined where a stream is read
-    /// ahead.
+    /// and can run without looking at its specification.
     plain: bool,
 }
 
@@ -28,7 +26,7 @@ const _: () = assert!(size_of::<Prepared>() <= 32);
 
 impl Prepared {
     /// Prepares a client's command.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Self {
         Self::of(engine, engine.commands.find_again(args.get(0), memo), args)
     }
@@ -39,30 +37,18 @@ impl Prepared {
         Self::of(engine, engine.commands.find_for_primary(args.get(0), memo), args)
     }
 
-    #[inline]
+    #[inline(always)]
     fn of(engine: &Engine, command: Option<Command>, args: Args<'_>) -> Self {
         let command = command.map(|found| subcommand_of(&engine.commands, found, args));
         match command {
-            Some(Command { id, spec, .. }) => Self {
-                plan: Plan::of(&engine.keyspace, spec, args),
-                id: Some(id),
-                member: spec.member,
-                plain: false,
-            },
+            Some(Command { id, spec }) => {
+                let plan = Plan::of(&engine.keyspace, spec, args);
+                let plain =
+                    is_brief(spec, args) && plan.single().is_some() && spec.fits(args.len());
+                Self { plan, id: Some(id), member: spec.member, plain }
+            }
             None => Self { plan: Plan::default(), id: None, member: 0, plain: false },
         }
-    }
-
-    /// As [`Prepared::of_primary`], and finds out whether it is plain.
-    #[inline]
-    pub(crate) fn ahead(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Self {
-        let mut prepared = Self::of_primary(engine, args, memo);
-        prepared.plain = prepared.plan.single().is_some()
-            && prepared.command(&engine.commands).is_some_and(|command| {
-                let spec = command.spec;
-                spec.locks == Locks::Keys && is_brief(spec, args) && spec.fits(args.len())
-            });
-        prepared
     }
 
     /// The command, or its subcommand; none if there is no such command.

@@ -16,19 +16,10 @@ pub struct Command {
     pub spec: &'static CommandSpec,
     /// The dense id.
     pub id: u16,
-    /// The container's specification, for a subcommand.
-    pub container: Option<&'static CommandSpec>,
 }
 
-impl Command {
-    /// `config|get` for a subcommand, `get` for a command.
-    pub fn full_name(&self) -> String {
-        match self.container {
-            Some(container) => format!("{}|{}", container.name, self.spec.name),
-            None => self.spec.name.to_owned(),
-        }
-    }
-}
+// It travels in two registers.
+const _: () = assert!(size_of::<Option<Command>>() == 16);
 
 /// The last short name that was looked up and its result: consecutive commands are often the same.
 #[derive(Debug, Default)]
@@ -44,6 +35,8 @@ type Folded = [u64; 3];
 /// All commands.
 pub struct CommandTable {
     commands: Vec<Command>,
+    /// By id, for subcommands.
+    containers: Vec<Option<&'static CommandSpec>>,
     by_name: Vec<Option<(Folded, u16)>>,
     /// Original names that clients cannot use any more.
     renamed: Vec<(Folded, u16)>,
@@ -113,6 +106,7 @@ impl CommandTable {
     ) -> Result<Self, String> {
         let mut table = Self {
             commands: Vec::new(),
+            containers: Vec::new(),
             by_name: vec![None; SLOTS],
             renamed: Vec::new(),
             by_subcommand: HashMap::new(),
@@ -147,7 +141,8 @@ impl CommandTable {
 
     fn push(&mut self, spec: &'static CommandSpec, container: Option<&'static CommandSpec>) -> u16 {
         let id = u16::try_from(self.commands.len()).expect("there are a few hundred commands");
-        self.commands.push(Command { spec, id, container });
+        self.commands.push(Command { spec, id });
+        self.containers.push(container);
         id
     }
 
@@ -188,7 +183,7 @@ impl CommandTable {
     }
 
     /// As [`CommandTable::find`], at little cost where the name equals the last one.
-    #[inline]
+    #[inline(always)]
     pub fn find_again(&self, name: &[u8], memo: &mut Memo) -> Option<Command> {
         if name.len() > 8 {
             return self.find(name);
@@ -221,6 +216,24 @@ impl CommandTable {
         Some(self.commands[*id as usize])
     }
 
+    /// The specification of a subcommand's container.
+    pub fn container(&self, command: Command) -> Option<&'static CommandSpec> {
+        self.containers[command.id as usize]
+    }
+
+    /// The specification of a command, or of a subcommand's container.
+    pub fn family(&self, command: Command) -> &'static CommandSpec {
+        self.container(command).unwrap_or(command.spec)
+    }
+
+    /// `config|get` for a subcommand, `get` for a command.
+    pub fn full_name(&self, command: Command) -> String {
+        match self.container(command) {
+            Some(container) => format!("{}|{}", container.name, command.spec.name),
+            None => command.spec.name.to_owned(),
+        }
+    }
+
     /// Every command and subcommand, by id.
     pub fn all(&self) -> &[Command] {
         &self.commands
@@ -232,6 +245,7 @@ impl CommandTable {
     }
 
     /// A command by its id.
+    #[inline]
     pub fn by_id(&self, id: u16) -> Command {
         self.commands[id as usize]
     }

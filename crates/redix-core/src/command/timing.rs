@@ -5,8 +5,8 @@
 //! command, at the end of a group at the latest, and each call is counted with an equal share.
 //!
 //! **Invariants.** The sums of calls and of time are exact. A call that may take long is never
-//! hidden in a stretch: one with long arguments starts none, and one that replies at length or
-//! frees a long value ends its own and is charged with all of it, which overstates its time by a
+//! hidden in a stretch: one with long arguments starts none, and one that replies at length, frees
+//! a long value or says that it took long ends its own and is charged with all of it, which overstates its time by a
 //! few microseconds at most. Where a log or the latency monitor has a threshold of single
 //! microseconds or few bytes, every command is timed alone.
 
@@ -67,6 +67,12 @@ impl Stretch {
     #[inline]
     pub(super) fn is_allowed(&self) -> bool {
         self.allowed
+    }
+
+    /// The number of calls that are not counted yet.
+    #[inline]
+    pub(super) fn untimed(&self) -> u64 {
+        self.untimed
     }
 
     /// Whether untimed calls of another command must be counted before `command` runs.

@@ -113,3 +113,22 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     zset::remove::COMMANDS,
     zset::update::COMMANDS,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::spec::{Handler, Locks, flag};
+
+    #[test]
+    fn brief_commands_can_run_plainly() {
+        for spec in FAMILIES.iter().flat_map(|family| family.iter()) {
+            if !spec.has(flag::BRIEF) {
+                continue;
+            }
+            let barred = flag::BLOCKING | flag::MAY_REPLICATE | flag::PROTECTED | flag::NO_MULTI;
+            assert!(!spec.has(barred) && spec.has(flag::WRITE | flag::READONLY), "{}", spec.name);
+            assert!(matches!(spec.handler, Handler::Data(_)), "{}", spec.name);
+            assert!(spec.locks == Locks::Keys && spec.subcommands.is_empty(), "{}", spec.name);
+        }
+    }
+}

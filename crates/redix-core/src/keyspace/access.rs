@@ -527,7 +527,7 @@ impl<'k> Access<'k> {
     /// Frees a value: at once if that is quick, else in the background.
     pub fn bury(&mut self, value: Option<Box<HeapValue>>) {
         let Some(value) = value else { return };
-        self.effects.note_freed_long();
+        self.effects.note_long();
         if value.weight() > BURIED_WEIGHT_MIN {
             self.keyspace.free_list().push_value(*value);
         }

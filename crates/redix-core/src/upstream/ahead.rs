@@ -57,7 +57,7 @@ impl ReadAhead {
         prepared.reserve(input.parked() - prepared.len());
         for index in prepared.len()..input.parked() {
             let args = input.args(index);
-            prepared.push(Prepared::ahead(&self.engine, args, &mut self.memo));
+            prepared.push(Prepared::of_primary(&self.engine, args, &mut self.memo));
         }
         self.broken = input.is_broken();
         Ok(count)

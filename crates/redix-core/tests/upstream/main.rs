@@ -11,7 +11,6 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use redix_core::command::table::Command;
 use redix_core::config::Config;
 use redix_core::expire::Sweeper;
 use redix_core::repl::failover::Plan;
@@ -378,7 +377,9 @@ fn a_hostile_primary_costs_a_connection() {
 #[test]
 fn no_command_stops_a_stream() {
     let rig = Rig::new(Config::default());
-    let names: Vec<String> = rig.engine.commands.all().iter().map(Command::full_name).collect();
+    let commands = &rig.engine.commands;
+    let names: Vec<String> =
+        commands.all().iter().map(|command| commands.full_name(*command)).collect();
     let arguments: [&[&str]; 6] =
         [&[], &["?", "-1"], &["no"], &["k"], &["k", "1"], &["k", "0", "1"]];
     for (name, arguments) in names.iter().flat_map(|name| arguments.map(|args| (name, args))) {

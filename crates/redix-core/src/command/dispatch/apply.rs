@@ -10,17 +10,17 @@
 
 use super::gates::{Admitted, not_in_multi};
 use super::invalidate::Author;
-use super::{BRIEF_BYTES_MAX, Flow, Runner, call_stats, fail, queue};
+use super::plain::{Ran, run_plain};
+use super::{Flow, Runner, fail, queue};
 use crate::client::{Client, Input};
 use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx, Ctx};
 use crate::command::plan::Plan;
 use crate::command::prepared::Prepared;
-use crate::command::spec::{Handler, Locks, flag};
+use crate::command::spec::{Locks, flag};
 use crate::command::table::Command;
-use crate::error::{CommandResult, ReplyError};
+use crate::error::ReplyError;
 use crate::keyspace::access::Expiry;
-use crate::keyspace::shard_of;
 use crate::repl::log::Log;
 use crate::session::{PrimaryLink, Session};
 
@@ -87,7 +87,7 @@ impl Runner<'_> {
         client: &mut Client,
         first: usize,
         commands: &[Prepared],
-        before_step: impl FnMut(usize),
+        mut before_step: impl FnMut(usize),
     ) -> usize {
         let Client { input, reply, session, shared, halted, .. } = client;
         let Some((id, _)) = commands.first().and_then(Prepared::as_plain) else { return 0 };
@@ -118,32 +118,30 @@ impl Runner<'_> {
             stats: self.stats,
         };
         let mut cx = ClientCx { data, session, shared, blocked: &mut self.blocked };
-        let (applied, unusual) = run_plain(&mut cx, input, first, commands, before_step);
-        let was_brief = unusual.is_none();
-        let mut whole = first + applied;
-        if let Some((args, outcome)) = &unusual {
-            note_unusual(&mut cx, *args, outcome, self.last_ns);
-            if outcome.is_err() {
-                whole -= 1;
-                *halted = true;
+        let Ran { count, last } = run_plain(&mut cx.data, input, first, commands, |cx, applied| {
+            cx.reply.clear();
+            if applied % STEP == 0 {
+                cx.keys.held.release();
+                before_step(applied);
             }
-        }
+            true
+        });
+        let ended_ns = last.as_ref().and_then(|last| {
+            cx.end_last(last, self.stretch.untimed() + count as u64, self.last_ns)
+        });
+        let failed = last.filter(|last| last.outcome.is_err());
+        *halted |= failed.is_some();
         if let Some(link) = &mut cx.session.primary_link {
-            link.whole = whole;
-            if let Some((args, Err(_))) = unusual {
-                link.failure = Some(describe(args, cx.data.reply.as_bytes()));
-            }
+            link.whole = first + count - usize::from(failed.is_some());
+            link.failure = failed.map(|last| describe(last.args, cx.data.reply.as_bytes()));
         }
         cx.reply.clear();
+        self.end_run(kind, count, ended_ns);
         self.finish_unit(false, Author::Nobody);
         if self.keys.has_ready() {
             self.serve_ready();
         }
-        self.stretch.add_calls(kind, applied as u64);
-        if !was_brief {
-            self.end_stretch();
-        }
-        applied
+        count
     }
 
     /// Whether plain commands of this session may run without checking the gates before each.
@@ -176,10 +174,10 @@ impl Runner<'_> {
         };
         let command = self.resolve(command, args)?;
         if !command.spec.fits(args.len()) {
-            return Err(ReplyError::WrongArity(command.full_name().into()));
+            return Err(ReplyError::WrongArity(self.engine.commands.full_name(command).into()));
         }
         if session.multi.is_some() && command.spec.has(flag::NO_MULTI) {
-            return Err(not_in_multi(command));
+            return Err(not_in_multi(&self.engine.commands.full_name(command)));
         }
         if self.paused(command.spec.flags) {
             return Ok(Some(Admitted::Hold));
@@ -222,58 +220,6 @@ impl PrimaryLink {
             self.pending.extend_from_slice(input.raw(self.first..executed));
         }
         (self.first, self.whole) = (0, 0);
-    }
-}
-
-/// Runs plain commands of the same kind as `cx.command`. Returns how many, and the arguments and
-/// outcome of the last one if it failed or was not brief.
-#[inline(always)]
-fn run_plain<'b>(
-    cx: &mut ClientCx<'b, '_>,
-    input: &'b Input,
-    first: usize,
-    commands: &'b [Prepared],
-    mut before_step: impl FnMut(usize),
-) -> (usize, Option<(Args<'b>, CommandResult)>) {
-    let gates = cx.engine.keyspace.gates();
-    let Handler::Data(handler) = cx.command.spec.handler else { return (0, None) };
-    let cx = &mut cx.data;
-    let mut applied = 0;
-    for prepared in commands {
-        let Some((id, hash)) = prepared.as_plain() else { break };
-        if id != cx.command.id || gates.world_waiting() {
-            break;
-        }
-        if applied % STEP == 0 {
-            cx.keys.held.release();
-            before_step(applied);
-        }
-        let args = input.args(first + applied);
-        cx.plan = &prepared.plan;
-        cx.keys.held.lock_one(shard_of(hash));
-        let outcome = handler(cx, args);
-        applied += 1;
-        let brief = cx.reply.len() <= BRIEF_BYTES_MAX
-            && !cx.keys.effects.freed_long()
-            && !cx.keys.has_ready();
-        if outcome.is_err() || !brief {
-            return (applied, Some((args, outcome)));
-        }
-        cx.reply.clear();
-    }
-    (applied, None)
-}
-
-/// Records a plain command that failed or was not brief: most of the time since `since_ns` is
-/// attributed to it.
-#[cold]
-fn note_unusual(cx: &mut ClientCx<'_, '_>, args: Args<'_>, outcome: &CommandResult, since_ns: u64) {
-    let ns = cx.engine.env.clock.mono_ns().saturating_sub(since_ns);
-    cx.note_duration(args, ns, 0);
-    cx.reply.clear();
-    if let Err(error) = outcome {
-        call_stats(cx.stats, cx.command).failed.bump();
-        fail(cx.data.engine, cx.data.stats, cx.data.reply, error);
     }
 }
 

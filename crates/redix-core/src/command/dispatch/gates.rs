@@ -83,13 +83,13 @@ impl Runner<'_> {
         let spec = command.spec;
         let flags = effective_flags(spec, session);
         if !spec.fits(args.len()) {
-            return Err(ReplyError::WrongArity(command.full_name().into()));
+            return Err(ReplyError::WrongArity(self.engine.commands.full_name(command).into()));
         }
         if spec.has(flag::PROTECTED) && !self.protected_allowed(command, shared) {
-            return Err(protected_refusal(command));
+            return Err(protected_refusal(self.engine.commands.family(command).name));
         }
         if session.multi.is_some() && spec.has(flag::NO_MULTI) {
-            return Err(not_in_multi(command));
+            return Err(not_in_multi(&self.engine.commands.full_name(command)));
         }
         if self.engine.loading.load(Ordering::Relaxed) && flags & flag::LOADING == 0 {
             return Err(ReplyError::LOADING);
@@ -110,7 +110,7 @@ impl Runner<'_> {
             && shared.resp.load(Ordering::Relaxed) == 2
             && !spec.has(flag::SUBSCRIBED)
         {
-            return Err(only_subscribed(command));
+            return Err(only_subscribed(&self.engine.commands.full_name(command)));
         }
         if session.monitor || session.replica.as_ref().is_some_and(|replica| replica.attached()) {
             if flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0 {
@@ -202,7 +202,7 @@ impl Runner<'_> {
     }
 
     fn protected_allowed(&self, command: Command, shared: &ClientShared) -> bool {
-        let name = command.container.map_or(command.spec.name, |container| container.name);
+        let name = self.engine.commands.family(command).name;
         self.config.protected_command_allowed(name, shared.is_local())
     }
 }
@@ -220,23 +220,20 @@ pub(super) fn effective_flags(spec: &CommandSpec, session: &Session) -> u32 {
 }
 
 /// Names the command, as Valkey 9.1 does.
-pub(super) fn not_in_multi(command: Command) -> ReplyError {
-    let name = command.full_name();
+pub(super) fn not_in_multi(name: &str) -> ReplyError {
     ReplyError::err(format!("Command '{name}' not allowed inside a transaction"))
 }
 
 /// The error for a RESP2 client with subscriptions, which could not tell a reply from a message.
 #[cold]
-fn only_subscribed(command: Command) -> ReplyError {
+fn only_subscribed(name: &str) -> ReplyError {
     ReplyError::err(format!(
-        "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
-         allowed in this context",
-        command.full_name()
+        "Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context"
     ))
 }
 
-fn protected_refusal(command: Command) -> ReplyError {
-    let name = command.container.map_or(command.spec.name, |container| container.name);
+fn protected_refusal(name: &str) -> ReplyError {
     ReplyError::err(format!(
         "{} command not allowed. If the enable-{name}-command option is set to \"local\", you can \
          run it from a local connection, otherwise you need to set this option in the configuration \

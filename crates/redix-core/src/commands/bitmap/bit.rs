@@ -11,6 +11,9 @@ use crate::commands::string::edit::writable;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{Edited, Missing};
 
+/// Bytes of growth beyond which SETBIT is not brief.
+const LONG_GROWTH: usize = 4096;
+
 /// Commands: SETBIT and GETBIT.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write(
@@ -20,7 +23,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
         setbit,
     )
-    .flags(flag::DENYOOM)
+    .flags(flag::DENYOOM | flag::BRIEF)
     .acl(acl::BITMAP)
     .docs(docs::SETBIT),
     CommandSpec::read(
@@ -46,17 +49,20 @@ fn setbit(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     };
     let (key, len) = (cx.key(args, 1), (at / 8) as usize + 1);
     let outcome = cx.keys.edit(key, Kind::String, Missing::Create(EMPTY), |entry| {
-        let grows = entry.as_ref().value().string_len() < len;
+        let growth = len.saturating_sub(entry.as_ref().value().string_len());
         let old = match writable(entry, len) {
             Ok(bytes) => bits::set(bytes, at, value),
             Err(error) => return (Err(error), Edited::Nothing),
         };
-        let changed = grows || old != value;
-        (Ok((old, changed)), if changed { Edited::Changed(1) } else { Edited::Nothing })
+        let changed = growth != 0 || old != value;
+        (Ok((old, changed, growth)), if changed { Edited::Changed(1) } else { Edited::Nothing })
     })?;
-    let (old, changed) = outcome.expect("the key is created where there is none")?;
+    let (old, changed, growth) = outcome.expect("the key is created where there is none")?;
     if changed {
         notify_set(cx, key);
+    }
+    if growth > LONG_GROWTH {
+        cx.keys.effects.note_long();
     }
     cx.reply.int(i64::from(old));
     Ok(())

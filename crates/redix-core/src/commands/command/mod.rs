@@ -85,7 +85,8 @@ const fn sub(
 fn command(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     let all: Vec<Command> = all(&cx.engine.commands).collect();
     cx.reply.array(all.len());
-    all.into_iter().for_each(|found| info::write(cx.reply, found.spec, found.container));
+    all.into_iter()
+        .for_each(|found| info::write(cx.reply, found.spec, cx.engine.commands.container(found)));
     Ok(())
 }
 
@@ -97,7 +98,7 @@ fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.reply.array(args.len() - 2);
     for name in args.iter_from(2) {
         match named(&cx.engine.commands, name) {
-            Some(found) => info::write(cx.reply, found.spec, found.container),
+            Some(found) => info::write(cx.reply, found.spec, cx.engine.commands.container(found)),
             None => cx.reply.null(),
         }
     }
@@ -114,7 +115,7 @@ fn docs(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     };
     cx.reply.map(found.len());
     for command in found {
-        cx.reply.bulk_str(&command.full_name());
+        cx.reply.bulk_str(&commands.full_name(command));
         docs::write(cx.reply, command.spec);
     }
     Ok(())
@@ -130,6 +131,7 @@ fn count(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 /// There are no modules, so none of their commands.
 fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     type Wanted<'a> = Box<dyn Fn(&Command) -> bool + 'a>;
+    let commands = &cx.engine.commands;
     let wanted: Wanted<'_> = match args.len() {
         2 => Box::new(|_| true),
         5 if args.is(2, "FILTERBY") => {
@@ -143,7 +145,8 @@ fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
                 Box::new(move |command| command.spec.categories() & category != 0)
             } else if args.is(3, "PATTERN") {
                 Box::new(move |command| {
-                    glob::matches(value, command.full_name().as_bytes(), Case::Insensitive)
+                    let name = commands.full_name(*command);
+                    glob::matches(value, name.as_bytes(), Case::Insensitive)
                 })
             } else {
                 return Err(ReplyError::Syntax);
@@ -153,10 +156,9 @@ fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     };
     let mut count = 0;
     let place = cx.reply.deferred_array();
-    let commands = &cx.engine.commands;
     for command in all(commands).flat_map(|command| with_subcommands(commands, command)) {
         if wanted(&command) {
-            cx.reply.bulk_str(&command.full_name());
+            cx.reply.bulk_str(&commands.full_name(command));
             count += 1;
         }
     }

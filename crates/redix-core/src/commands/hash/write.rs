@@ -22,17 +22,17 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::DELETE)] },
         hdel,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::HASH)
     .member(2)
     .docs(docs::HDEL),
     CommandSpec::write("hmset", Group::Hash, -4, UPDATE, hmset)
-        .flags(flag::DENYOOM | flag::FAST)
+        .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .member(2)
         .docs(docs::HMSET),
     CommandSpec::write("hset", Group::Hash, -4, UPDATE, hset)
-        .flags(flag::DENYOOM | flag::FAST)
+        .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .member(2)
         .docs(docs::HSET),
@@ -43,7 +43,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::INSERT)] },
         hsetnx,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::HASH)
     .member(2)
     .docs(docs::HSETNX),
@@ -67,7 +67,7 @@ fn hmset(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// Sets the fields of HSET or HMSET; returns how many are new.
 fn set_all(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> Result<usize, ReplyError> {
     if !args.len().is_multiple_of(2) {
-        return Err(ReplyError::WrongArity(cx.command.full_name().into()));
+        return Err(ReplyError::WrongArity(cx.command_name().into()));
     }
     let (key, fields) = (cx.key(args, 1), args.len() / 2 - 1);
     for word in (2..args.len()).step_by(2) {

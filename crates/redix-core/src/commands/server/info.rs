@@ -610,7 +610,8 @@ pub fn for_each_called(engine: &Engine, mut f: impl FnMut(&str, &CallTotals)) {
         .all()
         .iter()
         .filter_map(|command| {
-            CallTotals::of(engine, command.id as usize).map(|totals| (command.full_name(), totals))
+            CallTotals::of(engine, command.id as usize)
+                .map(|totals| (engine.commands.full_name(*command), totals))
         })
         .collect();
     called.sort_by(|a, b| a.0.cmp(&b.0));

@@ -50,7 +50,7 @@ pub fn encode(bytes: &[u8]) -> Result<Value<'_>, ReplyError> {
 }
 
 /// As [`encode`], for an argument of the current command; the buffer of a large one is taken over.
-#[inline]
+#[inline(always)]
 fn encode_word(args: Args<'_>, index: usize) -> Result<Value<'_>, ReplyError> {
     match args.shared(index) {
         Some(body) => Ok(Value::Heap(HeapValue::Str(body))),
@@ -111,6 +111,7 @@ fn store(
 }
 
 /// Announces a keyspace event of the string commands.
+#[inline]
 fn notify(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>) {
     cx.keys.effects.notify(class::STRING, event, cx.keys.db, key.bytes);
 }

@@ -214,7 +214,7 @@ impl Request {
     ) -> Result<Self, ReplyError> {
         let keys = args.int(numkeys)?;
         let Some(keys) = usize::try_from(keys).ok().filter(|keys| *keys > 0) else {
-            let name = cx.command.full_name();
+            let name = cx.command_name();
             return Err(ReplyError::err(format!(
                 "at least 1 input key is needed for '{name}' command"
             )));

@@ -24,34 +24,34 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO)] },
         zcard,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::SORTEDSET)
     .docs(docs::ZCARD),
     CommandSpec::read("zcount", Group::SortedSet, 4, KEY, zcount)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::SORTEDSET)
         .docs(docs::ZCOUNT),
     CommandSpec::read("zlexcount", Group::SortedSet, 4, KEY, zlexcount)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::SORTEDSET)
         .docs(docs::ZLEXCOUNT),
     CommandSpec::read("zscore", Group::SortedSet, 3, KEY, zscore)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::SORTEDSET)
         .member(2)
         .docs(docs::ZSCORE),
     CommandSpec::read("zmscore", Group::SortedSet, -3, KEY, zmscore)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::SORTEDSET)
         .member(2)
         .docs(docs::ZMSCORE),
     CommandSpec::read("zrank", Group::SortedSet, -3, KEY, zrank)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::SORTEDSET)
         .member(2)
         .docs(docs::ZRANK),
     CommandSpec::read("zrevrank", Group::SortedSet, -3, KEY, zrevrank)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::SORTEDSET)
         .member(2)
         .docs(docs::ZREVRANK),
@@ -135,7 +135,7 @@ fn reply_rank(
     directed: impl FnOnce(usize, usize) -> usize,
 ) -> CommandResult {
     if args.len() > 4 {
-        return Err(ReplyError::WrongArity(cx.command.full_name().into()));
+        return Err(ReplyError::WrongArity(cx.command_name().into()));
     }
     let with_score = args.len() == 4;
     if with_score && !args.is(3, "WITHSCORE") {

@@ -51,7 +51,7 @@ pub(super) fn write_own(out: &mut Vec<u8>, cx: &ClientCx<'_, '_>, args: Args<'_>
     let argv_bytes = args.iter_from(0).map(<[u8]>::len).sum();
     let command = match cx.caller {
         Caller::Exec => "exec".to_owned(),
-        _ => cx.command.full_name(),
+        _ => cx.command_name(),
     };
     let doing = Doing { command, argv_bytes, idle_ms: 0 };
     append(out, cx.shared, cx.now_ms(), fixed_output_bytes(cx.engine), &doing);
@@ -72,7 +72,7 @@ pub fn describe(client: &ClientShared, engine: &Engine, now_ms: i64) -> String {
 fn append_seen(out: &mut Vec<u8>, client: &ClientShared, engine: &Engine, now_ms: i64) {
     let command = match client.last_command.load(Ordering::Relaxed) {
         u16::MAX => "NULL".to_owned(),
-        id => engine.commands.by_id(id).full_name(),
+        id => engine.commands.full_name(engine.commands.by_id(id)),
     };
     let idle_ms = now_ms.saturating_sub(client.last_active_ms.load(Ordering::Relaxed));
     let doing = Doing { command, argv_bytes: 0, idle_ms };
