@@ -18,7 +18,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::write(
     const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
     geoadd,
 )
-.flags(flag::DENYOOM)
+.flags(flag::DENYOOM | flag::BRIEF)
 .acl(acl::GEO)
 .log_as(LogAs::Effect)
 .docs(docs::GEOADD)];

@@ -7,15 +7,24 @@ use redix_types::zset::ZsetRef;
 use super::{docs, reply_distance, reply_point, unit_m};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
-use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl};
+use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::commands::zset;
 use crate::error::{CommandResult, ReplyError};
 
 /// The commands of this file.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec::read("geodist", Group::Geo, -4, KEY, geodist).acl(acl::GEO).docs(docs::GEODIST),
-    CommandSpec::read("geohash", Group::Geo, -2, KEY, geohash).acl(acl::GEO).docs(docs::GEOHASH),
-    CommandSpec::read("geopos", Group::Geo, -2, KEY, geopos).acl(acl::GEO).docs(docs::GEOPOS),
+    CommandSpec::read("geodist", Group::Geo, -4, KEY, geodist)
+        .flags(flag::BRIEF)
+        .acl(acl::GEO)
+        .docs(docs::GEODIST),
+    CommandSpec::read("geohash", Group::Geo, -2, KEY, geohash)
+        .flags(flag::BRIEF)
+        .acl(acl::GEO)
+        .docs(docs::GEOHASH),
+    CommandSpec::read("geopos", Group::Geo, -2, KEY, geopos)
+        .flags(flag::BRIEF)
+        .acl(acl::GEO)
+        .docs(docs::GEOPOS),
 ];
 
 const KEY: &[KeySpec] = &[KeySpec::one(1, access::RO | access::ACCESS)];

@@ -23,39 +23,39 @@ const READ: &[KeySpec] = &[KeySpec::one(1, access::RO | access::ACCESS)];
 /// and HTTL.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("hexpire", Group::Hash, -6, UPDATE, hexpire)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HEXPIRE),
     CommandSpec::write("hexpireat", Group::Hash, -6, UPDATE, hexpireat)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HEXPIREAT),
     CommandSpec::read("hexpiretime", Group::Hash, -5, READ, hexpiretime)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HEXPIRETIME),
     CommandSpec::write("hpersist", Group::Hash, -5, UPDATE, hpersist)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HPERSIST),
     CommandSpec::write("hpexpire", Group::Hash, -6, UPDATE, hpexpire)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HPEXPIRE),
     CommandSpec::write("hpexpireat", Group::Hash, -6, UPDATE, hpexpireat)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HPEXPIREAT),
     CommandSpec::read("hpexpiretime", Group::Hash, -5, READ, hpexpiretime)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HPEXPIRETIME),
     CommandSpec::read("hpttl", Group::Hash, -5, READ, hpttl)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HPTTL),
     CommandSpec::read("httl", Group::Hash, -5, READ, httl)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HTTL),
 ];

@@ -23,7 +23,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::DELETE)] },
         hgetdel,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::HASH)
     .docs(docs::HGETDEL),
     CommandSpec::write(
@@ -33,7 +33,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
         hgetex,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::HASH)
     .docs(docs::HGETEX),
 ];

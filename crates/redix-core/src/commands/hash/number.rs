@@ -18,12 +18,12 @@ const KEY: &[KeySpec] = &[KeySpec::one(1, access::RW | access::ACCESS | access::
 /// Commands: HINCRBY and HINCRBYFLOAT.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("hincrby", Group::Hash, 4, KEY, hincrby)
-        .flags(flag::DENYOOM | flag::FAST)
+        .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .member(2)
         .docs(docs::HINCRBY),
     CommandSpec::write("hincrbyfloat", Group::Hash, 4, KEY, hincrbyfloat)
-        .flags(flag::DENYOOM | flag::FAST)
+        .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .log_as(LogAs::Effect)
         .member(2)

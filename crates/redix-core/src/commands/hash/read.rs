@@ -17,35 +17,42 @@ const CONTENT: &[KeySpec] = &[KeySpec::one(1, access::RO | access::ACCESS)];
 /// Commands: HEXISTS, HGET, HGETALL, HKEYS, HLEN, HMGET, HSCAN, HSTRLEN and HVALS.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("hexists", Group::Hash, 3, KEY, hexists)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .member(2)
         .docs(docs::HEXISTS),
     CommandSpec::read("hget", Group::Hash, 3, CONTENT, hget)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .member(2)
         .docs(docs::HGET),
     CommandSpec::read("hgetall", Group::Hash, 2, CONTENT, hgetall)
+        .flags(flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HGETALL),
-    CommandSpec::read("hkeys", Group::Hash, 2, CONTENT, hkeys).acl(acl::HASH).docs(docs::HKEYS),
+    CommandSpec::read("hkeys", Group::Hash, 2, CONTENT, hkeys)
+        .flags(flag::BRIEF)
+        .acl(acl::HASH)
+        .docs(docs::HKEYS),
     CommandSpec::read("hlen", Group::Hash, 2, KEY, hlen)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .docs(docs::HLEN),
     CommandSpec::read("hmget", Group::Hash, -3, CONTENT, hmget)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .member(2)
         .docs(docs::HMGET),
     CommandSpec::read("hscan", Group::Hash, -3, CONTENT, hscan).acl(acl::HASH).docs(docs::HSCAN),
     CommandSpec::read("hstrlen", Group::Hash, 3, KEY, hstrlen)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::HASH)
         .member(2)
         .docs(docs::HSTRLEN),
-    CommandSpec::read("hvals", Group::Hash, 2, CONTENT, hvals).acl(acl::HASH).docs(docs::HVALS),
+    CommandSpec::read("hvals", Group::Hash, 2, CONTENT, hvals)
+        .flags(flag::BRIEF)
+        .acl(acl::HASH)
+        .docs(docs::HVALS),
 ];
 
 /// `HGET key field` -> bulk | null. Errors: WRONGTYPE.

@@ -24,7 +24,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::write(
     const { &[KeySpec::one(1, access::RW | access::INSERT)] },
     hsetex,
 )
-.flags(flag::DENYOOM | flag::FAST)
+.flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
 .acl(acl::HASH)
 .log_as(LogAs::Effect)
 .docs(docs::HSETEX)];

@@ -20,7 +20,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::INSERT)] },
         pfadd,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::HYPERLOGLOG)
     .docs(docs::PFADD),
     CommandSpec::write(

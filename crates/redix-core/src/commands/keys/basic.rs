@@ -18,6 +18,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::range(1, -1, 1, access::RM | access::DELETE)] },
         del,
     )
+    .flags(flag::BRIEF)
     .acl(acl::KEYSPACE)
     .complexity("O(N), N being the number of keys; a collection adds the number of its elements.")
     .doc("Deletes keys.")
@@ -30,7 +31,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::range(1, -1, 1, access::RO)] },
         exists,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .complexity("O(N), N being the number of keys.")
     .doc("Counts the keys that exist, each as often as it is named.")
@@ -58,7 +59,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::range(1, -1, 1, access::RO)] },
         touch,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .since("3.2.1")
     .complexity("O(N), N being the number of keys.")
@@ -66,7 +67,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     .args(&[ArgSpec::key("key").multiple()])
     .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
     CommandSpec::read("type", Group::Generic, 2, const { &[KeySpec::one(1, access::RO)] }, type_of)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::KEYSPACE)
         .doc("Tells what type of value a key holds.")
         .args(&[ArgSpec::key("key")]),
@@ -77,7 +78,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::range(1, -1, 1, access::RM | access::DELETE)] },
         unlink,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .since("4.0.0")
     .complexity("O(N), N being the number of keys.")

@@ -22,7 +22,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
         expire,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .doc("Lets a key expire after some seconds.")
     .history(&[("7.0.0", "Options NX, XX, GT and LT.")])
@@ -48,7 +48,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
         expireat,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .since("1.2.0")
     .doc("Lets a key expire at a Unix time in seconds.")
@@ -75,7 +75,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         expiretime,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .since("7.0.0")
     .doc("Returns when a key expires, as a Unix time in seconds.")
@@ -87,7 +87,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
         persist,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .since("2.2.0")
     .doc("Removes a key's expiry.")
@@ -99,7 +99,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
         pexpire,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .since("2.6.0")
     .doc("Lets a key expire after some milliseconds.")
@@ -126,7 +126,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
         pexpireat,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .since("2.6.0")
     .doc("Lets a key expire at a Unix time in milliseconds.")
@@ -153,7 +153,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         pexpiretime,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .since("7.0.0")
     .doc("Returns when a key expires, as a Unix time in milliseconds.")
@@ -165,7 +165,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         pttl,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .since("2.6.0")
     .doc("Returns the milliseconds until a key expires.")
@@ -179,7 +179,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         ttl,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::KEYSPACE)
     .doc("Returns the seconds until a key expires.")
     .history(&[("2.8.0", "Answers -2 where there is no key.")])

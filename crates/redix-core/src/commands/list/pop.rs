@@ -24,7 +24,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::DELETE)] },
         lpop,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::LIST)
     .docs(docs::LPOP),
     CommandSpec::write(
@@ -34,7 +34,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::DELETE)] },
         rpop,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::LIST)
     .docs(docs::RPOP),
     CommandSpec::write(

@@ -19,7 +19,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::INSERT)] },
         lpush,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::LIST)
     .docs(docs::LPUSH),
     CommandSpec::write(
@@ -29,7 +29,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::INSERT)] },
         rpush,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::LIST)
     .docs(docs::RPUSH),
     CommandSpec::write(
@@ -39,7 +39,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::INSERT)] },
         lpushx,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::LIST)
     .docs(docs::LPUSHX),
     CommandSpec::write(
@@ -49,7 +49,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::INSERT)] },
         rpushx,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::LIST)
     .docs(docs::RPUSHX),
     CommandSpec::write(

@@ -21,10 +21,11 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         lindex,
     )
+    .flags(flag::BRIEF)
     .acl(acl::LIST)
     .docs(docs::LINDEX),
     CommandSpec::read("llen", Group::List, 2, const { &[KeySpec::one(1, access::RO)] }, llen)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::LIST)
         .docs(docs::LLEN),
     CommandSpec::read(
@@ -43,6 +44,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         lrange,
     )
+    .flags(flag::BRIEF)
     .acl(acl::LIST)
     .docs(docs::LRANGE),
 ];

@@ -24,7 +24,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::INSERT)] },
         sadd,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::SET)
     .member(2)
     .docs(docs::SADD),
@@ -35,7 +35,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::DELETE)] },
         srem,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::SET)
     .member(2)
     .docs(docs::SREM),
@@ -61,7 +61,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO)] },
         sismember,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::SET)
     .member(2)
     .docs(docs::SISMEMBER),
@@ -72,12 +72,12 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         smismember,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::SET)
     .member(2)
     .docs(docs::SMISMEMBER),
     CommandSpec::read("scard", Group::Set, 2, const { &[KeySpec::one(1, access::RO)] }, scard)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::SET)
         .docs(docs::SCARD),
     CommandSpec::read(
@@ -87,6 +87,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         smembers,
     )
+    .flags(flag::BRIEF)
     .acl(acl::SET)
     .docs(docs::SMEMBERS),
     CommandSpec::read(

@@ -27,7 +27,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::DELETE)] },
         spop,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::SET)
     .log_as(LogAs::Effect)
     .docs(docs::SPOP),

@@ -21,7 +21,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::write(
     },
     xadd,
 )
-.flags(flag::DENYOOM | flag::FAST)
+.flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
 .acl(acl::STREAM)
 .docs(docs::XADD)];
 

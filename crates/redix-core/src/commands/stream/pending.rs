@@ -20,7 +20,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::UPDATE)] },
         xack,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::STREAM)
     .docs(docs::XACK),
     CommandSpec::write(

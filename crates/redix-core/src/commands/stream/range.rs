@@ -11,7 +11,7 @@ use crate::error::{CommandResult, ReplyError};
 /// The commands of this file.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("xlen", Group::Stream, 2, const { &[KeySpec::one(1, access::RO)] }, xlen)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::STREAM)
         .docs(docs::XLEN),
     CommandSpec::read(

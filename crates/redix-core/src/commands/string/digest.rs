@@ -22,7 +22,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::DELETE | access::VARIABLE_FLAGS)] },
         delex,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .log_as(LogAs::Effect)
     .since("8.4.0")
@@ -48,7 +48,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         digest,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .since("8.4.0")
     .complexity("O(N) where N is the length of the string.")

@@ -65,7 +65,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
         incrbyfloat,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .log_as(LogAs::Effect)
     .since("2.6.0")

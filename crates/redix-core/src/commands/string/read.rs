@@ -34,7 +34,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::DELETE)] },
         getdel,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .log_as(LogAs::Effect)
     .since("6.2.0")
@@ -50,7 +50,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         },
         getex,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .log_as(LogAs::Effect)
     .since("6.2.0")
@@ -76,7 +76,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)] },
         getset,
     )
-    .flags(flag::DENYOOM | flag::FAST)
+    .flags(flag::DENYOOM | flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .log_as(LogAs::Effect)
     .doc("Gives a key a new string and returns the one it held.")
@@ -88,7 +88,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::range(1, -1, 1, access::RO | access::ACCESS)] },
         mget,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .complexity("O(N) where N is how many keys are asked for.")
     .doc("Returns the strings at several keys at once.")
@@ -107,6 +107,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         getrange,
     )
+    .flags(flag::BRIEF)
     .acl(acl::STRING)
     .since("2.4.0")
     .complexity("O(N) where N is the length of the part. Short parts cost no more than a lookup.")
@@ -123,6 +124,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RO | access::ACCESS)] },
         substr,
     )
+    .flags(flag::BRIEF)
     .acl(acl::STRING)
     .complexity("O(N) where N is the length of the part. Short parts cost no more than a lookup.")
     .doc("Returns part of the string at a key; the old name of GETRANGE.")

@@ -201,7 +201,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         const { &[KeySpec::one(1, access::RM | access::DELETE)] },
         delifeq,
     )
-    .flags(flag::FAST)
+    .flags(flag::FAST | flag::BRIEF)
     .acl(acl::STRING)
     .log_as(LogAs::Effect)
     .since("9.0.0")

@@ -19,11 +19,11 @@ use crate::keyspace::access::Missing;
 /// Commands: ZPOPMIN, ZPOPMAX, ZMPOP, BZPOPMIN, BZPOPMAX and BZMPOP.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("zpopmin", Group::SortedSet, -2, KEY, zpopmin)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::SORTEDSET)
         .docs(docs::ZPOPMIN),
     CommandSpec::write("zpopmax", Group::SortedSet, -2, KEY, zpopmax)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::SORTEDSET)
         .docs(docs::ZPOPMAX),
     CommandSpec::write(

@@ -14,21 +14,27 @@ use crate::error::{CommandResult, ReplyError};
 /// ZRANGESTORE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::read("zrange", Group::SortedSet, -4, KEY, zrange)
+        .flags(flag::BRIEF)
         .acl(acl::SORTEDSET)
         .docs(docs::ZRANGE),
     CommandSpec::read("zrevrange", Group::SortedSet, -4, KEY, zrevrange)
+        .flags(flag::BRIEF)
         .acl(acl::SORTEDSET)
         .docs(docs::ZREVRANGE),
     CommandSpec::read("zrangebyscore", Group::SortedSet, -4, KEY, zrangebyscore)
+        .flags(flag::BRIEF)
         .acl(acl::SORTEDSET)
         .docs(docs::ZRANGEBYSCORE),
     CommandSpec::read("zrevrangebyscore", Group::SortedSet, -4, KEY, zrevrangebyscore)
+        .flags(flag::BRIEF)
         .acl(acl::SORTEDSET)
         .docs(docs::ZREVRANGEBYSCORE),
     CommandSpec::read("zrangebylex", Group::SortedSet, -4, KEY, zrangebylex)
+        .flags(flag::BRIEF)
         .acl(acl::SORTEDSET)
         .docs(docs::ZRANGEBYLEX),
     CommandSpec::read("zrevrangebylex", Group::SortedSet, -4, KEY, zrevrangebylex)
+        .flags(flag::BRIEF)
         .acl(acl::SORTEDSET)
         .docs(docs::ZREVRANGEBYLEX),
     CommandSpec::write(

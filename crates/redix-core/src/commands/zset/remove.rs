@@ -15,7 +15,7 @@ use crate::keyspace::access::Missing;
 /// Commands: ZREM, ZREMRANGEBYLEX, ZREMRANGEBYRANK and ZREMRANGEBYSCORE.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::write("zrem", Group::SortedSet, -3, KEY, zrem)
-        .flags(flag::FAST)
+        .flags(flag::FAST | flag::BRIEF)
         .acl(acl::SORTEDSET)
         .member(2)
         .docs(docs::ZREM),
