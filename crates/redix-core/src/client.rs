@@ -32,6 +32,8 @@ pub const READ_MIN: usize = 16 * 1024;
 const KEPT_MAX: usize = 32 * 1024;
 /// The most that one turn reads from a connection.
 pub const READ_MAX: usize = 64 * 1024;
+/// The most bytes of replies that one connection may collect in a turn before they are sent.
+pub const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 /// Room that is made at once for a command whose length is known.
 const ROOM_MAX: usize = 1024 * 1024;
 

@@ -21,7 +21,7 @@ use redix_resp::request::Limits;
 use redix_types::entry::EntryRef;
 use redix_types::prefetch::MemberLookup;
 
-use crate::client::Client;
+use crate::client::{Client, TURN_OUTPUT_MAX};
 use crate::command::dispatch::{Flow, Runner, fail};
 use crate::command::prepared::Prepared;
 use crate::command::table::Memo;
@@ -47,8 +47,6 @@ pub const GROUP_MAX: usize = 24;
 const PREFETCH_LINKS: usize = 3;
 /// The most keys of a command that are prefetched: more would evict each other from the caches.
 const HINTS_MAX: usize = 64;
-/// The most bytes of replies that one connection may collect in a turn before they are sent.
-pub const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 
 /// Consecutive commands of one connection within the group.
 #[derive(Clone, Copy)]

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 use redix_core::channel::Delivery;
-use redix_core::client::{Client, READ_MAX};
+use redix_core::client::{Client, READ_MAX, TURN_OUTPUT_MAX};
 use redix_core::commands::connection::client;
 use redix_core::config::{Config, OutputLimit};
 use redix_core::effects::Request;
@@ -33,7 +33,7 @@ use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::recent::Largest;
 use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::primary::{Phase, Replica};
-use redix_core::worker::{Asked, TURN_OUTPUT_MAX, Worker};
+use redix_core::worker::{Asked, Worker};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -58,7 +58,7 @@ pub mod flag {
         21 SENTINEL "" "Sentinels answer it too.",
         22 TOUCHES_ARBITRARY_KEYS "" "Touches keys that it does not name.",
         23 RUNS_IN_MULTI "" "Runs at once inside MULTI instead of being queued.",
-        24 BRIEF "" "Short work where arguments, reply and what it frees are short, unless it says otherwise.",
+        24 BRIEF "" "Short work where arguments, reply and what it frees are.",
         25 SYSCMD "" "Servers send it to each other.",
         26 DENY_UNSAVED "" "Refused, as writes are, where saving has failed.",
         27 SUBSCRIBED "" "Allowed to a RESP2 client that has subscriptions.",

@@ -6,9 +6,9 @@
 //!
 //! **Invariants.** The sums of calls and of time are exact. A call that may take long is never
 //! hidden in a stretch: one with long arguments starts none, and one that replies at length, frees
-//! a long value or says that it took long ends its own and is charged with all of it, which overstates its time by a
-//! few microseconds at most. Where a log or the latency monitor has a threshold of single
-//! microseconds or few bytes, every command is timed alone.
+//! a long value or says that it took long ends its own and is charged with all of it, which
+//! overstates its time by a few microseconds at most. Where a log or the latency monitor has a
+//! threshold of single microseconds or few bytes, every command is timed alone.
 
 use super::args::Args;
 use super::spec::{CommandSpec, flag};

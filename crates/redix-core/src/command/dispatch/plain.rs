@@ -10,7 +10,7 @@
 use super::gates::Admitted;
 use super::invalidate::Author;
 use super::{BRIEF_BYTES_MAX, Runner, fail};
-use crate::client::{Client, Input};
+use crate::client::{Client, Input, TURN_OUTPUT_MAX};
 use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx, Ctx};
 use crate::command::prepared::Prepared;
@@ -22,7 +22,6 @@ use crate::keyspace::access::Expiry;
 use crate::keyspace::shard_of;
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
-use crate::worker::TURN_OUTPUT_MAX;
 
 /// What a run has done.
 pub(super) struct Ran<'b> {
