@@ -68,7 +68,10 @@ fn read(data: &[u8], checksums: ChecksumPolicy) -> Result<Vec<Key>, RdbError> {
 }
 
 fn write(keys: &[Key]) -> Vec<u8> {
-    let mut file = RdbEncoder::new(WriteOptions::default());
+    // As a snapshot chooses it.
+    let expiring = keys.iter().any(|key| key.entry.as_ref().has_expiring_fields());
+    let version = WriteVersion::V11.able(expiring);
+    let mut file = RdbEncoder::new(WriteOptions { version, ..WriteOptions::default() });
     for key in keys {
         file.select_db(key.db);
         let entry = key.entry.as_ref();
