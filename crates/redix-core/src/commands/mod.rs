@@ -11,6 +11,7 @@ pub mod hash;
 pub mod hyperloglog;
 pub mod keys;
 pub mod list;
+pub mod lock;
 pub mod persist;
 pub mod pubsub;
 mod repeat;
@@ -64,6 +65,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     list::push::COMMANDS,
     list::read::COMMANDS,
     list::lmove::COMMANDS,
+    lock::COMMANDS,
     persist::COMMANDS,
     pubsub::inspect::COMMANDS,
     pubsub::publish::COMMANDS,

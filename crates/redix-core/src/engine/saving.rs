@@ -100,7 +100,7 @@ impl Engine {
             let config = save::able(&plan.config, &self.keyspace);
             Cut::take(&self.env, &self.keyspace, &config, dirty)
         } else {
-            Cut::without_keys(&self.env, &plan.config)
+            Cut::without_keys(&self.env, &self.keyspace, &plan.config)
         };
         cut.position = self.stream_position();
         let now_s = cut.at_ms / 1000;

@@ -133,6 +133,7 @@ pub fn empty_keyspace(keyspace: &Keyspace) -> u64 {
 /// keyspace, and moves the old ones to the free list; in the world. The caller has cancelled a
 /// snapshot under way.
 pub fn replace_keyspace(keyspace: &Keyspace, new: &Keyspace) {
+    keyspace.fence().raise(new.fence().last());
     for index in 0..SHARDS {
         let mut from = new.lock(index);
         let mut shard = keyspace.lock(index);

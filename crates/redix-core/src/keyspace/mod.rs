@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod cached;
+pub mod fence;
 pub mod flush;
 pub mod gate;
 pub mod shard;
@@ -19,6 +20,7 @@ use redix_types::table::KeyHasher;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Padded, SpinMutex, spin, try_spin};
 use cached::CachedTotals;
+use fence::Fence;
 use flush::FreeList;
 use gate::Gates;
 use shard::{Shard, ShardGuard};
@@ -67,6 +69,7 @@ pub struct Keyspace {
     gates: Gates,
     free_list: FreeList,
     cached: CachedTotals,
+    fence: Fence,
 }
 
 impl Keyspace {
@@ -81,6 +84,7 @@ impl Keyspace {
             gates: Gates::new(threads),
             free_list: FreeList::default(),
             cached: CachedTotals::default(),
+            fence: Fence::default(),
         }
     }
 
@@ -95,6 +99,7 @@ impl Keyspace {
             gates: Gates::new(0),
             free_list: FreeList::default(),
             cached: CachedTotals::default(),
+            fence: Fence::default(),
         }
     }
 
@@ -130,6 +135,12 @@ impl Keyspace {
     #[inline]
     pub fn cached(&self) -> &CachedTotals {
         &self.cached
+    }
+
+    /// The fencing tokens of locks.
+    #[inline]
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// Takes a shard's lock. The caller holds a gate or the world, and no lock of a higher index.

@@ -22,13 +22,14 @@ use redix_types::hash::{HashEdit, Limits};
 use redix_types::num::parse_i64;
 
 use super::record::{Ages, entry_of};
+use super::save::FENCE_FIELD;
 use crate::config::Config;
 use crate::effects::Records;
 use crate::env::Env;
 use crate::keyspace::{Keyspace, shard_of};
 pub use crate::rdb::format::ChecksumPolicy;
-use crate::rdb::format::{RdbError, RdbErrorKind, RdbString, opcode};
-use crate::rdb::read::{Event, RdbReader, ReadOptions};
+use crate::rdb::format::{RdbError, RdbErrorKind, RdbString, RdbValue, opcode};
+use crate::rdb::read::{Event, KeyRecord, RdbReader, ReadOptions};
 pub use inspect::Inspection;
 
 /// Entries inserted together.
@@ -296,6 +297,9 @@ impl Loader {
         let Some(event) = next_event(&mut self.reader, &self.path, keyspace.databases())? else {
             return Ok(LoadStep::Starved);
         };
+        if let Event::Key(record) = &event {
+            note_lock(keyspace, record);
+        }
         match event {
             Event::End(_) => return Ok(LoadStep::Done),
             Event::Key(record)
@@ -314,6 +318,9 @@ impl Loader {
                 keyspace.prefetch_shard(shard_of(hash));
                 let (db, entry) = (record.db, entry_of(record, self.ages));
                 self.arrive(Arrival { db, hash, entry, offset: self.reader.offset() }, keyspace);
+            }
+            Event::Aux { name: FENCE_FIELD, value } => {
+                keyspace.fence().raise(number_of(value).unwrap_or(0));
             }
             Event::Aux { name, value } => note_aux(&mut self.origin, name, value),
             // Metadata, size hints that are not trusted, and parts that the reader has checked.
@@ -420,11 +427,23 @@ fn read_options(config: &Config, hasher: KeyHasher, how: LoadOptions) -> ReadOpt
     ReadOptions { checksums: how.checksums, ..ReadOptions::new(config, hasher) }
 }
 
-fn note_aux(origin: &mut Option<Origin>, name: &[u8], value: RdbString<'_>) {
-    let number = match value {
+fn number_of(value: RdbString<'_>) -> Option<i64> {
+    match value {
         RdbString::Int(value) => Some(value),
         RdbString::Bytes(bytes) => parse_i64(bytes),
-    };
+    }
+}
+
+/// Notes the fencing token of a lock, which may be from a server that keeps no other record of it.
+fn note_lock(keyspace: &Keyspace, record: &KeyRecord<'_>) {
+    if let (Some(_), RdbValue::Str(RdbString::Bytes(value))) = (record.expire_at_ms, &record.value)
+    {
+        keyspace.fence().note(value);
+    }
+}
+
+fn note_aux(origin: &mut Option<Origin>, name: &[u8], value: RdbString<'_>) {
+    let number = number_of(value);
     let start = || Origin { offset: -1, ..Origin::default() };
     match (name, value, number) {
         (b"repl-id", RdbString::Bytes(id), _) => {

@@ -56,12 +56,17 @@ pub struct StreamPosition {
     pub offset: u64,
 }
 
-/// Writes the header of a file: version, creation time, replication position.
+/// The name of the field of a file that holds the last fencing token issued.
+pub(super) const FENCE_FIELD: &[u8] = b"redix-fence";
+
+/// Writes the header of a file: version, creation time, replication position, and the last fencing
+/// token if any was issued.
 pub fn start_file(
     config: &Config,
     now_ms: i64,
     used_memory: u64,
     position: Option<&StreamPosition>,
+    fence: i64,
 ) -> RdbEncoder {
     let mut encoder = RdbEncoder::new(write_options(config));
     encoder.info(&FileInfo {
@@ -75,6 +80,9 @@ pub fn start_file(
         }),
         aof_base: false,
     });
+    if fence > 0 {
+        encoder.aux(FENCE_FIELD, fence.to_string().as_bytes());
+    }
     encoder
 }
 
@@ -105,7 +113,8 @@ fn write_all(
 ) -> Result<(), SaveError> {
     let now_ms = env.clock.unix_us() / 1000;
     let ages = Ages::new(config, now_ms);
-    let mut encoder = start_file(config, now_ms, env.memory.used_bytes(), position);
+    let (memory, fence) = (env.memory.used_bytes(), keyspace.fence().last());
+    let mut encoder = start_file(config, now_ms, memory, position, fence);
     let mut pause_ns = 0;
     for db in 0..keyspace.databases() {
         let keys = keyspace.key_count(db);

@@ -20,7 +20,16 @@ const DIFFERS: &[(&str, &str, &str)] = &[
 ];
 
 /// Commands that no real server here has: those of modules and of later versions.
-const OWN: &[&str] = &["cl.throttle", "delex", "digest", "sdiffcard", "sunioncard"];
+const OWN: &[&str] = &[
+    "cl.throttle",
+    "delex",
+    "digest",
+    "lock.acquire",
+    "lock.extend",
+    "lock.release",
+    "sdiffcard",
+    "sunioncard",
+];
 
 /// The facts about each command, as texts.
 type Facts = BTreeMap<String, BTreeMap<String, String>>;

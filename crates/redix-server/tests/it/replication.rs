@@ -24,6 +24,7 @@ mod chain;
 mod failover;
 mod gates;
 mod links;
+mod locks;
 mod messages;
 mod node;
 mod raw;

@@ -136,7 +136,10 @@ fn restore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let mut reader = DumpReader::open(args.get(3), read_options(cx))
         .map_err(|_| ReplyError::Static("ERR DUMP payload version or checksum are wrong"))?;
     let value = match reader.value().map_err(|_| ReplyError::Static("ERR Bad data format"))? {
-        RdbValue::Str(RdbString::Bytes(bytes)) => encode(bytes)?,
+        RdbValue::Str(RdbString::Bytes(bytes)) => {
+            cx.keys.keyspace.fence().note(bytes);
+            encode(bytes)?
+        }
         other => other.into_value(),
     };
     let expire_at_ms = match (ttl_ms, options.absolute) {

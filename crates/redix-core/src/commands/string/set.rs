@@ -249,6 +249,9 @@ fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> Comma
         Some(at_ms) => {
             store(cx, key, args, 2, Ttl::At(at_ms))?;
             notify_generic(cx, "expire", key);
+            if cx.from_primary() {
+                cx.keys.keyspace.fence().note(args.get(2));
+            }
             // With `PXAT` it is already in its replicated form: log verbatim.
             if !options.is_at_unix_ms() {
                 log_set_at(cx, key, args.get(2), at_ms);

@@ -147,3 +147,31 @@ fn a_failed_save_leaves_the_old_file() {
     assert!(engine.save_now().is_err());
     assert_eq!(*sim.files.lock().unwrap(), before);
 }
+
+/// A fencing token far ahead of the clock, as if that had been set back.
+const AHEAD: i64 = 4_000_000_000_000_000;
+
+#[test]
+fn the_last_fencing_token_is_in_the_file() {
+    let sim = Sim::default();
+    let from = engine(&sim, MaxmemoryPolicy::NoEviction);
+    from.keyspace.fence().raise(AHEAD);
+    save(&from.env, &from.keyspace, &from.config(), None).unwrap();
+    let to = engine(&sim, MaxmemoryPolicy::NoEviction);
+    load(&to, Duplicates::Refuse).unwrap();
+    assert_eq!(to.keyspace.fence().last(), AHEAD);
+}
+
+/// Real servers do not keep the field.
+#[test]
+fn the_fencing_token_of_a_lock_is_known_from_its_value() {
+    for expire_at_ms in [1, i64::MAX] {
+        let sim = Sim::default();
+        let lock = format!("lock:{AHEAD}:owner");
+        let meta = EntryMeta { expire_at_ms: Some(expire_at_ms), lru: None };
+        file_of(&sim, |file| file.entry(b"k", meta, value(lock.as_bytes())));
+        let to = engine(&sim, MaxmemoryPolicy::NoEviction);
+        load(&to, Duplicates::Refuse).unwrap();
+        assert_eq!(to.keyspace.fence().last(), AHEAD, "whether it has expired or not");
+    }
+}

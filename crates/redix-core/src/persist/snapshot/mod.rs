@@ -83,6 +83,8 @@ pub struct Cut {
     pub target: Target,
     /// Its position in the replication stream, if that is recorded.
     pub position: Option<StreamPosition>,
+    /// The last fencing token issued.
+    pub fence: i64,
     /// Receives pre-images of entries that change before the saver reaches them.
     pub pre_images: Arc<PreImages>,
     /// The databases that were not empty, ascending.
@@ -127,17 +129,28 @@ impl Cut {
             .collect();
         let config = Arc::clone(config);
         let used_memory = env.memory.used_bytes();
-        let (target, position) = (Target::File, None);
-        Self { target, position, pre_images, dbs, at_ms, dirty, used_memory, config, ages }
+        Self {
+            target: Target::File,
+            position: None,
+            fence: keyspace.fence().last(),
+            pre_images,
+            dbs,
+            at_ms,
+            dirty,
+            used_memory,
+            config,
+            ages,
+        }
     }
 
     /// The cut of a snapshot without any keys.
-    pub fn without_keys(env: &Env, config: &Arc<Config>) -> Self {
+    pub fn without_keys(env: &Env, keyspace: &Keyspace, config: &Arc<Config>) -> Self {
         let at_ms = env.clock.unix_us() / 1000;
         let ages = Ages::new(config, at_ms);
         Self {
             target: Target::File,
             position: None,
+            fence: keyspace.fence().last(),
             pre_images: Arc::new(PreImages::new(config, ages)),
             dbs: Vec::new(),
             at_ms,

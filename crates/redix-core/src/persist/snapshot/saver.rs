@@ -106,7 +106,8 @@ struct Spill {
 impl Saver {
     /// A saver for a cut that was just taken.
     pub fn new(cut: Cut) -> Self {
-        let encoder = start_file(&cut.config, cut.at_ms, cut.used_memory, cut.position.as_ref());
+        let position = cut.position.as_ref();
+        let encoder = start_file(&cut.config, cut.at_ms, cut.used_memory, position, cut.fence);
         Self {
             cut,
             stage: Stage::Open,
