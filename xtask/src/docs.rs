@@ -160,7 +160,11 @@ fn page(ours: &Surface, theirs: &Surface) -> String {
     let own: Vec<&String> =
         ours.commands.values().flatten().filter(|name| !theirs.has(name)).collect();
     if !own.is_empty() {
-        page.push_str(&format!("\nOnly in Redix: {}\n", list(own)));
+        page.push_str(&format!(
+            "\nOnly in Redix, those that Redis has since 8.4 by its documentation, since no server \
+             that has them could be asked: {}\n",
+            list(own)
+        ));
     }
     let missing = theirs.directives.difference(&ours.directives).collect();
     let own = ours.directives.difference(&theirs.directives).collect();

@@ -590,8 +590,9 @@ impl<'k> Access<'k> {
             Edited::Changed(changes) => {
                 changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), Origin::Author);
                 self.effects.add_dirty(changes);
-                // Who waits for a stream waits for it to change.
-                if kind == Kind::Stream && shard.has_waiters() {
+                // Who waits for a stream waits for it to change, and one may wait for a list to
+                // grow.
+                if matches!(kind, Kind::Stream | Kind::List) && shard.has_waiters() {
                     self.ready.push_back((db, key.bytes.into()));
                 }
             }

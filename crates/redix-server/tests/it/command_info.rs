@@ -14,6 +14,8 @@ use crate::{connect, start};
 /// Command, field, reason.
 const DIFFERS: &[(&str, &str, &str)] = &[
     ("bitop", "arguments", "Valkey has no DIFF, DIFF1, ANDOR and ONE, which are Redis 8.2's"),
+    ("set", "arguments", "IFNE, IFDEQ and IFDNE are those of Redis 8.4"),
+    ("set", "history", "the same"),
     ("debug", "doc_flags", "no command is marked as internal"),
     ("shutdown", "arguments", "SAFE and FAILOVER of Valkey 9 are not there"),
     ("shutdown", "history", "the same"),
@@ -21,9 +23,12 @@ const DIFFERS: &[(&str, &str, &str)] = &[
 
 /// Commands that no real server here has: those of modules and of later versions.
 const OWN: &[&str] = &[
+    "blmovem",
     "cl.throttle",
     "delex",
     "digest",
+    "increx",
+    "lmovem",
     "lock.acquire",
     "lock.extend",
     "lock.release",

@@ -1,6 +1,6 @@
 //! 80-bit extended precision, as INCRBYFLOAT computes.
 
-use std::ops::Add;
+use std::ops::{Add, Neg, Sub};
 
 use rustc_apfloat::ieee::X87DoubleExtended;
 use rustc_apfloat::{Float, Round, Status};
@@ -13,7 +13,7 @@ const DECIMALS: u32 = 17;
 
 /// An 80-bit extended precision number: a sign, 64 bits of mantissa, 15 bits of exponent. May be
 /// infinite or, after an addition, not a number.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct LongDouble(X87DoubleExtended);
 
 impl From<i64> for LongDouble {
@@ -32,7 +32,29 @@ impl Add for LongDouble {
     }
 }
 
+impl Sub for LongDouble {
+    type Output = LongDouble;
+
+    /// The difference, rounded to nearest, ties to even.
+    fn sub(self, other: LongDouble) -> LongDouble {
+        LongDouble(self.0.sub_r(other.0, Round::NearestTiesToEven).value)
+    }
+}
+
+impl Neg for LongDouble {
+    type Output = LongDouble;
+
+    fn neg(self) -> LongDouble {
+        LongDouble(-self.0)
+    }
+}
+
 impl LongDouble {
+    /// The largest finite number.
+    pub fn largest() -> LongDouble {
+        LongDouble(X87DoubleExtended::largest())
+    }
+
     /// Parses decimal or `0x` hexadecimal text, with or without point and exponent, or `inf` and
     /// `infinity` in any case, all with an optional sign. `None` for anything else, for NaN, for
     /// texts of 5 KB and more, on overflow and on underflow to zero.

@@ -71,7 +71,7 @@ fn holds(condition: Condition<'_>, exists: bool) -> bool {
     match condition {
         Condition::Missing => !exists,
         Condition::Exists => exists,
-        Condition::Always | Condition::Equals(_) => true,
+        _ => true,
     }
 }
 

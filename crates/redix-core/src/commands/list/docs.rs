@@ -21,6 +21,26 @@ pub(super) const BLMOVE: Docs = Docs::new(
     ArgSpec::new("timeout", ArgKind::Double),
 ]);
 
+pub(super) const BLMOVEM: Docs = Docs::new(
+    "8.10.0",
+    "O(N) where N is how many elements are moved.",
+    "Moves several elements from one list to another, waiting until there are enough.",
+)
+.args(&[
+    ArgSpec::key("source"),
+    ArgSpec::new("destination", ArgKind::Key(1)),
+    ArgSpec::new(
+        "wherefrom",
+        ArgKind::OneOf(&[ArgSpec::word("left", "LEFT"), ArgSpec::word("right", "RIGHT")]),
+    ),
+    ArgSpec::new(
+        "whereto",
+        ArgKind::OneOf(&[ArgSpec::word("left", "LEFT"), ArgSpec::word("right", "RIGHT")]),
+    ),
+    ArgSpec::new("timeout", ArgKind::Double),
+    HOW_MANY,
+]);
+
 pub(super) const BLMPOP: Docs = Docs::new(
     "7.0.0",
     "O(N+M) for N keys and M elements taken.",
@@ -104,6 +124,44 @@ pub(super) const LMOVE: Docs =
                 ArgKind::OneOf(&[ArgSpec::word("left", "LEFT"), ArgSpec::word("right", "RIGHT")]),
             ),
         ]);
+
+pub(super) const LMOVEM: Docs = Docs::new(
+    "8.10.0",
+    "O(N) where N is how many elements are moved.",
+    "Moves several elements from an end of one list to an end of another.",
+)
+.args(&[
+    ArgSpec::key("source"),
+    ArgSpec::new("destination", ArgKind::Key(1)),
+    ArgSpec::new(
+        "wherefrom",
+        ArgKind::OneOf(&[ArgSpec::word("left", "LEFT"), ArgSpec::word("right", "RIGHT")]),
+    ),
+    ArgSpec::new(
+        "whereto",
+        ArgKind::OneOf(&[ArgSpec::word("left", "LEFT"), ArgSpec::word("right", "RIGHT")]),
+    ),
+    HOW_MANY,
+]);
+
+/// How many elements LMOVEM moves, and how.
+const HOW_MANY: ArgSpec = ArgSpec::new(
+    "how-many",
+    ArgKind::Block(&[
+        ArgSpec::new(
+            "selector",
+            ArgKind::OneOf(&[
+                ArgSpec::new("count", ArgKind::Integer).token("COUNT"),
+                ArgSpec::new("exactly", ArgKind::Integer).token("EXACTLY"),
+            ]),
+        ),
+        ArgSpec::new(
+            "ordering",
+            ArgKind::OneOf(&[ArgSpec::word("obo", "OBO"), ArgSpec::word("bulk", "BULK")]),
+        ),
+    ]),
+)
+.optional();
 
 pub(super) const LMPOP: Docs = Docs::new(
     "7.0.0",

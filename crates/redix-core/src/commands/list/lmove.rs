@@ -134,7 +134,8 @@ impl Ends {
     }
 }
 
-fn push_event(end: End) -> &'static str {
+/// The name of a push's keyspace event.
+pub(super) fn push_event(end: End) -> &'static str {
     match end {
         End::Head => "lpush",
         End::Tail => "rpush",

@@ -12,6 +12,7 @@
 pub mod block;
 mod docs;
 pub mod lmove;
+pub mod lmovem;
 pub mod pop;
 pub mod push;
 pub mod read;

@@ -59,6 +59,19 @@ pub const COMMANDS: &[CommandSpec] = &[
 /// Hexadecimal digits of a digest.
 const DIGITS: usize = 16;
 
+/// Whether an entry holds this string.
+pub(super) fn is_value(entry: EntryRef<'_>, wanted: &[u8]) -> bool {
+    entry.value().string_bytes(&mut IntBuf::new()) == wanted
+}
+
+/// Whether the string in an entry has this digest. Errors: its length.
+pub(super) fn has_digest(entry: EntryRef<'_>, wanted: &[u8]) -> Result<bool, ReplyError> {
+    match wanted.len() {
+        DIGITS => Ok(digest_of(entry).as_bytes().eq_ignore_ascii_case(wanted)),
+        _ => Err(ReplyError::Static("ERR digest must be exactly 16 hexadecimal characters")),
+    }
+}
+
 fn digest_of(entry: EntryRef<'_>) -> String {
     let digest = xxh3_64(entry.value().string_bytes(&mut IntBuf::new()));
     format!("{digest:0DIGITS$x}")
@@ -100,8 +113,6 @@ fn holds(entry: EntryRef<'_>, args: Args<'_>) -> Result<bool, ReplyError> {
         ReplyError::Static("ERR Key should be of string type if conditions are specified");
     const UNKNOWN: ReplyError =
         ReplyError::Static("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE");
-    const BAD_DIGEST: ReplyError =
-        ReplyError::Static("ERR digest must be exactly 16 hexadecimal characters");
     if entry.kind() != Kind::String {
         return Err(NO_STRING);
     }
@@ -109,16 +120,11 @@ fn holds(entry: EntryRef<'_>, args: Args<'_>) -> Result<bool, ReplyError> {
         return Err(ReplyError::WrongArity("delex".into()));
     }
     let wanted = args.get(3);
-    let is_value = || entry.value().string_bytes(&mut IntBuf::new()) == wanted;
-    let is_digest = || match wanted.len() {
-        DIGITS => Ok(digest_of(entry).as_bytes().eq_ignore_ascii_case(wanted)),
-        _ => Err(BAD_DIGEST),
-    };
     match () {
-        () if args.is(2, "IFEQ") => Ok(is_value()),
-        () if args.is(2, "IFNE") => Ok(!is_value()),
-        () if args.is(2, "IFDEQ") => is_digest(),
-        () if args.is(2, "IFDNE") => is_digest().map(|is_equal| !is_equal),
+        () if args.is(2, "IFEQ") => Ok(is_value(entry, wanted)),
+        () if args.is(2, "IFNE") => Ok(!is_value(entry, wanted)),
+        () if args.is(2, "IFDEQ") => has_digest(entry, wanted),
+        () if args.is(2, "IFDNE") => has_digest(entry, wanted).map(|is_equal| !is_equal),
         () => Err(UNKNOWN),
     }
 }

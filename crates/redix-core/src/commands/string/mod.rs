@@ -11,6 +11,7 @@
 
 pub mod digest;
 pub mod edit;
+pub mod increx;
 pub mod lcs;
 pub mod number;
 pub mod options;

@@ -113,12 +113,18 @@ fn add(cx: &mut Ctx<'_, '_>, args: Args<'_>, increment: i64) -> CommandResult {
 }
 
 /// The integer at a key. Errors: NotInteger.
-fn integer(entry: EntryRef<'_>) -> Result<i64, ReplyError> {
+pub(super) fn integer(entry: EntryRef<'_>) -> Result<i64, ReplyError> {
     match entry.value() {
         ValueRef::Int(value) => Ok(value),
         // A text may be an integer: INCRBYFLOAT and APPEND leave text.
         text => num::parse_i64(text.string_bytes(&mut IntBuf::new())).ok_or(ReplyError::NotInteger),
     }
+}
+
+/// The decimal number at a key. Errors: NotFloat.
+pub(super) fn float(entry: EntryRef<'_>) -> Result<num::LongDouble, ReplyError> {
+    let mut digits = IntBuf::new();
+    num::LongDouble::parse(entry.value().string_bytes(&mut digits)).ok_or(ReplyError::NotFloat)
 }
 
 /// `INCRBYFLOAT key increment` -> bulk, the new number. Errors: WRONGTYPE, NotFloat, a result that
@@ -127,11 +133,7 @@ fn integer(entry: EntryRef<'_>) -> Result<i64, ReplyError> {
 fn incrbyfloat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     let old = match cx.keys.lookup_write(key, Kind::String)? {
-        Some(entry) => {
-            let mut digits = IntBuf::new();
-            num::LongDouble::parse(entry.value().string_bytes(&mut digits))
-                .ok_or(ReplyError::NotFloat)?
-        }
+        Some(entry) => float(entry)?,
         None => num::LongDouble::from(0),
     };
     let increment = num::LongDouble::parse(args.get(2)).ok_or(ReplyError::NotFloat)?;

@@ -1,15 +1,16 @@
-//! The options that SET, GETEX, MSETEX, HGETEX and HSETEX share.
+//! The options that SET, GETEX, INCREX, MSETEX, HGETEX and HSETEX share.
 //!
-//! An option may be repeated, except `IFEQ`; options that exclude one another are a syntax error.
-//! All options are checked before any number in them is parsed.
+//! An option may be repeated, except those that compare a value; options that exclude one another
+//! are a syntax error. All options are checked before any number in them is parsed.
 
-use crate::command::args::Args;
+use crate::command::args::{Args, Options as Words};
 use crate::error::ReplyError;
 
 /// The command whose options are parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grammar {
-    /// `[NX | XX | IFEQ value] [GET] [EX | PX | EXAT | PXAT time | KEEPTTL]`
+    /// `[NX | XX | IFEQ | IFNE value | IFDEQ | IFDNE digest] [GET]
+    /// [EX | PX | EXAT | PXAT time | KEEPTTL]`
     Set,
     /// `[EX | PX | EXAT | PXAT time | PERSIST]`
     Getex,
@@ -31,6 +32,12 @@ pub enum Condition<'a> {
     Exists,
     /// `IFEQ`: the key holds this string.
     Equals(&'a [u8]),
+    /// `IFNE`: it does not, or does not exist.
+    Differs(&'a [u8]),
+    /// `IFDEQ`: the key holds a string with this digest.
+    DigestEquals(&'a [u8]),
+    /// `IFDNE`: it does not, or does not exist.
+    DigestDiffers(&'a [u8]),
 }
 
 /// The unit of an expiry.
@@ -91,47 +98,23 @@ impl<'a> Options<'a> {
             } else if grammar == Set && words.eat("GET") {
                 options.get = true;
             } else if matches!(grammar, Set | Msetex | Hsetex) && words.eat("KEEPTTL") {
-                options.expire(Expire::Keep)?;
+                options.expire.add(Expire::Keep)?;
             } else if grammar == Getex && words.eat("PERSIST") {
-                options.expire(Expire::Persist)?;
-            } else if let Some(value) = words.eat_value("EX") {
-                options.expire(Expire::At(Unit::Seconds, value))?;
-            } else if let Some(value) = words.eat_value("PX") {
-                options.expire(Expire::At(Unit::Millis, value))?;
-            } else if let Some(value) = words.eat_value("EXAT") {
-                options.expire(Expire::At(Unit::UnixSeconds, value))?;
-            } else if let Some(value) = words.eat_value("PXAT") {
-                options.expire(Expire::At(Unit::UnixMillis, value))?;
+                options.expire.add(Expire::Persist)?;
             } else if grammar == Set
-                && let Some(value) = words.eat_value("IFEQ")
+                && let Some(condition) = Condition::eat_comparison(&mut words)
             {
-                restrict(&mut options.condition, Condition::Equals(value))?;
-            } else {
+                restrict(&mut options.condition, condition)?;
+            } else if !options.expire.eat_time(&mut words)? {
                 return Err(ReplyError::Syntax);
             }
         }
         Ok(options)
     }
 
-    fn expire(&mut self, expire: Expire<'a>) -> Result<(), ReplyError> {
-        let fits = match (self.expire, expire) {
-            (Expire::Unsaid, _) => true,
-            (Expire::At(old, _), Expire::At(new, _)) => old == new,
-            (old, new) => old == new,
-        };
-        if !fits {
-            return Err(ReplyError::Syntax);
-        }
-        self.expire = expire;
-        Ok(())
-    }
-
     /// The expiry in Unix milliseconds, if one is given. Errors as [`expire_at_ms`].
     pub fn at_ms(&self, now_ms: i64, command: &'static str) -> Result<Option<i64>, ReplyError> {
-        match self.expire {
-            Expire::At(unit, text) => expire_at_ms(unit, text, now_ms, command).map(Some),
-            Expire::Unsaid | Expire::Keep | Expire::Persist => Ok(None),
-        }
+        self.expire.at_ms(now_ms, command)
     }
 
     /// Whether the time was given as `PXAT`.
@@ -140,9 +123,78 @@ impl<'a> Options<'a> {
     }
 }
 
+impl<'a> Expire<'a> {
+    /// Consumes `EX`, `PX`, `EXAT` or `PXAT` with its time; false if another word is next. Errors:
+    /// Syntax, as [`Expire::add`].
+    pub fn eat_time(&mut self, words: &mut Words<'a>) -> Result<bool, ReplyError> {
+        let units = [
+            ("EX", Unit::Seconds),
+            ("PX", Unit::Millis),
+            ("EXAT", Unit::UnixSeconds),
+            ("PXAT", Unit::UnixMillis),
+        ];
+        for (word, unit) in units {
+            if let Some(text) = words.eat_value(word) {
+                self.add(Expire::At(unit, text))?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Adds an option: one that is given already may be repeated, with another time. Errors:
+    /// Syntax.
+    pub fn add(&mut self, new: Self) -> Result<(), ReplyError> {
+        let fits = match (*self, new) {
+            (Expire::Unsaid, _) => true,
+            (Expire::At(old, _), Expire::At(new, _)) => old == new,
+            (old, new) => old == new,
+        };
+        if !fits {
+            return Err(ReplyError::Syntax);
+        }
+        *self = new;
+        Ok(())
+    }
+
+    /// The expiry in Unix milliseconds, if one is given. Errors as [`expire_at_ms`].
+    pub fn at_ms(&self, now_ms: i64, command: &'static str) -> Result<Option<i64>, ReplyError> {
+        match *self {
+            Expire::At(unit, text) => expire_at_ms(unit, text, now_ms, command).map(Some),
+            Expire::Unsaid | Expire::Keep | Expire::Persist => Ok(None),
+        }
+    }
+}
+
+impl<'a> Condition<'a> {
+    /// Consumes a condition that compares the value.
+    fn eat_comparison(words: &mut Words<'a>) -> Option<Self> {
+        if let Some(value) = words.eat_value("IFEQ") {
+            Some(Condition::Equals(value))
+        } else if let Some(value) = words.eat_value("IFNE") {
+            Some(Condition::Differs(value))
+        } else if let Some(digest) = words.eat_value("IFDEQ") {
+            Some(Condition::DigestEquals(digest))
+        } else {
+            words.eat_value("IFDNE").map(Condition::DigestDiffers)
+        }
+    }
+
+    /// Whether it compares the value.
+    pub fn is_comparison(&self) -> bool {
+        self.is_of_redis() || matches!(self, Condition::Equals(_))
+    }
+
+    /// Whether only Redis has it, and only since 8.4.
+    pub fn is_of_redis(&self) -> bool {
+        use Condition::{Differs, DigestDiffers, DigestEquals};
+        matches!(self, Differs(_) | DigestEquals(_) | DigestDiffers(_))
+    }
+}
+
 /// Adds a condition: one that is given already may be repeated.
 fn restrict<'a>(present: &mut Condition<'a>, new: Condition<'a>) -> Result<(), ReplyError> {
-    let again = *present == new && !matches!(new, Condition::Equals(_));
+    let again = *present == new && !new.is_comparison();
     if *present != Condition::Always && !again {
         return Err(ReplyError::Syntax);
     }

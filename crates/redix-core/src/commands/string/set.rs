@@ -1,8 +1,9 @@
 //! Commands that write whole strings: SET and its relatives, MSET, MSETNX, MSETEX, DELIFEQ.
 
-use redix_types::entry::{IntBuf, Kind, Value};
+use redix_types::entry::{EntryRef, IntBuf, Kind, Value};
 use smallvec::SmallVec;
 
+use super::digest::{has_digest, is_value};
 use super::options::{Condition, Expire, Grammar, Options, Unit, expire_at_ms};
 use super::{encode_word, log, log_set_at, notify, notify_generic, reply_string, store};
 use crate::command::args::Args;
@@ -39,6 +40,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ("6.2.0", "`GET`, `EXAT` and `PXAT`."),
         ("7.0.0", "`NX` and `GET` may be given together."),
         ("8.1.0", "`IFEQ`."),
+        ("8.4.0", "`IFNE`, `IFDEQ` and `IFDNE`."),
     ])
     .args(&[
         ArgSpec::key("key"),
@@ -52,6 +54,9 @@ pub const COMMANDS: &[CommandSpec] = &[
                     .token("IFEQ")
                     .summary("Only if the key holds this string.")
                     .since("8.1.0"),
+                ArgSpec::new("ifne-value", ArgKind::String).token("IFNE").since("8.4.0"),
+                ArgSpec::new("ifdeq-digest", ArgKind::String).token("IFDEQ").since("8.4.0"),
+                ArgSpec::new("ifdne-digest", ArgKind::String).token("IFDNE").since("8.4.0"),
             ]),
         )
         .optional(),
@@ -209,11 +214,12 @@ pub const COMMANDS: &[CommandSpec] = &[
     .args(&[ArgSpec::key("key"), ArgSpec::new("value", ArgKind::String)]),
 ];
 
-/// `SET key value [NX | XX | IFEQ value] [GET] [EX | PX | EXAT | PXAT time | KEEPTTL]` -> OK, or
-/// null if the condition does not hold; with `GET` the old value or null. Errors: the grammar's,
-/// WRONGTYPE under `GET` and `IFEQ`. Logged verbatim, without `GET`; with `PXAT` as it came, with
-/// another time as `SET key value PXAT time`; or as the deletion of an expired key where that time
-/// has passed.
+/// `SET key value [NX | XX | IFEQ | IFNE value | IFDEQ | IFDNE digest] [GET]
+/// [EX | PX | EXAT | PXAT time | KEEPTTL]` -> OK, or null if the condition does not hold; with
+/// `GET` the old value or null. Errors: the grammar's, WRONGTYPE under `GET` and comparisons, a
+/// digest of another length where there is a key. Logged verbatim, without `GET` and the
+/// conditions that only Redis 8.4 knows; with `PXAT` as it came, with another time as
+/// `SET key value PXAT time`; or as the deletion of an expired key where that time has passed.
 fn set(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     if args.len() > 3 {
@@ -253,15 +259,15 @@ fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> Comma
                 cx.keys.keyspace.fence().note(args.get(2));
             }
             // With `PXAT` it is already in its replicated form: log verbatim.
-            if !options.is_at_unix_ms() {
+            if !options.is_at_unix_ms() || options.condition.is_of_redis() {
                 log_set_at(cx, key, args.get(2), at_ms);
             }
         }
         None => {
             let keep = options.expire == Expire::Keep;
             store(cx, key, args, 2, if keep { Ttl::Keep } else { Ttl::Clear })?;
-            if options.get {
-                log_without_get(cx, args);
+            if options.get || options.condition.is_of_redis() {
+                log_as_widely_known(cx, args);
             }
         }
     }
@@ -271,17 +277,28 @@ fn set_with_options(cx: &mut Ctx<'_, '_>, args: Args<'_>, key: Key<'_>) -> Comma
     Ok(())
 }
 
-/// Whether the condition of a write holds. Errors: WRONGTYPE, for `IFEQ` only.
+/// Whether the condition of a write holds. Errors: for comparisons WRONGTYPE, a digest of another
+/// length.
 fn holds(cx: &mut Ctx<'_, '_>, key: Key<'_>, condition: Condition<'_>) -> Result<bool, ReplyError> {
     Ok(match condition {
         Condition::Always => true,
         Condition::Missing => !cx.keys.exists(key),
         Condition::Exists => cx.keys.exists(key),
-        Condition::Equals(wanted) => {
-            let entry = cx.keys.lookup_write(key, Kind::String)?;
-            entry.is_some_and(|entry| entry.value().string_bytes(&mut IntBuf::new()) == wanted)
-        }
+        Condition::Equals(wanted) => compare(cx, key, |entry| Ok(is_value(entry, wanted)))?,
+        Condition::Differs(other) => !compare(cx, key, |entry| Ok(is_value(entry, other)))?,
+        Condition::DigestEquals(wanted) => compare(cx, key, |entry| has_digest(entry, wanted))?,
+        Condition::DigestDiffers(other) => !compare(cx, key, |entry| has_digest(entry, other))?,
     })
+}
+
+/// Whether there is a key and `compare` says yes to its string. Errors: WRONGTYPE, those of
+/// `compare`.
+fn compare(
+    cx: &mut Ctx<'_, '_>,
+    key: Key<'_>,
+    compare: impl FnOnce(EntryRef<'_>) -> Result<bool, ReplyError>,
+) -> Result<bool, ReplyError> {
+    cx.keys.lookup_write(key, Kind::String)?.map_or(Ok(false), compare)
 }
 
 /// Sets an expiry in the past: deletes the key as an expired one.
@@ -291,7 +308,8 @@ pub(super) fn expire_at_once(cx: &mut Ctx<'_, '_>, key: Key<'_>) {
     }
 }
 
-fn log_without_get(cx: &mut Ctx<'_, '_>, args: Args<'_>) {
+/// Logs the command without what other servers may not know or need not answer.
+fn log_as_widely_known(cx: &mut Ctx<'_, '_>, args: Args<'_>) {
     if !cx.keys.effects.recording() {
         return;
     }
@@ -299,6 +317,10 @@ fn log_without_get(cx: &mut Ctx<'_, '_>, args: Args<'_>) {
     let mut words = args.options(3);
     while let Some(word) = words.take() {
         if word.eq_ignore_ascii_case(b"GET") {
+            continue;
+        }
+        if [&b"IFNE"[..], b"IFDEQ", b"IFDNE"].iter().any(|of| word.eq_ignore_ascii_case(of)) {
+            words.take();
             continue;
         }
         argv.push(word);

@@ -13,13 +13,20 @@ fn parsed(grammar: Grammar, words: &str) -> String {
                 Condition::Always => "",
                 Condition::Missing => "fnx ",
                 Condition::Exists => "fxx ",
-                Condition::Equals(_) => unreachable!(),
+                other => unreachable!("{other:?}"),
             };
             let condition = match condition {
                 Condition::Always => String::new(),
                 Condition::Missing => "nx ".into(),
                 Condition::Exists => "xx ".into(),
                 Condition::Equals(value) => format!("ifeq:{} ", String::from_utf8_lossy(value)),
+                Condition::Differs(value) => format!("ifne:{} ", String::from_utf8_lossy(value)),
+                Condition::DigestEquals(text) => {
+                    format!("ifdeq:{} ", String::from_utf8_lossy(text))
+                }
+                Condition::DigestDiffers(text) => {
+                    format!("ifdne:{} ", String::from_utf8_lossy(text))
+                }
             };
             let get = if get { "get " } else { "" };
             let expire = match expire {
@@ -51,6 +58,12 @@ fn words_of_set() {
         ("IFEQ a IFEQ a", SYNTAX),
         ("IFEQ a NX", SYNTAX),
         ("XX IFEQ a", SYNTAX),
+        ("IFNE a", "ifne:a"),
+        ("get ifdeq a", "ifdeq:a get"),
+        ("IFDNE a KEEPTTL", "ifdne:a keep"),
+        ("IFDNE", SYNTAX),
+        ("IFNE a IFNE a", SYNTAX),
+        ("IFNE a IFDNE b", SYNTAX),
         ("EX", SYNTAX),
         ("EX 1", "Seconds:1"),
         ("PX ex", "Millis:ex"),
