@@ -114,12 +114,11 @@ pub fn run_stream_on(
     let mut number = plan.epoch.unwrap_or(0);
     while report.commands < plan.count && report.mismatches.len() < MISMATCHES_MAX {
         let lines = plan.lines(number)?;
-        let epoch = Epoch::begin(addrs, plan.proto, differences)?;
+        let epoch = Epoch::begin(addrs, plan, differences)?;
         if let Some(mut mismatch) = epoch.run(&lines, &mut report)? {
             mismatch.epoch = number;
             if report.is_new(&mismatch) {
-                mismatch.script =
-                    shrink::shrink(addrs, plan.proto, differences, &lines, &mismatch)?;
+                mismatch.script = shrink::shrink(addrs, plan, differences, &lines, &mismatch)?;
             }
             report.add(mismatch);
         }

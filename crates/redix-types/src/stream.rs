@@ -350,15 +350,16 @@ impl Stream {
             .any(|(_, group)| group.last_id < id || group.pending().get(&id).is_some())
     }
 
-    /// Drops an entry from the pending ones of all groups.
-    pub fn forget(&mut self, id: StreamId) {
+    /// Drops an entry from the pending ones of all groups; whether it was among them.
+    pub fn forget(&mut self, id: StreamId) -> bool {
         let has_it = |(name, group): (&Name, &Group)| {
             group.pending().get(&id).is_some().then(|| name.clone())
         };
         let names: Vec<Name> = self.groups.iter().filter_map(has_it).collect();
-        for name in names {
-            self.groups.get_mut(&name).expect("it was just seen").acknowledge(id);
+        for name in &names {
+            self.groups.get_mut(name).expect("it was just seen").acknowledge(id);
         }
+        !names.is_empty()
     }
 
     /// Whether an entry from `from` on was deleted, as far as is known.

@@ -95,6 +95,12 @@ fn oracle_stream() {
     compare(Family::Stream);
 }
 
+/// Redis 8 deletes entries with regard to the groups that refer to them.
+#[test]
+fn oracle_references() {
+    compare_with(Peer::Redis8, Family::References);
+}
+
 #[test]
 fn oracle_keys() {
     compare(Family::Keys);

@@ -51,6 +51,9 @@ pub enum Family {
     Hyperloglog,
     Geo,
     Stream,
+    /// Streams whose entries are deleted with regard to groups, as in Redis 8.2. Not among
+    /// [`Family::EACH`].
+    References,
     Keys,
     Expiry,
     Transaction,
@@ -62,7 +65,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The families, without [`Family::All`].
+    /// The families of all servers, without [`Family::All`].
     pub const EACH: [Family; 16] = [
         Family::String,
         Family::List,
@@ -95,6 +98,7 @@ impl Family {
             Family::Hyperloglog => "hyperloglog",
             Family::Geo => "geo",
             Family::Stream => "stream",
+            Family::References => "references",
             Family::Keys => "keys",
             Family::Expiry => "expiry",
             Family::Transaction => "transaction",
@@ -107,7 +111,10 @@ impl Family {
 
     /// The family of that name.
     pub fn from_name(name: &str) -> Option<Family> {
-        Family::EACH.into_iter().chain([Family::All]).find(|family| family.name() == name)
+        Family::EACH
+            .into_iter()
+            .chain([Family::References, Family::All])
+            .find(|family| family.name() == name)
     }
 }
 
@@ -136,6 +143,8 @@ pub(super) enum Compare {
     Unsubscribed,
     /// Times of streams' consumers, and how long ago they were.
     StreamTimes,
+    /// Groups of a stream, but not how far they lag behind.
+    GroupsButLag,
 }
 
 /// A command of the stream.
@@ -277,7 +286,8 @@ impl Grammar {
             Family::Bitmap => bitmap::RULES,
             Family::Hyperloglog => hyperloglog::RULES,
             Family::Geo => geo::RULES,
-            Family::Stream => stream::RULES,
+            Family::References if self.is_redis_8() => stream::RULES_OF_REFERENCES,
+            Family::Stream | Family::References => stream::RULES,
             Family::Keys => keys::RULES,
             Family::Expiry => expiry::RULES,
             Family::Transaction => transaction::RULES,

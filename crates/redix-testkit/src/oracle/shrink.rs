@@ -11,10 +11,9 @@ use anyhow::Result;
 
 use super::Plan;
 use super::differs::Difference;
-use super::grammar::{Family, Line};
+use super::grammar::Line;
 use super::report::{Mismatch, Report};
 use super::stream::Epoch;
-use crate::peer::Peer;
 use crate::quoting::quote_args;
 
 const TIME_MAX: Duration = Duration::from_secs(10);
@@ -22,7 +21,7 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 /// The lines as text; all of them if the difference is not reproducible.
 pub(super) fn shrink(
     addrs: [SocketAddr; 2],
-    proto: u8,
+    plan: &Plan,
     differences: &[Difference],
     lines: &[Line],
     mismatch: &Mismatch,
@@ -33,8 +32,9 @@ pub(super) fn shrink(
     // The line that shows it is kept; a difference of the whole epoch needs none.
     let fixed = usize::from(!of_epoch);
     let fails = |lines: &[Line]| -> Result<bool> {
-        let epoch = Epoch::begin(addrs, proto, differences)?;
-        let found = epoch.run(lines, &mut scratch(proto))?;
+        let epoch = Epoch::begin(addrs, plan, differences)?;
+        // A report that is discarded.
+        let found = epoch.run(lines, &mut Report::new(*plan))?;
         Ok(found.is_some_and(|found| {
             if of_epoch { found.name == mismatch.name } else { found.index + 1 == lines.len() }
         }))
@@ -61,10 +61,4 @@ pub(super) fn shrink(
     }
     let text = |line: &Line| format!("@{}> {}", line.conn + 1, quote_args(&line.args));
     Ok(kept.iter().map(text).collect())
-}
-
-/// A report that is discarded.
-fn scratch(proto: u8) -> Report {
-    let (family, oracle) = (Family::All, Peer::Valkey);
-    Report::new(Plan { seed: 0, count: 0, family, proto, oracle, epoch: None })
 }

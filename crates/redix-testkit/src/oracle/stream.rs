@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use redix_resp::Value;
 
+use super::Plan;
 use super::compare;
 use super::differs::Difference;
 use super::events::Events;
@@ -13,6 +14,7 @@ use super::grammar::{CONNECTIONS, Compare, DATABASES, LISTENERS, Line};
 use super::listener::Listener;
 use super::report::{Mismatch, Report};
 use crate::client::Client;
+use crate::peer::Peer;
 use crate::quoting::{quote, quote_args};
 use crate::script::{Command, sorted};
 
@@ -40,19 +42,25 @@ pub(super) struct Epoch<'a> {
     /// The lines queued on each connection that is in a transaction.
     queued: Vec<Option<Vec<Line>>>,
     differences: &'a [Difference],
+    /// How what XINFO GROUPS replies is compared.
+    groups: Compare,
 }
 
 impl<'a> Epoch<'a> {
     pub(super) fn begin(
         addrs: [SocketAddr; 2],
-        proto: u8,
+        plan: &Plan,
         differences: &'a [Difference],
     ) -> Result<Epoch<'a>> {
         let [subject, oracle] = addrs;
         Ok(Epoch {
-            sides: [Side::new(subject, proto)?, Side::new(oracle, proto)?],
+            sides: [Side::new(subject, plan.proto)?, Side::new(oracle, plan.proto)?],
             queued: vec![None; CONNECTIONS + LISTENERS],
             differences,
+            groups: match plan.oracle {
+                Peer::Redis8 => Compare::GroupsButLag,
+                _ => Compare::Exact,
+            },
         })
     }
 
@@ -220,7 +228,7 @@ impl<'a> Epoch<'a> {
     }
 
     fn differing_property(&mut self, keys: &Value) -> Result<Option<(Command, Value, Value)>> {
-        const PROPERTIES: [(&[&str], Compare); 9] = [
+        let properties: [(&[&str], Compare); 9] = [
             (&["TYPE"], Compare::Exact),
             (&["OBJECT", "ENCODING"], Compare::Exact),
             (&["PEXPIRETIME"], Compare::Millis),
@@ -228,7 +236,7 @@ impl<'a> Epoch<'a> {
             (&["SMEMBERS"], Compare::Unordered),
             (&["HGETALL"], Compare::Pairs),
             (&["XINFO", "STREAM"], Compare::Exact),
-            (&["XINFO", "GROUPS"], Compare::Exact),
+            (&["XINFO", "GROUPS"], self.groups),
             (&["DUMP"], Compare::Dump),
         ];
         let Value::Array(keys) = keys else { return Ok(None) };
@@ -236,7 +244,7 @@ impl<'a> Epoch<'a> {
             .iter()
             .filter_map(|key| if let Value::Bulk(key) = key { Some(key) } else { None })
             .flat_map(|key| {
-                PROPERTIES.iter().map(|(words, rule)| {
+                properties.iter().map(|(words, rule)| {
                     let mut args: Command = words.iter().map(|w| w.as_bytes().to_vec()).collect();
                     args.push(key.clone());
                     (args, *rule)

@@ -102,23 +102,31 @@ impl Stream {
     }
 
     /// Drops entries one by one, as they are referred to by groups. Source: Redis 8.2, which does
-    /// not trim so approximately.
+    /// not trim so approximately, and which goes on to the next node only if the length would have
+    /// allowed to drop the whole one.
     fn trim_by_reference(&mut self, trim: Trim) -> u64 {
         if trim.approximate {
             return 0;
         }
-        let mut left = self.len;
-        let goes = |(master, node): &(&StreamId, &Node)| match trim.cut {
-            Cut::Len(len) => {
-                let goes = left > len;
-                left = left.saturating_sub(u64::from(node.live));
-                goes
-            }
-            Cut::From(first) => **master < first,
+        let lies_before = |master: &StreamId| match trim.cut {
+            Cut::Len(_) => true,
+            Cut::From(first) => *master < first,
         };
-        let nodes = self.nodes.iter().take_while(goes);
-        let masters: Vec<StreamId> = nodes.map(|(master, _)| *master).collect();
-        masters.into_iter().map(|master| self.trim_node_by_reference(master, trim)).sum()
+        let nodes = self.nodes.iter().take_while(|(master, _)| lies_before(master));
+        let nodes: Vec<(StreamId, u64)> =
+            nodes.map(|(master, node)| (*master, u64::from(node.live))).collect();
+        let mut deleted = 0;
+        for (master, live) in nodes {
+            let goes_on = match trim.cut {
+                Cut::Len(len) => self.len.saturating_sub(live) >= len,
+                Cut::From(_) => true,
+            };
+            deleted += self.trim_node_by_reference(master, trim);
+            if !goes_on {
+                break;
+            }
+        }
+        deleted
     }
 
     fn trim_node_by_reference(&mut self, master: StreamId, trim: Trim) -> u64 {

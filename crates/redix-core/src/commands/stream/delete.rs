@@ -59,16 +59,23 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Deletes an entry unless a group refers to it and `keep` heeds that: 1 if it did, 2 if not, -1
-/// if it was not there. What groups have yet to read is referred to whether it is there or not.
-pub(super) fn delete_by_reference(stream: &mut Stream, id: StreamId, keep: Refusal) -> i64 {
+/// What became of an entry.
+pub(super) struct Outcome {
+    /// 1 if it was deleted, 2 if it is kept for the sake of a group, -1 if it was not there.
+    pub(super) reply: i64,
+    /// Whether the stream has changed.
+    pub(super) changed: bool,
+}
+
+/// Deletes an entry unless a group refers to it and `keep` heeds that. Groups may refer to entries
+/// that are gone.
+pub(super) fn delete_by_reference(stream: &mut Stream, id: StreamId, keep: Refusal) -> Outcome {
     if keep == Refusal::Referenced && stream.is_referenced(id) {
-        return 2;
+        return Outcome { reply: 2, changed: false };
     }
-    if keep == Refusal::Forgotten && stream.contains(id) {
-        stream.forget(id);
-    }
-    if stream.delete(id) { 1 } else { -1 }
+    let is_forgotten = keep == Refusal::Forgotten && stream.forget(id);
+    let is_deleted = stream.delete(id);
+    Outcome { reply: if is_deleted { 1 } else { -1 }, changed: is_deleted || is_forgotten }
 }
 
 /// Replies what became of each entry.

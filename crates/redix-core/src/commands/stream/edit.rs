@@ -3,7 +3,7 @@
 use redix_types::Kind;
 use redix_types::stream::{Marks, StreamId};
 
-use super::delete::{Wanted, delete_by_reference, reply_outcomes};
+use super::delete::{Outcome, Wanted, delete_by_reference, reply_outcomes};
 use super::trim::{Words, log_as_done};
 use super::{bury, docs, edit, notify, parse_id};
 use crate::command::args::Args;
@@ -89,10 +89,10 @@ fn xdelex(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let ids = wanted.ids()?;
     let outcome = edit(cx, key, Missing::Skip, |stream| {
-        let outcomes: Vec<i64> =
+        let outcomes: Vec<Outcome> =
             ids.iter().map(|id| delete_by_reference(stream, *id, wanted.keep)).collect();
-        let deleted = outcomes.iter().filter(|outcome| **outcome == 1).count() as u64;
-        (outcomes, deleted)
+        let changes = outcomes.iter().filter(|outcome| outcome.changed).count() as u64;
+        (outcomes.iter().map(|outcome| outcome.reply).collect::<Vec<i64>>(), changes)
     })?;
     let outcomes = outcome.unwrap_or_default();
     if outcomes.contains(&1) {

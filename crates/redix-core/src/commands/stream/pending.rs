@@ -67,9 +67,7 @@ fn xack(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// pending. Errors: the grammar's, WRONGTYPE.
 fn xackdel(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, name) = (cx.key(args, 1), args.get(2));
-    let found = cx.keys.lookup_write(key, Kind::Stream)?;
-    let stream = found.and_then(|entry| Stream::of(entry.value()));
-    let is_missing = stream.is_none_or(|stream| stream.group(name).is_none());
+    let is_missing = read(cx, key)?.is_none_or(|stream| stream.group(name).is_none());
     let wanted = Wanted::parse(args, 3)?;
     if is_missing {
         reply_outcomes(cx, &vec![-1; wanted.len()]);
@@ -77,7 +75,7 @@ fn xackdel(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let ids = wanted.ids()?;
     let outcome = edit(cx, key, Missing::Skip, |stream| {
-        let mut changes = 0;
+        let (mut changes, mut deleted) = (0, false);
         let mut one = |id: StreamId| {
             let group = stream.group_mut(name);
             if !group.is_some_and(|group| group.acknowledge(id)) {
@@ -85,13 +83,15 @@ fn xackdel(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             }
             changes += 1;
             // An entry that is gone is as good as deleted.
-            delete_by_reference(stream, id, wanted.keep).abs()
+            let reply = delete_by_reference(stream, id, wanted.keep).reply;
+            deleted |= reply == 1;
+            reply.abs()
         };
         let outcomes: Vec<i64> = ids.iter().map(|id| one(*id)).collect();
-        (outcomes, changes)
+        ((outcomes, deleted), changes)
     })?;
-    let outcomes = outcome.unwrap_or_default();
-    if outcomes.contains(&1) {
+    let (outcomes, deleted) = outcome.unwrap_or_default();
+    if deleted {
         notify(cx, "xdel", key);
     }
     reply_outcomes(cx, &outcomes);

@@ -100,6 +100,23 @@ fn descriptions_are_equal_but_for_their_prose() {
 }
 
 #[test]
+fn groups_are_equal_but_for_their_lag() {
+    let check = |a: &Value, b: &Value| equal(Compare::GroupsButLag, a, b);
+    let flat = |pending, lag| {
+        let items = [bulk(b"pending"), Value::Int(pending), bulk(b"lag"), lag, bulk(b"name")];
+        Value::Array(vec![Value::Array(items.to_vec())])
+    };
+    let map = |pending, lag| {
+        let pairs = vec![(bulk(b"pending"), Value::Int(pending)), (bulk(b"lag"), lag)];
+        Value::Array(vec![Value::Map(pairs)])
+    };
+    assert!(check(&flat(1, Value::Null), &flat(1, Value::Int(3))));
+    assert!(!check(&flat(1, Value::Null), &flat(2, Value::Null)));
+    assert!(check(&map(1, Value::Null), &map(1, Value::Int(3))));
+    assert!(!check(&map(1, Value::Null), &map(2, Value::Null)));
+}
+
+#[test]
 fn streams_are_equal_but_for_times() {
     let check = |a: &Value, b: &Value| equal(Compare::StreamTimes, a, b);
     let list = |items: &[Value]| Value::Array(items.to_vec());
