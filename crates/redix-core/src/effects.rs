@@ -133,6 +133,8 @@ pub enum Request {
     /// Close the connection and discard its pending output: a reply was cut short because it
     /// exceeds the output limit.
     Overflow,
+    /// Log a warning.
+    Warn(String),
     /// Stop the process.
     Shutdown(Shutdown),
 }

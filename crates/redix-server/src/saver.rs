@@ -87,6 +87,9 @@ fn load(server: &Server, mut loading: Loading) -> Result<(), LoadError> {
     }
 }
 
+/// Logs why loading has failed, and returns what is said at the end of the process.
 fn fatal_text(error: &LoadError) -> String {
+    log::warning(&error.to_string());
+    log::warning("Terminating server after rdb file reading failure.");
     format!("Fatal error loading the DB, check server logs. Exiting: {error}")
 }

@@ -248,6 +248,10 @@ impl Server {
                 self.migrator.work(&self.engine);
                 Ok(())
             }
+            Request::Warn(text) => {
+                log::warning(text);
+                Ok(())
+            }
             // The worker itself carries it out.
             Request::Feed | Request::Deliver | Request::Overflow => Ok(()),
         }

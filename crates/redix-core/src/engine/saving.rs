@@ -282,8 +282,12 @@ impl Engine {
     }
 
     /// Logs what was loaded.
-    pub(crate) fn log_loaded(&self, loaded: Loaded) {
-        let Loaded { keys, expired, hashes_expired, empty, .. } = loaded;
+    pub(crate) fn log_loaded(&self, loader: &Loader) {
+        let Loaded { keys, expired, hashes_expired, empty, .. } = loader.loaded();
+        for key in loader.first_empty() {
+            let text = format!("Loading RDB, skipping empty key: {}", key.escape_ascii());
+            self.env.log(Level::Notice, &text);
+        }
         let text = format!(
             "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, all fields expired \
              hashes: {hashes_expired}, empty keys skipped: {empty}."
@@ -357,7 +361,7 @@ impl Loading {
         }
         engine.loading.store(false, Ordering::Release);
         let seconds = engine.env.clock.mono_ns().saturating_sub(self.began_ns) as f64 / 1e9;
-        engine.log_loaded(loaded);
+        engine.log_loaded(&self.loader);
         let path = self.path.display();
         engine
             .env

@@ -260,6 +260,11 @@ impl Loader {
         Loaded { bytes: self.reader.offset(), empty: self.reader.empty_keys(), ..self.loaded }
     }
 
+    /// The first keys passed over because their collections are empty.
+    pub fn first_empty(&self) -> &[Vec<u8>] {
+        self.reader.first_empty()
+    }
+
     /// The database selected in the replication stream; 0 if the file does not state it.
     pub fn stream_db(&self, keyspace: &Keyspace) -> u32 {
         let db = self.origin.as_ref().map_or(0, |origin| origin.db);

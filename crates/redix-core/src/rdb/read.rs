@@ -144,9 +144,13 @@ pub struct RdbReader<'s> {
     key: Vec<u8>,
     db: u32,
     pending: PendingMeta,
-    /// Keys passed over because their collections are empty.
+    /// How many keys were passed over because their collections are empty, and the first of them.
     empty_keys: u64,
+    first_empty: Vec<Vec<u8>>,
 }
+
+/// Names kept of keys with empty collections.
+const FIRST_EMPTY_MAX: usize = 10;
 
 enum State {
     Start,
@@ -201,6 +205,7 @@ impl<'s> RdbReader<'s> {
             db: 0,
             pending: PendingMeta::default(),
             empty_keys: 0,
+            first_empty: Vec::new(),
         }
     }
 
@@ -370,6 +375,9 @@ impl<'s> RdbReader<'s> {
                 self.state = State::Body;
                 self.pending = PendingMeta::default();
                 self.empty_keys += 1;
+                if self.first_empty.len() < FIRST_EMPTY_MAX {
+                    self.first_empty.push(self.key.clone());
+                }
                 return Ok(None);
             }
             Err(kind) => return Err(kind),
@@ -380,6 +388,11 @@ impl<'s> RdbReader<'s> {
     /// How many keys were passed over because their collections are empty.
     pub fn empty_keys(&self) -> u64 {
         self.empty_keys
+    }
+
+    /// The first of these keys.
+    pub fn first_empty(&self) -> &[Vec<u8>] {
+        &self.first_empty
     }
 
     fn check_end(&mut self) -> Result<ChecksumOutcome> {

@@ -236,7 +236,7 @@ impl Upstream {
                     LoadStep::Starved => {}
                     LoadStep::Done => {
                         diskless.loaded = true;
-                        self.engine.log_loaded(diskless.loader.loaded());
+                        self.engine.log_loaded(&diskless.loader);
                     }
                 }
             }

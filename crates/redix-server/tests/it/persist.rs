@@ -655,3 +655,17 @@ fn killed_during_a_save_it_finds_a_whole_file() {
         }
     }
 }
+
+/// As on the real servers, the log says why a payload was refused, and the reply does not.
+#[test]
+fn the_log_says_why_a_payload_was_refused() {
+    let server = start(&[]);
+    let mut client = connect(&server);
+    let list = b"\x12\x01\x01\x00\x0a\x00\x8f\xc6\xc0\x57\x1c\x0a\xb3\x3c";
+    let reply = client.cmd(&[b"RESTORE".as_slice(), b"k", b"0", list]).unwrap();
+    assert_eq!(reply.pretty(), "-ERR Bad data format");
+    client.must(&["PING"]).unwrap();
+    let log = server.log();
+    assert_eq!(log.matches("Bad data format in RESTORE").count(), 1, "{log}");
+    assert!(log.contains(": list node without bytes"), "{log}");
+}

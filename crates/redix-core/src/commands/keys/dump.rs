@@ -6,7 +6,7 @@ use crate::command::args::{Args, Options};
 use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::commands::string::encode;
-use crate::effects::class;
+use crate::effects::{Request, class};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::{LRU_MASK, lfu_minutes};
@@ -135,7 +135,11 @@ fn restore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let mut reader = DumpReader::open(args.get(3), read_options(cx))
         .map_err(|_| ReplyError::Static("ERR DUMP payload version or checksum are wrong"))?;
-    let value = match reader.value().map_err(|_| ReplyError::Static("ERR Bad data format"))? {
+    let value = reader.value().map_err(|error| {
+        cx.requests.push(Request::Warn(format!("Bad data format in RESTORE {error}")));
+        ReplyError::Static("ERR Bad data format")
+    })?;
+    let value = match value {
         RdbValue::Str(RdbString::Bytes(bytes)) => {
             cx.keys.keyspace.fence().note(bytes);
             encode(bytes)?

@@ -166,7 +166,7 @@ pub(super) fn decode_expiring_listpack(
     decoder: &mut Decoder,
     input: &mut Input<'_>,
 ) -> Result<HeapValue, RdbErrorKind> {
-    const BROKEN: &str = "bytes that are no small hash with expiries";
+    const BROKEN: &str = "Hash listpack with expiries, integrity check failed";
     decode_first(input)?;
     let hasher = decoder.options.hasher;
     let mut bytes = Vec::new();
@@ -234,7 +234,11 @@ pub(super) fn decode(
         }
         _ => None,
     };
-    hash.ok_or(corrupt("bytes that are no small hash"))
+    hash.ok_or(corrupt(match type_byte {
+        TYPE_LISTPACK => "Hash listpack integrity check failed",
+        TYPE_ZIPLIST => "Hash ziplist integrity check failed",
+        _ => "Zipmap integrity check failed",
+    }))
 }
 
 /// Converts a valid ziplist to a listpack.

@@ -116,7 +116,7 @@ fn decode_blob<'a>(decoder: &'a mut Decoder, input: &'a mut Input<'_>) -> Result
 fn decode_ziplist(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List) -> Result<()> {
     let bytes = decode_blob(decoder, input)?;
     if !ziplist::validate(bytes) {
-        return Err(corrupt("list node that is no ziplist"));
+        return Err(corrupt("List ziplist integrity check failed"));
     }
     let mut node = listpack::EMPTY.to_vec();
     for element in ziplist::iter(bytes) {
@@ -132,11 +132,21 @@ fn decode_ziplist(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List)
 
 fn decode_node(decoder: &mut Decoder, input: &mut Input<'_>, list: &mut List) -> Result<()> {
     match decode_len(input)? {
-        PLAIN => decode_element(decoder, input, |bytes| list.append_plain(bytes))?,
+        PLAIN => {
+            let mut is_empty = false;
+            decode_element(decoder, input, |bytes| match bytes {
+                [] => is_empty = true,
+                bytes => list.append_plain(bytes),
+            })?;
+            // Only large elements have a node of their own.
+            if is_empty {
+                return Err(corrupt("list node without bytes"));
+            }
+        }
         PACKED => {
             let bytes = decode_blob(decoder, input)?;
             if !listpack::validate(bytes, listpack::Depth::Elements) {
-                return Err(corrupt("list node that is no listpack"));
+                return Err(corrupt("List listpack integrity check failed"));
             }
             list.append_listpack(bytes);
         }

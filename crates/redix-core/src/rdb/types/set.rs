@@ -91,7 +91,7 @@ pub(super) fn decode_intset(decoder: &mut Decoder, input: &mut Input<'_>) -> Res
     let limits = decoder.options.limits.set;
     let bytes = blob(decoder, input)?;
     if !intset::validate(&bytes) || Intset::new(&bytes).is_empty() {
-        return Err(corrupt("not an intset"));
+        return Err(corrupt("Intset integrity check failed"));
     }
     let is_large = Intset::new(&bytes).len() > limits.ints;
     Ok(kept(SetBuf::Intset(bytes), is_large, decoder))
@@ -102,7 +102,7 @@ pub(super) fn decode_listpack(decoder: &mut Decoder, input: &mut Input<'_>) -> R
     let limits = decoder.options.limits.set;
     let bytes = blob(decoder, input)?;
     if !listpack::validate(&bytes, Depth::Elements) {
-        return Err(corrupt("not a listpack"));
+        return Err(corrupt("Set listpack integrity check failed"));
     }
     if listpack::len(&bytes) == 0 {
         return Err(RdbErrorKind::Empty);

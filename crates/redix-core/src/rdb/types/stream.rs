@@ -116,7 +116,7 @@ pub(super) fn decode(
         let id = bytes[..].try_into().map_err(|_| corrupt("stream node whose ID is none"))?;
         decoder.decode_bytes_into(input, &mut bytes)?;
         if !stream.append_node(StreamId::from_bytes(id), &bytes) {
-            return Err(corrupt("stream node that is none, or out of order"));
+            return Err(corrupt("Stream listpack integrity check failed"));
         }
     }
     if decode_len(input)? != stream.len() {
@@ -178,7 +178,7 @@ fn decode_group(
     for _ in 0..decode_len(input)? {
         decoder.decode_bytes_into(input, &mut name)?;
         if group.find_consumer(&name).is_some() {
-            return Err(corrupt("group with a consumer twice"));
+            return Err(corrupt("Duplicate stream consumer detected"));
         }
         let seen_ms = i64::from_le_bytes(input.array()?);
         let active_ms = match type_byte {
@@ -194,7 +194,7 @@ fn decode_group(
             let before = group.pending().len();
             group.assign(id, Pending { consumer, ..pending[at].1 });
             if group.pending().len() == before {
-                return Err(corrupt("entry that is pending twice"));
+                return Err(corrupt("Duplicated consumer PEL entry"));
             }
         }
     }

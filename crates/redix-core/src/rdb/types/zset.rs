@@ -65,7 +65,7 @@ pub(super) fn decode(
         TYPE_LISTPACK => {
             decoder.decode_bytes_into(input, &mut bytes)?;
             if !listpack::validate(&bytes, Depth::Elements) {
-                return Err(corrupt("a listpack that is none"));
+                return Err(corrupt("Zset listpack integrity check failed"));
             }
             builder.add_pairs(listpack::iter(&bytes).map(|(_, element)| element))?;
             builder.finish(Some(bytes))
@@ -73,7 +73,7 @@ pub(super) fn decode(
         TYPE_ZIPLIST => {
             decoder.decode_bytes_into(input, &mut bytes)?;
             if !ziplist::validate(&bytes) {
-                return Err(corrupt("a ziplist that is none"));
+                return Err(corrupt("Zset ziplist integrity check failed"));
             }
             builder.add_pairs(ziplist::iter(&bytes))?;
             builder.finish(None)
@@ -137,7 +137,7 @@ impl Builder {
 
     fn add(&mut self, member: &[u8], score: f64) -> Result<()> {
         if score.is_nan() {
-            return Err(corrupt("a score that is no number"));
+            return Err(corrupt("Zset with NAN score"));
         }
         if let Some(zset) = &mut self.many {
             return insert(zset, &self.hasher, member, score);
