@@ -5,6 +5,7 @@ use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
+use crate::keyspace::Key;
 
 /// Commands: COPY, MOVE, RENAME and RENAMENX.
 pub const COMMANDS: &[CommandSpec] = &[
@@ -100,8 +101,9 @@ impl CopyOptions {
     }
 }
 
-/// `COPY source destination [DB db] [REPLACE]` -> 1 if copied, else 0. Logged verbatim; event
-/// `copy_to` in the destination's database.
+/// `COPY source destination [DB db] [REPLACE]` -> 1 if copied, else 0. Expired fields of a hash are
+/// not copied. Logged verbatim, and with HDEL for what was not copied; event `copy_to` in the
+/// destination's database.
 fn copy(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let options = CopyOptions::parse(args.options(3), cx.engine.keyspace.databases())?;
     let db = options.db.unwrap_or(cx.keys.db);
@@ -109,14 +111,30 @@ fn copy(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if db == cx.keys.db && from.bytes == to.bytes {
         return Err(SAME_OBJECTS);
     }
-    let copied = cx.keys.lookup_read(from).is_some()
-        && (options.replace || !cx.keys.exists_in(db, to))
-        && cx.keys.copy_to(from, db, to);
-    if copied {
+    let may_copy =
+        cx.keys.lookup_read(from).is_some() && (options.replace || !cx.keys.exists_in(db, to));
+    let left_out = if may_copy { cx.keys.copy_to(from, db, to) } else { None };
+    if let Some(fields) = &left_out {
         cx.keys.effects.notify(class::GENERIC, "copy_to", db, to.bytes);
+        if !fields.is_empty() {
+            log_without(cx, args, fields, (db, to));
+        }
     }
-    cx.reply.int(i64::from(copied));
+    cx.reply.int(i64::from(left_out.is_some()));
     Ok(())
+}
+
+/// Logs COPY, and that the copy lacks these fields: when another server executes it, they may not
+/// have expired there.
+fn log_without(cx: &mut Ctx<'_, '_>, args: Args<'_>, fields: &[Vec<u8>], (db, to): (u32, Key<'_>)) {
+    if !cx.keys.effects.recording() {
+        return;
+    }
+    let words: Vec<&[u8]> = args.iter_from(0).collect();
+    cx.keys.effects.log(cx.keys.db, &words);
+    let mut words = vec![b"HDEL".as_slice(), to.bytes];
+    words.extend(fields.iter().map(Vec::as_slice));
+    cx.keys.effects.log_also(db, &words);
 }
 
 /// `MOVE key db` -> 1 if moved, else 0. Logged verbatim; events `move_from` and `move_to`.

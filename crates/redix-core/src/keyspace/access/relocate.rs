@@ -1,9 +1,14 @@
 //! Operations on whole entries of any type: reading, moving and copying them.
 
 use redix_types::entry::{EntryBox, EntryRef, Value};
+use redix_types::hash::{HashEdit, Limits};
 
 use super::Access;
 use crate::keyspace::Key;
+
+/// Expired fields that a copy leaves out. More of them would take long under the locks: they are
+/// left to the sweep.
+const FIELDS_LEFT_OUT_MAX: usize = 1024;
 
 impl Access<'_> {
     /// As [`Access::lookup_read`], but keeps the LRU or LFU field.
@@ -50,14 +55,27 @@ impl Access<'_> {
         true
     }
 
-    /// Copies the entry of `from` to key `to` of database `db`, replacing what that held; false if
-    /// `from` does not exist. Counts one change.
-    pub fn copy_to(&mut self, from: Key<'_>, db: u32, to: Key<'_>) -> bool {
-        let age = self.new_age();
-        let Some(entry) = self.peek(from) else { return false };
-        let copy = EntryBox::new(to.bytes, entry.to_value(), entry.expire_at_ms(), age);
+    /// Copies the entry of `from` to key `to` of database `db`, replacing what that held; `None` if
+    /// `from` does not exist. Returns the fields of a hash that have expired and are not copied: up
+    /// to [`FIELDS_LEFT_OUT_MAX`], and none if nothing else would be copied. Counts one change.
+    pub fn copy_to(&mut self, from: Key<'_>, db: u32, to: Key<'_>) -> Option<Vec<Vec<u8>>> {
+        let (age, horizon_ms, hasher) = (self.new_age(), self.horizon_ms(), self.keyspace.hasher());
+        let entry = self.peek(from)?;
+        let copied = || EntryBox::new(to.bytes, entry.to_value(), entry.expire_at_ms(), age);
+        let mut copy = copied();
+        let mut left_out = Vec::new();
+        if entry.has_expiring_fields() {
+            // The limits of small hashes do not matter where fields are only removed.
+            let limits = Limits { entries: 0, value: 0 };
+            let mut hash = HashEdit::new(&mut copy, limits, hasher, horizon_ms);
+            left_out.extend(std::iter::from_fn(|| hash.pop_hidden()).take(FIELDS_LEFT_OUT_MAX));
+            if hash.as_ref().is_empty() {
+                left_out.clear();
+                copy = copied();
+            }
+        }
         self.replace_in(db, to, copy);
-        true
+        Some(left_out)
     }
 
     /// Moves a key to database `db`, where it must not exist; false if it does not exist here.
