@@ -1,0 +1,2 @@
+//! The libraries.
+pub(crate) struct Settings;

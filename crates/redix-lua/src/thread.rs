@@ -1,0 +1,66 @@
+//! The state of a coroutine: its registers, its calls, its open upvalues.
+
+use std::sync::Arc;
+
+use crate::heap::Loaded;
+use crate::value::{FnRef, Handle, Value};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Status {
+    /// Not started: the function is at the bottom of the stack.
+    Fresh,
+    Suspended,
+    Running,
+    /// It resumed another one.
+    Normal,
+    Dead,
+}
+
+/// A call of a Lua function in progress.
+pub(crate) struct Frame {
+    pub(crate) function: FnRef,
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) base: usize,
+    /// Where the function was, and its results go.
+    pub(crate) at: usize,
+    pub(crate) pc: usize,
+    /// How many results the caller wants; `None`: all, up to the top.
+    pub(crate) wanted: Option<usize>,
+    /// Returning from it leaves the interpreter's loop.
+    pub(crate) leaves: bool,
+}
+
+pub(crate) struct Thread {
+    pub(crate) stack: Vec<Value>,
+    /// The end of a list of values of open length: arguments, results.
+    pub(crate) top: usize,
+    pub(crate) frames: Vec<Frame>,
+    /// Open upvalues with their registers, ascending.
+    pub(crate) open: Vec<(u32, Handle)>,
+    pub(crate) status: Status,
+    /// The depth of native calls at which this coroutine may yield.
+    pub(crate) yield_depth: usize,
+    /// The call that yielded: where its results go and how many are wanted.
+    pub(crate) resume_at: (usize, Option<usize>),
+}
+
+impl Thread {
+    pub(crate) fn new(size: usize) -> Self {
+        Self {
+            stack: vec![Value::Nil; size],
+            top: 0,
+            frames: Vec::new(),
+            open: Vec::new(),
+            status: Status::Fresh,
+            yield_depth: 0,
+            resume_at: (0, None),
+        }
+    }
+
+    /// The first register that is certainly not in use.
+    pub(crate) fn extent(&self) -> usize {
+        let frame = self.frames.last();
+        let end = frame.map_or(0, |f| f.base + usize::from(f.loaded.proto.registers));
+        end.max(self.top).min(self.stack.len())
+    }
+}
