@@ -108,6 +108,12 @@ pub struct Engine {
     /// The bytes in use after the last collection.
     pub(crate) live_bytes: usize,
     pub(crate) collect_always: bool,
+    /// The values that a coroutine yields: their place on its stack.
+    pub(crate) yielded: (usize, usize),
+    /// The library function that runs was called by a Lua function, not by another one.
+    pub(crate) called_from_lua: bool,
+    /// A buffer for strings in the making.
+    pub(crate) scratch: Vec<u8>,
     /// Where the error that is being passed on came from.
     pub(crate) fault_at: Option<(Arc<[u8]>, u32)>,
     pub(crate) random: crate::random::Rand48,

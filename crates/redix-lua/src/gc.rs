@@ -33,7 +33,11 @@ struct Marker<'a> {
 impl Engine {
     /// Collects garbage. Every value that is not pinned or on a stack becomes invalid.
     pub fn collect(&mut self) {
-        let extent = self.thread.extent();
+        self.collect_to(self.thread.extent());
+    }
+
+    /// Collects when the registers of the running coroutine are in use up to `extent`.
+    pub(crate) fn collect_to(&mut self, extent: usize) {
         self.thread.stack[extent..].fill(Value::Nil);
         let mode = Value::String(self.names.event(Event::Mode));
         let mut marker = Marker {
@@ -56,7 +60,7 @@ impl Engine {
         for thread in self.resumers.iter().chain([&self.running, &self.main]) {
             marker.heap_thread(*thread);
         }
-        marker.thread(&self.thread);
+        marker.thread(&self.thread, extent);
         marker.finish();
         self.fuel -= (marker.work / 4) as i64;
         self.heap.sweep();
@@ -105,7 +109,7 @@ impl Marker<'_> {
                     let mut thread = std::mem::replace(place, empty);
                     let extent = thread.extent();
                     thread.stack[extent..].fill(Value::Nil);
-                    self.thread(&thread);
+                    self.thread(&thread, extent);
                     *self.heap.threads.get_mut(handle) = thread;
                 }
             }
@@ -188,8 +192,7 @@ impl Marker<'_> {
         }
     }
 
-    fn thread(&mut self, thread: &Thread) {
-        let extent = thread.extent();
+    fn thread(&mut self, thread: &Thread, extent: usize) {
         self.work += extent;
         thread.stack[..extent].iter().for_each(|value| self.value(value));
         for frame in &thread.frames {

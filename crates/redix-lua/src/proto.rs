@@ -70,8 +70,10 @@ pub(crate) enum Op {
     /// Steps the loop at `R[a]` and jumps by `c` unless it is over.
     ForLoop,
     ForPrep,
-    /// Calls the iterator at `R[a]` for `b` values; if the first is nil, skips the next, a jump.
+    /// Calls the iterator at `R[a]` for `b` values, to `R[a + 3]` and on.
     TForLoop,
+    /// Unless `R[a + 3]` is nil, makes it the control variable and jumps by `c`.
+    TForTest,
     /// Appends `b` values after `R[a]` to the table there, from index `c`.
     SetList,
     /// Closes the upvalues from `R[a]`.

@@ -59,8 +59,13 @@ impl Strings {
         if s.is_long() {
             return self.long_hash(s);
         }
-        // The handle of a short string identifies it.
-        s.handle().index.wrapping_mul(0x9E37_79B1)
+        Self::short_hash(s)
+    }
+
+    /// The handle of a short string identifies it.
+    #[inline]
+    pub(crate) fn short_hash(s: Str) -> u32 {
+        s.0.index.wrapping_mul(0x9E37_79B1).rotate_left(16)
     }
 
     fn long_hash(&self, s: Str) -> u32 {

@@ -9,7 +9,7 @@
 
 use crate::heap::{Budget, NoMemory};
 use crate::strings::Strings;
-use crate::value::{TableRef, Value};
+use crate::value::{Str, TableRef, Value};
 
 /// Up to this many entries are searched without an index.
 const LINEAR_MAX: usize = 8;
@@ -101,6 +101,29 @@ impl Table {
         }
     }
 
+    /// The value of a field whose name is interned.
+    #[inline]
+    pub(crate) fn get_short(&self, name: Str) -> Value {
+        if self.index.is_empty() {
+            for entry in &self.entries {
+                if matches!(&entry.key, Value::String(other) if *other == name) {
+                    return entry.value;
+                }
+            }
+            return Value::Nil;
+        }
+        let mask = self.index.len() - 1;
+        let mut at = Strings::short_hash(name) as usize & mask;
+        while let Some(found) = (self.index[at] as usize).checked_sub(1) {
+            let entry = &self.entries[found];
+            if matches!(&entry.key, Value::String(other) if *other == name) {
+                return entry.value;
+            }
+            at = (at + 1) & mask;
+        }
+        Value::Nil
+    }
+
     pub(crate) fn get_int(&self, key: usize, strings: &Strings) -> Value {
         match self.array.get(key.wrapping_sub(1)) {
             Some(value) => *value,
@@ -153,6 +176,7 @@ impl Table {
         }
         if let Some(at) = self.find(key, strings) {
             self.entries[at].value = value;
+            self.absent = 0;
             return Ok(());
         }
         if value.is_nil() {
@@ -212,6 +236,20 @@ impl Table {
         }
         self.array.push(value);
         Ok(())
+    }
+
+    /// Stores an element of a constructor: also nil takes its place in the array.
+    pub(crate) fn set_listed(
+        &mut self,
+        at: usize,
+        value: Value,
+        strings: &Strings,
+        budget: &mut Budget,
+    ) -> Result<(), NoMemory> {
+        if at == self.array.len() && value.is_nil() {
+            return if self.integers == 0 { self.append(value, budget) } else { Ok(()) };
+        }
+        self.set(&Value::Number((at + 1) as f64), value, strings, budget)
     }
 
     /// Makes room for `more` further elements of the array.

@@ -19,8 +19,11 @@ pub(crate) enum Status {
 /// A call of a Lua function in progress.
 pub(crate) struct Frame {
     pub(crate) function: FnRef,
-    pub(crate) loaded: Arc<Loaded>,
+    /// What it runs; the interpreter holds it while the frame is the innermost.
+    pub(crate) loaded: Option<Arc<Loaded>>,
     pub(crate) base: usize,
+    /// The end of its registers.
+    pub(crate) end: usize,
     /// Where the function was, and its results go.
     pub(crate) at: usize,
     pub(crate) pc: usize,
@@ -28,6 +31,8 @@ pub(crate) struct Frame {
     pub(crate) wanted: Option<usize>,
     /// Returning from it leaves the interpreter's loop.
     pub(crate) leaves: bool,
+    /// How many calls it replaced as tail calls.
+    pub(crate) tails: u32,
 }
 
 pub(crate) struct Thread {
@@ -52,15 +57,13 @@ impl Thread {
             frames: Vec::new(),
             open: Vec::new(),
             status: Status::Fresh,
-            yield_depth: 0,
+            yield_depth: usize::MAX,
             resume_at: (0, None),
         }
     }
 
     /// The first register that is certainly not in use.
     pub(crate) fn extent(&self) -> usize {
-        let frame = self.frames.last();
-        let end = frame.map_or(0, |f| f.base + usize::from(f.loaded.proto.registers));
-        end.max(self.top).min(self.stack.len())
+        self.frames.last().map_or(0, |frame| frame.end).max(self.top).min(self.stack.len())
     }
 }

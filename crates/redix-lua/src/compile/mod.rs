@@ -1,4 +1,11 @@
-//! The compiler.
+//! The compiler: one pass from source to instructions, no syntax tree.
+//!
+//! `lex` makes tokens, `parse` follows the grammar, `code` writes instructions. Nesting is bounded
+//! at [`parse::LEVELS_MAX`], everything else by the bytes that the result may take.
+
+mod code;
+mod lex;
+mod parse;
 
 use std::sync::Arc;
 
@@ -10,8 +17,25 @@ pub struct CompileError {
     pub message: Vec<u8>,
 }
 
+/// What a compilation may allocate when its caller sets no limit.
+const ROOM: usize = 256 << 20;
+
 /// Compiles a source. `chunk_name` is `@file`, `=name`, or the source itself, as in Lua; messages
 /// show it. Bytecode is refused.
-pub fn compile(_source: &[u8], _chunk_name: &[u8]) -> Result<Arc<Proto>, CompileError> {
-    Err(CompileError { message: b"not yet".to_vec() })
+pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Arc<Proto>, CompileError> {
+    compile_within(source, chunk_name, ROOM)
+}
+
+/// Compiles with at most `room` bytes.
+pub(crate) fn compile_within(
+    source: &[u8],
+    chunk_name: &[u8],
+    room: usize,
+) -> Result<Arc<Proto>, CompileError> {
+    if source.first() == Some(&0x1B) {
+        let mut message = crate::names::chunk_id(chunk_name);
+        message.extend_from_slice(b": bad binary format (bytecode is not supported)");
+        return Err(CompileError { message });
+    }
+    parse::parse(source, chunk_name, room)
 }

@@ -1,0 +1,5 @@
+//! Tests of the engine through its interface. The scripts beside this folder are data.
+
+mod host;
+mod nasty;
+mod plain;
