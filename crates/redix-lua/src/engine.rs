@@ -117,7 +117,6 @@ pub struct Engine {
     /// Where the error that is being passed on came from.
     pub(crate) fault_at: Option<(Arc<[u8]>, u32)>,
     pub(crate) random: crate::random::Rand48,
-    pub(crate) settings: crate::library::Settings,
 }
 
 /// A call of a host function: its arguments, and the engine to make results in.
@@ -160,6 +159,12 @@ impl Call<'_> {
         self.engine.push(value)?;
         self.results += 1;
         Ok(())
+    }
+
+    /// The string that `tostring` makes of a value, which may call a metamethod: the host is the
+    /// one that is being called.
+    pub fn to_text(&mut self, host: &mut dyn Host, value: Value) -> Result<Value, Fault> {
+        crate::library::to_text(self.engine, host, value)
     }
 
     /// An error whose value is this string.

@@ -2,6 +2,8 @@
 
 /// The number that a text says, with blanks around it: decimal, hexadecimal, `inf`, `nan`.
 pub(crate) fn parse(text: &[u8]) -> Option<f64> {
+    // C's strings end at the first zero byte.
+    let text = text.split(|b| *b == 0).next().unwrap_or(text);
     let is_space = |b: &u8| matches!(b, b' ' | b'\t'..=b'\r');
     let start = text.iter().position(|b| !is_space(b))?;
     let end = text.iter().rposition(|b| !is_space(b))? + 1;

@@ -75,11 +75,6 @@ impl Table {
         };
     }
 
-    #[inline]
-    pub(crate) fn get_index(&self, at: usize) -> Option<&Value> {
-        self.array.get(at)
-    }
-
     pub(crate) fn array(&self) -> &[Value] {
         &self.array
     }
@@ -174,6 +169,13 @@ impl Table {
                 return self.push(value, strings, budget);
             }
         }
+        if let Value::Number(n) = key
+            && !value.is_nil()
+            && self.is_dense_up_to(position(*n))
+            && self.find(key, strings).is_none()
+        {
+            return self.extend_to(position(*n), value, strings, budget);
+        }
         if let Some(at) = self.find(key, strings) {
             self.entries[at].value = value;
             self.absent = 0;
@@ -202,6 +204,33 @@ impl Table {
             *place = value;
         }
         there
+    }
+
+    /// Whether an array up to a position would be more than half full, as Lua's rule for arrays
+    /// with holes demands.
+    fn is_dense_up_to(&self, at: usize) -> bool {
+        let used = self.array.len() + self.integers as usize + 1;
+        at < used * 2 && used > (at + 1).next_power_of_two() / 2
+    }
+
+    /// Extends the array over holes to a position, with what the hash has for them.
+    fn extend_to(
+        &mut self,
+        at: usize,
+        value: Value,
+        strings: &Strings,
+        budget: &mut Budget,
+    ) -> Result<(), NoMemory> {
+        self.reserve(at + 1 - self.array.len(), budget)?;
+        while self.array.len() < at {
+            let key = Value::Number((self.array.len() + 1) as f64);
+            let found = if self.integers == 0 { None } else { self.find(&key, strings) };
+            let moved = found.map_or(Value::Nil, |entry| {
+                std::mem::replace(&mut self.entries[entry].value, Value::Nil)
+            });
+            self.array.push(moved);
+        }
+        self.push(value, strings, budget)
     }
 
     /// Appends to the array, and moves there what follows in the hash.
@@ -334,10 +363,11 @@ impl Table {
             None => 0,
             Some(last) if !last.is_nil() => self.array.len(),
             Some(_) => {
-                let (mut low, mut high) = (0, self.array.len());
+                // As far as Lua's array would reach: which border is found depends on it.
+                let (mut low, mut high) = (0, self.array.capacity());
                 while high - low > 1 {
                     let middle = low.midpoint(high);
-                    match self.array[middle - 1].is_nil() {
+                    match self.array.get(middle - 1).is_none_or(Value::is_nil) {
                         true => high = middle,
                         false => low = middle,
                     }

@@ -31,6 +31,8 @@ pub(crate) struct Frame {
     pub(crate) wanted: Option<usize>,
     /// Returning from it leaves the interpreter's loop.
     pub(crate) leaves: bool,
+    /// A library function called it.
+    pub(crate) by_native: bool,
     /// How many calls it replaced as tail calls.
     pub(crate) tails: u32,
 }

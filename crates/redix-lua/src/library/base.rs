@@ -55,7 +55,7 @@ fn assert(e: &mut Engine, _: &mut dyn Host, args: Args) -> Result<usize> {
             e.bytes(s).to_vec()
         }
     };
-    Err(e.error_at(0, &message))
+    Err(e.error_at(1, &message))
 }
 
 fn error(e: &mut Engine, _: &mut dyn Host, args: Args) -> Result<usize> {
@@ -115,8 +115,7 @@ fn xpcall(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
             }
             e.thread.top = at + 1;
         }
-        // An error in the handler: its value is the result.
-        Err(value) => e.push(value)?,
+        Err(_) => drop(e.give_bytes(b"error in error handling")?),
     }
     Ok(2)
 }
@@ -155,7 +154,7 @@ fn tonumber(e: &mut Engine, _: &mut dyn Host, args: Args) -> Result<usize> {
 
 /// What C's `strtoul` reads, if only blanks follow.
 fn parse_in_base(text: &[u8], base: u32) -> Option<f64> {
-    let text = text.trim_ascii_start();
+    let text = text.split(|b| *b == 0).next().unwrap_or(text).trim_ascii_start();
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
@@ -201,7 +200,7 @@ pub(super) fn push_plain_text(e: &Engine, value: Value, out: &mut Vec<u8>) {
 }
 
 /// The value that `tostring` gives.
-pub(super) fn to_text(e: &mut Engine, host: &mut dyn Host, value: Value) -> Result<Value> {
+pub(crate) fn to_text(e: &mut Engine, host: &mut dyn Host, value: Value) -> Result<Value> {
     let handler = e.metamethod(&value, Event::ToString);
     if !handler.is_nil() {
         return e.call_value(host, handler, &[value]);
@@ -339,7 +338,7 @@ fn unpack(e: &mut Engine, _: &mut dyn Host, args: Args) -> Result<usize> {
         return Ok(0);
     }
     let count = last - first + 1;
-    if count >= super::RESULTS_MAX as i64 {
+    if args.count as i64 + count > super::RESULTS_MAX as i64 {
         return Err(e.error_at(1, b"too many results to unpack"));
     }
     for at in first..=last {
@@ -451,7 +450,8 @@ fn load(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
             _ => {
                 e.push(Value::Nil)?;
                 let message = b"reader function must return a string";
-                e.give_bytes(message)?;
+                let message = [e.position(1).as_slice(), message].concat();
+                e.give_bytes(&message)?;
                 return Ok(2);
             }
         }

@@ -92,7 +92,7 @@ fn wrapped(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
 
 fn yield_values(e: &mut Engine, _: &mut dyn Host, args: Args) -> Result<usize> {
     if e.depth != e.thread.yield_depth {
-        return Err(e.error_at(1, b"attempt to yield across metamethod/C-call boundary"));
+        return Err(e.error_text(b"attempt to yield across metamethod/C-call boundary"));
     }
     e.yielded = (args.base, args.count);
     Err(Fault::Yield)

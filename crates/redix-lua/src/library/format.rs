@@ -42,6 +42,9 @@ pub(super) fn format(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<
         arg += 1;
         let letter = e.bytes(template).get(at).copied().unwrap_or(0);
         at += 1;
+        if arg >= args.count {
+            return Err(e.argument_error(arg, "no value"));
+        }
         if !convert(e, args, arg, &spec, letter, &mut out)? {
             let message = match letter {
                 0 => b"invalid option '%".to_vec(),

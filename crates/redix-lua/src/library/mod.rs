@@ -12,13 +12,11 @@ mod pattern;
 mod string;
 mod table;
 
+pub(crate) use base::to_text;
+
 use crate::engine::{Engine, Fault};
 use crate::value::{NativeFn, Value};
 use crate::vm::Native;
-
-/// What library functions can set.
-#[derive(Default)]
-pub(crate) struct Settings;
 
 /// Each library with its functions, `""` for the globals.
 const LIBRARIES: &[(&str, &[(&str, Native)])] = &[

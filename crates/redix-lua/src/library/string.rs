@@ -126,7 +126,7 @@ fn byte(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
     let last = e.opt_int(args, 2, from_end(first, e.bytes(s).len()))?;
     let part = range(first, last, e.bytes(s).len());
     let count = part.len();
-    if count >= super::RESULTS_MAX {
+    if args.count + count > super::RESULTS_MAX {
         return Err(e.error_at(1, b"stack overflow (string slice too long)"));
     }
     e.spend(host, count / 16)?;

@@ -70,7 +70,7 @@ impl Engine {
             }
             left -= 1;
             // Calls that were replaced, and the library function that called back, count too.
-            let hidden = frame.tails as usize + usize::from(frame.leaves);
+            let hidden = frame.tails as usize + usize::from(frame.by_native);
             if left < hidden {
                 break;
             }

@@ -55,6 +55,7 @@ impl Engine {
         self.enter(host, function, &loaded, frame.at, count, frame.wanted)?;
         if let Some(callee) = self.thread.frames.last_mut() {
             callee.leaves = frame.leaves;
+            callee.by_native = frame.by_native;
             callee.tails = frame.tails + 1;
         }
         Ok(loaded)

@@ -58,9 +58,25 @@ impl Engine {
         let top = self.thread.top;
         // Registers of the frame may be in use up to its end.
         self.thread.top = self.thread.extent();
-        let result = self.call_value(host, function, args);
+        let at = self.thread.top;
+        let result = self.call_meta_at(host, at, function, args);
         self.thread.top = top;
         result
+    }
+
+    fn call_meta_at(
+        &mut self,
+        host: &mut dyn Host,
+        at: usize,
+        function: Value,
+        args: &[Value],
+    ) -> Result<Value> {
+        self.push(function)?;
+        for arg in args {
+            self.push(*arg)?;
+        }
+        self.call_by(host, at, args.len(), Some(1), false)?;
+        Ok(self.thread.stack[at])
     }
 
     /// `object[key]`. The operand is where the object came from, for the message.

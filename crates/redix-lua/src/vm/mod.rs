@@ -86,7 +86,6 @@ impl Engine {
             scratch: Vec::new(),
             fault_at: None,
             random: crate::random::Rand48::new(),
-            settings: crate::library::Settings::default(),
         };
         crate::library::open(&mut engine).expect("there is no limit yet");
         engine.heap.budget.limit = options.memory_limit;
@@ -241,15 +240,28 @@ impl Engine {
         count: usize,
         wanted: Option<usize>,
     ) -> Result<()> {
+        self.call_by(host, at, count, wanted, true)
+    }
+
+    /// As [`Self::call_at`], for a library function or for the Lua function that runs.
+    fn call_by(
+        &mut self,
+        host: &mut dyn Host,
+        at: usize,
+        count: usize,
+        wanted: Option<usize>,
+        by_native: bool,
+    ) -> Result<()> {
         if self.depth >= DEPTH_MAX {
             return Err(self.error_text(b"C stack overflow"));
         }
         self.depth += 1;
-        let from_lua = std::mem::replace(&mut self.called_from_lua, false);
+        let from_lua = std::mem::replace(&mut self.called_from_lua, !by_native);
         let result = match self.begin_call(host, at, count, wanted) {
             Ok(Some(loaded)) => {
                 if let Some(frame) = self.thread.frames.last_mut() {
                     frame.leaves = true;
+                    frame.by_native = by_native;
                 }
                 self.execute(host, loaded)
             }
@@ -436,6 +448,7 @@ impl Engine {
             pc: 0,
             wanted,
             leaves: false,
+            by_native: false,
             tails: 0,
         });
         if proto.arg_table {

@@ -2,21 +2,8 @@
 
 use redix_lua::{Call, Engine, Fault, Host, HostFn, Options, RunError, Tick, Value, compile};
 
-/// The host function that keeps a line.
-const WRITE: HostFn = HostFn(0);
-
-const PRINT: &str = r##"
-local write, concat, select = write, table.concat, select
-function print(...)
-    local parts = {}
-    for i = 1, select("#", ...) do
-        local part = tostring((select(i, ...)))
-        if type(part) ~= "string" then error("'tostring' must return a string to 'print'", 0) end
-        parts[i] = part
-    end
-    write(concat(parts, "\t"))
-end
-"##;
+/// `print`, into a buffer.
+const PRINT: HostFn = HostFn(0);
 
 pub(crate) struct TestHost {
     pub(crate) output: Vec<u8>,
@@ -33,14 +20,18 @@ impl TestHost {
 
 impl Host for TestHost {
     fn call(&mut self, which: HostFn, call: &mut Call<'_>) -> Result<(), Fault> {
-        if which != WRITE {
+        if which != PRINT {
             return Err(call.error(b"no such host function"));
         }
         for at in 0..call.count() {
-            match call.arg_bytes(at) {
-                Some(text) => self.output.extend_from_slice(text),
-                None => return Err(call.error_here(b"a string is expected")),
+            let text = call.to_text(self, call.arg(at))?;
+            let Some(text) = call.engine_ref().bytes_of(text) else {
+                return Err(call.error_here(b"'tostring' must return a string to 'print'"));
+            };
+            if at > 0 {
+                self.output.push(b'\t');
             }
+            self.output.extend_from_slice(text);
         }
         self.output.push(b'\n');
         Ok(())
@@ -61,11 +52,7 @@ impl Host for TestHost {
 pub(crate) fn engine(options: &Options) -> Engine {
     let mut engine = Engine::new(options);
     let globals = engine.globals();
-    engine.raw_set_field(globals, b"write", Value::Host(WRITE)).expect("there is room");
-    let prelude = compile(PRINT.as_bytes(), b"=print").expect("it is correct");
-    let prelude = engine.load(&prelude).expect("there is room");
-    engine.run(prelude, &[], &mut TestHost::new(10)).expect("it only defines print");
-    engine.unpin(prelude);
+    engine.raw_set_field(globals, b"print", Value::Host(PRINT)).expect("there is room");
     engine
 }
 

@@ -1,1 +1,65 @@
-//! Hostile scripts.
+//! Hostile scripts: each ends within its limits, without panic, and leaves the engine usable.
+
+use std::time::Instant;
+
+use redix_lua::Options;
+
+use crate::host::{TestHost, engine, run, scripts};
+
+/// The memory of the engine, and the stack of the thread.
+const MEMORY: usize = 64 << 20;
+const STACK: usize = 2 << 20;
+
+/// Slices of work: less than a second of the optimised build.
+const SLICES: u64 = 300;
+
+fn survive(path: &std::path::Path, collect_always: bool) -> Result<(), String> {
+    let source = std::fs::read(path).expect("the script is there");
+    let options = Options { memory_limit: MEMORY, hash_seed: (7, 11), ..Options::default() };
+    let mut engine = engine(&options);
+    engine.collect_at_every_safe_point(collect_always);
+    let started = Instant::now();
+    let slices = if collect_always { 2 } else { SLICES };
+    run(&mut engine, &source, &mut TestHost::new(slices));
+    let took = started.elapsed();
+    if engine.memory_bytes() > MEMORY {
+        return Err(format!("{} bytes in use", engine.memory_bytes()));
+    }
+    if std::env::var_os("LUA_TIMES").is_some() && took.as_millis() > 200 {
+        eprintln!("{took:?} {}", path.display());
+    }
+    engine.collect_at_every_safe_point(false);
+    engine.collect();
+    let mut host = TestHost::new(SLICES);
+    let check = b"local t = {} for i = 1, 100 do t[#t + 1] = i .. '' end print(#table.concat(t))";
+    run(&mut engine, check, &mut host);
+    match host.output.as_slice() {
+        b"192\n" => Ok(()),
+        other => Err(format!("afterwards: {}", String::from_utf8_lossy(other))),
+    }
+}
+
+fn survive_all(collect_always: bool) {
+    let mut failures = Vec::new();
+    for path in scripts("nasty") {
+        if std::env::var("LUA_ONLY").is_ok_and(|only| !path.to_string_lossy().contains(&only)) {
+            continue;
+        }
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let outcome = thread
+            .spawn(move || survive(&path, collect_always))
+            .expect("a thread starts")
+            .join()
+            .unwrap_or_else(|_| Err("panicked".to_owned()));
+        if let Err(what) = outcome {
+            failures.push(format!("{name}: {what}"));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn hostile_scripts_end_and_leave_the_engine_usable() {
+    survive_all(false);
+}
