@@ -199,3 +199,58 @@ pub(crate) fn to_i64(number: f64) -> i64 {
 pub(crate) fn to_i32(number: f64) -> i32 {
     to_i64(number) as i32
 }
+
+/// The cast of a double to `unsigned long` on x86-64.
+pub(crate) fn to_u64(number: f64) -> u64 {
+    const HALF: f64 = 9_223_372_036_854_775_808.0;
+    match number >= HALF {
+        true => to_i64(number - HALF).cast_unsigned() ^ (1 << 63),
+        false => to_i64(number).cast_unsigned(),
+    }
+}
+
+/// The number that the longest possible beginning of a text says, as C's `strtod` reads it, and
+/// how long that is.
+pub(crate) fn parse_prefix(text: &[u8]) -> Option<(f64, usize)> {
+    let sign = usize::from(matches!(text.first(), Some(b'-' | b'+')));
+    let rest = &text[sign..];
+    let length = match rest {
+        [b'0', b'x' | b'X', hex @ ..] => match prefix_length(hex, u8::is_ascii_hexdigit, b'p') {
+            0 => 1,
+            length => 2 + length,
+        },
+        [b'0'..=b'9' | b'.', ..] => prefix_length(rest, u8::is_ascii_digit, b'e'),
+        _ => [b"infinity".as_slice(), b"inf", b"nan"]
+            .into_iter()
+            .find(|word| rest.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word)))
+            .map_or(0, <[u8]>::len),
+    };
+    if length == 0 {
+        return None;
+    }
+    let end = sign + length;
+    Some((parse(&text[..end])?, end))
+}
+
+/// How long the digits are, with a point and an exponent; 0 without digits.
+fn prefix_length(text: &[u8], is_digit: impl Fn(&u8) -> bool, exponent: u8) -> usize {
+    let digits = |from: usize| text[from..].iter().take_while(|b| is_digit(b)).count();
+    let mut end = digits(0);
+    let mut count = end;
+    if text.get(end) == Some(&b'.') {
+        let fraction = digits(end + 1);
+        count += fraction;
+        end += 1 + fraction;
+    }
+    if count == 0 {
+        return 0;
+    }
+    if text.get(end).is_some_and(|b| b.to_ascii_lowercase() == exponent) {
+        let sign = usize::from(matches!(text.get(end + 1), Some(b'-' | b'+')));
+        let power = text[end + 1 + sign..].iter().take_while(|b| b.is_ascii_digit()).count();
+        if power > 0 {
+            end += 1 + sign + power;
+        }
+    }
+    end
+}

@@ -79,7 +79,7 @@ fn convert(
             spec.integer(value < 0, value.unsigned_abs().to_string(), "", out);
         }
         b'u' | b'o' | b'x' | b'X' => {
-            let value = to_unsigned(e.check_number(args, arg)?);
+            let value = number::to_u64(e.check_number(args, arg)?);
             let (digits, prefix) = match letter {
                 b'u' => (value.to_string(), ""),
                 b'o' => (format!("{value:o}"), "0"),
@@ -119,15 +119,6 @@ fn convert(
 fn cut_at_zero(out: &mut Vec<u8>, start: usize) {
     if let Some(zero) = out[start..].iter().position(|b| *b == 0) {
         out.truncate(start + zero);
-    }
-}
-
-/// The cast of a double to `unsigned long` on x86-64.
-fn to_unsigned(number: f64) -> u64 {
-    const HALF: f64 = 9_223_372_036_854_775_808.0;
-    match number >= HALF {
-        true => number::to_i64(number - HALF).cast_unsigned() ^ (1 << 63),
-        false => number::to_i64(number).cast_unsigned(),
     }
 }
 

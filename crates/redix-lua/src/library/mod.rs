@@ -5,11 +5,16 @@
 
 mod args;
 mod base;
+mod bit;
 mod coroutine;
 mod format;
+mod json;
+mod json_decode;
 mod math;
+mod msgpack;
 mod pattern;
 mod string;
+mod structs;
 mod table;
 
 pub(crate) use base::to_text;
@@ -23,15 +28,20 @@ const LIBRARIES: &[(&str, &[(&str, Native)])] = &[
     ("", base::FUNCTIONS),
     ("string", string::FUNCTIONS),
     ("coroutine", coroutine::FUNCTIONS),
+    ("cjson", json::FUNCTIONS),
     ("table", table::FUNCTIONS),
     ("math", math::FUNCTIONS),
     ("os", math::OS),
+    ("bit", bit::FUNCTIONS),
+    ("cmsgpack", msgpack::FUNCTIONS),
+    ("struct", structs::FUNCTIONS),
 ];
 
 /// The places of libraries in that table.
 const BASE: usize = 0;
 const STRING: usize = 1;
 const COROUTINE: usize = 2;
+const JSON: usize = 3;
 
 /// The most results that a function gives: what C's stack takes.
 const RESULTS_MAX: usize = 8000;
@@ -69,5 +79,7 @@ pub(crate) fn open(engine: &mut Engine) -> Result<(), Fault> {
     }
     base::open(engine)?;
     string::open(engine)?;
-    math::open(engine)
+    math::open(engine)?;
+    msgpack::open(engine)?;
+    json::open(engine)
 }

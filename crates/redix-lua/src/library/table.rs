@@ -184,7 +184,7 @@ fn insert(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
         set_element(e, t, end, value)?;
         end -= 1;
         if end % 16 == 0 {
-            e.spend(host, 2)?;
+            e.spend(host, 24)?;
         }
     }
     set_element(e, t, at, value)?;
@@ -213,7 +213,7 @@ fn remove(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
             let value = element(e, t, at + 1);
             set_element(e, t, at, value)?;
             if at % 16 == 0 {
-                e.spend(host, 2)?;
+                e.spend(host, 24)?;
             }
         }
     }

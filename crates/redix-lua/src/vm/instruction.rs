@@ -80,6 +80,7 @@ impl Engine {
 
     pub(super) fn new_table_at(&mut self, at: usize, ins: &Ins) -> Result<()> {
         let end = self.thread.frames.last().map_or(0, |frame| frame.end);
+        self.fuel -= 2;
         self.safe_point(end);
         let table = self.heap.new_table(usize::from(ins.b), ins.c as usize)?;
         self.thread.stack[at] = Value::Table(table);
@@ -93,6 +94,7 @@ impl Engine {
         base: usize,
     ) -> Result<Value> {
         let end = self.thread.frames.last().map_or(0, |frame| frame.end);
+        self.fuel -= 2;
         self.safe_point(end);
         let loaded = Arc::clone(self.heap.loaded.get(proto));
         let mut upvalues = Vec::with_capacity(loaded.proto.captures.len());

@@ -531,6 +531,7 @@ impl Engine {
         at: usize,
         count: usize,
     ) -> Result<std::result::Result<(), Value>> {
+        self.spend(host, 2)?;
         let frames = self.thread.frames.len();
         let depth = self.depth;
         let fault = match self.call_at(host, at, count, None) {

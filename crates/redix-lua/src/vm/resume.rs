@@ -10,6 +10,7 @@ const STACK_MIN: usize = 16;
 impl Engine {
     /// A coroutine that will run a function.
     pub(crate) fn new_coroutine(&mut self, function: Value) -> Result<ThreadRef> {
+        self.fuel -= 16;
         let mut thread = Thread::new(STACK_MIN);
         thread.stack[0] = function;
         thread.top = 1;
@@ -45,6 +46,7 @@ impl Engine {
         if let Some(message) = refused {
             return Ok(Err(Value::String(self.heap.new_str(message.as_bytes())?)));
         }
+        self.spend(host, 4 + count / 4)?;
         let args = self.thread.stack[first..first + count].to_vec();
         let from_lua = self.called_from_lua;
         self.enter_thread(thread);

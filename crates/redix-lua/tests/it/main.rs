@@ -3,3 +3,4 @@
 mod host;
 mod nasty;
 mod plain;
+mod valkey;

@@ -45,3 +45,8 @@ fn check(collect_always: bool) {
 fn scripts_print_what_the_reference_prints() {
     check(false);
 }
+
+#[test]
+fn scripts_hold_nothing_unrooted() {
+    check(true);
+}
