@@ -195,7 +195,15 @@ pub(crate) fn to_i64(number: f64) -> i64 {
     }
 }
 
-/// As [`to_i64`], then cut to an `int`.
+/// The cast of a double to `int` on x86-64: the least one for what does not fit.
+pub(crate) fn to_c_int(number: f64) -> i32 {
+    match number > -2_147_483_649.0 && number < 2_147_483_648.0 {
+        true => number as i32,
+        false => i32::MIN,
+    }
+}
+
+/// As [`to_i64`], then cut to an `int`: how the C library takes integer arguments.
 pub(crate) fn to_i32(number: f64) -> i32 {
     to_i64(number) as i32
 }

@@ -127,7 +127,7 @@ fn select(e: &mut Engine, _: &mut dyn Host, args: Args) -> Result<usize> {
         return e.give(Value::Number((args.count - 1) as f64));
     }
     let count = args.count as i64;
-    let at = match e.check_int(args, 0)? {
+    let at = match i64::from(number::to_i32(e.check_number(args, 0)?)) {
         at if at < 0 => count + at,
         at => at.min(count),
     };
@@ -138,7 +138,7 @@ fn select(e: &mut Engine, _: &mut dyn Host, args: Args) -> Result<usize> {
 }
 
 fn tonumber(e: &mut Engine, _: &mut dyn Host, args: Args) -> Result<usize> {
-    let base = e.opt_int(args, 1, 10)?;
+    let base = e.opt_int(args, 1, 10)? as i32;
     if base == 10 {
         let value = e.check_any(args, 0)?;
         let number = e.number_of(value);
@@ -148,7 +148,7 @@ fn tonumber(e: &mut Engine, _: &mut dyn Host, args: Args) -> Result<usize> {
     if !(2..=36).contains(&base) {
         return Err(e.argument_error(1, "base out of range"));
     }
-    let number = parse_in_base(e.bytes(s), base as u32);
+    let number = parse_in_base(e.bytes(s), base.unsigned_abs());
     e.give(number.map_or(Value::Nil, Value::Number))
 }
 

@@ -69,7 +69,7 @@ fn convert(
 ) -> Result<bool> {
     match letter {
         b'c' => {
-            let code = number::to_i32(e.check_number(args, arg)?);
+            let code = number::to_c_int(e.check_number(args, arg)?);
             let start = out.len();
             spec.pad(&[code as u8], out);
             cut_at_zero(out, start);

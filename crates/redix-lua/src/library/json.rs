@@ -373,29 +373,32 @@ impl Encoder<'_> {
 
     /// The largest key, if all keys are positive integers and not too few for it.
     fn array_length(&mut self, table: TableRef) -> Result<Option<usize>> {
-        let (mut largest, mut count) = (0.0_f64, 0.0);
+        // C keeps them in ints.
+        let (mut largest, mut count) = (0_i32, 0_i32);
         let mut cursor = 0;
         while let Some((next, key, _)) = self.e.pair_at(table, cursor) {
             cursor = next;
             self.e.spend(self.host, usize::from(next % 16 == 0))?;
             match key {
                 Value::Number(n) if n >= 1.0 && floor(n) == n => {
-                    largest = largest.max(n);
-                    count += 1.0;
+                    if n > f64::from(largest) {
+                        largest = number::to_c_int(n);
+                    }
+                    count = count.wrapping_add(1);
                 }
                 _ => return Ok(None),
             }
         }
         let ratio = setting(self.e, self.args, Setting::SparseRatio);
         let safe = setting(self.e, self.args, Setting::SparseSafe);
-        if ratio > 0.0 && largest > count * ratio && largest > safe {
+        let (wide, items) = (f64::from(largest), f64::from(count));
+        if ratio > 0.0 && wide > items * ratio && wide > safe {
             if setting(self.e, self.args, Setting::SparseConvert) == 0.0 {
                 return Err(self.error("table", "excessively sparse array"));
             }
             return Ok(None);
         }
-        // C keeps it in an int.
-        Ok(Some(number::to_i32(largest).max(0) as usize))
+        Ok(Some(largest.max(0) as usize))
     }
 }
 

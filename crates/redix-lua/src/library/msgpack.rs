@@ -371,10 +371,11 @@ impl Reader<'_> {
             {
                 slots += 2;
                 if slots + 2 > super::RESULTS_MAX {
-                    let what = if is_map { "map" } else { "array" };
-                    let message =
-                        format!("stack overflow (in function mp_decode_to_lua_{what})");
-                    return Err(Bad::Fault(e.error_at(1, message.as_bytes())));
+                    let message = match is_map {
+                        true => TOO_MANY,
+                        false => b"stack overflow (in function mp_decode_to_lua_array)",
+                    };
+                    return Err(Bad::Fault(e.error_at(1, message)));
                 }
                 open.push(Filling { table, left, next: 1, is_map, key: None });
                 continue;
