@@ -64,7 +64,7 @@ pub(crate) enum Upvalue {
     Closed(Value),
 }
 
-const FUNCTION: usize = 56;
+const FUNCTION: usize = 72;
 const UPVALUE: usize = 40;
 const THREAD: usize = 256;
 const LOADED: usize = 64;

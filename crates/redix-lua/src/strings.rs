@@ -16,7 +16,7 @@ use crate::value::Str;
 pub(crate) const SHORT_MAX: usize = 40;
 
 /// What a string costs besides its bytes: slot, allocation, entry of the interner.
-const OVERHEAD: usize = 56;
+const OVERHEAD: usize = 88;
 
 struct Text {
     bytes: Box<[u8]>,

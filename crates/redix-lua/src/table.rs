@@ -15,7 +15,7 @@ use crate::value::{Str, TableRef, Value};
 const LINEAR_MAX: usize = 8;
 
 /// What a table costs besides its parts.
-pub(crate) const OVERHEAD: usize = 128;
+pub(crate) const OVERHEAD: usize = 144;
 
 #[derive(Clone, Copy)]
 struct Entry {
