@@ -12,8 +12,9 @@ struct Bench;
 
 impl Host for Bench {
     fn call(&mut self, _: HostFn, call: &mut Call<'_>) -> Result<(), Fault> {
-        let length: usize = (0..call.count()).filter_map(|at| Some(call.arg_bytes(at)?.len())).sum();
-        call.push(Value::Number(length as f64))
+        let lengths = (0..call.count()).filter_map(|at| Some(call.arg_bytes(at)?.len()));
+        let total: usize = lengths.sum();
+        call.push(Value::Number(total as f64))
     }
 
     fn tick(&mut self) -> Tick {
@@ -29,15 +30,18 @@ const CASES: &[(&str, &str)] = &[
     ("return 1", "return 1"),
     (
         "3 host calls",
-        "local key = KEYS[1] call('SET', key, ARGV[1]) call('EXPIRE', key, '10') return call('GET', key)",
+        "local key = KEYS[1] call('SET', key, ARGV[1]) call('EXPIRE', key, '10')
+         return call('GET', key)",
     ),
     (
         "1000 operations",
-        "local s = 0 for i = 1, 500 do s = s + i % 7 * 2 if s > 1000 then s = s - 1000 end end return s",
+        "local s = 0 for i = 1, 500 do s = s + i % 7 * 2
+         if s > 1000 then s = s - 1000 end end return s",
     ),
     (
         "table of 100 strings",
-        "local t = {} for i = 1, 100 do t[#t + 1] = 'item:' .. i end return #table.concat(t, ',')",
+        "local t = {} for i = 1, 100 do t[#t + 1] = 'item:' .. i end
+         return #table.concat(t, ',')",
     ),
     (
         "rate limiter",
@@ -68,7 +72,8 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "cjson there and back",
-        "return #cjson.encode(cjson.decode('{\"id\":17,\"tags\":[\"a\",\"b\",\"c\"],\"user\":{\"name\":\"x\",\"age\":3.5}}'))",
+        "local text = '{\"id\":17,\"tags\":[\"a\",\"b\",\"c\"],\"user\":{\"name\":\"x\",\"age\":3.5}}'
+         return #cjson.encode(cjson.decode(text))",
     ),
 ];
 
@@ -85,7 +90,8 @@ fn least(rounds: usize, calls: usize, mut call: impl FnMut()) -> f64 {
 fn prepare(engine: &mut Engine) -> Result<(), Fault> {
     let globals = engine.globals();
     engine.raw_set_field(globals, b"call", Value::Host(HostFn(1)))?;
-    for (name, values) in [("KEYS", ["user:1000"].as_slice()), ("ARGV", &["some value", "1700000000"])] {
+    let argv = ["some value", "1700000000"];
+    for (name, values) in [("KEYS", ["user:1000"].as_slice()), ("ARGV", &argv)] {
         let table = engine.new_table(values.len(), 0)?;
         for value in values {
             let value = engine.new_string(value.as_bytes())?;
@@ -97,7 +103,8 @@ fn prepare(engine: &mut Engine) -> Result<(), Fault> {
 }
 
 fn main() {
-    for (name, source) in CASES {
+    let only = std::env::args().nth(1).unwrap_or_default();
+    for (name, source) in CASES.iter().filter(|(name, _)| name.contains(&only)) {
         let mut engine = Engine::new(&Options::default());
         prepare(&mut engine).expect("there is room");
         let proto = compile(source.as_bytes(), b"@user_script").expect("it is correct");
@@ -114,5 +121,6 @@ fn main() {
     let source = CASES.iter().map(|(_, source)| format!("do {source} end\n")).collect::<String>();
     let us = least(9, 2000, || drop(compile(source.as_bytes(), b"@user_script").expect("correct")));
     println!("compile {} lines        {us:9.3}", source.lines().count());
-    println!("new engine              {:9.3}", least(9, 2000, || drop(Engine::new(&Options::default()))));
+    let us = least(9, 2000, || drop(Engine::new(&Options::default())));
+    println!("new engine              {us:9.3}");
 }

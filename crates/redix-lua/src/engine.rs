@@ -73,7 +73,10 @@ impl From<NoMemory> for Fault {
 pub enum RunError {
     /// An uncaught error: its value, valid like the result of [`Engine::run`], and the chunk name
     /// and line of the innermost Lua function at that moment.
-    Error { value: Value, at: Option<(Arc<[u8]>, u32)> },
+    Error {
+        value: Value,
+        at: Option<(Arc<[u8]>, u32)>,
+    },
     /// The memory limit, not caught.
     Memory,
     Killed,
@@ -112,6 +115,8 @@ pub struct Engine {
     pub(crate) yielded: (usize, usize),
     /// The library function that runs was called by a Lua function, not by another one.
     pub(crate) called_from_lua: bool,
+    /// Where the captures of the last match are.
+    pub(crate) captures: crate::library::Captures,
     /// A buffer for strings in the making.
     pub(crate) scratch: Vec<u8>,
     /// Where the error that is being passed on came from.

@@ -40,13 +40,8 @@ impl Engine {
     pub(crate) fn collect_to(&mut self, extent: usize) {
         self.thread.stack[extent..].fill(Value::Nil);
         let mode = Value::String(self.names.event(Event::Mode));
-        let mut marker = Marker {
-            heap: &mut self.heap,
-            gray: Vec::new(),
-            weak: Vec::new(),
-            mode,
-            work: 0,
-        };
+        let mut marker =
+            Marker { heap: &mut self.heap, gray: Vec::new(), weak: Vec::new(), mode, work: 0 };
         for name in self.names.all() {
             marker.value(&Value::String(name));
         }
@@ -76,15 +71,9 @@ impl Marker<'_> {
     fn value(&mut self, value: &Value) {
         match value {
             Value::String(s) => self.heap.strings.mark(*s),
-            Value::Table(t) => {
-                if self.heap.tables.mark(t.0) {
-                    self.gray.push(Gray::Table(t.0));
-                }
-            }
-            Value::Function(f) => {
-                if self.heap.functions.mark(f.0) {
-                    self.gray.push(Gray::Function(f.0));
-                }
+            Value::Table(t) if self.heap.tables.mark(t.0) => self.gray.push(Gray::Table(t.0)),
+            Value::Function(f) if self.heap.functions.mark(f.0) => {
+                self.gray.push(Gray::Function(f.0));
             }
             Value::Thread(t) => self.heap_thread(t.0),
             _ => {}

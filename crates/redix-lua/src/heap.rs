@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::proto::{Constant, Proto};
 use crate::slab::Slab;
-use crate::strings::Strings;
+use crate::strings::{SHORT_MAX, Strings};
 use crate::table::Table;
 use crate::thread::Thread;
 use crate::value::{FnRef, Handle, NativeFn, Str, TableRef, Value};
@@ -60,7 +60,10 @@ pub(crate) enum Function {
 #[derive(Clone, Copy)]
 pub(crate) enum Upvalue {
     /// A register of a coroutine.
-    Open { thread: Handle, at: u32 },
+    Open {
+        thread: Handle,
+        at: u32,
+    },
     Closed(Value),
 }
 
@@ -95,6 +98,21 @@ impl Heap {
     #[inline]
     pub(crate) fn new_str(&mut self, bytes: &[u8]) -> Result<Str, NoMemory> {
         self.strings.new_str(bytes, &mut self.budget)
+    }
+
+    /// A part of a string.
+    pub(crate) fn part(&mut self, s: Str, part: std::ops::Range<usize>) -> Result<Str, NoMemory> {
+        let bytes = &self.strings.bytes(s)[part];
+        if bytes.len() <= SHORT_MAX {
+            // The string may move when another one is added.
+            let mut copy = [0; SHORT_MAX];
+            copy[..bytes.len()].copy_from_slice(bytes);
+            let length = bytes.len();
+            return self.new_str(&copy[..length]);
+        }
+        self.budget.check(bytes.len())?;
+        let bytes = bytes.to_vec();
+        self.take_str(bytes)
     }
 
     pub(crate) fn take_str(&mut self, bytes: Vec<u8>) -> Result<Str, NoMemory> {

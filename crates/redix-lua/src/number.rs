@@ -189,7 +189,7 @@ fn trim_zeros(out: &mut Vec<u8>, start: usize) {
 /// The integer that C's cast of a double to `long` gives on x86-64: truncated, and the least one
 /// for what does not fit.
 pub(crate) fn to_i64(number: f64) -> i64 {
-    match number >= -9_223_372_036_854_775_808.0 && number < 9_223_372_036_854_775_808.0 {
+    match (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number) {
         true => number as i64,
         false => i64::MIN,
     }

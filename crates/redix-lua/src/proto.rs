@@ -38,7 +38,7 @@ pub(crate) enum Op {
     /// `R[a] = {}` with room for `b` elements and `c` fields
     NewTable,
     /// `R[a + 1] = R[b]; R[a] = R[b][RK[c]]`
-    SelfOp,
+    Method,
     /// `R[a] = RK[b] + RK[c]`, and so on
     Add,
     Sub,

@@ -95,8 +95,9 @@ impl<T> Slab<T> {
 
     /// The objects with their handles.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Handle, &T)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            Some((self.handle(index as u32), slot.object.as_ref()?))
-        })
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| Some((self.handle(index as u32), slot.object.as_ref()?)))
     }
 }

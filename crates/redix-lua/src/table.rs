@@ -191,9 +191,7 @@ impl Table {
     #[inline]
     pub(crate) fn replace(&mut self, key: &Value, value: Value, strings: &Strings) -> bool {
         let place = match key {
-            Value::Number(n) if position(*n) < self.array.len() => {
-                &mut self.array[position(*n)]
-            }
+            Value::Number(n) if position(*n) < self.array.len() => &mut self.array[position(*n)],
             _ => match self.find(key, strings) {
                 Some(at) => &mut self.entries[at].value,
                 None => return false,

@@ -16,25 +16,51 @@ pub(crate) enum Status {
     Dead,
 }
 
-/// A call of a Lua function in progress.
+/// A call of a Lua function in progress. Places on the stack have 32 bits: calls are frequent, and
+/// a stack of more registers would not fit the memory limit.
 pub(crate) struct Frame {
     pub(crate) function: FnRef,
     /// What it runs; the interpreter holds it while the frame is the innermost.
     pub(crate) loaded: Option<Arc<Loaded>>,
-    pub(crate) base: usize,
+    pub(crate) base: u32,
     /// The end of its registers.
-    pub(crate) end: usize,
+    pub(crate) end: u32,
     /// Where the function was, and its results go.
-    pub(crate) at: usize,
-    pub(crate) pc: usize,
-    /// How many results the caller wants; `None`: all, up to the top.
-    pub(crate) wanted: Option<usize>,
+    pub(crate) at: u32,
+    pub(crate) pc: u32,
+    /// How many results the caller wants; [`ALL`]: up to the top.
+    pub(crate) wanted: u32,
+    /// How many calls it replaced as tail calls.
+    pub(crate) tails: u32,
     /// Returning from it leaves the interpreter's loop.
     pub(crate) leaves: bool,
     /// A library function called it.
     pub(crate) by_native: bool,
-    /// How many calls it replaced as tail calls.
-    pub(crate) tails: u32,
+}
+
+/// All results are wanted.
+pub(crate) const ALL: u32 = u32::MAX;
+
+impl Frame {
+    pub(crate) fn base(&self) -> usize {
+        self.base as usize
+    }
+
+    pub(crate) fn end(&self) -> usize {
+        self.end as usize
+    }
+
+    pub(crate) fn at(&self) -> usize {
+        self.at as usize
+    }
+
+    pub(crate) fn pc(&self) -> usize {
+        self.pc as usize
+    }
+
+    pub(crate) fn wanted(&self) -> Option<usize> {
+        (self.wanted != ALL).then_some(self.wanted as usize)
+    }
 }
 
 pub(crate) struct Thread {
@@ -66,6 +92,6 @@ impl Thread {
 
     /// The first register that is certainly not in use.
     pub(crate) fn extent(&self) -> usize {
-        self.frames.last().map_or(0, |frame| frame.end).max(self.top).min(self.stack.len())
+        self.frames.last().map_or(0, Frame::end).max(self.top).min(self.stack.len())
     }
 }

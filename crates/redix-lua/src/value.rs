@@ -66,7 +66,10 @@ pub struct NativeFn(pub(crate) u16);
 
 /// A Lua value. Handles in it are valid until the engine next runs Lua code or collects garbage,
 /// unless the value is pinned ([`crate::Engine::pin`]) or reachable from something that is.
+// A tag as wide as the rest: a copy is then two moves of a word. With a tag of a byte it is several
+// overlapping ones, which stall the loads that follow.
 #[derive(Clone, Copy, Debug)]
+#[repr(u64)]
 pub enum Value {
     Nil,
     Boolean(bool),

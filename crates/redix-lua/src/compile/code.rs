@@ -407,7 +407,7 @@ impl Func {
     }
 
     /// Puts the value, apart from its jumps, into a register.
-    fn value_to(&mut self, e: &mut Exp, register: u8) -> Result<()> {
+    fn value_in(&mut self, e: &mut Exp, register: u8) -> Result<()> {
         self.read(e)?;
         match e.kind {
             Kind::Nil => self.nils(register, 1)?,
@@ -429,24 +429,23 @@ impl Func {
         Ok(())
     }
 
-    fn value_to_any(&mut self, e: &mut Exp) -> Result<()> {
+    fn value_in_any(&mut self, e: &mut Exp) -> Result<()> {
         if !matches!(e.kind, Kind::Register(_)) {
             self.reserve(1)?;
-            self.value_to(e, self.free - 1)?;
+            self.value_in(e, self.free - 1)?;
         }
         Ok(())
     }
 
     /// Puts an expression into a register, with what its jumps bring there.
-    fn to_register(&mut self, e: &mut Exp, register: u8) -> Result<()> {
-        self.value_to(e, register)?;
+    fn put_in(&mut self, e: &mut Exp, register: u8) -> Result<()> {
+        self.value_in(e, register)?;
         if let Kind::Jump(at) = e.kind {
             e.when_true.push(at);
         }
         if e.has_jumps() {
             let mut jumps = [std::mem::take(&mut e.when_true), std::mem::take(&mut e.when_false)];
-            let needs_value =
-                jumps.iter().flatten().any(|jump| self.code[*jump].op != Op::TestSet);
+            let needs_value = jumps.iter().flatten().any(|jump| self.code[*jump].op != Op::TestSet);
             let mut loads = [0; 2];
             if needs_value {
                 let over = match e.kind {
@@ -479,40 +478,40 @@ impl Func {
     }
 
     /// Puts an expression into the next free register.
-    pub(super) fn to_next(&mut self, e: &mut Exp) -> Result<()> {
+    pub(super) fn put_next(&mut self, e: &mut Exp) -> Result<()> {
         self.read(e)?;
         self.release_exp(e);
         self.reserve(1)?;
-        self.to_register(e, self.free - 1)
+        self.put_in(e, self.free - 1)
     }
 
     /// Puts an expression into some register.
-    pub(super) fn to_any(&mut self, e: &mut Exp) -> Result<u8> {
+    pub(super) fn put_any(&mut self, e: &mut Exp) -> Result<u8> {
         self.read(e)?;
         if let Kind::Register(r) = e.kind {
             if !e.has_jumps() {
                 return Ok(r);
             }
             if usize::from(r) >= self.active.len() {
-                self.to_register(e, r)?;
+                self.put_in(e, r)?;
                 return Ok(r);
             }
         }
-        self.to_next(e)?;
+        self.put_next(e)?;
         Ok(self.free - 1)
     }
 
-    pub(super) fn to_value(&mut self, e: &mut Exp) -> Result<()> {
+    pub(super) fn settle(&mut self, e: &mut Exp) -> Result<()> {
         match e.has_jumps() {
-            true => drop(self.to_any(e)?),
+            true => drop(self.put_any(e)?),
             false => self.read(e)?,
         }
         Ok(())
     }
 
     /// An operand: a constant or a register.
-    pub(super) fn to_operand(&mut self, e: &mut Exp) -> Result<u16> {
-        self.to_value(e)?;
+    pub(super) fn operand(&mut self, e: &mut Exp) -> Result<u16> {
+        self.settle(e)?;
         if !e.has_jumps() {
             let constant = match e.kind {
                 Kind::Number(n) => Some(self.number(n)?),
@@ -524,7 +523,7 @@ impl Func {
                 return Ok(CONSTANT + k as u16);
             }
         }
-        Ok(u16::from(self.to_any(e)?))
+        Ok(u16::from(self.put_any(e)?))
     }
 
     /// Stores an expression in a variable.
@@ -533,18 +532,18 @@ impl Func {
             Kind::Local(r) => {
                 self.read(&mut e)?;
                 self.release_exp(&e);
-                return self.to_register(&mut e, r);
+                return self.put_in(&mut e, r);
             }
             Kind::Upvalue(u) => {
-                let r = self.to_any(&mut e)?;
+                let r = self.put_any(&mut e)?;
                 self.emit(Op::SetUpval, r, u16::from(u), 0)?;
             }
             Kind::Global(name) => {
-                let r = self.to_any(&mut e)?;
+                let r = self.put_any(&mut e)?;
                 self.emit(Op::SetGlobal, r, 0, name as i32)?;
             }
             Kind::Index(table, key) => {
-                let value = self.to_operand(&mut e)?;
+                let value = self.operand(&mut e)?;
                 self.emit(Op::SetTable, table, key, i32::from(value))?;
             }
             _ => {}
@@ -555,12 +554,12 @@ impl Func {
 
     /// `e:key`: the function and the object in two registers.
     pub(super) fn method(&mut self, e: &mut Exp, key: &mut Exp) -> Result<()> {
-        let object = self.to_any(e)?;
+        let object = self.put_any(e)?;
         self.release_exp(e);
         let function = self.free;
         self.reserve(2)?;
-        let key_operand = self.to_operand(key)?;
-        self.emit(Op::SelfOp, function, u16::from(object), i32::from(key_operand))?;
+        let key_operand = self.operand(key)?;
+        self.emit(Op::Method, function, u16::from(object), i32::from(key_operand))?;
         self.release_exp(key);
         e.kind = Kind::Register(function);
         Ok(())
@@ -569,9 +568,9 @@ impl Func {
     /// Makes `e` the field `key` of what it was.
     pub(super) fn index(&mut self, e: &mut Exp, key: &mut Exp) -> Result<()> {
         if let Kind::Register(table) = e.kind {
-            e.kind = Kind::Index(table, self.to_operand(key)?);
+            e.kind = Kind::Index(table, self.operand(key)?);
         } else if let Kind::Local(table) = e.kind {
-            e.kind = Kind::Index(table, self.to_operand(key)?);
+            e.kind = Kind::Index(table, self.operand(key)?);
         }
         Ok(())
     }
@@ -592,7 +591,7 @@ impl Func {
                 return self.emit(Op::Test, b as u8, u16::from(!truth), 0);
             }
         }
-        self.value_to_any(e)?;
+        self.value_in_any(e)?;
         self.release_exp(e);
         let Kind::Register(r) = e.kind else { return Ok(0) };
         self.emit(Op::TestSet, NO_REGISTER, u16::from(r) << 1 | u16::from(truth), 0)
@@ -649,7 +648,7 @@ impl Func {
             Kind::Constant(_) | Kind::Number(_) | Kind::True => e.kind = Kind::False,
             Kind::Jump(at) => self.invert(at),
             _ => {
-                self.value_to_any(e)?;
+                self.value_in_any(e)?;
                 self.release_exp(e);
                 let Kind::Register(r) = e.kind else { return Ok(()) };
                 e.kind = Kind::Open(self.emit(Op::Not, 0, u16::from(r), 0)?);
@@ -675,7 +674,7 @@ impl Func {
             e.kind = Kind::Number(-n);
             return Ok(());
         }
-        let r = self.to_any(e)?;
+        let r = self.put_any(e)?;
         self.release_exp(e);
         *e = Exp::new(Kind::Open(self.emit(op, 0, u16::from(r), 0)?));
         Ok(())
@@ -686,9 +685,9 @@ impl Func {
         match op {
             Binary::And => self.go_if_true(e),
             Binary::Or => self.go_if_false(e),
-            Binary::Concat => self.to_next(e),
+            Binary::Concat => self.put_next(e),
             Binary::Arithmetic(_) if e.numeral().is_some() => Ok(()),
-            _ => self.to_operand(e).map(drop),
+            _ => self.operand(e).map(drop),
         }
     }
 
@@ -708,8 +707,8 @@ impl Func {
             Binary::Arithmetic(op) => self.arithmetic(op, left, right),
             Binary::Compare { op, truth, swap } => {
                 let (mut left, mut right) = (left, right);
-                let mut l = self.to_operand(&mut left)?;
-                let mut r = self.to_operand(&mut right)?;
+                let mut l = self.operand(&mut left)?;
+                let mut r = self.operand(&mut right)?;
                 self.release_both(&left, &right);
                 if swap {
                     std::mem::swap(&mut l, &mut r);
@@ -722,14 +721,13 @@ impl Func {
 
     fn release_both(&mut self, left: &Exp, right: &Exp) {
         let rank = |e: &Exp| if let Kind::Register(r) = e.kind { i16::from(r) } else { -1 };
-        let (first, second) =
-            if rank(left) > rank(right) { (left, right) } else { (right, left) };
+        let (first, second) = if rank(left) > rank(right) { (left, right) } else { (right, left) };
         self.release_exp(first);
         self.release_exp(second);
     }
 
     fn concat(&mut self, left: &Exp, mut right: Exp) -> Result<Exp> {
-        self.to_value(&mut right)?;
+        self.settle(&mut right)?;
         let Kind::Register(l) = left.kind else { return Ok(right) };
         if let Kind::Open(at) = right.kind
             && self.code[at].op == Op::Concat
@@ -740,7 +738,7 @@ impl Func {
             self.code[at].b = u16::from(l);
             return Ok(right);
         }
-        self.to_next(&mut right)?;
+        self.put_next(&mut right)?;
         let Kind::Register(r) = right.kind else { return Ok(right) };
         self.release_both(left, &right);
         Ok(Exp::new(Kind::Open(self.emit(Op::Concat, 0, u16::from(l), i32::from(r))?)))
@@ -752,8 +750,8 @@ impl Func {
         {
             return Ok(Exp::new(Kind::Number(result)));
         }
-        let r = self.to_operand(&mut right)?;
-        let l = self.to_operand(&mut left)?;
+        let r = self.operand(&mut right)?;
+        let l = self.operand(&mut left)?;
         self.release_both(&left, &right);
         Ok(Exp::new(Kind::Open(self.emit(op, 0, l, i32::from(r))?)))
     }

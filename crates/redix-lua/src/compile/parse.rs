@@ -7,7 +7,6 @@ use super::code::{Binary, Block, Exp, Func, Kind, Limit};
 use super::lex::{Lexer, T};
 use crate::proto::{Capture, Op, Proto};
 
-#[path = "statement.rs"]
 mod statement;
 
 /// How deep blocks and expressions may nest.
@@ -47,6 +46,9 @@ pub(super) fn parse(source: &[u8], chunk: &[u8], room: usize) -> Result<Arc<Prot
     let main = parser.close_function()?;
     Ok(Arc::new(main.finish()))
 }
+
+/// A binary operator with its left and right priorities.
+type Operator = (Binary, u8, u8);
 
 /// Where a name was found.
 enum Place {
@@ -294,7 +296,7 @@ impl Parser<'_> {
         let mut count = 1;
         let mut e = self.expression()?;
         while self.accept(T::Char(b','))? {
-            self.gen_code(|f| f.to_next(&mut e))?;
+            self.gen_code(|f| f.put_next(&mut e))?;
             e = self.expression()?;
             count += 1;
         }
@@ -302,7 +304,7 @@ impl Parser<'_> {
     }
 
     /// An expression of operators that bind tighter than `limit`, and the operator that follows.
-    fn subexpression(&mut self, limit: u8) -> Result<(Exp, Option<(Binary, u8, u8)>)> {
+    fn subexpression(&mut self, limit: u8) -> Result<(Exp, Option<Operator>)> {
         self.enter()?;
         let unary = match self.kind() {
             T::Not => Some(Op::Not),
@@ -374,7 +376,7 @@ impl Parser<'_> {
                 self.advance()?;
                 let mut e = self.expression()?;
                 self.expect_match(T::Char(b')'), T::Char(b'('), line)?;
-                self.gen_code(|f| f.to_value(&mut e))?;
+                self.gen_code(|f| f.settle(&mut e))?;
                 Ok(e)
             }
             _ => Err(self.lex.error_here("unexpected symbol")),
@@ -388,7 +390,7 @@ impl Parser<'_> {
             match self.kind() {
                 T::Char(b'.') => self.field(&mut e)?,
                 T::Char(b'[') => {
-                    self.gen_code(|f| f.to_any(&mut e))?;
+                    self.gen_code(|f| f.put_any(&mut e))?;
                     let mut key = self.key()?;
                     self.gen_code(|f| f.index(&mut e, &mut key))?;
                 }
@@ -402,7 +404,7 @@ impl Parser<'_> {
                     self.arguments(&mut e)?;
                 }
                 T::Char(b'(' | b'{') | T::String => {
-                    self.gen_code(|f| f.to_next(&mut e))?;
+                    self.gen_code(|f| f.put_next(&mut e))?;
                     self.arguments(&mut e)?;
                 }
                 _ => return Ok(e),
@@ -412,7 +414,7 @@ impl Parser<'_> {
 
     /// `.name` or `:name`
     fn field(&mut self, e: &mut Exp) -> Result<()> {
-        self.gen_code(|f| f.to_any(e))?;
+        self.gen_code(|f| f.put_any(e))?;
         self.advance()?;
         let name = self.name()?;
         self.gen_code(|f| {
@@ -425,7 +427,7 @@ impl Parser<'_> {
     fn key(&mut self) -> Result<Exp> {
         self.advance()?;
         let mut e = self.expression()?;
-        self.gen_code(|f| f.to_value(&mut e))?;
+        self.gen_code(|f| f.settle(&mut e))?;
         self.expect(T::Char(b']'))?;
         Ok(e)
     }
@@ -463,7 +465,7 @@ impl Parser<'_> {
                 0
             } else {
                 if args.kind != Kind::Void {
-                    f.to_next(&mut args)?;
+                    f.put_next(&mut args)?;
                 }
                 u16::from(f.free_register() - base)
             };
@@ -480,7 +482,7 @@ impl Parser<'_> {
         let line = self.lex.line;
         let at = self.gen_code(|f| f.emit(Op::NewTable, 0, 0, 0))?;
         let mut table = Exp::new(Kind::Open(at));
-        self.gen_code(|f| f.to_next(&mut table))?;
+        self.gen_code(|f| f.put_next(&mut table))?;
         let Kind::Register(register) = table.kind else { return Ok(table) };
         // Elements stored, elements waiting in registers, fields.
         let (mut stored, mut waiting, mut fields) = (0_usize, 0_usize, 0_usize);
@@ -488,7 +490,7 @@ impl Parser<'_> {
         self.expect(T::Char(b'{'))?;
         while self.kind() != T::Char(b'}') {
             if last.kind != Kind::Void {
-                self.gen_code(|f| f.to_next(&mut last))?;
+                self.gen_code(|f| f.put_next(&mut last))?;
                 last = Exp::new(Kind::Void);
                 if waiting == FLUSH {
                     self.flush(register, &mut stored, &mut waiting)?;
@@ -520,7 +522,7 @@ impl Parser<'_> {
             stored += waiting - 1;
         } else {
             if last.kind != Kind::Void {
-                self.gen_code(|f| f.to_next(&mut last))?;
+                self.gen_code(|f| f.put_next(&mut last))?;
             }
             if waiting > 0 {
                 self.flush(register, &mut stored, &mut waiting)?;
@@ -554,10 +556,10 @@ impl Parser<'_> {
             _ => self.key()?,
         };
         self.expect(T::Char(b'='))?;
-        let key = self.gen_code(|f| f.to_operand(&mut key))?;
+        let key = self.gen_code(|f| f.operand(&mut key))?;
         let mut value = self.expression()?;
         self.gen_code(|f| {
-            let value = f.to_operand(&mut value)?;
+            let value = f.operand(&mut value)?;
             f.emit(Op::SetTable, table, key, i32::from(value))?;
             f.set_free(free);
             Ok(())
@@ -565,8 +567,7 @@ impl Parser<'_> {
     }
 }
 
-/// A binary operator with its left and right priorities.
-fn binary(kind: T) -> Option<(Binary, u8, u8)> {
+fn binary(kind: T) -> Option<Operator> {
     let compare = |op, truth, swap| Binary::Compare { op, truth, swap };
     Some(match kind {
         T::Or => (Binary::Or, 1, 1),

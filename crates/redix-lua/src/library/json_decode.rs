@@ -74,15 +74,8 @@ pub(super) fn decode(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<
     }
     let invalid_numbers = setting(e, args, Setting::DecodeInvalid) != 0.0;
     let depth_max = setting(e, args, Setting::DecodeDepth) as usize;
-    let mut decoder = Decoder {
-        e,
-        data: &data,
-        at: 0,
-        token_at: 0,
-        invalid_numbers,
-        depth_max,
-        slots: 1,
-    };
+    let mut decoder =
+        Decoder { e, data: &data, at: 0, token_at: 0, invalid_numbers, depth_max, slots: 1 };
     let value = decoder.document(host)?;
     e.give(value)
 }
@@ -129,8 +122,7 @@ impl Decoder<'_> {
                 _ => return Err(self.expected("value", token)),
             };
             // Stores the value, and closes what ends after it.
-            loop {
-                let Some(innermost) = open.last_mut() else { break };
+            while let Some(innermost) = open.last_mut() {
                 innermost.store(self.e, value)?;
                 token = self.token()?;
                 match (innermost.key, token) {
@@ -298,8 +290,7 @@ impl Decoder<'_> {
             Some(b'r') => b'\r',
             Some(b't') => b'\t',
             Some(b'u') => {
-                let (point, length) =
-                    self.code_point().ok_or("invalid unicode escape code")?;
+                let (point, length) = self.code_point().ok_or("invalid unicode escape code")?;
                 text.extend_from_slice(point.encode_utf8(&mut [0; 4]).as_bytes());
                 self.at += length;
                 return Ok(());
@@ -315,9 +306,9 @@ impl Decoder<'_> {
     fn code_point(&self) -> Option<(char, usize)> {
         let unit = |at: usize| {
             let digits = self.data.get(at..at + 6)?.strip_prefix(b"\\u")?;
-            digits.iter().try_fold(0, |value, digit| {
-                Some(value * 16 + (*digit as char).to_digit(16)?)
-            })
+            digits
+                .iter()
+                .try_fold(0, |value, digit| Some(value * 16 + (*digit as char).to_digit(16)?))
         };
         let first = unit(self.at)?;
         if !(0xD800..0xE000).contains(&first) {

@@ -18,6 +18,7 @@ mod structs;
 mod table;
 
 pub(crate) use base::to_text;
+pub(crate) use pattern::{Captures, NO_CAPTURES};
 
 use crate::engine::{Engine, Fault};
 use crate::value::{NativeFn, Value};

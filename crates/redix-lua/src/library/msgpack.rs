@@ -17,7 +17,8 @@ pub(super) const FUNCTIONS: &[(&str, Native)] = &[
 /// Tables nested deeper are packed as nil.
 const NESTING_MAX: usize = 16;
 
-const TOO_MANY: &[u8] = b"stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)";
+const TOO_MANY: &[u8] = b"stack overflow (too many return values at once; use unpack_one or \
+    unpack_limit instead.)";
 
 pub(super) fn open(e: &mut Engine) -> Result<()> {
     let Value::Table(library) = e.raw_get_field(e.globals, b"cmsgpack")? else { return Ok(()) };
@@ -54,12 +55,7 @@ fn pack(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
     e.give_vec(out)
 }
 
-fn pack_value(
-    e: &mut Engine,
-    host: &mut dyn Host,
-    value: Value,
-    out: &mut Vec<u8>,
-) -> Result<()> {
+fn pack_value(e: &mut Engine, host: &mut dyn Host, value: Value, out: &mut Vec<u8>) -> Result<()> {
     let mut open: Vec<Open> = Vec::new();
     let mut value = value;
     loop {
@@ -153,7 +149,7 @@ fn pack_number(n: f64, out: &mut Vec<u8>) {
     }
     let bytes = whole.to_be_bytes();
     match whole {
-        0..=0x7F | -32..=-1 => out.push(whole as u8),
+        -32..=0x7F => out.push(whole as u8),
         0x80..=0xFF => out.extend_from_slice(&[0xCC, bytes[7]]),
         0x100..=0xFFFF => out.extend_from_slice(&[0xCD, bytes[6], bytes[7]]),
         0x1_0000..=0xFFFF_FFFF => {
@@ -417,9 +413,7 @@ impl Filling {
         self.left -= 1;
         match key {
             Value::Nil => Err(Bad::Fault(e.error_text(b"table index is nil"))),
-            Value::Number(n) if n.is_nan() => {
-                Err(Bad::Fault(e.error_text(b"table index is NaN")))
-            }
+            Value::Number(n) if n.is_nan() => Err(Bad::Fault(e.error_text(b"table index is NaN"))),
             _ => Ok(e.heap.table_set(self.table, &key, value)?),
         }
     }

@@ -11,7 +11,7 @@ pub(super) const CAPTURES_MAX: usize = 32;
 const DEPTH_MAX: usize = 220;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Length {
+pub(crate) enum Length {
     Open,
     Position,
     Closed(usize),
@@ -24,12 +24,17 @@ pub(super) enum Failure {
 
 type Found = Result<Option<usize>, Failure>;
 
-/// Where the pattern matched.
+/// Start and length of each capture.
+pub(crate) type Captures = [(usize, Length); CAPTURES_MAX];
+
+pub(crate) const NO_CAPTURES: Captures = [(0, Length::Open); CAPTURES_MAX];
+
+/// Where the pattern matched, and how many captures it has, which the engine keeps until the next
+/// match.
 #[derive(Clone, Copy)]
 pub(super) struct Match {
     pub(super) start: usize,
     pub(super) end: usize,
-    pub(super) captures: [(usize, Length); CAPTURES_MAX],
     pub(super) level: usize,
 }
 
@@ -39,7 +44,7 @@ pub(super) struct Matcher<'a> {
     fuel: &'a mut i64,
     slice: i64,
     host: &'a mut dyn Host,
-    captures: [(usize, Length); CAPTURES_MAX],
+    captures: &'a mut Captures,
     level: usize,
     depth: usize,
 }
@@ -51,25 +56,21 @@ impl<'a> Matcher<'a> {
         fuel: &'a mut i64,
         slice: i64,
         host: &'a mut dyn Host,
+        captures: &'a mut Captures,
     ) -> Self {
-        let pattern = pattern.split(|b| *b == 0).next().unwrap_or(pattern);
-        let captures = [(0, Length::Open); CAPTURES_MAX];
+        let end = memchr::memchr(0, pattern).unwrap_or(pattern.len());
+        let pattern = &pattern[..end];
         Self { source, pattern, fuel, slice, host, captures, level: 0, depth: 0 }
     }
 
     /// The first match at or after `from`; with `anchored` only there.
-    pub(super) fn search(
-        &mut self,
-        from: usize,
-        anchored: bool,
-    ) -> Result<Option<Match>, Failure> {
+    pub(super) fn search(&mut self, from: usize, anchored: bool) -> Result<Option<Match>, Failure> {
         let item = usize::from(anchored);
         for start in from..=self.source.len() {
             self.level = 0;
             self.depth = 0;
             if let Some(end) = self.matches(start, item)? {
-                let (captures, level) = (self.captures, self.level);
-                return Ok(Some(Match { start, end, captures, level }));
+                return Ok(Some(Match { start, end, level: self.level }));
             }
             if anchored {
                 break;

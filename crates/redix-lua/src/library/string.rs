@@ -67,9 +67,10 @@ fn sub(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
     if part.len() == e.bytes(s).len() {
         return e.give(Value::String(s));
     }
-    let part = e.bytes(s)[part].to_vec();
     e.spend(host, part.len() / 256)?;
-    e.give_vec(part)
+    e.reserve(part.len())?;
+    let part = e.heap.part(s, part)?;
+    e.give(Value::String(part))
 }
 
 fn map(
@@ -165,7 +166,7 @@ fn search(
 ) -> Result<Option<Match>> {
     let strings = &e.heap.strings;
     let (source, pattern) = (strings.bytes(s), strings.bytes(pattern));
-    let mut matcher = Matcher::new(source, pattern, &mut e.fuel, e.slice, host);
+    let mut matcher = Matcher::new(source, pattern, &mut e.fuel, e.slice, host, &mut e.captures);
     match matcher.search(from, anchored) {
         Ok(found) => Ok(found),
         Err(Failure::Kill) => Err(Fault::Kill),
@@ -178,16 +179,12 @@ fn capture(e: &mut Engine, s: Str, found: &Match, at: usize) -> Result<Value> {
     let (start, length) = match at {
         0 if found.level == 0 => (found.start, Length::Closed(found.end - found.start)),
         _ if at >= found.level => return Err(e.error_at(1, b"invalid capture index")),
-        _ => found.captures[at],
+        _ => e.captures[at],
     };
     match length {
         Length::Open => Err(e.error_at(1, b"unfinished capture")),
         Length::Position => Ok(Value::Number((start + 1) as f64)),
-        Length::Closed(length) => {
-            let Engine { heap, .. } = e;
-            let text = heap.strings.bytes(s)[start..start + length].to_vec();
-            Ok(Value::String(heap.take_str(text)?))
-        }
+        Length::Closed(length) => Ok(Value::String(e.heap.part(s, start..start + length)?)),
     }
 }
 

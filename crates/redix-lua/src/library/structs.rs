@@ -221,9 +221,10 @@ fn unpack(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
                     false => value as f64,
                 })
             }
-            b'f' => Value::Number(f64::from(f32::from_bits(
-                integer(&e.bytes(data)[at..at + size], format.big_endian) as u32,
-            ))),
+            b'f' => Value::Number(f64::from(f32::from_bits(integer(
+                &e.bytes(data)[at..at + size],
+                format.big_endian,
+            ) as u32))),
             b'd' => Value::Number(f64::from_bits(integer(
                 &e.bytes(data)[at..at + size],
                 format.big_endian,

@@ -71,8 +71,7 @@ fn concat(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
             Value::Number(n) => number::push_text(&mut out, n),
             other => {
                 let kind = other.type_name();
-                let message =
-                    format!("invalid value ({kind}) at index {at} in table for 'concat'");
+                let message = format!("invalid value ({kind}) at index {at} in table for 'concat'");
                 return Err(e.error_at(1, message.as_bytes()));
             }
         }

@@ -45,7 +45,7 @@ impl Engine {
     /// The chunk and line where a frame is.
     pub(crate) fn place_of(&self, frame: &Frame) -> Option<(Arc<[u8]>, u32)> {
         let proto = &self.loaded_of(frame)?.proto;
-        let line = proto.lines.get(frame.pc.saturating_sub(1)).copied().unwrap_or(0);
+        let line = proto.lines.get(frame.pc().saturating_sub(1)).copied().unwrap_or(0);
         Some((Arc::clone(&proto.chunk), line))
     }
 
@@ -85,7 +85,7 @@ impl Engine {
         let name = operand.filter(|operand| *operand < CONSTANT).and_then(|register| {
             let frame = self.thread.frames.last()?;
             let proto = &self.loaded_of(frame)?.proto;
-            name_of(proto, frame.pc.checked_sub(1)?, register as u8)
+            name_of(proto, frame.pc().checked_sub(1)?, register as u8)
         });
         let kind = value.type_name();
         let message = match name {
@@ -105,7 +105,7 @@ impl Engine {
             let message = format!("attempt to call a {} value", value.type_name());
             return self.error_at(1, message.as_bytes());
         }
-        let base = self.thread.frames.last().map_or(0, |frame| frame.base);
+        let base = self.thread.frames.last().map_or(0, Frame::base);
         let register = at.checked_sub(base).and_then(|r| u16::try_from(r).ok());
         self.type_error("call", value, register)
     }
@@ -117,7 +117,7 @@ impl Engine {
         }
         let frame = self.thread.frames.last()?;
         let proto = &self.loaded_of(frame)?.proto;
-        let at = frame.pc.checked_sub(1)?;
+        let at = frame.pc().checked_sub(1)?;
         let ins = proto.code.get(at)?;
         match ins.op {
             Op::Call | Op::TailCall | Op::TForLoop => name_of(proto, at, ins.a),
@@ -146,9 +146,8 @@ impl Engine {
 
 /// The name of what is in a register at a position, from the instruction that put it there.
 fn name_of(proto: &Proto, pc: usize, register: u8) -> Option<(&'static str, Vec<u8>)> {
-    let active = |local: &&crate::proto::LocalName| {
-        (local.from as usize) <= pc && pc < local.to as usize
-    };
+    let active =
+        |local: &&crate::proto::LocalName| (local.from as usize) <= pc && pc < local.to as usize;
     if let Some(local) = proto.locals.iter().filter(active).nth(usize::from(register)) {
         return Some(("local", local.name.to_vec()));
     }
@@ -166,7 +165,7 @@ fn name_of(proto: &Proto, pc: usize, register: u8) -> Option<(&'static str, Vec<
         Op::GetGlobal => Some(("global", constant(ins.c as usize))),
         Op::GetField => Some(("field", constant(ins.c as usize))),
         Op::GetTable => Some(("field", key(ins.c))),
-        Op::SelfOp => Some(("method", key(ins.c))),
+        Op::Method => Some(("method", key(ins.c))),
         Op::GetUpval => {
             let name = proto.upvalue_names.get(usize::from(ins.b))?;
             Some(("upvalue", name.to_vec()))
@@ -184,7 +183,7 @@ fn last_write(proto: &Proto, end: usize, register: u8) -> Option<Ins> {
         let first = ins.a;
         let writes = match ins.op {
             Op::LoadNil => first <= register && u16::from(register) <= ins.b,
-            Op::SelfOp => register == first || register == first + 1,
+            Op::Method => register == first || register == first + 1,
             Op::Call | Op::TailCall => register >= first,
             Op::TForLoop => register >= first + 3,
             Op::Vararg => register >= first,

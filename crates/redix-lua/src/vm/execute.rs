@@ -23,38 +23,46 @@ impl Engine {
     /// Runs the innermost frame, which runs `loaded`, until the frame that leaves returns.
     pub(crate) fn execute(&mut self, host: &mut dyn Host, loaded: Arc<Loaded>) -> Result<()> {
         let mut loaded = loaded;
+        let outcome = self.run_frames(host, &mut loaded);
+        if let Err(fault) = &outcome {
+            let frame = self.thread.frames.last_mut();
+            match (fault, frame) {
+                (Fault::Yield, Some(frame)) => frame.loaded = Some(loaded),
+                _ if self.fault_at.is_some() => {}
+                _ => {
+                    let place = self.thread.frames.last().map(|frame| self.place_of(frame));
+                    self.fault_at = place.flatten();
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Runs frames; `loaded` is what the innermost one runs.
+    fn run_frames(&mut self, host: &mut dyn Host, loaded: &mut Arc<Loaded>) -> Result<()> {
         loop {
-            match self.run_frame(host, &loaded) {
-                Ok(Switch::Leave) => return Ok(()),
-                Ok(Switch::Resume(caller)) => loaded = caller,
-                Ok(Switch::Enter(callee)) => {
-                    let caller = std::mem::replace(&mut loaded, callee);
+            match self.run_frame(host, loaded)? {
+                Switch::Leave => return Ok(()),
+                Switch::Resume(caller) => *loaded = caller,
+                Switch::Enter(callee) => {
+                    let caller = std::mem::replace(loaded, callee);
                     let frames = &mut self.thread.frames;
                     if let Some(at) = frames.len().checked_sub(2) {
                         frames[at].loaded = Some(caller);
                     }
                 }
-                Err(fault) => {
-                    if matches!(fault, Fault::Yield) {
-                        if let Some(frame) = self.thread.frames.last_mut() {
-                            frame.loaded = Some(loaded);
-                        }
-                    } else if self.fault_at.is_none() {
-                        let place = self.thread.frames.last().map(|frame| self.place_of(frame));
-                        self.fault_at = place.flatten();
-                    }
-                    return Err(fault);
-                }
             }
         }
     }
 
-    /// Runs instructions of the innermost frame until another one is.
+    /// Runs instructions of the innermost frame until another one is: an arm for each.
+    // tidy: table
+    #[inline]
     fn run_frame(&mut self, host: &mut dyn Host, loaded: &Arc<Loaded>) -> Result<Switch> {
         let code = loaded.proto.code.as_slice();
         let constants = &loaded.constants;
         let frame = self.thread.frames.last().expect("a frame runs");
-        let (base, end, mut pc) = (frame.base, frame.end, frame.pc);
+        let (base, end, mut pc) = (frame.base(), frame.end(), frame.pc());
         let function = frame.function;
 
         macro_rules! reg {
@@ -87,8 +95,7 @@ impl Engine {
                 } else {
                     let values = [*pair.0, *pair.1];
                     save!();
-                    let result =
-                        self.arithmetic(host, ins.op, values, [ins.b, ins.c as u16])?;
+                    let result = self.arithmetic(host, ins.op, values, [ins.b, ins.c as u16])?;
                     reg!(ins.a) = result;
                 }
             }};
@@ -213,12 +220,18 @@ impl Engine {
                     save!();
                     self.new_table_at(base + ins.a as usize, ins)?;
                 }
-                Op::SelfOp => {
+                Op::Method => {
                     let object = reg!(ins.b);
                     let key = *operand!(ins.c);
+                    let found = self.method(&object, &key);
                     reg!(ins.a + 1) = object;
-                    save!();
-                    reg!(ins.a) = self.index(host, object, key, Some(ins.b))?;
+                    reg!(ins.a) = match found {
+                        Value::Nil => {
+                            save!();
+                            self.index(host, object, key, Some(ins.b))?
+                        }
+                        value => value,
+                    };
                 }
                 Op::Add => arithmetic!(ins, a, b, a + b),
                 Op::Sub => arithmetic!(ins, a, b, a - b),
@@ -364,7 +377,7 @@ impl Engine {
     #[inline]
     fn save(&mut self, pc: usize) {
         if let Some(frame) = self.thread.frames.last_mut() {
-            frame.pc = pc;
+            frame.pc = pc as u32;
         }
     }
 }

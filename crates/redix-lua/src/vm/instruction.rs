@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::{Engine, Fault, Host, Result};
 use crate::heap::{Function, Loaded};
+use crate::names::Event;
 use crate::number;
 use crate::proto::{Capture, Ins, Proto};
+use crate::thread::Frame;
 use crate::value::{FnRef, Handle, Value};
 
 impl Engine {
@@ -13,6 +15,26 @@ impl Engine {
         match self.heap.functions.get(function.0) {
             Function::Lua { upvalues, .. } => upvalues[usize::from(at)],
             Function::Bound { .. } => unreachable!("a frame runs a Lua function"),
+        }
+    }
+
+    /// A method, if it is in the object or in the table of its metatable's `__index`.
+    #[inline]
+    pub(super) fn method(&mut self, object: &Value, key: &Value) -> Value {
+        let Value::String(name) = key else { return Value::Nil };
+        if name.is_long() {
+            return Value::Nil;
+        }
+        if let Value::Table(t) = object {
+            let found = self.heap.table(*t).get_short(*name);
+            if !found.is_nil() {
+                return found;
+            }
+        }
+        let Some(meta) = self.meta_of(object) else { return Value::Nil };
+        match self.meta_field(meta, Event::Index) {
+            Value::Table(class) => self.heap.table(class).get_short(*name),
+            _ => Value::Nil,
         }
     }
 
@@ -42,17 +64,17 @@ impl Engine {
         count: usize,
     ) -> Result<Arc<Loaded>> {
         let frame = self.thread.frames.pop().expect("a frame runs");
-        self.close_upvalues(frame.base);
-        self.thread.stack.copy_within(at..=at + count, frame.at);
-        let Value::Function(function) = self.thread.stack[frame.at] else {
+        self.close_upvalues(frame.base());
+        self.thread.stack.copy_within(at..=at + count, frame.at());
+        let Value::Function(function) = self.thread.stack[frame.at()] else {
             unreachable!("the caller has looked")
         };
         let Function::Lua { proto, .. } = self.heap.functions.get(function.0) else {
             unreachable!("the caller has looked")
         };
         let loaded = Arc::clone(self.heap.loaded.get(*proto));
-        self.thread.top = frame.at + 1 + count;
-        self.enter(host, function, &loaded, frame.at, count, frame.wanted)?;
+        self.thread.top = frame.at() + 1 + count;
+        self.enter(host, function, &loaded, frame.at(), count, frame.wanted())?;
         if let Some(callee) = self.thread.frames.last_mut() {
             callee.leaves = frame.leaves;
             callee.by_native = frame.by_native;
@@ -69,8 +91,8 @@ impl Engine {
             None => self.thread.top - first,
         };
         let frame = self.thread.frames.pop().expect("a frame runs");
-        self.close_upvalues(frame.base);
-        self.place(first, count, frame.at, frame.wanted);
+        self.close_upvalues(frame.base());
+        self.place(first, count, frame.at(), frame.wanted());
         if frame.leaves {
             return None;
         }
@@ -79,7 +101,7 @@ impl Engine {
     }
 
     pub(super) fn new_table_at(&mut self, at: usize, ins: &Ins) -> Result<()> {
-        let end = self.thread.frames.last().map_or(0, |frame| frame.end);
+        let end = self.thread.frames.last().map_or(0, Frame::end);
         self.fuel -= 2;
         self.safe_point(end);
         let table = self.heap.new_table(usize::from(ins.b), ins.c as usize)?;
@@ -93,7 +115,7 @@ impl Engine {
         proto: Handle,
         base: usize,
     ) -> Result<Value> {
-        let end = self.thread.frames.last().map_or(0, |frame| frame.end);
+        let end = self.thread.frames.last().map_or(0, Frame::end);
         self.fuel -= 2;
         self.safe_point(end);
         let loaded = Arc::clone(self.heap.loaded.get(proto));
@@ -110,8 +132,8 @@ impl Engine {
     /// Copies varargs: as many as the operand says, or all.
     pub(super) fn varargs(&mut self, to: usize, operand: u16, proto: &Proto) -> Result<()> {
         let frame = self.thread.frames.last().expect("a frame runs");
-        let first = frame.at + 1 + usize::from(proto.params);
-        let count = frame.base.saturating_sub(first);
+        let first = frame.at() + 1 + usize::from(proto.params);
+        let count = frame.base().saturating_sub(first);
         let wanted = match usize::from(operand).checked_sub(1) {
             Some(wanted) => wanted,
             None => {

@@ -23,7 +23,7 @@ use crate::engine::{Call, Engine, Fault, Host, Options, RunError, Tick};
 use crate::gc::THRESHOLD_MIN;
 use crate::heap::{Function, Heap, Loaded, NoMemory, Upvalue};
 use crate::names::{Event, Names};
-use crate::thread::{Frame, Status, Thread};
+use crate::thread::{ALL, Frame, Status, Thread};
 use crate::value::{FnRef, Handle, Value};
 
 pub(crate) type Result<T> = std::result::Result<T, Fault>;
@@ -83,6 +83,7 @@ impl Engine {
             collect_always: false,
             yielded: (0, 0),
             called_from_lua: false,
+            captures: crate::library::NO_CAPTURES,
             scratch: Vec::new(),
             fault_at: None,
             random: crate::random::Rand48::new(),
@@ -442,11 +443,11 @@ impl Engine {
         self.thread.frames.push(Frame {
             function,
             loaded: None,
-            base,
-            end,
-            at,
+            base: base as u32,
+            end: end as u32,
+            at: at as u32,
             pc: 0,
-            wanted,
+            wanted: wanted.map_or(ALL, |wanted| wanted as u32),
             leaves: false,
             by_native: false,
             tails: 0,
@@ -462,7 +463,7 @@ impl Engine {
     fn make_arg(&mut self, at: usize, params: usize, count: usize) -> Result<()> {
         let extra = count.saturating_sub(params);
         let table = self.heap.new_table(extra, 1)?;
-        let end = self.thread.frames.last().map_or(0, |frame| frame.base) + params;
+        let end = self.thread.frames.last().map_or(0, Frame::base) + params;
         self.thread.stack[end] = Value::Table(table);
         for i in 0..extra {
             let value = self.thread.stack[at + 1 + params + i];

@@ -6,7 +6,7 @@ use crate::proto::Op;
 #[inline]
 pub(crate) fn floor(x: f64) -> f64 {
     // Beyond 2^52 every double is whole; NaN stays.
-    if !(x.abs() < 4_503_599_627_370_496.0) || x == 0.0 {
+    if x.is_nan() || x.abs() >= 4_503_599_627_370_496.0 || x == 0.0 {
         return x;
     }
     let whole = x as i64 as f64;

@@ -1,7 +1,7 @@
 //! Statements.
 
 use super::{Kind, LOCALS_MAX, Parser, Result, T};
-use crate::compile::code::{Block, Exp};
+use crate::compile::code::{Block, Exp, Func};
 use crate::proto::Op;
 
 impl Parser<'_> {
@@ -103,7 +103,7 @@ impl Parser<'_> {
             if !is_elseif && self.kind() != T::Else {
                 break;
             }
-            ends.push(self.gen_code(|f| f.jump())?);
+            ends.push(self.gen_code(Func::jump)?);
             self.f().patch_here(&when_false);
             when_false = Vec::new();
             if is_elseif {
@@ -211,7 +211,7 @@ impl Parser<'_> {
 
     fn next_expression(&mut self) -> Result<()> {
         let mut e = self.expression()?;
-        self.gen_code(|f| f.to_next(&mut e))
+        self.gen_code(|f| f.put_next(&mut e))
     }
 
     fn numeric_for(&mut self, name: std::sync::Arc<[u8]>, line: u32) -> Result<()> {
@@ -227,7 +227,7 @@ impl Parser<'_> {
         if self.accept(T::Char(b','))? {
             self.next_expression()?;
         } else {
-            self.gen_code(|f| f.to_next(&mut Exp::new(Kind::Number(1.0))))?;
+            self.gen_code(|f| f.put_next(&mut Exp::new(Kind::Number(1.0))))?;
         }
         self.pending = hidden;
         self.activate()?;
@@ -264,7 +264,7 @@ impl Parser<'_> {
         let count = names.len();
         self.pending = names;
         self.expect(T::Do)?;
-        let prepare = self.gen_code(|f| f.jump())?;
+        let prepare = self.gen_code(Func::jump)?;
         self.for_block(count)?;
         self.gen_code(|f| {
             f.patch_here(&[prepare]);
@@ -346,7 +346,7 @@ impl Parser<'_> {
                 return Ok(());
             }
             if e.kind != Kind::Void {
-                f.to_next(&mut e)?;
+                f.put_next(&mut e)?;
             }
             if wanted > count {
                 let register = f.free_register();
@@ -455,10 +455,10 @@ impl Parser<'_> {
                 }
                 f.emit(Op::Return, locals, 0, 0)?;
             } else if count == 1 {
-                let register = f.to_any(&mut e)?;
+                let register = f.put_any(&mut e)?;
                 f.emit(Op::Return, register, 2, 0)?;
             } else {
-                f.to_next(&mut e)?;
+                f.put_next(&mut e)?;
                 f.emit(Op::Return, locals, count as u16 + 1, 0)?;
             }
             Ok(())
