@@ -18,11 +18,14 @@ pub struct Options {
     /// Units of work between two calls of [`Host::tick`]: about one per loop, call, or 16 bytes or
     /// elements that a library function visits.
     pub slice: u32,
+    /// Whether `pcall` returns the field `err` of an error that is a table with one, as real servers
+    /// do.
+    pub unwrap_errors: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory_limit: 1 << 30, hash_seed: (0, 0), slice: 100_000 }
+        Self { memory_limit: 1 << 30, hash_seed: (0, 0), slice: 100_000, unwrap_errors: false }
     }
 }
 
@@ -119,6 +122,7 @@ pub struct Engine {
     pub(crate) captures: crate::library::Captures,
     /// A buffer for strings in the making.
     pub(crate) scratch: Vec<u8>,
+    pub(crate) unwrap_errors: bool,
     /// Where the error that is being passed on came from.
     pub(crate) fault_at: Option<(Arc<[u8]>, u32)>,
     pub(crate) random: crate::random::Rand48,
@@ -190,8 +194,11 @@ impl Call<'_> {
 
 impl Engine {
     /// Makes a prototype into a function of this engine, pinned. Loading one again makes another
-    /// function.
+    /// function. Collects garbage if there is no room for it.
     pub fn load(&mut self, proto: &Arc<Proto>) -> Result<Pin, RunError> {
+        if self.heap.budget.check(proto.memory_bytes()).is_err() {
+            self.collect();
+        }
         let loaded = self.heap.load(proto).map_err(|_| RunError::Memory)?;
         let function = self.heap.new_lua(loaded, Box::default()).map_err(|_| RunError::Memory)?;
         Ok(self.pin(Value::Function(function)))

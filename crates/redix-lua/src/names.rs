@@ -72,18 +72,22 @@ impl Names {
     }
 }
 
-/// The longest name of a chunk in messages, with the zero byte that C puts at its end.
-const CHUNK_ID_MAX: usize = 80;
+/// The longest name of a chunk in messages of the compiler, with the zero byte that C puts at its
+/// end.
+pub(crate) const ID_MAX_COMPILE: usize = 80;
+
+/// The same in messages of running functions.
+pub(crate) const ID_MAX_RUN: usize = 60;
 
 /// The name of a chunk as messages show it: `@file` and `=name` without their mark, cut to the last
 /// or first bytes; anything else is a source, of which the first line is quoted.
-pub(crate) fn chunk_id(chunk: &[u8]) -> Vec<u8> {
+pub(crate) fn chunk_id(chunk: &[u8], max: usize) -> Vec<u8> {
     // C's strings end at the first zero byte.
     let chunk = chunk.split(|byte| *byte == 0).next().unwrap_or(chunk);
     match chunk {
-        [b'=', name @ ..] => name[..name.len().min(CHUNK_ID_MAX - 1)].to_vec(),
+        [b'=', name @ ..] => name[..name.len().min(max - 1)].to_vec(),
         [b'@', name @ ..] => {
-            let room = CHUNK_ID_MAX - " '...' ".len() - 1;
+            let room = max - " '...' ".len() - 1;
             match name.len() > room {
                 true => [b"...", &name[name.len() - room..]].concat(),
                 false => name.to_vec(),
@@ -91,7 +95,7 @@ pub(crate) fn chunk_id(chunk: &[u8]) -> Vec<u8> {
         }
         source => {
             let line = source.split(|b| *b == b'\n' || *b == b'\r').next().unwrap_or(source);
-            let room = CHUNK_ID_MAX - " [string \"...\"] ".len() - 1;
+            let room = max - " [string \"...\"] ".len() - 1;
             let line_cut = &line[..line.len().min(room)];
             match line_cut.len() < source.len() {
                 true => [b"[string \"", line_cut, b"...\"]"].concat(),

@@ -131,6 +131,14 @@ impl Value {
     }
 }
 
+/// Equality of numbers by value, of all else by identity: that of strings too, which is the same for
+/// short ones only.
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.same(other)
+    }
+}
+
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
         Self::Boolean(value)

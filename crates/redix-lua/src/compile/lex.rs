@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::CompileError;
+use crate::names::{ID_MAX_COMPILE, chunk_id};
 use crate::number;
 
 /// The kinds of tokens.
@@ -147,7 +148,7 @@ impl<'a> Lexer<'a> {
 
     /// An error at the current line, without a token.
     pub(super) fn error(&self, message: &[u8]) -> CompileError {
-        let mut text = crate::names::chunk_id(self.chunk);
+        let mut text = chunk_id(self.chunk, ID_MAX_COMPILE);
         text.extend_from_slice(format!(":{}: ", self.line).as_bytes());
         text.extend_from_slice(message);
         CompileError { message: text }
@@ -170,6 +171,8 @@ impl<'a> Lexer<'a> {
                 self.error_near(message, &[quote, &token.string, quote].concat())
             }
             T::String => self.error_near(message, raw),
+            // C takes a zero byte for no token.
+            T::Char(0) => self.error(message.as_bytes()),
             kind => self.error_near(message, &kind.text()),
         }
     }

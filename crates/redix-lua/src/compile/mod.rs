@@ -9,6 +9,7 @@ mod parse;
 
 use std::sync::Arc;
 
+use crate::names::{ID_MAX_COMPILE, chunk_id};
 use crate::proto::Proto;
 
 /// Why a source is not a program: the message as `loadstring` gives it.
@@ -33,7 +34,7 @@ pub(crate) fn compile_within(
     room: usize,
 ) -> Result<Arc<Proto>, CompileError> {
     if source.first() == Some(&0x1B) {
-        let mut message = crate::names::chunk_id(chunk_name);
+        let mut message = chunk_id(chunk_name, ID_MAX_COMPILE);
         message.extend_from_slice(b": bad binary format (bytecode is not supported)");
         return Err(CompileError { message });
     }

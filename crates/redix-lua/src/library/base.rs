@@ -83,6 +83,14 @@ fn pcall(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
         Err(value) => {
             e.push(Value::Boolean(false))?;
             e.push(value)?;
+            if let (Value::Table(_), true) = (value, e.unwrap_errors) {
+                let name = e.new_string(b"err")?;
+                let error = e.index(host, value, name, None)?;
+                if !error.is_nil() {
+                    let last = e.thread.top - 1;
+                    e.thread.stack[last] = error;
+                }
+            }
             Ok(2)
         }
     }
@@ -420,7 +428,6 @@ fn loadstring(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> 
 }
 
 fn load(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
-    let function = e.check_function(args, 0)?;
     let name = match e.arg(args, 1) {
         Value::Nil => b"=(load)".to_vec(),
         _ => {
@@ -428,6 +435,7 @@ fn load(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
             e.bytes(s).to_vec()
         }
     };
+    let function = e.check_function(args, 0)?;
     let mut source = Vec::new();
     loop {
         let top = e.thread.top;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Engine, Fault};
 use crate::heap::{Function, Loaded};
-use crate::names::chunk_id;
+use crate::names::{ID_MAX_RUN, chunk_id};
 use crate::proto::{CONSTANT, Constant, Ins, Op, Proto};
 use crate::thread::Frame;
 use crate::value::Value;
@@ -51,7 +51,7 @@ impl Engine {
 
     fn frame_position(&self, frame: &Frame) -> Vec<u8> {
         let Some((chunk, line)) = self.place_of(frame) else { return Vec::new() };
-        let mut text = chunk_id(&chunk);
+        let mut text = chunk_id(&chunk, ID_MAX_RUN);
         text.extend_from_slice(format!(":{line}: ").as_bytes());
         text
     }

@@ -85,6 +85,7 @@ impl Engine {
             called_from_lua: false,
             captures: crate::library::NO_CAPTURES,
             scratch: Vec::new(),
+            unwrap_errors: options.unwrap_errors,
             fault_at: None,
             random: crate::random::Rand48::new(),
         };
@@ -110,13 +111,15 @@ impl Engine {
         self.fault_at = None;
         let result = self.run_on_stack(function, args, host);
         self.shrink_stack();
+        self.thread.stack[0] = match result {
+            Ok(value) | Err(Fault::Error(value)) => value,
+            Err(_) => Value::Nil,
+        };
+        // Leaves room for what the host makes before the next run.
+        self.safe_point(1);
         match result {
             Ok(value) => Ok(value),
-            Err(Fault::Error(value)) => {
-                self.thread.stack[0] = value;
-                self.thread.top = 1;
-                Err(RunError::Error { value, at: self.fault_at.take() })
-            }
+            Err(Fault::Error(value)) => Err(RunError::Error { value, at: self.fault_at.take() }),
             Err(Fault::Memory) => Err(RunError::Memory),
             Err(Fault::Kill | Fault::Yield) => Err(RunError::Killed),
         }

@@ -80,6 +80,7 @@ pub(crate) fn run(engine: &mut Engine, source: &[u8], host: &mut TestHost) {
                 engine.push_number_text(n, &mut text);
                 text
             }
+            Value::Boolean(b) => b.to_string().into_bytes(),
             other => other.type_name().as_bytes().to_vec(),
         },
         Err(RunError::Memory) => b"not enough memory".to_vec(),
