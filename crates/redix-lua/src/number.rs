@@ -1,5 +1,8 @@
 //! Numbers and their text: what C's `strtod` reads and its `printf` writes.
 
+#[cfg(test)]
+mod tests;
+
 /// The number that a text says, with blanks around it: decimal, hexadecimal, `inf`, `nan`.
 pub(crate) fn parse(text: &[u8]) -> Option<f64> {
     // C's strings end at the first zero byte.

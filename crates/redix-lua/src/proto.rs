@@ -96,7 +96,7 @@ pub(crate) struct Ins {
 #[derive(Clone, Debug)]
 pub(crate) enum Constant {
     Number(f64),
-    String(Box<[u8]>),
+    String(Arc<[u8]>),
 }
 
 /// Where a closure finds an upvalue when it is made.

@@ -7,6 +7,9 @@
 //!
 //! Invariants: the key `array.len() + 1` is never in the hash; no key is NaN or nil.
 
+#[cfg(test)]
+mod tests;
+
 use crate::heap::{Budget, NoMemory};
 use crate::strings::Strings;
 use crate::value::{Str, TableRef, Value};

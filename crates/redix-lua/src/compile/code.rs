@@ -181,11 +181,11 @@ impl Func {
 
     // Locals.
 
-    pub(super) fn add_local(&mut self, name: Arc<[u8]>) -> Result<()> {
+    pub(super) fn add_local(&mut self, name: &[u8]) -> Result<()> {
         self.charge(size_of::<LocalName>())?;
         let from = self.code.len() as u32;
         self.active.push(self.locals.len());
-        self.locals.push(LocalName { name, from, to: u32::MAX });
+        self.locals.push(LocalName { name: name.into(), from, to: u32::MAX });
         Ok(())
     }
 
@@ -219,7 +219,7 @@ impl Func {
         }
         self.charge(text.len() * 2 + 96)?;
         let text: Arc<[u8]> = text.into();
-        self.constants.push(Constant::String(text.to_vec().into()));
+        self.constants.push(Constant::String(Arc::clone(&text)));
         let at = self.constants.len() as u32 - 1;
         self.strings.insert(text, at);
         Ok(at)

@@ -24,19 +24,21 @@ const ROOM: usize = 256 << 20;
 /// Compiles a source. `chunk_name` is `@file`, `=name`, or the source itself, as in Lua; messages
 /// show it. Bytecode is refused.
 pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Arc<Proto>, CompileError> {
-    compile_within(source, chunk_name, ROOM)
+    compile_within(source, chunk_name, ROOM, &mut |_| true)
 }
 
-/// Compiles with at most `room` bytes.
+/// Compiles with at most `room` bytes. `pay` is asked now and then, with the work done, whether to
+/// go on; what is returned after it said no does not matter.
 pub(crate) fn compile_within(
     source: &[u8],
     chunk_name: &[u8],
     room: usize,
+    pay: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Arc<Proto>, CompileError> {
     if source.first() == Some(&0x1B) {
         let mut message = chunk_id(chunk_name, ID_MAX_COMPILE);
         message.extend_from_slice(b": bad binary format (bytecode is not supported)");
         return Err(CompileError { message });
     }
-    parse::parse(source, chunk_name, room)
+    parse::parse(source, chunk_name, room, pay)
 }

@@ -24,23 +24,36 @@ const UNARY_PRIORITY: u8 = 8;
 
 pub(super) type Result<T> = std::result::Result<T, CompileError>;
 
-pub(super) struct Parser<'a> {
+pub(super) struct Parser<'a, 'p> {
     lex: Lexer<'a>,
     /// The functions that are open, outermost first.
     funcs: Vec<Func>,
     /// Locals that are declared but not active yet.
-    pending: Vec<Arc<[u8]>>,
+    pending: Vec<&'a [u8]>,
     level: usize,
+    /// Pays for tokens; false: stop.
+    pay: &'p mut dyn FnMut(usize) -> bool,
+    tokens: usize,
 }
 
-/// Compiles a source to its main function.
-pub(super) fn parse(source: &[u8], chunk: &[u8], room: usize) -> Result<Arc<Proto>> {
+/// How many tokens are paid for at once.
+const TOKENS: usize = 1024;
+
+/// Compiles a source to its main function. `pay` is asked for each [`TOKENS`] tokens whether to go
+/// on.
+pub(super) fn parse(
+    source: &[u8],
+    chunk: &[u8],
+    room: usize,
+    pay: &mut dyn FnMut(usize) -> bool,
+) -> Result<Arc<Proto>> {
     let lex = Lexer::new(source, chunk)?;
     let chunk: Arc<[u8]> = chunk.into();
     let mut main = Func::new(chunk, 0, room);
     main.vararg = true;
     main.blocks.push(Block { active: 0, is_loop: false, captured: false, breaks: Vec::new() });
-    let mut parser = Parser { lex, funcs: vec![main], pending: Vec::new(), level: 0 };
+    let mut parser =
+        Parser { lex, funcs: vec![main], pending: Vec::new(), level: 0, pay, tokens: 0 };
     parser.chunk()?;
     parser.expect(T::Eof)?;
     let main = parser.close_function()?;
@@ -57,7 +70,7 @@ enum Place {
     Global,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a, '_> {
     fn f(&mut self) -> &mut Func {
         self.funcs.last_mut().expect("the main function stays open")
     }
@@ -81,6 +94,10 @@ impl Parser<'_> {
 
     fn advance(&mut self) -> Result<super::lex::Token> {
         let token = self.lex.advance()?;
+        self.tokens += 1;
+        if self.tokens.is_multiple_of(TOKENS) && !(self.pay)(TOKENS) {
+            return Err(CompileError { message: b"stopped".to_vec() });
+        }
         let line = self.lex.last_line;
         self.f().line = line;
         Ok(token)
@@ -127,10 +144,10 @@ impl Parser<'_> {
         )))
     }
 
-    fn name(&mut self) -> Result<Arc<[u8]>> {
+    fn name(&mut self) -> Result<&'a [u8]> {
         self.check(T::Name)?;
         let token = self.advance()?;
-        Ok(self.lex.source[token.range].into())
+        Ok(&self.lex.source[token.range])
     }
 
     fn enter(&mut self) -> Result<()> {
@@ -156,7 +173,7 @@ impl Parser<'_> {
 
     // Variables.
 
-    fn declare(&mut self, name: Arc<[u8]>) -> Result<()> {
+    fn declare(&mut self, name: &'a [u8]) -> Result<()> {
         if self.f().active.len() + self.pending.len() + 1 > LOCALS_MAX {
             return Err(self.too_many(LOCALS_MAX, "local variables"));
         }
@@ -172,14 +189,14 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn find(&mut self, level: usize, name: &Arc<[u8]>, innermost: bool) -> Result<Place> {
+    fn find(&mut self, level: usize, name: &[u8], innermost: bool) -> Result<Place> {
         if let Some(register) = self.funcs[level].find_local(name) {
             if !innermost {
                 self.funcs[level].mark_captured(register);
             }
             return Ok(Place::Local(register));
         }
-        if let Some(at) = self.funcs[level].upvalue_names.iter().position(|n| n == name) {
+        if let Some(at) = self.funcs[level].upvalue_names.iter().position(|n| **n == *name) {
             return Ok(Place::Upvalue(at as u8));
         }
         if level == 0 {
@@ -199,11 +216,11 @@ impl Parser<'_> {
             return Err(self.lex.error(message.as_bytes()));
         }
         func.captures.push(capture);
-        func.upvalue_names.push(Arc::clone(name));
+        func.upvalue_names.push(name.into());
         Ok(Place::Upvalue(func.captures.len() as u8 - 1))
     }
 
-    fn variable(&mut self, name: &Arc<[u8]>) -> Result<Exp> {
+    fn variable(&mut self, name: &[u8]) -> Result<Exp> {
         let kind = match self.find(self.funcs.len() - 1, name, true)? {
             Place::Local(register) => Kind::Local(register),
             Place::Upvalue(at) => Kind::Upvalue(at),
@@ -228,7 +245,7 @@ impl Parser<'_> {
         let outer_pending = std::mem::take(&mut self.pending);
         self.expect(T::Char(b'('))?;
         if method {
-            self.declare(b"self".as_slice().into())?;
+            self.declare(b"self")?;
         }
         self.parameters()?;
         self.expect(T::Char(b')'))?;
@@ -268,7 +285,7 @@ impl Parser<'_> {
         }
         let params = self.pending.len() as u8;
         if vararg {
-            self.declare(b"arg".as_slice().into())?;
+            self.declare(b"arg")?;
         }
         self.activate()?;
         let f = self.f();
@@ -369,7 +386,7 @@ impl Parser<'_> {
         match self.kind() {
             T::Name => {
                 let name = self.name()?;
-                self.variable(&name)
+                self.variable(name)
             }
             T::Char(b'(') => {
                 let line = self.lex.line;
@@ -398,7 +415,7 @@ impl Parser<'_> {
                     self.advance()?;
                     let name = self.name()?;
                     self.gen_code(|f| {
-                        let mut key = Exp::new(Kind::Constant(f.string(&name)?));
+                        let mut key = Exp::new(Kind::Constant(f.string(name)?));
                         f.method(&mut e, &mut key)
                     })?;
                     self.arguments(&mut e)?;
@@ -418,7 +435,7 @@ impl Parser<'_> {
         self.advance()?;
         let name = self.name()?;
         self.gen_code(|f| {
-            let mut key = Exp::new(Kind::Constant(f.string(&name)?));
+            let mut key = Exp::new(Kind::Constant(f.string(name)?));
             f.index(e, &mut key)
         })
     }
@@ -551,7 +568,7 @@ impl Parser<'_> {
         let mut key = match self.kind() {
             T::Name => {
                 let name = self.name()?;
-                Exp::new(Kind::Constant(self.gen_code(|f| f.string(&name))?))
+                Exp::new(Kind::Constant(self.gen_code(|f| f.string(name))?))
             }
             _ => self.key()?,
         };

@@ -396,10 +396,22 @@ fn gcinfo(e: &mut Engine, _: &mut dyn Host, _: Args) -> Result<usize> {
 
 /// Compiles and gives the function, or nil and the message.
 fn load_source(e: &mut Engine, host: &mut dyn Host, source: &[u8], name: &[u8]) -> Result<usize> {
-    e.spend(host, source.len() / 4)?;
+    e.spend(host, source.len() / 64)?;
     e.reserve(source.len())?;
     let room = e.heap.budget.limit.saturating_sub(e.heap.budget.used);
-    match compile::compile_within(source, name, room) {
+    let mut stopped = None;
+    let mut pay = |tokens| match e.spend(host, tokens * 4) {
+        Ok(()) => true,
+        Err(fault) => {
+            stopped = Some(fault);
+            false
+        }
+    };
+    let compiled = compile::compile_within(source, name, room, &mut pay);
+    if let Some(fault) = stopped {
+        return Err(fault);
+    }
+    match compiled {
         Ok(proto) => {
             e.reserve(proto.memory_bytes())?;
             let loaded = e.heap.load(&proto)?;

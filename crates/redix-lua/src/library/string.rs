@@ -290,10 +290,12 @@ fn gsub(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
         };
         let Some(found) = found else { break };
         count += 1;
+        let before = out.len();
         out.extend_from_slice(&e.bytes(s)[at..found.start]);
         replace(e, host, s, e.arg(args, 2), &found, &mut out)?;
         e.thread.top = top;
         e.reserve(out.len())?;
+        e.spend(host, (out.len() - before) / 64)?;
         if found.end > found.start {
             at = found.end;
         } else if found.start < length {

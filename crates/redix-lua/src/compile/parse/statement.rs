@@ -4,7 +4,7 @@ use super::{Kind, LOCALS_MAX, Parser, Result, T};
 use crate::compile::code::{Block, Exp, Func};
 use crate::proto::Op;
 
-impl Parser<'_> {
+impl<'a> Parser<'a, '_> {
     pub(super) fn chunk(&mut self) -> Result<()> {
         self.enter()?;
         let mut is_last = false;
@@ -202,9 +202,9 @@ impl Parser<'_> {
         self.close_block()
     }
 
-    fn hidden(&mut self, names: [&str; 3]) -> Result<()> {
+    fn hidden(&mut self, names: [&'static str; 3]) -> Result<()> {
         for name in names {
-            self.declare(name.as_bytes().into())?;
+            self.declare(name.as_bytes())?;
         }
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Parser<'_> {
         self.gen_code(|f| f.put_next(&mut e))
     }
 
-    fn numeric_for(&mut self, name: std::sync::Arc<[u8]>, line: u32) -> Result<()> {
+    fn numeric_for(&mut self, name: &'a [u8], line: u32) -> Result<()> {
         let base = self.f().free_register();
         self.hidden(["(for index)", "(for limit)", "(for step)"])?;
         self.declare(name)?;
@@ -245,7 +245,7 @@ impl Parser<'_> {
         })
     }
 
-    fn generic_for(&mut self, first: std::sync::Arc<[u8]>, line: u32) -> Result<()> {
+    fn generic_for(&mut self, first: &'a [u8], line: u32) -> Result<()> {
         let base = self.f().free_register();
         self.hidden(["(for generator)", "(for state)", "(for control)"])?;
         self.declare(first)?;
@@ -288,7 +288,7 @@ impl Parser<'_> {
     fn function_statement(&mut self, line: u32) -> Result<()> {
         self.advance()?;
         let name = self.name()?;
-        let mut variable = self.variable(&name)?;
+        let mut variable = self.variable(name)?;
         while self.kind() == T::Char(b'.') {
             self.field(&mut variable)?;
         }
