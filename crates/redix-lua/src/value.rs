@@ -131,8 +131,8 @@ impl Value {
     }
 }
 
-/// Equality of numbers by value, of all else by identity: that of strings too, which is the same for
-/// short ones only.
+/// Equality of numbers by value, of all else by identity, strings included: equal long strings may
+/// be two.
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         self.same(other)

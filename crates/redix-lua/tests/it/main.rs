@@ -4,4 +4,5 @@ mod host;
 mod interface;
 mod nasty;
 mod plain;
+mod random;
 mod valkey;
