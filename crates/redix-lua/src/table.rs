@@ -102,24 +102,33 @@ impl Table {
     /// The value of a field whose name is interned.
     #[inline]
     pub(crate) fn get_short(&self, name: Str) -> Value {
-        if self.index.is_empty() {
-            for entry in &self.entries {
-                if matches!(&entry.key, Value::String(other) if *other == name) {
-                    return entry.value;
+        self.field(name).copied().unwrap_or(Value::Nil)
+    }
+
+    /// The value of a field whose name is interned, unless it is nil.
+    #[inline]
+    pub(crate) fn field(&self, name: Str) -> Option<&Value> {
+        let is_it = |entry: &&Entry| matches!(&entry.key, Value::String(key) if *key == name);
+        let found = if self.index.is_empty() {
+            self.entries.iter().find(is_it)?
+        } else {
+            let mask = self.index.len() - 1;
+            let mut at = Strings::short_hash(name) as usize & mask;
+            loop {
+                let entry = &self.entries[(self.index[at] as usize).checked_sub(1)?];
+                if is_it(&entry) {
+                    break entry;
                 }
+                at = (at + 1) & mask;
             }
-            return Value::Nil;
-        }
-        let mask = self.index.len() - 1;
-        let mut at = Strings::short_hash(name) as usize & mask;
-        while let Some(found) = (self.index[at] as usize).checked_sub(1) {
-            let entry = &self.entries[found];
-            if matches!(&entry.key, Value::String(other) if *other == name) {
-                return entry.value;
-            }
-            at = (at + 1) & mask;
-        }
-        Value::Nil
+        };
+        (!found.value.is_nil()).then_some(&found.value)
+    }
+
+    /// The value of an element, unless it is nil or not in the array.
+    #[inline]
+    pub(crate) fn element(&self, key: f64) -> Option<&Value> {
+        self.array.get(position(key)).filter(|value| !value.is_nil())
     }
 
     pub(crate) fn get_int(&self, key: usize, strings: &Strings) -> Value {

@@ -155,19 +155,14 @@ impl Engine {
                 }
                 Op::GetGlobal => {
                     let key = &constants[ins.c as usize];
-                    let value = match key {
-                        Value::String(s) if !s.is_long() => {
-                            self.heap.table(self.globals).get_short(*s)
-                        }
-                        _ => self.heap.table_get(self.globals, key),
-                    };
-                    reg!(ins.a) = match value {
-                        Value::Nil => {
-                            save!();
-                            self.index(host, Value::Table(self.globals), *key, None)?
-                        }
-                        value => value,
-                    };
+                    if let Value::String(s) = key
+                        && let Some(value) = self.heap.table(self.globals).field(*s)
+                    {
+                        reg!(ins.a) = *value;
+                        continue;
+                    }
+                    save!();
+                    reg!(ins.a) = self.index(host, Value::Table(self.globals), *key, None)?;
                 }
                 Op::SetGlobal => {
                     save!();
@@ -176,32 +171,27 @@ impl Engine {
                 }
                 Op::GetField => {
                     let key = &constants[ins.c as usize];
-                    let mut found = Value::Nil;
-                    if let (Value::Table(t), Value::String(s)) = (&reg!(ins.b), key) {
-                        found = self.heap.table(*t).get_short(*s);
+                    if let (Value::Table(t), Value::String(s)) = (&reg!(ins.b), key)
+                        && let Some(value) = self.heap.table(*t).field(*s)
+                    {
+                        // From the table to the register without a stop between.
+                        reg!(ins.a) = *value;
+                        continue;
                     }
-                    reg!(ins.a) = match found {
-                        Value::Nil => {
-                            save!();
-                            self.index(host, reg!(ins.b), *key, Some(ins.b))?
-                        }
-                        value => value,
-                    };
+                    save!();
+                    reg!(ins.a) = self.index(host, reg!(ins.b), *key, Some(ins.b))?;
                 }
                 Op::GetTable => {
                     let key = operand!(ins.c);
-                    let mut found = Value::Nil;
-                    if let Value::Table(t) = &reg!(ins.b) {
-                        found = self.heap.table_get(*t, key);
+                    if let (Value::Table(t), Value::Number(n)) = (&reg!(ins.b), key)
+                        && let Some(value) = self.heap.table(*t).element(*n)
+                    {
+                        reg!(ins.a) = *value;
+                        continue;
                     }
-                    reg!(ins.a) = match found {
-                        Value::Nil => {
-                            let key = *key;
-                            save!();
-                            self.index(host, reg!(ins.b), key, Some(ins.b))?
-                        }
-                        value => value,
-                    };
+                    let key = *key;
+                    save!();
+                    reg!(ins.a) = self.index(host, reg!(ins.b), key, Some(ins.b))?;
                 }
                 Op::SetTable => {
                     let (key, value) = (operand!(ins.b), *operand!(ins.c));
