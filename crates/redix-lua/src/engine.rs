@@ -18,8 +18,8 @@ pub struct Options {
     /// Units of work between two calls of [`Host::tick`]: about one per loop, call, or 16 bytes or
     /// elements that a library function visits.
     pub slice: u32,
-    /// Whether `pcall` returns the field `err` of an error that is a table with one, as real
-    /// servers do.
+    /// Whether `pcall` is that of the real servers, which returns the field `err` of an error that
+    /// is a table with one.
     pub unwrap_errors: bool,
 }
 

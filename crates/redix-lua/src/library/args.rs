@@ -22,7 +22,7 @@ impl Engine {
 
     pub(crate) fn type_expected(&mut self, args: Args, at: usize, expected: &str) -> Fault {
         let got = self.arg_type(args, at);
-        self.argument_error(at, &format!("{expected} expected, got {got}"))
+        self.argument_error(at, format!("{expected} expected, got {got}"))
     }
 
     pub(crate) fn check_any(&mut self, args: Args, at: usize) -> Result<Value> {

@@ -156,7 +156,7 @@ fn word_option(
                 Some(value) => set(e, args, which, value as f64)?,
                 None => {
                     let text = String::from_utf8_lossy(text).into_owned();
-                    return Err(e.argument_error(at, &format!("invalid option '{text}'")));
+                    return Err(e.argument_error(at, format!("invalid option '{text}'")));
                 }
             }
         }

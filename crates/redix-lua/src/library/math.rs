@@ -53,7 +53,9 @@ fn unary(e: &mut Engine, args: Args, f: impl Fn(f64) -> f64) -> Result<usize> {
 }
 
 fn binary(e: &mut Engine, args: Args, f: impl Fn(f64, f64) -> f64) -> Result<usize> {
-    let (a, b) = (e.check_number(args, 0)?, e.check_number(args, 1)?);
+    // C looks at the second one first: it decides which error comes.
+    let b = e.check_number(args, 1)?;
+    let a = e.check_number(args, 0)?;
     e.give(Value::Number(f(a, b)))
 }
 
@@ -86,8 +88,8 @@ fn split(x: f64) -> (f64, i32) {
 }
 
 fn ldexp(e: &mut Engine, _: &mut dyn Host, args: Args) -> Result<usize> {
-    let x = e.check_number(args, 0)?;
     let exponent = number::to_i32(e.check_number(args, 1)?);
+    let x = e.check_number(args, 0)?;
     e.give(Value::Number(number::scale(x, i64::from(exponent))))
 }
 

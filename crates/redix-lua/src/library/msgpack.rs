@@ -246,11 +246,14 @@ fn unpack_values(
     let s = e.check_string(args, 0)?;
     let length = e.bytes(s).len();
     if offset < 0 || limit < 0 {
+        // C prints them as ints.
+        let offset = offset as i32;
         let message =
             format!("Invalid request to unpack with offset of {offset} and limit of {length}.");
         return Err(e.error_at(1, message.as_bytes()));
     }
     if offset > length as i64 {
+        let offset = offset as i32;
         let message = format!("Start offset {offset} greater than input length {length}.");
         return Err(e.error_at(1, message.as_bytes()));
     }

@@ -95,8 +95,8 @@ impl Format {
                 self.alignment = alignment;
             }
             _ => {
-                let letter = letter as char;
-                return Err(e.argument_error(0, &format!("invalid format option '{letter}'")));
+                let message = [b"invalid format option '".as_slice(), &[letter], b"'"].concat();
+                return Err(e.argument_error(0, message));
             }
         }
         Ok(())
@@ -122,7 +122,7 @@ fn check_number(e: &mut Engine, args: Args, at: usize) -> Result<f64> {
 
 fn expected(e: &mut Engine, args: Args, at: usize, what: &str) -> Fault {
     let got = if at == args.count { "nil" } else { e.arg_type(args, at) };
-    e.argument_error(at, &format!("{what} expected, got {got}"))
+    e.argument_error(at, format!("{what} expected, got {got}"))
 }
 
 fn pack(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
@@ -213,22 +213,10 @@ fn unpack(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
             return Err(e.error_at(1, b"stack overflow (too many results)"));
         }
         let value = match letter {
-            b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
+            b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' | b'f' | b'd' => {
                 let bytes = &e.bytes(data)[at..at + size];
-                let value = integer(bytes, format.big_endian);
-                Value::Number(match letter.is_ascii_lowercase() {
-                    true => sign_extended(value, size) as f64,
-                    false => value as f64,
-                })
+                Value::Number(number_from(letter, bytes, format.big_endian))
             }
-            b'f' => Value::Number(f64::from(f32::from_bits(integer(
-                &e.bytes(data)[at..at + size],
-                format.big_endian,
-            ) as u32))),
-            b'd' => Value::Number(f64::from_bits(integer(
-                &e.bytes(data)[at..at + size],
-                format.big_endian,
-            ))),
             b'c' => {
                 if size == 0 {
                     size = previous_size(e, first)?;
@@ -260,7 +248,9 @@ fn unpack(e: &mut Engine, host: &mut dyn Host, args: Args) -> Result<usize> {
         e.push(value)?;
         at += size;
     }
-    e.push(Value::Number(at.wrapping_add(1) as f64))?;
+    // C pushes it as a signed integer.
+    let next = at.wrapping_add(1) as i64;
+    e.push(Value::Number(next as f64))?;
     Ok(e.thread.top - first)
 }
 
@@ -280,6 +270,17 @@ fn previous_size(e: &mut Engine, first: usize) -> Result<usize> {
     };
     e.thread.top -= 1;
     Ok(number::to_u64(number) as usize)
+}
+
+/// The number that an item of a numeric letter is.
+fn number_from(letter: u8, bytes: &[u8], big_endian: bool) -> f64 {
+    let bits = integer(bytes, big_endian);
+    match letter {
+        b'f' => f64::from(f32::from_bits(bits as u32)),
+        b'd' => f64::from_bits(bits),
+        _ if letter.is_ascii_lowercase() => sign_extended(bits, bytes.len()) as f64,
+        _ => bits as f64,
+    }
 }
 
 fn integer(bytes: &[u8], big_endian: bool) -> u64 {

@@ -127,19 +127,19 @@ impl Engine {
 
     /// `bad argument #1 to 'name' (message)`, the argument counted from 0.
     #[cold]
-    pub(crate) fn argument_error(&mut self, at: usize, message: &str) -> Fault {
+    pub(crate) fn argument_error(&mut self, at: usize, message: impl AsRef<[u8]>) -> Fault {
+        let message = message.as_ref();
         let mut number = at + 1;
         let (kind, name) = self.callee_name().unwrap_or(("", b"?".to_vec()));
         if kind == "method" {
             number -= 1;
             if number == 0 {
-                let text =
-                    [b"calling '", name.as_slice(), b"' on bad self (", message.as_bytes(), b")"];
+                let text = [b"calling '", name.as_slice(), b"' on bad self (", message, b")"];
                 return self.error_at(1, &text.concat());
             }
         }
         let start = format!("bad argument #{number} to '");
-        let text = [start.as_bytes(), &name, b"' (", message.as_bytes(), b")"].concat();
+        let text = [start.as_bytes(), &name, b"' (", message, b")"].concat();
         self.error_at(1, &text)
     }
 }

@@ -8,7 +8,7 @@ use crate::host::{TestHost, engine, scripts, without_addresses};
 /// Scripts from here on up to `LAST` need the API of the server, but for those in `ALSO`.
 const LIBRARIES_END: &str = "026";
 
-const ALSO: &[&str] = &["076", "078", "082", "083", "084", "085"];
+const ALSO: &[&str] = &["076", "078", "082", "083", "084", "085", "086", "087", "088", "089"];
 
 /// Appends a result as EVAL replies it.
 fn reply(engine: &mut Engine, value: Value, out: &mut Vec<u8>) {
@@ -39,7 +39,8 @@ fn reply_table(engine: &mut Engine, table: TableRef, out: &mut Vec<u8>) {
 }
 
 fn eval(source: &[u8], collect_always: bool) -> Vec<u8> {
-    let mut engine = engine(&Options { hash_seed: (7, 11), ..Options::default() });
+    let mut engine =
+        engine(&Options { hash_seed: (7, 11), unwrap_errors: true, ..Options::default() });
     engine.collect_at_every_safe_point(collect_always);
     let proto = compile(source, b"@user_script").expect("the script is correct");
     let function = engine.load(&proto).expect("there is room");
