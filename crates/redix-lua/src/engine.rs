@@ -105,6 +105,7 @@ pub struct Engine {
     pub(crate) names: crate::names::Names,
     pub(crate) string_meta: Option<TableRef>,
     pub(crate) pins: Vec<Option<Value>>,
+    pub(crate) free_pins: Vec<u32>,
     pub(crate) fuel: i64,
     pub(crate) slice: i64,
     /// Nested native calls.
@@ -206,12 +207,12 @@ impl Engine {
 
     /// Keeps a value until [`Self::unpin`].
     pub fn pin(&mut self, value: Value) -> Pin {
-        let at = self.pins.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.pins.push(None);
-            self.pins.len() - 1
-        });
-        self.pins[at] = Some(value);
-        Pin(at as u32)
+        if let Some(at) = self.free_pins.pop() {
+            self.pins[at as usize] = Some(value);
+            return Pin(at);
+        }
+        self.pins.push(Some(value));
+        Pin(self.pins.len() as u32 - 1)
     }
 
     /// The value that is pinned; nil if it was unpinned.
@@ -221,8 +222,10 @@ impl Engine {
 
     /// Lets go of a value.
     pub fn unpin(&mut self, pin: Pin) {
-        if let Some(place) = self.pins.get_mut(pin.0 as usize) {
-            *place = None;
+        if let Some(place) = self.pins.get_mut(pin.0 as usize)
+            && place.take().is_some()
+        {
+            self.free_pins.push(pin.0);
         }
     }
 

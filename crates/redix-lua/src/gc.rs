@@ -62,8 +62,13 @@ impl Engine {
         let Self { heap, threshold, .. } = self;
         let (used, limit) = (heap.budget.used, heap.budget.limit);
         self.live_bytes = used;
-        let twice = (used * 2).max(THRESHOLD_MIN).min(limit - limit / 16);
-        *threshold = twice.max(used + limit / 16);
+        let twice = (used * 2).max(THRESHOLD_MIN);
+        let near_limit = limit - limit / 16;
+        *threshold = match twice <= near_limit {
+            true => twice,
+            // A heap that is full of live objects is not collected at each step.
+            false => near_limit.max(used + limit / 16),
+        };
     }
 }
 

@@ -72,6 +72,13 @@ const UPVALUE: usize = 40;
 const THREAD: usize = 256;
 const LOADED: usize = 64;
 
+/// What a loaded prototype costs without those in it. The prototype itself counts too: of what
+/// scripts compile nobody else keeps count.
+fn loaded_cost(proto: &Proto) -> usize {
+    let inner: usize = proto.protos.iter().map(|proto| proto.size).sum();
+    LOADED + proto.size - inner + proto.constants.len() * 16 + proto.protos.len() * 8
+}
+
 pub(crate) struct Heap {
     pub(crate) budget: Budget,
     pub(crate) strings: Strings,
@@ -187,7 +194,7 @@ impl Heap {
 
     /// Makes a prototype and those in it usable by this engine.
     pub(crate) fn load(&mut self, proto: &Arc<Proto>) -> Result<Handle, NoMemory> {
-        self.budget.charge(LOADED + proto.constants.len() * 16 + proto.protos.len() * 8)?;
+        self.budget.charge(loaded_cost(proto))?;
         let mut constants = Vec::with_capacity(proto.constants.len());
         for constant in &proto.constants {
             constants.push(match constant {
@@ -217,7 +224,7 @@ impl Heap {
         });
         self.upvalues.sweep(|_| budget.release(UPVALUE));
         self.loaded.sweep(|loaded| {
-            budget.release(LOADED + loaded.constants.len() * 16 + loaded.children.len() * 8);
+            budget.release(loaded_cost(&loaded.proto));
         });
         self.threads.sweep(|thread| budget.release(THREAD + thread.stack.len() * 16));
     }

@@ -31,7 +31,7 @@ fn set_element(e: &mut Engine, t: TableRef, at: i64, value: Value) -> Result<()>
         return Err(e.error_text(READONLY));
     }
     let key = Value::Number(at as f64);
-    if e.heap.table_set(t, &key, value).is_err() {
+    if e.heap.table_set(t, &key, value).is_err() || e.collect_always {
         if !e.collect_if_worth(e.thread.extent()) {
             return Err(Fault::Memory);
         }
@@ -338,14 +338,23 @@ impl Sorter<'_> {
             if j < i {
                 break;
             }
-            self.set(i, right)?;
-            self.set(j, left)?;
+            self.put(i, right, j, left)?;
         }
         let (a, b) = (self.get(high - 1), self.get(i));
-        self.set(high - 1, b)?;
-        self.set(i, a)?;
+        self.put(high - 1, b, i, a)?;
         self.e.thread.top = top;
         Ok(i)
+    }
+
+    /// Stores two values that may be nowhere else.
+    fn put(&mut self, first: i64, a: Value, second: i64, b: Value) -> Result<()> {
+        let top = self.e.thread.top;
+        self.e.push(a)?;
+        self.e.push(b)?;
+        self.set(first, a)?;
+        self.set(second, b)?;
+        self.e.thread.top = top;
+        Ok(())
     }
 
     /// Compares values that the comparator may take out of the table.

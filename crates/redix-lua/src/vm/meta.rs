@@ -166,7 +166,7 @@ impl Engine {
         if self.heap.table(t).readonly {
             return Err(self.error_in_lua(READONLY));
         }
-        if self.heap.table_set(t, &key, value).is_err() {
+        if self.heap.table_set(t, &key, value).is_err() || self.collect_always {
             if !self.collect_if_worth(self.thread.extent()) {
                 return Err(Fault::Memory);
             }

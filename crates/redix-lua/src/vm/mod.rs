@@ -75,6 +75,7 @@ impl Engine {
             names,
             string_meta: None,
             pins: Vec::new(),
+            free_pins: Vec::new(),
             fuel: 0,
             slice: i64::from(options.slice),
             depth: 0,
@@ -103,6 +104,7 @@ impl Engine {
         args: &[Value],
         host: &mut dyn Host,
     ) -> std::result::Result<Value, RunError> {
+        debug_assert_eq!(self.depth, 0, "a host function must not run the engine");
         self.close_upvalues(0);
         self.thread.frames.clear();
         self.thread.top = 0;
@@ -217,7 +219,7 @@ impl Engine {
     /// Makes room for an allocation of `bytes`, if need be by collecting. A safe point, with
     /// registers in use up to the top.
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<()> {
-        if self.heap.budget.check(bytes).is_err() {
+        if self.heap.budget.check(bytes).is_err() || self.collect_always {
             self.collect_if_worth(self.thread.top);
         }
         Ok(self.heap.budget.check(bytes)?)
@@ -226,7 +228,8 @@ impl Engine {
     /// Collects unless the last collection left hardly less; true if it did.
     pub(crate) fn collect_if_worth(&mut self, extent: usize) -> bool {
         let budget = &self.heap.budget;
-        let worth = budget.used > self.live_bytes.saturating_add(budget.limit / 32);
+        let much = self.live_bytes.saturating_add(budget.limit / 32);
+        let worth = budget.used > much || self.collect_always;
         if worth {
             self.collect_to(extent);
         }

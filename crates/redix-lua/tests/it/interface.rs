@@ -80,6 +80,8 @@ fn a_script_can_catch_the_end_of_memory_and_the_engine_recovers() {
         "local t = {} for i = 1, 1e9 do t = {t} end",
         "local f = print for i = 1, 1e9 do local g = f f = function() return g end end",
         "local t = {} for i = 1, 1e9 do t[i] = coroutine.create(function() end) end",
+        "local t, s = {}, ('local a = 1 '):rep(150) for i = 1, 1e9 do t[i] = loadstring(s)
+         if not t[i] then error('not enough memory', 0) end end",
         "return table.concat({('x'):rep(1e6), ('x'):rep(1e6), ('x'):rep(1e6)}, ('x'):rep(1e6))",
         "local s = {} for i = 1, 20000 do s[i] = i end for i = 1, 12 do s = {s, s} end
          return cjson.encode(s)",
@@ -116,6 +118,16 @@ fn collecting_brings_the_memory_back_to_what_it_was() {
     run(&mut engine, "return 1", &mut TestHost::new(10)).expect("it succeeds");
     engine.collect();
     assert_eq!(engine.memory_bytes(), before);
+}
+
+#[test]
+fn garbage_is_collected_long_before_the_limit() {
+    let mut engine = engine(&Options::default());
+    let source = "local most = 0 for i = 1, 3e5 do local t = {i .. ''}
+        if i % 1000 == 0 then most = math.max(most, collectgarbage('count')) end end
+        return most .. ''";
+    let most: f64 = text(&mut engine, source).parse().expect("a number");
+    assert!(most < 4096.0, "{most} KB");
 }
 
 #[test]
