@@ -257,9 +257,10 @@ impl<'a> Lexer<'a> {
         while self.byte().is_some_and(|b| b.is_ascii_digit() || b == b'.') {
             self.at += 1;
         }
-        if matches!(self.byte(), Some(b'e' | b'E')) {
+        // C looks for the byte in a string, where it finds a zero byte too.
+        if matches!(self.byte(), Some(b'e' | b'E' | 0)) {
             self.at += 1;
-            if matches!(self.byte(), Some(b'+' | b'-')) {
+            if matches!(self.byte(), Some(b'+' | b'-' | 0)) {
                 self.at += 1;
             }
         }

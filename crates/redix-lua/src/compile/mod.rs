@@ -9,7 +9,6 @@ mod parse;
 
 use std::sync::Arc;
 
-use crate::names::{ID_MAX_COMPILE, chunk_id};
 use crate::proto::Proto;
 
 /// Why a source is not a program: the message as `loadstring` gives it.
@@ -22,7 +21,7 @@ pub struct CompileError {
 const ROOM: usize = 256 << 20;
 
 /// Compiles a source. `chunk_name` is `@file`, `=name`, or the source itself, as in Lua; messages
-/// show it. Bytecode is refused.
+/// show it. Bytecode is no exception: it is a text with an unexpected symbol.
 pub fn compile(source: &[u8], chunk_name: &[u8]) -> Result<Arc<Proto>, CompileError> {
     compile_within(source, chunk_name, ROOM, &mut |_| true)
 }
@@ -35,10 +34,5 @@ pub(crate) fn compile_within(
     room: usize,
     pay: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Arc<Proto>, CompileError> {
-    if source.first() == Some(&0x1B) {
-        let mut message = chunk_id(chunk_name, ID_MAX_COMPILE);
-        message.extend_from_slice(b": bad binary format (bytecode is not supported)");
-        return Err(CompileError { message });
-    }
     parse::parse(source, chunk_name, room, pay)
 }

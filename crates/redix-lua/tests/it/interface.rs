@@ -183,7 +183,8 @@ fn an_error_says_where_it_was_thrown() {
 
 #[test]
 fn bytecode_is_refused() {
-    assert!(compile(b"\x1bLua", b"@user_script").is_err());
+    let error = compile(b"\x1bLua", b"@user_script").expect_err("it is no source");
+    assert_eq!(error.message, b"user_script:1: unexpected symbol near 'char(27)'");
     let mut engine = engine(&Options::default());
     assert_eq!(text(&mut engine, "return tostring(loadstring('\\27LuaQ'))"), "nil");
     assert_eq!(text(&mut engine, "return tostring((pcall(string.dump, function() end)))"), "false");
