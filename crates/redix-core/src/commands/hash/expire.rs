@@ -109,7 +109,8 @@ fn set_expiries(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) ->
     let (key, hasher, past) = (cx.key(args, 1), cx.keys.keyspace.hasher(), cx.is_past(at_ms));
     let fields = at + 2..args.len();
     let outcome = edit(cx, key, Missing::Skip, |hash| {
-        let mut removed = Vec::new();
+        let hides = hash.as_ref().hides_fields();
+        let (mut removed, mut changed) = (Vec::new(), Vec::new());
         let mut apply = |word: usize| {
             let field = args.get(word);
             let Some((_, present)) = hash.as_ref().get_expiring(field, hasher) else {
@@ -124,17 +125,17 @@ fn set_expiries(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) ->
                 return answer::REMOVED;
             }
             hash.set_expiry(field, Some(at_ms));
+            changed.push(word);
             answer::CHANGED
         };
         let answers: Vec<i64> = fields.clone().map(&mut apply).collect();
-        let set = answers.iter().filter(|one| **one == answer::CHANGED).count();
-        let edited = match set {
+        let edited = match changed.len() {
             0 => after_removal(hash, removed.len()),
             set => Edited::Changed(set as u64),
         };
-        ((answers, removed, edited), edited)
+        ((answers, removed, changed, edited, hides), edited)
     })?;
-    let Some((answers, removed, edited)) = outcome else {
+    let Some((answers, removed, changed, edited, hides)) = outcome else {
         return answer_all(cx, fields.len(), answer::MISSING);
     };
     if !removed.is_empty() {
@@ -142,7 +143,13 @@ fn set_expiries(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) ->
         note_expired(cx, key, removed.len());
         notify_if_emptied(cx, edited, key);
     } else if edited != Edited::Nothing {
-        log_absolute(cx, args, at_ms);
+        if hides {
+            let (at, count) = (at_ms.to_string(), changed.len().to_string());
+            let start = [b"HPEXPIREAT", key.bytes, at.as_bytes(), b"FIELDS", count.as_bytes()];
+            log_fields(cx, &start, args, &changed);
+        } else {
+            log_absolute(cx, args, at_ms);
+        }
         notify(cx, "hexpire", key);
     }
     cx.reply.array(answers.len());
@@ -156,7 +163,8 @@ fn answer_all(cx: &mut Ctx<'_, '_>, fields: usize, one: i64) -> CommandResult {
     Ok(())
 }
 
-/// Logs the command with its time as an absolute one; `HPEXPIREAT` has that form already.
+/// Logs the command with its time as an absolute one; `HPEXPIREAT` has that form already. Where the
+/// hash hides no field a replica has the same ones, and the conditions decide there as here.
 fn log_absolute(cx: &mut Ctx<'_, '_>, args: Args<'_>, at_ms: i64) {
     if cx.command.spec.name == "hpexpireat" || !cx.keys.effects.recording() {
         return;
@@ -212,7 +220,7 @@ fn check_fields_word(args: Args<'_>) -> Result<(), ReplyError> {
 
 /// `HPERSIST key FIELDS numfields field [field ...]` -> array: for each field 1 if its expiry was
 /// removed, -1 if it has none, -2 if there is no such field. Errors: Syntax, NotInteger, a number
-/// of fields that is not theirs, WRONGTYPE. Logged verbatim; event `hpersist`.
+/// of fields that is not theirs, WRONGTYPE. Logged without hidden fields; event `hpersist`.
 fn hpersist(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     check_fields_word(args)?;
     check_count(args, 2, 1, NUMFIELDS)?;
@@ -229,12 +237,20 @@ fn hpersist(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         let answers: Vec<i64> = args.iter_from(4).map(&mut persist).collect();
         let changed = answers.iter().filter(|one| **one == answer::CHANGED).count();
         let edited = if changed > 0 { Edited::Changed(changed as u64) } else { Edited::Nothing };
-        (answers, edited)
+        ((answers, hash.as_ref().hides_fields()), edited)
     })?;
-    let Some(answers) = answers else {
+    let Some((answers, hides)) = answers else {
         return answer_all(cx, args.len() - 4, answer::MISSING);
     };
     if answers.contains(&answer::CHANGED) {
+        if hides {
+            // A replica still has what is hidden here.
+            let mut changed: Vec<usize> = (4..args.len()).collect();
+            changed.retain(|word| answers[word - 4] == answer::CHANGED);
+            let count = changed.len().to_string();
+            let start = [b"HPERSIST", key.bytes, b"FIELDS", count.as_bytes()];
+            log_fields(cx, &start, args, &changed);
+        }
         notify(cx, "hpersist", key);
     }
     cx.reply.array(answers.len());

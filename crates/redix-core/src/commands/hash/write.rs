@@ -3,7 +3,8 @@
 use redix_types::hash::{Before, Lifetime};
 
 use super::{
-    CREATE, after_removal, check_length, docs, edit, note_expired, notify, notify_if_emptied,
+    CREATE, after_removal, check_length, docs, edit, log_fields, note_expired, notify,
+    notify_if_emptied,
 };
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -112,16 +113,26 @@ fn hsetnx(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `HDEL key field [field ...]` -> number of fields removed. Errors: WRONGTYPE.
+/// `HDEL key field [field ...]` -> number of fields removed. Errors: WRONGTYPE. Logged without
+/// hidden fields, which a replica still has.
 fn hdel(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
-    let removed = edit(cx, key, Missing::Skip, |hash| {
+    let outcome = edit(cx, key, Missing::Skip, |hash| {
+        if hash.as_ref().hides_fields() {
+            let mut removed: Vec<usize> = (2..args.len()).collect();
+            removed.retain(|&word| hash.remove(args.get(word)));
+            let edited = after_removal(hash, removed.len());
+            return ((removed.len(), Some(removed), edited), edited);
+        }
         let removed = args.iter_from(2).filter(|field| hash.remove(field)).count();
         let edited = after_removal(hash, removed);
-        ((removed, edited), edited)
+        ((removed, None, edited), edited)
     })?;
-    let (removed, edited) = removed.unwrap_or((0, Edited::Nothing));
+    let (removed, of_some, edited) = outcome.unwrap_or((0, None, Edited::Nothing));
     if removed > 0 {
+        if let Some(words) = of_some {
+            log_fields(cx, &[b"HDEL", key.bytes], args, &words);
+        }
         notify(cx, "hdel", key);
     }
     notify_if_emptied(cx, edited, key);
