@@ -245,6 +245,30 @@ fn hash(rng: &mut Rng) -> Words {
     }
 }
 
+/// Keys of hashes with expiring fields, and their fields: few, so that they meet fields that have
+/// expired.
+const EXPIRING: usize = 8;
+
+/// A command on hashes with expiring fields, which not every server has that the other commands are
+/// for.
+pub fn field_expiry(rng: &mut Rng) -> Words {
+    let [key, other] = [(); 2].map(|()| format!("expiring:{}", rng.below(EXPIRING)));
+    let [field, second] = [(); 2].map(|()| rng.below(EXPIRING).to_string());
+    let (key, other, field) = (key.as_str(), other.as_str(), field.as_str());
+    let ms = (1 + rng.below(500)).to_string();
+    match rng.below(20) {
+        0..6 => words(&["HSETEX", key, "PX", &ms, "FIELDS", "2", field, "v", &second, "w"]),
+        6..9 => words(&["HPEXPIRE", key, &ms, "FIELDS", "2", field, &second]),
+        9 => words(&["HPERSIST", key, "FIELDS", "2", field, &second]),
+        10 => words(&["HGETEX", key, "PX", &ms, "FIELDS", "1", field]),
+        11..14 => words(&["COPY", key, other, "REPLACE"]),
+        14 => words(&["RENAME", key, other]),
+        15 => words(&["HINCRBY", key, "number", "1"]),
+        16 => words(&["HDEL", key, field, &second]),
+        _ => words(&["HSET", key, field, "x"]),
+    }
+}
+
 /// An ID of an entry, low enough to be there.
 fn stream_id(rng: &mut Rng) -> String {
     format!("{}-{}", rng.below(300), rng.below(3))

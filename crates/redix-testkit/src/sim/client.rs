@@ -98,7 +98,10 @@ impl Client {
         let mut push = |words: &Words| encode_command(&mut bytes, words);
         match rng.below(100) {
             0..80 => {
-                let batch = writes::batch(rng, BATCH);
+                let mut batch = writes::batch(rng, BATCH);
+                if rng.chance(50) {
+                    batch.push(writes::field_expiry(rng));
+                }
                 batch.iter().for_each(&mut push);
                 self.expected.extend(batch.iter().map(|_| Expected::Anything));
             }
