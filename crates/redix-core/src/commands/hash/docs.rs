@@ -1,6 +1,8 @@
 //! COMMAND DOCS entries of the hash commands.
 
 use crate::command::spec::{ArgKind, ArgSpec, Docs};
+use crate::commands::keys::expire::CONDITION;
+use crate::commands::string::options::{EXPIRE_OR_KEEP, EXPIRE_OR_PERSIST};
 
 /// The words that name fields: `FIELDS numfields field [field ...]`.
 const FIELDS: ArgSpec = ArgSpec::new(
@@ -11,22 +13,6 @@ const FIELDS: ArgSpec = ArgSpec::new(
     ]),
 )
 .token("FIELDS");
-
-const CONDITION: ArgSpec = ArgSpec::new(
-    "condition",
-    ArgKind::OneOf(&[
-        ArgSpec::word("nx", "NX"),
-        ArgSpec::word("xx", "XX"),
-        ArgSpec::word("gt", "GT"),
-        ArgSpec::word("lt", "LT"),
-    ]),
-)
-.optional();
-
-const EX: ArgSpec = ArgSpec::new("seconds", ArgKind::Integer).token("EX");
-const PX: ArgSpec = ArgSpec::new("milliseconds", ArgKind::Integer).token("PX");
-const EXAT: ArgSpec = ArgSpec::new("unix-time-seconds", ArgKind::UnixTime).token("EXAT");
-const PXAT: ArgSpec = ArgSpec::new("unix-time-milliseconds", ArgKind::UnixTime).token("PXAT");
 
 const EACH_FIELD: &str = "O(N) for N fields.";
 
@@ -93,15 +79,7 @@ pub(super) const HGETEX: Docs = Docs::new(
     EACH_FIELD,
     "Returns the values of fields of a hash, and sets or removes their expiry.",
 )
-.args(&[
-    ArgSpec::key("key"),
-    ArgSpec::new(
-        "expiration",
-        ArgKind::OneOf(&[EX, PX, EXAT, PXAT, ArgSpec::word("persist", "PERSIST")]),
-    )
-    .optional(),
-    FIELDS,
-]);
+.args(&[ArgSpec::key("key"), EXPIRE_OR_PERSIST, FIELDS]);
 
 pub(super) const HINCRBY: Docs = Docs::new(
     "2.0.0",
@@ -254,11 +232,7 @@ pub(super) const HSETEX: Docs =
             ArgKind::OneOf(&[ArgSpec::word("fnx", "FNX"), ArgSpec::word("fxx", "FXX")]),
         )
         .optional(),
-        ArgSpec::new(
-            "expiration",
-            ArgKind::OneOf(&[EX, PX, EXAT, PXAT, ArgSpec::word("keepttl", "KEEPTTL")]),
-        )
-        .optional(),
+        EXPIRE_OR_KEEP,
         ArgSpec::new(
             "fields",
             ArgKind::Block(&[

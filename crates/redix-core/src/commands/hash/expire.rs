@@ -12,7 +12,8 @@ use super::{
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
-use crate::commands::keys::expire::{Base, Conditions, Unit, parse_time};
+use crate::commands::keys::expire::{Base, Conditions, Unit};
+use crate::commands::string::options;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{Edited, Missing};
 
@@ -80,32 +81,30 @@ mod answer {
 /// NotInteger, an invalid time, WRONGTYPE. Logged as `HPEXPIREAT` or `HDEL`; events `hexpire`,
 /// `hexpired`.
 fn hexpire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    set_expiries(cx, args, Unit::Seconds, Base::Now)
+    set_expiries(cx, args, options::Unit::Seconds)
 }
 
 /// `HPEXPIRE key milliseconds …`: as HEXPIRE.
 fn hpexpire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    set_expiries(cx, args, Unit::Milliseconds, Base::Now)
+    set_expiries(cx, args, options::Unit::Millis)
 }
 
 /// `HEXPIREAT key unix-time-seconds …`: as HEXPIRE.
 fn hexpireat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    set_expiries(cx, args, Unit::Seconds, Base::Epoch)
+    set_expiries(cx, args, options::Unit::UnixSeconds)
 }
 
 /// `HPEXPIREAT key unix-time-milliseconds …`: as HEXPIRE.
 fn hpexpireat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    set_expiries(cx, args, Unit::Milliseconds, Base::Epoch)
+    set_expiries(cx, args, options::Unit::UnixMillis)
 }
 
-fn set_expiries(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) -> CommandResult {
+fn set_expiries(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: options::Unit) -> CommandResult {
     let at = find_fields(args, 3)?;
     let conditions = Conditions::parse(args.head(at).options(3))?;
     check_count(args, at, 1, NUMFIELDS)?;
-    let (base_ms, name) = (if base == Base::Now { cx.now_ms() } else { 0 }, cx.command.spec.name);
-    let given_ms = parse_time(args.get(2), unit, 0, name)?;
-    let at_ms = given_ms.checked_add(base_ms).filter(|_| given_ms >= 0);
-    let at_ms = at_ms.ok_or(ReplyError::InvalidExpire(name.into()))?;
+    let (given, name) = ((unit, args.get(2)), cx.command.spec.name);
+    let at_ms = options::expire_from(0, given, cx.now_ms(), name)?;
     let (key, hasher, past) = (cx.key(args, 1), cx.keys.keyspace.hasher(), cx.is_past(at_ms));
     let fields = at + 2..args.len();
     let outcome = edit(cx, key, Missing::Skip, |hash| {

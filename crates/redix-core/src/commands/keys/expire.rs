@@ -5,11 +5,11 @@
 //! apply it.
 
 use redix_types::entry::EntryRef;
-use redix_types::num;
 
 use crate::command::args::{Args, Options};
 use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
+use crate::commands::string::options;
 use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
 
@@ -29,17 +29,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     .args(&[
         ArgSpec::key("key"),
         ArgSpec::new("seconds", ArgKind::Integer),
-        ArgSpec::new(
-            "condition",
-            ArgKind::OneOf(&[
-                ArgSpec::word("nx", "NX"),
-                ArgSpec::word("xx", "XX"),
-                ArgSpec::word("gt", "GT"),
-                ArgSpec::word("lt", "LT"),
-            ]),
-        )
-        .optional()
-        .since("7.0.0"),
+        CONDITION.since("7.0.0"),
     ]),
     CommandSpec::write(
         "expireat",
@@ -56,17 +46,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     .args(&[
         ArgSpec::key("key"),
         ArgSpec::new("unix-time-seconds", ArgKind::UnixTime),
-        ArgSpec::new(
-            "condition",
-            ArgKind::OneOf(&[
-                ArgSpec::word("nx", "NX"),
-                ArgSpec::word("xx", "XX"),
-                ArgSpec::word("gt", "GT"),
-                ArgSpec::word("lt", "LT"),
-            ]),
-        )
-        .optional()
-        .since("7.0.0"),
+        CONDITION.since("7.0.0"),
     ]),
     CommandSpec::read(
         "expiretime",
@@ -107,17 +87,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     .args(&[
         ArgSpec::key("key"),
         ArgSpec::new("milliseconds", ArgKind::Integer),
-        ArgSpec::new(
-            "condition",
-            ArgKind::OneOf(&[
-                ArgSpec::word("nx", "NX"),
-                ArgSpec::word("xx", "XX"),
-                ArgSpec::word("gt", "GT"),
-                ArgSpec::word("lt", "LT"),
-            ]),
-        )
-        .optional()
-        .since("7.0.0"),
+        CONDITION.since("7.0.0"),
     ]),
     CommandSpec::write(
         "pexpireat",
@@ -134,17 +104,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     .args(&[
         ArgSpec::key("key"),
         ArgSpec::new("unix-time-milliseconds", ArgKind::UnixTime),
-        ArgSpec::new(
-            "condition",
-            ArgKind::OneOf(&[
-                ArgSpec::word("nx", "NX"),
-                ArgSpec::word("xx", "XX"),
-                ArgSpec::word("gt", "GT"),
-                ArgSpec::word("lt", "LT"),
-            ]),
-        )
-        .optional()
-        .since("7.0.0"),
+        CONDITION.since("7.0.0"),
     ]),
     CommandSpec::read(
         "pexpiretime",
@@ -187,7 +147,19 @@ pub const COMMANDS: &[CommandSpec] = &[
     .tips(&["nondeterministic_output"]),
 ];
 
-/// The unit of a time in a request or reply.
+/// Describes the conditions NX, XX, GT and LT.
+pub(in crate::commands) const CONDITION: ArgSpec = ArgSpec::new(
+    "condition",
+    ArgKind::OneOf(&[
+        ArgSpec::word("nx", "NX"),
+        ArgSpec::word("xx", "XX"),
+        ArgSpec::word("gt", "GT"),
+        ArgSpec::word("lt", "LT"),
+    ]),
+)
+.optional();
+
+/// The unit of a time in a reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::commands) enum Unit {
     Seconds,
@@ -204,7 +176,7 @@ impl Unit {
     }
 }
 
-/// The reference point of a time in a request.
+/// The reference point of a time in a reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::commands) enum Base {
     Now,
@@ -265,46 +237,31 @@ impl Conditions {
     }
 }
 
-/// Parses a time into Unix milliseconds.
-pub(in crate::commands) fn parse_time(
-    word: &[u8],
-    unit: Unit,
-    base_ms: i64,
-    name: &'static str,
-) -> Result<i64, ReplyError> {
-    let number = num::parse_i64(word).ok_or(ReplyError::NotInteger)?;
-    let ms = match unit {
-        Unit::Seconds => number.checked_mul(1000),
-        Unit::Milliseconds => Some(number),
-    };
-    ms.and_then(|ms| ms.checked_add(base_ms)).ok_or(ReplyError::InvalidExpire(name.into()))
-}
-
 /// `EXPIRE key seconds [NX | XX | GT | LT]` -> 1 if set, else 0. Logged as `PEXPIREAT` with the
 /// same options or, where the time is over, as the deletion; events `expire` and `expired`.
 fn expire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    set_expire(cx, args, Unit::Seconds, Base::Now)
+    set_expire(cx, args, options::Unit::Seconds)
 }
 
 /// `PEXPIRE key milliseconds [NX | XX | GT | LT]`: as EXPIRE.
 fn pexpire(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    set_expire(cx, args, Unit::Milliseconds, Base::Now)
+    set_expire(cx, args, options::Unit::Millis)
 }
 
 /// `EXPIREAT key unix-time-seconds [NX | XX | GT | LT]`: as EXPIRE.
 fn expireat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    set_expire(cx, args, Unit::Seconds, Base::Epoch)
+    set_expire(cx, args, options::Unit::UnixSeconds)
 }
 
 /// `PEXPIREAT key unix-time-milliseconds [NX | XX | GT | LT]`: as EXPIRE.
 fn pexpireat(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    set_expire(cx, args, Unit::Milliseconds, Base::Epoch)
+    set_expire(cx, args, options::Unit::UnixMillis)
 }
 
-fn set_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) -> CommandResult {
+fn set_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: options::Unit) -> CommandResult {
     let conditions = Conditions::parse(args.options(3))?;
-    let base_ms = if base == Base::Now { cx.now_ms() } else { 0 };
-    let at_ms = parse_time(args.get(2), unit, base_ms, cx.command.spec.name)?;
+    let (given, name) = ((unit, args.get(2)), cx.command.spec.name);
+    let at_ms = options::expire_from(i64::MIN, given, cx.now_ms(), name)?;
     let key = cx.key(args, 1);
     let present = cx.keys.lookup_any_write(key).map(EntryRef::expire_at_ms);
     if !present.is_some_and(|present| conditions.allow(present, at_ms)) {
@@ -318,7 +275,7 @@ fn set_expire(cx: &mut Ctx<'_, '_>, args: Args<'_>, unit: Unit, base: Base) -> C
     } else {
         keys.set_expire(key, Some(at_ms));
         // `PEXPIREAT` is already in its replicated form: log verbatim.
-        let needed = (unit, base) != (Unit::Milliseconds, Base::Epoch);
+        let needed = unit != options::Unit::UnixMillis;
         if needed && keys.effects.recording() {
             let at = at_ms.to_string();
             let mut argv = vec![b"PEXPIREAT".as_slice(), key.bytes, at.as_bytes()];

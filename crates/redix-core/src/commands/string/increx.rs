@@ -9,7 +9,7 @@ use redix_types::entry::{EntryRef, IntBuf, Kind, Value};
 use redix_types::num::{LongDouble, parse_i64};
 
 use super::number::{float, integer};
-use super::options::Expire;
+use super::options::{EXPIRE_OR_PERSIST, Expire};
 use super::set::expire_at_once;
 use super::{encode_text, log, log_set_at, notify, notify_generic};
 use crate::command::args::Args;
@@ -47,17 +47,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::write(
     ArgSpec::word("saturate", "SATURATE").optional(),
     ArgSpec::new("lowerbound", ArgKind::String).token("LBOUND").optional(),
     ArgSpec::new("upperbound", ArgKind::String).token("UBOUND").optional(),
-    ArgSpec::new(
-        "expiration",
-        ArgKind::OneOf(&[
-            ArgSpec::new("seconds", ArgKind::Integer).token("EX"),
-            ArgSpec::new("milliseconds", ArgKind::Integer).token("PX"),
-            ArgSpec::new("unix-time-seconds", ArgKind::UnixTime).token("EXAT"),
-            ArgSpec::new("unix-time-milliseconds", ArgKind::UnixTime).token("PXAT"),
-            ArgSpec::word("persist", "PERSIST"),
-        ]),
-    )
-    .optional(),
+    EXPIRE_OR_PERSIST,
     ArgSpec::word("enx", "ENX").optional(),
 ])];
 

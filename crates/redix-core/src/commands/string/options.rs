@@ -4,7 +4,27 @@
 //! are a syntax error. All options are checked before any number in them is parsed.
 
 use crate::command::args::{Args, Options as Words};
+use crate::command::spec::{ArgKind, ArgSpec};
 use crate::error::ReplyError;
+
+const EX: ArgSpec = ArgSpec::new("seconds", ArgKind::Integer).token("EX");
+const PX: ArgSpec = ArgSpec::new("milliseconds", ArgKind::Integer).token("PX");
+const EXAT: ArgSpec = ArgSpec::new("unix-time-seconds", ArgKind::UnixTime).token("EXAT");
+const PXAT: ArgSpec = ArgSpec::new("unix-time-milliseconds", ArgKind::UnixTime).token("PXAT");
+
+/// Describes `[EX | PX | EXAT | PXAT time | KEEPTTL]`.
+pub const EXPIRE_OR_KEEP: ArgSpec = ArgSpec::new(
+    "expiration",
+    ArgKind::OneOf(&[EX, PX, EXAT, PXAT, ArgSpec::word("keepttl", "KEEPTTL")]),
+)
+.optional();
+
+/// Describes `[EX | PX | EXAT | PXAT time | PERSIST]`.
+pub const EXPIRE_OR_PERSIST: ArgSpec = ArgSpec::new(
+    "expiration",
+    ArgKind::OneOf(&[EX, PX, EXAT, PXAT, ArgSpec::word("persist", "PERSIST")]),
+)
+.optional();
 
 /// The command whose options are parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

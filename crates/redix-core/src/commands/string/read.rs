@@ -2,7 +2,7 @@
 
 use redix_types::entry::{EntryRef, IntBuf, Kind};
 
-use super::options::{Expire, Grammar, Options};
+use super::options::{EXPIRE_OR_PERSIST, Expire, Grammar, Options};
 use super::set::expire_at_once;
 use super::{log, notify_generic, reply_string, store};
 use crate::command::args::Args;
@@ -55,20 +55,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     .log_as(LogAs::Effect)
     .since("6.2.0")
     .doc("Returns the string at a key and may change when the key expires.")
-    .args(&[
-        ArgSpec::key("key"),
-        ArgSpec::new(
-            "expiration",
-            ArgKind::OneOf(&[
-                ArgSpec::new("seconds", ArgKind::Integer).token("EX"),
-                ArgSpec::new("milliseconds", ArgKind::Integer).token("PX"),
-                ArgSpec::new("unix-time-seconds", ArgKind::UnixTime).token("EXAT"),
-                ArgSpec::new("unix-time-milliseconds", ArgKind::UnixTime).token("PXAT"),
-                ArgSpec::word("persist", "PERSIST"),
-            ]),
-        )
-        .optional(),
-    ]),
+    .args(&[ArgSpec::key("key"), EXPIRE_OR_PERSIST]),
     CommandSpec::write(
         "getset",
         Group::String,

@@ -4,7 +4,7 @@ use redix_types::entry::{EntryRef, IntBuf, Kind, Value};
 use smallvec::SmallVec;
 
 use super::digest::{has_digest, is_value};
-use super::options::{Condition, Expire, Grammar, Options, Unit, expire_at_ms};
+use super::options::{Condition, EXPIRE_OR_KEEP, Expire, Grammar, Options, Unit, expire_at_ms};
 use super::{encode_word, log, log_set_at, notify, notify_generic, reply_string, store};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -186,17 +186,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             ArgKind::OneOf(&[ArgSpec::word("nx", "NX"), ArgSpec::word("xx", "XX")]),
         )
         .optional(),
-        ArgSpec::new(
-            "expiration",
-            ArgKind::OneOf(&[
-                ArgSpec::new("seconds", ArgKind::Integer).token("EX"),
-                ArgSpec::new("milliseconds", ArgKind::Integer).token("PX"),
-                ArgSpec::new("unix-time-seconds", ArgKind::UnixTime).token("EXAT"),
-                ArgSpec::new("unix-time-milliseconds", ArgKind::UnixTime).token("PXAT"),
-                ArgSpec::word("keepttl", "KEEPTTL"),
-            ]),
-        )
-        .optional(),
+        EXPIRE_OR_KEEP,
     ])
     .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
     CommandSpec::write(

@@ -63,33 +63,6 @@ fn a_condition_compares_with_the_present_expiry() {
 }
 
 #[test]
-fn times_are_absolute_and_never_overflow() {
-    const NOW: i64 = 1_700_000_000_000;
-    let invalid = "ERR invalid expire time in 'expire' command";
-    let number = "ERR value is not an integer or out of range";
-    for (word, unit, base_ms, expected) in [
-        ("10", Unit::Seconds, NOW, Ok(NOW + 10_000)),
-        ("-10", Unit::Seconds, NOW, Ok(NOW - 10_000)),
-        ("10", Unit::Milliseconds, NOW, Ok(NOW + 10)),
-        ("10", Unit::Seconds, 0, Ok(10_000)),
-        ("9223372036854775807", Unit::Milliseconds, 0, Ok(i64::MAX)),
-        ("9223372036854775807", Unit::Milliseconds, 1, Err(invalid)),
-        ("9223372036854775", Unit::Seconds, 0, Ok(9_223_372_036_854_775_000)),
-        ("9223372036854775", Unit::Seconds, NOW, Err(invalid)),
-        ("9223372036854776", Unit::Seconds, 0, Err(invalid)),
-        ("-9223372036854776", Unit::Seconds, NOW, Err(invalid)),
-        ("-9223372036854775808", Unit::Milliseconds, NOW, Ok(i64::MIN + NOW)),
-        ("9223372036854775808", Unit::Milliseconds, 0, Err(number)),
-        ("1.5", Unit::Seconds, NOW, Err(number)),
-        ("", Unit::Seconds, NOW, Err(number)),
-    ] {
-        let parsed = parse_time(word.as_bytes(), unit, base_ms, "expire");
-        let parsed = parsed.map_err(|error| error.to_string());
-        assert_eq!(parsed, expected.map_err(str::to_owned), "{word}");
-    }
-}
-
-#[test]
 fn answers_are_rounded_half_up() {
     for (ms, seconds) in [(0, 0), (499, 0), (500, 1), (1499, 1), (i64::MAX, 9_223_372_036_854_776)]
     {

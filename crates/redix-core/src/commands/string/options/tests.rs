@@ -146,3 +146,30 @@ fn times_are_positive_and_fit() {
         assert_eq!(found, expect.map_err(str::to_owned), "{unit:?} {text}");
     }
 }
+
+#[test]
+fn times_are_absolute_and_never_overflow() {
+    const NOW: i64 = 1_700_000_000_000;
+    let invalid = "ERR invalid expire time in 'expire' command";
+    let number = "ERR value is not an integer or out of range";
+    for (word, unit, now_ms, expected) in [
+        ("10", Unit::Seconds, NOW, Ok(NOW + 10_000)),
+        ("-10", Unit::Seconds, NOW, Ok(NOW - 10_000)),
+        ("10", Unit::Millis, NOW, Ok(NOW + 10)),
+        ("10", Unit::UnixSeconds, NOW, Ok(10_000)),
+        ("9223372036854775807", Unit::UnixMillis, NOW, Ok(i64::MAX)),
+        ("9223372036854775807", Unit::Millis, 1, Err(invalid)),
+        ("9223372036854775", Unit::UnixSeconds, NOW, Ok(9_223_372_036_854_775_000)),
+        ("9223372036854775", Unit::Seconds, NOW, Err(invalid)),
+        ("9223372036854776", Unit::UnixSeconds, NOW, Err(invalid)),
+        ("-9223372036854776", Unit::Seconds, NOW, Err(invalid)),
+        ("-9223372036854775808", Unit::Millis, NOW, Ok(i64::MIN + NOW)),
+        ("9223372036854775808", Unit::UnixMillis, NOW, Err(number)),
+        ("1.5", Unit::Seconds, NOW, Err(number)),
+        ("", Unit::Seconds, NOW, Err(number)),
+    ] {
+        let parsed = expire_from(i64::MIN, (unit, word.as_bytes()), now_ms, "expire");
+        let parsed = parsed.map_err(|error| error.to_string());
+        assert_eq!(parsed, expected.map_err(str::to_owned), "{word}");
+    }
+}
