@@ -189,6 +189,11 @@ impl Effects {
         self.recording
     }
 
+    /// Begins or ends recording within a unit.
+    pub fn set_recording(&mut self, recording: bool) {
+        self.recording = recording;
+    }
+
     /// Adds to the count of changes, `rdb_changes_since_last_save`.
     #[inline]
     pub fn add_dirty(&mut self, changes: u64) {

@@ -2,6 +2,7 @@
 
 mod background;
 mod failover;
+mod limits;
 mod reconfigure;
 mod replicas;
 mod role;
@@ -35,6 +36,7 @@ use crate::recent::RecentBuffers;
 use crate::registry::Registry;
 use crate::repl::Replication;
 use crate::saves::Saves;
+use crate::scripting::Scripting;
 use crate::spare::SpareMemory;
 use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -93,6 +95,8 @@ pub struct Engine {
     pub migrations: Migrations,
     /// Channels, patterns and their subscribers.
     pub pubsub: PubSub,
+    /// Scripts.
+    pub scripting: Scripting,
     /// Clients that cache keys.
     pub tracking: Tracking,
     /// Saving.
@@ -166,6 +170,7 @@ impl Engine {
             pause: Pause::default(),
             blocking: Blocking::default(),
             migrations: Migrations::default(),
+            scripting: Scripting::new(threads),
             tracking: Tracking::default(),
             saves: Saves::new(started_us / 1_000_000),
             commandlog: CommandLog::default(),

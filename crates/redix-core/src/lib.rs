@@ -41,6 +41,7 @@ pub mod recent;
 pub mod registry;
 pub mod repl;
 pub mod saves;
+pub mod scripting;
 pub mod session;
 pub mod spare;
 pub mod stats;

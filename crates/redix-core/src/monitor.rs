@@ -2,14 +2,21 @@
 //!
 //! Source: the format of Redis: `+seconds.micros [db address] "argument" "argument"`.
 
+use std::fmt;
+
 use crate::command::args::Args;
-use crate::registry::ClientShared;
 use crate::session::Session;
 
-/// One line, as a simple string reply.
-pub fn line(now_us: i64, session: &Session, client: &ClientShared, args: Args<'_>) -> Vec<u8> {
+/// One line, as a simple string reply. `from`: the client's address; none for a script.
+pub fn line(
+    now_us: i64,
+    session: &Session,
+    from: Option<&impl fmt::Display>,
+    args: Args<'_>,
+) -> Vec<u8> {
     let (seconds, micros) = (now_us / 1_000_000, now_us % 1_000_000);
-    let mut out = format!("+{seconds}.{micros:06} [{} {}]", session.db, client.addr).into_bytes();
+    let from = from.map_or_else(|| "lua".to_owned(), ToString::to_string);
+    let mut out = format!("+{seconds}.{micros:06} [{} {from}]", session.db).into_bytes();
     for (index, word) in args.iter_from(0).enumerate() {
         out.push(b' ');
         let secret = session.secrets.contains(&index);

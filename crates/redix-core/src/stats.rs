@@ -189,6 +189,8 @@ impl CallStats {
 /// All counters of one thread.
 #[derive(Debug, Default)]
 pub struct ThreadStats {
+    /// The thread's number.
+    pub index: usize,
     /// The named counters.
     pub cell: Cell,
     /// The longest turn of its event loop, in nanoseconds.
@@ -238,12 +240,13 @@ impl Totals {
 impl Stats {
     /// Counters for `threads` threads and `commands` commands.
     pub fn new(threads: usize, commands: usize) -> Self {
-        let thread = || ThreadStats {
+        let thread = |index| ThreadStats {
+            index,
             calls: (0..commands).map(|_| std::sync::OnceLock::new()).collect(),
             ..ThreadStats::default()
         };
         Self {
-            threads: (0..threads).map(|_| Padded(thread())).collect(),
+            threads: (0..threads).map(|index| Padded(thread(index))).collect(),
             dirty_at_save: AtomicU64::new(0),
         }
     }

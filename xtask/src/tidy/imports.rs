@@ -53,6 +53,7 @@ const SERVICE: &[&str] = &[
     "pubsub",
     "commandlog",
     "monitor",
+    "scripting",
     "client",
     "repl",
 ];
@@ -75,6 +76,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("channel", &[]),
     ("effects", &["channel"]),
     ("invalidation", &[]),
+    ("scripting", &[]),
     ("mailbox", &["channel", "invalidation"]),
     ("rdb", &[]),
     ("keyspace", &["effects"]),

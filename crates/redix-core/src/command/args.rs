@@ -1,6 +1,6 @@
 //! The arguments of one command.
 
-use redix_resp::request::Span;
+use redix_resp::request::{COMMAND_LEN_MAX, Span};
 use redix_types::num::LongDouble;
 
 use crate::error::ReplyError;
@@ -182,6 +182,23 @@ impl OwnedArgs {
             owned.bytes.extend_from_slice(word.as_ref());
         }
         owned
+    }
+
+    /// Removes all arguments; keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+        self.bodies = None;
+    }
+
+    /// Appends an argument. `None`: the command is too long.
+    pub fn push(&mut self, word: &[u8]) -> Option<()> {
+        let start = u32::try_from(self.bytes.len()).ok()?;
+        let len = u32::try_from(word.len()).ok()?;
+        start.checked_add(len).filter(|end| *end as usize <= COMMAND_LEN_MAX)?;
+        self.spans.push(Span { start, len });
+        self.bytes.extend_from_slice(word);
+        Some(())
     }
 
     /// The command's arguments.

@@ -31,6 +31,8 @@ pub enum Caller {
     Client,
     /// EXEC of a client's transaction.
     Exec,
+    /// A script.
+    Script,
     /// The replication stream of a primary.
     Log,
     /// A blocked client, for which the key at argument `word` is ready. Only the shards of this key

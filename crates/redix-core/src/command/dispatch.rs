@@ -15,6 +15,7 @@
 
 mod announce;
 mod apply;
+mod call;
 mod gates;
 mod http;
 mod invalidate;
@@ -31,12 +32,11 @@ use redix_resp::reply::Reply;
 use super::args::Args;
 use super::blocked::Blocked;
 use super::context::{Caller, ClientCx, Ctx, discard_transaction};
-use super::plan::{Plan, for_each_key, shards_of};
-use super::spec::{CommandSpec, Handler, Locks, LogAs, flag};
+use super::plan::{Plan, shards_of};
+use super::spec::{CommandSpec, Handler, Locks, flag};
 use super::table::Command;
-use super::timing::{BRIEF_BYTES_MAX, Stretch, Timing, call_stats, count_calls};
+use super::timing::{BRIEF_BYTES_MAX, Stretch, call_stats, count_calls};
 use crate::client::Client;
-use crate::commandlog::Executed;
 use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::Engine;
@@ -44,7 +44,6 @@ use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{Access, Ageing, Expiry, Found, Held, Swept, SweptFields};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
-use crate::latency::event;
 use crate::pubsub::ToWake;
 use crate::registry::ClientShared;
 use crate::repl::writable_expiry::ExpiringKey;
@@ -54,151 +53,6 @@ use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use gates::{Admitted, effective_flags};
 use invalidate::Author;
-
-impl ClientCx<'_, '_> {
-    /// Runs a command of the transaction under the locks that EXEC holds; appends its reply.
-    pub fn run_queued(&mut self, queued: &Queued) {
-        let args = queued.args.args();
-        let plan = Plan::of(self.keys.keyspace, queued.command.spec, args);
-        let data = Ctx {
-            engine: self.data.engine,
-            config: self.data.config,
-            keys: &mut *self.data.keys,
-            plan: &plan,
-            reply: &mut *self.data.reply,
-            requests: &mut *self.data.requests,
-            command: queued.command,
-            caller: if self.data.caller == Caller::Log { Caller::Log } else { Caller::Exec },
-            listens: self.session.subscriptions.is_some(),
-            wait: None,
-            now_us: self.data.now_us,
-            stats: self.data.stats,
-        };
-        let mut cx = ClientCx {
-            data,
-            session: &mut *self.session,
-            shared: self.shared,
-            blocked: &mut *self.blocked,
-        };
-        cx.call(args);
-    }
-
-    /// Runs the handler and records statistics, MONITOR, the slow log and the change.
-    fn call(&mut self, args: Args<'_>) {
-        let started_ns = self.engine.env.clock.mono_ns();
-        self.call_timed(args, Timing::alone(started_ns));
-    }
-
-    /// Runs the handler and times it as `timing` says. Returns when it ended, unless it is timed
-    /// together with the calls after it.
-    #[inline(always)]
-    fn call_timed(&mut self, args: Args<'_>, timing: Timing) -> Option<u64> {
-        let spec = self.command.spec;
-        let mark = self.reply.len();
-        let dirty = self.keys.effects.dirty();
-        let db = self.keys.db;
-        let outcome = match spec.handler {
-            Handler::Data(run) => run(&mut self.data, args),
-            Handler::Client(run) => run(self, args),
-        };
-        if let Some(wait) = self.data.wait.take() {
-            self.begin_key_wait(wait, args);
-        }
-        if self.session.tracks.is_some() {
-            self.note_reads(args);
-        }
-        let brief = timing.may_wait
-            && self.reply.len() <= mark + BRIEF_BYTES_MAX
-            && !self.keys.effects.is_long();
-        let ended_ns = (!brief).then(|| self.engine.env.clock.mono_ns());
-        if self.keys.expiry == Expiry::DeleteWritable {
-            self.note_own_keys(args);
-        }
-        let restated = self.keys.effects.take_restated();
-        if self.keys.effects.recording()
-            && spec.log_as == LogAs::Verbatim
-            && !restated
-            && self.keys.effects.dirty() != dirty
-        {
-            self.keys.effects.log_words(db, args.iter_from(0));
-        }
-        let ns = ended_ns.map_or(0, |ended_ns| ended_ns.saturating_sub(timing.started_ns));
-        // A command that blocks is counted when its wait is over.
-        let blocked = self.blocked.is_some();
-        if let Some(blocked) = self.blocked {
-            blocked.ns = ns;
-        } else {
-            if ended_ns.is_some() {
-                count_calls(self.stats, self.config, self.command, timing.untimed + 1, ns);
-            }
-            if let Err(error) = outcome {
-                self.reply.truncate(mark);
-                call_stats(self.stats, self.command).failed.bump();
-                fail(self.data.engine, self.data.stats, self.data.reply, &error);
-            }
-        }
-        if self.engine.registry.monitored() {
-            self.feed_monitors(args);
-        }
-        if ended_ns.is_some() && !blocked {
-            self.note_duration(args, ns, mark);
-        }
-        // A blocked command is logged later and needs its secrets (arguments to be redacted) until
-        // then.
-        if !self.session.secrets.is_empty() && !blocked {
-            self.session.secrets.clear();
-        }
-        ended_ns
-    }
-
-    /// Tracks the keys with an expiry that a client of a writable replica has written.
-    #[cold]
-    fn note_own_keys(&mut self, args: Args<'_>) {
-        let own = &self.data.engine.repl.writable_expiry;
-        let keys = &mut *self.data.keys;
-        for_each_key(self.data.command.spec, args, |index, _| {
-            let key = keys.key(args.get(index));
-            if keys.peek(key).is_some_and(|entry| entry.expire_at_ms().is_some()) {
-                own.insert(keys.db, key.bytes);
-            }
-        });
-    }
-
-    /// Adds the command, whose reply begins at `mark`, to the slow log, the command log and the
-    /// latency monitor as their thresholds say.
-    fn note_duration(&self, args: Args<'_>, ns: u64, mark: usize) {
-        let spec = self.command.spec;
-        // Of the configuration that CONFIG SET has left behind.
-        let changed = (spec.locks == Locks::World).then(|| self.engine.config());
-        let config = changed.as_ref().unwrap_or(self.config);
-        if !spec.has(flag::SKIP_SLOWLOG) {
-            let executed = Executed {
-                session: self.session,
-                client: self.shared,
-                args,
-                ns,
-                reply_bytes: self.reply.len().saturating_sub(mark),
-                now_us: self.now_us,
-            };
-            self.engine.commandlog.note(config, &executed);
-        }
-        let threshold_ms = config.latency_monitor_threshold;
-        if threshold_ms != 0 {
-            let kind = if spec.has(flag::FAST) { event::FAST_COMMAND } else { event::COMMAND };
-            let ended_us = self.now_us + (ns / 1000) as i64;
-            self.engine.latency.note(threshold_ms, kind, ns, ended_us);
-        }
-    }
-
-    #[cold]
-    fn feed_monitors(&self, args: Args<'_>) {
-        if self.command.spec.has(flag::SKIP_MONITOR | flag::ADMIN) {
-            return;
-        }
-        let line = crate::monitor::line(self.now_us, self.session, self.shared, args);
-        self.engine.registry.feed_monitors(line);
-    }
-}
 
 /// Counts and writes an error reply.
 pub fn fail(engine: &Engine, stats: &ThreadStats, reply: &mut Reply, error: &ReplyError) {

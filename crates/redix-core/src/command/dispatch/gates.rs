@@ -32,7 +32,7 @@ impl Runner<'_> {
             && !self.engine.repl.is_replica()
             && !self.engine.pause.any(self.keys.now_ms)
             && self.engine.saves.admit_write(&self.config).is_ok()
-            && self.enough_replicas().is_ok()
+            && self.engine.enough_replicas(&self.config).is_ok()
     }
 
     /// The gates: whether this client may run this command now.
@@ -50,7 +50,7 @@ impl Runner<'_> {
             && session.is_plain()
             && command.spec.has(flag::BRIEF)
             && command.spec.fits(args.len())
-            && !(command.spec.has(flag::DENYOOM) && self.out_of_memory())
+            && !(command.spec.has(flag::DENYOOM) && self.engine.out_of_memory(&self.config))
         {
             // Checks in debug builds that `is_calm` covers every gate.
             debug_assert!(
@@ -94,14 +94,14 @@ impl Runner<'_> {
         if self.engine.loading.load(Ordering::Relaxed) && flags & flag::LOADING == 0 {
             return Err(ReplyError::LOADING);
         }
-        if flags & flag::DENYOOM != 0 && self.out_of_memory() {
+        if flags & flag::DENYOOM != 0 && self.engine.out_of_memory(&self.config) {
             return Err(ReplyError::Oom);
         }
         if flags & flag::WRITE != 0 || spec.has(flag::DENY_UNSAVED) {
             self.engine.saves.admit_write(&self.config)?;
         }
         if flags & flag::WRITE != 0 {
-            self.enough_replicas()?;
+            self.engine.enough_replicas(&self.config)?;
         }
         if self.engine.repl.is_replica() && !self.admit_on_replica(flags, shared)? {
             return Ok(Admitted::Hold);
@@ -157,28 +157,6 @@ impl Runner<'_> {
             return Err(ReplyError::LOADING);
         }
         Ok(true)
-    }
-
-    /// Whether `min-replicas-to-write` is satisfied.
-    fn enough_replicas(&self) -> Result<(), ReplyError> {
-        let (config, repl) = (&self.config, &self.engine.repl);
-        let needed = config.min_replicas_to_write as usize;
-        if needed == 0
-            || config.min_replicas_max_lag == 0
-            || repl.is_replica()
-            || repl.replicas.good() >= needed
-        {
-            return Ok(());
-        }
-        Err(ReplyError::Static("NOREPLICAS Not enough good replicas to write."))
-    }
-
-    /// Whether `maxmemory` is used up. Nothing is evicted, whatever the policy says.
-    #[inline]
-    fn out_of_memory(&self) -> bool {
-        let limit = self.config.maxmemory;
-        let is_ours = || !(self.engine.repl.is_replica() && self.config.replica_ignore_maxmemory);
-        limit != 0 && is_ours() && self.engine.env.memory.uses_more_than(limit)
     }
 
     pub(super) fn paused(&self, flags: u32) -> bool {

@@ -331,19 +331,21 @@ fn memory(facts: &Facts<'_>, out: &mut String) {
     field!(out, "allocator_muzzy", "0");
     field!(out, "total_system_memory", "{total}");
     field!(out, "total_system_memory_human", "{}", human(total));
-    field!(out, "used_memory_lua", "0");
-    field!(out, "used_memory_vm_eval", "0");
-    field!(out, "used_memory_lua_human", "0B");
-    field!(out, "used_memory_scripts_eval", "0");
-    field!(out, "number_of_cached_scripts", "0");
+    let scripts = facts.engine.scripting.totals();
+    let (machines, sources) = (scripts.machine_bytes, scripts.scripts_bytes as u64);
+    field!(out, "used_memory_lua", "{machines}");
+    field!(out, "used_memory_vm_eval", "{machines}");
+    field!(out, "used_memory_lua_human", "{}", human(machines));
+    field!(out, "used_memory_scripts_eval", "{sources}");
+    field!(out, "number_of_cached_scripts", "{}", scripts.scripts);
     field!(out, "number_of_functions", "0");
     field!(out, "number_of_libraries", "0");
     field!(out, "used_memory_vm_functions", "0");
-    field!(out, "used_memory_vm_total", "0");
-    field!(out, "used_memory_vm_total_human", "0B");
+    field!(out, "used_memory_vm_total", "{machines}");
+    field!(out, "used_memory_vm_total_human", "{}", human(machines));
     field!(out, "used_memory_functions", "0");
-    field!(out, "used_memory_scripts", "0");
-    field!(out, "used_memory_scripts_human", "0B");
+    field!(out, "used_memory_scripts", "{sources}");
+    field!(out, "used_memory_scripts_human", "{}", human(sources));
     field!(out, "maxmemory", "{}", facts.config.maxmemory);
     field!(out, "maxmemory_human", "{}", human(facts.config.maxmemory));
     field!(out, "maxmemory_policy", "{}", setting(facts, "maxmemory-policy"));
@@ -462,9 +464,10 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "expired_keys_with_volatile_items_stale_perc", "0.00");
     field!(out, "expired_time_cap_reached_count", "{}", totals.expire_cycle_limit_reached);
     field!(out, "expire_cycle_cpu_milliseconds", "{}", totals.expire_cycle_ns / 1_000_000);
-    for zero in ["evicted_keys", "evicted_clients", "evicted_scripts"] {
+    for zero in ["evicted_keys", "evicted_clients"] {
         write!(out, "{zero}:0\r\n").ok();
     }
+    field!(out, "evicted_scripts", "{}", facts.engine.scripting.totals().evicted);
     field!(out, "total_eviction_exceeded_time", "0");
     field!(out, "current_eviction_exceeded_time", "0");
     field!(out, "keyspace_hits", "{}", totals.keyspace_hits);

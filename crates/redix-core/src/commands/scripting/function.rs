@@ -90,7 +90,7 @@ fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// `FUNCTION HELP` -> array of statuses.
 fn help(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    super::server::help(
+    crate::commands::server::help(
         cx,
         "FUNCTION",
         &[

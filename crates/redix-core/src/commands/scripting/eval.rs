@@ -1,0 +1,285 @@
+//! EVAL, EVALSHA and their read-only forms.
+//!
+//! A script runs in the world, so that it may use any key, as a unit whose effects are one
+//! transaction in the log. Its time is frozen.
+
+use redix_lua::{Fault, Pin, RunError, Value};
+
+use super::host::{ARGV, KEYS, Run, new_machine};
+use super::{shebang, values};
+use crate::command::args::Args;
+use crate::command::context::ClientCx;
+use crate::command::spec::{ArgKind, ArgSpec, Begin, CommandSpec, Find, Group, KeySpec};
+use crate::command::spec::{access, acl, flag};
+use crate::command::timing::call_stats;
+use crate::engine::Engine;
+use crate::error::{CommandResult, ReplyError};
+use crate::scripting::{Machine, SHA_DIGITS, Script, parse_sha, script_flag, sha_of};
+use crate::sync::Arc;
+
+const FLAGS: u32 = flag::NOSCRIPT
+    | flag::SKIP_MONITOR
+    | flag::MAY_REPLICATE
+    | flag::NO_MANDATORY_KEYS
+    | flag::STALE
+    | flag::MOVABLEKEYS;
+
+const KEYS_OF_SCRIPT: KeySpec = KeySpec {
+    begin: Begin::Index(2),
+    find: Find::KeyNum { keynum: 0, first: 1, step: 1 },
+    access: access::RW | access::ACCESS | access::UPDATE,
+    notes: None,
+};
+const KEYS_READ: KeySpec = KeySpec { access: access::RO | access::ACCESS, ..KEYS_OF_SCRIPT };
+
+const REST: [ArgSpec; 3] = [
+    ArgSpec::new("numkeys", ArgKind::Integer),
+    ArgSpec::key("key").optional().multiple(),
+    ArgSpec::new("arg", ArgKind::String).optional().multiple(),
+];
+
+/// Commands: EVAL, EVAL_RO, EVALSHA and EVALSHA_RO.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::client("eval", Group::Scripting, -3, |cx, args| eval(cx, args, false))
+        .keys(const { &[KEYS_OF_SCRIPT.notes("The script decides: any use is assumed")] })
+        .flags(FLAGS)
+        .acl(acl::SCRIPTING)
+        .world()
+        .since("2.6.0")
+        .complexity("Depends on the script.")
+        .doc("Runs a script.")
+        .args(const { &[ArgSpec::new("script", ArgKind::String), REST[0], REST[1], REST[2]] }),
+    CommandSpec::client("evalsha", Group::Scripting, -3, |cx, args| eval_sha(cx, args, false))
+        .keys(const { &[KEYS_OF_SCRIPT] })
+        .flags(FLAGS)
+        .acl(acl::SCRIPTING)
+        .world()
+        .since("2.6.0")
+        .complexity("Depends on the script.")
+        .doc("Runs a script of the cache by its SHA1 digest.")
+        .args(const { &[ArgSpec::new("sha1", ArgKind::String), REST[0], REST[1], REST[2]] }),
+    CommandSpec::client("eval_ro", Group::Scripting, -3, |cx, args| eval(cx, args, true))
+        .keys(const { &[KEYS_READ.notes("The script decides: any read is assumed")] })
+        .flags(FLAGS & !flag::MAY_REPLICATE | flag::READONLY)
+        .acl(acl::SCRIPTING)
+        .world()
+        .since("7.0.0")
+        .complexity("Depends on the script.")
+        .doc("Runs a script that only reads.")
+        .args(const { &[ArgSpec::new("script", ArgKind::String), REST[0], REST[1], REST[2]] }),
+    CommandSpec::client("evalsha_ro", Group::Scripting, -3, |cx, args| eval_sha(cx, args, true))
+        .keys(const { &[KEYS_READ] })
+        .flags(FLAGS & !flag::MAY_REPLICATE | flag::READONLY)
+        .acl(acl::SCRIPTING)
+        .world()
+        .since("7.0.0")
+        .complexity("Depends on the script.")
+        .doc("Runs a script of the cache that only reads, by its SHA1 digest.")
+        .args(const { &[ArgSpec::new("sha1", ArgKind::String), REST[0], REST[1], REST[2]] }),
+];
+
+/// `EVAL script numkeys [key …] [arg …]` -> what the script returns.
+fn eval(cx: &mut ClientCx<'_, '_>, args: Args<'_>, reads_only: bool) -> CommandResult {
+    let keys = key_count(args)?;
+    let source = args.get(1);
+    let sha = sha_of(source);
+    let script = match cx.engine.scripting.find_for_eval(&sha) {
+        Some(script) => script,
+        None => {
+            let script = compile(source)?;
+            cx.engine.scripting.add(Arc::clone(&script), false);
+            script
+        }
+    };
+    run(cx, args, &script, keys, reads_only)
+}
+
+/// `EVALSHA sha1 numkeys [key …] [arg …]` -> what the script returns. Errors: NOSCRIPT.
+fn eval_sha(cx: &mut ClientCx<'_, '_>, args: Args<'_>, reads_only: bool) -> CommandResult {
+    const MISSING: ReplyError = ReplyError::Static("NOSCRIPT No matching script.");
+    if args.get(1).len() != SHA_DIGITS {
+        return Err(MISSING);
+    }
+    let keys = key_count(args)?;
+    let script = parse_sha(args.get(1)).and_then(|sha| cx.engine.scripting.find_for_eval(&sha));
+    let script = script.ok_or(MISSING)?;
+    run(cx, args, &script, keys, reads_only)
+}
+
+/// The number of keys of EVAL and its kin.
+fn key_count(args: Args<'_>) -> Result<usize, ReplyError> {
+    let keys = args.int(2)?;
+    if keys > (args.len() - 3) as i64 {
+        let text = "ERR Number of keys can't be greater than number of args";
+        return Err(ReplyError::Static(text));
+    }
+    usize::try_from(keys).map_err(|_| ReplyError::Static("ERR Number of keys can't be negative"))
+}
+
+/// Compiles a source. Errors: those of the shebang line and of the compiler.
+pub(super) fn compile(source: &[u8]) -> Result<Arc<Script>, ReplyError> {
+    let (flags, body) = shebang::parse(source)?;
+    let proto = redix_lua::compile(body, b"@user_script").map_err(|error| {
+        let text = [&b"ERR Error compiling script (new function): "[..], &error.message].concat();
+        ReplyError::Text(values::one_line(&text))
+    })?;
+    Ok(Arc::new(Script { sha: sha_of(source), source: source.to_vec(), proto, flags }))
+}
+
+/// Runs a script with `keys` keys, which begin at argument 3.
+fn run(
+    cx: &mut ClientCx<'_, '_>,
+    args: Args<'_>,
+    script: &Script,
+    keys: usize,
+    reads_only: bool,
+) -> CommandResult {
+    cx.show_to_monitors(args);
+    let flags = admit(cx, script, reads_only)?;
+    let (engine, thread) = (cx.engine, cx.stats.index);
+    let mut machine = match engine.scripting.take_machine(thread) {
+        Some(machine) => machine,
+        None => Box::new(new_machine(engine).map_err(|_| ReplyError::Oom)?),
+    };
+    let outcome = match machine.function(script, &engine.scripting) {
+        Some(function) => run_in(cx, args, &mut machine, function, keys, flags),
+        None => Err(ReplyError::Oom),
+    };
+    engine.scripting.put_machine(thread, machine);
+    outcome
+}
+
+/// The flags that a script runs with. Errors: those of a script whose shebang line says what it
+/// does, where that cannot be done now.
+fn admit(cx: &ClientCx<'_, '_>, script: &Script, reads_only: bool) -> Result<u32, ReplyError> {
+    let only = if reads_only { script_flag::NO_WRITES } else { 0 };
+    let Some(flags) = script.flags else { return Ok(only) };
+    let (engine, config) = (cx.engine, &**cx.config);
+    if cx.from_primary() {
+        return Ok(flags | only);
+    }
+    let is_replica = engine.repl.is_replica();
+    if flags & script_flag::ALLOW_STALE == 0
+        && is_replica
+        && !config.replica_serve_stale_data
+        && !engine.repl.upstream.is_up()
+    {
+        return Err(ReplyError::Static(
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        ));
+    }
+    if flags & script_flag::NO_WRITES == 0 {
+        if reads_only {
+            return Err(ReplyError::Static(
+                "ERR Can not execute a script with write flag using *_ro command.",
+            ));
+        }
+        if is_replica && config.replica_read_only {
+            return Err(ReplyError::Static(
+                "READONLY You can not run script with write flag on readonly replica.",
+            ));
+        }
+        engine.saves.admit_write(config)?;
+        engine.enough_replicas(config)?;
+        if flags & script_flag::ALLOW_OOM == 0 && engine.out_of_memory(config) {
+            return Err(ReplyError::Static(
+                "OOM allow-oom flag is not set on the script, can not run it when used memory > \
+                 'maxmemory'",
+            ));
+        }
+    }
+    Ok(flags | only)
+}
+
+fn run_in(
+    cx: &mut ClientCx<'_, '_>,
+    args: Args<'_>,
+    machine: &mut Machine,
+    function: Pin,
+    keys: usize,
+    flags: u32,
+) -> CommandResult {
+    if set_arguments(machine, args, keys).is_err() {
+        return Err(ReplyError::Oom);
+    }
+    let mark = cx.reply.len();
+    let mut run = Run::new(cx, flags);
+    let outcome = machine.lua.run(function, &[], &mut run);
+    let proto = run.end();
+    let written = match outcome {
+        Ok(value) => values::write(&mut machine.lua, value, proto, cx.reply),
+        Err(RunError::Error { value, at }) => {
+            let at = at.map(|(chunk, line)| (chunk.to_vec(), line));
+            fail(cx, machine, value, at)
+        }
+        Err(RunError::Memory) => return Err(ReplyError::Static("ERR not enough memory")),
+        Err(RunError::Killed) => {
+            return Err(ReplyError::Static("ERR Error running script: it was killed"));
+        }
+    };
+    if written.is_err() {
+        cx.reply.truncate(mark);
+        return Err(ReplyError::Static("ERR not enough memory"));
+    }
+    Ok(())
+}
+
+/// Sets KEYS and ARGV.
+fn set_arguments(machine: &mut Machine, args: Args<'_>, keys: usize) -> Result<(), Fault> {
+    let lua = &mut machine.lua;
+    let words = [(KEYS, 3..3 + keys), (ARGV, 3 + keys..args.len())];
+    for (name, words) in words {
+        let table = lua.new_table(words.len(), 0)?;
+        for word in words {
+            let word = lua.new_string(args.get(word))?;
+            lua.append(table, word)?;
+        }
+        let name = lua.pinned(machine.names[name]);
+        lua.raw_set(lua.globals(), name, Value::Table(table))?;
+    }
+    Ok(())
+}
+
+/// Replies with the error that ended a script.
+fn fail(
+    cx: &mut ClientCx<'_, '_>,
+    machine: &mut Machine,
+    value: Value,
+    at: Option<(Vec<u8>, u32)>,
+) -> Result<(), Fault> {
+    let lua = &mut machine.lua;
+    let mut counted = false;
+    let mut text = match value {
+        Value::Table(table) => {
+            let error = lua.raw_get_field(table, b"err")?;
+            counted = lua.raw_get_field(table, b"ignore_error_stats_update")?.truthy();
+            lua.bytes_of(error).unwrap_or(b"ERR unknown error").to_vec()
+        }
+        Value::String(text) => [&b"ERR "[..], lua.bytes(text)].concat(),
+        Value::Number(number) => {
+            let mut text = b"ERR ".to_vec();
+            lua.push_number_text(number, &mut text);
+            text
+        }
+        other => format!("ERR {}", other.type_name()).into_bytes(),
+    };
+    text.extend_from_slice(b" script: ");
+    if let Some((chunk, line)) = at {
+        text.extend_from_slice(b"on ");
+        text.extend_from_slice(&chunk);
+        text.extend_from_slice(format!(":{line}.").as_bytes());
+    }
+    let error = ReplyError::Text(values::one_line(&text));
+    call_stats(cx.stats, cx.command).failed.bump();
+    if !counted {
+        count(cx.engine, cx, &error);
+    }
+    error.write_to(cx.reply);
+    Ok(())
+}
+
+/// Counts an error reply.
+fn count(engine: &Engine, cx: &ClientCx<'_, '_>, error: &ReplyError) {
+    cx.stats.cell.error_replies.bump();
+    engine.errors.count(error);
+}

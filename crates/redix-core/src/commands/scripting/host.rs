@@ -1,0 +1,435 @@
+//! What a script can ask of the server: the functions of the table `redis`, which is `server` too.
+//!
+//! **Invariants.** A command of a script passes the gates that a client's does, and runs under the
+//! locks of the script's unit, at its time. Every table that scripts share is read-only.
+
+use redix_lua::{Call, Engine as Lua, Fault, Host, HostFn, Options, Pin, TableRef, Tick, Value};
+use redix_resp::reply::{Proto, Reply};
+
+use super::values;
+use crate::command::args::{Args, OwnedArgs};
+use crate::command::context::ClientCx;
+use crate::command::spec::{CommandSpec, flag};
+use crate::command::table::{Command, Memo};
+use crate::config::REDIS_VERSION;
+use crate::engine::Engine;
+use crate::env::Level;
+use crate::error::ReplyError;
+use crate::scripting::{Machine, script_flag, sha_of, sha_text};
+use crate::session::Session;
+
+/// A function of the table.
+type Function = fn(&mut Run<'_, '_, '_>, &mut Call<'_>) -> Result<(), Fault>;
+
+/// The functions, by number.
+const FUNCTIONS: &[(&str, Function)] = &[
+    ("call", |run, call| run.command(call, true)),
+    ("pcall", |run, call| run.command(call, false)),
+    ("error_reply", |_, call| reply_table(call, true)),
+    ("status_reply", |_, call| reply_table(call, false)),
+    ("log", |run, call| run.log(call)),
+    ("sha1hex", |_, call| sha1_hex(call)),
+    ("setresp", |run, call| run.set_resp(call)),
+    ("set_repl", |run, call| run.set_repl(call)),
+    ("replicate_commands", |_, call| call.push(Value::Boolean(true))),
+    ("breakpoint", |_, call| call.push(Value::Boolean(false))),
+    ("debug", |_, _| Ok(())),
+    ("acl_check_cmd", |run, call| run.acl_check(call)),
+];
+/// The number of the function that is asked for a global that does not exist.
+const MISSING_GLOBAL: u32 = FUNCTIONS.len() as u32;
+
+/// Bits of `redis.set_repl`.
+mod repl {
+    pub(super) const AOF: u32 = 1;
+    pub(super) const REPLICA: u32 = 2;
+    pub(super) const ALL: u32 = AOF | REPLICA;
+}
+
+/// The constants.
+const NUMBERS: &[(&str, u32)] = &[
+    ("LOG_DEBUG", 0),
+    ("LOG_VERBOSE", 1),
+    ("LOG_NOTICE", 2),
+    ("LOG_WARNING", 3),
+    ("REPL_NONE", 0),
+    ("REPL_AOF", repl::AOF),
+    ("REPL_SLAVE", repl::REPLICA),
+    ("REPL_REPLICA", repl::REPLICA),
+    ("REPL_ALL", repl::ALL),
+    ("REDIS_VERSION_NUM", number_of(REDIS_VERSION)),
+];
+const LEVELS: [Level; 4] = [Level::Debug, Level::Verbose, Level::Notice, Level::Warning];
+const STRINGS: &[(&str, &str)] = &[("REDIS_VERSION", REDIS_VERSION), ("SERVER_NAME", "redis")];
+
+/// A version as a number: a byte for each part.
+const fn number_of(version: &str) -> u32 {
+    let (bytes, mut number, mut part, mut at) = (version.as_bytes(), 0, 0, 0);
+    while at < bytes.len() {
+        if bytes[at] == b'.' {
+            (number, part) = (number << 8 | part, 0);
+        } else {
+            part = part * 10 + (bytes[at] - b'0') as u32;
+        }
+        at += 1;
+    }
+    number << 8 | part
+}
+
+/// Places of a machine's pinned names.
+pub(super) const KEYS: usize = 0;
+pub(super) const ARGV: usize = 1;
+
+/// A machine with the globals that scripts see.
+pub(super) fn new_machine(engine: &Engine) -> Result<Machine, Fault> {
+    let seed = || engine.env.entropy.next_u64();
+    let options =
+        Options { hash_seed: (seed(), seed()), unwrap_errors: true, ..Options::default() };
+    let mut lua = Lua::new(&options);
+    let names = open(&mut lua)?;
+    Ok(Machine::new(lua, names, &engine.scripting))
+}
+
+/// Sets the globals up; returns the pinned names.
+fn open(lua: &mut Lua) -> Result<Vec<Pin>, Fault> {
+    let redis = lua.new_table(0, FUNCTIONS.len() + NUMBERS.len() + STRINGS.len())?;
+    for (number, (name, _)) in FUNCTIONS.iter().enumerate() {
+        lua.raw_set_field(redis, name.as_bytes(), Value::Host(HostFn(number as u32)))?;
+    }
+    for (name, number) in NUMBERS {
+        lua.raw_set_field(redis, name.as_bytes(), Value::Number(f64::from(*number)))?;
+    }
+    for (name, text) in STRINGS {
+        let text = lua.new_string(text.as_bytes())?;
+        lua.raw_set_field(redis, name.as_bytes(), text)?;
+    }
+    let globals = lua.globals();
+    lua.raw_set_field(globals, b"redis", Value::Table(redis))?;
+    lua.raw_set_field(globals, b"server", Value::Table(redis))?;
+    let meta = lua.new_table(0, 1)?;
+    lua.raw_set_field(meta, b"__index", Value::Host(HostFn(MISSING_GLOBAL)))?;
+    lua.set_metatable(globals, Some(meta));
+    lua.set_readonly(meta, true);
+    if let Some(strings) = lua.string_metatable() {
+        lua.set_readonly(strings, true);
+    }
+    let mut cursor = 0;
+    while let Some((next, _, value)) = lua.pair_at(globals, cursor) {
+        if let Value::Table(table) = value {
+            lua.set_readonly(table, true);
+        }
+        cursor = next;
+    }
+    lua.set_readonly(globals, true);
+    let mut names = Vec::new();
+    for name in ["KEYS", "ARGV"] {
+        let name = lua.new_string(name.as_bytes())?;
+        names.push(lua.pin(name));
+    }
+    Ok(names)
+}
+
+/// A script that runs: the host of the machine.
+pub(super) struct Run<'r, 'a, 'k> {
+    /// The command that runs it.
+    pub cx: &'r mut ClientCx<'a, 'k>,
+    /// The state of the connection as its commands see it.
+    pub session: Session,
+    /// Bits of [`script_flag`].
+    pub flags: u32,
+    /// Of the command that runs.
+    argv: OwnedArgs,
+    reply: Reply,
+    memo: Memo,
+    digits: Vec<u8>,
+    has_written: bool,
+    /// Whether its effects are recorded, as far as that is its choice.
+    repl: u32,
+    records: bool,
+}
+
+impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
+    /// A script with these flags, run by a command.
+    pub(super) fn new(cx: &'r mut ClientCx<'a, 'k>, flags: u32) -> Self {
+        let session = Session {
+            db: cx.session.db,
+            authenticated: true,
+            tracks: cx.session.tracks.take(),
+            ..Session::default()
+        };
+        let records = cx.keys.effects.recording();
+        Self {
+            cx,
+            session,
+            flags,
+            argv: OwnedArgs::from_words::<&[u8]>(&[]),
+            reply: Reply::new(Proto::Resp2),
+            memo: Memo::default(),
+            digits: Vec::new(),
+            has_written: false,
+            repl: repl::ALL,
+            records,
+        }
+    }
+
+    /// Ends the run: the connection is as it was. Returns the protocol that the script has chosen.
+    pub(super) fn end(self) -> Proto {
+        let Self { cx, session, records, reply, .. } = self;
+        cx.session.tracks = session.tracks;
+        cx.keys.effects.set_recording(records);
+        let db = cx.session.db;
+        cx.select(db);
+        reply.proto
+    }
+
+    /// Runs a command for `redis.call` or `redis.pcall`.
+    fn command(&mut self, call: &mut Call<'_>, raises: bool) -> Result<(), Fault> {
+        let refused = match self.read_arguments(call) {
+            Ok(()) => self.run(),
+            Err(error) => Err(error),
+        };
+        let lua = call.engine();
+        let value = match &refused {
+            Ok(()) => values::read(lua, self.reply.as_bytes())?,
+            Err(error) => {
+                self.cx.stats.cell.error_replies.bump();
+                self.cx.engine.errors.count(error);
+                Value::Table(values::error_table(lua, &error.text())?)
+            }
+        };
+        if raises && (refused.is_err() || self.reply.as_bytes().starts_with(b"-")) {
+            return Err(call.throw(value));
+        }
+        call.push(value)
+    }
+
+    fn read_arguments(&mut self, call: &Call<'_>) -> Result<(), ReplyError> {
+        if call.count() == 0 {
+            let text = "ERR Please specify at least one argument for this call";
+            return Err(ReplyError::Static(text));
+        }
+        self.argv.clear();
+        for at in 0..call.count() {
+            let Some(word) = values::argument(call, at, &mut self.digits) else {
+                let text = "ERR Command arguments must be strings or integers";
+                return Err(ReplyError::Static(text));
+            };
+            self.argv.push(word).ok_or(ReplyError::Static("ERR too long a command"))?;
+        }
+        Ok(())
+    }
+
+    /// Runs the command; its reply is left in `self.reply`.
+    fn run(&mut self) -> Result<(), ReplyError> {
+        let args = self.argv.args();
+        let command = find(self.cx.engine, args, &mut self.memo)?;
+        self.admit(command.spec)?;
+        if command.spec.has(flag::WRITE) {
+            self.has_written = true;
+        }
+        self.reply.clear();
+        let (cx, session) = (&mut *self.cx, &mut self.session);
+        cx.run_of_script(command, args, session, &mut self.reply);
+        Ok(())
+    }
+
+    /// The gates of a script's command.
+    fn admit(&self, spec: &CommandSpec) -> Result<(), ReplyError> {
+        let (engine, config) = (self.cx.engine, &**self.cx.config);
+        let from_primary = self.cx.from_primary();
+        if spec.has(flag::NOSCRIPT) {
+            let text = "ERR This Valkey command is not allowed from script";
+            return Err(ReplyError::Static(text));
+        }
+        if engine.repl.is_replica()
+            && !from_primary
+            && !config.replica_serve_stale_data
+            && !spec.has(flag::STALE)
+            && !engine.repl.upstream.is_up()
+        {
+            let text = "ERR Can not execute the command on a stale replica";
+            return Err(ReplyError::Static(text));
+        }
+        if spec.has(flag::WRITE) {
+            if self.flags & script_flag::NO_WRITES != 0 {
+                let text = "ERR Write commands are not allowed from read-only scripts.";
+                return Err(ReplyError::Static(text));
+            }
+            if engine.repl.is_replica() && config.replica_read_only && !from_primary {
+                let text = "READONLY You can't write against a read only replica.";
+                return Err(ReplyError::Static(text));
+            }
+            engine.saves.admit_write(config)?;
+            engine.enough_replicas(config)?;
+        }
+        if spec.has(flag::DENYOOM)
+            && self.flags & script_flag::ALLOW_OOM == 0
+            && !self.has_written
+            && !from_primary
+            && engine.out_of_memory(config)
+        {
+            return Err(ReplyError::Oom);
+        }
+        Ok(())
+    }
+
+    /// `redis.log(level, message, …)`.
+    fn log(&mut self, call: &mut Call<'_>) -> Result<(), Fault> {
+        if call.count() < 2 {
+            return Err(raise(call, "ERR server.log() requires two arguments or more."));
+        }
+        let level = call.engine_ref().number_of(call.arg(0));
+        let level = match level {
+            Some(level) if (0.0..4.0).contains(&level) => LEVELS[level as usize],
+            Some(_) => return Err(raise(call, "ERR Invalid log level.")),
+            None => {
+                return Err(raise(call, "ERR First argument must be a number (log level)."));
+            }
+        };
+        let mut text = Vec::new();
+        for at in 1..call.count() {
+            if let Some(word) = values::argument(call, at, &mut self.digits) {
+                text.extend_from_slice(if at > 1 { b" " } else { b"" });
+                text.extend_from_slice(word);
+            }
+        }
+        self.cx.engine.env.log(level, &String::from_utf8_lossy(&text));
+        Ok(())
+    }
+
+    /// `redis.setresp(version)`.
+    fn set_resp(&mut self, call: &mut Call<'_>) -> Result<(), Fault> {
+        if call.count() != 1 {
+            return Err(raise(call, "ERR server.setresp() requires one argument."));
+        }
+        self.reply.proto = match call.arg(0) {
+            Value::Number(2.0) => Proto::Resp2,
+            Value::Number(3.0) => Proto::Resp3,
+            _ => return Err(raise(call, "ERR RESP version must be 2 or 3.")),
+        };
+        Ok(())
+    }
+
+    /// `redis.set_repl(flags)`.
+    fn set_repl(&mut self, call: &mut Call<'_>) -> Result<(), Fault> {
+        if call.count() != 1 {
+            return Err(raise(call, "ERR server.set_repl() requires one argument."));
+        }
+        let number = call.engine_ref().number_of(call.arg(0)).unwrap_or(0.0);
+        if !(0.0..f64::from(repl::ALL + 1)).contains(&number) {
+            let text = "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or \
+                        REPL_NONE.";
+            return Err(raise(call, text));
+        }
+        self.repl = number as u32;
+        let records = self.records && self.repl & repl::REPLICA != 0;
+        self.cx.keys.effects.set_recording(records);
+        Ok(())
+    }
+
+    /// `redis.acl_check_cmd(command, …)`: everything is allowed to the default user.
+    fn acl_check(&mut self, call: &mut Call<'_>) -> Result<(), Fault> {
+        if let Err(error) = self.read_arguments(call) {
+            return Err(raise(call, &String::from_utf8_lossy(&error.text())));
+        }
+        let args = self.argv.args();
+        if self.cx.engine.commands.find_again(args.get(0), &mut self.memo).is_none() {
+            let text = "ERR Invalid command passed to server.acl_check_cmd()";
+            return Err(raise(call, text));
+        }
+        call.push(Value::Boolean(true))
+    }
+}
+
+/// The command that a script's arguments name.
+fn find(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Result<Command, ReplyError> {
+    let found = engine.commands.find_again(args.get(0), memo);
+    let found = found.ok_or(ReplyError::Static("ERR Unknown command called from script"))?;
+    let command = match args.try_get(1) {
+        Some(name) if !found.spec.subcommands.is_empty() => {
+            let text = "ERR Unknown command called from script";
+            engine.commands.find_subcommand(found, name).ok_or(ReplyError::Static(text))?
+        }
+        _ => found,
+    };
+    if !command.spec.fits(args.len()) {
+        let text = "ERR Wrong number of args calling command from script";
+        return Err(ReplyError::Static(text));
+    }
+    Ok(command)
+}
+
+/// An error of one of the functions here, as a table.
+fn raise(call: &mut Call<'_>, text: &str) -> Fault {
+    let table = new_error(call.engine(), text.as_bytes());
+    table.map_or_else(|fault| fault, |table| call.throw(Value::Table(table)))
+}
+
+fn new_error(lua: &mut Lua, text: &[u8]) -> Result<TableRef, Fault> {
+    let table = lua.new_table(0, 1)?;
+    let text = lua.new_string(text)?;
+    lua.raw_set_field(table, b"err", text)?;
+    Ok(table)
+}
+
+/// `redis.error_reply(text)` and `redis.status_reply(text)`.
+fn reply_table(call: &mut Call<'_>, is_error: bool) -> Result<(), Fault> {
+    let text = match (call.count(), call.arg(0)) {
+        (1, Value::String(text)) => call.engine_ref().bytes(text).to_vec(),
+        _ => {
+            let table = new_error(call.engine(), b"ERR wrong number or type of arguments")?;
+            return call.push(Value::Table(table));
+        }
+    };
+    if is_error {
+        // A code is what a dash is followed by, or what a space follows.
+        let text = match text.strip_prefix(b"-") {
+            Some(coded) => coded.to_vec(),
+            None if text.contains(&b' ') => text,
+            None => [b"ERR ", &text[..]].concat(),
+        };
+        let table = new_error(call.engine(), &text)?;
+        return call.push(Value::Table(table));
+    }
+    let lua = call.engine();
+    let table = lua.new_table(0, 1)?;
+    let text = lua.new_string(&text)?;
+    lua.raw_set_field(table, b"ok", text)?;
+    call.push(Value::Table(table))
+}
+
+/// `redis.sha1hex(text)`.
+fn sha1_hex(call: &mut Call<'_>) -> Result<(), Fault> {
+    if call.count() != 1 {
+        return Err(raise(call, "ERR wrong number of arguments"));
+    }
+    let mut digits = Vec::new();
+    let digest = sha_of(values::argument(call, 0, &mut digits).unwrap_or_default());
+    let text = call.engine().new_string(sha_text(&digest).as_bytes())?;
+    call.push(text)
+}
+
+impl Host for Run<'_, '_, '_> {
+    fn call(&mut self, which: HostFn, call: &mut Call<'_>) -> Result<(), Fault> {
+        let HostFn(number) = which;
+        match FUNCTIONS.get(number as usize) {
+            Some((_, function)) => function(self, call),
+            None => Err(missing_global(call)),
+        }
+    }
+
+    fn tick(&mut self) -> Tick {
+        Tick::GoOn
+    }
+
+    fn clock(&mut self) -> f64 {
+        self.cx.engine.env.clock.mono_ns() as f64 / 1e9
+    }
+}
+
+/// The error for a global that does not exist.
+fn missing_global(call: &mut Call<'_>) -> Fault {
+    let before = &b"Script attempted to access nonexistent global variable '"[..];
+    let text = [before, call.arg_bytes(1).unwrap_or(b"?"), b"'"].concat();
+    call.error_here(&text)
+}

@@ -1,0 +1,8 @@
+//! Scripts: EVAL and its kin, SCRIPT, FUNCTION.
+
+pub mod eval;
+pub mod function;
+mod host;
+pub mod script;
+mod shebang;
+mod values;
