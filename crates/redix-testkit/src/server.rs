@@ -346,11 +346,17 @@ impl TempDir {
     /// Creates a directory below the system's temporary directory.
     pub fn new(name: &str) -> Result<TempDir> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = format!("redix-test-{name}-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(dir);
-        fs::create_dir(&path).with_context(|| path.display().to_string())?;
-        Ok(TempDir(path))
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let dir = format!("redix-test-{name}-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(dir);
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(TempDir(path)),
+                // Left by a process of the same number that was killed.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).with_context(|| path.display().to_string()),
+            }
+        }
     }
 
     /// Where it is.
