@@ -146,7 +146,7 @@ impl fmt::Display for ReplyError {
 }
 
 /// An argument up to a zero byte: the real servers' format strings end there.
-fn until_zero(word: &[u8]) -> &[u8] {
+pub(crate) fn until_zero(word: &[u8]) -> &[u8] {
     word.split(|byte| *byte == 0).next().unwrap_or(word)
 }
 

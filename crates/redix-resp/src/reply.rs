@@ -250,21 +250,20 @@ impl Reply {
     }
 
     /// Integer of any size, as its decimal text.
-    pub fn big_number(&mut self, digits: &str) {
+    pub fn big_number(&mut self, digits: impl AsRef<[u8]>) {
         match self.proto {
-            Proto::Resp2 => self.bulk(digits.as_bytes()),
-            Proto::Resp3 => self.line(b'(', digits.as_bytes()),
+            Proto::Resp2 => self.bulk(digits.as_ref()),
+            Proto::Resp3 => self.line(b'(', digits.as_ref()),
         }
     }
 
     /// Verbatim string with its format, three letters such as `txt` or `mkd`.
-    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
-        debug_assert_eq!(format.len(), 3, "the format of a verbatim string has three letters");
+    pub fn verbatim(&mut self, format: &[u8; 3], text: &[u8]) {
         match self.proto {
             Proto::Resp2 => self.bulk(text),
             Proto::Resp3 => {
                 self.header(b'=', text.len() as u64 + 4);
-                self.buf.extend_from_slice(format.as_bytes());
+                self.buf.extend_from_slice(format);
                 self.buf.push(b':');
                 self.buf.extend_from_slice(text);
                 self.buf.extend_from_slice(b"\r\n");

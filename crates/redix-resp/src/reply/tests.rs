@@ -48,7 +48,7 @@ fn types_that_resp2_has_not() {
     check(|r| r.double(f64::NEG_INFINITY), "$4\r\n-inf\r\n", ",-inf\r\n");
     check(|r| r.double(f64::NAN), "$3\r\nnan\r\n", ",nan\r\n");
     check(|r| r.big_number("12345"), "$5\r\n12345\r\n", "(12345\r\n");
-    check(|r| r.verbatim("txt", b"a\r\n"), "$3\r\na\r\n\r\n", "=7\r\ntxt:a\r\n\r\n");
+    check(|r| r.verbatim(b"txt", b"a\r\n"), "$3\r\na\r\n\r\n", "=7\r\ntxt:a\r\n\r\n");
 }
 
 #[test]
@@ -134,9 +134,9 @@ fn write(reply: &mut Reply, value: &Value) {
         }
         Value::Double(text) => reply.double_text(text),
         Value::Bool(value) => reply.boolean(*value),
-        Value::BigNumber(text) => reply.big_number(std::str::from_utf8(text).unwrap()),
+        Value::BigNumber(text) => reply.big_number(text),
         Value::Verbatim { format, bytes } => {
-            reply.verbatim(std::str::from_utf8(format).unwrap(), bytes);
+            reply.verbatim(format, bytes);
         }
         Value::Attribute { .. } => unreachable!("the encoder writes no attributes"),
     }

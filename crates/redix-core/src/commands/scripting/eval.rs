@@ -13,7 +13,7 @@ use crate::command::spec::{ArgKind, ArgSpec, Begin, CommandSpec, Find, Group, Ke
 use crate::command::spec::{access, acl, flag};
 use crate::command::timing::call_stats;
 use crate::engine::Engine;
-use crate::error::{CommandResult, ReplyError};
+use crate::error::{CommandResult, ReplyError, until_zero};
 use crate::scripting::{Machine, SHA_DIGITS, Script, parse_sha, script_flag, sha_of};
 use crate::sync::Arc;
 
@@ -253,7 +253,14 @@ fn fail(
         Value::Table(table) => {
             let error = lua.raw_get_field(table, b"err")?;
             counted = lua.raw_get_field(table, b"ignore_error_stats_update")?.truthy();
-            lua.bytes_of(error).unwrap_or(b"ERR unknown error").to_vec()
+            match error {
+                Value::Number(number) => {
+                    let mut text = Vec::new();
+                    lua.push_number_text(number, &mut text);
+                    text
+                }
+                _ => lua.bytes_of(error).unwrap_or(b"ERR unknown error").to_vec(),
+            }
         }
         Value::String(text) => [&b"ERR "[..], lua.bytes(text)].concat(),
         Value::Number(number) => {
@@ -261,8 +268,10 @@ fn fail(
             lua.push_number_text(number, &mut text);
             text
         }
+        Value::Boolean(value) => format!("ERR {value}").into_bytes(),
         other => format!("ERR {}", other.type_name()).into_bytes(),
     };
+    text.truncate(until_zero(&text).len());
     text.extend_from_slice(b" script: ");
     if let Some((chunk, line)) = at {
         text.extend_from_slice(b"on ");

@@ -14,7 +14,7 @@ use crate::command::table::{Command, Memo};
 use crate::config::REDIS_VERSION;
 use crate::engine::Engine;
 use crate::env::Level;
-use crate::error::ReplyError;
+use crate::error::{ReplyError, until_zero};
 use crate::scripting::{Machine, script_flag, sha_of, sha_text};
 use crate::session::Session;
 
@@ -280,7 +280,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
         }
         let level = call.engine_ref().number_of(call.arg(0));
         let level = match level {
-            Some(level) if (0.0..4.0).contains(&level) => LEVELS[level as usize],
+            Some(level) if (0.0..4.0).contains(&level.trunc()) => LEVELS[level as usize],
             Some(_) => return Err(raise(call, "ERR Invalid log level.")),
             None => {
                 return Err(raise(call, "ERR First argument must be a number (log level)."));
@@ -302,9 +302,10 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
         if call.count() != 1 {
             return Err(raise(call, "ERR server.setresp() requires one argument."));
         }
-        self.reply.proto = match call.arg(0) {
-            Value::Number(2.0) => Proto::Resp2,
-            Value::Number(3.0) => Proto::Resp3,
+        let version = call.engine_ref().number_of(call.arg(0));
+        self.reply.proto = match version.map(f64::trunc) {
+            Some(2.0) => Proto::Resp2,
+            Some(3.0) => Proto::Resp3,
             _ => return Err(raise(call, "ERR RESP version must be 2 or 3.")),
         };
         Ok(())
@@ -316,7 +317,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             return Err(raise(call, "ERR server.set_repl() requires one argument."));
         }
         let number = call.engine_ref().number_of(call.arg(0)).unwrap_or(0.0);
-        if !(0.0..f64::from(repl::ALL + 1)).contains(&number) {
+        if !(0.0..f64::from(repl::ALL + 1)).contains(&number.trunc()) {
             let text = "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or \
                         REPL_NONE.";
             return Err(raise(call, text));
@@ -347,8 +348,8 @@ fn find(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Result<Command, Rep
     let found = found.ok_or(ReplyError::Static("ERR Unknown command called from script"))?;
     let command = match args.try_get(1) {
         Some(name) if !found.spec.subcommands.is_empty() => {
-            let text = "ERR Unknown command called from script";
-            engine.commands.find_subcommand(found, name).ok_or(ReplyError::Static(text))?
+            let known = engine.commands.find_subcommand(found, name);
+            known.ok_or_else(|| ReplyError::unknown_subcommand(name, found.spec.name))?
         }
         _ => found,
     };
@@ -382,11 +383,17 @@ fn reply_table(call: &mut Call<'_>, is_error: bool) -> Result<(), Fault> {
         }
     };
     if is_error {
-        // A code is what a dash is followed by, or what a space follows.
-        let text = match text.strip_prefix(b"-") {
-            Some(coded) => coded.to_vec(),
-            None if text.contains(&b' ') => text,
-            None => [b"ERR ", &text[..]].concat(),
+        let text = until_zero(text.strip_prefix(b"-").unwrap_or(&text));
+        // A code is what a space follows. Line ends around the rest are left out.
+        let text = match memchr::memchr(b' ', text) {
+            Some(end) => {
+                let (code, mut rest) = text.split_at(end + 1);
+                while let [inner @ .., b'\r' | b'\n'] | [b'\r' | b'\n', inner @ ..] = rest {
+                    rest = inner;
+                }
+                [code, rest].concat()
+            }
+            None => [b"ERR ", text].concat(),
         };
         let table = new_error(call.engine(), &text)?;
         return call.push(Value::Table(table));
@@ -403,8 +410,12 @@ fn sha1_hex(call: &mut Call<'_>) -> Result<(), Fault> {
     if call.count() != 1 {
         return Err(raise(call, "ERR wrong number of arguments"));
     }
+    // A number as Lua shows it, not as an argument of a command.
     let mut digits = Vec::new();
-    let digest = sha_of(values::argument(call, 0, &mut digits).unwrap_or_default());
+    if let Value::Number(number) = call.arg(0) {
+        call.engine_ref().push_number_text(number, &mut digits);
+    }
+    let digest = sha_of(call.arg_bytes(0).unwrap_or(&digits));
     let text = call.engine().new_string(sha_text(&digest).as_bytes())?;
     call.push(text)
 }

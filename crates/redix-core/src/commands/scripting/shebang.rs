@@ -20,7 +20,10 @@ pub(super) fn parse(source: &[u8]) -> Result<(Option<u32>, &[u8]), ReplyError> {
         let Some(names) = word.strip_prefix(b"flags=") else {
             return Err(ReplyError::quoting("Unknown lua shebang option: ", word, ""));
         };
-        for name in names.split(|byte| *byte == b',').filter(|name| !name.is_empty()) {
+        if names.is_empty() {
+            continue;
+        }
+        for name in names.split(|byte| *byte == b',') {
             let known = script_flag::NAMES.iter().find(|(known, _)| known.as_bytes() == name);
             let Some((_, flag)) = known else {
                 return Err(ReplyError::quoting("Unexpected flag in script shebang: ", name, ""));
@@ -30,3 +33,6 @@ pub(super) fn parse(source: &[u8]) -> Result<(Option<u32>, &[u8]), ReplyError> {
     }
     Ok((Some(flags), &rest[end..]))
 }
+
+#[cfg(test)]
+mod tests;

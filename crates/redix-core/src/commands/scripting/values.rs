@@ -8,6 +8,8 @@ use redix_resp::reply::{DeferredLen, Proto, Reply};
 use redix_types::IntBuf;
 use redix_types::num;
 
+use crate::error::until_zero;
+
 /// Slots of the stack on which real servers convert a value, of which an array takes one and a map
 /// or set three.
 const SLOTS: usize = 7997;
@@ -118,7 +120,11 @@ fn begin_table(
     slots: usize,
 ) -> Result<Option<Frame>, Fault> {
     if let Some(text) = text_field(lua, table, b"err")? {
-        reply.error(one_line(&text));
+        let mut text = until_zero(&text);
+        while let [rest @ .., b'\r' | b'\n'] = text {
+            text = rest;
+        }
+        reply.error(one_line(text));
         return Ok(None);
     }
     if let Some(text) = text_field(lua, table, b"ok")? {
@@ -142,14 +148,17 @@ fn begin_table(
         return Ok(Some(Frame::Set { table, cursor: 0, members: 0, place }));
     }
     if let Some(digits) = text_field(lua, table, b"big_number")? {
-        reply.big_number(&String::from_utf8_lossy(&one_line(&digits)));
+        reply.big_number(one_line(&digits));
         return Ok(None);
     }
     if let Value::Table(inner) = lua.raw_get_field(table, b"verbatim_string")?
         && let Some(text) = text_field(lua, inner, b"string")?
         && let Some(format) = text_field(lua, inner, b"format")?
     {
-        reply.verbatim(&String::from_utf8_lossy(&format), &text);
+        // Three letters: cut, or filled up with spaces.
+        let mut letters = *b"   ";
+        letters.iter_mut().zip(until_zero(&format)).for_each(|(to, from)| *to = *from);
+        reply.verbatim(&letters, &text);
         return Ok(None);
     }
     let place = reply.deferred_array();
@@ -162,9 +171,10 @@ fn text_field(lua: &mut Lua, table: TableRef, name: &[u8]) -> Result<Option<Vec<
     Ok(lua.bytes_of(value).map(<[u8]>::to_vec))
 }
 
-/// The text with line ends replaced by spaces.
+/// The text up to a zero byte, with line ends replaced by spaces.
 pub(super) fn one_line(text: &[u8]) -> Vec<u8> {
-    text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
+    let text = until_zero(text).iter();
+    text.map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
 }
 
 /// Reads a reply from its bytes and makes it a Lua value.
@@ -310,8 +320,11 @@ pub(super) fn argument<'a>(
 /// The text of a number as an argument: an integer without exponent where it is one.
 fn push_number(out: &mut Vec<u8>, number: f64) {
     let whole = number as i64;
-    if whole as f64 == number && number.abs() < 2f64.powi(62) {
+    if whole as f64 == number && number.abs() <= 2f64.powi(62) {
         out.extend_from_slice(IntBuf::new().format(whole));
+    } else if number.is_nan() {
+        // As the C library prints it: 0/0 is negative on most processors.
+        out.extend_from_slice(if number.is_sign_negative() { b"-nan" } else { b"nan" });
     } else {
         num::push_f64_compact(out, number);
     }

@@ -115,7 +115,7 @@ fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             write_section(&facts, &mut out);
         }
     }
-    cx.reply.verbatim("txt", out.as_bytes());
+    cx.reply.verbatim(b"txt", out.as_bytes());
     Ok(())
 }
 

@@ -114,7 +114,7 @@ fn graph(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Err(ReplyError::quoting("No samples available for event '", name, "'"));
     };
     let text = graph::draw(&String::from_utf8_lossy(name), &series, cx.now_us / 1_000_000);
-    cx.reply.verbatim("txt", text.as_bytes());
+    cx.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 
@@ -225,7 +225,7 @@ fn doctor(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
             );
         }
     }
-    cx.reply.verbatim("txt", text.as_bytes());
+    cx.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 

@@ -43,6 +43,6 @@ fn lolwut(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     text.push_str("\nThere is a way through, or there is not. ");
     text.push_str(&format!("Redix {}, Redis ver. {REDIS_VERSION}\n", env!("CARGO_PKG_VERSION")));
-    cx.reply.verbatim("txt", text.as_bytes());
+    cx.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }

@@ -216,7 +216,7 @@ fn doctor(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
             found.push_str("No problem with the memory of this server was found.\n");
         }
     }
-    cx.reply.verbatim("txt", found.as_bytes());
+    cx.reply.verbatim(b"txt", found.as_bytes());
     Ok(())
 }
 
@@ -226,7 +226,7 @@ fn malloc_stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     let (used, resident) = (env.memory.used_bytes(), env.host.resident_bytes());
     let allocator = env.host.facts().allocator;
     let text = format!("{allocator}: {used} bytes in use, {resident} bytes resident\n");
-    cx.reply.verbatim("txt", text.as_bytes());
+    cx.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 

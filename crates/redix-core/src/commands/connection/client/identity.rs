@@ -20,7 +20,7 @@ pub(super) fn id(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
 pub(super) fn info(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let mut text = Vec::new();
     line::write_own(&mut text, cx, args);
-    cx.reply.verbatim("txt", &text);
+    cx.reply.verbatim(b"txt", &text);
     Ok(())
 }
 
@@ -42,7 +42,7 @@ pub(super) fn list(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
             line::write(&mut text, &client, cx);
         }
     }
-    cx.reply.verbatim("txt", &text);
+    cx.reply.verbatim(b"txt", &text);
     Ok(())
 }
 

@@ -137,7 +137,7 @@ pub(super) fn htstats(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     // Expiries are part of the entries.
     text.push_str("[Expires HT]\n");
-    cx.reply.verbatim("txt", text.as_bytes());
+    cx.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 

@@ -49,7 +49,7 @@ pub(super) fn protocol(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             reply.bulk_str("server-cpu-usage");
             reply.int(42);
         }
-        b"verbatim" => reply.verbatim("txt", b"This is a verbatim\nstring"),
+        b"verbatim" => reply.verbatim(b"txt", b"This is a verbatim\nstring"),
         b"true" => reply.boolean(true),
         b"false" => reply.boolean(false),
         _ => {
