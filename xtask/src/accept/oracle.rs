@@ -8,7 +8,7 @@ use crate::process::{command, run as run_command, target_dir};
 /// Commands of each family under each protocol, which are five epochs.
 const COUNT: usize = 2000;
 /// The number of families, which the program runs in turn.
-const FAMILIES: usize = 16;
+const FAMILIES: usize = 17;
 /// Commands of all families in one stream, under each protocol.
 const MIXED_COUNT: usize = 10_000;
 /// Enough for 500,000 commands.

@@ -127,6 +127,11 @@ fn oracle_pubsub() {
 }
 
 #[test]
+fn oracle_scripts() {
+    compare(Family::Scripts);
+}
+
+#[test]
 fn oracle_server() {
     compare(Family::Server);
 }

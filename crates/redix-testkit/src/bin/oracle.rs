@@ -14,7 +14,7 @@ usage: oracle [OPTIONS]
   --subject NAME   redix (default) or a real server, which must agree with itself
   --oracle NAME    valkey (default), redis7, redis8
   --family NAME    string list set zset hash fields bitmap hyperloglog geo keys expiry transaction
-                   connection pubsub server all; default: each in turn
+                   connection pubsub scripts server all; default: each in turn
   --proto N        2 or 3; default: both
   --seed N         1
   --count N        commands of each family under each protocol (10000)

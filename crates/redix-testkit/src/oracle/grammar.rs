@@ -15,6 +15,7 @@ mod hyperloglog;
 mod keys;
 mod list;
 mod pubsub;
+mod scripts;
 mod server;
 mod set;
 mod sort;
@@ -59,6 +60,8 @@ pub enum Family {
     Transaction,
     Connection,
     Pubsub,
+    /// Scripts, on Valkey alone: some end Redis 7.0 or break the framing of Redis 8.
+    Scripts,
     Server,
     /// Every family in one stream.
     All,
@@ -66,7 +69,7 @@ pub enum Family {
 
 impl Family {
     /// The families of all servers, without [`Family::All`].
-    pub const EACH: [Family; 16] = [
+    pub const EACH: [Family; 17] = [
         Family::String,
         Family::List,
         Family::Set,
@@ -82,6 +85,7 @@ impl Family {
         Family::Transaction,
         Family::Connection,
         Family::Pubsub,
+        Family::Scripts,
         Family::Server,
     ];
 
@@ -104,6 +108,7 @@ impl Family {
             Family::Transaction => "transaction",
             Family::Connection => "connection",
             Family::Pubsub => "pubsub",
+            Family::Scripts => "scripts",
             Family::Server => "server",
             Family::All => "all",
         }
@@ -243,6 +248,8 @@ pub(super) struct Grammar {
     may_be_past: bool,
     /// The time part of the last ID of an entry.
     last_ms: usize,
+    /// The scripts of late.
+    scripts: Vec<Vec<u8>>,
 }
 
 type Rule = fn(&mut Grammar) -> Vec<Line>;
@@ -250,7 +257,8 @@ type Rule = fn(&mut Grammar) -> Vec<Line>;
 impl Grammar {
     /// The generator of the stream of this seed.
     pub(super) fn new(seed: u64, traits: Traits) -> Grammar {
-        Grammar { rng: Rng::new(seed), traits, may_be_past: false, last_ms: 0 }
+        let rng = Rng::new(seed);
+        Grammar { rng, traits, may_be_past: false, last_ms: 0, scripts: Vec::new() }
     }
 
     /// The next commands, which belong together.
@@ -293,6 +301,8 @@ impl Grammar {
             Family::Transaction => transaction::RULES,
             Family::Connection => connection::RULES,
             Family::Pubsub => pubsub::RULES,
+            Family::Scripts if self.is_valkey() => scripts::RULES,
+            Family::Scripts => string::RULES,
             Family::Server | Family::All => server::RULES,
         };
         let rule = *self.rng.pick(rules);

@@ -289,6 +289,7 @@ impl Side {
         let mut admin = Client::connect(addr)?;
         wait_alone(&mut admin)?;
         admin.must(&["FLUSHALL"])?;
+        admin.must(&["SCRIPT", "FLUSH"])?;
         let events = Events::listen(addr, &mut admin)?;
         let conns = (0..CONNECTIONS).map(|_| connect(proto)).collect::<Result<_>>()?;
         let listener = |index| {
