@@ -7,6 +7,8 @@
 //! kept; those of SCRIPT LOAD are kept until SCRIPT FLUSH. A thread that runs a script has taken
 //! its machine out of its slot.
 
+pub mod shebang;
+
 use std::collections::{HashMap, VecDeque};
 
 use redix_lua::{Engine as Lua, Pin, Proto};
@@ -196,6 +198,14 @@ impl Scripting {
     /// The script of a digest.
     pub fn find(&self, sha: &Sha) -> Option<Arc<Script>> {
         lock(&self.cache).scripts.get(sha).map(|cached| Arc::clone(&cached.script))
+    }
+
+    /// The flags that a script declares in its shebang line; `text`: its source or its digest.
+    pub fn declared_flags(&self, text: &[u8], is_digest: bool) -> Option<u32> {
+        if is_digest {
+            return self.find(&parse_sha(text)?)?.flags;
+        }
+        shebang::parse(text).ok()?.0
     }
 
     /// The script of a digest, for EVAL.

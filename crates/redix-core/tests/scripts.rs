@@ -56,3 +56,100 @@ fn scripts_are_answered_as_by_valkey() {
     assert!(checked > 80, "there are scripts");
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
+
+/// The lines of a section of INFO, without times.
+fn info(engine: &mut SimEngine, section: &str) -> Vec<String> {
+    let Value::Bulk(text) = engine.execute(1, &["INFO", section]).unwrap() else {
+        panic!("INFO replies with text")
+    };
+    let text = String::from_utf8(text).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let mut lines: Vec<_> = lines
+        .map(|line| {
+            let fields = line.split(',').filter(|field| !field.starts_with("usec"));
+            let fields: Vec<_> =
+                fields.map(|f| f.split(":calls=").collect::<Vec<_>>().join(" ")).collect();
+            fields.join(",")
+        })
+        .filter(|line| !line.contains("config") && !line.contains("info"))
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// What Valkey 9.1.2 counts for errors that scripts return and for commands that it refuses them.
+#[test]
+fn errors_of_scripts_are_counted_once() {
+    let cases: [(&str, &[&str], &[&str]); 6] = [
+        (
+            "return {err='MY x'}",
+            &["errorstat_MY:count=1"],
+            &["cmdstat_eval 1,rejected_calls=0,failed_calls=1"],
+        ),
+        (
+            "local r = redis.pcall('get', 'l') return {1, r, r}",
+            &["errorstat_WRONGTYPE:count=1"],
+            &[
+                "cmdstat_eval 1,rejected_calls=0,failed_calls=2",
+                "cmdstat_get 1,rejected_calls=0,failed_calls=1",
+            ],
+        ),
+        (
+            "return redis.pcall('get')",
+            &["errorstat_ERR:count=1"],
+            &[
+                "cmdstat_eval 1,rejected_calls=0,failed_calls=1",
+                "cmdstat_get 0,rejected_calls=1,failed_calls=0",
+            ],
+        ),
+        (
+            "return redis.call('subscribe', 'a')",
+            &["errorstat_ERR:count=1"],
+            &[
+                "cmdstat_eval 1,rejected_calls=0,failed_calls=1",
+                "cmdstat_subscribe 0,rejected_calls=1,failed_calls=0",
+            ],
+        ),
+        (
+            "return {map={[1]={err='X y'}}}",
+            &["errorstat_X:count=1"],
+            &["cmdstat_eval 1,rejected_calls=0,failed_calls=1"],
+        ),
+        (
+            "redis.pcall('get', 'l') return 1",
+            &["errorstat_WRONGTYPE:count=1"],
+            &[
+                "cmdstat_eval 1,rejected_calls=0,failed_calls=0",
+                "cmdstat_get 1,rejected_calls=0,failed_calls=1",
+            ],
+        ),
+    ];
+    for (script, errors, calls) in cases {
+        let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+        engine.execute(1, &["RPUSH", "l", "a"]).unwrap();
+        engine.execute(1, &["CONFIG", "RESETSTAT"]).unwrap();
+        engine.execute(1, &["EVAL", script, "0"]).unwrap();
+        assert_eq!(info(&mut engine, "errorstats"), errors, "{script}");
+        assert_eq!(info(&mut engine, "commandstats"), calls, "{script}");
+    }
+}
+
+#[test]
+fn a_stale_replica_runs_no_script() {
+    let config = Config { replica_serve_stale_data: false, ..Config::default() };
+    let mut engine = SimEngine::new(config, 1).unwrap();
+    engine.execute(1, &["REPLICAOF", "127.0.0.1", "1"]).unwrap();
+    let stale = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+    let readonly = "READONLY You can't write against a read only replica.";
+    for (script, expected) in [
+        ("return 1", stale),
+        ("#!lua flags=no-writes\nreturn 1", stale),
+        ("#!lua\nreturn 1", readonly),
+        ("#!lua flags=allow-stale\nreturn 1", readonly),
+    ] {
+        let reply = engine.execute(1, &["EVAL", script, "0"]).unwrap();
+        assert!(reply.pretty().contains(expected), "{script}: {}", reply.pretty());
+    }
+    let script = "#!lua flags=no-writes,allow-stale\nreturn 1";
+    assert_eq!(engine.execute(1, &["EVAL", script, "0"]).unwrap().pretty(), "(integer) 1");
+}

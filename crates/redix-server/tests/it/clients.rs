@@ -526,6 +526,30 @@ fn who_monitors_uses_no_keys_and_is_told_once() {
 }
 
 #[test]
+fn scripts_that_do_not_run_are_shown_to_monitors() {
+    let server = start(&[]);
+    let (mut monitor, mut other) = (connect(&server), connect(&server));
+    monitor.must(&["MONITOR"]).unwrap();
+    let commands: [&[&str]; 5] = [
+        &["EVAL", "return (", "0"],
+        &["EVAL", "return 1", "x"],
+        &["EVALSHA", "x", "0"],
+        &["EVAL", "#!perl\n", "0"],
+        &["EVAL", "return redis.call('get', 'k')", "0"],
+    ];
+    answers(&mut other, &commands);
+    let mut line = || {
+        let Value::Simple(line) = monitor.reply().unwrap() else { panic!("status") };
+        String::from_utf8(line).unwrap()
+    };
+    for command in commands {
+        let (shown, first) = (line(), format!("\"{}\"", command[0]));
+        assert!(shown.contains(&first), "{shown} for {command:?}");
+    }
+    assert!(line().ends_with("[0 lua] \"get\" \"k\""));
+}
+
+#[test]
 fn who_wants_no_replies_gets_no_lines_either() {
     let server = start(&["--worker-threads", "1"]);
     let (mut monitor, mut other) = (connect(&server), connect(&server));

@@ -127,8 +127,7 @@ impl ClientCx<'_, '_> {
         if self.engine.registry.monitored() {
             self.feed_monitors(args);
         }
-        // That of a script covers its commands.
-        if ended_ns.is_some() && !blocked && self.caller != Caller::Script {
+        if ended_ns.is_some() && !blocked {
             self.note_duration(args, ns, mark);
         }
         // A blocked command is logged later and needs its secrets (arguments to be redacted) until

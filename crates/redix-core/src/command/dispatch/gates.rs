@@ -5,12 +5,13 @@
 
 use super::Runner;
 use crate::command::args::Args;
-use crate::command::spec::{CommandSpec, Locks, flag};
+use crate::command::spec::{CommandSpec, Group, Locks, flag};
 use crate::command::table::Command;
 use crate::error::ReplyError;
 use crate::pause::Paused;
 use crate::registry::{ClientShared, client_flag};
 use crate::repl::failover::Stage;
+use crate::scripting::script_flag;
 use crate::session::Session;
 use crate::sync::atomic::Ordering;
 
@@ -81,7 +82,11 @@ impl Runner<'_> {
         };
         let command = self.resolve(command, args)?;
         let spec = command.spec;
-        let flags = effective_flags(spec, session);
+        let flags = if spec.group == Group::Scripting && spec.has(flag::NO_MANDATORY_KEYS) {
+            self.flags_of_script(spec, args)
+        } else {
+            effective_flags(spec, session)
+        };
         if !spec.fits(args.len()) {
             return Err(ReplyError::WrongArity(self.engine.commands.full_name(command).into()));
         }
@@ -123,6 +128,25 @@ impl Runner<'_> {
             return Ok(Admitted::Queue(command));
         }
         Ok(Admitted::Run(command))
+    }
+
+    /// The flags of a command that runs a script: what the script declares, if it does.
+    fn flags_of_script(&self, spec: &CommandSpec, args: Args<'_>) -> u32 {
+        let is_digest = spec.name.starts_with("evalsha");
+        let declared =
+            args.try_get(1).and_then(|text| self.engine.scripting.declared_flags(text, is_digest));
+        let Some(declared) = declared else { return spec.flags };
+        let mut flags = spec.flags & !(flag::STALE | flag::MAY_REPLICATE);
+        if declared & script_flag::NO_WRITES == 0 {
+            flags |= flag::WRITE | flag::MAY_REPLICATE;
+            if declared & script_flag::ALLOW_OOM == 0 {
+                flags |= flag::DENYOOM;
+            }
+        }
+        if declared & script_flag::ALLOW_STALE != 0 {
+            flags |= flag::STALE;
+        }
+        flags
     }
 
     /// What a replica refuses: writes, commands that only its primary may send, and reads of stale

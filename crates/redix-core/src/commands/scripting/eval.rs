@@ -6,7 +6,7 @@
 use redix_lua::{Fault, Pin, RunError, Value};
 
 use super::host::{ARGV, KEYS, Run, new_machine};
-use super::{shebang, values};
+use super::values::{self, Errors};
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec, Begin, CommandSpec, Find, Group, KeySpec};
@@ -14,7 +14,7 @@ use crate::command::spec::{access, acl, flag};
 use crate::command::timing::call_stats;
 use crate::engine::Engine;
 use crate::error::{CommandResult, ReplyError, until_zero};
-use crate::scripting::{Machine, SHA_DIGITS, Script, parse_sha, script_flag, sha_of};
+use crate::scripting::{Machine, SHA_DIGITS, Script, parse_sha, script_flag, sha_of, shebang};
 use crate::sync::Arc;
 
 const FLAGS: u32 = flag::NOSCRIPT
@@ -80,6 +80,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 /// `EVAL script numkeys [key …] [arg …]` -> what the script returns.
 fn eval(cx: &mut ClientCx<'_, '_>, args: Args<'_>, reads_only: bool) -> CommandResult {
+    cx.show_to_monitors(args);
     let keys = key_count(args)?;
     let source = args.get(1);
     let sha = sha_of(source);
@@ -97,6 +98,7 @@ fn eval(cx: &mut ClientCx<'_, '_>, args: Args<'_>, reads_only: bool) -> CommandR
 /// `EVALSHA sha1 numkeys [key …] [arg …]` -> what the script returns. Errors: NOSCRIPT.
 fn eval_sha(cx: &mut ClientCx<'_, '_>, args: Args<'_>, reads_only: bool) -> CommandResult {
     const MISSING: ReplyError = ReplyError::Static("NOSCRIPT No matching script.");
+    cx.show_to_monitors(args);
     if args.get(1).len() != SHA_DIGITS {
         return Err(MISSING);
     }
@@ -134,7 +136,6 @@ fn run(
     keys: usize,
     reads_only: bool,
 ) -> CommandResult {
-    cx.show_to_monitors(args);
     let flags = admit(cx, script, reads_only)?;
     let (engine, thread) = (cx.engine, cx.stats.index);
     let mut machine = match engine.scripting.take_machine(thread) {
@@ -153,10 +154,10 @@ fn run(
 /// does, where that cannot be done now.
 fn admit(cx: &ClientCx<'_, '_>, script: &Script, reads_only: bool) -> Result<u32, ReplyError> {
     let only = if reads_only { script_flag::NO_WRITES } else { 0 };
-    let Some(flags) = script.flags else { return Ok(only) };
+    let flags = script.flags.unwrap_or(0) | only;
     let (engine, config) = (cx.engine, &**cx.config);
     if cx.from_primary() {
-        return Ok(flags | only);
+        return Ok(flags);
     }
     let is_replica = engine.repl.is_replica();
     if flags & script_flag::ALLOW_STALE == 0
@@ -168,7 +169,7 @@ fn admit(cx: &ClientCx<'_, '_>, script: &Script, reads_only: bool) -> Result<u32
             "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
         ));
     }
-    if flags & script_flag::NO_WRITES == 0 {
+    if script.flags.is_some_and(|flags| flags & script_flag::NO_WRITES == 0) {
         if reads_only {
             return Err(ReplyError::Static(
                 "ERR Can not execute a script with write flag using *_ro command.",
@@ -188,7 +189,7 @@ fn admit(cx: &ClientCx<'_, '_>, script: &Script, reads_only: bool) -> Result<u32
             ));
         }
     }
-    Ok(flags | only)
+    Ok(flags)
 }
 
 fn run_in(
@@ -206,8 +207,9 @@ fn run_in(
     let mut run = Run::new(cx, flags);
     let outcome = machine.lua.run(function, &[], &mut run);
     let proto = run.end();
+    let mut errors = Errors::default();
     let written = match outcome {
-        Ok(value) => values::write(&mut machine.lua, value, proto, cx.reply),
+        Ok(value) => values::write(&mut machine.lua, value, proto, cx.reply, &mut errors),
         Err(RunError::Error { value, at }) => {
             let at = at.map(|(chunk, line)| (chunk.to_vec(), line));
             fail(cx, machine, value, at)
@@ -220,6 +222,10 @@ fn run_in(
     if written.is_err() {
         cx.reply.truncate(mark);
         return Err(ReplyError::Static("ERR not enough memory"));
+    }
+    call_stats(cx.stats, cx.command).failed.add(errors.total);
+    for text in errors.uncounted {
+        count(cx.engine, cx, &ReplyError::Text(text));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::command::args::{Args, OwnedArgs};
 use crate::command::context::ClientCx;
 use crate::command::spec::{CommandSpec, flag};
 use crate::command::table::{Command, Memo};
+use crate::command::timing::call_stats;
 use crate::config::REDIS_VERSION;
 use crate::engine::Engine;
 use crate::env::Level;
@@ -223,7 +224,10 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
     fn run(&mut self) -> Result<(), ReplyError> {
         let args = self.argv.args();
         let command = find(self.cx.engine, args, &mut self.memo)?;
-        self.admit(command.spec)?;
+        if let Err(error) = self.admit(command.spec, args) {
+            call_stats(self.cx.stats, command).rejected.bump();
+            return Err(error);
+        }
         if command.spec.has(flag::WRITE) {
             self.has_written = true;
         }
@@ -234,7 +238,11 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
     }
 
     /// The gates of a script's command.
-    fn admit(&self, spec: &CommandSpec) -> Result<(), ReplyError> {
+    fn admit(&self, spec: &CommandSpec, args: Args<'_>) -> Result<(), ReplyError> {
+        if !spec.fits(args.len()) {
+            let text = "ERR Wrong number of args calling command from script";
+            return Err(ReplyError::Static(text));
+        }
         let (engine, config) = (self.cx.engine, &**self.cx.config);
         let from_primary = self.cx.from_primary();
         if spec.has(flag::NOSCRIPT) {
@@ -250,18 +258,6 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             let text = "ERR Can not execute the command on a stale replica";
             return Err(ReplyError::Static(text));
         }
-        if spec.has(flag::WRITE) {
-            if self.flags & script_flag::NO_WRITES != 0 {
-                let text = "ERR Write commands are not allowed from read-only scripts.";
-                return Err(ReplyError::Static(text));
-            }
-            if engine.repl.is_replica() && config.replica_read_only && !from_primary {
-                let text = "READONLY You can't write against a read only replica.";
-                return Err(ReplyError::Static(text));
-            }
-            engine.saves.admit_write(config)?;
-            engine.enough_replicas(config)?;
-        }
         if spec.has(flag::DENYOOM)
             && self.flags & script_flag::ALLOW_OOM == 0
             && !self.has_written
@@ -269,6 +265,18 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             && engine.out_of_memory(config)
         {
             return Err(ReplyError::Oom);
+        }
+        if self.flags & script_flag::NO_WRITES != 0 && spec.has(flag::WRITE | flag::MAY_REPLICATE) {
+            let text = "ERR Write commands are not allowed from read-only scripts.";
+            return Err(ReplyError::Static(text));
+        }
+        if spec.has(flag::WRITE) {
+            if engine.repl.is_replica() && config.replica_read_only && !from_primary {
+                let text = "READONLY You can't write against a read only replica.";
+                return Err(ReplyError::Static(text));
+            }
+            engine.saves.admit_write(config)?;
+            engine.enough_replicas(config)?;
         }
         Ok(())
     }
@@ -346,18 +354,13 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
 fn find(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Result<Command, ReplyError> {
     let found = engine.commands.find_again(args.get(0), memo);
     let found = found.ok_or(ReplyError::Static("ERR Unknown command called from script"))?;
-    let command = match args.try_get(1) {
+    match args.try_get(1) {
         Some(name) if !found.spec.subcommands.is_empty() => {
-            let known = engine.commands.find_subcommand(found, name);
-            known.ok_or_else(|| ReplyError::unknown_subcommand(name, found.spec.name))?
+            let subcommand = engine.commands.find_subcommand(found, name);
+            subcommand.ok_or_else(|| ReplyError::unknown_subcommand(name, found.spec.name))
         }
-        _ => found,
-    };
-    if !command.spec.fits(args.len()) {
-        let text = "ERR Wrong number of args calling command from script";
-        return Err(ReplyError::Static(text));
+        _ => Ok(found),
     }
-    Ok(command)
 }
 
 /// An error of one of the functions here, as a table.

@@ -4,5 +4,4 @@ pub mod eval;
 pub mod function;
 mod host;
 pub mod script;
-mod shebang;
 mod values;

@@ -16,19 +16,29 @@ const SLOTS: usize = 7997;
 /// Slots of a map or set.
 const MAP_SLOTS: usize = 3;
 
+/// The errors in a script's reply.
+#[derive(Debug, Default)]
+pub(super) struct Errors {
+    /// All of them.
+    pub total: u64,
+    /// The texts of those that were not counted when they arose.
+    pub uncounted: Vec<Vec<u8>>,
+}
+
 /// Writes a Lua value as a reply. `proto`: what the script has chosen, which says how it means
-/// booleans.
+/// booleans. Notes the errors in it.
 pub(super) fn write(
     lua: &mut Lua,
     value: Value,
     proto: Proto,
     reply: &mut Reply,
+    errors: &mut Errors,
 ) -> Result<(), Fault> {
     let mut frames = Vec::new();
     let (mut next, mut slots) = (Some(value), SLOTS);
     loop {
         if let Some(value) = next.take()
-            && let Some(frame) = begin(lua, value, proto, reply, slots)?
+            && let Some(frame) = begin(lua, value, proto, reply, slots, errors)?
         {
             slots -= frame.slots();
             frames.push(frame);
@@ -95,6 +105,7 @@ fn begin(
     proto: Proto,
     reply: &mut Reply,
     slots: usize,
+    errors: &mut Errors,
 ) -> Result<Option<Frame>, Fault> {
     match value {
         Value::String(string) => reply.bulk(lua.bytes(string)),
@@ -102,7 +113,7 @@ fn begin(
         Value::Number(number) => reply.int(to_int(number)),
         Value::Boolean(value) if proto == Proto::Resp3 => reply.boolean(value),
         Value::Boolean(true) => reply.int(1),
-        Value::Table(table) => return begin_table(lua, table, reply, slots),
+        Value::Table(table) => return begin_table(lua, table, reply, slots, errors),
         _ => reply.null(),
     }
     Ok(None)
@@ -118,13 +129,19 @@ fn begin_table(
     table: TableRef,
     reply: &mut Reply,
     slots: usize,
+    errors: &mut Errors,
 ) -> Result<Option<Frame>, Fault> {
     if let Some(text) = text_field(lua, table, b"err")? {
         let mut text = until_zero(&text);
         while let [rest @ .., b'\r' | b'\n'] = text {
             text = rest;
         }
-        reply.error(one_line(text));
+        let text = one_line(text);
+        reply.error(&text);
+        errors.total += 1;
+        if !lua.raw_get_field(table, b"ignore_error_stats_update")?.truthy() {
+            errors.uncounted.push(text);
+        }
         return Ok(None);
     }
     if let Some(text) = text_field(lua, table, b"ok")? {

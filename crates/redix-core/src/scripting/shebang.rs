@@ -1,12 +1,12 @@
 //! The shebang line of a script: `#!lua flags=no-writes,allow-oom`.
 
+use super::script_flag;
 use crate::error::ReplyError;
-use crate::scripting::script_flag;
 
 /// The flags that a source declares, bits of [`script_flag`], and the source to compile: the line
 /// is replaced by an empty one, so that lines keep their numbers. No flags without such a line.
 /// Errors: another engine, an unknown option or flag.
-pub(super) fn parse(source: &[u8]) -> Result<(Option<u32>, &[u8]), ReplyError> {
+pub fn parse(source: &[u8]) -> Result<(Option<u32>, &[u8]), ReplyError> {
     let Some(rest) = source.strip_prefix(b"#!") else { return Ok((None, source)) };
     let end = memchr::memchr(b'\n', rest);
     let Some(end) = end else { return Err(ReplyError::Static("ERR Invalid script shebang")) };
