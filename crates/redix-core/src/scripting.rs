@@ -21,6 +21,8 @@ use crate::sync::{Arc, Mutex, lock};
 pub const EVAL_SCRIPTS_MAX: usize = 500;
 /// Functions that a machine keeps besides those that are in the cache.
 const STALE_MAX: usize = 1000;
+/// The garbage in bytes that an idle machine may keep, besides as much again as it needs.
+const GARBAGE_MAX: usize = 16 << 20;
 
 /// The digest that names a script: SHA-1 of its source.
 pub type Sha = [u8; 20];
@@ -139,13 +141,23 @@ pub struct Machine {
     pub names: Vec<Pin>,
     loaded: HashMap<Sha, Pin>,
     epoch: u64,
+    /// What it needed when [`Self::tidy`] last collected garbage.
+    live_bytes: usize,
 }
 
 impl Machine {
     /// A machine around a prepared engine.
     pub fn new(lua: Lua, names: Vec<Pin>, scripting: &Scripting) -> Self {
         let epoch = scripting.epoch.load(Ordering::Acquire);
-        Self { lua, names, loaded: HashMap::new(), epoch }
+        Self { lua, names, loaded: HashMap::new(), epoch, live_bytes: 0 }
+    }
+
+    /// Collects garbage if there may be much of it: an engine does so only when scripts allocate.
+    fn tidy(&mut self) {
+        if self.lua.memory_bytes() > 2 * self.live_bytes + GARBAGE_MAX {
+            self.lua.collect();
+            self.live_bytes = self.lua.memory_bytes();
+        }
     }
 
     /// The function of a script; loads it if that has not been done. `None`: memory is short.
@@ -263,7 +275,8 @@ impl Scripting {
     }
 
     /// Gives a thread's machine back.
-    pub fn put_machine(&self, thread: usize, machine: Box<Machine>) {
+    pub fn put_machine(&self, thread: usize, mut machine: Box<Machine>) {
+        machine.tidy();
         let slot = &self.slots[thread];
         slot.bytes.store(machine.lua.memory_bytes() as u64, Ordering::Relaxed);
         *lock(&slot.machine) = Some(machine);

@@ -153,3 +153,17 @@ fn a_stale_replica_runs_no_script() {
     let script = "#!lua flags=no-writes,allow-stale\nreturn 1";
     assert_eq!(engine.execute(1, &["EVAL", script, "0"]).unwrap().pretty(), "(integer) 1");
 }
+
+#[test]
+fn the_garbage_of_a_script_does_not_stay() {
+    let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+    let script = "local t = {} for i = 1, 300000 do t[i] = tostring(i) end return #t";
+    assert_eq!(engine.execute(1, &["EVAL", script, "0"]).unwrap().pretty(), "(integer) 300000");
+    let Value::Bulk(text) = engine.execute(1, &["INFO", "memory"]).unwrap() else {
+        panic!("INFO replies with text")
+    };
+    let text = String::from_utf8(text).unwrap();
+    let bytes = text.lines().find_map(|line| line.strip_prefix("used_memory_vm_eval:"));
+    let bytes: usize = bytes.unwrap().parse().unwrap();
+    assert!(bytes < 8 << 20, "{bytes} bytes are kept");
+}
