@@ -1,10 +1,10 @@
 //! Lua 5.1 in safe Rust: the engine of scripts. It knows nothing of Redis; functions, clock and
 //! limits come from its [`Host`].
 //!
-//! A source is compiled once ([`compile`]) into a [`Proto`] that threads share; an [`Engine`] loads
-//! it and runs it. The libraries are those that the real servers give to scripts: base, string,
-//! table, math, os.clock, coroutine, bit, cjson, cmsgpack, struct. There is no access to files,
-//! processes or bytecode.
+//! A source is compiled once ([`compile()`]) into a [`Proto`] that threads share; an [`Engine`]
+//! loads it and runs it. The libraries are those that the real servers give to scripts: base,
+//! string, table, math, os.clock, coroutine, bit, cjson, cmsgpack, struct. There is no access to
+//! files, processes or bytecode.
 //!
 //! **Invariants.** No recursion over a script's data or syntax is unbounded: native calls nest at
 //! most 200 deep, syntax 200, patterns 220. Memory is charged before it is allocated. Every loop

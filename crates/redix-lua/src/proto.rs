@@ -142,7 +142,7 @@ impl Proto {
         self.size
     }
 
-    /// The name given to [`crate::compile`].
+    /// The name given to [`crate::compile()`].
     pub fn chunk_name(&self) -> &[u8] {
         &self.chunk
     }

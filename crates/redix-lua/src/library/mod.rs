@@ -1,6 +1,6 @@
 //! The libraries: their functions and how they get into the globals.
 //!
-//! A library function takes its arguments from the stack ([`Args`]) and pushes its results. Helpers
+//! A library function takes its arguments from the stack (`args`) and pushes its results. Helpers
 //! to check arguments word the errors as C does.
 
 mod args;
