@@ -56,9 +56,14 @@ use invalidate::Author;
 
 /// Counts and writes an error reply.
 pub fn fail(engine: &Engine, stats: &ThreadStats, reply: &mut Reply, error: &ReplyError) {
+    count_error(engine, stats, error);
+    error.write_to(reply);
+}
+
+/// Counts an error reply.
+pub fn count_error(engine: &Engine, stats: &ThreadStats, error: &ReplyError) {
     stats.cell.error_replies.bump();
     engine.errors.count(error);
-    error.write_to(reply);
 }
 
 /// The outcome of dispatching a command.

@@ -9,10 +9,10 @@ use super::host::{ARGV, KEYS, Run, new_machine};
 use super::values::{self, Errors};
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
+use crate::command::dispatch::count_error;
 use crate::command::spec::{ArgKind, ArgSpec, Begin, CommandSpec, Find, Group, KeySpec};
 use crate::command::spec::{access, acl, flag};
 use crate::command::timing::call_stats;
-use crate::engine::Engine;
 use crate::error::{CommandResult, ReplyError, until_zero};
 use crate::scripting::{Machine, SHA_DIGITS, Script, parse_sha, script_flag, sha_of, shebang};
 use crate::sync::Arc;
@@ -225,7 +225,7 @@ fn run_in(
     }
     call_stats(cx.stats, cx.command).failed.add(errors.total);
     for text in errors.uncounted {
-        count(cx.engine, cx, &ReplyError::Text(text));
+        count_error(cx.engine, cx.stats, &ReplyError::Text(text));
     }
     Ok(())
 }
@@ -287,14 +287,8 @@ fn fail(
     let error = ReplyError::Text(values::one_line(&text));
     call_stats(cx.stats, cx.command).failed.bump();
     if !counted {
-        count(cx.engine, cx, &error);
+        count_error(cx.engine, cx.stats, &error);
     }
     error.write_to(cx.reply);
     Ok(())
-}
-
-/// Counts an error reply.
-fn count(engine: &Engine, cx: &ClientCx<'_, '_>, error: &ReplyError) {
-    cx.stats.cell.error_replies.bump();
-    engine.errors.count(error);
 }

@@ -9,6 +9,7 @@ use redix_resp::reply::{Proto, Reply};
 use super::values;
 use crate::command::args::{Args, OwnedArgs};
 use crate::command::context::ClientCx;
+use crate::command::dispatch::count_error;
 use crate::command::spec::{CommandSpec, flag};
 use crate::command::table::{Command, Memo};
 use crate::command::timing::call_stats;
@@ -133,19 +134,18 @@ fn open(lua: &mut Lua) -> Result<Vec<Pin>, Fault> {
 /// A script that runs: the host of the machine.
 pub(super) struct Run<'r, 'a, 'k> {
     /// The command that runs it.
-    pub cx: &'r mut ClientCx<'a, 'k>,
+    cx: &'r mut ClientCx<'a, 'k>,
     /// The state of the connection as its commands see it.
-    pub session: Session,
+    session: Session,
     /// Bits of [`script_flag`].
-    pub flags: u32,
+    flags: u32,
     /// Of the command that runs.
     argv: OwnedArgs,
     reply: Reply,
     memo: Memo,
     digits: Vec<u8>,
     has_written: bool,
-    /// Whether its effects are recorded, as far as that is its choice.
-    repl: u32,
+    /// Whether its effects are recorded unless it chooses otherwise.
     records: bool,
 }
 
@@ -168,7 +168,6 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             memo: Memo::default(),
             digits: Vec::new(),
             has_written: false,
-            repl: repl::ALL,
             records,
         }
     }
@@ -193,8 +192,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
         let value = match &refused {
             Ok(()) => values::read(lua, self.reply.as_bytes())?,
             Err(error) => {
-                self.cx.stats.cell.error_replies.bump();
-                self.cx.engine.errors.count(error);
+                count_error(self.cx.engine, self.cx.stats, error);
                 Value::Table(values::error_table(lua, &error.text())?)
             }
         };
@@ -330,8 +328,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
                         REPL_NONE.";
             return Err(raise(call, text));
         }
-        self.repl = number as u32;
-        let records = self.records && self.repl & repl::REPLICA != 0;
+        let records = self.records && number as u32 & repl::REPLICA != 0;
         self.cx.keys.effects.set_recording(records);
         Ok(())
     }
