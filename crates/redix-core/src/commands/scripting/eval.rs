@@ -92,7 +92,7 @@ fn eval(cx: &mut ClientCx<'_, '_>, args: Args<'_>, reads_only: bool) -> CommandR
             script
         }
     };
-    run(cx, args, &script, keys, reads_only)
+    run(cx, args, &*script, keys, reads_only)
 }
 
 /// `EVALSHA sha1 numkeys [key …] [arg …]` -> what the script returns. Errors: NOSCRIPT.
@@ -105,7 +105,7 @@ fn eval_sha(cx: &mut ClientCx<'_, '_>, args: Args<'_>, reads_only: bool) -> Comm
     let keys = key_count(args)?;
     let script = parse_sha(args.get(1)).and_then(|sha| cx.engine.scripting.find_for_eval(&sha));
     let script = script.ok_or(MISSING)?;
-    run(cx, args, &script, keys, reads_only)
+    run(cx, args, &*script, keys, reads_only)
 }
 
 /// The number of keys of EVAL and its kin.
@@ -128,33 +128,94 @@ pub(super) fn compile(source: &[u8]) -> Result<Arc<Script>, ReplyError> {
     Ok(Arc::new(Script { sha: sha_of(source), source: source.to_vec(), proto, flags }))
 }
 
-/// Runs a script with `keys` keys, which begin at argument 3.
-fn run(
+/// Something that runs as a script: a script, or a function of a library.
+pub(super) trait Program {
+    /// Its flags, bits of [`script_flag`]; `None` if it does not declare them.
+    fn flags(&self) -> Option<u32>;
+
+    /// Takes the thread's machine in which it runs; makes it if there is none.
+    fn take_machine(&self, cx: &ClientCx<'_, '_>) -> Result<Box<Machine>, ReplyError>;
+
+    /// Gives the machine back.
+    fn put_machine(&self, cx: &ClientCx<'_, '_>, machine: Box<Machine>);
+
+    /// Its function in the machine; loads it there if that has not been done.
+    fn load(&self, cx: &mut ClientCx<'_, '_>, machine: &mut Machine) -> Result<Pin, ReplyError>;
+
+    /// The arguments of its function, of which the first `keys` of `words` are keys.
+    fn arguments(
+        &self,
+        machine: &mut Machine,
+        words: Args<'_>,
+        keys: usize,
+    ) -> Result<Vec<Value>, Fault>;
+}
+
+impl Program for Script {
+    fn flags(&self) -> Option<u32> {
+        self.flags
+    }
+
+    fn take_machine(&self, cx: &ClientCx<'_, '_>) -> Result<Box<Machine>, ReplyError> {
+        match cx.engine.scripting.take_machine(cx.stats.index) {
+            Some(machine) => Ok(machine),
+            None => new_machine(cx.engine).map(Box::new).map_err(|_| ReplyError::Oom),
+        }
+    }
+
+    fn put_machine(&self, cx: &ClientCx<'_, '_>, machine: Box<Machine>) {
+        cx.engine.scripting.put_machine(cx.stats.index, machine);
+    }
+
+    fn load(&self, cx: &mut ClientCx<'_, '_>, machine: &mut Machine) -> Result<Pin, ReplyError> {
+        machine.function(self, &cx.engine.scripting).ok_or(ReplyError::Oom)
+    }
+
+    /// None: a script finds them in the globals KEYS and ARGV.
+    fn arguments(
+        &self,
+        machine: &mut Machine,
+        words: Args<'_>,
+        keys: usize,
+    ) -> Result<Vec<Value>, Fault> {
+        for (name, table) in [KEYS, ARGV].into_iter().zip(tables(machine, words, keys)?) {
+            let name = machine.lua.pinned(machine.names[name]);
+            machine.lua.raw_set(machine.lua.globals(), name, table)?;
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// Runs a program with `keys` keys, which begin at argument 3.
+pub(super) fn run(
     cx: &mut ClientCx<'_, '_>,
     args: Args<'_>,
-    script: &Script,
+    program: &impl Program,
     keys: usize,
     reads_only: bool,
 ) -> CommandResult {
-    let flags = admit(cx, script, reads_only)?;
-    let (engine, thread) = (cx.engine, cx.stats.index);
-    let mut machine = match engine.scripting.take_machine(thread) {
-        Some(machine) => machine,
-        None => Box::new(new_machine(engine).map_err(|_| ReplyError::Oom)?),
+    let flags = admit(cx, program.flags(), reads_only)?;
+    let mut machine = program.take_machine(cx)?;
+    let outcome = match program.load(cx, &mut machine) {
+        Ok(function) => match program.arguments(&mut machine, args, keys) {
+            Ok(arguments) => run_in(cx, &mut machine, function, &arguments, flags),
+            Err(_) => Err(ReplyError::Oom),
+        },
+        Err(error) => Err(error),
     };
-    let outcome = match machine.function(script, &engine.scripting) {
-        Some(function) => run_in(cx, args, &mut machine, function, keys, flags),
-        None => Err(ReplyError::Oom),
-    };
-    engine.scripting.put_machine(thread, machine);
+    program.put_machine(cx, machine);
     outcome
 }
 
-/// The flags that a script runs with. Errors: those of a script whose shebang line says what it
-/// does, where that cannot be done now.
-fn admit(cx: &ClientCx<'_, '_>, script: &Script, reads_only: bool) -> Result<u32, ReplyError> {
+/// The flags that a program runs with. Errors: those of one that declares what it does, where that
+/// cannot be done now.
+fn admit(
+    cx: &ClientCx<'_, '_>,
+    declared: Option<u32>,
+    reads_only: bool,
+) -> Result<u32, ReplyError> {
     let only = if reads_only { script_flag::NO_WRITES } else { 0 };
-    let flags = script.flags.unwrap_or(0) | only;
+    let flags = declared.unwrap_or(0) | only;
     let (engine, config) = (cx.engine, &**cx.config);
     if cx.from_primary() {
         return Ok(flags);
@@ -169,7 +230,7 @@ fn admit(cx: &ClientCx<'_, '_>, script: &Script, reads_only: bool) -> Result<u32
             "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
         ));
     }
-    if script.flags.is_some_and(|flags| flags & script_flag::NO_WRITES == 0) {
+    if declared.is_some_and(|flags| flags & script_flag::NO_WRITES == 0) {
         if reads_only {
             return Err(ReplyError::Static(
                 "ERR Can not execute a script with write flag using *_ro command.",
@@ -194,18 +255,14 @@ fn admit(cx: &ClientCx<'_, '_>, script: &Script, reads_only: bool) -> Result<u32
 
 fn run_in(
     cx: &mut ClientCx<'_, '_>,
-    args: Args<'_>,
     machine: &mut Machine,
     function: Pin,
-    keys: usize,
+    arguments: &[Value],
     flags: u32,
 ) -> CommandResult {
-    if set_arguments(machine, args, keys).is_err() {
-        return Err(ReplyError::Oom);
-    }
     let mark = cx.reply.len();
     let mut run = Run::new(cx, flags);
-    let outcome = machine.lua.run(function, &[], &mut run);
+    let outcome = machine.lua.run(function, arguments, &mut run);
     let proto = run.end();
     let mut errors = Errors::default();
     let written = match outcome {
@@ -230,20 +287,23 @@ fn run_in(
     Ok(())
 }
 
-/// Sets KEYS and ARGV.
-fn set_arguments(machine: &mut Machine, args: Args<'_>, keys: usize) -> Result<(), Fault> {
+/// Tables of the keys and of the other arguments.
+pub(super) fn tables(
+    machine: &mut Machine,
+    words: Args<'_>,
+    keys: usize,
+) -> Result<[Value; 2], Fault> {
     let lua = &mut machine.lua;
-    let words = [(KEYS, 3..3 + keys), (ARGV, 3 + keys..args.len())];
-    for (name, words) in words {
-        let table = lua.new_table(words.len(), 0)?;
-        for word in words {
-            let word = lua.new_string(args.get(word))?;
+    let mut tables = [Value::Nil; 2];
+    for (to, places) in tables.iter_mut().zip([3..3 + keys, 3 + keys..words.len()]) {
+        let table = lua.new_table(places.len(), 0)?;
+        for place in places {
+            let word = lua.new_string(words.get(place))?;
             lua.append(table, word)?;
         }
-        let name = lua.pinned(machine.names[name]);
-        lua.raw_set(lua.globals(), name, Value::Table(table))?;
+        *to = Value::Table(table);
     }
-    Ok(())
+    Ok(tables)
 }
 
 /// Replies with the error that ended a script.
