@@ -157,7 +157,9 @@ impl Sweeper {
         if self.worker != 0 || engine.keyspace.cached().keys() == 0 {
             return;
         }
-        let mut runner = Runner::new(engine, engine.config(), self.worker);
+        let Some(mut runner) = Runner::try_new(engine, engine.config(), self.worker) else {
+            return;
+        };
         if engine.tracking.clients() == 0 {
             runner.forget_cached();
         } else {
@@ -174,7 +176,9 @@ impl Sweeper {
         }
         let list = writable.some(self.writable_after.as_ref(), WRITABLE_PER_STEP);
         self.writable_after = list.last().cloned();
-        let mut runner = Runner::new(engine, engine.config(), self.worker);
+        let Some(mut runner) = Runner::try_new(engine, engine.config(), self.worker) else {
+            return;
+        };
         // The role may have changed before the gate was entered.
         if engine.repl.is_replica() {
             writable.remove(&runner.expire_writable(list));
@@ -185,19 +189,20 @@ impl Sweeper {
     /// expired keys are looked for.
     fn forget_own(&self, engine: &Engine) {
         if self.worker == 0 && engine.repl.writable_expiry.count() > 0 {
-            let _gate = Runner::new(engine, engine.config(), self.worker);
+            let gate = Runner::try_new(engine, engine.config(), self.worker);
             // The role may have changed before the gate was entered.
-            if !engine.repl.is_replica() {
+            if gate.is_some() && !engine.repl.is_replica() {
                 engine.repl.writable_expiry.clear();
             }
         }
     }
 
-    /// Advances to a table with expiries and enters the gate; `None` if there is no such table.
+    /// Advances to a table with expiries and enters the gate; `None` if there is no such table, or
+    /// a script runs for too long.
     fn find_work<'k>(&mut self, engine: &'k Engine) -> Option<Runner<'k>> {
         for _ in 0..self.cells(engine).min(CELLS_PER_STEP) {
             if sweepable_in(engine, self.db, self.shard) > 0 {
-                return Some(Runner::new(engine, engine.config(), self.worker));
+                return Runner::try_new(engine, engine.config(), self.worker);
             }
             self.next_cell(engine);
         }
@@ -239,6 +244,9 @@ impl Sweeper {
                 return (all, if is_stale(all) { End::TimeLimit } else { End::Quiet });
             }
             runner.yield_to_world();
+            if runner.over {
+                break;
+            }
         }
         (all, End::Quiet)
     }

@@ -7,6 +7,7 @@
 //! kept; those of SCRIPT LOAD are kept until SCRIPT FLUSH. A thread that runs a script has taken
 //! its machine out of its slot.
 
+pub mod busy;
 pub mod shebang;
 
 use std::collections::{HashMap, VecDeque};
@@ -195,6 +196,8 @@ pub struct Scripting {
     slots: Box<[Slot]>,
     /// Incremented by SCRIPT FLUSH.
     epoch: AtomicU64,
+    /// The script that runs for too long.
+    busy: Mutex<Option<Arc<busy::Busy>>>,
 }
 
 impl Scripting {
@@ -204,6 +207,7 @@ impl Scripting {
             cache: Mutex::default(),
             slots: (0..threads).map(|_| Slot::default()).collect(),
             epoch: AtomicU64::new(0),
+            busy: Mutex::default(),
         }
     }
 

@@ -21,6 +21,14 @@ mod real {
         mutex.lock()
     }
 
+    /// Locks a mutex; `None` if that takes longer than `time`.
+    pub fn lock_within<T>(
+        mutex: &Mutex<T>,
+        time: std::time::Duration,
+    ) -> Option<MutexGuard<'_, T>> {
+        mutex.try_lock_for(time)
+    }
+
     /// A spin lock for critical sections of well under a microsecond that are rarely contended.
     pub type SpinMutex<T> = redix_types::spin::SpinMutex<T>;
     /// The guard of a [`SpinMutex`].
@@ -53,6 +61,15 @@ mod real {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// Locks a mutex if nobody holds it, or else has another thread run.
+    pub fn lock_within<T>(mutex: &Mutex<T>, _: std::time::Duration) -> Option<MutexGuard<'_, T>> {
+        let guard = mutex.try_lock().ok();
+        if guard.is_none() {
+            shuttle::thread::yield_now();
+        }
+        guard
+    }
+
     /// A mutex: the model checker does not distinguish how a thread waits.
     pub type SpinMutex<T> = Mutex<T>;
     /// The guard of a [`SpinMutex`].
@@ -65,7 +82,9 @@ mod real {
     }
 }
 
-pub use real::{Mutex, MutexGuard, SpinGuard, SpinMutex, atomic, lock, spin, try_spin};
+pub use real::{
+    Mutex, MutexGuard, SpinGuard, SpinMutex, atomic, lock, lock_within, spin, try_spin,
+};
 
 /// Keeps a value on cache lines of its own: 128 bytes, because the prefetcher of common x86 cores
 /// fetches lines in pairs.

@@ -14,6 +14,7 @@ mod buffers;
 mod mail;
 mod migrated;
 mod portion;
+mod script;
 
 use std::collections::BTreeSet;
 
@@ -38,6 +39,7 @@ use crate::sync::atomic::Ordering;
 use buffers::Buffers;
 use mail::await_mail;
 use portion::HintsAhead;
+use script::runs_scripts;
 
 /// The most commands that go through the passes together: enough for the first prefetch to complete
 /// before its result is used, few enough for all prefetched lines to fit a first-level cache of 32
@@ -115,6 +117,21 @@ impl Group {
     }
 }
 
+/// Serves the other connections of a worker while one of them runs a script for too long.
+pub type AttendWorker<'a> = dyn FnMut(&mut Worker) + 'a;
+
+/// The state of one turn.
+#[derive(Default)]
+struct Turn {
+    /// The connections that it serves.
+    ready: Vec<usize>,
+    group: Group,
+    hints_ahead: HintsAhead,
+    /// The connection that is running.
+    running: Option<usize>,
+    asked: Vec<Asked>,
+}
+
 /// One thread's connections.
 pub struct Worker {
     engine: Arc<Engine>,
@@ -122,10 +139,7 @@ pub struct Worker {
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
     ready: Vec<usize>,
-    group: Group,
-    hints_ahead: HintsAhead,
-    running: Option<usize>,
-    asked: Vec<Asked>,
+    turn: Turn,
     /// Deadlines of blocked connections, in Unix milliseconds, with their slots.
     deadlines: BTreeSet<(i64, usize)>,
     /// The replicas among the connections.
@@ -151,10 +165,7 @@ impl Worker {
             clients: Vec::new(),
             free: Vec::new(),
             ready: Vec::new(),
-            group: Group::default(),
-            hints_ahead: HintsAhead::default(),
-            running: None,
-            asked: Vec::new(),
+            turn: Turn::default(),
             deadlines: BTreeSet::new(),
             feeding: Vec::new(),
             awaiting_mail: Vec::new(),
@@ -274,82 +285,84 @@ impl Worker {
     ///
     /// After a panic, [`Worker::recover`] must be called before anything else.
     pub fn run(&mut self) -> Vec<Asked> {
+        let (engine, config) = self.begin_turn();
+        if self.ready.is_empty() {
+            return Vec::new();
+        }
+        self.run_with(Runner::new(&engine, config, self.index), &mut |_| {})
+    }
+
+    /// As [`Worker::run`], for a thread that waits for no script that runs for too long: while
+    /// another thread runs one, what is sent is mostly refused; when a connection of this worker
+    /// runs one, `attend` is called now and then, to serve the other connections.
+    pub fn run_attending(&mut self, attend: &mut AttendWorker<'_>) -> Vec<Asked> {
+        let (engine, config) = self.begin_turn();
+        if self.ready.is_empty() {
+            return Vec::new();
+        }
+        let runner = Runner::try_new(&engine, Arc::clone(&config), self.index)
+            .unwrap_or_else(|| Runner::beside_script(&engine, config, self.index));
+        self.run_with(runner, attend)
+    }
+
+    fn begin_turn(&mut self) -> (Arc<Engine>, Arc<Config>) {
         if self.engine.config_version() != self.config_version {
             self.config_version = self.engine.config_version();
             self.config = self.engine.config();
         }
-        if self.ready.is_empty() {
-            return Vec::new();
-        }
-        let Self {
-            engine,
-            index,
-            clients,
-            ready,
-            group,
-            hints_ahead,
-            running,
-            asked,
-            deadlines,
-            feeding,
-            awaiting_mail,
-            buffers,
-            config,
-            ..
-        } = self;
-        let engine: &Engine = engine;
-        drop_doubles(ready, clients);
-        let mut runner = Runner::new(engine, Arc::clone(config), *index);
-        let mut turn = Turn {
-            engine,
-            config,
-            clients,
-            group,
-            hints_ahead,
-            running,
-            asked,
-            deadlines,
-            feeding,
-            awaiting_mail,
-            buffers,
-        };
+        (Arc::clone(&self.engine), Arc::clone(&self.config))
+    }
+
+    fn run_with(&mut self, mut runner: Runner<'_>, attend: &mut AttendWorker<'_>) -> Vec<Asked> {
+        let mut ready = std::mem::take(&mut self.ready);
+        drop_doubles(&mut ready, &mut self.clients);
+        self.turn.ready = ready;
+        self.run_ready(&mut runner, attend);
         let mut again = Vec::new();
-        for &token in ready.iter() {
-            if turn.is_prepared(token) {
-                turn.execute_portion(token, &mut runner);
-                continue;
-            }
-            let mut taken = 0;
-            while turn.gather(token, &mut taken, runner.now_ms()) {
-                // The group is full in the middle of a connection's commands.
-                turn.prefetch(&runner);
-                turn.execute(&mut runner);
-                taken = 0;
-            }
-        }
-        turn.prefetch(&runner);
-        turn.execute(&mut runner);
-        for &token in ready.iter() {
-            if turn.settle(token, &mut runner) {
+        let ready = std::mem::take(&mut self.turn.ready);
+        for &token in &ready {
+            if self.settle(token, &mut runner) {
                 again.push(token);
             }
         }
-        *turn.running = None;
+        self.turn.running = None;
         drop(runner);
-        ready.clear();
+        // Its memory is used again.
+        let added = std::mem::replace(&mut self.ready, ready);
+        self.ready.clear();
+        self.ready.extend_from_slice(&added);
         again.into_iter().for_each(|token| self.mark_ready(token));
-        std::mem::take(&mut self.asked)
+        std::mem::take(&mut self.turn.asked)
     }
 
-    /// Recovers after a panic in [`Worker::run`]: the rest of the turn is retried, except for the
+    fn run_ready(&mut self, runner: &mut Runner<'_>, attend: &mut AttendWorker<'_>) {
+        for at in 0..self.turn.ready.len() {
+            let token = self.turn.ready[at];
+            if self.is_prepared(token) {
+                self.execute_portion(token, runner, attend);
+                continue;
+            }
+            let mut taken = 0;
+            while !runner.over && self.gather(token, &mut taken, runner.now_ms()) {
+                // The group is full in the middle of a connection's commands.
+                self.prefetch(runner);
+                self.execute(runner, attend);
+                taken = 0;
+            }
+        }
+        self.prefetch(runner);
+        self.execute(runner, attend);
+    }
+
+    /// Recovers after a panic in a turn: the rest of the turn is retried, except for the
     /// connection that was running. That one is returned; its command may have been executed in
     /// part, and the server must close it.
     pub fn recover(&mut self) -> Option<usize> {
-        self.group.clear();
-        for token in std::mem::take(&mut self.ready) {
+        let Turn { ready, running, .. } = std::mem::take(&mut self.turn);
+        for token in ready {
             self.mark_ready(token);
         }
-        self.running.take()
+        running
     }
 
     /// Replies to a command whose request the server has refused, and resumes its connection.
@@ -368,27 +381,11 @@ impl Worker {
     }
 }
 
-/// The state of one call of [`Worker::run`].
-struct Turn<'a> {
-    engine: &'a Engine,
-    config: &'a Config,
-    clients: &'a mut Vec<Option<Client>>,
-    group: &'a mut Group,
-    hints_ahead: &'a mut HintsAhead,
-    /// The connection that is running.
-    running: &'a mut Option<usize>,
-    asked: &'a mut Vec<Asked>,
-    deadlines: &'a mut BTreeSet<(i64, usize)>,
-    feeding: &'a mut Vec<usize>,
-    awaiting_mail: &'a mut Vec<usize>,
-    buffers: &'a mut Buffers,
-}
-
-impl Turn<'_> {
+impl Worker {
     /// Adds a connection's commands to the group; true if the group is full and there may be more.
     /// `taken` counts the connection's commands in the group.
     fn gather(&mut self, token: usize, taken: &mut usize, now_ms: i64) -> bool {
-        *self.running = Some(token);
+        self.turn.running = Some(token);
         let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
             return false;
         };
@@ -402,119 +399,135 @@ impl Turn<'_> {
             replica.heard(now_ms);
         }
         let limits = match client.session.primary_link {
-            None => limits(self.config, client.session.authenticated),
+            None => limits(&self.config, client.session.authenticated),
             Some(_) => PRIMARY_LIMITS,
         };
         // Authentication changes how the next command is parsed.
         let ahead = if limits.authenticated { GROUP_MAX } else { 1 };
         client.input.parse(ahead.max(*taken), &limits);
-        let first = self.group.items.len();
+        let first = self.turn.group.items.len();
         let parked = *taken;
         let count = (client.input.parked() - parked).min(GROUP_MAX - first);
         let db = client.session.db;
         for index in parked..parked + count {
             let args = client.input.args(index);
-            let memo = &mut self.group.memo;
+            let memo = &mut self.turn.group.memo;
             let item = match client.session.primary_link {
-                None => Prepared::new(self.engine, args, memo),
-                Some(_) => Prepared::of_primary(self.engine, args, memo),
+                None => Prepared::new(&self.engine, args, memo),
+                Some(_) => Prepared::of_primary(&self.engine, args, memo),
             };
             match item.plan.single() {
                 Some(hash) => {
                     let key = Hint { db, hash };
-                    self.group.hint(&self.engine.keyspace, key);
+                    self.turn.group.hint(&self.engine.keyspace, key);
                     if let Some(name) = item.member(args) {
                         let hash = self.engine.keyspace.hasher().hash(name);
                         let member = MemberLookup::new(hash);
-                        self.group.members.push(MemberHint { key, member });
+                        self.turn.group.members.push(MemberHint { key, member });
                     }
                 }
                 None => {
                     for hash in item.plan.hashes().take(HINTS_MAX) {
-                        self.group.hint(&self.engine.keyspace, Hint { db, hash });
+                        self.turn.group.hint(&self.engine.keyspace, Hint { db, hash });
                     }
                 }
             }
-            self.group.items.push(item);
+            self.turn.group.items.push(item);
         }
         if count > 0 {
-            self.group.runs.push(Run { token, parked, first, len: count });
+            self.turn.group.runs.push(Run { token, parked, first, len: count });
         }
         *taken += count;
-        self.group.items.len() == GROUP_MAX || (!limits.authenticated && count > 0)
+        self.turn.group.items.len() == GROUP_MAX || (!limits.authenticated && count > 0)
     }
 
     /// Runs the group and drops its commands from the inputs.
-    fn execute(&mut self, runner: &mut Runner<'_>) {
+    fn execute(&mut self, runner: &mut Runner<'_>, attend: &mut AttendWorker<'_>) {
         runner.begin_group();
-        let items = std::mem::take(&mut self.group.items);
-        for index in 0..self.group.runs.len() {
-            let Run { token, parked, first, len } = self.group.runs[index];
+        let items = std::mem::take(&mut self.turn.group.items);
+        for index in 0..self.turn.group.runs.len() {
+            let Run { token, parked, first, len } = self.turn.group.runs[index];
             let items = &items[first..first + len];
-            let executed = self.execute_run(runner, token, parked, items);
+            let executed = self.execute_run(runner, attend, (token, parked), items);
             self.finish_run(token, &items[..executed]);
         }
-        self.group.items = items;
+        self.turn.group.items = items;
         runner.end_stretch();
         runner.keys.held.release();
-        if runner.keys.cached_grew {
+        if runner.keys.cached_grew && runner.has_gate() {
             runner.trim_cached();
         }
-        self.group.clear();
+        self.turn.group.clear();
     }
 
-    /// Runs parked commands of one connection from a position on, until it is halted. Returns how
-    /// many.
+    /// Runs parked commands of the connection in a slot, from a position on, until it is halted.
+    /// Returns how many.
     fn execute_run(
         &mut self,
         runner: &mut Runner<'_>,
-        token: usize,
-        parked: usize,
+        attend: &mut AttendWorker<'_>,
+        (token, parked): (usize, usize),
         items: &[Prepared],
     ) -> usize {
-        let Some(client) = self.clients[token].as_mut() else { return 0 };
-        *self.running = Some(token);
+        self.turn.running = Some(token);
         let mut executed = 0;
-        while let Some(item) = items.get(executed) {
-            if !goes_on(client, runner, self.engine) {
-                break;
-            }
+        while let Some(client) = &mut self.clients[token]
+            && let Some(item) = items.get(executed)
+            && goes_on(client, runner, &self.engine)
+        {
             let plain = runner.execute_plain(client, parked + executed, &items[executed..]);
             executed += plain;
-            let flow = if plain == 0 {
+            if plain == 0 {
                 let command = item.command(&self.engine.commands);
-                Some(runner.execute(client, parked + executed, command, &item.plan))
-            } else {
-                None
-            };
-            match flow {
-                None => {}
-                Some(Flow::Next) => executed += 1,
-                Some(Flow::Hold) => {
-                    client.halted = true;
-                    client.held = true;
-                    client.shared.set_flag(client_flag::HELD, true);
-                }
-                Some(Flow::Block) => {
-                    let blocked = runner.blocked.take();
-                    blocked::halt(client, blocked, token, runner.now_ms(), self.deadlines);
-                }
+                let at = parked + executed;
+                let flow = if runs_scripts(client, command) {
+                    self.execute_script(runner, attend, (token, at), item)
+                } else {
+                    runner.execute(client, at, command, &item.plan)
+                };
+                executed += usize::from(flow == Flow::Next);
+                self.follow(token, runner, flow);
             }
             if !runner.requests.is_empty() {
-                for request in runner.requests.drain(..) {
-                    client.halted |= matches!(request, Request::Shutdown(_) | Request::Overflow);
-                    match request {
-                        Request::Deliver => await_mail(client, token, self.awaiting_mail),
-                        Request::Feed => {
-                            self.feeding.push(token);
-                            self.asked.push(Asked { token, request });
-                        }
-                        _ => self.asked.push(Asked { token, request }),
-                    }
-                }
+                self.take_requests(token, runner);
             }
         }
         executed
+    }
+
+    /// Halts a connection whose command was not executed.
+    #[inline]
+    fn follow(&mut self, token: usize, runner: &mut Runner<'_>, flow: Flow) {
+        match flow {
+            Flow::Next | Flow::Again => {}
+            Flow::Hold => {
+                let Some(client) = &mut self.clients[token] else { return };
+                client.halted = true;
+                client.held = true;
+                client.shared.set_flag(client_flag::HELD, true);
+            }
+            Flow::Block => {
+                let Some(client) = &mut self.clients[token] else { return };
+                let blocked = runner.blocked.take();
+                blocked::halt(client, blocked, token, runner.now_ms(), &mut self.deadlines);
+            }
+        }
+    }
+
+    /// Takes the requests of a connection's command.
+    fn take_requests(&mut self, token: usize, runner: &mut Runner<'_>) {
+        let Some(client) = &mut self.clients[token] else { return };
+        for request in runner.requests.drain(..) {
+            client.halted |= matches!(request, Request::Shutdown(_) | Request::Overflow);
+            match request {
+                Request::Deliver => await_mail(client, token, &mut self.awaiting_mail),
+                Request::Feed => {
+                    self.feeding.push(token);
+                    self.turn.asked.push(Asked { token, request });
+                }
+                _ => self.turn.asked.push(Asked { token, request }),
+            }
+        }
     }
 
     /// Records that these commands, the first parked ones, have been executed.
@@ -533,11 +546,11 @@ impl Turn<'_> {
     /// lock is held. Where an entry is further down its bucket's chain, the chain is followed one
     /// node per pass.
     fn prefetch(&mut self, runner: &Runner<'_>) {
-        if self.group.items.len() < 2 {
+        if self.turn.group.items.len() < 2 || !runner.has_gate() {
             return;
         }
         let keyspace = runner.keys.keyspace;
-        let hints = &mut self.group.hints;
+        let hints = &mut self.turn.group.hints;
         for &Hint { db, hash } in hints.iter() {
             if let Some(shard) = keyspace.try_lock(shard_of(hash))
                 && let Some(part) = shard.db(db)
@@ -552,7 +565,7 @@ impl Turn<'_> {
                 part.is_some_and(|part| part.table.prefetch_item(hash, link))
             });
         }
-        let members = &mut self.group.members;
+        let members = &mut self.turn.group.members;
         while !members.is_empty() {
             hint_members(keyspace, members);
         }
@@ -561,7 +574,7 @@ impl Turn<'_> {
     /// After the groups: replies with a protocol error, publishes sizes. True if there is more to
     /// run.
     fn settle(&mut self, token: usize, runner: &mut Runner<'_>) -> bool {
-        *self.running = Some(token);
+        self.turn.running = Some(token);
         let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
             return false;
         };
@@ -575,11 +588,12 @@ impl Turn<'_> {
         client.shared.last_active_ms.store(runner.now_ms(), Ordering::Relaxed);
         self.buffers.take_back(&mut client.input);
         client.publish();
+        if client.halted || client.closing() {
+            return false;
+        }
         // With its output full it waits until the server has sent some of it.
-        !client.halted
-            && !client.closing()
-            && client.input.parked() > 0
-            && client.reply.len() <= TURN_OUTPUT_MAX
+        let goes_on = client.input.parked() > 0 && client.reply.len() <= TURN_OUTPUT_MAX;
+        goes_on || runner.over
     }
 }
 
@@ -622,6 +636,9 @@ fn goes_on(client: &mut Client, runner: &mut Runner<'_>, engine: &Engine) -> boo
     if runner.world_waiting() {
         client.log_applied(&engine.repl.log);
         runner.yield_to_world();
+    }
+    if runner.over {
+        return false;
     }
     // Replies only grow during a turn, so a connection that is skipped once is skipped for the rest
     // of it.

@@ -65,6 +65,51 @@ fn the_world_is_alone() {
     );
 }
 
+/// Who gives up where a script is busy gets a gate or the world only after it, and gives up
+/// only while one is busy.
+#[test]
+fn nobody_waits_for_a_busy_script() {
+    shuttle::check_random(
+        || {
+            let gates = Arc::new(Gates::new(2));
+            let (busy, alone) =
+                (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+            let others: Vec<_> = (0..2)
+                .map(|index| {
+                    let (gates, busy, alone) =
+                        (Arc::clone(&gates), Arc::clone(&busy), Arc::clone(&alone));
+                    thread::spawn(move || {
+                        for _ in 0..3 {
+                            if let Some(gate) = gates.try_enter(index) {
+                                assert!(!alone.load(Ordering::SeqCst), "a gate beside the world");
+                                drop(gate);
+                            }
+                            if let Some(world) = gates.try_world() {
+                                assert!(!alone.load(Ordering::SeqCst), "a world beside another");
+                                drop(world);
+                            } else {
+                                assert!(busy.load(Ordering::SeqCst), "nobody was ever busy");
+                            }
+                        }
+                    })
+                })
+                .collect();
+            let world = gates.world();
+            alone.store(true, Ordering::SeqCst);
+            busy.store(true, Ordering::SeqCst);
+            gates.set_busy(true);
+            thread::yield_now();
+            alone.store(false, Ordering::SeqCst);
+            gates.set_busy(false);
+            drop(world);
+            others.into_iter().for_each(|other| other.join().expect("it did not panic"));
+            assert!(gates.try_enter(0).is_some());
+            assert!(gates.try_world().is_some());
+        },
+        SCHEDULES,
+    );
+}
+
 /// Two worlds exclude each other.
 #[test]
 fn worlds_exclude_each_other() {

@@ -76,13 +76,11 @@ impl From<NoMemory> for Fault {
 pub enum RunError {
     /// An uncaught error: its value, valid like the result of [`Engine::run`], and the chunk name
     /// and line of the innermost Lua function at that moment.
-    Error {
-        value: Value,
-        at: Option<(Arc<[u8]>, u32)>,
-    },
+    Error { value: Value, at: Option<(Arc<[u8]>, u32)> },
     /// The memory limit, not caught.
     Memory,
-    Killed,
+    /// The host ended it; `at` as for errors.
+    Killed { at: Option<(Arc<[u8]>, u32)> },
 }
 
 /// A function or another value that stays until it is unpinned.

@@ -122,7 +122,10 @@ pub fn finish_waiting(server: &Arc<Server>) {
 fn finish(server: &Server, how: &Shutdown) {
     UNDER_WAY.store(true, Ordering::Release);
     let engine = &server.engine;
-    let world = engine.keyspace.gates().world();
+    let gates = engine.keyspace.gates();
+    // A script that runs for too long is not waited for where nothing is to be saved.
+    let waits = how.save != Some(false) || !gates.is_busy();
+    let world = waits.then(|| gates.world());
     if engine.shutdown_save(how).is_err() && !how.force {
         log::warning("Errors trying to shut down the server. Check the logs for more information.");
         UNDER_WAY.store(false, Ordering::Release);

@@ -11,6 +11,7 @@ use redix_resp::reply::Reply;
 
 use super::args::Args;
 use super::blocked::{Blocked, KeyWait};
+use super::dispatch::Attend;
 use super::plan::Plan;
 use super::table::Command;
 use crate::config::Config;
@@ -128,6 +129,8 @@ pub struct ClientCx<'a, 'k> {
     pub shared: &'a Arc<ClientShared>,
     /// The wait that the command has begun instead of replying.
     pub blocked: &'a mut Option<Blocked>,
+    /// What a script that runs for too long calls, so that its thread serves others meanwhile.
+    pub attend: Option<&'a mut Attend<'a>>,
 }
 
 impl<'a, 'k> Deref for ClientCx<'a, 'k> {

@@ -75,7 +75,15 @@ pub enum Flow {
     Hold,
     /// It blocks, as [`Runner::blocked`] says: keep it, the client is blocked.
     Block,
+    /// It was not executed: keep it, the turn is over.
+    Again,
 }
+
+/// What a script that has run for too long calls now and then, so that its thread serves others.
+pub type Attend<'a> = dyn FnMut() + 'a;
+
+/// A command that needs the world could not have it.
+struct LockedOut;
 
 /// The state in which a thread runs one group of commands.
 pub struct Runner<'k> {
@@ -89,6 +97,12 @@ pub struct Runner<'k> {
     pub requests: Vec<Request>,
     /// The wait that the last command has begun.
     pub blocked: Option<Blocked>,
+    /// The turn must end: the gate could not be entered again.
+    pub over: bool,
+    /// Waits for the gate and the world however long that takes.
+    is_patient: bool,
+    /// Runs without a gate beside a script that has run for too long: no key may be touched.
+    beside_script: bool,
     /// Workers to be woken because messages were sent to them.
     to_wake: ToWake,
     stats: &'k ThreadStats,
@@ -107,8 +121,29 @@ pub struct Runner<'k> {
 impl<'k> Runner<'k> {
     /// A runner for thread `thread`, with its gate entered and the time read.
     pub fn new(engine: &'k Engine, config: Arc<Config>, thread: usize) -> Self {
-        let stats = engine.stats.thread(thread);
         let gate = engine.keyspace.gates().enter(thread);
+        Self { is_patient: true, ..Self::with_gate(engine, config, thread, Some(gate)) }
+    }
+
+    /// As [`Runner::new`]; `None` while a script runs for too long. It does not wait for the end of
+    /// such a script later either: see [`Runner::over`].
+    pub fn try_new(engine: &'k Engine, config: Arc<Config>, thread: usize) -> Option<Self> {
+        let gate = engine.keyspace.gates().try_enter(thread)?;
+        Some(Self::with_gate(engine, config, thread, Some(gate)))
+    }
+
+    /// A runner beside a script that runs for too long: without a gate. It refuses most commands.
+    pub fn beside_script(engine: &'k Engine, config: Arc<Config>, thread: usize) -> Self {
+        Self { beside_script: true, ..Self::with_gate(engine, config, thread, None) }
+    }
+
+    fn with_gate(
+        engine: &'k Engine,
+        config: Arc<Config>,
+        thread: usize,
+        gate: Option<GateGuard<'k>>,
+    ) -> Self {
+        let stats = engine.stats.thread(thread);
         let stretch = Stretch::new(&config);
         let mut runner = Self {
             keys: Access {
@@ -130,9 +165,12 @@ impl<'k> Runner<'k> {
             engine,
             requests: Vec::new(),
             blocked: None,
+            over: false,
+            is_patient: false,
+            beside_script: false,
             to_wake: ToWake::new(thread),
             stats,
-            gate: Some(gate),
+            gate,
             thread,
             stretch,
             calm: false,
@@ -194,16 +232,34 @@ impl<'k> Runner<'k> {
         self.engine.keyspace.gates().world_waiting()
     }
 
-    /// Releases all gates and locks while another thread wants the world, then re-enters.
+    /// Whether keys may be touched.
+    #[inline]
+    pub fn has_gate(&self) -> bool {
+        self.gate.is_some()
+    }
+
+    /// Releases all gates and locks while another thread wants the world, then re-enters; see
+    /// [`Runner::over`].
     #[inline]
     pub fn yield_to_world(&mut self) {
-        if self.engine.keyspace.gates().world_waiting() {
+        if self.has_gate() && self.engine.keyspace.gates().world_waiting() {
             self.end_stretch();
             self.calm = false;
             self.keys.held.release();
             self.gate = None;
-            self.gate = Some(self.engine.keyspace.gates().enter(self.thread));
+            self.enter_again();
         }
+    }
+
+    /// Enters the gate after it was released.
+    fn enter_again(&mut self) {
+        let gates = self.engine.keyspace.gates();
+        self.gate = if self.is_patient {
+            Some(gates.enter(self.thread))
+        } else {
+            gates.try_enter(self.thread)
+        };
+        self.over |= self.gate.is_none();
     }
 
     /// Dispatches the parked command at position `index` of a client's input.
@@ -215,21 +271,52 @@ impl<'k> Runner<'k> {
         found: Option<Command>,
         plan: &Plan,
     ) -> Flow {
+        self.dispatch(client, index, found, plan, None)
+    }
+
+    /// As [`Runner::execute`], for a command that may run scripts.
+    #[inline(never)]
+    pub fn execute_script(
+        &mut self,
+        client: &mut Client,
+        index: usize,
+        found: Option<Command>,
+        plan: &Plan,
+        attend: &mut Attend<'_>,
+    ) -> Flow {
+        self.dispatch(client, index, found, plan, Some(attend))
+    }
+
+    #[inline(always)]
+    fn dispatch(
+        &mut self,
+        client: &mut Client,
+        index: usize,
+        found: Option<Command>,
+        plan: &Plan,
+        attend: Option<&mut Attend<'_>>,
+    ) -> Flow {
         if client.session.primary_link.is_some() {
-            return self.apply(client, index, found, plan);
+            return self.apply(client, index, found, plan, attend);
         }
         let Client { input, reply, session, shared, .. } = client;
         let args = input.args(index);
         let mark = reply.len();
-        session.reply_mode = match session.reply_mode {
+        let reply_mode = session.reply_mode;
+        session.reply_mode = match reply_mode {
             ReplyMode::SkipNext => ReplyMode::Skip,
             ReplyMode::Skip => ReplyMode::On,
             mode => mode,
         };
         let flow = match self.admit(session, shared, args, found) {
             Ok(Admitted::Run(command)) => {
-                let world = self.run_unit(session, shared, reply, args, command, plan);
-                self.leave_world(world);
+                match self.run_unit(session, shared, reply, args, command, plan, attend) {
+                    Ok(world) => self.leave_world(world),
+                    Err(LockedOut) => {
+                        session.reply_mode = reply_mode;
+                        return Flow::Again;
+                    }
+                }
                 if self.blocked.is_some() { Flow::Block } else { Flow::Next }
             }
             Ok(Admitted::Queue(command)) => {
@@ -237,7 +324,10 @@ impl<'k> Runner<'k> {
                 reply.simple("QUEUED");
                 Flow::Next
             }
-            Ok(Admitted::Hold) => return Flow::Hold,
+            Ok(Admitted::Hold) => {
+                session.reply_mode = reply_mode;
+                return Flow::Hold;
+            }
             Err(_) if found.is_none() && http::is_http(args.get(0)) => {
                 self.cut_off_http(shared);
                 Flow::Next
@@ -253,6 +343,26 @@ impl<'k> Runner<'k> {
                 Flow::Next
             }
         };
+        self.keep_to_reply_mode(session, reply, mark, args);
+        if let Some(tracks) = &mut session.tracks
+            && session.multi.is_none()
+            && found.is_none_or(|found| self.engine.commands.family(found).name != "client")
+        {
+            tracks.caching = false;
+        }
+        flow
+    }
+
+    /// Drops the reply that begins at `mark` if the client wants none, and appends the messages
+    /// that follow it.
+    #[inline(always)]
+    fn keep_to_reply_mode(
+        &self,
+        session: &mut Session,
+        reply: &mut Reply,
+        mark: usize,
+        args: Args<'_>,
+    ) {
         if session.replica.as_ref().is_some_and(|replica| replica.attached()) {
             if reply.len() > mark {
                 self.silence_replica(session, reply, mark, args);
@@ -265,13 +375,6 @@ impl<'k> Runner<'k> {
         } else if !session.pushes.is_empty() {
             reply.raw(&std::mem::take(&mut session.pushes));
         }
-        if let Some(tracks) = &mut session.tracks
-            && session.multi.is_none()
-            && found.is_none_or(|found| self.engine.commands.family(found).name != "client")
-        {
-            tracks.caching = false;
-        }
-        flow
     }
 
     /// A replica may receive nothing but the stream: one whose command would be replied to is
@@ -378,6 +481,7 @@ impl<'k> Runner<'k> {
     /// Takes the locks, runs the handler, propagates the effects. If the world was taken it is
     /// still held; see [`Runner::leave_world`].
     #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "inlined into its two callers")]
     fn run_unit(
         &mut self,
         session: &mut Session,
@@ -386,7 +490,8 @@ impl<'k> Runner<'k> {
         args: Args<'_>,
         command: Command,
         plan: &Plan,
-    ) -> Option<WorldGuard<'k>> {
+        attend: Option<&mut Attend<'_>>,
+    ) -> Result<Option<WorldGuard<'k>>, LockedOut> {
         self.keys.db = session.db;
         self.keys.expiry = self.expiry(session, command.spec);
         self.keys.touch = !session.no_touch;
@@ -395,7 +500,7 @@ impl<'k> Runner<'k> {
             self.end_stretch();
         }
         let timing = self.stretch.timing(command, args, self.last_ns);
-        let world = self.take_locks(session, command.spec, args, plan);
+        let world = self.take_locks(session, command.spec, args, plan)?;
         let caller = if session.primary_link.is_some() { Caller::Log } else { Caller::Client };
         let data = Ctx {
             engine: self.engine,
@@ -411,7 +516,8 @@ impl<'k> Runner<'k> {
             now_us: self.now_us,
             stats: self.stats,
         };
-        let mut cx = ClientCx { data, session, shared, blocked: &mut self.blocked };
+        let attend = attend.map(|attend| attend as &mut Attend<'_>);
+        let mut cx = ClientCx { data, session, shared, blocked: &mut self.blocked, attend };
         match cx.call_timed(args, timing) {
             Some(ended_ns) => {
                 self.stretch.forget();
@@ -426,7 +532,7 @@ impl<'k> Runner<'k> {
         if self.keys.has_ready() {
             self.serve_ready();
         }
-        world
+        Ok(world)
     }
 
     /// How the unit treats expired keys: deletes or hides them.
@@ -471,7 +577,7 @@ impl<'k> Runner<'k> {
     fn back_to_gate(&mut self, world: WorldGuard<'k>) {
         self.keys.held.release();
         drop(world);
-        self.gate = Some(self.engine.keyspace.gates().enter(self.thread));
+        self.enter_again();
         self.follow_config();
     }
 
@@ -493,20 +599,20 @@ impl<'k> Runner<'k> {
         spec: &CommandSpec,
         args: Args<'_>,
         plan: &Plan,
-    ) -> Option<WorldGuard<'k>> {
+    ) -> Result<Option<WorldGuard<'k>>, LockedOut> {
         // Nearly all commands: one key.
         if let (Locks::Keys, Some(hash)) = (spec.locks, plan.single()) {
             self.keys.held.lock_one(crate::keyspace::shard_of(hash));
             if self.lacks_locks() && spec.has(flag::WRITE) {
-                return Some(self.take_world());
+                return self.take_world();
             }
-            return None;
+            return Ok(None);
         }
-        let world = self.take_many_locks(session, spec, args, plan);
+        let world = self.take_many_locks(session, spec, args, plan)?;
         if world.is_none() && self.lacks_locks() {
-            return Some(self.take_world());
+            return self.take_world();
         }
-        world
+        Ok(world)
     }
 
     #[inline(never)]
@@ -516,40 +622,46 @@ impl<'k> Runner<'k> {
         spec: &CommandSpec,
         args: Args<'_>,
         plan: &Plan,
-    ) -> Option<WorldGuard<'k>> {
+    ) -> Result<Option<WorldGuard<'k>>, LockedOut> {
         match spec.locks_for(args) {
             Locks::Keys => {
                 self.keys.held.release();
                 self.keys.held.lock_plan(&shards_of(plan.hashes()));
-                None
+                Ok(None)
             }
             Locks::Walk => {
                 self.keys.held.release();
                 self.keys.held.allow_walk();
-                None
+                Ok(None)
             }
-            Locks::World => Some(self.take_world()),
+            Locks::World => self.take_world(),
             Locks::Queue => self.take_queue_locks(session),
         }
     }
 
-    fn take_world(&mut self) -> WorldGuard<'k> {
+    /// Takes the world, if it does not have to wait for a script that runs for too long.
+    fn take_world(&mut self) -> Result<Option<WorldGuard<'k>>, LockedOut> {
         self.keys.held.release();
         self.gate = None;
-        let world = self.engine.keyspace.gates().world();
+        let gates = self.engine.keyspace.gates();
+        let world = if self.is_patient { Some(gates.world()) } else { gates.try_world() };
+        let Some(world) = world else {
+            self.over = true;
+            return Err(LockedOut);
+        };
         self.keys.held.allow_all();
-        world
+        Ok(Some(world))
     }
 
     /// The locks of a transaction: those of its commands' keys and of its watched keys, or the
     /// world.
-    fn take_queue_locks(&mut self, session: &Session) -> Option<WorldGuard<'k>> {
+    fn take_queue_locks(&mut self, session: &Session) -> Result<Option<WorldGuard<'k>>, LockedOut> {
         let keyspace = self.keys.keyspace;
         let queue = session.multi.as_ref().map_or(&[][..], |multi| &multi.queue);
         let needs_keys =
             |queued: &Queued| queued.command.spec.locks_for(queued.args.args()) == Locks::Keys;
         if !queue.iter().all(needs_keys) {
-            return Some(self.take_world());
+            return self.take_world();
         }
         let mut hashes: Vec<u64> = Vec::new();
         for queued in queue {
@@ -560,7 +672,7 @@ impl<'k> Runner<'k> {
         }
         self.keys.held.release();
         self.keys.held.lock_plan(&shards_of(hashes.into_iter()));
-        None
+        Ok(None)
     }
 
     /// Propagates the effects of the unit while its locks are held. Returns the replication offset

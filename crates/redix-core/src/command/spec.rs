@@ -62,6 +62,7 @@ pub mod flag {
         25 SYSCMD "" "Servers send it to each other.",
         26 DENY_UNSAVED "" "Refused, as writes are, where saving has failed.",
         27 SUBSCRIBED "" "Allowed to a RESP2 client that has subscriptions.",
+        28 RUNS_SCRIPTS "" "Runs a script, whose flags may say more than these.",
     }
 }
 

@@ -185,6 +185,9 @@ fn shutdown(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
         cx.reply.ok();
         return Ok(());
     }
+    if how.save != Some(false) && cx.engine.scripting.busy().is_some() {
+        return Err(cx.engine.scripting.busy_error());
+    }
     if cx.may_block() && cx.engine.shutdown_waits(&how) {
         let client = client::describe(cx.shared, cx.engine, cx.now_ms());
         let text = format!("User requested shutdown... (user request from '{client}')");

@@ -34,7 +34,7 @@ const NO_ALLOC_TUNING: &str = "it tunes the allocator of another server";
 const NO_CLUSTER: &str = "it takes effect only in cluster mode";
 const NO_TLS: &str = "it takes effect only with TLS";
 const NO_AOF: &str = "it takes effect only with the append-only file";
-const NO_SCRIPTS: &str = "it takes effect only with scripts";
+const NOT_OFFERED: &str = "the functions that it would add are not offered";
 
 macro_rules! directives {
     ($( group $group:literal { $(
@@ -579,14 +579,14 @@ directives! {
     group "Scripts" {
         /// Milliseconds after which other clients are told that a script is busy; 0: never.
         busy_reply_threshold: u64 = 5000, "busy-reply-threshold" => Int(0, LONG_MAX),
-            alias("lua-time-limit"), ignored(NO_SCRIPTS);
+            alias("lua-time-limit");
         /// Let scripts use functions that are no longer recommended.
         lua_enable_deprecated_api: bool = false,
             "lua-enable-deprecated-api" => Bool, immutable, hidden,
-            ignored(NO_SCRIPTS);
+            ignored(NOT_OFFERED);
         /// Let scripts use functions that are not safe.
         lua_enable_insecure_api: bool = false, "lua-enable-insecure-api" => Bool, hidden,
-            ignored(NO_SCRIPTS);
+            ignored(NOT_OFFERED);
     }
 
     group "TLS" {

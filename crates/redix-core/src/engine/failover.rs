@@ -72,7 +72,7 @@ impl Engine {
         if matches!(self.failover_step(), Step::Wait) {
             return;
         }
-        let _world = self.keyspace.gates().world();
+        let Some(_world) = self.keyspace.gates().try_world() else { return };
         // Another thread may have ended it before this one got the world.
         if self.repl.failover.stage() != Stage::Waiting {
             return;

@@ -448,7 +448,7 @@ impl Engine {
             return;
         }
         // The role changes in the world.
-        let _gate = self.keyspace.gates().enter(thread);
+        let Some(_gate) = self.keyspace.gates().try_enter(thread) else { return };
         let paused = self.pause.any(self.now_ms());
         if !self.repl.is_replica() && !paused && replicas.take_acks_wanted() {
             self.repl.log.append_raw(GET_ACK);

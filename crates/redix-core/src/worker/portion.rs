@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::{HINTS_MAX, PREFETCH_LINKS, Turn, goes_on};
+use super::{AttendWorker, HINTS_MAX, PREFETCH_LINKS, Worker, goes_on};
 use crate::client::Client;
 use crate::command::dispatch::{Runner, STEP};
 use crate::command::prepared::Prepared;
@@ -96,7 +96,7 @@ fn hint_item(keyspace: &Keyspace, db: u32, hash: u64, link: usize) -> bool {
         .is_some_and(|part| part.table.prefetch_item(hash, link))
 }
 
-impl Turn<'_> {
+impl Worker {
     /// Whether the client's next commands were prepared.
     pub(super) fn is_prepared(&self, token: usize) -> bool {
         let client = self.clients.get(token).and_then(Option::as_ref);
@@ -104,16 +104,21 @@ impl Turn<'_> {
     }
 
     /// Executes prepared commands, until the client is halted.
-    pub(super) fn execute_portion(&mut self, token: usize, runner: &mut Runner<'_>) {
+    pub(super) fn execute_portion(
+        &mut self,
+        token: usize,
+        runner: &mut Runner<'_>,
+        attend: &mut AttendWorker<'_>,
+    ) {
         let Some(link) = self.link(token) else { return };
         // Put back below; after a panic the link starts anew.
         let commands = std::mem::take(&mut link.prepared);
         let mut at = link.prepared_begin;
-        self.hints_ahead.restart(at);
+        self.turn.hints_ahead.restart(at);
         while at < commands.len() {
             runner.begin_group();
             let end = commands.len().min(at + GROUP);
-            let executed = self.execute_group(token, runner, &commands, at..end);
+            let executed = self.execute_group(token, (runner, attend), &commands, at..end);
             self.finish_run(token, &commands[at..at + executed]);
             runner.end_stretch();
             at += executed;
@@ -131,7 +136,7 @@ impl Turn<'_> {
     fn execute_group(
         &mut self,
         token: usize,
-        runner: &mut Runner<'_>,
+        (runner, attend): (&mut Runner<'_>, &mut AttendWorker<'_>),
         commands: &[Prepared],
         group: Range<usize>,
     ) -> usize {
@@ -144,8 +149,8 @@ impl Turn<'_> {
                 continue;
             }
             let Some(Some(client)) = self.clients.get(token) else { break };
-            self.hints_ahead.give(runner.keys.keyspace, client.session.db, commands, at);
-            let executed = self.execute_run(runner, token, parked, &commands[at..=at]);
+            self.turn.hints_ahead.give(runner.keys.keyspace, client.session.db, commands, at);
+            let executed = self.execute_run(runner, attend, (token, parked), &commands[at..=at]);
             runner.keys.held.release();
             if executed == 0 {
                 break;
@@ -166,12 +171,12 @@ impl Turn<'_> {
         parked: usize,
     ) -> usize {
         let Some(Some(client)) = self.clients.get_mut(token) else { return 0 };
-        if commands[group.start].as_plain().is_none() || !goes_on(client, runner, self.engine) {
+        if commands[group.start].as_plain().is_none() || !goes_on(client, runner, &self.engine) {
             return 0;
         }
-        *self.running = Some(token);
+        self.turn.running = Some(token);
         let (keyspace, db, hints_ahead) =
-            (runner.keys.keyspace, client.session.db, &mut *self.hints_ahead);
+            (runner.keys.keyspace, client.session.db, &mut self.turn.hints_ahead);
         let applied = runner.apply_plain(client, parked, &commands[group.clone()], |applied| {
             hints_ahead.give(keyspace, db, commands, group.start + applied);
         });

@@ -123,7 +123,7 @@ impl Engine {
             Ok(value) => Ok(value),
             Err(Fault::Error(value)) => Err(RunError::Error { value, at: self.fault_at.take() }),
             Err(Fault::Memory) => Err(RunError::Memory),
-            Err(Fault::Kill | Fault::Yield) => Err(RunError::Killed),
+            Err(Fault::Kill | Fault::Yield) => Err(RunError::Killed { at: self.fault_at.take() }),
         }
     }
 

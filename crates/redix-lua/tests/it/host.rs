@@ -84,7 +84,7 @@ pub(crate) fn run(engine: &mut Engine, source: &[u8], host: &mut TestHost) {
             other => other.type_name().as_bytes().to_vec(),
         },
         Err(RunError::Memory) => b"not enough memory".to_vec(),
-        Err(RunError::Killed) => b"killed".to_vec(),
+        Err(RunError::Killed { .. }) => b"killed".to_vec(),
     };
     host.output.extend_from_slice(b"ERROR: ");
     host.output.extend_from_slice(&text);

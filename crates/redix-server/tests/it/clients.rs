@@ -339,6 +339,21 @@ fn a_large_value_takes_its_own_memory_and_gives_it_back() {
 }
 
 #[test]
+fn a_reply_is_skipped_although_its_command_had_to_wait() {
+    let server = start(&["--worker-threads", "1"]);
+    let (mut client, mut other) = (connect(&server), connect(&server));
+    assert_eq!(other.cmd(&["CLIENT", "PAUSE", "100000", "WRITE"]).unwrap().pretty(), "+OK");
+    client.send_raw(b"PING\r\nCLIENT REPLY SKIP\r\nSET k v\r\nGET k\r\n").unwrap();
+    assert_eq!(client.reply().unwrap().pretty(), "+PONG");
+    eventually("it waits", || {
+        let list = other.cmd(&["CLIENT", "LIST"]).unwrap().pretty();
+        list.contains("flags=b")
+    });
+    assert_eq!(other.cmd(&["CLIENT", "UNPAUSE"]).unwrap().pretty(), "+OK");
+    assert_eq!(client.reply().unwrap().pretty(), "\"v\"");
+}
+
+#[test]
 fn turns_of_event_loops_are_measured() {
     let server = start(&["--hz", "100", "--worker-threads", "1"]);
     let mut client = connect(&server);

@@ -6,6 +6,7 @@
 
 mod abuse;
 mod blocking;
+mod busy;
 mod clients;
 mod command_info;
 mod config_file;

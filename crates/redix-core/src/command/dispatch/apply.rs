@@ -11,7 +11,7 @@
 use super::gates::{Admitted, not_in_multi};
 use super::invalidate::Author;
 use super::plain::{Ran, run_plain};
-use super::{Flow, Runner, fail, queue};
+use super::{Attend, Flow, LockedOut, Runner, fail, queue};
 use crate::client::{Client, Input};
 use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx, Ctx};
@@ -35,6 +35,7 @@ impl Runner<'_> {
         index: usize,
         found: Option<Command>,
         plan: &Plan,
+        attend: Option<&mut Attend<'_>>,
     ) -> Flow {
         let Client { input, reply, session, shared, .. } = client;
         let args = input.args(index);
@@ -49,7 +50,10 @@ impl Runner<'_> {
                     // Taking its locks may require releasing the gate.
                     link.log(&self.engine.repl.log, input);
                 }
-                world = self.run_unit(session, shared, reply, args, command, plan);
+                match self.run_unit(session, shared, reply, args, command, plan, attend) {
+                    Ok(taken) => world = taken,
+                    Err(LockedOut) => return Flow::Again,
+                }
             }
             Ok(Some(Admitted::Queue(command))) => queue(session, shared, command, args),
             // A command between primary and replica: nothing to run.
@@ -117,7 +121,7 @@ impl Runner<'_> {
             now_us: self.now_us,
             stats: self.stats,
         };
-        let mut cx = ClientCx { data, session, shared, blocked: &mut self.blocked };
+        let mut cx = ClientCx { data, session, shared, blocked: &mut self.blocked, attend: None };
         let Ran { count, last } = run_plain(&mut cx.data, input, first, commands, |cx, applied| {
             cx.reply.clear();
             if applied % STEP == 0 {

@@ -1,6 +1,6 @@
 //! A call of a handler under the locks of its unit, and what is recorded of it.
 
-use super::fail;
+use super::{Attend, fail};
 use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx, Ctx};
 use crate::command::plan::{Plan, for_each_key};
@@ -37,19 +37,20 @@ impl ClientCx<'_, '_> {
             session: &mut *self.session,
             shared: self.shared,
             blocked: &mut *self.blocked,
+            attend: self.attend.as_mut().map(|attend| &mut **attend as &mut Attend<'_>),
         };
         cx.call(args);
     }
 
     /// Runs a command of a script under the locks that the script holds, in a session of its own;
-    /// appends its reply.
+    /// appends its reply. Returns when it ended, by the monotonic clock.
     pub fn run_of_script(
         &mut self,
         command: Command,
         args: Args<'_>,
         session: &mut Session,
         reply: &mut Reply,
-    ) {
+    ) -> u64 {
         let plan = Plan::of(self.keys.keyspace, command.spec, args);
         let caller = if self.from_primary() { Caller::Log } else { Caller::Script };
         let data = Ctx {
@@ -66,14 +67,16 @@ impl ClientCx<'_, '_> {
             now_us: self.data.now_us,
             stats: self.data.stats,
         };
-        let mut cx = ClientCx { data, session, shared: self.shared, blocked: &mut *self.blocked };
-        cx.call(args);
+        let (shared, blocked) = (self.shared, &mut *self.blocked);
+        let mut cx = ClientCx { data, session, shared, blocked, attend: None };
+        cx.call(args)
     }
 
-    /// Runs the handler and records statistics, MONITOR, the slow log and the change.
-    fn call(&mut self, args: Args<'_>) {
+    /// Runs the handler and records statistics, MONITOR, the slow log and the change. Returns when
+    /// it ended.
+    fn call(&mut self, args: Args<'_>) -> u64 {
         let started_ns = self.engine.env.clock.mono_ns();
-        self.call_timed(args, Timing::alone(started_ns));
+        self.call_timed(args, Timing::alone(started_ns)).unwrap_or(started_ns)
     }
 
     /// Runs the handler and times it as `timing` says. Returns when it ended, unless it is timed

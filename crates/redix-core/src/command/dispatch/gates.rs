@@ -5,7 +5,7 @@
 
 use super::Runner;
 use crate::command::args::Args;
-use crate::command::spec::{CommandSpec, Group, Locks, flag};
+use crate::command::spec::{CommandSpec, Locks, flag};
 use crate::command::table::Command;
 use crate::error::ReplyError;
 use crate::pause::Paused;
@@ -28,7 +28,8 @@ impl Runner<'_> {
     /// memory, which a single command may use up; and whether keys whose time has come go when they
     /// are met.
     pub(super) fn is_calm(&self) -> bool {
-        !self.engine.loading.load(Ordering::Relaxed)
+        !self.beside_script
+            && !self.engine.loading.load(Ordering::Relaxed)
             && !self.config.import_mode
             && !self.engine.repl.is_replica()
             && !self.engine.pause.any(self.keys.now_ms)
@@ -82,7 +83,7 @@ impl Runner<'_> {
         };
         let command = self.resolve(command, args)?;
         let spec = command.spec;
-        let flags = if spec.group == Group::Scripting && spec.has(flag::NO_MANDATORY_KEYS) {
+        let flags = if spec.has(flag::RUNS_SCRIPTS) {
             self.flags_of_script(spec, args)
         } else {
             effective_flags(spec, session)
@@ -117,6 +118,9 @@ impl Runner<'_> {
         {
             return Err(only_subscribed(&self.engine.commands.full_name(command)));
         }
+        if self.beside_script && !self.admit_beside_script(spec, args)? {
+            return Ok(Admitted::Hold);
+        }
         if session.monitor || session.replica.as_ref().is_some_and(|replica| replica.attached()) {
             if flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0 {
                 return Err(ReplyError::Static("ERR Replica can't interact with the keyspace"));
@@ -128,6 +132,16 @@ impl Runner<'_> {
             return Ok(Admitted::Queue(command));
         }
         Ok(Admitted::Run(command))
+    }
+
+    /// What is refused beside a script that runs for too long. Returns false if the command must
+    /// wait for its end because it needs keys.
+    #[cold]
+    fn admit_beside_script(&self, spec: &CommandSpec, args: Args<'_>) -> Result<bool, ReplyError> {
+        if !spec.has(flag::ALLOW_BUSY) {
+            return Err(self.engine.scripting.busy_error());
+        }
+        Ok(spec.locks_for(args) == Locks::Keys && spec.keys.is_empty())
     }
 
     /// The flags of a command that runs a script: what the script declares, if it does.

@@ -88,7 +88,7 @@ impl Runner<'_> {
             now_us: self.now_us,
             stats: self.stats,
         };
-        let mut cx = ClientCx { data, session, shared, blocked: &mut self.blocked };
+        let mut cx = ClientCx { data, session, shared, blocked: &mut self.blocked, attend: None };
         let Ran { count, last } = run_plain(&mut cx.data, input, first, commands, |cx, _| {
             cx.reply.len() <= TURN_OUTPUT_MAX
                 && !shared.killed.load(Ordering::Acquire)

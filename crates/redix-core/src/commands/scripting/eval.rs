@@ -5,7 +5,7 @@
 
 use redix_lua::{Fault, Pin, RunError, Value};
 
-use super::host::{ARGV, KEYS, Run, new_machine};
+use super::host::{ARGV, KEYS, Run, Title, new_machine};
 use super::values::{self, Errors};
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
@@ -13,8 +13,12 @@ use crate::command::dispatch::count_error;
 use crate::command::spec::{ArgKind, ArgSpec, Begin, CommandSpec, Find, Group, KeySpec};
 use crate::command::spec::{access, acl, flag};
 use crate::command::timing::call_stats;
+use crate::env::Level;
 use crate::error::{CommandResult, ReplyError, until_zero};
-use crate::scripting::{Machine, SHA_DIGITS, Script, parse_sha, script_flag, sha_of, shebang};
+use crate::scripting::busy::Kind;
+use crate::scripting::{
+    Machine, SHA_DIGITS, Script, parse_sha, script_flag, sha_of, sha_text, shebang,
+};
 use crate::sync::Arc;
 
 const FLAGS: u32 = flag::NOSCRIPT
@@ -22,7 +26,8 @@ const FLAGS: u32 = flag::NOSCRIPT
     | flag::MAY_REPLICATE
     | flag::NO_MANDATORY_KEYS
     | flag::STALE
-    | flag::MOVABLEKEYS;
+    | flag::MOVABLEKEYS
+    | flag::RUNS_SCRIPTS;
 
 const KEYS_OF_SCRIPT: KeySpec = KeySpec {
     begin: Begin::Index(2),
@@ -130,6 +135,12 @@ pub(super) fn compile(source: &[u8]) -> Result<Arc<Script>, ReplyError> {
 
 /// Something that runs as a script: a script, or a function of a library.
 pub(super) trait Program {
+    /// What it is.
+    fn kind(&self) -> Kind;
+
+    /// What it is called: the digest of a script, or the name of a function.
+    fn name(&self) -> Vec<u8>;
+
     /// Its flags, bits of [`script_flag`]; `None` if it does not declare them.
     fn flags(&self) -> Option<u32>;
 
@@ -152,6 +163,14 @@ pub(super) trait Program {
 }
 
 impl Program for Script {
+    fn kind(&self) -> Kind {
+        Kind::Script
+    }
+
+    fn name(&self) -> Vec<u8> {
+        sha_text(&self.sha).into_bytes()
+    }
+
     fn flags(&self) -> Option<u32> {
         self.flags
     }
@@ -190,7 +209,7 @@ impl Program for Script {
 pub(super) fn run(
     cx: &mut ClientCx<'_, '_>,
     args: Args<'_>,
-    program: &impl Program,
+    program: &dyn Program,
     keys: usize,
     reads_only: bool,
 ) -> CommandResult {
@@ -198,7 +217,10 @@ pub(super) fn run(
     let mut machine = program.take_machine(cx)?;
     let outcome = match program.load(cx, &mut machine) {
         Ok(function) => match program.arguments(&mut machine, args, keys) {
-            Ok(arguments) => run_in(cx, &mut machine, function, &arguments, flags),
+            Ok(arguments) => {
+                let title = Title { program, args };
+                run_in(cx, title, &mut machine, function, &arguments, flags)
+            }
             Err(_) => Err(ReplyError::Oom),
         },
         Err(error) => Err(error),
@@ -255,25 +277,26 @@ fn admit(
 
 fn run_in(
     cx: &mut ClientCx<'_, '_>,
+    title: Title<'_>,
     machine: &mut Machine,
     function: Pin,
     arguments: &[Value],
     flags: u32,
 ) -> CommandResult {
     let mark = cx.reply.len();
-    let mut run = Run::new(cx, flags);
+    let mut run = Run::new(cx, title, flags);
     let outcome = machine.lua.run(function, arguments, &mut run);
     let proto = run.end();
     let mut errors = Errors::default();
     let written = match outcome {
         Ok(value) => values::write(&mut machine.lua, value, proto, cx.reply, &mut errors),
-        Err(RunError::Error { value, at }) => {
-            let at = at.map(|(chunk, line)| (chunk.to_vec(), line));
-            fail(cx, machine, value, at)
-        }
+        Err(RunError::Error { value, at }) => fail(cx, machine, value, at),
         Err(RunError::Memory) => return Err(ReplyError::Static("ERR not enough memory")),
-        Err(RunError::Killed) => {
-            return Err(ReplyError::Static("ERR Error running script: it was killed"));
+        Err(RunError::Killed { at }) => {
+            let text =
+                format!("ERR Script killed by user with {}.", title.program.kind().kill_command());
+            cx.engine.env.log(Level::Notice, &text[4..]);
+            return Err(ReplyError::Text(with_place(text.into_bytes(), at)));
         }
     };
     if written.is_err() {
@@ -306,12 +329,26 @@ pub(super) fn tables(
     Ok(tables)
 }
 
+/// Where a script was: the name of the chunk, and the line.
+type Place = Option<(Arc<[u8]>, u32)>;
+
+/// An error's text, on one line, with where the script was.
+fn with_place(mut text: Vec<u8>, at: Place) -> Vec<u8> {
+    text.extend_from_slice(b" script: ");
+    if let Some((chunk, line)) = at {
+        text.extend_from_slice(b"on ");
+        text.extend_from_slice(&chunk);
+        text.extend_from_slice(format!(":{line}.").as_bytes());
+    }
+    values::one_line(&text)
+}
+
 /// Replies with the error that ended a script.
 fn fail(
     cx: &mut ClientCx<'_, '_>,
     machine: &mut Machine,
     value: Value,
-    at: Option<(Vec<u8>, u32)>,
+    at: Place,
 ) -> Result<(), Fault> {
     let lua = &mut machine.lua;
     let mut counted = false;
@@ -338,13 +375,7 @@ fn fail(
         other => format!("ERR {}", other.type_name()).into_bytes(),
     };
     text.truncate(until_zero(&text).len());
-    text.extend_from_slice(b" script: ");
-    if let Some((chunk, line)) = at {
-        text.extend_from_slice(b"on ");
-        text.extend_from_slice(&chunk);
-        text.extend_from_slice(format!(":{line}.").as_bytes());
-    }
-    let error = ReplyError::Text(values::one_line(&text));
+    let error = ReplyError::Text(with_place(text, at));
     call_stats(cx.stats, cx.command).failed.bump();
     if !counted {
         count_error(cx.engine, cx.stats, &error);

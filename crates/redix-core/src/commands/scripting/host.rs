@@ -6,6 +6,8 @@
 use redix_lua::{Call, Engine as Lua, Fault, Host, HostFn, Options, Pin, TableRef, Tick, Value};
 use redix_resp::reply::{Proto, Reply};
 
+use super::busy_time::BusyTime;
+use super::eval::Program;
 use super::values;
 use crate::command::args::{Args, OwnedArgs};
 use crate::command::context::ClientCx;
@@ -17,6 +19,7 @@ use crate::config::REDIS_VERSION;
 use crate::engine::Engine;
 use crate::env::Level;
 use crate::error::{ReplyError, until_zero};
+use crate::scripting::busy::Busy;
 use crate::scripting::{Machine, script_flag, sha_of, sha_text};
 use crate::session::Session;
 
@@ -77,6 +80,9 @@ const fn number_of(version: &str) -> u32 {
     }
     number << 8 | part
 }
+
+/// How long a script that runs for too long goes on between two looks after others.
+const REST_NS: u64 = 1_000_000;
 
 /// Places of a machine's pinned names.
 pub(super) const KEYS: usize = 0;
@@ -147,11 +153,35 @@ pub(super) struct Run<'r, 'a, 'k> {
     has_written: bool,
     /// Whether its effects are recorded unless it chooses otherwise.
     records: bool,
+    title: Title<'r>,
+    clock: RunClock,
+    /// Set while it runs for too long.
+    busy: Option<BusyTime<'k>>,
+    /// It was killed: nothing of it may run any more.
+    killed: bool,
+}
+
+/// What runs, for whom it makes wait.
+#[derive(Clone, Copy)]
+pub(super) struct Title<'r> {
+    /// What runs.
+    pub(super) program: &'r dyn Program,
+    /// The command that runs it.
+    pub(super) args: Args<'r>,
+}
+
+/// When a script began, and when it has to look after others next, by the monotonic clock. Both are
+/// first set at the end of its first command or slice of work, so that a short script need not read
+/// the clock for it.
+#[derive(Default)]
+struct RunClock {
+    started_ns: u64,
+    due_ns: u64,
 }
 
 impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
     /// A script with these flags, run by a command.
-    pub(super) fn new(cx: &'r mut ClientCx<'a, 'k>, flags: u32) -> Self {
+    pub(super) fn new(cx: &'r mut ClientCx<'a, 'k>, title: Title<'r>, flags: u32) -> Self {
         let session = Session {
             db: cx.session.db,
             authenticated: true,
@@ -169,6 +199,10 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             digits: Vec::new(),
             has_written: false,
             records,
+            title,
+            clock: RunClock::default(),
+            busy: None,
+            killed: false,
         }
     }
 
@@ -188,6 +222,9 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             Ok(()) => self.run(),
             Err(error) => Err(error),
         };
+        if self.killed {
+            return Err(Fault::Kill);
+        }
         let lua = call.engine();
         let value = match &refused {
             Ok(()) => values::read(lua, self.reply.as_bytes())?,
@@ -228,11 +265,66 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
         }
         if command.spec.has(flag::WRITE) {
             self.has_written = true;
+            if self.busy.as_ref().is_some_and(|time| !time.script.may_write()) {
+                self.killed = true;
+                return Ok(());
+            }
         }
         self.reply.clear();
         let (cx, session) = (&mut *self.cx, &mut self.session);
-        cx.run_of_script(command, args, session, &mut self.reply);
+        let ended_ns = cx.run_of_script(command, args, session, &mut self.reply);
+        if ended_ns >= self.clock.due_ns {
+            self.killed = self.look_after_others(ended_ns) == Tick::Kill;
+        }
         Ok(())
+    }
+
+    /// Lets others be served if the script has run for too long.
+    #[cold]
+    fn look_after_others(&mut self, now_ns: u64) -> Tick {
+        let threshold_ms = self.cx.config.busy_reply_threshold;
+        let clock = &mut self.clock;
+        if threshold_ms == 0 {
+            clock.due_ns = u64::MAX;
+            return Tick::GoOn;
+        }
+        if clock.started_ns == 0 {
+            clock.started_ns = now_ns;
+            clock.due_ns = now_ns.saturating_add(threshold_ms.saturating_mul(1_000_000));
+            return Tick::GoOn;
+        }
+        if self.busy.is_none() {
+            self.begin_busy(now_ns);
+        }
+        if let Some(attend) = &mut self.cx.attend {
+            attend();
+        }
+        self.clock.due_ns = self.cx.engine.env.clock.mono_ns() + REST_NS;
+        match &self.busy {
+            Some(time) if time.script.is_killed() => Tick::Kill,
+            _ => Tick::GoOn,
+        }
+    }
+
+    /// Tells the others that the script has run for too long.
+    fn begin_busy(&mut self, now_ns: u64) {
+        let Title { program, args } = self.title;
+        let (engine, started_ns) = (self.cx.engine, self.clock.started_ns);
+        let (kind, name) = (program.kind(), program.name());
+        engine.env.log(
+            Level::Warning,
+            &format!(
+                "Slow script detected: still in execution after {} milliseconds. You can try \
+                 killing the script using the {} command. Script name is: {}.",
+                now_ns.saturating_sub(started_ns) / 1_000_000,
+                kind.kill_command(),
+                name.escape_ascii()
+            ),
+        );
+        let command = args.iter_from(0).map(<[u8]>::to_vec).collect();
+        let state = (self.cx.from_primary(), self.has_written);
+        self.busy =
+            Some(BusyTime::begin(engine, Busy::new(kind, name, command, started_ns, state)));
     }
 
     /// The gates of a script's command.
@@ -430,7 +522,8 @@ impl Host for Run<'_, '_, '_> {
     }
 
     fn tick(&mut self) -> Tick {
-        Tick::GoOn
+        let now_ns = self.cx.engine.env.clock.mono_ns();
+        if now_ns < self.clock.due_ns { Tick::GoOn } else { self.look_after_others(now_ns) }
     }
 
     fn clock(&mut self) -> f64 {

@@ -1,5 +1,6 @@
 //! Scripts: EVAL and its kin, SCRIPT, FUNCTION.
 
+mod busy_time;
 pub mod eval;
 pub mod function;
 mod host;

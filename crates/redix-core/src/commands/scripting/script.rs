@@ -5,6 +5,7 @@ use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
+use crate::scripting::busy::Kind;
 use crate::scripting::{parse_sha, sha_text};
 use crate::sync::Arc;
 
@@ -133,9 +134,11 @@ fn flush(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `SCRIPT KILL` -> OK. Errors: NOTBUSY.
-fn kill(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    Err(ReplyError::Static("NOTBUSY No scripts in execution right now."))
+/// `SCRIPT KILL` -> OK. Errors: NOTBUSY, UNKILLABLE, BUSY while a function runs.
+fn kill(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    cx.engine.scripting.kill(Kind::Script)?;
+    cx.reply.ok();
+    Ok(())
 }
 
 /// `SCRIPT DEBUG YES | SYNC | NO` -> error: there is no debugger.

@@ -1,0 +1,670 @@
+//! The connections of a worker: their sockets, and what is read from and written to them.
+//!
+//! **Invariants.** A connection that may have output is in `touched`; one that may have input is in
+//! `readable`, is suspended, or waits for an edge. A connection without a client in the engine's
+//! worker is the one whose script has run for so long that the others are served meanwhile.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mio::{Events, Poll};
+use redix_core::channel::Delivery;
+use redix_core::client::{Client, READ_MAX, TURN_OUTPUT_MAX};
+use redix_core::commands::connection::client;
+use redix_core::config::{Config, OutputLimit};
+use redix_core::effects::Request;
+use redix_core::engine::Engine;
+use redix_core::env::Level;
+use redix_core::error::ReplyError;
+use redix_core::mailbox::Mail;
+use redix_core::recent::Largest;
+use redix_core::registry::{ClientShared, client_flag};
+use redix_core::repl::primary::{Phase, Replica};
+use redix_core::worker::{Asked, Worker};
+
+use super::{Arrival, Handle, Requests, WAKE};
+use crate::conn::{Conn, ReadOutcome, WriteOutcome};
+use crate::log;
+
+/// The output limit of a client that has never authenticated, in bytes.
+const UNAUTHENTICATED_OUTPUT_MAX: u64 = 16 * 1024;
+/// Bytes moved from a replica's feed into its output at a time.
+const FEED_BYTES: usize = 256 * 1024;
+/// Bytes sent to one replica in a turn before others have their turn.
+const FEED_TURN_BYTES: usize = 256 * 1024;
+/// Bytes of commands that may wait for a later turn, or behind a paused one of a client that has
+/// never authenticated.
+const WAITING_INPUT_MAX: usize = 1024 * 1024;
+/// Freed buffer bytes after which the allocator is asked to return pages to the system.
+const FREED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The buffers of a connection are freed after this time without a command.
+const IDLE_MS: i64 = 2000;
+/// Readiness events taken per look at the others while a script runs for too long.
+const ATTEND_EVENTS_MAX: usize = 64;
+
+/// The connections of a worker.
+pub(super) struct Connections {
+    pub(super) poll: Poll,
+    handle: Arc<Handle>,
+    conns: Vec<Option<Conn>>,
+    pub(super) readable: Vec<usize>,
+    pub(super) touched: Vec<usize>,
+    closed: Vec<usize>,
+    /// Became readable while their script ran.
+    put_off: Vec<usize>,
+    /// The connection at which the next round of periodic work begins.
+    visited: usize,
+    /// Freed buffer bytes since memory was last returned to the system.
+    freed_bytes: usize,
+    /// The last round in which memory was returned to the system.
+    purged: u64,
+    /// The end of the last CLIENT PAUSE after which paused commands were retried.
+    pub(super) resumed_after_ms: i64,
+    /// The waker was called.
+    woken: bool,
+    engine: Arc<Engine>,
+    index: usize,
+}
+
+impl Connections {
+    /// None yet.
+    pub(super) fn new(poll: Poll, handle: Arc<Handle>, engine: Arc<Engine>, index: usize) -> Self {
+        Self {
+            poll,
+            handle,
+            conns: Vec::new(),
+            readable: Vec::new(),
+            touched: Vec::new(),
+            closed: Vec::new(),
+            put_off: Vec::new(),
+            visited: 0,
+            freed_bytes: 0,
+            purged: 0,
+            resumed_after_ms: 0,
+            woken: false,
+            engine,
+            index,
+        }
+    }
+
+    /// Lists the connections again that became readable while their script ran.
+    pub(super) fn list_put_off(&mut self) {
+        self.readable.append(&mut self.put_off);
+    }
+
+    /// Dispatches the kernel's events.
+    pub(super) fn note_events(&mut self, events: &Events) {
+        for event in events {
+            if event.token() == WAKE {
+                self.woken = true;
+                continue;
+            }
+            let token = event.token().0;
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                self.readable.push(token);
+            }
+            if event.is_read_closed()
+                && let Some(Some(conn)) = self.conns.get_mut(token)
+            {
+                conn.closing_seen = true;
+            }
+            if event.is_writable() {
+                if let Some(Some(conn)) = self.conns.get_mut(token) {
+                    conn.blocked = false;
+                }
+                self.touched.push(token);
+            }
+        }
+    }
+
+    /// Takes the new connections.
+    pub(super) fn take_arrivals(&mut self, worker: &mut Worker) {
+        if std::mem::take(&mut self.woken) {
+            let arrivals = std::mem::take(&mut *self.handle.arrivals.lock());
+            for arrival in arrivals {
+                self.adopt(worker, arrival);
+            }
+        }
+    }
+
+    pub(super) fn deliver_mail(&mut self, worker: &mut Worker) {
+        if !worker.has_mail() {
+            return;
+        }
+        for mail in worker.take_mail() {
+            match mail {
+                Mail::Push { client: id, token, bytes } => {
+                    let client = worker.client(token).filter(|client| client.shared.id == id);
+                    if let Some(client) = client {
+                        client.push(&bytes);
+                        self.touched.push(token);
+                    }
+                }
+                Mail::Deliver(delivery) => self.deliver(worker, &delivery),
+                Mail::CloseSubscribers(target) => {
+                    for token in worker.overrun(&target) {
+                        self.note_over_limit(worker, token);
+                        self.close(worker, token);
+                    }
+                }
+                Mail::Kill { client: id, token } => {
+                    if worker.client(token).is_some_and(|client| client.shared.id == id) {
+                        self.close(worker, token);
+                    }
+                }
+                Mail::Unblocked { client, token, end } => {
+                    worker.unblocked(client, token, end);
+                    self.touched.push(token);
+                }
+                Mail::Invalidate { client, token, redirected, what } => {
+                    self.touched.extend(worker.invalidate((client, token), redirected, &what));
+                }
+                Mail::Migrated => worker.finish_migrations(),
+                Mail::Resume => self.resume(worker),
+            }
+        }
+    }
+
+    /// Delivers a message to its subscribers. A subscriber over its output limit is closed at once:
+    /// the next message may arrive before it is written to.
+    fn deliver(&mut self, worker: &mut Worker, delivery: &Delivery) {
+        let Self { touched, .. } = self;
+        let limits = worker.config().client_output_buffer_limit;
+        let mut over = Vec::new();
+        worker.deliver(delivery, |token, client, owed_before| {
+            // A connection with earlier output is listed, or waits for its socket to become
+            // writable: until then nothing else publishes the size of its output.
+            if owed_before == 0 {
+                touched.push(token);
+            } else {
+                client.publish();
+            }
+            let most = limits.pubsub.most_bytes();
+            if most != 0 && client.unsent_bytes() as u64 > most {
+                client.shared.killed.store(true, Ordering::Release);
+                over.push(token);
+            }
+        });
+        for token in over {
+            self.note_over_limit(worker, token);
+            self.close(worker, token);
+        }
+    }
+
+    fn adopt(&mut self, worker: &mut Worker, arrival: Arrival) {
+        let mut conn = Conn::new(arrival.stream);
+        let client = Client::new(arrival.shared, arrival.authenticated);
+        let token = worker.insert(client);
+        // Bytes received before the registration are reported by it.
+        if conn.register(self.poll.registry(), token).is_err() {
+            worker.remove(token);
+            self.handle.load.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        self.engine.stats.thread(self.index).cell.connections.bump();
+        if self.conns.len() <= token {
+            self.conns.resize_with(token + 1, || None);
+        }
+        self.conns[token] = Some(conn);
+    }
+
+    /// Retries paused commands once CLIENT PAUSE has timed out.
+    pub(super) fn resume_after_pause(&mut self, worker: &mut Worker) {
+        let end_ms = self.engine.pause.client_until_ms();
+        if end_ms != self.resumed_after_ms && self.engine.env.clock.unix_us() / 1000 >= end_ms {
+            self.resumed_after_ms = end_ms;
+            self.resume(worker);
+        }
+    }
+
+    /// Retries paused commands.
+    fn resume(&mut self, worker: &mut Worker) {
+        worker.finish_migrations();
+        let tokens: Vec<usize> = worker.tokens().collect();
+        for token in tokens {
+            if let Some(client) = worker.client(token)
+                && client.held
+            {
+                client.held = false;
+                client.halted = false;
+                client.shared.set_flag(client_flag::HELD, false);
+                worker.mark_ready(token);
+            }
+        }
+    }
+
+    pub(super) fn read_all(&mut self, worker: &mut Worker) {
+        let limit = worker.config().client_query_buffer_limit;
+        for token in std::mem::take(&mut self.readable) {
+            let Some(Some(conn)) = self.conns.get_mut(token) else { continue };
+            let Some(client) = worker.client(token) else {
+                self.put_off.push(token);
+                continue;
+            };
+            if conn.ended || client.closing() {
+                continue;
+            }
+            if must_wait(client) {
+                conn.suspended = true;
+                continue;
+            }
+            let Some(client) = worker.reader(token) else { continue };
+            let count = match conn.read(client) {
+                ReadOutcome::Broken => {
+                    self.closed.push(token);
+                    continue;
+                }
+                ReadOutcome::Ended => {
+                    // Earlier requests are still replied to, unless the client is blocked.
+                    conn.ended = true;
+                    let idle = !client.ready && client.input.parked() == 0;
+                    let replica = client.session.replica.as_ref();
+                    let fed = replica.is_some_and(|replica| replica.attached());
+                    if fed || client.halted || (idle && client.unsent_bytes() == 0) {
+                        self.closed.push(token);
+                    }
+                    continue;
+                }
+                ReadOutcome::Filled(count) => {
+                    self.readable.push(token);
+                    count
+                }
+                ReadOutcome::Drained(count) => {
+                    if conn.closing_seen {
+                        self.readable.push(token);
+                    }
+                    count
+                }
+            };
+            // Queued commands are unexecuted requests, like the content of the buffer.
+            let queued = client.session.multi.as_ref().map_or(0, |multi| multi.bytes);
+            if (client.input.pending_bytes() + queued) as u64 > limit {
+                // It may be listed again in this turn, but is closed only once.
+                conn.ended = true;
+                self.engine.stats.thread(self.index).cell.query_limit_disconnections.bump();
+                log::warning(&format!(
+                    "Closing client that reached max query buffer length: {}",
+                    describe(&self.engine, &client.shared)
+                ));
+                self.closed.push(token);
+                continue;
+            }
+            if count > 0 {
+                self.note_read(worker, token, count);
+            } else {
+                worker.end_read(token);
+            }
+        }
+        self.close_marked(worker);
+    }
+
+    fn note_read(&mut self, worker: &mut Worker, token: usize, count: usize) {
+        let cell = &self.engine.stats.thread(self.index).cell;
+        cell.net_input_bytes.add(count as u64);
+        cell.reads.bump();
+        if let Some(client) = worker.client(token) {
+            let shared = &client.shared;
+            let total = shared.net_in.load(Ordering::Relaxed) + count as u64;
+            shared.net_in.store(total, Ordering::Relaxed);
+        }
+        worker.mark_ready(token);
+    }
+
+    /// Serves the other connections while one of them runs a script for too long. Mail is left
+    /// until it is over: it may be for that connection.
+    fn attend(&mut self, worker: &mut Worker, requests: &Requests) {
+        let mut events = Events::with_capacity(ATTEND_EVENTS_MAX);
+        // Ignored: the next turn reports it.
+        self.poll.poll(&mut events, Some(Duration::ZERO)).ok();
+        self.note_events(&events);
+        self.take_arrivals(worker);
+        self.read_all(worker);
+        self.touched.extend_from_slice(worker.ready());
+        self.execute(worker, requests);
+        self.flush_all(worker);
+    }
+
+    /// Executes what was read. A panic costs the connection whose command it was.
+    pub(super) fn execute(&mut self, worker: &mut Worker, requests: &Requests) {
+        let attend = &mut |worker: &mut Worker| self.attend(worker, requests);
+        let Ok(asked) = catch_unwind(AssertUnwindSafe(|| worker.run_attending(attend))) else {
+            log::warning("The client whose command panicked is closed.");
+            worker.recover().into_iter().for_each(|token| self.close(worker, token));
+            return;
+        };
+        for Asked { token, request } in asked {
+            let Some(client) = worker.client(token) else { continue };
+            if request == Request::Feed {
+                if let Some(Some(conn)) = self.conns.get(token) {
+                    conn.set_nodelay(!worker.config().repl_disable_tcp_nodelay);
+                }
+                continue;
+            }
+            if request == Request::Overflow {
+                self.note_over_limit(worker, token);
+                self.close(worker, token);
+                continue;
+            }
+            let shared = Arc::clone(&client.shared);
+            if let Err(text) = requests(&request, &shared) {
+                worker.refuse(token, &ReplyError::Static(text));
+                self.touched.push(token);
+            }
+        }
+    }
+
+    /// Flushes in reverse order, as real servers do: clients that a command has served get their
+    /// replies before the one that sent it, which is often what wakes whoever waits for them all.
+    pub(super) fn flush_all(&mut self, worker: &mut Worker) {
+        let config = Arc::clone(worker.config());
+        for token in std::mem::take(&mut self.touched).into_iter().rev() {
+            // At once: it may be listed twice, and its closing must be counted once.
+            if self.flush(worker, token, &config) == Fate::Close {
+                self.close(worker, token);
+            }
+        }
+    }
+
+    /// Sends pending output, and resumes a connection that was suspended because of it.
+    fn flush(&mut self, worker: &mut Worker, token: usize, config: &Config) -> Fate {
+        let (Some(Some(conn)), Some(client)) = (self.conns.get_mut(token), worker.client(token))
+        else {
+            return Fate::Stay;
+        };
+        if client.shared.killed.load(Ordering::Acquire) {
+            return Fate::Close;
+        }
+        if let Some(replica) = client.session.replica.clone()
+            && replica.attached()
+        {
+            // Its input had ended before it asked to be synchronised: it will acknowledge nothing.
+            if conn.ended {
+                return Fate::Close;
+            }
+            return self.flush_replica(worker, token, &replica, config);
+        }
+        // The limit applies to pending output, whether or not the client would read it. DEBUG
+        // counts each reply as a list node, which is more than an unauthenticated client may have
+        // pending.
+        let listed = self.engine.reply_buffers.listed.load(Ordering::Relaxed);
+        let owed = client.unsent_bytes() as u64;
+        let limit = output_limit(config, client);
+        if (listed && !client.session.known && owed > 0)
+            || (limit.hard_bytes != 0 && owed > limit.most_bytes())
+        {
+            self.note_over_limit(worker, token);
+            return Fate::Close;
+        }
+        conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
+        // Before it is sent: a client that has its replies must not be seen with pending output.
+        client.shared.output_bytes.store(0, Ordering::Relaxed);
+        let count = match conn.flush(client) {
+            WriteOutcome::Broken => return Fate::Close,
+            WriteOutcome::Part(count) => count,
+            WriteOutcome::All(count) => {
+                // Unparsed commands may follow the ones that were suspended.
+                let done = conn.ended && client.input.parked() == 0 && !conn.stalled;
+                if client.closing() || done {
+                    return Fate::Close;
+                }
+                count
+            }
+        };
+        if conn.suspended && !must_wait(client) {
+            conn.suspended = false;
+            self.readable.push(token);
+        }
+        let go_on = std::mem::take(&mut conn.stalled);
+        let unsent = client.unsent_bytes();
+        if unsent > 0 {
+            client.publish();
+        }
+        let shared = &client.shared;
+        if count > 0 {
+            let total = shared.net_out.load(Ordering::Relaxed) + count as u64;
+            shared.net_out.store(total, Ordering::Relaxed);
+            let cell = &self.engine.stats.thread(self.index).cell;
+            cell.net_output_bytes.add(count as u64);
+            cell.writes.bump();
+        }
+        if go_on {
+            worker.mark_ready(token);
+        }
+        if unsent > 0 && self.is_over_limit(worker, token, unsent as u64, limit) {
+            return Fate::Close;
+        }
+        Fate::Stay
+    }
+
+    /// Sends a replica's feed, as far as its socket accepts it, up to a limit per turn, for
+    /// fairness. The rest of the feed counts as its output.
+    // HOT PATH: once per turn and replica with pending data.
+    fn flush_replica(
+        &mut self,
+        worker: &mut Worker,
+        token: usize,
+        replica: &Arc<Replica>,
+        config: &Config,
+    ) -> Fate {
+        let (Some(Some(conn)), Some(client)) = (self.conns.get_mut(token), worker.client(token))
+        else {
+            return Fate::Stay;
+        };
+        let mut total = 0;
+        while !conn.blocked {
+            let room = FEED_BYTES.saturating_sub(client.unsent_bytes());
+            if self.engine.fill_replica(replica, room, client.reply.bytes_mut()).is_err() {
+                return Fate::Close;
+            }
+            if client.unsent_bytes() == 0 {
+                break;
+            }
+            match conn.flush(client) {
+                WriteOutcome::Broken => return Fate::Close,
+                WriteOutcome::Part(count) => {
+                    conn.blocked = true;
+                    total += count;
+                }
+                WriteOutcome::All(count) => total += count,
+            }
+            if client.closing() {
+                return Fate::Close;
+            }
+            if total >= FEED_TURN_BYTES {
+                self.touched.push(token);
+                break;
+            }
+        }
+        if client.closing() {
+            return Fate::Close;
+        }
+        if conn.suspended && !must_wait(client) {
+            conn.suspended = false;
+            self.readable.push(token);
+        }
+        if replica.phase() == Phase::Served && client.unsent_bytes() == 0 {
+            return Fate::Close;
+        }
+        let unsent = client.unsent_bytes() as u64 + replica.lag(self.engine.repl.log.end());
+        replica.note_sending(conn.blocked && total == 0, || self.engine.env.clock.unix_us() / 1000);
+        client.shared.output_bytes.store(unsent as usize, Ordering::Relaxed);
+        if total > 0 {
+            let sent = client.shared.net_out.load(Ordering::Relaxed) + total as u64;
+            client.shared.net_out.store(sent, Ordering::Relaxed);
+            let cell = &self.engine.stats.thread(self.index).cell;
+            cell.net_repl_output_bytes.add(total as u64);
+            cell.writes.bump();
+        }
+        if unsent > 0 && self.is_over_limit(worker, token, unsent, config.replica_output_limit()) {
+            return Fate::Close;
+        }
+        Fate::Stay
+    }
+
+    /// Whether a connection must be closed because of its pending output.
+    fn is_over_limit(
+        &mut self,
+        worker: &mut Worker,
+        token: usize,
+        unsent: u64,
+        limit: OutputLimit,
+    ) -> bool {
+        let (Some(Some(conn)), Some(client)) = (self.conns.get_mut(token), worker.client(token))
+        else {
+            return false;
+        };
+        let over_hard = (limit.hard_bytes != 0 && unsent > limit.hard_bytes)
+            || (!client.session.known && unsent > UNAUTHENTICATED_OUTPUT_MAX);
+        let over_soft = limit.soft_bytes != 0 && unsent > limit.soft_bytes;
+        let mut too_long = false;
+        if over_soft {
+            let now_ms = self.engine.env.clock.unix_us() / 1000;
+            let since_ms = *conn.over_soft_since_ms.get_or_insert(now_ms);
+            too_long = now_ms - since_ms > i64::from(limit.soft_seconds) * 1000;
+        } else {
+            conn.over_soft_since_ms = None;
+        }
+        if !over_hard && !too_long {
+            return false;
+        }
+        self.note_over_limit(worker, token);
+        true
+    }
+
+    fn note_over_limit(&mut self, worker: &mut Worker, token: usize) {
+        self.engine.stats.thread(self.index).cell.output_limit_disconnections.bump();
+        if let Some(client) = worker.client(token) {
+            log::warning(&format!(
+                "Client {} closed for overcoming of output buffer limits.",
+                describe(&self.engine, &client.shared)
+            ));
+        }
+    }
+
+    fn close_marked(&mut self, worker: &mut Worker) {
+        for token in std::mem::take(&mut self.closed) {
+            self.close(worker, token);
+        }
+    }
+
+    fn close(&mut self, worker: &mut Worker, token: usize) {
+        if let Some(mut conn) = self.conns.get_mut(token).and_then(Option::take) {
+            conn.deregister(self.poll.registry());
+        }
+        if let Some(client) = worker.remove(token) {
+            self.handle.load.fetch_sub(1, Ordering::Relaxed);
+            if log::enabled(Level::Verbose) {
+                log::verbose(&format!(
+                    "Client closed connection {}",
+                    describe(&self.engine, &client.shared)
+                ));
+            }
+        }
+    }
+
+    /// Periodic work on a part of the connections, so that each is visited about once a second.
+    pub(super) fn cron(&mut self, worker: &mut Worker, hz: usize) {
+        if self.index == 0 {
+            let now_ns = self.engine.env.clock.mono_ns();
+            self.engine.rates.sample(now_ns, &self.engine.stats.totals());
+            self.engine.spare.note(now_ns, &*self.engine.env.memory);
+        }
+        if self.engine.cron_paused.load(Ordering::Relaxed) {
+            return;
+        }
+        let config = Arc::clone(worker.config());
+        let now_ms = self.engine.env.clock.unix_us() / 1000;
+        let count = self.conns.len();
+        for _ in 0..count.div_ceil(hz) {
+            self.visited = if self.visited + 1 < count { self.visited + 1 } else { 0 };
+            self.visit(worker, self.visited, &config, now_ms);
+        }
+        self.freed_bytes += worker.trim_buffers();
+        if self.engine.spare.is_due(&mut self.purged) || self.freed_bytes > FREED_BYTES_MAX {
+            self.freed_bytes = 0;
+            self.engine.env.host.purge_memory();
+        }
+        self.close_marked(worker);
+    }
+
+    /// Closes a connection that was idle or over its soft limit for too long; frees idle buffers.
+    fn visit(&mut self, worker: &mut Worker, token: usize, config: &Config, now_ms: i64) {
+        let (Some(Some(conn)), Some(client)) = (self.conns.get_mut(token), worker.client(token))
+        else {
+            return;
+        };
+        let idle_ms = now_ms - client.shared.last_active_ms.load(Ordering::Relaxed);
+        let replica = client.session.replica.clone().filter(|replica| replica.attached());
+        let exempt = client.halted
+            || client.session.monitor
+            || client.session.subscriptions.is_some()
+            || replica.is_some();
+        if config.timeout != 0 && idle_ms > i64::from(config.timeout) * 1000 && !exempt {
+            log::verbose("Closing idle client");
+            self.closed.push(token);
+            return;
+        }
+        let held = |client: &ClientShared| {
+            client.query_free.load(Ordering::Relaxed)
+                + client.output_capacity.load(Ordering::Relaxed)
+        };
+        client.publish();
+        let (input, output) = (client.shared.input_memory(), client.shared.output_memory());
+        self.engine.recent_buffers.note(now_ms / 1000, Largest { input, output });
+        let held_before = held(&client.shared);
+        if idle_ms > IDLE_MS {
+            client.input.shrink();
+        } else {
+            client.input.fit();
+        }
+        let buffers = &self.engine.reply_buffers;
+        let peak = buffers.peak_is_over(now_ms - conn.peak_since_ms).then(|| {
+            conn.peak_since_ms = now_ms;
+            client.shared.output_peak.swap(client.reply.len(), Ordering::Relaxed)
+        });
+        if client.reply.is_empty() && buffers.resizing.load(Ordering::Relaxed) {
+            client.reply.shrink_to(peak.unwrap_or(READ_MAX).min(READ_MAX));
+        }
+        client.publish();
+        self.freed_bytes += held_before.saturating_sub(held(&client.shared));
+        let (lag, limit) = match &replica {
+            Some(replica) => {
+                (replica.lag(self.engine.repl.log.end()), config.replica_output_limit())
+            }
+            None => (0, output_limit(config, client)),
+        };
+        let unsent = client.unsent_bytes() as u64 + lag;
+        client.shared.output_bytes.store(unsent as usize, Ordering::Relaxed);
+        if self.is_over_limit(worker, token, unsent, limit) {
+            self.closed.push(token);
+        }
+    }
+}
+
+/// What happens to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stay,
+    Close,
+}
+
+/// The output limits of a client that is no replica.
+fn output_limit(config: &Config, client: &Client) -> OutputLimit {
+    let limits = &config.client_output_buffer_limit;
+    if client.session.subscriptions.is_some() { limits.pubsub } else { limits.normal }
+}
+
+/// Whether reading from a connection is suspended: its input is executed in later turns anyway, or
+/// it has not authenticated.
+fn must_wait(client: &Client) -> bool {
+    let executed_later = client.input.parked() > 0 && !client.halted;
+    let is_stranger = client.halted && !client.session.known;
+    (executed_later || is_stranger) && client.input.pending_bytes() > WAITING_INPUT_MAX
+}
+
+/// A connection's description for the log.
+fn describe(engine: &Engine, client: &ClientShared) -> String {
+    client::describe(client, engine, engine.env.clock.unix_us() / 1000)
+}
