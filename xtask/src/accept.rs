@@ -5,6 +5,8 @@
 //! `--again` restarts it. The last line is `accept NAME: PASS` or `FAIL`.
 
 mod abuse;
+mod busy;
+mod clients;
 mod fuzz;
 mod kill;
 mod oracle;
@@ -32,6 +34,8 @@ const CHECKS: &[Check] = &[
     Check("suite", "the whole upstream suite with 1, 2 and 4 worker threads", suite::run),
     Check("fuzz", "every fuzz target, the minutes shared among them", fuzz::run),
     Check("abuse", "hostile clients, and a hostile primary, one kind after the other", abuse::run),
+    Check("busy", "an endless script is reported in time and ended, 20 times", busy::run),
+    Check("clients", "programs of others that bring their own Lua", clients::run),
     Check("kill", "kill -9 during a background save under load, 20 times", kill::run),
     Check("oracle", "500,000 random commands beside Valkey", oracle::run),
     Check(
