@@ -1,4 +1,5 @@
-//! Scripts: the cache of their sources, and a virtual machine for each thread that runs them.
+//! Scripts: the cache of their sources, and a virtual machine for each thread that runs them; the
+//! libraries of functions, which have a machine of their own.
 //!
 //! A source is compiled once and its prototype shared by all threads. A machine is made when its
 //! thread first runs a script; SCRIPT FLUSH has every thread make a new one.
@@ -7,14 +8,19 @@
 //! kept; those of SCRIPT LOAD are kept until SCRIPT FLUSH. A thread that runs a script has taken
 //! its machine out of its slot.
 
+pub mod api;
 pub mod busy;
+pub mod functions;
+pub mod library;
 pub mod shebang;
 
 use std::collections::{HashMap, VecDeque};
 
-use redix_lua::{Engine as Lua, Pin, Proto};
+use redix_lua::{Engine as Lua, Options, Pin, Proto};
 use redix_types::sha1::sha1;
 
+pub use self::functions::Functions;
+use crate::env::Env;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 
@@ -134,12 +140,14 @@ pub struct ScriptTotals {
     pub machine_bytes: u64,
 }
 
-/// A thread's virtual machine with the functions that it has loaded.
+/// A virtual machine with the functions that it has loaded.
 pub struct Machine {
     /// The engine.
     pub lua: Lua,
-    /// What KEYS and ARGV are set through, and others that are made once.
+    /// Values that are made once: what KEYS and ARGV are set through, tables of globals.
     pub names: Vec<Pin>,
+    /// Whether it has the globals that running code sees.
+    pub is_open: bool,
     loaded: HashMap<Sha, Pin>,
     epoch: u64,
     /// What it needed when [`Self::tidy`] last collected garbage.
@@ -147,10 +155,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine around a prepared engine.
-    pub fn new(lua: Lua, names: Vec<Pin>, scripting: &Scripting) -> Self {
-        let epoch = scripting.epoch.load(Ordering::Acquire);
-        Self { lua, names, loaded: HashMap::new(), epoch, live_bytes: 0 }
+    /// A machine around an engine; `epoch` tells whether it is still of use.
+    pub fn new(lua: Lua, names: Vec<Pin>, epoch: u64) -> Self {
+        Self { lua, names, is_open: false, loaded: HashMap::new(), epoch, live_bytes: 0 }
     }
 
     /// Collects garbage if there may be much of it: an engine does so only when scripts allocate.
@@ -198,6 +205,8 @@ pub struct Scripting {
     epoch: AtomicU64,
     /// The script that runs for too long.
     busy: Mutex<Option<Arc<busy::Busy>>>,
+    /// The libraries of functions.
+    pub functions: Functions,
 }
 
 impl Scripting {
@@ -208,7 +217,13 @@ impl Scripting {
             slots: (0..threads).map(|_| Slot::default()).collect(),
             epoch: AtomicU64::new(0),
             busy: Mutex::default(),
+            functions: Functions::default(),
         }
+    }
+
+    /// What a new machine for scripts is to be marked with.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// The script of a digest.
@@ -296,6 +311,12 @@ impl Scripting {
             machine_bytes: self.slots.iter().map(|slot| slot.bytes.load(Ordering::Relaxed)).sum(),
         }
     }
+}
+
+/// The options of an engine.
+pub fn engine_options(env: &Env) -> Options {
+    let seed = || env.entropy.next_u64();
+    Options { hash_seed: (seed(), seed()), unwrap_errors: true, ..Options::default() }
 }
 
 /// The digest of a source.

@@ -245,6 +245,12 @@ impl Engine {
         self.globals
     }
 
+    /// Makes another table that of the global variables, for all functions. Returns the old one,
+    /// which the caller pins if it is to be used again.
+    pub fn swap_globals(&mut self, globals: TableRef) -> TableRef {
+        std::mem::replace(&mut self.globals, globals)
+    }
+
     /// A string with these bytes.
     pub fn new_string(&mut self, bytes: &[u8]) -> Result<Value, Fault> {
         Ok(Value::String(self.heap.new_str(bytes)?))

@@ -78,6 +78,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     repl::replicaof::COMMANDS,
     repl::role::COMMANDS,
     scripting::eval::COMMANDS,
+    scripting::fcall::COMMANDS,
     scripting::function::COMMANDS,
     scripting::script::COMMANDS,
     server::cluster::COMMANDS,

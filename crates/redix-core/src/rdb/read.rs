@@ -435,6 +435,8 @@ impl RdbError {
 pub struct DumpReader<'s> {
     input: Input<'s>,
     decoder: Decoder,
+    body_len: usize,
+    source: Vec<u8>,
 }
 
 impl<'s> DumpReader<'s> {
@@ -444,9 +446,27 @@ impl<'s> DumpReader<'s> {
         let mut decoder = Decoder::new(options);
         decoder.version = version;
         // The checksum was verified as a whole; the block need not be longer than the payload.
-        let block_len = body.len().min(BLOCK_LEN);
+        let body_len = body.len();
+        let block_len = body_len.min(BLOCK_LEN);
         let input = Input::new(Box::new(body), block_len, ChecksumPolicy::Ignore);
-        Ok(Self { input, decoder })
+        Ok(Self { input, decoder, body_len, source: Vec::new() })
+    }
+
+    /// The source text of the next library of a payload of FUNCTION DUMP; `None` at its end.
+    pub fn library(&mut self) -> std::result::Result<Option<&[u8]>, RdbError> {
+        if self.input.offset() >= self.body_len as u64 {
+            return Ok(None);
+        }
+        let (decoder, input, source) = (&mut self.decoder, &mut self.input, &mut self.source);
+        let read = input.byte().and_then(|type_byte| match type_byte {
+            opcode::FUNCTION2 => decoder.decode_bytes_into(input, source),
+            opcode::FUNCTION_PRE_GA => Err(unsupported(type_byte, decoder.version)),
+            _ => Err(RdbErrorKind::UnknownType { type_byte, version: decoder.version }),
+        });
+        match read {
+            Ok(()) => Ok(Some(&self.source)),
+            Err(kind) => Err(RdbError { offset: self.input.error_offset(&kind), key: None, kind }),
+        }
     }
 
     /// Decodes the value. Bytes after it are ignored, as in the real servers.

@@ -173,10 +173,24 @@ impl RecordEncoder {
         let mut out = vec![types::type_byte(value, version)];
         types::encode(self, &mut out, value, &mut |_| {});
         self.version = configured;
-        out.extend_from_slice(&version.number().to_le_bytes());
-        let checksum = Checksum::of(&out);
-        out.extend_from_slice(&checksum.to_le_bytes());
+        seal(&mut out, version);
         out
+    }
+
+    /// A payload of FUNCTION DUMP: the sources of libraries, then as [`Self::dump`].
+    pub fn dump_functions<'s>(&mut self, sources: impl Iterator<Item = &'s [u8]>) -> Vec<u8> {
+        let mut out = Vec::new();
+        for source in sources {
+            self.function(&mut out, source);
+        }
+        seal(&mut out, self.version);
+        out
+    }
+
+    /// Appends the source text of a function library.
+    fn function(&mut self, out: &mut Vec<u8>, source: &[u8]) {
+        out.push(opcode::FUNCTION2);
+        self.string(out, source);
     }
 
     /// Appends a string in its shortest form: as an integer, compressed, or verbatim.
@@ -199,6 +213,13 @@ impl RecordEncoder {
         }
         encode_raw(out, bytes);
     }
+}
+
+/// Appends the version and the checksum of a payload.
+fn seal(payload: &mut Vec<u8>, version: WriteVersion) {
+    payload.extend_from_slice(&version.number().to_le_bytes());
+    let checksum = Checksum::of(payload);
+    payload.extend_from_slice(&checksum.to_le_bytes());
 }
 
 /// Writes one file.
@@ -245,8 +266,7 @@ impl RdbEncoder {
 
     /// Appends the source text of a function library.
     pub fn function(&mut self, source: &[u8]) {
-        self.out.push(opcode::FUNCTION2);
-        self.records.string(&mut self.out, source);
+        self.records.function(&mut self.out, source);
     }
 
     /// Selects the database of the following keys; may be repeated.

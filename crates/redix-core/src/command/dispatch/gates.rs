@@ -146,9 +146,11 @@ impl Runner<'_> {
 
     /// The flags of a command that runs a script: what the script declares, if it does.
     fn flags_of_script(&self, spec: &CommandSpec, args: Args<'_>) -> u32 {
-        let is_digest = spec.name.starts_with("evalsha");
-        let declared =
-            args.try_get(1).and_then(|text| self.engine.scripting.declared_flags(text, is_digest));
+        let scripting = &self.engine.scripting;
+        let declared = args.try_get(1).and_then(|text| match spec.name {
+            "fcall" | "fcall_ro" => scripting.functions.flags_of(text),
+            name => scripting.declared_flags(text, name.starts_with("evalsha")),
+        });
         let Some(declared) = declared else { return spec.flags };
         let mut flags = spec.flags & !(flag::STALE | flag::MAY_REPLICATE);
         if declared & script_flag::NO_WRITES == 0 {

@@ -71,7 +71,7 @@ fn dump(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// How payloads are decoded: DEBUG may have disabled checksums, `rdb-version-check` the refusal of
 /// unknown versions.
-fn read_options(cx: &Ctx<'_, '_>) -> ReadOptions {
+pub(crate) fn read_options(cx: &Ctx<'_, '_>) -> ReadOptions {
     let checksums = if cx.engine.skip_checksums.load(Ordering::Relaxed) {
         ChecksumPolicy::Ignore
     } else {

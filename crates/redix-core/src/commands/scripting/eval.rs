@@ -21,7 +21,7 @@ use crate::scripting::{
 };
 use crate::sync::Arc;
 
-const FLAGS: u32 = flag::NOSCRIPT
+pub(super) const FLAGS: u32 = flag::NOSCRIPT
     | flag::SKIP_MONITOR
     | flag::MAY_REPLICATE
     | flag::NO_MANDATORY_KEYS
@@ -29,15 +29,16 @@ const FLAGS: u32 = flag::NOSCRIPT
     | flag::MOVABLEKEYS
     | flag::RUNS_SCRIPTS;
 
-const KEYS_OF_SCRIPT: KeySpec = KeySpec {
+pub(super) const KEYS_OF_SCRIPT: KeySpec = KeySpec {
     begin: Begin::Index(2),
     find: Find::KeyNum { keynum: 0, first: 1, step: 1 },
     access: access::RW | access::ACCESS | access::UPDATE,
     notes: None,
 };
-const KEYS_READ: KeySpec = KeySpec { access: access::RO | access::ACCESS, ..KEYS_OF_SCRIPT };
+pub(super) const KEYS_READ: KeySpec =
+    KeySpec { access: access::RO | access::ACCESS, ..KEYS_OF_SCRIPT };
 
-const REST: [ArgSpec; 3] = [
+pub(super) const REST: [ArgSpec; 3] = [
     ArgSpec::new("numkeys", ArgKind::Integer),
     ArgSpec::key("key").optional().multiple(),
     ArgSpec::new("arg", ArgKind::String).optional().multiple(),
@@ -86,7 +87,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 /// `EVAL script numkeys [key …] [arg …]` -> what the script returns.
 fn eval(cx: &mut ClientCx<'_, '_>, args: Args<'_>, reads_only: bool) -> CommandResult {
     cx.show_to_monitors(args);
-    let keys = key_count(args)?;
+    let keys = key_count(args, ReplyError::NotInteger)?;
     let source = args.get(1);
     let sha = sha_of(source);
     let script = match cx.engine.scripting.find_for_eval(&sha) {
@@ -107,15 +108,15 @@ fn eval_sha(cx: &mut ClientCx<'_, '_>, args: Args<'_>, reads_only: bool) -> Comm
     if args.get(1).len() != SHA_DIGITS {
         return Err(MISSING);
     }
-    let keys = key_count(args)?;
+    let keys = key_count(args, ReplyError::NotInteger)?;
     let script = parse_sha(args.get(1)).and_then(|sha| cx.engine.scripting.find_for_eval(&sha));
     let script = script.ok_or(MISSING)?;
     run(cx, args, &*script, keys, reads_only)
 }
 
-/// The number of keys of EVAL and its kin.
-fn key_count(args: Args<'_>) -> Result<usize, ReplyError> {
-    let keys = args.int(2)?;
+/// The number of keys of EVAL and its kin; `bad`: the error if it is no number.
+pub(super) fn key_count(args: Args<'_>, bad: ReplyError) -> Result<usize, ReplyError> {
+    let keys = args.int(2).map_err(|_| bad)?;
     if keys > (args.len() - 3) as i64 {
         let text = "ERR Number of keys can't be greater than number of args";
         return Err(ReplyError::Static(text));
@@ -334,9 +335,8 @@ type Place = Option<(Arc<[u8]>, u32)>;
 
 /// An error's text, on one line, with where the script was.
 fn with_place(mut text: Vec<u8>, at: Place) -> Vec<u8> {
-    text.extend_from_slice(b" script: ");
     if let Some((chunk, line)) = at {
-        text.extend_from_slice(b"on ");
+        text.extend_from_slice(b" script: on ");
         text.extend_from_slice(&chunk);
         text.extend_from_slice(format!(":{line}.").as_bytes());
     }

@@ -3,7 +3,7 @@
 //! **Invariants.** A command of a script passes the gates that a client's does, and runs under the
 //! locks of the script's unit, at its time. Every table that scripts share is read-only.
 
-use redix_lua::{Call, Engine as Lua, Fault, Host, HostFn, Options, Pin, TableRef, Tick, Value};
+use redix_lua::{Call, Engine as Lua, Fault, Host, HostFn, Tick, Value};
 use redix_resp::reply::{Proto, Reply};
 
 use super::busy_time::BusyTime;
@@ -15,12 +15,12 @@ use crate::command::dispatch::count_error;
 use crate::command::spec::{CommandSpec, flag};
 use crate::command::table::{Command, Memo};
 use crate::command::timing::call_stats;
-use crate::config::REDIS_VERSION;
 use crate::engine::Engine;
 use crate::env::Level;
 use crate::error::{ReplyError, until_zero};
+use crate::scripting::api::{self, missing_global, new_error, raise};
 use crate::scripting::busy::Busy;
-use crate::scripting::{Machine, script_flag, sha_of, sha_text};
+use crate::scripting::{Machine, engine_options, library, script_flag, sha_of, sha_text};
 use crate::session::Session;
 
 /// A function of the table.
@@ -32,7 +32,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("pcall", |run, call| run.command(call, false)),
     ("error_reply", |_, call| reply_table(call, true)),
     ("status_reply", |_, call| reply_table(call, false)),
-    ("log", |run, call| run.log(call)),
+    ("log", |run, call| api::log(&run.cx.engine.env, call, &mut run.digits)),
     ("sha1hex", |_, call| sha1_hex(call)),
     ("setresp", |run, call| run.set_resp(call)),
     ("set_repl", |run, call| run.set_repl(call)),
@@ -44,6 +44,9 @@ const FUNCTIONS: &[(&str, Function)] = &[
 /// The number of the function that is asked for a global that does not exist.
 const MISSING_GLOBAL: u32 = FUNCTIONS.len() as u32;
 
+/// Those that functions of libraries do not have.
+const EVAL_ONLY: [&str; 3] = ["replicate_commands", "breakpoint", "debug"];
+
 /// Bits of `redis.set_repl`.
 mod repl {
     pub(super) const AOF: u32 = 1;
@@ -51,35 +54,14 @@ mod repl {
     pub(super) const ALL: u32 = AOF | REPLICA;
 }
 
-/// The constants.
+/// The constants that only run-time code sees.
 const NUMBERS: &[(&str, u32)] = &[
-    ("LOG_DEBUG", 0),
-    ("LOG_VERBOSE", 1),
-    ("LOG_NOTICE", 2),
-    ("LOG_WARNING", 3),
     ("REPL_NONE", 0),
     ("REPL_AOF", repl::AOF),
     ("REPL_SLAVE", repl::REPLICA),
     ("REPL_REPLICA", repl::REPLICA),
     ("REPL_ALL", repl::ALL),
-    ("REDIS_VERSION_NUM", number_of(REDIS_VERSION)),
 ];
-const LEVELS: [Level; 4] = [Level::Debug, Level::Verbose, Level::Notice, Level::Warning];
-const STRINGS: &[(&str, &str)] = &[("REDIS_VERSION", REDIS_VERSION), ("SERVER_NAME", "redis")];
-
-/// A version as a number: a byte for each part.
-const fn number_of(version: &str) -> u32 {
-    let (bytes, mut number, mut part, mut at) = (version.as_bytes(), 0, 0, 0);
-    while at < bytes.len() {
-        if bytes[at] == b'.' {
-            (number, part) = (number << 8 | part, 0);
-        } else {
-            part = part * 10 + (bytes[at] - b'0') as u32;
-        }
-        at += 1;
-    }
-    number << 8 | part
-}
 
 /// How long a script that runs for too long goes on between two looks after others.
 const REST_NS: u64 = 1_000_000;
@@ -90,26 +72,38 @@ pub(super) const ARGV: usize = 1;
 
 /// A machine with the globals that scripts see.
 pub(super) fn new_machine(engine: &Engine) -> Result<Machine, Fault> {
-    let seed = || engine.env.entropy.next_u64();
-    let options =
-        Options { hash_seed: (seed(), seed()), unwrap_errors: true, ..Options::default() };
+    let options = engine_options(&engine.env);
     let mut lua = Lua::new(&options);
-    let names = open(&mut lua)?;
-    Ok(Machine::new(lua, names, &engine.scripting))
+    open(&mut lua, false)?;
+    let mut names = Vec::new();
+    for name in ["KEYS", "ARGV"] {
+        let name = lua.new_string(name.as_bytes())?;
+        names.push(lua.pin(name));
+    }
+    let epoch = engine.scripting.epoch();
+    let mut machine = Machine::new(lua, names, epoch);
+    machine.is_open = true;
+    Ok(machine)
 }
 
-/// Sets the globals up; returns the pinned names.
-fn open(lua: &mut Lua) -> Result<Vec<Pin>, Fault> {
-    let redis = lua.new_table(0, FUNCTIONS.len() + NUMBERS.len() + STRINGS.len())?;
+/// Prepares the machine of the functions.
+pub(super) fn open_functions(machine: &mut Machine) -> Result<(), Fault> {
+    open(&mut machine.lua, true)?;
+    machine.is_open = true;
+    Ok(())
+}
+
+/// Sets up the globals of scripts, or those of functions, which have fewer.
+fn open(lua: &mut Lua, for_functions: bool) -> Result<(), Fault> {
+    let redis = lua.new_table(0, FUNCTIONS.len() + NUMBERS.len())?;
     for (number, (name, _)) in FUNCTIONS.iter().enumerate() {
-        lua.raw_set_field(redis, name.as_bytes(), Value::Host(HostFn(number as u32)))?;
+        if !for_functions || !EVAL_ONLY.contains(name) {
+            lua.raw_set_field(redis, name.as_bytes(), Value::Host(HostFn(number as u32)))?;
+        }
     }
+    api::set_constants(lua, redis)?;
     for (name, number) in NUMBERS {
         lua.raw_set_field(redis, name.as_bytes(), Value::Number(f64::from(*number)))?;
-    }
-    for (name, text) in STRINGS {
-        let text = lua.new_string(text.as_bytes())?;
-        lua.raw_set_field(redis, name.as_bytes(), text)?;
     }
     let globals = lua.globals();
     lua.raw_set_field(globals, b"redis", Value::Table(redis))?;
@@ -129,12 +123,7 @@ fn open(lua: &mut Lua) -> Result<Vec<Pin>, Fault> {
         cursor = next;
     }
     lua.set_readonly(globals, true);
-    let mut names = Vec::new();
-    for name in ["KEYS", "ARGV"] {
-        let name = lua.new_string(name.as_bytes())?;
-        names.push(lua.pin(name));
-    }
-    Ok(names)
+    Ok(())
 }
 
 /// A script that runs: the host of the machine.
@@ -246,7 +235,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
         }
         self.argv.clear();
         for at in 0..call.count() {
-            let Some(word) = values::argument(call, at, &mut self.digits) else {
+            let Some(word) = api::argument(call, at, &mut self.digits) else {
                 let text = "ERR Command arguments must be strings or integers";
                 return Err(ReplyError::Static(text));
             };
@@ -371,30 +360,6 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
         Ok(())
     }
 
-    /// `redis.log(level, message, …)`.
-    fn log(&mut self, call: &mut Call<'_>) -> Result<(), Fault> {
-        if call.count() < 2 {
-            return Err(raise(call, "ERR server.log() requires two arguments or more."));
-        }
-        let level = call.engine_ref().number_of(call.arg(0));
-        let level = match level {
-            Some(level) if (0.0..4.0).contains(&level.trunc()) => LEVELS[level as usize],
-            Some(_) => return Err(raise(call, "ERR Invalid log level.")),
-            None => {
-                return Err(raise(call, "ERR First argument must be a number (log level)."));
-            }
-        };
-        let mut text = Vec::new();
-        for at in 1..call.count() {
-            if let Some(word) = values::argument(call, at, &mut self.digits) {
-                text.extend_from_slice(if at > 1 { b" " } else { b"" });
-                text.extend_from_slice(word);
-            }
-        }
-        self.cx.engine.env.log(level, &String::from_utf8_lossy(&text));
-        Ok(())
-    }
-
     /// `redis.setresp(version)`.
     fn set_resp(&mut self, call: &mut Call<'_>) -> Result<(), Fault> {
         if call.count() != 1 {
@@ -452,19 +417,6 @@ fn find(engine: &Engine, args: Args<'_>, memo: &mut Memo) -> Result<Command, Rep
     }
 }
 
-/// An error of one of the functions here, as a table.
-fn raise(call: &mut Call<'_>, text: &str) -> Fault {
-    let table = new_error(call.engine(), text.as_bytes());
-    table.map_or_else(|fault| fault, |table| call.throw(Value::Table(table)))
-}
-
-fn new_error(lua: &mut Lua, text: &[u8]) -> Result<TableRef, Fault> {
-    let table = lua.new_table(0, 1)?;
-    let text = lua.new_string(text)?;
-    lua.raw_set_field(table, b"err", text)?;
-    Ok(table)
-}
-
 /// `redis.error_reply(text)` and `redis.status_reply(text)`.
 fn reply_table(call: &mut Call<'_>, is_error: bool) -> Result<(), Fault> {
     let text = match (call.count(), call.arg(0)) {
@@ -517,6 +469,12 @@ impl Host for Run<'_, '_, '_> {
         let HostFn(number) = which;
         match FUNCTIONS.get(number as usize) {
             Some((_, function)) => function(self, call),
+            // Kept by a library since it was loaded.
+            None if number == library::LOG => api::log(&self.cx.engine.env, call, &mut self.digits),
+            None if number == library::REGISTER => Err(raise(
+                call,
+                "ERR server.register_function can only be called on FUNCTION LOAD command",
+            )),
             None => Err(missing_global(call)),
         }
     }
@@ -529,11 +487,4 @@ impl Host for Run<'_, '_, '_> {
     fn clock(&mut self) -> f64 {
         self.cx.engine.env.clock.mono_ns() as f64 / 1e9
     }
-}
-
-/// The error for a global that does not exist.
-fn missing_global(call: &mut Call<'_>) -> Fault {
-    let before = &b"Script attempted to access nonexistent global variable '"[..];
-    let text = [before, call.arg_bytes(1).unwrap_or(b"?"), b"'"].concat();
-    call.error_here(&text)
 }

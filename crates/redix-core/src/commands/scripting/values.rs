@@ -3,9 +3,8 @@
 //! **Invariant.** Neither direction recurses deeper than the replies of commands: values nest as
 //! deep as a script makes them, and are walked with a stack of their own.
 
-use redix_lua::{Call, Engine as Lua, Fault, TableRef, Value};
+use redix_lua::{Engine as Lua, Fault, TableRef, Value};
 use redix_resp::reply::{DeferredLen, Proto, Reply};
-use redix_types::IntBuf;
 use redix_types::num;
 
 use crate::error::until_zero;
@@ -315,34 +314,4 @@ pub(super) fn error_table(lua: &mut Lua, text: &[u8]) -> Result<TableRef, Fault>
     lua.raw_set_field(table, b"err", text)?;
     lua.raw_set_field(table, b"ignore_error_stats_update", Value::Boolean(true))?;
     Ok(table)
-}
-
-/// The text of a command's argument; `None` if the value is neither a string nor a number.
-pub(super) fn argument<'a>(
-    call: &'a Call<'_>,
-    at: usize,
-    digits: &'a mut Vec<u8>,
-) -> Option<&'a [u8]> {
-    match call.arg(at) {
-        Value::Number(number) => {
-            digits.clear();
-            push_number(digits, number);
-            Some(digits)
-        }
-        Value::String(_) => call.arg_bytes(at),
-        _ => None,
-    }
-}
-
-/// The text of a number as an argument: an integer without exponent where it is one.
-fn push_number(out: &mut Vec<u8>, number: f64) {
-    let whole = number as i64;
-    if whole as f64 == number && number.abs() <= 2f64.powi(62) {
-        out.extend_from_slice(IntBuf::new().format(whole));
-    } else if number.is_nan() {
-        // As the C library prints it: 0/0 is negative on most processors.
-        out.extend_from_slice(if number.is_sign_negative() { b"-nan" } else { b"nan" });
-    } else {
-        num::push_f64_compact(out, number);
-    }
 }

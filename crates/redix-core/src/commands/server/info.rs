@@ -338,12 +338,15 @@ fn memory(facts: &Facts<'_>, out: &mut String) {
     field!(out, "used_memory_lua_human", "{}", human(machines));
     field!(out, "used_memory_scripts_eval", "{sources}");
     field!(out, "number_of_cached_scripts", "{}", scripts.scripts);
-    field!(out, "number_of_functions", "0");
-    field!(out, "number_of_libraries", "0");
-    field!(out, "used_memory_vm_functions", "0");
+    let functions = facts.engine.scripting.functions.totals();
+    let (machines, sources) =
+        (machines + functions.machine_bytes as u64, sources + functions.bytes as u64);
+    field!(out, "number_of_functions", "{}", functions.functions);
+    field!(out, "number_of_libraries", "{}", functions.libraries);
+    field!(out, "used_memory_vm_functions", "{}", functions.machine_bytes);
     field!(out, "used_memory_vm_total", "{machines}");
     field!(out, "used_memory_vm_total_human", "{}", human(machines));
-    field!(out, "used_memory_functions", "0");
+    field!(out, "used_memory_functions", "{}", functions.bytes);
     field!(out, "used_memory_scripts", "{sources}");
     field!(out, "used_memory_scripts_human", "{}", human(sources));
     field!(out, "maxmemory", "{}", facts.config.maxmemory);

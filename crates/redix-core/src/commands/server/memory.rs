@@ -118,8 +118,9 @@ fn stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     out.int("cluster.slot_import", 0);
     out.int("cluster.slot_export", 0);
     out.int("aof.buffer", 0);
-    out.int("lua.caches", 0);
-    out.int("functions.caches", 0);
+    let scripting = &cx.engine.scripting;
+    out.int("lua.caches", scripting.totals().scripts_bytes as i64);
+    out.int("functions.caches", scripting.functions.totals().bytes as i64);
     for (db, bytes) in &tables {
         out.name(&format!("db.{db}"));
         out.reply.map(2);
