@@ -37,6 +37,7 @@ use crate::registry::Registry;
 use crate::repl::Replication;
 use crate::saves::Saves;
 use crate::scripting::Scripting;
+use crate::scripting::functions::Libraries;
 use crate::spare::SpareMemory;
 use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -258,8 +259,9 @@ impl Engine {
 
     /// Discards all keys in the background, outside of a command; in the world. The caller has
     /// cancelled a snapshot under way.
-    pub fn discard_keys(&self) {
+    pub fn discard_data(&self) {
         empty_keyspace(&self.keyspace);
+        self.scripting.functions.install(Libraries::default());
         self.tracking.tell_flushed(&self.registry);
     }
 

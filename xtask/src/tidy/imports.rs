@@ -93,7 +93,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("commandlog", &["command", "registry", "session"]),
     ("monitor", &["command", "registry", "session", "mailbox"]),
     ("client", &["command", "registry", "session", "mailbox", "repl"]),
-    ("persist", &["keyspace", "effects", "rdb"]),
+    ("persist", &["keyspace", "effects", "rdb", "scripting"]),
     ("repl", &["keyspace", "effects", "rdb", "registry", "mailbox", "persist"]),
     ("command", &["engine"]),
     ("commands", &["command", "rdb", "engine"]),
@@ -104,8 +104,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "upstream",
         &[
-            "keyspace", "registry", "mailbox", "session", "client", "command", "persist", "repl",
-            "engine", "worker",
+            "keyspace",
+            "registry",
+            "mailbox",
+            "session",
+            "client",
+            "command",
+            "persist",
+            "repl",
+            "engine",
+            "worker",
+            "scripting",
         ],
     ),
 ];

@@ -272,6 +272,7 @@ impl Engine {
             config,
             target: payload.map_or(Target::File, Target::Replicas),
             with_keys: !filter.0,
+            with_functions: !filter.1,
             for_replicas: true,
         };
         self.begin_planned(plan).expect("no snapshot is under way, and the world is held");

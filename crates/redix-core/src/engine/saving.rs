@@ -42,6 +42,8 @@ pub(super) struct SnapshotPlan {
     pub(super) target: Target,
     /// Whether it contains keys (not for a replica's filter without data).
     pub(super) with_keys: bool,
+    /// Whether it contains the libraries of functions.
+    pub(super) with_functions: bool,
     /// Whether only replicas want it.
     pub(super) for_replicas: bool,
 }
@@ -60,7 +62,9 @@ impl Engine {
         saves.started.fetch_add(1, Ordering::Relaxed);
         let dirty = self.stats.totals().dirty;
         let position = self.stream_position();
-        let saved = save::save(&self.env, &self.keyspace, &self.config(), position.as_ref());
+        let libraries = self.scripting.functions.catalogue();
+        let saved =
+            save::save(&self.env, &self.keyspace, &libraries, &self.config(), position.as_ref());
         match &saved {
             Ok(()) => {
                 self.repl.replicas.note_file(false);
@@ -84,6 +88,7 @@ impl Engine {
             config,
             target: Target::File,
             with_keys: true,
+            with_functions: true,
             for_replicas: false,
         })
     }
@@ -102,6 +107,9 @@ impl Engine {
         } else {
             Cut::without_keys(&self.env, &self.keyspace, &plan.config)
         };
+        if plan.with_functions {
+            cut.libraries = self.scripting.functions.catalogue();
+        }
         cut.position = self.stream_position();
         let now_s = cut.at_ms / 1000;
         saves.last_try_s.store(now_s, Ordering::Relaxed);
@@ -230,7 +238,10 @@ impl Engine {
         let mut bytes = vec![0; INSPECT_BYTES];
         loop {
             match file.read(&mut bytes) {
-                Ok(0) => return inspection.end(),
+                Ok(0) => {
+                    inspection.end()?;
+                    return inspection.check_libraries(&self.env);
+                }
                 Ok(count) => inspection.push(&bytes[..count])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(error)),
@@ -252,7 +263,7 @@ impl Engine {
         self.loading.store(true, Ordering::Release);
         let began_ns = self.env.clock.mono_ns();
         let key_delay = config.key_load_delay;
-        Ok(Some(Loading { loader, path, began_ns, key_delay, resumes: false }))
+        Ok(Some(Loading { loader, path, began_ns, key_delay, duplicates, resumes: false }))
     }
 
     /// Whether the checksum of loaded data is verified.
@@ -338,6 +349,7 @@ pub struct Loading {
     path: PathBuf,
     began_ns: u64,
     key_delay: i32,
+    duplicates: Duplicates,
     resumes: bool,
 }
 
@@ -353,6 +365,10 @@ impl Loading {
         if step != LoadStep::Done {
             return Ok(None);
         }
+        let libraries = self.loader.libraries(&engine.env)?;
+        let replaces = self.duplicates == Duplicates::Replace;
+        let joined = engine.scripting.functions.join(&engine.env, libraries, replaces);
+        joined.map_err(|error| LoadError::Library { path: self.path.clone(), error })?;
         let db = self.stream_db(engine);
         if self.resumes
             && let Some(origin) = self.loader.take_origin()

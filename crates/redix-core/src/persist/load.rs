@@ -26,10 +26,12 @@ use super::save::FENCE_FIELD;
 use crate::config::Config;
 use crate::effects::Records;
 use crate::env::Env;
+use crate::error::ReplyError;
 use crate::keyspace::{Keyspace, shard_of};
 pub use crate::rdb::format::ChecksumPolicy;
-use crate::rdb::format::{RdbError, RdbErrorKind, RdbString, RdbValue, opcode};
+use crate::rdb::format::{RdbError, RdbErrorKind, RdbString, RdbValue};
 use crate::rdb::read::{Event, KeyRecord, RdbReader, ReadOptions};
+use crate::scripting::functions::{Libraries, TRUSTED_LIMIT_NS};
 pub use inspect::Inspection;
 
 /// Entries inserted together.
@@ -88,6 +90,13 @@ pub enum LoadError {
         /// The number of databases configured.
         databases: u32,
     },
+    /// It has a library of functions that cannot be loaded.
+    Library {
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        error: ReplyError,
+    },
 }
 
 impl fmt::Display for LoadError {
@@ -101,6 +110,12 @@ impl fmt::Display for LoadError {
                  {databases} databases: {}",
                 path.display()
             ),
+            Self::Library { path, error } => write!(
+                f,
+                "cannot load {}: library of functions: {}",
+                path.display(),
+                String::from_utf8_lossy(&error.text())
+            ),
         }
     }
 }
@@ -110,7 +125,7 @@ impl std::error::Error for LoadError {
         match self {
             Self::Open { source, .. } => Some(source),
             Self::Content { source, .. } => Some(source),
-            Self::TooManyDatabases { .. } => None,
+            Self::TooManyDatabases { .. } | Self::Library { .. } => None,
         }
     }
 }
@@ -167,6 +182,8 @@ pub struct Loader {
     loaded: Loaded,
     origin: Option<Origin>,
     deletions_bytes_max: usize,
+    /// The sources of libraries of functions.
+    libraries: Vec<Vec<u8>>,
 }
 
 /// A decoded entry that has not been inserted yet.
@@ -227,6 +244,7 @@ impl Loader {
             loaded: Loaded::default(),
             origin: None,
             deletions_bytes_max: usize::try_from(config.repl_backlog_size).unwrap_or(usize::MAX),
+            libraries: Vec::new(),
         }
     }
 
@@ -263,6 +281,11 @@ impl Loader {
     /// The first keys passed over because their collections are empty.
     pub fn first_empty(&self) -> &[Vec<u8>] {
         self.reader.first_empty()
+    }
+
+    /// The libraries of functions in the file so far, loaded.
+    pub fn libraries(&self, env: &Env) -> Result<Libraries, LoadError> {
+        load_libraries(env, &self.libraries, &self.path)
     }
 
     /// The database selected in the replication stream; 0 if the file does not state it.
@@ -328,12 +351,12 @@ impl Loader {
                 keyspace.fence().raise(number_of(value).unwrap_or(0));
             }
             Event::Aux { name, value } => note_aux(&mut self.origin, name, value),
+            Event::Function(source) => self.libraries.push(source.to_vec()),
             // Metadata, size hints that are not trusted, and parts that the reader has checked.
             Event::Start(_)
             | Event::SelectDb(_)
             | Event::ResizeDb { .. }
             | Event::SlotInfo { .. }
-            | Event::Function(_)
             | Event::ModuleAux { .. } => {}
         }
         Ok(LoadStep::More)
@@ -411,7 +434,6 @@ fn next_event<'r>(
     path: &Path,
     databases: u32,
 ) -> Result<Option<Event<'r>>, LoadError> {
-    let offset = reader.offset();
     let content = |source| LoadError::Content { path: path.to_owned(), source };
     match reader.next_event() {
         Err(error) if error.is_starved() => Ok(None),
@@ -419,13 +441,18 @@ fn next_event<'r>(
         Ok(Event::SelectDb(db)) if db >= databases => {
             Err(LoadError::TooManyDatabases { path: path.to_owned(), databases })
         }
-        Ok(Event::Function(_)) => {
-            let (type_byte, name) = (opcode::FUNCTION2, "function library");
-            let kind = RdbErrorKind::UnsupportedType { type_byte, name };
-            Err(content(RdbError { offset, key: None, kind }))
-        }
         Ok(event) => Ok(Some(event)),
     }
+}
+
+/// Runs the code of libraries.
+fn load_libraries(env: &Env, sources: &[Vec<u8>], path: &Path) -> Result<Libraries, LoadError> {
+    let mut libraries = Libraries::default();
+    for source in sources {
+        let loaded = libraries.load(env, source, false, TRUSTED_LIMIT_NS);
+        loaded.map_err(|error| LoadError::Library { path: path.to_owned(), error })?;
+    }
+    Ok(libraries)
 }
 
 fn read_options(config: &Config, hasher: KeyHasher, how: LoadOptions) -> ReadOptions {

@@ -13,5 +13,5 @@ pub mod payload;
 pub mod record;
 pub mod save;
 #[cfg(test)]
-mod sim;
+pub(crate) mod sim;
 pub mod snapshot;

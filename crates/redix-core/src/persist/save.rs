@@ -6,6 +6,7 @@ use crate::config::{Config, REDIS_VERSION};
 use crate::env::Env;
 use crate::keyspace::{Keyspace, SHARDS};
 use crate::rdb::write::{FileInfo, RdbEncoder, ReplicationInfo, WriteOptions};
+use crate::scripting::functions::Catalogue;
 use crate::sync::Arc;
 
 /// Encoded bytes buffered before they are written to the file.
@@ -59,14 +60,15 @@ pub struct StreamPosition {
 /// The name of the field of a file that holds the last fencing token issued.
 pub(super) const FENCE_FIELD: &[u8] = b"redix-fence";
 
-/// Writes the header of a file: version, creation time, replication position, and the last fencing
-/// token if any was issued.
+/// Writes the beginning of a file: version, creation time, replication position, the last fencing
+/// token if any was issued, and the libraries of functions.
 pub fn start_file(
     config: &Config,
     now_ms: i64,
     used_memory: u64,
     position: Option<&StreamPosition>,
     fence: i64,
+    libraries: &Catalogue,
 ) -> RdbEncoder {
     let mut encoder = RdbEncoder::new(write_options(config));
     encoder.info(&FileInfo {
@@ -83,6 +85,9 @@ pub fn start_file(
     if fence > 0 {
         encoder.aux(FENCE_FIELD, fence.to_string().as_bytes());
     }
+    for library in libraries.iter() {
+        encoder.function(&library.source);
+    }
     encoder
 }
 
@@ -90,12 +95,13 @@ pub fn start_file(
 pub fn save(
     env: &Env,
     keyspace: &Keyspace,
+    libraries: &Catalogue,
     config: &Arc<Config>,
     position: Option<&StreamPosition>,
 ) -> Result<(), SaveError> {
     let config = able(config, keyspace);
     let mut file = SaveFile::create(&*env.disk, &config, Writer::Foreground)?;
-    match write_all(&mut file, env, keyspace, &config, position) {
+    match write_all(&mut file, env, keyspace, libraries, &config, position) {
         Ok(()) => file.publish(&*env.disk),
         Err(error) => {
             file.discard(&*env.disk);
@@ -108,13 +114,14 @@ fn write_all(
     file: &mut SaveFile,
     env: &Env,
     keyspace: &Keyspace,
+    libraries: &Catalogue,
     config: &Config,
     position: Option<&StreamPosition>,
 ) -> Result<(), SaveError> {
     let now_ms = env.clock.unix_us() / 1000;
     let ages = Ages::new(config, now_ms);
     let (memory, fence) = (env.memory.used_bytes(), keyspace.fence().last());
-    let mut encoder = start_file(config, now_ms, memory, position, fence);
+    let mut encoder = start_file(config, now_ms, memory, position, fence, libraries);
     let mut pause_ns = 0;
     for db in 0..keyspace.databases() {
         let keys = keyspace.key_count(db);

@@ -17,6 +17,7 @@ use crate::env::Level;
 use crate::keyspace::Keyspace;
 use crate::persist::load::{Inspection, LoadError, LoadOptions, LoadStep, Loader};
 use crate::repl::log::ReplId;
+use crate::scripting::functions::Libraries;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
@@ -31,6 +32,8 @@ const KEYS_PER_ROUND: usize = 1024;
 pub(super) struct Diskless {
     form: Form,
     loader: Loader,
+    /// Those of the data set, once it is loaded.
+    libraries: Libraries,
     place: Place,
     received: u64,
     loaded: bool,
@@ -55,14 +58,15 @@ impl Diskless {
         let _world = engine.keyspace.gates().world();
         match self.place {
             Place::Occupied => return,
-            Place::Emptied => engine.discard_keys(),
+            Place::Emptied => engine.discard_data(),
             Place::Beside(_) => {}
         }
         engine.end_loading();
     }
 
     /// Replaces the old data set by the loaded one; in the world.
-    pub(super) fn install(&self, engine: &Engine) {
+    pub(super) fn install(&mut self, engine: &Engine) {
+        engine.scripting.functions.install(std::mem::take(&mut self.libraries));
         if let Place::Beside(beside) = &self.place {
             engine.abandon_snapshot();
             engine.repl.writable_expiry.clear();
@@ -170,6 +174,7 @@ impl Upstream {
         Ok(Diskless {
             form,
             loader,
+            libraries: Libraries::default(),
             place,
             received: 0,
             loaded: false,
@@ -235,6 +240,9 @@ impl Upstream {
                     LoadStep::More => continue,
                     LoadStep::Starved => {}
                     LoadStep::Done => {
+                        let libraries = diskless.loader.libraries(&self.engine.env);
+                        diskless.libraries =
+                            libraries.map_err(|error| load_failed(&self.engine, &error))?;
                         diskless.loaded = true;
                         self.engine.log_loaded(&diskless.loader);
                     }

@@ -100,7 +100,7 @@ impl Receiving {
             // Half a data set is not served.
             Stage::Load(_) => {
                 let _world = engine.keyspace.gates().world();
-                engine.discard_keys();
+                engine.discard_data();
                 engine.end_loading();
             }
         }
@@ -128,7 +128,7 @@ impl Upstream {
                 self.phase = Phase::Sync(receiving);
                 Ok(rest)
             }
-            Ok(Progress::Done) => match self.finish(&receiving, transport, now_ns) {
+            Ok(Progress::Done) => match self.finish(&mut receiving, transport, now_ns) {
                 Ok(rest) => Ok(rest),
                 Err(broken) => self.abandon(*receiving, broken),
             },
@@ -287,7 +287,7 @@ impl Upstream {
         engine.repl.writable_expiry.clear();
         engine.drop_replicas();
         engine.repl.log.stop(&*engine.env.entropy);
-        engine.discard_keys();
+        engine.discard_data();
         Ok(world)
     }
 
@@ -328,7 +328,7 @@ impl Upstream {
     /// The data set is loaded: follows its stream from now on.
     fn finish(
         &mut self,
-        receiving: &Receiving,
+        receiving: &mut Receiving,
         transport: &dyn Transport,
         now_ns: u64,
     ) -> Result<Rest, Broken> {
@@ -337,7 +337,7 @@ impl Upstream {
         if !self.is_wanted() {
             return Err(Broken::new("The PRIMARY is no longer the one to follow."));
         }
-        if let Stage::Diskless(diskless) = &receiving.stage {
+        if let Stage::Diskless(diskless) = &mut receiving.stage {
             diskless.install(&engine);
         }
         let backlog_bytes = engine.config().repl_backlog_size;
@@ -440,6 +440,7 @@ impl Body {
 
     /// Renames the complete file over the snapshot file.
     fn install(&mut self, engine: &Engine) -> Result<(), Broken> {
+        self.inspection.check_libraries(&engine.env).map_err(|error| load_failed(&error))?;
         let config = engine.config();
         let path = snapshot_path(&config);
         let flushed = self.file.flush().and_then(|()| self.file.sync());

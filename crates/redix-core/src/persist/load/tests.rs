@@ -9,6 +9,7 @@ use super::*;
 use crate::config::MaxmemoryPolicy;
 use crate::engine::Engine;
 use crate::keyspace::SHARDS;
+use crate::persist::file::SaveError;
 use crate::persist::save::save;
 use crate::persist::sim::Sim;
 use crate::rdb::write::{EntryMeta, RdbEncoder, WriteOptions};
@@ -19,6 +20,11 @@ fn engine(sim: &Sim, policy: MaxmemoryPolicy) -> Engine {
     let config =
         Config { dir: "/data".into(), databases: 4, maxmemory_policy: policy, ..Config::default() };
     Engine::new(sim.env(1), config, 1).unwrap()
+}
+
+fn save_all(engine: &Engine) -> Result<(), SaveError> {
+    let libraries = engine.scripting.functions.catalogue();
+    save(&engine.env, &engine.keyspace, &libraries, &engine.config(), None)
 }
 
 fn load(engine: &Engine, duplicates: Duplicates) -> Result<Loaded, LoadError> {
@@ -60,7 +66,7 @@ fn reload(policy: MaxmemoryPolicy, lru: u32) -> u32 {
     let sim = Sim::default();
     let from = engine(&sim, policy);
     insert(&from, 2, "k", Value::Str(b"v"), lru);
-    save(&from.env, &from.keyspace, &from.config(), None).unwrap();
+    save_all(&from).unwrap();
     let to = engine(&sim, policy);
     load(&to, Duplicates::Refuse).unwrap();
     let found = ages(&to);
@@ -90,7 +96,7 @@ fn what_was_saved_is_loaded_and_counted() {
     for i in 0..1000 {
         insert(&from, i % 3, &format!("k{i}"), Value::Int(i64::from(i)), 0);
     }
-    save(&from.env, &from.keyspace, &from.config(), None).unwrap();
+    save_all(&from).unwrap();
     assert_eq!(sim.files.lock().unwrap().keys().collect::<Vec<_>>(), [&PathBuf::from(FILE)]);
     let to = engine(&sim, MaxmemoryPolicy::NoEviction);
     let loaded = load(&to, Duplicates::Refuse).unwrap();
@@ -126,13 +132,48 @@ fn a_key_that_is_there_twice_is_refused_or_replaced() {
     assert_eq!(replacing.keyspace.key_count(1), 1);
 }
 
+fn libraries(sim: &Sim) -> Result<Vec<String>, String> {
+    let engine = engine(sim, MaxmemoryPolicy::NoEviction);
+    let loading = engine.begin_load(Duplicates::Refuse).map_err(|error| error.to_string())?;
+    let mut loading = loading.expect("the file is there");
+    while loading.step(&engine).map_err(|error| error.to_string())?.is_none() {}
+    let names = engine.scripting.functions.catalogue();
+    Ok(names.iter().map(|library| String::from_utf8(library.name.to_vec()).unwrap()).collect())
+}
+
+const LIBRARY: &[u8] = b"#!lua name=lib\nredis.register_function('f', function() end)";
+
 #[test]
-fn functions_are_not_dropped_silently() {
+fn libraries_are_saved_and_loaded() {
     let sim = Sim::default();
-    file_of(&sim, |encoder| encoder.function(b"#!lua name=lib\n"));
-    let text = load(&engine(&sim, MaxmemoryPolicy::NoEviction), Duplicates::Refuse);
-    let text = text.unwrap_err().to_string();
-    assert!(text.contains("function library") && text.contains("not supported"), "{text}");
+    let from = engine(&sim, MaxmemoryPolicy::NoEviction);
+    from.scripting.functions.load(&from.env, LIBRARY, false, 1 << 30).unwrap();
+    from.save_now().unwrap();
+    assert_eq!(libraries(&sim).unwrap(), ["lib"]);
+}
+
+#[test]
+fn a_file_with_a_bad_library_is_refused() {
+    for (source, expect) in [
+        (&b"#!lua name=lib\nfoo()"[..], "nonexistent global variable 'foo'"),
+        (b"#!lua name=lib\n", "No functions registered"),
+        (b"return 1", "Missing library metadata"),
+    ] {
+        let sim = Sim::default();
+        file_of(&sim, |encoder| encoder.function(source));
+        let text = libraries(&sim).unwrap_err();
+        assert!(text.contains(FILE) && text.contains(expect), "{text}");
+        let inspecting = engine(&sim, MaxmemoryPolicy::NoEviction);
+        let text = inspecting.inspect_file().unwrap_err().to_string();
+        assert!(text.contains(expect), "{text}");
+    }
+    let sim = Sim::default();
+    file_of(&sim, |encoder| {
+        encoder.function(LIBRARY);
+        encoder.function(LIBRARY);
+    });
+    let text = libraries(&sim).unwrap_err();
+    assert!(text.contains("Library 'lib' already exists"), "{text}");
 }
 
 #[test]
@@ -140,7 +181,7 @@ fn a_failed_save_leaves_the_old_file() {
     let sim = Sim::default();
     let engine = engine(&sim, MaxmemoryPolicy::NoEviction);
     insert(&engine, 0, "k", Value::Str(b"v"), 0);
-    save(&engine.env, &engine.keyspace, &engine.config(), None).unwrap();
+    save_all(&engine).unwrap();
     let before = sim.files.lock().unwrap().clone();
     insert(&engine, 0, "l", Value::Str(b"v"), 0);
     sim.disk_full.store(true, Ordering::Relaxed);
@@ -156,7 +197,7 @@ fn the_last_fencing_token_is_in_the_file() {
     let sim = Sim::default();
     let from = engine(&sim, MaxmemoryPolicy::NoEviction);
     from.keyspace.fence().raise(AHEAD);
-    save(&from.env, &from.keyspace, &from.config(), None).unwrap();
+    save_all(&from).unwrap();
     let to = engine(&sim, MaxmemoryPolicy::NoEviction);
     load(&to, Duplicates::Refuse).unwrap();
     assert_eq!(to.keyspace.fence().last(), AHEAD);

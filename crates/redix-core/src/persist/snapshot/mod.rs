@@ -54,6 +54,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::keyspace::shard::{PreWrite, Walk};
 use crate::keyspace::{Keyspace, SHARDS};
+use crate::scripting::functions::Catalogue;
 use crate::sync::Arc;
 
 /// The size of a database at the cut.
@@ -85,6 +86,8 @@ pub struct Cut {
     pub position: Option<StreamPosition>,
     /// The last fencing token issued.
     pub fence: i64,
+    /// The libraries of functions.
+    pub libraries: Arc<Catalogue>,
     /// Receives pre-images of entries that change before the saver reaches them.
     pub pre_images: Arc<PreImages>,
     /// The databases that were not empty, ascending.
@@ -133,6 +136,7 @@ impl Cut {
             target: Target::File,
             position: None,
             fence: keyspace.fence().last(),
+            libraries: Arc::default(),
             pre_images,
             dbs,
             at_ms,
@@ -151,6 +155,7 @@ impl Cut {
             target: Target::File,
             position: None,
             fence: keyspace.fence().last(),
+            libraries: Arc::default(),
             pre_images: Arc::new(PreImages::new(config, ages)),
             dbs: Vec::new(),
             at_ms,

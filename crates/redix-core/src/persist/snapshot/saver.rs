@@ -107,7 +107,8 @@ impl Saver {
     /// A saver for a cut that was just taken.
     pub fn new(cut: Cut) -> Self {
         let position = cut.position.as_ref();
-        let encoder = start_file(&cut.config, cut.at_ms, cut.used_memory, position, cut.fence);
+        let Cut { config, at_ms, used_memory, fence, libraries, .. } = &cut;
+        let encoder = start_file(config, *at_ms, *used_memory, position, *fence, libraries);
         Self {
             cut,
             stage: Stage::Open,

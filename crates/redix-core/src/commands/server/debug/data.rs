@@ -15,6 +15,7 @@ use crate::keyspace::SHARDS;
 use crate::keyspace::access::{Access, LRU_MASK, lfu_decay};
 use crate::keyspace::flush::{Emptied, Freeing, flush};
 use crate::rdb::write::RecordEncoder;
+use crate::scripting::functions::Libraries;
 use crate::sync::atomic::Ordering;
 
 /// An entry of the selected database, even if it has expired.
@@ -209,6 +210,7 @@ pub(super) fn reload(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let loaded = cx.engine.inspect_file().and_then(|()| {
         if empty {
             flush(cx.keys, Emptied::Each, Freeing::AtOnce);
+            cx.engine.scripting.functions.install(Libraries::default());
         } else {
             // The file may replace keys.
             cx.keys.effects.note_flushed();
