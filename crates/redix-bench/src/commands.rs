@@ -305,6 +305,25 @@ const CELLS: &[Cell] = &[
         push(out, &["HSETEX", "h", "EX", "10000", "FIELDS", "1", &member(rng), "value:0123456789"]);
     })
     .spent(),
+    Cell::new("EVALSHA of 3 calls", 200_000, load_script, 2, |rng, out| {
+        push(out, &["EVALSHA", SCRIPT_SHA, "2", &member(rng), &member(rng), "value:0123456789"]);
+    }),
+    Cell::new("FCALL of 3 calls", 200_000, load_function, 2, |rng, out| {
+        push(out, &["FCALL", "f", "2", &member(rng), &member(rng), "value:0123456789"]);
+    }),
+    Cell::new("EVAL of 1000 texts", 100_000, nothing, 1, |rng, out| {
+        let script = format!("return redis.call('incr', KEYS[1]) -- {:03}", rng.below(1000));
+        push(out, &["EVAL", &script, "1", &member(rng)]);
+    }),
+    Cell::new("GET, SET, 10 % EVALSHA", 500_000, load_script_and_keys, 2, |rng, out| {
+        let key = member(rng);
+        match rng.below(20) {
+            0 | 1 => push(out, &["EVALSHA", SCRIPT_SHA, "2", &key, "counter", "value:0123456789"]),
+            2..=10 => push(out, &["GET", &key]),
+            // A reply of as many lines as the others'.
+            _ => push(out, &["SET", &key, "value:0123456789", "GET"]),
+        }
+    }),
     Cell {
         name: "BLPOP hand-over",
         ops: 200_000,
@@ -320,6 +339,40 @@ const CELLS: &[Cell] = &[
         work: Work::Publish,
     },
 ];
+
+/// A script that makes three calls.
+const SCRIPT: &str = "redis.call('set', KEYS[1], ARGV[1]) redis.call('incr', KEYS[2] .. ':n') \
+                      return redis.call('get', KEYS[1])";
+const SCRIPT_SHA: &str = "080ef32dae4733ac91750235a2df810a5535d6e4";
+/// The same as a function.
+const LIBRARY: &str = "#!lua name=bench\n\
+    redis.register_function('f', function(KEYS, ARGV) \
+    redis.call('set', KEYS[1], ARGV[1]) redis.call('incr', KEYS[2] .. ':n') \
+    return redis.call('get', KEYS[1]) end)";
+
+fn load_script(server: &Server) -> Result<()> {
+    let sha = Client::connect(server.addr())?.must(&["SCRIPT", "LOAD", SCRIPT])?;
+    ensure!(sha.pretty().contains(SCRIPT_SHA), "the digest is {}", sha.pretty());
+    Ok(())
+}
+
+fn load_function(server: &Server) -> Result<()> {
+    Client::connect(server.addr())?.must(&["FUNCTION", "LOAD", "REPLACE", LIBRARY])?;
+    Ok(())
+}
+
+fn load_script_and_keys(server: &Server) -> Result<()> {
+    load_script(server)?;
+    let mut client = Client::connect(server.addr())?;
+    for first in (0..MEMBERS).step_by(1000) {
+        let mut words = vec!["MSET".to_owned()];
+        for nth in first..first + 1000 {
+            words.extend([nth_member(nth), "value:0123456789".to_owned()]);
+        }
+        client.must(&words)?;
+    }
+    Ok(())
+}
 
 fn push(out: &mut Vec<u8>, words: &[&str]) {
     push_words(out, words);
