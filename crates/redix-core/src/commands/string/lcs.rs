@@ -72,7 +72,9 @@ pub(super) struct Match {
 /// with `IDX` a map of `matches` (arrays of two inclusive ranges, and the length if wanted, the
 /// last match first) and `len`. Errors: a key that holds no string, the options, strings too long.
 fn lcs(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let lens = [string_len(cx, args, 1)?, string_len(cx, args, 2)?];
+    // Both are looked up before the type of one is refused.
+    let (a, b) = (string_len(cx, args, 1), string_len(cx, args, 2));
+    let lens = [a?, b?];
     let options = parse_options(args)?;
     check_size(cx, lens)?;
     let (a, b) = (string(cx, args, 1)?, string(cx, args, 2)?);
