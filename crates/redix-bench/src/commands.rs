@@ -315,13 +315,16 @@ const CELLS: &[Cell] = &[
         let script = format!("return redis.call('incr', KEYS[1]) -- {:03}", rng.below(1000));
         push(out, &["EVAL", &script, "1", &member(rng)]);
     }),
-    Cell::new("GET, SET, 10 % EVALSHA", 500_000, load_script_and_keys, 2, |rng, out| {
-        let key = member(rng);
-        match rng.below(20) {
-            0 | 1 => push(out, &["EVALSHA", SCRIPT_SHA, "2", &key, "counter", "value:0123456789"]),
-            2..=10 => push(out, &["GET", &key]),
-            // A reply of as many lines as the others'.
-            _ => push(out, &["SET", &key, "value:0123456789", "GET"]),
+    Cell::new("9 GET, 9 SET, 2 scripts", 100_000, load_script_and_keys, 31, |rng, out| {
+        for at in 0..20 {
+            let key = member(rng);
+            match at % 10 {
+                0 => push(out, &["EVALSHA", SCRIPT_SHA, "2", &key, "counter", "value:0123456789"]),
+                1..=4 => push(out, &["GET", &key]),
+                5..=8 => push(out, &["SET", &key, "value:0123456789"]),
+                _ if at < 10 => push(out, &["GET", &key]),
+                _ => push(out, &["SET", &key, "value:0123456789"]),
+            }
         }
     }),
     Cell {
