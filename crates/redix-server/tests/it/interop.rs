@@ -2,6 +2,7 @@
 //! compared by DEBUG DIGEST.
 
 mod fields;
+mod functions;
 mod migrate;
 mod payloads;
 

@@ -22,6 +22,7 @@ macro_rules! for_pairs {
 
 mod chain;
 mod failover;
+mod functions;
 mod gates;
 mod links;
 mod locks;
