@@ -21,7 +21,7 @@ use redix_types::zset::ZsetEdit;
 use self::source::{Texts, elements};
 use super::docs;
 use crate::command::args::Args;
-use crate::command::context::Ctx;
+use crate::command::context::{Caller, Ctx};
 use crate::command::spec::{Begin, CommandSpec, Find, Group, KeySpec, Locks, access, acl, flag};
 use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
@@ -209,7 +209,8 @@ fn run(cx: &mut Ctx<'_, '_>, args: Args<'_>, options: &SortOptions<'_>) -> Comma
     let chosen = match options.unsorted {
         // Lists and sorted sets were cut already; sets have no order to keep.
         true if source.is_cut => (0..source.len()).collect(),
-        true if options.store.is_some() => by_text(&source, options),
+        // Scripts get a defined order too.
+        true if options.store.is_some() || cx.caller == Caller::Script => by_text(&source, options),
         true => (0..source.len()).collect::<Vec<_>>()[options.range(source.len())].to_vec(),
         false => by_weight(cx, &source, options)?,
     };
@@ -263,7 +264,9 @@ fn store(cx: &mut Ctx<'_, '_>, args: Args<'_>, word: usize, found: &Texts) {
 
 /// The indexes of the elements sorted by text, cut by LIMIT.
 fn by_text(source: &Texts, options: &SortOptions<'_>) -> Vec<usize> {
-    arranged(source.len(), options, |one, other| source.get(one).cmp(&source.get(other)))
+    arranged(source.len(), options, |one, other| {
+        collate(options, source.get(one), source.get(other))
+    })
 }
 
 /// The indexes of the elements sorted by weight, cut by LIMIT. Errors: a weight that is not a
