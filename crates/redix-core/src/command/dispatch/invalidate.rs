@@ -64,7 +64,11 @@ impl ClientCx<'_, '_> {
     #[cold]
     pub(super) fn note_reads(&mut self, args: Args<'_>) {
         let spec = self.command.spec;
-        if !spec.has(flag::READONLY) || !caches_reads(self.session, self.shared) {
+        // Of a script the commands that it calls are what reads.
+        if !spec.has(flag::READONLY)
+            || spec.has(flag::RUNS_SCRIPTS)
+            || !caches_reads(self.session, self.shared)
+        {
             return;
         }
         let (id, plan, keys) = (self.shared.id, self.data.plan, &mut *self.data.keys);
