@@ -535,7 +535,7 @@ impl Worker {
         let (Some(client), Some(last)) = (self.clients[token].as_mut(), executed.last()) else {
             return;
         };
-        count_commands(client, executed.len());
+        client.shared.count_commands(executed.len());
         if let Some(id) = last.id {
             client.shared.last_command.store(id, Ordering::Relaxed);
         }
@@ -664,10 +664,4 @@ pub(crate) const PRIMARY_LIMITS: Limits = Limits {
 /// The request limits for a client.
 fn limits(config: &Config, authenticated: bool) -> Limits {
     Limits { bulk_len_max: config.proto_max_bulk_len, authenticated, ..PRIMARY_LIMITS }
-}
-
-fn count_commands(client: &Client, commands: usize) {
-    let shared = &client.shared;
-    let total = shared.commands.load(Ordering::Relaxed) + commands as u64;
-    shared.commands.store(total, Ordering::Relaxed);
 }

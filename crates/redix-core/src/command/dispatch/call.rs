@@ -51,6 +51,7 @@ impl ClientCx<'_, '_> {
         session: &mut Session,
         reply: &mut Reply,
     ) -> u64 {
+        self.shared.count_commands(1);
         let plan = Plan::of(self.keys.keyspace, command.spec, args);
         let caller = if self.from_primary() { Caller::Log } else { Caller::Script };
         let data = Ctx {
