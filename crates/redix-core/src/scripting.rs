@@ -21,7 +21,7 @@ use redix_types::sha1::sha1;
 
 pub use self::functions::Functions;
 use crate::env::Env;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 
 /// Scripts of EVAL that are kept.
@@ -207,6 +207,8 @@ pub struct Scripting {
     busy: Mutex<Option<Arc<busy::Busy>>>,
     /// The libraries of functions.
     pub functions: Functions,
+    /// Whether scripts may call CLIENT LIST, DEBUG PROTOCOL and DEBUG SLEEP, for tests.
+    pub may_ask: AtomicBool,
 }
 
 impl Scripting {
@@ -218,6 +220,7 @@ impl Scripting {
             epoch: AtomicU64::new(0),
             busy: Mutex::default(),
             functions: Functions::default(),
+            may_ask: AtomicBool::new(false),
         }
     }
 

@@ -273,6 +273,13 @@ impl<'a> Reader<'a> {
                 }
                 within(lua, b"map", Value::Table(inner))
             }
+            // An attribute says something about the value that follows it; scripts do not see it.
+            b'|' => {
+                for _ in 0..2 * self.number() {
+                    self.value(lua)?;
+                }
+                self.value(lua)
+            }
             b'~' => {
                 let inner = lua.new_table(0, 0)?;
                 for _ in 0..self.number() {

@@ -123,6 +123,15 @@ const SUBCOMMANDS: &[Subcommand] = &[
         process::set_active_expire,
     ),
     (
+        "set-disable-deny-scripts",
+        3,
+        [
+            "SET-DISABLE-DENY-SCRIPTS <0|1>",
+            "Whether scripts may call CLIENT LIST, DEBUG PROTOCOL and DEBUG SLEEP.",
+        ],
+        process::set_scripts_may_ask,
+    ),
+    (
         "set-skip-checksum-validation",
         3,
         ["SET-SKIP-CHECKSUM-VALIDATION <0|1>", "Whether RDB and RESTORE checksums are ignored."],

@@ -120,6 +120,12 @@ pub(super) fn pause_cron(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult 
     done(cx.reply)
 }
 
+/// `DEBUG SET-DISABLE-DENY-SCRIPTS 0|1` -> OK.
+pub(super) fn set_scripts_may_ask(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    cx.engine.scripting.may_ask.store(switch(args.get(2)), Ordering::Relaxed);
+    done(cx.reply)
+}
+
 /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 0|1` -> OK.
 pub(super) fn set_skip_checksums(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.engine.skip_checksums.store(switch(args.get(2)), Ordering::Relaxed);
