@@ -320,7 +320,8 @@ impl<'k> Runner<'k> {
                 if self.blocked.is_some() { Flow::Block } else { Flow::Next }
             }
             Ok(Admitted::Queue(command)) => {
-                queue(session, shared, command, args);
+                let flags = self.own_flags(command.spec, args);
+                queue(session, shared, command, flags, args);
                 reply.simple("QUEUED");
                 Flow::Next
             }
@@ -730,7 +731,14 @@ fn expired_as(config: &Config) -> &'static [u8] {
     if config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" }
 }
 
-fn queue(session: &mut Session, shared: &ClientShared, command: Command, args: Args<'_>) {
+/// Queues a command for EXEC, which will have its flags.
+fn queue(
+    session: &mut Session,
+    shared: &ClientShared,
+    command: Command,
+    flags: u32,
+    args: Args<'_>,
+) {
     let Some(multi) = &mut session.multi else { return };
     // A transaction that EXEC will abort need not be kept, whether or not the client reads the
     // error.
@@ -740,8 +748,8 @@ fn queue(session: &mut Session, shared: &ClientShared, command: Command, args: A
     }
     let queued = Queued { command, args: args.to_owned() };
     multi.bytes += queued.args.size() + size_of::<Queued>();
-    multi.flags |= command.spec.flags;
-    multi.lacking |= !command.spec.flags;
+    multi.flags |= flags;
+    multi.lacking |= !flags;
     multi.queue.push(queued);
     shared.multi.store(multi.queue.len() as i64, Ordering::Relaxed);
     shared.multi_bytes.store(multi.bytes, Ordering::Relaxed);

@@ -55,7 +55,9 @@ impl Runner<'_> {
                     Err(LockedOut) => return Flow::Again,
                 }
             }
-            Ok(Some(Admitted::Queue(command))) => queue(session, shared, command, args),
+            Ok(Some(Admitted::Queue(command))) => {
+                queue(session, shared, command, command.spec.flags, args);
+            }
             // A command between primary and replica: nothing to run.
             Ok(None) => {}
             Err(error) => fail(self.engine, self.stats, reply, &error),

@@ -83,10 +83,9 @@ impl Runner<'_> {
         };
         let command = self.resolve(command, args)?;
         let spec = command.spec;
-        let flags = if spec.has(flag::RUNS_SCRIPTS) {
-            self.flags_of_script(spec, args)
-        } else {
-            effective_flags(spec, session)
+        let flags = match spec.locks {
+            Locks::Queue => effective_flags(spec, session),
+            _ => self.own_flags(spec, args),
         };
         if !spec.fits(args.len()) {
             return Err(ReplyError::WrongArity(self.engine.commands.full_name(command).into()));
@@ -142,6 +141,12 @@ impl Runner<'_> {
             return Err(self.engine.scripting.busy_error());
         }
         Ok(spec.locks_for(args) == Locks::Keys && spec.keys.is_empty())
+    }
+
+    /// A command's flags, other than EXEC's.
+    #[inline]
+    pub(super) fn own_flags(&self, spec: &CommandSpec, args: Args<'_>) -> u32 {
+        if spec.has(flag::RUNS_SCRIPTS) { self.flags_of_script(spec, args) } else { spec.flags }
     }
 
     /// The flags of a command that runs a script: what the script declares, if it does.
