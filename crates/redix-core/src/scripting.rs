@@ -305,6 +305,11 @@ impl Scripting {
         *lock(&slot.machine) = Some(machine);
     }
 
+    /// Counts the scripts that are evicted from 0 again.
+    pub fn reset_evicted(&self) {
+        lock(&self.cache).evicted = 0;
+    }
+
     /// Numbers for INFO.
     pub fn totals(&self) -> ScriptTotals {
         let cache = lock(&self.cache);

@@ -129,6 +129,7 @@ fn rewrite(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
 fn resetstat(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.engine.stats.reset();
     cx.engine.errors.reset();
+    cx.engine.scripting.reset_evicted();
     done(cx.reply)
 }
 
