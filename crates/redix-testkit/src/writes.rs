@@ -21,8 +21,8 @@ pub const GROUPS: [&str; 2] = ["g", "h"];
 /// A command and its arguments.
 pub type Words = Vec<Vec<u8>>;
 
-/// Commands that are sent together: perhaps SELECT, then a transaction or single writes, at most
-/// `max` of them.
+/// Commands that are sent together: perhaps SELECT, then a transaction or single writes and scripts,
+/// at most `max` of them.
 pub fn batch(rng: &mut Rng, max: usize) -> Vec<Words> {
     let mut commands = Vec::new();
     if rng.chance(20) {
@@ -33,7 +33,7 @@ pub fn batch(rng: &mut Rng, max: usize) -> Vec<Words> {
         commands.push(words(&["MULTI"]));
     }
     for _ in 0..1 + rng.below(max) {
-        commands.push(command(rng));
+        commands.push(if rng.chance(5) { script(rng) } else { command(rng) });
     }
     if transaction {
         commands.push(words(&[if rng.chance(90) { "EXEC" } else { "DISCARD" }]));
@@ -94,6 +94,23 @@ pub fn command(rng: &mut Rng) -> Words {
         9 => stream(rng),
         _ => hash(rng),
     }
+}
+
+/// A script that makes some writes; those that fail do not end it.
+fn script(rng: &mut Rng) -> Words {
+    const SOURCE: &str = "local at = 1 \
+                          while at <= #ARGV do \
+                            local last = at + tonumber(ARGV[at]) \
+                            redis.pcall(unpack(ARGV, at + 1, last)) \
+                            at = last + 1 \
+                          end";
+    let mut script = words(&["EVAL", SOURCE, "0"]);
+    for _ in 0..1 + rng.below(4) {
+        let command = command(rng);
+        script.push(command.len().to_string().into_bytes());
+        script.extend(command);
+    }
+    script
 }
 
 /// An element of a collection: a number, a name, or something long.
