@@ -358,7 +358,8 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             let text = "ERR Write commands are not allowed from read-only scripts.";
             return Err(ReplyError::Static(text));
         }
-        if spec.has(flag::WRITE) {
+        // What one that has written relies on may have changed since, but it is not left half done.
+        if spec.has(flag::WRITE) && !self.has_written {
             if engine.repl.is_replica() && config.replica_read_only && !from_primary {
                 let text = "READONLY You can't write against a read only replica.";
                 return Err(ReplyError::Static(text));
