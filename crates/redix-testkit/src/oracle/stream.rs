@@ -290,6 +290,7 @@ impl Side {
         wait_alone(&mut admin)?;
         admin.must(&["FLUSHALL"])?;
         admin.must(&["SCRIPT", "FLUSH"])?;
+        admin.must(&["FUNCTION", "FLUSH"])?;
         let events = Events::listen(addr, &mut admin)?;
         let conns = (0..CONNECTIONS).map(|_| connect(proto)).collect::<Result<_>>()?;
         let listener = |index| {

@@ -1,4 +1,4 @@
-//! Scripts, and the cache that keeps them.
+//! Scripts, the cache that keeps them, and libraries of functions.
 //!
 //! A script is text made from the templates of `scripts/templates.rs`, whose holes are filled with
 //! keys, values, calls of commands of other families, and further templates.
@@ -6,6 +6,7 @@
 //! **Invariant.** What a script replies does not depend on an order or an address that a server may
 //! choose: replies without an order are sorted, and of those with times only the type is used.
 
+mod functions;
 mod templates;
 
 use std::fmt::Write;
@@ -17,7 +18,7 @@ use templates::{DATA, DENIED, ERRORS, EXPRESSIONS, NUMBERS, SHEBANGS, STATEMENTS
 
 pub(super) const RULES: &[Rule] = &[
     populate, eval, eval, eval, eval, eval, eval, eval, eval, eval_fails, wrong_call, by_sha,
-    by_sha, load, exists, show, flush, in_multi,
+    by_sha, load, exists, show, flush, in_multi, library, library, library, library,
 ];
 
 /// Scripts that EVALSHA and SCRIPT may name.
@@ -118,28 +119,44 @@ fn script(g: &mut Grammar, templates: &[&str]) -> Draft {
         let shebang = g.one_of(SHEBANGS);
         draft.push(shebang);
     }
+    fill_body(g, &mut draft, templates);
+    if g.scripts.len() == RECENT_MAX {
+        g.scripts.remove(0);
+    }
+    g.scripts.push(draft.text.clone());
+    draft
+}
+
+/// The body of a function, of these templates or of any.
+fn body(g: &mut Grammar, templates: &[&str]) -> Vec<u8> {
+    let mut draft = Draft::default();
+    fill_body(g, &mut draft, templates);
+    draft.text
+}
+
+fn fill_body(g: &mut Grammar, draft: &mut Draft, templates: &[&str]) {
     if g.rng.chance(15) {
         draft.push("redis.setresp(3) ");
         draft.is_resp3 = true;
     }
     for _ in 0..g.rng.below(4) {
         let statement = g.one_of(STATEMENTS);
-        fill(g, &mut draft, statement, 0);
+        fill(g, draft, statement, 0);
         let end = g.one_of(&[" ", "\n", "\n\n", "; "]);
         draft.push(end);
     }
     if !templates.is_empty() {
         let last = *g.rng.pick(templates);
-        fill(g, &mut draft, last, 0);
+        fill(g, draft, last, 0);
     } else if g.rng.chance(95) {
         draft.push("return ");
-        expression(g, &mut draft, 0);
+        expression(g, draft, 0);
     }
-    if g.scripts.len() == RECENT_MAX {
-        g.scripts.remove(0);
-    }
-    g.scripts.push(draft.text.clone());
-    draft
+}
+
+fn library(g: &mut Grammar) -> Vec<Line> {
+    let rule = *g.rng.pick(functions::RULES);
+    rule(g)
 }
 
 /// A call of the script, by its text.
