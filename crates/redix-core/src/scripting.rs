@@ -204,6 +204,8 @@ pub struct Scripting {
     slots: Box<[Slot]>,
     /// Incremented by SCRIPT FLUSH.
     epoch: AtomicU64,
+    /// A script that declares flags was added since the last flush.
+    some_declare: AtomicBool,
     /// The script that runs for too long.
     busy: Mutex<Option<Arc<busy::Busy>>>,
     /// The libraries of functions.
@@ -219,6 +221,7 @@ impl Scripting {
             cache: Mutex::default(),
             slots: (0..threads).map(|_| Slot::default()).collect(),
             epoch: AtomicU64::new(0),
+            some_declare: AtomicBool::new(false),
             busy: Mutex::default(),
             functions: Functions::default(),
             may_ask: AtomicBool::new(false),
@@ -238,7 +241,8 @@ impl Scripting {
     /// The flags that a script declares in its shebang line; `text`: its source or its digest.
     pub fn declared_flags(&self, text: &[u8], is_digest: bool) -> Option<u32> {
         if is_digest {
-            return self.find(&parse_sha(text)?)?.flags;
+            let some = self.some_declare.load(Ordering::Relaxed);
+            return if some { self.find(&parse_sha(text)?)?.flags } else { None };
         }
         shebang::parse(text).ok()?.0
     }
@@ -257,6 +261,9 @@ impl Scripting {
         let sha = script.sha;
         if !kept && cache.of_eval >= EVAL_SCRIPTS_MAX {
             cache.evict();
+        }
+        if script.flags.is_some() {
+            self.some_declare.store(true, Ordering::Relaxed);
         }
         cache.bytes += size_of_script(&script);
         let cached = Cached { script, used: (!kept).then_some(0) };
@@ -283,6 +290,7 @@ impl Scripting {
     pub fn flush(&self) {
         let mut cache = lock(&self.cache);
         *cache = Cache { evicted: cache.evicted, ..Cache::default() };
+        self.some_declare.store(false, Ordering::Relaxed);
         self.epoch.fetch_add(1, Ordering::AcqRel);
         drop(cache);
         for slot in &self.slots {
@@ -338,13 +346,25 @@ pub fn parse_sha(text: &[u8]) -> Option<Sha> {
     if text.len() != SHA_DIGITS {
         return None;
     }
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let mut sha = Sha::default();
-    for (byte, pair) in sha.iter_mut().zip(text.chunks(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    let (mut sha, mut others) = (Sha::default(), 0);
+    for (byte, pair) in sha.iter_mut().zip(text.as_chunks().0) {
+        let [high, low] = pair.map(|digit| HEX[usize::from(digit)]);
+        *byte = high << 4 | low & 0xf;
+        others |= high | low;
     }
-    Some(sha)
+    (others < 16).then_some(sha)
 }
+
+/// The value of each hexadecimal digit; of every other byte, more than 15.
+const HEX: [u8; 256] = {
+    let (mut values, mut digit) = ([0xff; 256], 0);
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 /// A digest as 40 lower-case hexadecimal digits.
 pub fn sha_text(sha: &Sha) -> String {
