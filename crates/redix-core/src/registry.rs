@@ -180,12 +180,6 @@ pub struct AwaitedKey {
 }
 
 impl ClientShared {
-    /// Counts commands executed; on the thread of its worker.
-    pub fn count_commands(&self, commands: usize) {
-        let total = self.commands.load(Ordering::Relaxed) + commands as u64;
-        self.commands.store(total, Ordering::Relaxed);
-    }
-
     /// The record of a new connection of worker `worker`.
     pub fn new(id: u64, addr: String, laddr: String, fd: i32, now_ms: i64, worker: usize) -> Self {
         Self {

@@ -132,6 +132,9 @@ pub struct Session {
     pub primary_link: Option<Box<PrimaryLink>>,
     /// Its replica record, once it has sent REPLCONF, PSYNC or SYNC.
     pub replica: Option<Arc<Replica>>,
+    /// Commands called by transactions and scripts, less those queued or refused, since its
+    /// commands were last counted.
+    pub further_calls: i64,
     /// Indexes of arguments of the current command that MONITOR and SLOWLOG must not show.
     pub secrets: Vec<usize>,
 }
@@ -172,8 +175,13 @@ impl Session {
     }
 
     /// Resets it to the state of a new connection, as RESET does; `authenticated`: whether new
-    /// connections are.
+    /// connections are. A reply that CLIENT REPLY SKIP suppresses stays suppressed.
     pub fn reset(&mut self, authenticated: bool) {
-        *self = Self { authenticated, known: self.known, ..Self::default() };
+        let reply_mode = match self.reply_mode {
+            ReplyMode::Skip => ReplyMode::Skip,
+            _ => ReplyMode::On,
+        };
+        let Self { known, further_calls, .. } = *self;
+        *self = Self { authenticated, known, reply_mode, further_calls, ..Self::default() };
     }
 }

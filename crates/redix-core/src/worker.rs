@@ -535,10 +535,8 @@ impl Worker {
         let (Some(client), Some(last)) = (self.clients[token].as_mut(), executed.last()) else {
             return;
         };
-        client.shared.count_commands(executed.len());
-        if let Some(id) = last.id {
-            client.shared.last_command.store(id, Ordering::Relaxed);
-        }
+        count_commands(client, executed.len());
+        client.shared.last_command.store(last.named_id(), Ordering::Relaxed);
         client.executed(executed.len(), &self.engine.repl.log);
     }
 
@@ -664,4 +662,12 @@ pub(crate) const PRIMARY_LIMITS: Limits = Limits {
 /// The request limits for a client.
 fn limits(config: &Config, authenticated: bool) -> Limits {
     Limits { bulk_len_max: config.proto_max_bulk_len, authenticated, ..PRIMARY_LIMITS }
+}
+
+/// Counts the commands that were called: those of transactions and scripts as well, none that was
+/// only queued or refused.
+fn count_commands(client: &mut Client, commands: usize) {
+    let calls = commands as i64 + std::mem::take(&mut client.session.further_calls);
+    let total = &client.shared.commands;
+    total.store(total.load(Ordering::Relaxed).wrapping_add_signed(calls), Ordering::Relaxed);
 }

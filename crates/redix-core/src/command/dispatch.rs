@@ -322,6 +322,7 @@ impl<'k> Runner<'k> {
             Ok(Admitted::Queue(command)) => {
                 let flags = self.own_flags(command.spec, args);
                 queue(session, shared, command, flags, args);
+                session.further_calls -= 1;
                 reply.simple("QUEUED");
                 Flow::Next
             }
@@ -337,6 +338,7 @@ impl<'k> Runner<'k> {
                 let exec = found.is_some_and(|command| command.spec.locks == Locks::Queue);
                 let error = if exec { refuse_exec(session, shared, &error) } else { error };
                 session.abort_transaction();
+                session.further_calls -= 1;
                 if let Some(command) = found {
                     self.count_rejected(command);
                 }

@@ -20,6 +20,8 @@ pub(crate) struct Prepared {
     /// A brief command with one key, right arity and few bytes: it takes one lock and little time
     /// and can run without looking at its specification.
     plain: bool,
+    /// There is no such command, or it has no such subcommand.
+    unknown: bool,
 }
 
 const _: () = assert!(size_of::<Prepared>() <= 32);
@@ -39,15 +41,19 @@ impl Prepared {
 
     #[inline(always)]
     fn of(engine: &Engine, command: Option<Command>, args: Args<'_>) -> Self {
-        let command = command.map(|found| subcommand_of(&engine.commands, found, args));
         match command {
-            Some(Command { id, spec }) => {
+            Some(found) => {
+                let sub = subcommand_of(&engine.commands, found, args);
+                let unknown = sub.is_none();
+                let Command { id, spec } = sub.unwrap_or(found);
                 let plan = Plan::of(&engine.keyspace, spec, args);
                 let plain =
                     is_brief(spec, args) && plan.single().is_some() && spec.fits(args.len());
-                Self { plan, id: Some(id), member: spec.member, plain }
+                Self { plan, id: Some(id), member: spec.member, plain, unknown }
             }
-            None => Self { plan: Plan::default(), id: None, member: 0, plain: false },
+            None => {
+                Self { plan: Plan::default(), id: None, member: 0, plain: false, unknown: true }
+            }
         }
     }
 
@@ -55,6 +61,12 @@ impl Prepared {
     #[inline]
     pub(crate) fn command(&self, commands: &CommandTable) -> Option<Command> {
         self.id.map(|id| commands.by_id(id))
+    }
+
+    /// The id by which CLIENT LIST names the command; `u16::MAX`: the words name none.
+    #[inline]
+    pub(crate) fn named_id(&self) -> u16 {
+        if self.unknown { u16::MAX } else { self.id.unwrap_or(u16::MAX) }
     }
 
     /// The member or field of its key that it looks up, for prefetching.
@@ -76,12 +88,11 @@ impl Prepared {
     }
 }
 
-/// The subcommand that the arguments name, if the command is a container that has it: keys are
-/// those of the subcommand.
-fn subcommand_of(commands: &CommandTable, found: Command, args: Args<'_>) -> Command {
-    if found.spec.subcommands.is_empty() {
-        return found;
+/// The subcommand that the arguments name, if the command is a container: keys are those of the
+/// subcommand. None if the container has no such subcommand.
+fn subcommand_of(commands: &CommandTable, found: Command, args: Args<'_>) -> Option<Command> {
+    match args.try_get(1) {
+        Some(name) if !found.spec.subcommands.is_empty() => commands.find_subcommand(found, name),
+        _ => Some(found),
     }
-    let sub = args.try_get(1).and_then(|name| commands.find_subcommand(found, name));
-    sub.unwrap_or(found)
 }

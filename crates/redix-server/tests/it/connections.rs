@@ -93,11 +93,18 @@ fn replies_are_switched_off_and_on() {
         &["CLIENT", "REPLY", "SKIP"],
         &["CLIENT", "REPLY", "ON"],
         &["ECHO", "two"],
+        &["CLIENT", "REPLY", "SKIP"],
+        &["RESET"],
+        &["ECHO", "three"],
+        &["CLIENT", "REPLY", "OFF"],
+        &["RESET"],
     ];
     silent.iter().for_each(|words| client.send(words).unwrap());
     assert_eq!(client.reply().unwrap(), Value::Bulk(b"one".to_vec()));
     assert_eq!(client.reply().unwrap(), Value::Simple(b"OK".to_vec()));
     assert_eq!(client.reply().unwrap(), Value::Bulk(b"two".to_vec()));
+    assert_eq!(client.reply().unwrap(), Value::Bulk(b"three".to_vec()));
+    assert_eq!(client.reply().unwrap(), Value::Simple(b"RESET".to_vec()));
 }
 
 #[test]

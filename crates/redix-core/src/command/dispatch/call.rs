@@ -16,6 +16,7 @@ use redix_resp::reply::Reply;
 impl ClientCx<'_, '_> {
     /// Runs a command of the transaction under the locks that EXEC holds; appends its reply.
     pub fn run_queued(&mut self, queued: &Queued) {
+        self.session.further_calls += 1;
         let args = queued.args.args();
         let plan = Plan::of(self.keys.keyspace, queued.command.spec, args);
         let data = Ctx {
@@ -51,7 +52,7 @@ impl ClientCx<'_, '_> {
         session: &mut Session,
         reply: &mut Reply,
     ) -> u64 {
-        self.shared.count_commands(1);
+        self.session.further_calls += 1;
         let plan = Plan::of(self.keys.keyspace, command.spec, args);
         let caller = if self.from_primary() { Caller::Log } else { Caller::Script };
         let data = Ctx {

@@ -30,6 +30,16 @@ struct Doing {
     idle_ms: i64,
 }
 
+/// The text before its first zero byte.
+pub(super) fn up_to_nul(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// A name as it is shown: the part that was checked to be printable ASCII when it was set.
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(up_to_nul(name)).into_owned()
+}
+
 /// The flags of a connection, `N` if it has none.
 pub(super) fn letters(client: &ClientShared) -> String {
     let shown = client_flag::LETTERS.iter().filter(|(bit, _)| client.has_flag(*bit));
@@ -120,7 +130,7 @@ fn append(
         client.addr,
         client.laddr,
         client.fd,
-        texts.name.escape_ascii(),
+        shown(&texts.name),
         now_ms.saturating_sub(client.created_ms).max(0) / 1000,
         doing.idle_ms.max(0) / 1000,
         letters(client),
@@ -138,8 +148,8 @@ fn append(
         texts.user,
         redirection(client),
         client.resp.load(Ordering::Relaxed),
-        texts.lib_name.escape_ascii(),
-        texts.lib_ver.escape_ascii(),
+        shown(&texts.lib_name),
+        shown(&texts.lib_ver),
         client.net_in.load(Ordering::Relaxed),
         client.net_out.load(Ordering::Relaxed),
         client.commands.load(Ordering::Relaxed),
