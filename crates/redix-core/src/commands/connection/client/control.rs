@@ -53,10 +53,11 @@ fn kill_one(cx: &mut ClientCx<'_, '_>, client: &Arc<ClientShared>) {
 }
 
 /// `CLIENT PAUSE milliseconds [WRITE|ALL]` -> OK. In the world, so that no command covered by the
-/// pause is still being executed when it is replied to. Errors: the time is no number, negative or
-/// too long; another mode.
+/// pause is still being executed when it is replied to. Like Valkey it ignores the mode
+/// if more follows it. Errors: the time is no number, negative or too long; another mode.
 pub(super) fn pause(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let what = match args.try_get(3) {
+        Some(_) if args.len() > 4 => Paused::All,
         None => Paused::All,
         Some(_) if args.is(3, "ALL") => Paused::All,
         Some(_) if args.is(3, "WRITE") => Paused::Writes,
@@ -84,14 +85,16 @@ pub(super) fn unpause(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     done(cx.reply)
 }
 
-/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]` -> integer, 1 if the client was blocked by a command.
-/// Errors: the id is no number; another reason.
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]` -> integer, 1 if the client was blocked by a command. Like
+/// Valkey it ignores the reason if more follows it. Errors: the id is no number; another
+/// reason.
 pub(super) fn unblock(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
-    if args.len() > 3 && !args.is(3, "TIMEOUT") && !args.is(3, "ERROR") {
+    let reasoned = args.len() == 4;
+    if reasoned && !args.is(3, "TIMEOUT") && !args.is(3, "ERROR") {
         let text = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR";
         return Err(ReplyError::Static(text));
     }
-    let end = if args.try_get(3).is_some() && args.is(3, "ERROR") {
+    let end = if reasoned && args.is(3, "ERROR") {
         let text = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
         WaitEnd::Failed(ReplyError::Static(text))
     } else {

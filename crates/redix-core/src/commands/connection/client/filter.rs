@@ -2,7 +2,7 @@
 
 use redix_types::num::parse_i64;
 
-use super::line;
+use super::line::{self, up_to_nul};
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec};
@@ -383,6 +383,8 @@ fn parse_test(
     value: &[u8],
 ) -> Result<Test, ReplyError> {
     let text = || value.to_vec();
+    // The real servers read letters up to a zero byte.
+    let letters = up_to_nul(value);
     Ok(match name {
         b"TYPE" => Test::Kind(
             Kind::parse(value)
@@ -396,11 +398,13 @@ fn parse_test(
         b"NAME" => Test::Name(text()),
         b"LIB-NAME" => Test::LibName(text()),
         b"LIB-VER" => Test::LibVer(text()),
-        b"FLAGS" if value.iter().all(|letter| LETTERS.contains(letter)) => Test::Flags(text()),
-        b"FLAGS" => return Err(unknown_letters("flags", "NOT-FLAGS", negated, value)),
-        b"CAPA" if value.iter().all(|letter| *letter == b'r') => Test::Capa(text()),
-        b"CAPA" => return Err(unknown_letters("capa", "NOT-CAPA", negated, value)),
-        b"DB" => Test::Db(parse_db(cx, value)?),
+        b"FLAGS" if letters.iter().all(|letter| LETTERS.contains(letter)) => {
+            Test::Flags(letters.to_vec())
+        }
+        b"FLAGS" => return Err(unknown_letters("flags", "NOT-FLAGS", negated, letters)),
+        b"CAPA" if letters.iter().all(|letter| *letter == b'r') => Test::Capa(letters.to_vec()),
+        b"CAPA" => return Err(unknown_letters("capa", "NOT-CAPA", negated, letters)),
+        b"DB" => Test::Db(parse_db(cx, if negated { "NOT-DB" } else { "DB" }, value)?),
         b"MAXAGE" if !negated => Test::AgeSeconds(parse_seconds("maxage", value)?),
         b"IDLE" if !negated => Test::IdleSeconds(parse_seconds("idle", value)?),
         _ => return Err(ReplyError::Syntax),
@@ -412,12 +416,13 @@ fn unknown_letters(what: &str, negated_as: &str, negated: bool, value: &[u8]) ->
     ReplyError::quoting(&format!("Unknown {what} found in the {place} filter: "), value, "")
 }
 
-fn parse_db(cx: &ClientCx<'_, '_>, value: &[u8]) -> Result<u32, ReplyError> {
-    let number =
-        parse_i64(value).ok_or(ReplyError::Static("ERR DB is not an integer or out of range"))?;
+fn parse_db(cx: &ClientCx<'_, '_>, name: &str, value: &[u8]) -> Result<u32, ReplyError> {
+    let number = parse_i64(value)
+        .and_then(|number| i32::try_from(number).ok())
+        .ok_or_else(|| ReplyError::err(format!("{name} is not an integer or out of range")))?;
     let databases = cx.engine.keyspace.databases();
     u32::try_from(number).ok().filter(|db| *db < databases).ok_or_else(|| {
-        ReplyError::err(format!("DB number should be between 0 and {}", databases - 1))
+        ReplyError::err(format!("{name} number should be between 0 and {}", databases - 1))
     })
 }
 
