@@ -11,7 +11,7 @@ use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx};
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::effects::Notice;
-use crate::error::CommandResult;
+use crate::error::{CommandResult, ReplyError};
 use crate::mailbox::Mailbox;
 use crate::pubsub::{Place, Subscriptions, write_pending};
 use crate::registry::client_flag;
@@ -71,8 +71,13 @@ fn psubscribe(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     begin(cx, args, Topic::Pattern, "psubscribe")
 }
 
-/// `SSUBSCRIBE shardchannel …` -> as SUBSCRIBE; only shard channels are counted.
+/// `SSUBSCRIBE shardchannel …` -> as SUBSCRIBE; only shard channels are counted. Errors: inside
+/// MULTI.
 fn ssubscribe(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
+    if cx.caller == Caller::Exec {
+        let text = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client";
+        return Err(ReplyError::Static(text));
+    }
     begin(cx, args, Topic::Channel(Kind::Shard), "ssubscribe")
 }
 
