@@ -1,34 +1,38 @@
 //! Error replies by code, for `INFO errorstats`.
+//!
+//! **Invariant.** The codes are bounded: those of the server by their number, those that scripts
+//! make up by [`CODES_MAX`].
 
 use std::collections::BTreeMap;
 
 use crate::error::ReplyError;
-use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, lock};
 
-/// The most codes that are counted separately; without a bound, faulty scripts would fill the
-/// memory.
+/// The number of codes from which on scripts add no more; without a bound, faulty ones would fill
+/// the memory.
 pub const CODES_MAX: usize = 128;
+
+/// What the errors of scripts are counted under whose codes are not.
+const OVERFLOW: &str = "ERRORSTATS_OVERFLOW";
 
 /// Error counts by code.
 #[derive(Debug, Default)]
 pub struct ErrorStats {
     counts: Mutex<BTreeMap<String, u64>>,
-    overflowed: AtomicBool,
 }
 
 impl ErrorStats {
     /// Counts one error reply.
     pub fn count(&self, error: &ReplyError) {
-        let code = error.code();
+        *lock(&self.counts).entry(error.code()).or_default() += 1;
+    }
+
+    /// Counts one error reply whose code a script may have made up.
+    pub fn count_of_script(&self, error: &ReplyError) {
         let mut counts = lock(&self.counts);
-        if let Some(count) = counts.get_mut(&code) {
-            *count += 1;
-        } else if counts.len() < CODES_MAX {
-            counts.insert(code, 1);
-        } else {
-            self.overflowed.store(true, Ordering::Relaxed);
-        }
+        let code = error.code();
+        let is_counted = counts.len() < CODES_MAX || counts.contains_key(&code);
+        *counts.entry(if is_counted { code } else { OVERFLOW.into() }).or_default() += 1;
     }
 
     /// The counts by code, in order of the codes.
@@ -36,14 +40,8 @@ impl ErrorStats {
         lock(&self.counts).iter().map(|(code, count)| (code.clone(), *count)).collect()
     }
 
-    /// Whether codes beyond the bound were seen.
-    pub fn overflowed(&self) -> bool {
-        self.overflowed.load(Ordering::Relaxed)
-    }
-
     /// Resets all counts.
     pub fn reset(&self) {
         lock(&self.counts).clear();
-        self.overflowed.store(false, Ordering::Relaxed);
     }
 }

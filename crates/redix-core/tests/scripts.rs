@@ -167,3 +167,24 @@ fn the_garbage_of_a_script_does_not_stay() {
     let bytes: usize = bytes.unwrap().parse().unwrap();
     assert!(bytes < 8 << 20, "{bytes} bytes are kept");
 }
+
+/// As Valkey 9.1.2 counts them: 128 codes, then those that scripts make up together.
+#[test]
+fn codes_that_scripts_make_up_are_bounded() {
+    let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+    for code in 0..200 {
+        let script = format!("return redis.error_reply('E{code} text')");
+        engine.execute(1, &["EVAL", &script, "0"]).unwrap();
+    }
+    engine.execute(1, &["EVAL", "error({err = 'OTHER text'})", "0"]).unwrap();
+    engine.execute(1, &["EVAL", "error({err = 'E1 text'})", "0"]).unwrap();
+    engine.execute(1, &["EVAL", "return redis.pcall('get')", "0"]).unwrap();
+    engine.execute(1, &["SET", "k"]).unwrap();
+    let info = engine.execute(1, &["INFO", "errorstats"]).unwrap();
+    let Value::Bulk(text) = info else { panic!("a bulk string") };
+    let text = String::from_utf8(text).unwrap();
+    for line in ["ERRORSTATS_OVERFLOW:count=73", "E1:count=2", "E127:count=1", "ERR:count=2"] {
+        assert!(text.contains(&format!("errorstat_{line}\r\n")), "{line} is not in {text}");
+    }
+    assert!(!text.contains("errorstat_E128:"), "{text}");
+}

@@ -66,6 +66,12 @@ pub fn count_error(engine: &Engine, stats: &ThreadStats, error: &ReplyError) {
     engine.errors.count(error);
 }
 
+/// Counts an error reply whose code a script may have made up.
+pub fn count_error_of_script(engine: &Engine, stats: &ThreadStats, error: &ReplyError) {
+    stats.cell.error_replies.bump();
+    engine.errors.count_of_script(error);
+}
+
 /// The outcome of dispatching a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {

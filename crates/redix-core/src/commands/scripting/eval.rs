@@ -9,7 +9,7 @@ use super::host::{ARGV, KEYS, Run, Title, new_machine};
 use super::values::{self, Errors};
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
-use crate::command::dispatch::count_error;
+use crate::command::dispatch::count_error_of_script;
 use crate::command::spec::{ArgKind, ArgSpec, Begin, CommandSpec, Find, Group, KeySpec};
 use crate::command::spec::{access, acl, flag};
 use crate::command::timing::call_stats;
@@ -306,7 +306,7 @@ fn run_in(
     }
     call_stats(cx.stats, cx.command).failed.add(errors.total);
     for text in errors.uncounted {
-        count_error(cx.engine, cx.stats, &ReplyError::Text(text));
+        count_error_of_script(cx.engine, cx.stats, &ReplyError::Text(text));
     }
     Ok(())
 }
@@ -378,7 +378,7 @@ fn fail(
     let error = ReplyError::Text(with_place(text, at));
     call_stats(cx.stats, cx.command).failed.bump();
     if !counted {
-        count_error(cx.engine, cx.stats, &error);
+        count_error_of_script(cx.engine, cx.stats, &error);
     }
     error.write_to(cx.reply);
     Ok(())
