@@ -28,8 +28,8 @@ use crate::sync::{Arc, Mutex, lock};
 pub const EVAL_SCRIPTS_MAX: usize = 500;
 /// Functions that a machine keeps besides those that are in the cache.
 const STALE_MAX: usize = 1000;
-/// The garbage in bytes that an idle machine may keep, if it is more than what the machine needs. To
-/// collect it costs a machine without data 2 microseconds.
+/// The garbage in bytes that an idle machine may keep, if it is more than what the machine needs.
+/// To collect it costs a machine without data 2 microseconds.
 const GARBAGE_MIN: usize = 32 << 10;
 
 /// The digest that names a script: SHA-1 of its source.

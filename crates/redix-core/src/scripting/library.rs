@@ -4,7 +4,8 @@
 //! While it loads, code sees other globals than when it runs: the table `redis`, which is `server`
 //! too, with `register_function`, `log` and constants, and nothing else.
 //!
-//! **Invariants.** Loading that fails leaves nothing pinned in the machine. It ends at its deadline.
+//! **Invariants.** Loading that fails leaves nothing pinned in the machine, and loading ends at its
+//! deadline.
 
 use redix_lua::{Call, Engine as Lua, Fault, Host, HostFn, Pin, RunError, TableRef, Tick, Value};
 
@@ -140,7 +141,7 @@ pub(super) fn load(
     let body = &source[first_line(source).map_or(0, <[u8]>::len)..];
     let proto = redix_lua::compile(body, b"@user_function").map_err(|error| {
         let text = [&b"ERR Error compiling function: "[..], &error.message].concat();
-        ReplyError::Text(one_line(text))
+        ReplyError::Text(one_line(&text))
     })?;
     let deadline_ns = env.clock.mono_ns().saturating_add(limit_ns);
     let mut host = Registrar { env, deadline_ns, found: Vec::new(), digits: Vec::new() };
@@ -183,7 +184,8 @@ fn run(
         Err(RunError::Memory) => b"ERR not enough memory".to_vec(),
         Err(RunError::Killed { .. }) => b"ERR FUNCTION LOAD timeout".to_vec(),
     };
-    Err(ReplyError::Text(one_line([&b"ERR Error registering functions: "[..], &text].concat())))
+    let text = [&b"ERR Error registering functions: "[..], &text].concat();
+    Err(ReplyError::Text(one_line(&text)))
 }
 
 /// The text of the error that ended the code.
@@ -197,9 +199,9 @@ fn error_text(lua: &mut Lua, value: Value) -> Vec<u8> {
 }
 
 /// The text up to a zero byte, with line ends replaced by blanks.
-fn one_line(text: Vec<u8>) -> Vec<u8> {
+fn one_line(text: &[u8]) -> Vec<u8> {
     let blank = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
-    until_zero(&text).iter().map(blank).collect()
+    until_zero(text).iter().map(blank).collect()
 }
 
 /// Checks what was registered.

@@ -260,8 +260,9 @@ fn dump(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `FUNCTION RESTORE payload [FLUSH | APPEND | REPLACE]` -> OK. Errors: the payload is damaged or of
-/// a later version, holds something else, or a library that cannot be loaded; names that are taken.
+/// `FUNCTION RESTORE payload [FLUSH | APPEND | REPLACE]` -> OK. Errors: the payload is damaged or
+/// of a later version, holds something else, or a library that cannot be loaded; names that are
+/// taken.
 fn restore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let policy = |word| args.len() == 4 && args.is(3, word);
     if args.len() > 4 {
@@ -300,8 +301,8 @@ fn not_a_library(error: &RdbError) -> ReplyError {
     })
 }
 
-/// `FUNCTION STATS` -> map: the function that has been running for too long, and the numbers of each
-/// engine. Errors: BUSY while a script runs.
+/// `FUNCTION STATS` -> map: the function that has been running for too long, and the numbers of
+/// each engine. Errors: BUSY while a script runs.
 fn stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     let running = cx.engine.scripting.busy();
     if running.as_ref().is_some_and(|script| script.kind == Kind::Script) {

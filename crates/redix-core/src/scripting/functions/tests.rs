@@ -136,7 +136,8 @@ proptest! {
             let (catalogue, totals) = (functions.catalogue(), functions.totals());
             prop_assert_eq!(catalogue.iter().len(), model.len());
             prop_assert_eq!(totals.libraries, model.len());
-            prop_assert_eq!(totals.functions, model.values().map(|(names, _)| names.len()).sum::<usize>());
+            let names: usize = model.values().map(|(names, _)| names.len()).sum();
+            prop_assert_eq!(totals.functions, names);
             prop_assert_eq!(totals.bytes == 0, model.is_empty());
             for function in 0..6u8 {
                 let expect = model.values().find(|(names, _)| names.contains(&function));

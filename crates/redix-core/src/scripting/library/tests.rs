@@ -54,7 +54,7 @@ fn what_cannot_be_loaded_leaves_nothing() {
         for code in [
             "redis.register_function('f', function() end) foo()",
             "redis.register_function('f', function() end) redis.register_function('-', redis.log)",
-            "local s = ('x'):rep(100000) redis.register_function('f', function() return s end) foo()",
+            "local s = ('x'):rep(1e5) redis.register_function('f', function() return s end) foo()",
         ] {
             assert!(load_text(&mut machine, code).is_err(), "{code}");
         }
