@@ -62,7 +62,7 @@ fuzz_target!(|data: &[u8]| {
     let second = engine.new_string(second).expect("there is room");
     let args = [Value::Number(f64::from(choice % 6)), first, second];
     match engine.run(function, &args, &mut Slices(20)) {
-        Ok(_) | Err(redix_lua::RunError::Memory | redix_lua::RunError::Killed) => {}
+        Ok(_) | Err(redix_lua::RunError::Memory | redix_lua::RunError::Killed { .. }) => {}
         Err(error) => panic!("{error:?}"),
     }
 });
