@@ -1,5 +1,5 @@
-//! The classes of attacks on script engines that the servers in C had to mend, each tried here: what
-//! they run into has to be an error or an ordinary reply, and the engine goes on.
+//! The classes of attacks on script engines that the servers in C had to mend, each tried here:
+//! what they run into has to be an error or an ordinary reply, and the engine goes on.
 //!
 //! The identifiers are those of the public lists of vulnerabilities (CVE); the scripts are our own.
 

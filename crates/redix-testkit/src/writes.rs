@@ -21,8 +21,8 @@ pub const GROUPS: [&str; 2] = ["g", "h"];
 /// A command and its arguments.
 pub type Words = Vec<Vec<u8>>;
 
-/// Commands that are sent together: perhaps SELECT, then a transaction or single writes and scripts,
-/// at most `max` of them.
+/// Commands that are sent together: perhaps SELECT, then a transaction or single writes and
+/// scripts, at most `max` of them.
 pub fn batch(rng: &mut Rng, max: usize) -> Vec<Words> {
     let mut commands = Vec::new();
     if rng.chance(20) {
