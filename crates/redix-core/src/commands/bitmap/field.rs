@@ -203,13 +203,23 @@ impl Operation {
         }
     }
 
+    /// A signed value that is to be set. With OVERFLOW SAT one so far below the least number of the
+    /// field that their distance from the greatest needs more than 64 bits counts as too large: so
+    /// do the real servers, which compare in 64 bits.
+    fn read_signed(self, value: i64) -> i128 {
+        let max = (1_i128 << (self.field.width - 1)) - 1;
+        let is_far = max - i128::from(value) > i128::from(i64::MAX);
+        let saturates = matches!(self.overflow, Overflow::Saturate) && self.field.width < 64;
+        if saturates && is_far { i128::MAX } else { i128::from(value) }
+    }
+
     /// Carries it out on bytes that are long enough. Returns the reply, and whether it changed
     /// something.
     fn apply(self, bytes: &mut [u8]) -> (Option<i64>, bool) {
         let old = self.get(bytes);
         let wanted = match self.action {
             Action::Get => return (Some(old), false),
-            Action::Set(value) if self.signed => i128::from(value),
+            Action::Set(value) if self.signed => self.read_signed(value),
             // A negative number is a large one.
             Action::Set(value) => i128::from(value as u64),
             Action::Add(increment) => i128::from(old) + i128::from(increment),
