@@ -342,7 +342,8 @@ impl<'k> Runner<'k> {
             }
             Err(error) => {
                 let exec = found.is_some_and(|command| command.spec.locks == Locks::Queue);
-                let error = if exec { refuse_exec(session, shared, &error) } else { error };
+                let error =
+                    if exec { self.refuse_exec(session, shared, args, &error) } else { error };
                 session.abort_transaction();
                 session.further_calls -= 1;
                 if let Some(command) = found {
@@ -360,6 +361,29 @@ impl<'k> Runner<'k> {
             tracks.caching = false;
         }
         flow
+    }
+
+    /// Discards the transaction of an EXEC that a gate refused, and shows the EXEC to monitors, for
+    /// whom the transaction would not end otherwise. Returns the error to reply.
+    #[cold]
+    fn refuse_exec(
+        &self,
+        session: &mut Session,
+        shared: &ClientShared,
+        args: Args<'_>,
+        error: &ReplyError,
+    ) -> ReplyError {
+        discard_transaction(session, shared);
+        let text = error.text();
+        if text.starts_with(b"REDIRECT ") {
+            return error.clone();
+        }
+        if self.engine.registry.monitored() {
+            let line = crate::monitor::line(self.now_us, session, Some(&shared.addr), args);
+            self.engine.registry.feed_monitors(line);
+        }
+        let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
+        ReplyError::Text([b"EXECABORT Transaction discarded because of: ", reason].concat())
     }
 
     /// Drops the reply that begins at `mark` if the client wants none, and appends the messages
@@ -761,18 +785,6 @@ fn queue(
     multi.queue.push(queued);
     shared.multi.store(multi.queue.len() as i64, Ordering::Relaxed);
     shared.multi_bytes.store(multi.bytes, Ordering::Relaxed);
-}
-
-/// Discards the transaction of an EXEC that a gate refused; returns the error to reply.
-#[cold]
-fn refuse_exec(session: &mut Session, shared: &ClientShared, error: &ReplyError) -> ReplyError {
-    discard_transaction(session, shared);
-    let text = error.text();
-    if text.starts_with(b"REDIRECT ") {
-        return error.clone();
-    }
-    let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
-    ReplyError::Text([b"EXECABORT Transaction discarded because of: ", reason].concat())
 }
 
 /// Replies OK: for handlers that only report success.

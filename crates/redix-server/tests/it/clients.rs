@@ -565,6 +565,21 @@ fn scripts_that_do_not_run_are_shown_to_monitors() {
 }
 
 #[test]
+fn a_refused_exec_is_shown_to_monitors() {
+    let server = start(&[]);
+    let (mut monitor, mut other) = (connect(&server), connect(&server));
+    monitor.must(&["MONITOR"]).unwrap();
+    let commands: [&[&str]; 5] = [&["MULTI"], &["NOSUCH"], &["EXEC", "x"], &["GET"], &["EXEC"]];
+    let refused = &answers(&mut other, &commands)[2];
+    assert!(refused.starts_with("-EXECABORT Transaction discarded because of: wrong number"));
+    for shown in ["\"MULTI\"", "\"EXEC\" \"x\"", "\"EXEC\""] {
+        let Value::Simple(line) = monitor.reply().unwrap() else { panic!("status") };
+        let line = String::from_utf8(line).unwrap();
+        assert!(line.ends_with(&format!("] {shown}")), "{line} for {shown}");
+    }
+}
+
+#[test]
 fn who_wants_no_replies_gets_no_lines_either() {
     let server = start(&["--worker-threads", "1"]);
     let (mut monitor, mut other) = (connect(&server), connect(&server));
