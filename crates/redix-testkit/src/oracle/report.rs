@@ -139,7 +139,9 @@ impl Report {
         }
         let failed = self.coverage.iter().filter(|((name, option), count)| {
             let meant = option.starts_with('!') || name.starts_with("NOSUCH");
-            !meant && count.ran >= RUNS_ENOUGH && count.succeeded == 0
+            // What scripts find is made by the commands of other families, on few keys.
+            let fills = self.plan.family == Family::Scripts && !runs_scripts(name);
+            !meant && !fills && count.ran >= RUNS_ENOUGH && count.succeeded == 0
         });
         failed.map(|((name, option), _)| format!("{name} {option}").trim().to_owned()).collect()
     }
@@ -150,6 +152,10 @@ impl Report {
         ensure!(self.mismatches.is_empty() && never.is_empty(), "{self}");
         Ok(())
     }
+}
+
+fn runs_scripts(name: &str) -> bool {
+    ["EVAL", "FCALL", "FUNCTION", "SCRIPT"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 impl Display for Report {
