@@ -273,6 +273,8 @@ impl Server {
     /// Cleans up at exit: removes the pid file and notifies the supervisor.
     pub fn say_goodbye(&self) {
         self.supervisor.tell("STOPPING=1\n");
+        // First: whoever sees its connection closed must not be able to make another one.
+        self.listeners.lock().open.clear();
         if let Some(pid_file) = &self.pid_file {
             pid_file.remove();
         }

@@ -112,6 +112,8 @@ fn the_thread_of_a_script_ends_the_server() {
     runs.send(&ENDLESS).unwrap();
     eventually_busy(&mut other);
     other.send(&["SHUTDOWN", "NOSAVE"]).unwrap();
+    assert!(other.is_closed_by_peer().unwrap());
+    assert!(Client::connect(server.addr()).is_err(), "nobody listens");
     assert!(server.wait_for_exit().unwrap().success());
 }
 
