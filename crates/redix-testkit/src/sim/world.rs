@@ -480,6 +480,21 @@ impl World {
                 self.start(node)?;
             }
         }
+        self.put_right()
+    }
+
+    /// Tells servers their roles again: a failover that was aborted when its target had already
+    /// taken over leaves two primaries, and only the operator knows which one is meant.
+    fn put_right(&mut self) -> Check {
+        for node in 0..self.nodes.len() {
+            let process = self.nodes[node].process.as_ref();
+            let is_replica = process.is_some_and(|process| process.engine.repl.is_replica());
+            match self.nodes[node].parent {
+                Some(parent) if !is_replica => self.follow(node, parent)?,
+                None if is_replica => self.order(node, &["REPLICAOF", "NO", "ONE"])?,
+                _ => {}
+            }
+        }
         Ok(())
     }
 
