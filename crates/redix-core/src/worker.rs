@@ -481,6 +481,11 @@ impl Worker {
                 let command = item.command(&self.engine.commands);
                 let at = parked + executed;
                 let flow = if runs_scripts(client, command) {
+                    if self.owes_others() {
+                        // Others must not wait for the end of the script.
+                        runner.over = true;
+                        break;
+                    }
                     self.execute_script(runner, attend, (token, at), item)
                 } else {
                     runner.execute(client, at, command, &item.plan)

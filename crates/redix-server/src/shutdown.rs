@@ -104,7 +104,8 @@ pub fn shut_down(server: &Server, how: &Shutdown, asked_by: Option<&str>) {
         }
         None => log::notice("User requested shutdown..."),
     }
-    finish(server, how);
+    // A worker has others to serve.
+    finish(server, how, asked_by.is_none());
 }
 
 /// Shuts the process down if a delayed shutdown is due. Must not be called by a thread that is
@@ -114,18 +115,24 @@ pub fn finish_waiting(server: &Arc<Server>) {
         begin(server, how);
     }
     if let Some(how) = server.engine.due_shutdown() {
-        finish(server, &how);
+        finish(server, &how, true);
         server.engine.give_up_shutdown();
     }
 }
 
-fn finish(server: &Server, how: &Shutdown) {
+/// Ends the process, or returns if saving fails. A script that runs for too long is waited for only
+/// if something is to be saved, and by a thread that `may_wait`.
+fn finish(server: &Server, how: &Shutdown, may_wait: bool) {
     UNDER_WAY.store(true, Ordering::Release);
     let engine = &server.engine;
     let gates = engine.keyspace.gates();
-    // A script that runs for too long is not waited for where nothing is to be saved.
-    let waits = how.save != Some(false) || !gates.is_busy();
-    let world = waits.then(|| gates.world());
+    let nothing_to_save = how.save == Some(false);
+    let world = if may_wait && !nothing_to_save { Some(gates.world()) } else { gates.try_world() };
+    if world.is_none() && !nothing_to_save {
+        log::warning("Can't shut down: a script runs for too long.");
+        UNDER_WAY.store(false, Ordering::Release);
+        return;
+    }
     if engine.shutdown_save(how).is_err() && !how.force {
         log::warning("Errors trying to shut down the server. Check the logs for more information.");
         UNDER_WAY.store(false, Ordering::Release);

@@ -19,8 +19,9 @@ use crate::effects::Request;
 use crate::engine::Engine;
 use crate::keyspace::Key;
 use crate::keyspace::access::Access;
+use crate::keyspace::shard::WatchFlag;
 use crate::registry::{ClientShared, client_flag};
-use crate::session::Session;
+use crate::session::{Session, Watches};
 use crate::stats::ThreadStats;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -181,6 +182,14 @@ pub(super) fn discard_transaction(session: &mut Session, shared: &ClientShared) 
     shared.set_flag(client_flag::MULTI, false);
     shared.multi.store(-1, Ordering::Relaxed);
     shared.multi_bytes.store(0, Ordering::Relaxed);
+}
+
+/// The watched keys of a session; none yet if there were none.
+pub fn watches<'s>(session: &'s mut Session, shared: &ClientShared) -> &'s mut Watches {
+    session.watches.get_or_insert_with(|| Watches {
+        flag: Arc::new(WatchFlag::new(Arc::clone(&shared.flags), client_flag::DIRTY)),
+        keys: Vec::new(),
+    })
 }
 
 fn show_no_watches(shared: &ClientShared) {

@@ -21,6 +21,7 @@ mod http;
 mod invalidate;
 mod migrated;
 mod plain;
+mod reply;
 mod service;
 
 pub(crate) use apply::STEP;
@@ -40,7 +41,6 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::Engine;
-use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{Access, Ageing, Expiry, Found, Held, Swept, SweptFields};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
@@ -336,6 +336,7 @@ impl<'k> Runner<'k> {
                 session.reply_mode = reply_mode;
                 return Flow::Hold;
             }
+            Ok(Admitted::WatchInVain(watch)) => self.watch_in_vain(session, shared, reply, watch),
             Err(_) if found.is_none() && http::is_http(args.get(0)) => {
                 self.cut_off_http(shared);
                 Flow::Next
@@ -384,62 +385,6 @@ impl<'k> Runner<'k> {
         }
         let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
         ReplyError::Text([b"EXECABORT Transaction discarded because of: ", reason].concat())
-    }
-
-    /// Drops the reply that begins at `mark` if the client wants none, and appends the messages
-    /// that follow it.
-    #[inline(always)]
-    fn keep_to_reply_mode(
-        &self,
-        session: &mut Session,
-        reply: &mut Reply,
-        mark: usize,
-        args: Args<'_>,
-    ) {
-        if session.replica.as_ref().is_some_and(|replica| replica.attached()) {
-            if reply.len() > mark {
-                self.silence_replica(session, reply, mark, args);
-            }
-        } else if session.reply_mode != ReplyMode::On
-            && !matches!(session.reply_mode, ReplyMode::SkipNext)
-        {
-            reply.truncate(mark);
-            reply.raw(&std::mem::take(&mut session.pushes));
-        } else if !session.pushes.is_empty() {
-            reply.raw(&std::mem::take(&mut session.pushes));
-        }
-    }
-
-    /// A replica may receive nothing but the stream: one whose command would be replied to is
-    /// closed.
-    #[cold]
-    fn silence_replica(
-        &self,
-        session: &mut Session,
-        reply: &mut Reply,
-        mark: usize,
-        args: Args<'_>,
-    ) {
-        let said = reply.as_bytes()[mark..].trim_ascii_end();
-        let quoted = if said.starts_with(b"-") { said } else { b"a reply" };
-        let commands = &self.engine.commands;
-        let found = commands.find(args.get(0)).map(|found| {
-            let sub = args.try_get(1).and_then(|name| commands.find_subcommand(found, name));
-            commands.full_name(sub.unwrap_or(found))
-        });
-        let name = found.unwrap_or_else(|| args.get(0).escape_ascii().to_string());
-        let warn = |text: &str| self.engine.env.log(Level::Warning, text);
-        let quoted = String::from_utf8_lossy(quoted);
-        if said.starts_with(b"-") {
-            self.stats.cell.unexpected_error_replies.bump();
-            warn(&format!(
-                "== CRITICAL == This primary is sending an error to its replica: '{quoted}' after \
-                 processing the command '{name}'"
-            ));
-        }
-        warn(&format!("Replica generated a reply to command '{name}', disconnecting it: {quoted}"));
-        reply.truncate(mark);
-        session.close_after_reply = true;
     }
 
     /// Deletes expired keys from a stretch of one shard's table and propagates the deletions; see

@@ -8,15 +8,13 @@
 //! An expiry counts as a change only if it happens after the WATCH.
 
 use crate::command::args::Args;
-use crate::command::context::ClientCx;
+use crate::command::context::{ClientCx, watches};
 use crate::command::dispatch::done;
 use crate::command::spec::{ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
-use crate::keyspace::shard::WatchFlag;
 use crate::registry::client_flag;
-use crate::session::{Multi, Watched, Watches};
-use crate::sync::Arc;
+use crate::session::{Multi, Watched};
 use crate::sync::atomic::Ordering;
 
 /// Commands: MULTI, EXEC, DISCARD, WATCH and UNWATCH.
@@ -145,10 +143,7 @@ fn watch_key(cx: &mut ClientCx<'_, '_>, key: Key<'_>) {
     // does not fail EXEC.
     let was_alive = cx.keys.exists(key);
     let db = cx.keys.db;
-    let watches = cx.session.watches.get_or_insert_with(|| Watches {
-        flag: Arc::new(WatchFlag::new(Arc::clone(&cx.shared.flags), client_flag::DIRTY)),
-        keys: Vec::new(),
-    });
+    let watches = watches(cx.session, cx.shared);
     if watches.keys.iter().any(|other| other.db == db && *other.key == *key.bytes) {
         return;
     }

@@ -25,6 +25,12 @@ pub(super) fn runs_scripts(client: &Client, command: Option<Command>) -> bool {
 }
 
 impl Worker {
+    /// Whether something of the turn so far is carried out when it ends: requests of commands, and
+    /// messages that clients have published to themselves.
+    pub(super) fn owes_others(&self) -> bool {
+        !self.turn.asked.is_empty() || !self.awaiting_mail.is_empty()
+    }
+
     /// Executes the parked command at a position of the connection in a slot, which may run a
     /// script.
     pub(super) fn execute_script(
@@ -45,8 +51,9 @@ impl Worker {
                     // What they have sent is to be answered meanwhile, too.
                     turn.ready.iter().for_each(|token| self.mark_ready(*token));
                 }
-                attend(self);
+                let outcome = catch_unwind(AssertUnwindSafe(|| attend(self)));
                 self.turn = turn;
+                outcome.unwrap_or_else(|panic| resume_unwind(panic));
             })
         }));
         self.clients[token] = Some(client);

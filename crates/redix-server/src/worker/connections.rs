@@ -52,7 +52,7 @@ pub(super) struct Connections {
     pub(super) readable: Vec<usize>,
     pub(super) touched: Vec<usize>,
     closed: Vec<usize>,
-    /// Became readable while their script ran.
+    /// Were to be read from or written to while their script ran.
     put_off: Vec<usize>,
     /// The connection at which the next round of periodic work begins.
     visited: usize,
@@ -89,8 +89,9 @@ impl Connections {
         }
     }
 
-    /// Lists the connections again that became readable while their script ran.
+    /// Lists the connections again that were passed over while their script ran.
     pub(super) fn list_put_off(&mut self) {
+        self.touched.extend_from_slice(&self.put_off);
         self.readable.append(&mut self.put_off);
     }
 
@@ -323,6 +324,7 @@ impl Connections {
         self.read_all(worker);
         self.touched.extend_from_slice(worker.ready());
         self.execute(worker, requests);
+        self.touched.extend(worker.fed());
         self.flush_all(worker);
     }
 
@@ -369,8 +371,9 @@ impl Connections {
 
     /// Sends pending output, and resumes a connection that was suspended because of it.
     fn flush(&mut self, worker: &mut Worker, token: usize, config: &Config) -> Fate {
-        let (Some(Some(conn)), Some(client)) = (self.conns.get_mut(token), worker.client(token))
-        else {
+        let Some(Some(conn)) = self.conns.get_mut(token) else { return Fate::Stay };
+        let Some(client) = worker.client(token) else {
+            self.put_off.push(token);
             return Fate::Stay;
         };
         if client.shared.killed.load(Ordering::Acquire) {

@@ -71,7 +71,7 @@ fn what_is_sent_meanwhile_is_answered_and_what_followed_runs() {
         assert_eq!(said(&mut late, &["GET", "k"]), BUSY, "a connection made since");
         let needs_world = ["CONFIG", "SET", "maxmemory", "0"];
         assert_eq!(said(&mut late, &needs_world), BUSY);
-        watches.send(&["WATCH", "k"]).unwrap();
+        assert_eq!(said(&mut watches, &["WATCH", "k"]), "+OK");
         let abort = format!("-EXECABORT Transaction discarded because of: {}", &BUSY[1..]);
         assert_eq!(said(&mut begun, &["EXEC"]), abort);
         assert_eq!(said(&mut other, &["MULTI"]), "+OK");
@@ -84,7 +84,8 @@ fn what_is_sent_meanwhile_is_answered_and_what_followed_runs() {
         for expected in ["+OK", KILLED, "+OK", "\"v\""] {
             assert_eq!(runs.reply().unwrap().pretty(), expected);
         }
-        assert_eq!(watches.reply().unwrap().pretty(), "+OK", "it has waited for the end");
+        assert_eq!(said(&mut watches, &["MULTI"]), "+OK");
+        assert_eq!(said(&mut watches, &["EXEC"]), "(null array)", "the script may have changed it");
         assert_eq!(said(&mut other, &["EXISTS", "x", "k", "early"]), "(integer) 2");
     }
 }
@@ -202,4 +203,50 @@ fn a_snapshot_outlives_a_script() {
         let info = said(&mut other, &["INFO", "persistence"]);
         info.contains("rdb_bgsave_in_progress:0") && info.contains("rdb_last_bgsave_status:ok")
     });
+}
+
+#[test]
+fn a_shutdown_that_meets_the_begin_of_a_script_ends_the_server() {
+    for _ in 0..10 {
+        let mut server = impatient(2, &[]);
+        let (mut runs, mut ends) = (connect(&server), connect(&server));
+        runs.send(&ENDLESS).unwrap();
+        ends.send(&["SHUTDOWN", "NOSAVE"]).unwrap();
+        assert!(server.wait_for_exit().unwrap().success());
+    }
+}
+
+#[test]
+fn the_client_of_a_script_gets_its_replies_although_it_is_closed() {
+    for workers in [1, 2] {
+        let server = impatient(workers, &[]);
+        let mut wrong = connect(&server);
+        let long = "for i = 1, 3 * 10 ^ 7 do end return 'done'";
+        let eval = format!("*3\r\n$4\r\nEVAL\r\n${}\r\n{long}\r\n$1\r\n0\r\n", long.len());
+        wrong.send_raw(format!("{eval}*abc\r\n").as_bytes()).unwrap();
+        assert_eq!(wrong.reply().unwrap().pretty(), "\"done\"");
+        let error = "-ERR Protocol error: invalid multibulk length";
+        assert_eq!(wrong.reply().unwrap().pretty(), error);
+        assert!(wrong.is_closed_by_peer().unwrap());
+
+        let mut killed = connect(&server);
+        let id = said(&mut killed, &["CLIENT", "ID"]).replace("(integer) ", "");
+        assert_eq!(said(&mut killed, &["MULTI"]), "+OK");
+        assert_eq!(said(&mut killed, &["EVAL", long, "0"]), "+QUEUED");
+        let kill = ["CLIENT", "KILL", "ID", &id, "SKIPME", "no"];
+        assert_eq!(said(&mut killed, &kill), "+QUEUED");
+        assert_eq!(said(&mut killed, &["EXEC"]), "1) \"done\"\n2) (integer) 1");
+        assert!(killed.is_closed_by_peer().unwrap());
+    }
+}
+
+#[test]
+fn what_was_asked_for_before_a_script_is_not_put_off() {
+    let mut server = impatient(1, &["--enable-debug-command", "yes"]);
+    let (mut sleeps, mut ends, mut runs) = (connect(&server), connect(&server), connect(&server));
+    // What the others send meanwhile is read in one turn.
+    sleeps.send(&["DEBUG", "SLEEP", "0.3"]).unwrap();
+    ends.send(&["SHUTDOWN", "NOSAVE"]).unwrap();
+    runs.send(&ENDLESS).unwrap();
+    assert!(server.wait_for_exit().unwrap().success());
 }

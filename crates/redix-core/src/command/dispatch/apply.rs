@@ -42,7 +42,7 @@ impl Runner<'_> {
         let errors = self.stats.cell.error_replies.get();
         let mut world = None;
         match self.admit_applied(session, args, found) {
-            Ok(Some(Admitted::Hold)) => return Flow::Hold,
+            Ok(Some(Admitted::Hold | Admitted::WatchInVain(_))) => return Flow::Hold,
             Ok(Some(Admitted::Run(command))) => {
                 if command.spec.locks != Locks::Keys
                     && let Some(link) = &mut session.primary_link

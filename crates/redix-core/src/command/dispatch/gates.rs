@@ -20,6 +20,8 @@ pub(super) enum Admitted {
     Run(Command),
     Queue(Command),
     Hold,
+    /// WATCH beside a script that runs for too long: its keys can't be looked at.
+    WatchInVain(Command),
 }
 
 impl Runner<'_> {
@@ -117,8 +119,10 @@ impl Runner<'_> {
         {
             return Err(only_subscribed(&self.engine.commands.full_name(command)));
         }
-        if self.beside_script && !self.admit_beside_script(spec, args)? {
-            return Ok(Admitted::Hold);
+        if self.beside_script
+            && let Some(verdict) = self.admit_beside_script(command, args)?
+        {
+            return Ok(verdict);
         }
         if session.monitor || session.replica.as_ref().is_some_and(|replica| replica.attached()) {
             if flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0 {
@@ -133,14 +137,23 @@ impl Runner<'_> {
         Ok(Admitted::Run(command))
     }
 
-    /// What is refused beside a script that runs for too long. Returns false if the command must
-    /// wait for its end because it needs keys.
+    /// What is refused beside a script that runs for too long, and what becomes of a command that
+    /// is allowed there but needs keys.
     #[cold]
-    fn admit_beside_script(&self, spec: &CommandSpec, args: Args<'_>) -> Result<bool, ReplyError> {
+    fn admit_beside_script(
+        &self,
+        command: Command,
+        args: Args<'_>,
+    ) -> Result<Option<Admitted>, ReplyError> {
+        let spec = command.spec;
         if !spec.has(flag::ALLOW_BUSY) {
             return Err(self.engine.scripting.busy_error());
         }
-        Ok(spec.locks_for(args) == Locks::Keys && spec.keys.is_empty())
+        Ok(match spec.locks_for(args) {
+            Locks::Keys if spec.keys.is_empty() => None,
+            Locks::Keys => Some(Admitted::WatchInVain(command)),
+            _ => Some(Admitted::Hold),
+        })
     }
 
     /// A command's flags, other than EXEC's.
