@@ -8,7 +8,7 @@
 //! whole pipelines before they read, and would deadlock. Pending output is bounded by
 //! `client-output-buffer-limit`, pending input by `client-query-buffer-limit`, and both by small
 //! constants before the client has authenticated. Fairness comes from the turn: a bounded amount of
-//! output ([`TURN_OUTPUT_MAX`]) and input of one connection, then the next.
+//! output ([`redix_core::client::TURN_OUTPUT_MAX`]) and input of one connection, then the next.
 //!
 //! **Invariants.** A connection never moves to another worker. Nothing here accesses the keyspace
 //! except through the engine's worker. Every message of the mailbox is taken before the next wait.
