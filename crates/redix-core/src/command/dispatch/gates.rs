@@ -151,7 +151,7 @@ impl Runner<'_> {
         }
         Ok(match spec.locks_for(args) {
             Locks::Keys if spec.keys.is_empty() => None,
-            Locks::Keys => Some(Admitted::WatchInVain(command)),
+            Locks::Keys if spec.name == "watch" => Some(Admitted::WatchInVain(command)),
             _ => Some(Admitted::Hold),
         })
     }
