@@ -5,6 +5,7 @@ use redix_types::{IntBuf, num};
 
 use crate::config::REDIS_VERSION;
 use crate::env::{Env, Level};
+use crate::error::until_zero;
 
 /// The constants.
 const NUMBERS: &[(&str, u32)] = &[
@@ -77,6 +78,12 @@ pub fn new_error(lua: &mut Lua, text: &[u8]) -> Result<TableRef, Fault> {
     let text = lua.new_string(text)?;
     lua.raw_set_field(table, b"err", text)?;
     Ok(table)
+}
+
+/// The text up to a zero byte, with line ends replaced by spaces.
+pub fn one_line(text: &[u8]) -> Vec<u8> {
+    let text = until_zero(text).iter();
+    text.map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
 }
 
 /// The error for a global that does not exist.

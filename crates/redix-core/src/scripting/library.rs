@@ -9,7 +9,7 @@
 
 use redix_lua::{Call, Engine as Lua, Fault, Host, HostFn, Pin, RunError, TableRef, Tick, Value};
 
-use super::api::{self, raise};
+use super::api::{self, one_line, raise};
 use super::{Machine, engine_options, script_flag};
 use crate::config::split_args;
 use crate::env::Env;
@@ -196,12 +196,6 @@ fn error_text(lua: &mut Lua, value: Value) -> Vec<u8> {
         other => other,
     };
     lua.bytes_of(value).unwrap_or(b"ERR unknown error").to_vec()
-}
-
-/// The text up to a zero byte, with line ends replaced by blanks.
-fn one_line(text: &[u8]) -> Vec<u8> {
-    let blank = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
-    until_zero(text).iter().map(blank).collect()
 }
 
 /// Checks what was registered.

@@ -15,6 +15,7 @@ use crate::command::spec::{access, acl, flag};
 use crate::command::timing::call_stats;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError, until_zero};
+use crate::scripting::api;
 use crate::scripting::busy::Kind;
 use crate::scripting::{
     Machine, SHA_DIGITS, Script, parse_sha, script_flag, sha_of, sha_text, shebang,
@@ -129,7 +130,7 @@ pub(super) fn compile(source: &[u8]) -> Result<Arc<Script>, ReplyError> {
     let (flags, body) = shebang::parse(source)?;
     let proto = redix_lua::compile(body, b"@user_script").map_err(|error| {
         let text = [&b"ERR Error compiling script (new function): "[..], &error.message].concat();
-        ReplyError::Text(values::one_line(&text))
+        ReplyError::Text(api::one_line(&text))
     })?;
     Ok(Arc::new(Script { sha: sha_of(source), source: source.to_vec(), proto, flags }))
 }
@@ -340,7 +341,7 @@ fn with_place(mut text: Vec<u8>, at: Place) -> Vec<u8> {
         text.extend_from_slice(&chunk);
         text.extend_from_slice(format!(":{line}.").as_bytes());
     }
-    values::one_line(&text)
+    api::one_line(&text)
 }
 
 /// Replies with the error that ended a script.

@@ -8,6 +8,7 @@ use redix_resp::reply::{DeferredLen, Proto, Reply};
 use redix_types::num;
 
 use crate::error::until_zero;
+use crate::scripting::api::one_line;
 
 /// Slots of the stack on which real servers convert a value, of which an array takes one and a map
 /// or set three.
@@ -185,12 +186,6 @@ fn begin_table(
 fn text_field(lua: &mut Lua, table: TableRef, name: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
     let value = lua.raw_get_field(table, name)?;
     Ok(lua.bytes_of(value).map(<[u8]>::to_vec))
-}
-
-/// The text up to a zero byte, with line ends replaced by spaces.
-pub(super) fn one_line(text: &[u8]) -> Vec<u8> {
-    let text = until_zero(text).iter();
-    text.map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
 }
 
 /// Reads a reply from its bytes and makes it a Lua value.
