@@ -20,11 +20,23 @@ pub struct Records {
     frames: Vec<Frame>,
 }
 
-/// The end of a record, and its database.
+/// The end of a record, its database, and whether only replicas receive it.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     db: u32,
+    private: bool,
     end: usize,
+}
+
+/// One write command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'r> {
+    /// Its database.
+    pub db: u32,
+    /// Whether it is for replicas and not for the append-only file.
+    pub private: bool,
+    /// The encoded command.
+    pub bytes: &'r [u8],
 }
 
 /// The most memory kept for the next unit's records.
@@ -34,14 +46,22 @@ impl Records {
     /// Appends a command.
     pub fn push(&mut self, db: u32, argv: &[impl AsRef<[u8]>]) {
         encode_command(&mut self.bytes, argv);
-        self.frames.push(Frame { db, end: self.bytes.len() });
+        self.frames.push(Frame { db, private: false, end: self.bytes.len() });
     }
 
     /// Appends a command as received.
     // HOT PATH: once per write while the log is recorded; allocates only to grow.
     pub fn push_words<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         encode_words(&mut self.bytes, words);
-        self.frames.push(Frame { db, end: self.bytes.len() });
+        self.frames.push(Frame { db, private: false, end: self.bytes.len() });
+    }
+
+    /// Appends a command that is for replicas and not for the append-only file.
+    pub fn push_private<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
+        self.push_words(db, words);
+        if let Some(frame) = self.frames.last_mut() {
+            frame.private = true;
+        }
     }
 
     /// The number of records.
@@ -55,11 +75,13 @@ impl Records {
         self.frames.is_empty()
     }
 
-    /// Each record's database and bytes.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
+    /// Each record.
+    pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let starts = std::iter::once(0).chain(self.frames.iter().map(|frame| frame.end));
-        let frames = self.frames.iter().zip(starts);
-        frames.map(|(frame, start)| (frame.db, &self.bytes[start..frame.end]))
+        self.frames.iter().zip(starts).map(|(frame, start)| {
+            let Frame { db, private, end } = *frame;
+            Record { db, private, bytes: &self.bytes[start..end] }
+        })
     }
 
     /// All records, concatenated.
@@ -237,6 +259,14 @@ impl Effects {
         if self.recording {
             self.pending = true;
             self.records.push_words(db, words);
+        }
+    }
+
+    /// Logs a command that is for replicas and not for the append-only file.
+    pub fn log_private<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
+        if self.recording {
+            self.pending = true;
+            self.records.push_private(db, words);
         }
     }
 

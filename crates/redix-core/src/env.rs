@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Time. Both readings are taken at the start of a group of commands and frozen for each command.
 pub trait Clock: Send + Sync {
@@ -33,6 +34,16 @@ pub trait Entropy: Send + Sync {
 pub trait DiskFile: Write + Send {
     /// Makes the bytes written so far durable (`fsync`).
     fn sync(&mut self) -> io::Result<()>;
+    /// Cuts the file down to its first `len` bytes; writing continues there.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+    /// A handle for another thread that makes the file durable while this one writes on.
+    fn syncer(&self) -> io::Result<Arc<dyn Syncer>>;
+}
+
+/// Makes a file durable.
+pub trait Syncer: Send + Sync {
+    /// Makes the bytes durable that were written before the call (`fdatasync`).
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// An unnamed temporary file, written at its end and read from its start.
@@ -52,6 +63,10 @@ pub trait Disk: Send + Sync {
     /// Creates or truncates a file for writing, and locks it if possible, so that other processes
     /// know that it is being written.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file to be written at its end, with its length in bytes; creates it if there is none.
+    fn append(&self, path: &Path) -> io::Result<(Box<dyn DiskFile>, u64)>;
+    /// Creates a directory, unless it exists.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Renames a file over another, atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.

@@ -2,12 +2,14 @@
 //! log.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use redix_core::env::{
     Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
+    Syncer,
 };
 
 use crate::{alloc, log, sys};
@@ -39,20 +41,35 @@ impl Entropy for SystemEntropy {
 /// The file system.
 struct SystemDisk;
 
-struct SystemFile(File);
+struct SystemFile(Arc<File>);
+
+struct SystemSyncer(Arc<File>);
+
+impl Syncer for SystemSyncer {
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
 
 impl Write for SystemFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        (&*self.0).write(bytes)
     }
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        (&*self.0).flush()
     }
 }
 
 impl DiskFile for SystemFile {
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_all()
+    }
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)?;
+        (&*self.0).seek(SeekFrom::Start(len)).map(drop)
+    }
+    fn syncer(&self) -> io::Result<Arc<dyn Syncer>> {
+        Ok(Arc::new(SystemSyncer(Arc::clone(&self.0))))
     }
 }
 
@@ -86,7 +103,18 @@ impl Disk for SystemDisk {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         // Ignored: a file system without locks has no other user of them.
         file.try_lock().ok();
-        Ok(Box::new(SystemFile(file)))
+        Ok(Box::new(SystemFile(Arc::new(file))))
+    }
+    fn append(&self, path: &Path) -> io::Result<(Box<dyn DiskFile>, u64)> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let len = file.seek(SeekFrom::End(0))?;
+        Ok((Box::new(SystemFile(Arc::new(file))), len))
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        match std::fs::DirBuilder::new().mode(0o755).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            other => other,
+        }
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)

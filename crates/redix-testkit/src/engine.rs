@@ -20,7 +20,7 @@ use redix_core::effects::Records;
 use redix_core::engine::Engine;
 use redix_core::env::{
     Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
-    Wake,
+    Syncer, Wake,
 };
 use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::{ClientShared, client_flag};
@@ -150,6 +150,16 @@ impl SimDisk {
 
 struct SimFile(Content, Arc<AtomicBool>);
 
+struct SimSyncer(Content);
+
+impl Syncer for SimSyncer {
+    fn sync(&self) -> io::Result<()> {
+        let mut content = locked(&self.0);
+        content.synced = content.all.len();
+        Ok(())
+    }
+}
+
 impl Write for SimFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.1.load(Ordering::Relaxed) {
@@ -165,9 +175,16 @@ impl Write for SimFile {
 
 impl DiskFile for SimFile {
     fn sync(&mut self) -> io::Result<()> {
+        SimSyncer(Arc::clone(&self.0)).sync()
+    }
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
         let mut content = locked(&self.0);
-        content.synced = content.all.len();
+        content.all.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        content.synced = content.synced.min(content.all.len());
         Ok(())
+    }
+    fn syncer(&self) -> io::Result<Arc<dyn Syncer>> {
+        Ok(Arc::new(SimSyncer(Arc::clone(&self.0))))
     }
 }
 
@@ -199,6 +216,14 @@ impl Disk for SimDisk {
         let content = Content::default();
         locked(&self.files).insert(path.to_owned(), Arc::clone(&content));
         Ok(Box::new(SimFile(content, Arc::clone(&self.full))))
+    }
+    fn append(&self, path: &Path) -> io::Result<(Box<dyn DiskFile>, u64)> {
+        let content = Arc::clone(locked(&self.files).entry(path.to_owned()).or_default());
+        let len = locked(&content).all.len() as u64;
+        Ok((Box::new(SimFile(content, Arc::clone(&self.full))), len))
+    }
+    fn create_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut files = locked(&self.files);

@@ -107,7 +107,7 @@ impl Engine {
         replica.set_legacy(legacy);
         replica.wait_for_start(self.now_ms());
         replicas.attach(replica);
-        if !log.active() {
+        if !log.has_backlog() {
             log.start(self.config().repl_backlog_size, &*self.env.entropy);
             let history = log.history();
             self.say(&format!(
@@ -410,7 +410,7 @@ impl Engine {
         let quiet = self.repl.failover.is_timed() || self.shutdown_in_ms().is_some();
         let ping = seconds.is_multiple_of(u64::from(config.repl_ping_replica_period));
         if ping && !quiet && !self.repl.is_replica() {
-            log.append_raw(PING);
+            log.append_private(PING);
             replicas.tell_of(log.end(), &self.registry, None);
         }
         drop(gate);
@@ -452,7 +452,7 @@ impl Engine {
         let Some(_gate) = self.keyspace.gates().try_enter(thread) else { return };
         let paused = self.pause.any(self.now_ms());
         if !self.repl.is_replica() && !paused && replicas.take_acks_wanted() {
-            self.repl.log.append_raw(GET_ACK);
+            self.repl.log.append_private(GET_ACK);
         }
     }
 
@@ -462,7 +462,8 @@ impl Engine {
         let due = || {
             let empty_since_ms = replicas.empty_since_ms();
             let for_s = (self.now_ms() - empty_since_ms) / 1000;
-            self.repl.recording()
+            self.repl.log.has_backlog()
+                && !self.repl.is_replica()
                 && replicas.count() == 0
                 && empty_since_ms != 0
                 && u64::try_from(for_s).is_ok_and(|for_s| for_s > ttl_s)

@@ -11,6 +11,7 @@ use redix_testkit::rng::Rng;
 
 use crate::env::{
     Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
+    Syncer,
 };
 
 /// Controls and counters of an [`Env`] made of it.
@@ -125,6 +126,22 @@ impl DiskFile for SimFile {
     fn sync(&mut self) -> io::Result<()> {
         self.0.check()
     }
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        let mut files = self.0.files.lock().unwrap();
+        files.entry(self.1.clone()).or_default().truncate(usize::try_from(len).unwrap());
+        Ok(())
+    }
+    fn syncer(&self) -> io::Result<Arc<dyn Syncer>> {
+        Ok(Arc::new(SimSyncer(self.0.clone())))
+    }
+}
+
+struct SimSyncer(Sim);
+
+impl Syncer for SimSyncer {
+    fn sync(&self) -> io::Result<()> {
+        self.0.check()
+    }
 }
 
 struct SimSpill(Sim, Vec<u8>);
@@ -159,6 +176,13 @@ impl Disk for Sim {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.files.lock().unwrap().insert(path.to_owned(), Vec::new());
         Ok(Box::new(SimFile(self.clone(), path.to_owned())))
+    }
+    fn append(&self, path: &Path) -> io::Result<(Box<dyn DiskFile>, u64)> {
+        let len = self.files.lock().unwrap().entry(path.to_owned()).or_default().len() as u64;
+        Ok((Box::new(SimFile(self.clone(), path.to_owned())), len))
+    }
+    fn create_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut files = self.files.lock().unwrap();

@@ -17,6 +17,10 @@
 //! to the offset of the change. Source: Redis documentation, "Replication", and the fields of `INFO
 //! replication`.
 //!
+//! The append-only file is written from the same bytes ([`Log::read_records`]), without those that
+//! only concern replicas: PING, GETACK, messages of PUBLISH. While it is on, the stream is recorded
+//! without replicas too; only for replicas is a backlog kept.
+//!
 //! Rejected: a ring of fixed size, which would have to be as large as the slowest replica's lag;
 //! and a buffer for each replica, which copies every write once for each.
 //!
@@ -27,10 +31,11 @@
 mod tests;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use redix_resp::request::encode_command;
 
-use crate::effects::Records;
+use crate::effects::{Record, Records};
 use crate::env::Entropy;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
@@ -136,6 +141,8 @@ impl From<OutOfReach> for CannotResume {
 /// The stream of writes.
 pub struct Log {
     active: AtomicBool,
+    /// A backlog is kept: there are replicas, or were lately.
+    backlog: AtomicBool,
     /// The end as of the last append, readable without the lock.
     end: AtomicU64,
     state: Mutex<State>,
@@ -153,6 +160,19 @@ struct State {
     /// The database selected at the end of the stream; `None`: SELECT comes next.
     db: Option<u32>,
     readers: Vec<Arc<AtomicU64>>,
+    /// Whether the append-only file is written from it.
+    recorded: bool,
+    /// Bytes that are not for the append-only file, which has not read past them.
+    private: VecDeque<Range<u64>>,
+}
+
+/// What [`Log::read_records`] has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// This many bytes.
+    Records(usize),
+    /// This many bytes that are not for the append-only file.
+    Private(u64),
 }
 
 /// A position in the stream: bytes from there on are kept while it lives.
@@ -166,6 +186,11 @@ impl Reader {
     pub fn offset(&self) -> u64 {
         self.offset.load(Ordering::Relaxed)
     }
+
+    /// Declares the bytes before `offset` read.
+    pub fn advance_to(&self, offset: u64) {
+        self.offset.store(offset, Ordering::Relaxed);
+    }
 }
 
 impl Log {
@@ -175,6 +200,7 @@ impl Log {
             History { id: ReplId::random(entropy), id2: ReplId::NONE, id2_end: 0, end: 0 };
         Self {
             active: AtomicBool::new(false),
+            backlog: AtomicBool::new(false),
             end: AtomicU64::new(0),
             state: Mutex::new(State {
                 history,
@@ -182,6 +208,8 @@ impl Log {
                 backlog_bytes: 0,
                 db: None,
                 readers: Vec::new(),
+                recorded: false,
+                private: VecDeque::new(),
             }),
         }
     }
@@ -203,9 +231,15 @@ impl Log {
         lock(&self.state).history
     }
 
-    /// The extent of the backlog; `None` while the stream is not recorded.
+    /// Whether a backlog is kept.
+    #[inline]
+    pub fn has_backlog(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed)
+    }
+
+    /// The extent of the backlog; `None` while none is kept.
     pub fn backlog(&self) -> Option<Backlog> {
-        if !self.active() {
+        if !self.has_backlog() {
             return None;
         }
         let state = lock(&self.state);
@@ -214,22 +248,55 @@ impl Log {
         Some(Backlog { start, len: state.history.end - start, memory })
     }
 
-    /// Starts recording; in the world. Earlier writes were not recorded, so the stream gets a new
-    /// id.
+    /// Starts keeping a backlog; in the world. Unless the stream is recorded already, earlier writes
+    /// were not, so it gets a new id.
     pub fn start(&self, backlog_bytes: u64, entropy: &dyn Entropy) {
         let mut state = lock(&self.state);
-        state.history.id = ReplId::random(entropy);
-        state.history.id2 = ReplId::NONE;
-        state.begin(backlog_bytes);
+        if self.active() {
+            state.backlog_bytes = backlog_bytes;
+        } else {
+            state.begin(backlog_bytes, ReplId::random(entropy));
+        }
+        self.backlog.store(true, Ordering::Release);
         self.active.store(true, Ordering::Release);
     }
 
-    /// Continues a primary's stream from `end` on, under its id; in the world.
+    /// Starts recording for the append-only file, from here on; in the world.
+    pub fn start_recording(&self, entropy: &dyn Entropy) -> Reader {
+        let mut state = lock(&self.state);
+        if !self.active() {
+            state.begin(0, ReplId::random(entropy));
+            self.active.store(true, Ordering::Release);
+        }
+        state.recorded = true;
+        let offset = Arc::new(AtomicU64::new(state.history.end));
+        state.readers.push(Arc::clone(&offset));
+        Reader { offset }
+    }
+
+    /// Ends recording for the append-only file; in the world, or while nobody writes. Without a
+    /// backlog nothing is recorded any more.
+    pub fn stop_recording(&self, entropy: &dyn Entropy) {
+        let mut state = lock(&self.state);
+        state.recorded = false;
+        state.private.clear();
+        if self.has_backlog() {
+            state.trim();
+        } else {
+            self.active.store(false, Ordering::Release);
+            state.forget(entropy);
+        }
+    }
+
+    /// Continues a primary's stream from `end` on, under its id; in the world. The append-only file
+    /// is not written from it at this time.
     pub fn adopt(&self, id: ReplId, end: u64, backlog_bytes: u64) {
         let mut state = lock(&self.state);
-        state.history = History { id, id2: ReplId::NONE, id2_end: 0, end };
-        state.begin(backlog_bytes);
+        debug_assert!(!state.recorded, "what was not written yet would be lost");
+        state.history.end = end;
+        state.begin(backlog_bytes, id);
         self.end.store(end, Ordering::Release);
+        self.backlog.store(true, Ordering::Release);
         self.active.store(true, Ordering::Release);
     }
 
@@ -255,14 +322,20 @@ impl Log {
         lock(&self.state).db = None;
     }
 
-    /// Stops recording and drops the backlog and the ids, since further writes are not recorded; in
-    /// the world.
+    /// Drops the backlog and the ids; in the world. Unless the append-only file is written from it,
+    /// further writes are not recorded.
     pub fn stop(&self, entropy: &dyn Entropy) {
         let mut state = lock(&self.state);
-        self.active.store(false, Ordering::Release);
-        state.history.id = ReplId::random(entropy);
-        state.history.id2 = ReplId::NONE;
-        state.blocks.clear();
+        self.backlog.store(false, Ordering::Release);
+        state.backlog_bytes = 0;
+        if state.recorded {
+            state.history.id = ReplId::random(entropy);
+            state.history.id2 = ReplId::NONE;
+            state.trim();
+        } else {
+            self.active.store(false, Ordering::Release);
+            state.forget(entropy);
+        }
     }
 
     /// Sets the size of the backlog.
@@ -295,14 +368,25 @@ impl Log {
         if wrapped {
             state.put(b"*1\r\n$5\r\nMULTI\r\n");
         }
-        if records.len() == 1 && records.bytes().len() >= BLOCK_BYTES {
-            let db = records.iter().next().map_or(0, |(db, _)| db);
+        let only = records.iter().next().map(|Record { db, private, .. }| (db, private));
+        if records.len() == 1
+            && records.bytes().len() >= BLOCK_BYTES
+            && let Some((db, private)) = only
+        {
             state.select(db);
+            let begin = state.history.end;
             state.put_block(records.take_bytes());
+            if private {
+                state.note_private(begin);
+            }
         } else {
-            for (db, bytes) in records.iter() {
-                state.select(db);
-                state.put(bytes);
+            for record in records.iter() {
+                state.select(record.db);
+                let begin = state.history.end;
+                state.put(record.bytes);
+                if record.private {
+                    state.note_private(begin);
+                }
             }
         }
         if wrapped {
@@ -311,10 +395,19 @@ impl Log {
         self.finish(state)
     }
 
-    /// Appends raw bytes: PING, GETACK, a primary's stream. Returns the new end.
+    /// Appends raw bytes of a primary's stream. Returns the new end.
     pub fn append_raw(&self, bytes: &[u8]) -> u64 {
         let mut state = lock(&self.state);
         state.put(bytes);
+        self.finish(state)
+    }
+
+    /// Appends raw bytes that only concern replicas: PING, GETACK. Returns the new end.
+    pub fn append_private(&self, bytes: &[u8]) -> u64 {
+        let mut state = lock(&self.state);
+        let begin = state.history.end;
+        state.put(bytes);
+        state.note_private(begin);
         self.finish(state)
     }
 
@@ -353,23 +446,28 @@ impl Log {
     /// Appends up to about `max` bytes (at most the rest of a block more) from the reader's
     /// position to `out` and advances it. Returns how many.
     pub fn read(&self, reader: &Reader, max: usize, out: &mut Vec<u8>) -> usize {
-        let mut offset = reader.offset();
-        let before = out.len();
         let state = lock(&self.state);
-        let at = state.blocks.partition_point(|block| block.end() <= offset);
-        for block in state.blocks.range(at..) {
-            // After a restart of the stream, the bytes that an old reader wants no longer exist.
-            let Some(from) = offset.checked_sub(block.start) else { break };
-            let from = from as usize;
-            let count = (block.bytes.len() - from).min(max - (out.len() - before));
-            out.extend_from_slice(&block.bytes[from..from + count]);
-            offset += count as u64;
-            if out.len() - before >= max {
-                break;
-            }
+        let count = state.copy(reader.offset(), max, out);
+        reader.offset.fetch_add(count as u64, Ordering::Relaxed);
+        count
+    }
+
+    /// Appends up to `max` bytes from `offset` on, where a reader is or has been since the last
+    /// advance, to `out`; but not past bytes that are not for the append-only file. The caller must
+    /// not ask for more than [`Log::end`] says, and must have advanced its reader past private
+    /// bytes before it asks again.
+    pub fn read_records(&self, offset: u64, max: usize, out: &mut Vec<u8>) -> Piece {
+        let mut state = lock(&self.state);
+        while state.private.front().is_some_and(|range| range.end <= offset) {
+            state.private.pop_front();
         }
-        reader.offset.store(offset, Ordering::Relaxed);
-        out.len() - before
+        let until_private = match state.private.front() {
+            Some(range) if range.start <= offset => return Piece::Private(range.end - offset),
+            Some(range) => range.start - offset,
+            None => u64::MAX,
+        };
+        let max = usize::try_from(until_private).unwrap_or(usize::MAX).min(max);
+        Piece::Records(state.copy(offset, max, out))
     }
 }
 
@@ -380,11 +478,51 @@ impl Block {
 }
 
 impl State {
-    fn begin(&mut self, backlog_bytes: u64) {
+    /// Begins a stream under this id.
+    fn begin(&mut self, backlog_bytes: u64, id: ReplId) {
+        (self.history.id, self.history.id2, self.history.id2_end) = (id, ReplId::NONE, 0);
         self.blocks.clear();
         self.readers.clear();
+        self.private.clear();
         self.backlog_bytes = backlog_bytes;
         self.db = None;
+    }
+
+    /// Drops the bytes and the ids.
+    fn forget(&mut self, entropy: &dyn Entropy) {
+        self.history.id = ReplId::random(entropy);
+        self.history.id2 = ReplId::NONE;
+        self.blocks.clear();
+    }
+
+    /// What was put since `begin` is not for the append-only file.
+    fn note_private(&mut self, begin: u64) {
+        if !self.recorded {
+            return;
+        }
+        let end = self.history.end;
+        match self.private.back_mut() {
+            Some(last) if last.end == begin => last.end = end,
+            _ => self.private.push_back(begin..end),
+        }
+    }
+
+    /// Appends up to `max` bytes from `offset` on to `out`; returns how many.
+    fn copy(&self, mut offset: u64, max: usize, out: &mut Vec<u8>) -> usize {
+        let before = out.len();
+        let at = self.blocks.partition_point(|block| block.end() <= offset);
+        for block in self.blocks.range(at..) {
+            // After a restart of the stream, the bytes that an old reader wants no longer exist.
+            let Some(from) = offset.checked_sub(block.start) else { break };
+            let from = from as usize;
+            let count = (block.bytes.len() - from).min(max - (out.len() - before));
+            out.extend_from_slice(&block.bytes[from..from + count]);
+            offset += count as u64;
+            if out.len() - before >= max {
+                break;
+            }
+        }
+        out.len() - before
     }
 
     /// The first byte that a new reader may start from.

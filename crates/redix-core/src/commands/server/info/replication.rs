@@ -71,7 +71,7 @@ fn upstream(facts: &Facts<'_>, out: &mut String) {
     field!(out, "master_sync_in_progress", "{}", u8::from(syncing));
     let log = &facts.engine.repl.log;
     // A replica that has not been synchronised since startup.
-    let is_blank = status.born_replica() && !log.active();
+    let is_blank = status.born_replica() && !log.has_backlog();
     let applied = if is_blank { 1 } else { log.end() };
     field!(out, "slave_read_repl_offset", "{}", applied + status.unapplied_bytes());
     field!(out, "slave_repl_offset", "{applied}");
