@@ -7,7 +7,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::bytes::ByteString;
-use super::syntax::{memory_text, parse_integer, parse_loosely, parse_memory, quote};
+use super::syntax::{
+    memory_text, parse_integer, parse_loosely, parse_memory, quote, quote_unless_plain,
+};
 use super::types::{BytesOrPercent, OutputLimit, OutputLimits, ShutdownOn, notify};
 
 /// The reason of an error, which follows `- ` in the error of CONFIG SET.
@@ -447,15 +449,6 @@ impl Kind<ByteString> for Binary {
 
     fn describe(&self) -> String {
         Kind::<ByteString>::describe(&ANY)
-    }
-}
-
-/// `word` as an argument of a line, quoted only where necessary.
-fn quote_unless_plain(word: &[u8]) -> Vec<u8> {
-    let plain = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\');
-    match !word.is_empty() && word.iter().all(plain) {
-        true => word.to_vec(),
-        false => quote(word).into(),
     }
 }
 

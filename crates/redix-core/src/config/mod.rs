@@ -40,7 +40,7 @@ pub use kinds::Words;
 pub use parse::{CommandLine, ConfigError, ConfigFile, Includes, Loaded, load};
 pub use rewrite::{rewrite, rewrite_all};
 pub(crate) use syntax::parse_memory;
-pub use syntax::{quote, split_args};
+pub use syntax::{quote, quote_unless_plain, split_args};
 pub use table::{Config, DIRECTIVES};
 pub use types::*;
 

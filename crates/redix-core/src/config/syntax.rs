@@ -126,6 +126,16 @@ pub fn quote(text: &[u8]) -> String {
     out
 }
 
+/// `word` as an argument of a line, quoted only where necessary.
+#[must_use]
+pub fn quote_unless_plain(word: &[u8]) -> Vec<u8> {
+    let plain = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\');
+    match !word.is_empty() && word.iter().all(plain) {
+        true => word.to_vec(),
+        false => quote(word).into(),
+    }
+}
+
 /// Reads a size such as `64mb` in bytes. Units, in any case: none or `b`, `k` (1000), `kb` (1024),
 /// and so on for `m` and `g`. A unit without digits is zero, as in Redis.
 #[must_use]

@@ -7,6 +7,7 @@
 //! ([`file::SaveFile`]). A file that is loaded is never written to. Nothing is omitted silently. No
 //! file is read or written under a shard's lock.
 
+pub mod aof;
 pub mod file;
 pub mod load;
 pub mod payload;

@@ -1,0 +1,9 @@
+//! The append-only file: what its files are and how their bytes are read.
+//!
+//! A data set is a *base* (an RDB file, or commands) and the *increments* recorded since, in a
+//! directory of their own; [`manifest`] lists them.
+//!
+//! **Invariants.** Nothing here opens a file: bytes come in, and data comes out. Every length is
+//! bounded before it is believed.
+
+pub mod manifest;
