@@ -400,7 +400,7 @@ impl Worker {
         }
         let limits = match client.session.primary_link {
             None => limits(&self.config, client.session.authenticated),
-            Some(_) => PRIMARY_LIMITS,
+            Some(_) => Limits::TRUSTED,
         };
         // Authentication changes how the next command is parsed.
         let ahead = if limits.authenticated { GROUP_MAX } else { 1 };
@@ -655,18 +655,9 @@ fn goes_on(client: &mut Client, runner: &mut Runner<'_>, engine: &Engine) -> boo
     true
 }
 
-/// The request limits for a primary's stream: independent of the configuration, since the primary
-/// decides what its clients may send.
-pub(crate) const PRIMARY_LIMITS: Limits = Limits {
-    multibulk_max: i32::MAX as i64,
-    bulk_len_max: i64::MAX,
-    inline_max: 64 * 1024,
-    authenticated: true,
-};
-
 /// The request limits for a client.
 fn limits(config: &Config, authenticated: bool) -> Limits {
-    Limits { bulk_len_max: config.proto_max_bulk_len, authenticated, ..PRIMARY_LIMITS }
+    Limits { bulk_len_max: config.proto_max_bulk_len, authenticated, ..Limits::TRUSTED }
 }
 
 /// Counts the commands that were called: those of transactions and scripts as well, none that was

@@ -87,16 +87,20 @@ pub struct Limits {
 impl Default for Limits {
     /// The defaults of the real servers, for an authenticated client.
     fn default() -> Self {
-        Self {
-            multibulk_max: i64::from(i32::MAX),
-            bulk_len_max: 512 * 1024 * 1024,
-            inline_max: 64 * 1024,
-            authenticated: true,
-        }
+        Self { bulk_len_max: 512 * 1024 * 1024, ..Self::TRUSTED }
     }
 }
 
 impl Limits {
+    /// The limits for a source that decides itself what is too long: the stream of a primary, an
+    /// append-only file.
+    pub const TRUSTED: Self = Self {
+        multibulk_max: i32::MAX as i64,
+        bulk_len_max: i64::MAX,
+        inline_max: 64 * 1024,
+        authenticated: true,
+    };
+
     #[inline(always)]
     fn multibulk_allowed(&self) -> i64 {
         if self.authenticated {

@@ -11,13 +11,14 @@
 
 use std::io::{self, Read};
 
+use redix_resp::Limits;
+
 pub use crate::client::portion::Portion;
 use crate::client::{Input, READ_MAX};
 use crate::command::prepared::Prepared;
 use crate::command::table::Memo;
 use crate::engine::Engine;
 use crate::sync::Arc;
-use crate::worker::PRIMARY_LIMITS;
 
 /// A larger buffer is freed when it is consumed.
 const KEPT_MAX: usize = 4 * READ_MAX;
@@ -53,7 +54,7 @@ impl ReadAhead {
         }
         input.received(count);
         *received += count;
-        input.parse(usize::MAX, &PRIMARY_LIMITS);
+        input.parse(usize::MAX, &Limits::TRUSTED);
         prepared.reserve(input.parked() - prepared.len());
         for index in prepared.len()..input.parked() {
             let args = input.args(index);
