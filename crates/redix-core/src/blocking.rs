@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! let waiter = cx.block(deadline_ms, Box::new(|engine, reply| reply.int(…)));
-//! cx.engine.blocking.offsets.wait(&waiter, Acknowledgement { offset, replicas }, |offset| …);
+//! cx.engine.blocking.offsets.wait(&waiter, wanted, |wanted| …);
 //! ```
 //!
 //! From then on the client is halted: commands that it sent later stay parked in its input. The
@@ -191,36 +191,63 @@ impl<W> WaitQueue<W> {
     }
 }
 
-/// The condition of a WAIT.
+/// The condition of a WAIT or WAITAOF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acknowledgement {
     /// The replication offset to be acknowledged.
     pub offset: u64,
     /// How many replicas must have acknowledged it.
     pub replicas: i64,
+    /// For WAITAOF, how many append-only files of this server must have it: 0 or 1. Those of
+    /// replicas must have it too.
+    pub files: Option<i64>,
 }
 
-/// Clients in WAIT: blocked until replicas have acknowledged an offset.
+/// Who has acknowledged an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// How many replicas.
+    pub replicas: i64,
+    /// Whether this server's append-only file: 0 or 1.
+    pub files: i64,
+}
+
+impl Acknowledgement {
+    /// Whether these are enough.
+    pub fn is_met_by(&self, by: Acknowledged) -> bool {
+        by.replicas >= self.replicas && self.files.is_none_or(|files| by.files >= files)
+    }
+
+    /// Replies with what there is.
+    pub fn reply(&self, by: Acknowledged, reply: &mut Reply) {
+        if self.files.is_some() {
+            reply.array(2);
+            reply.int(by.files);
+        }
+        reply.int(by.replicas);
+    }
+}
+
+/// Clients in WAIT or WAITAOF: blocked until an offset is acknowledged.
 #[derive(Debug, Default)]
 pub struct Offsets(Mutex<WaitQueue<Acknowledgement>>);
 
 impl Offsets {
-    /// Registers a waiter. `acknowledged(offset)` counts the replicas that have acknowledged an
-    /// offset; it is checked again after registering, so that a concurrent acknowledgement is not
-    /// missed.
+    /// Registers a waiter. `acknowledged` counts who has acknowledged what it waits for; it is
+    /// called again after registering, so that a concurrent acknowledgement is not missed.
     pub fn wait(
         &self,
         waiter: &Arc<Waiter>,
         wanted: Acknowledgement,
-        acknowledged: impl Fn(u64) -> i64,
+        acknowledged: impl Fn(&Acknowledgement) -> Acknowledged,
     ) {
         lock(&self.0).push(Arc::clone(waiter), wanted);
         serve(waiter, wanted, acknowledged);
     }
 
     /// Serves the waiters whose condition holds now. To be called after each acknowledgement, once
-    /// `acknowledged(offset)` counts it.
-    pub fn acknowledge(&self, acknowledged: impl Fn(u64) -> i64) {
+    /// `acknowledged` counts it.
+    pub fn acknowledge(&self, acknowledged: impl Fn(&Acknowledgement) -> Acknowledged) {
         lock(&self.0).offer(|waiter, wanted| serve(waiter, *wanted, &acknowledged));
     }
 
@@ -230,20 +257,24 @@ impl Offsets {
     }
 }
 
-/// Replies with the number of replicas if they are enough; returns whether the wait is over.
-fn serve(waiter: &Waiter, wanted: Acknowledgement, acknowledged: impl Fn(u64) -> i64) -> bool {
-    let count = acknowledged(wanted.offset);
-    if count < wanted.replicas {
+/// Replies if enough have acknowledged; returns whether the wait is over.
+fn serve(
+    waiter: &Waiter,
+    wanted: Acknowledgement,
+    acknowledged: impl Fn(&Acknowledgement) -> Acknowledged,
+) -> bool {
+    let by = acknowledged(&wanted);
+    if !wanted.is_met_by(by) {
         return false;
     }
-    waiter.serve(|reply| reply.int(count));
+    waiter.serve(|reply| wanted.reply(by, reply));
     true
 }
 
 /// Registries of blocked clients that are not tied to keys.
 #[derive(Debug, Default)]
 pub struct Blocking {
-    /// Clients in WAIT.
+    /// Clients in WAIT and WAITAOF.
     pub offsets: Offsets,
 }
 

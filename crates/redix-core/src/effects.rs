@@ -150,6 +150,8 @@ pub enum Request {
     /// Deliver the worker's own mail before executing more of the connection's commands: it may
     /// have published to itself.
     Deliver,
+    /// Replace the data set by that of the append-only file; the connection waits.
+    LoadAof,
     /// Start the pending migrations; the connection is blocked until its own has ended.
     Migrate,
     /// Close the connection and discard its pending output: a reply was cut short because it

@@ -1,5 +1,7 @@
 //! The engine: the state shared by all threads.
 
+mod aof;
+mod aof_load;
 mod background;
 mod failover;
 mod limits;
@@ -9,6 +11,7 @@ mod role;
 mod saving;
 mod shutdown;
 
+pub use aof::Fatal;
 pub use background::{Background, Rest};
 pub use failover::Refusal;
 pub use reconfigure::RewriteError;
@@ -19,11 +22,13 @@ use std::sync::OnceLock;
 
 use redix_types::KeyHasher;
 
-use crate::blocking::Blocking;
+use crate::aof::Aof;
+use crate::blocking::{Acknowledged, Acknowledgement, Blocking};
 use crate::command::table::CommandTable;
 use crate::commandlog::CommandLog;
 use crate::config::{Apply, ByteString, Config, ConfigSetError};
 use crate::env::{Entropy, Env};
+use crate::error::ReplyError;
 use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
 use crate::keyspace::flush::{empty_keyspace, replace_keyspace};
@@ -102,6 +107,8 @@ pub struct Engine {
     pub tracking: Tracking,
     /// Saving.
     pub saves: Saves,
+    /// The append-only file.
+    pub aof: Aof,
     /// The logs of slow and large commands.
     pub commandlog: CommandLog,
     /// Latency spikes.
@@ -174,6 +181,7 @@ impl Engine {
             scripting: Scripting::new(threads),
             tracking: Tracking::default(),
             saves: Saves::new(started_us / 1_000_000),
+            aof: Aof::default(),
             commandlog: CommandLog::default(),
             latency: LatencyMonitor::default(),
             errors: ErrorStats::default(),
@@ -253,8 +261,26 @@ impl Engine {
             self.repl.log.set_backlog_bytes(config.repl_backlog_size);
         }
         self.set_config(config);
+        if changed.iter().any(|name| matches!(*name, "appendonly" | "appendfsync")) {
+            self.follow_appendonly();
+        }
         self.count_good_replicas();
         Ok(())
+    }
+
+    /// Who has acknowledged what a client waits for.
+    pub fn acknowledged(&self, wanted: &Acknowledgement) -> Acknowledged {
+        let Acknowledgement { offset, files, .. } = *wanted;
+        let replicas = self.repl.replicas.acknowledged(offset, files.is_some());
+        let durable = self.aof.enabled() && self.aof.durable.load(Ordering::Acquire) >= offset;
+        Acknowledged { replicas, files: i64::from(durable) }
+    }
+
+    /// Whether writes are refused because what was written could not be saved.
+    #[inline]
+    pub fn admit_write(&self, config: &Config) -> Result<(), ReplyError> {
+        self.saves.admit_write(config)?;
+        self.aof.admit_write()
     }
 
     /// Discards all keys in the background, outside of a command; in the world. The caller has

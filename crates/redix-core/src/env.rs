@@ -60,6 +60,12 @@ pub trait SpillFile: Send {
 pub trait Disk: Send + Sync {
     /// Opens a file for reading from its start, with its length in bytes.
     fn open(&self, path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)>;
+    /// Opens a file for reading from its byte `offset` on.
+    fn open_at(&self, path: &Path, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+        let (mut file, _) = self.open(path)?;
+        io::copy(&mut (&mut file).take(offset), &mut io::sink())?;
+        Ok(file)
+    }
     /// Creates or truncates a file for writing, and locks it if possible, so that other processes
     /// know that it is being written.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;

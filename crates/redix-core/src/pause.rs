@@ -31,10 +31,12 @@ pub enum Purpose {
     Shutdown,
     /// A failover.
     Failover,
+    /// The disk does not keep up with the append-only file.
+    AppendOnly,
 }
 
 impl Purpose {
-    const ALL: [Self; 3] = [Self::Client, Self::Shutdown, Self::Failover];
+    const ALL: [Self; 4] = [Self::Client, Self::Shutdown, Self::Failover, Self::AppendOnly];
 
     /// Its name in INFO.
     pub fn word(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::Client => "client_pause",
             Self::Shutdown => "shutdown_in_progress",
             Self::Failover => "failover_in_progress",
+            Self::AppendOnly => "aof_write_in_progress",
         }
     }
 }
@@ -112,6 +115,11 @@ impl Pause {
         let (old, old_ms) = (event.at(now_ms), event.until_ms.load(Ordering::Relaxed));
         event.all.store(what.max(old) == Paused::All, Ordering::Relaxed);
         event.until_ms.store(until_ms.max(old_ms), Ordering::Relaxed);
+    }
+
+    /// Whether there is a pause for this purpose, which has no timeout.
+    pub fn is_on(&self, purpose: Purpose) -> bool {
+        self.event(purpose).until_ms.load(Ordering::Relaxed) != 0
     }
 
     /// Ends the pause for one purpose.

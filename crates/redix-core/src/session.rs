@@ -91,6 +91,8 @@ pub struct PrimaryLink {
     /// been executed, the others are the parked ones.
     pub(crate) prepared: Vec<Prepared>,
     pub(crate) prepared_begin: usize,
+    /// The commands come from a file: nothing is appended to the log.
+    pub replays: bool,
     /// The primary has sent a GETACK.
     pub ack_wanted: bool,
     /// The command that could not be applied, and why; nothing is executed after it.
@@ -102,6 +104,8 @@ pub struct PrimaryLink {
 pub struct Session {
     /// The selected database.
     pub db: u32,
+    /// The end of the log as far as its replies tell of it, while they wait for that.
+    pub told: u64,
     /// Whether commands other than AUTH and HELLO are allowed.
     pub authenticated: bool,
     /// Authenticated at some time: the pre-authentication output limit no longer applies.

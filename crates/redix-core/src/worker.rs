@@ -375,6 +375,15 @@ impl Worker {
         }
     }
 
+    /// Replies OK to a command whose request the server has carried out, and resumes its connection.
+    pub fn accept(&mut self, token: usize) {
+        if let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) {
+            client.halted = false;
+            client.reply.ok();
+            self.mark_ready(token);
+        }
+    }
+
     /// Whether a connection has more to execute.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
@@ -523,7 +532,8 @@ impl Worker {
     fn take_requests(&mut self, token: usize, runner: &mut Runner<'_>) {
         let Some(client) = &mut self.clients[token] else { return };
         for request in runner.requests.drain(..) {
-            client.halted |= matches!(request, Request::Shutdown(_) | Request::Overflow);
+            client.halted |=
+                matches!(request, Request::Shutdown(_) | Request::LoadAof | Request::Overflow);
             match request {
                 Request::Deliver => await_mail(client, token, &mut self.awaiting_mail),
                 Request::Feed => {

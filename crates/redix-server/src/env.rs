@@ -99,6 +99,11 @@ impl Disk for SystemDisk {
         let len = file.metadata()?.len();
         Ok((Box::new(file), len))
     }
+    fn open_at(&self, path: &Path, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Box::new(file))
+    }
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         // Ignored: a file system without locks has no other user of them.

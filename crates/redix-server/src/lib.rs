@@ -5,6 +5,7 @@
 //! (the socket to a primary), [`shutdown`] and [`crash`], [`mod@env`] (the engine's environment).
 
 pub mod alloc;
+pub mod aof;
 pub mod conn;
 pub mod crash;
 pub mod env;

@@ -7,6 +7,7 @@
 //! **Invariants.** It runs under a gate of its own, entered anew for every step. After loading it
 //! runs at low priority: background work can wait, the workers cannot.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use redix_core::engine::{Background, Loading, Rest};
 use redix_core::persist::load::LoadError;
 
 use crate::server::Server;
-use crate::{log, shutdown, sys};
+use crate::{aof, log, shutdown, sys};
 
 /// The nice value after loading: about a tenth of a worker's share under contention.
 const NICE: i32 = 10;
@@ -36,29 +37,47 @@ impl SaverHandle {
 /// Opens the snapshot file, if there is one, and starts the thread. Loading has begun when this
 /// returns. The error is the reason why the server cannot start.
 pub fn start(server: &Arc<Server>) -> Result<(), String> {
-    let loading = server.engine.begin_first_load().map_err(|error| fatal_text(&error))?;
+    let source = if server.engine.config().appendonly {
+        server.engine.loading.store(true, Ordering::Release);
+        Source::Aof
+    } else {
+        let loading = server.engine.begin_first_load().map_err(|error| fatal_text(&error))?;
+        loading.map_or(Source::Nothing, |loading| Source::Snapshot(Box::new(loading)))
+    };
     let shared = Arc::clone(server);
     let thread = thread::Builder::new()
         .name("saver".into())
-        .spawn(move || run(&shared, loading))
+        .spawn(move || run(&shared, source))
         .map_err(|error| format!("Can't start a thread: {error}"))?;
     // It is started once, so the place is free.
     server.saver.0.set(thread.thread().clone()).ok();
     Ok(())
 }
 
-fn run(server: &Arc<Server>, loading: Option<Loading>) {
-    if let Some(loading) = loading
-        && let Err(error) = load(server, loading)
-    {
-        log::warning(&fatal_text(&error));
+/// Where the data set is loaded from.
+enum Source {
+    Nothing,
+    Snapshot(Box<Loading>),
+    Aof,
+}
+
+fn run(server: &Arc<Server>, source: Source) {
+    let engine = &server.engine;
+    let loaded = match source {
+        Source::Nothing => Ok(()),
+        Source::Snapshot(loading) => load(server, *loading).map_err(|error| fatal_text(&error)),
+        Source::Aof => engine
+            .load_first_aof(engine.background_thread(), &aof::TwoThreads)
+            .map_err(|error| error.to_string()),
+    };
+    if let Err(text) = loaded {
+        log::warning(&text);
         std::process::exit(1);
     }
     server.announce_ready();
     if let Err(error) = sys::lower_priority(NICE) {
         log::warning(&format!("The saver keeps its priority: {error}"));
     }
-    let engine = &server.engine;
     let mut background = Background::default();
     loop {
         let rest = background.step(engine);

@@ -36,7 +36,7 @@ use crate::saver::{self, SaverHandle};
 use crate::startup::{Startup, VERSION};
 use crate::sys::TitleArea;
 use crate::worker::{Arrival, EventLoop, Handle, Requests};
-use crate::{crash, env, link, log, shutdown, sys};
+use crate::{aof, crash, env, link, log, shutdown, sys};
 
 /// The pause after accept has failed.
 const RETRY_MS: u64 = 100;
@@ -150,6 +150,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
         let _world = engine.keyspace.gates().world();
         engine.follow(Target { host, port });
     }
+    aof::start(&engine)?;
     saver::start(&server)?;
     link::start(&engine)?;
     server.accept_forever(poll)
@@ -251,6 +252,13 @@ impl Server {
             Request::Warn(text) => {
                 log::warning(text);
                 Ok(())
+            }
+            Request::LoadAof => {
+                let loaded = self.engine.reload_aof(client.worker, &aof::TwoThreads);
+                loaded.map_err(|error| {
+                    log::warning(&error.to_string());
+                    "ERR Error trying to load the AOF files, check server logs."
+                })
             }
             // The worker itself carries it out.
             Request::Feed | Request::Deliver | Request::Overflow => Ok(()),

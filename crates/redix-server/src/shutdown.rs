@@ -139,6 +139,9 @@ fn finish(server: &Server, how: &Shutdown, may_wait: bool) {
         drop(world);
         return;
     }
+    if world.is_some() {
+        engine.close_aof();
+    }
     server.say_goodbye();
     log::warning("Redis is now ready to exit, bye bye...");
     std::process::exit(0);

@@ -135,6 +135,7 @@ impl EventLoop {
             }
             let began_ns = engine.env.clock.mono_ns();
             connections.note_events(&events);
+            connections.list_untold();
             connections.take_arrivals(worker);
             connections.deliver_mail(worker);
             connections.resume_after_pause(worker);
@@ -143,6 +144,7 @@ impl EventLoop {
             connections.touched.extend_from_slice(worker.ready());
             let commands_before = engine.stats.thread(*index).cell.commands.get();
             connections.execute(worker, requests);
+            engine.aof.nudge(engine.repl.log.end());
             connections.list_put_off();
             // Messages that its own connections have published to each other.
             connections.deliver_mail(worker);

@@ -473,7 +473,9 @@ impl<'k> Runner<'k> {
         self.keys.db = session.db;
         self.keys.expiry = self.expiry(session, command.spec);
         self.keys.touch = !session.no_touch;
-        self.keys.effects.begin(self.engine.repl.recording(), self.config.event_classes());
+        // What comes from a primary or a file is logged as it came, or not at all.
+        let records = self.engine.repl.recording() && session.primary_link.is_none();
+        self.keys.effects.begin(records, self.config.event_classes());
         if self.stretch.is_of_another(command) {
             self.end_stretch();
         }
@@ -507,6 +509,9 @@ impl<'k> Runner<'k> {
         if let Some(end) = self.finish_unit(multi, Author::Here(shared, session)) {
             session.write_offset = end;
         }
+        if self.engine.aof.holds_replies() {
+            session.told = session.told.max(self.seen());
+        }
         if self.keys.has_ready() {
             self.serve_ready();
         }
@@ -518,6 +523,10 @@ impl<'k> Runner<'k> {
     fn expiry(&self, session: &Session, spec: &CommandSpec) -> Expiry {
         if self.calm {
             return Expiry::Delete;
+        }
+        // Its time is another one, and whoever sends it says when keys go.
+        if session.primary_link.is_some() {
+            return Expiry::Ignore;
         }
         if self.engine.repl.is_replica() {
             return self.replica_expiry(session, spec);
@@ -532,11 +541,7 @@ impl<'k> Runner<'k> {
     /// A replica leaves expiry to its primary; only keys that its own clients wrote expire by its
     /// clock.
     fn replica_expiry(&self, session: &Session, spec: &CommandSpec) -> Expiry {
-        if session.primary_link.is_some() {
-            Expiry::Ignore
-        } else if !self.config.replica_read_only
-            && effective_flags(spec, session) & flag::WRITE != 0
-        {
+        if !self.config.replica_read_only && effective_flags(spec, session) & flag::WRITE != 0 {
             Expiry::DeleteWritable
         } else {
             Expiry::Hide
@@ -681,7 +686,27 @@ impl<'k> Runner<'k> {
         if effects.records().is_empty() {
             return None;
         }
-        Some(self.engine.repl.log.append(effects.records(), multi))
+        let end = self.engine.repl.log.append(effects.records(), multi);
+        self.note_logged(end);
+        Some(end)
+    }
+
+    /// Records the end of the log with what the unit has changed, for those who will read it.
+    #[inline]
+    fn note_logged(&mut self, end: u64) {
+        let aof = &self.engine.aof;
+        if aof.holds_replies() && !self.keys.held.note_logged(end) {
+            aof.world_logged.fetch_max(end, Ordering::Relaxed);
+        }
+    }
+
+    /// The end of the log as far as the unit has written or read what it tells of.
+    #[cold]
+    fn seen(&self) -> u64 {
+        match self.keys.held.logged_end() {
+            Some(end) => end.max(self.engine.aof.world_logged.load(Ordering::Relaxed)),
+            None => self.engine.repl.log.end(),
+        }
     }
 }
 

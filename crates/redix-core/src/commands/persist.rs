@@ -1,4 +1,4 @@
-//! SAVE, BGSAVE, LASTSAVE and SHUTDOWN.
+//! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE and SHUTDOWN.
 
 use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx, Ctx};
@@ -9,8 +9,12 @@ use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::sync::atomic::Ordering;
 
-/// Commands: BGSAVE, LASTSAVE, SAVE and SHUTDOWN.
+/// Commands: BGREWRITEAOF, BGSAVE, LASTSAVE, SAVE and SHUTDOWN.
 pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec::client("bgrewriteaof", Group::Server, 1, bgrewriteaof)
+        .flags(flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NOSCRIPT)
+        .world()
+        .doc("Makes the append-only file anew from the data set, while commands go on."),
     CommandSpec::client("bgsave", Group::Server, -1, bgsave)
         .flags(flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NOSCRIPT)
         .world()
@@ -119,6 +123,14 @@ fn bgsave(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
         2 if args.is(1, "schedule") => {}
         _ => return Err(ReplyError::Syntax),
     }
+    if cx.engine.rewriting_aof() {
+        if args.len() == 1 {
+            return Err(REWRITING);
+        }
+        saves.scheduled.store(true, Ordering::Relaxed);
+        cx.reply.simple("Background saving scheduled");
+        return Ok(());
+    }
     if saves.running() {
         return Err(IN_PROGRESS);
     }
@@ -132,6 +144,34 @@ fn bgsave(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.engine.begin_snapshot().map_err(|_| IN_PROGRESS)?;
     cx.requests.push(Request::BgSave);
     cx.reply.simple("Background saving started");
+    Ok(())
+}
+
+const REWRITING: ReplyError = ReplyError::Static(
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in \
+     order to schedule a BGSAVE whenever possible.",
+);
+
+/// `BGREWRITEAOF` -> status: started, or scheduled while another snapshot is under way or inside a
+/// transaction. Error: a rewrite is under way.
+fn bgrewriteaof(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
+    let engine = cx.engine;
+    if engine.rewriting_aof() {
+        return Err(ReplyError::Static(
+            "ERR Background append only file rewriting already in progress",
+        ));
+    }
+    // Not counted: the user insists.
+    engine.aof.status.failures.store(0, Ordering::Relaxed);
+    if cx.caller == Caller::Exec || engine.saves.running() {
+        engine.aof.status.scheduled.store(true, Ordering::Relaxed);
+        cx.reply.simple("Background append only file rewriting scheduled");
+        return Ok(());
+    }
+    cx.keys.held.release_in_world();
+    engine.begin_rewrite().map_err(|error| ReplyError::err(error.to_string()))?;
+    cx.requests.push(Request::BgSave);
+    cx.reply.simple("Background append only file rewriting started");
     Ok(())
 }
 

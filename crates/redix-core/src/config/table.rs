@@ -33,7 +33,6 @@ const COPIED: &str = "replies are copied";
 const NO_ALLOC_TUNING: &str = "it tunes the allocator of another server";
 const NO_CLUSTER: &str = "it takes effect only in cluster mode";
 const NO_TLS: &str = "it takes effect only with TLS";
-const NO_AOF: &str = "it takes effect only with the append-only file";
 const NOT_OFFERED: &str = "the functions that it would add are not offered";
 
 macro_rules! directives {
@@ -305,39 +304,35 @@ directives! {
 
     group "Append-only file" {
         /// Log every write to a file.
-        appendonly: bool = false,
-            "appendonly" => Bool, not_while_loading,
-            unsupported_unless_default("the append-only file");
+        appendonly: bool = false, "appendonly" => Bool, not_while_loading;
         /// Base name of the append-only files.
         appendfilename: ByteString = "appendonly.aof".into(),
-            "appendfilename" => AOF_FILE_NAME, immutable,
-            ignored(NO_AOF);
+            "appendfilename" => AOF_FILE_NAME, immutable;
         /// Directory of the append-only files, inside the working directory.
-        appenddirname: ByteString = "appendonlydir".into(), "appenddirname" => AOF_DIR_NAME, immutable,
-            ignored(NO_AOF);
+        appenddirname: ByteString = "appendonlydir".into(), "appenddirname" => AOF_DIR_NAME, immutable;
         /// When the append-only file is synced to disk.
-        appendfsync: AppendFsync = AppendFsync::EverySec, "appendfsync" => Word, ignored(NO_AOF);
+        appendfsync: AppendFsync = AppendFsync::EverySec, "appendfsync" => Word;
         /// Do not sync while a rewrite or snapshot runs.
         no_appendfsync_on_rewrite: bool = false,
-            "no-appendfsync-on-rewrite" => Bool, ignored(NO_AOF);
+            "no-appendfsync-on-rewrite" => Bool;
         /// Growth in per cent after which the append-only file is rewritten; 0: never.
-        auto_aof_rewrite_percentage: u32 = 100, "auto-aof-rewrite-percentage" => Int(0, INT_MAX),
-            ignored(NO_AOF);
+        auto_aof_rewrite_percentage: u32 = 100, "auto-aof-rewrite-percentage" => Int(0, INT_MAX);
         /// Size below which the append-only file is not rewritten.
         auto_aof_rewrite_min_size: u64 = 64 << 20,
-            "auto-aof-rewrite-min-size" => Memory(0, ULONG_MAX),
-            ignored(NO_AOF);
+            "auto-aof-rewrite-min-size" => Memory(0, ULONG_MAX);
         /// Load an append-only file that ends in the middle of a command.
-        aof_load_truncated: bool = true, "aof-load-truncated" => Bool, ignored(NO_AOF);
+        aof_load_truncated: bool = true, "aof-load-truncated" => Bool;
+        /// Load an append-only file that is damaged in its last bytes, at most this many.
+        aof_load_corrupt_tail_max_size: u64 = 0,
+            "aof-load-corrupt-tail-max-size" => Memory(0, ULONG_MAX);
         /// Begin the append-only file with a snapshot.
-        aof_use_rdb_preamble: bool = true, "aof-use-rdb-preamble" => Bool, ignored(NO_AOF);
+        aof_use_rdb_preamble: bool = true, "aof-use-rdb-preamble" => Bool;
         /// Write times into the append-only file.
-        aof_timestamp_enabled: bool = false, "aof-timestamp-enabled" => Bool, ignored(NO_AOF);
+        aof_timestamp_enabled: bool = false, "aof-timestamp-enabled" => Bool;
         /// Sync the append-only file while it is rewritten.
-        aof_rewrite_incremental_fsync: bool = true, "aof-rewrite-incremental-fsync" => Bool,
-            ignored(NO_AOF);
+        aof_rewrite_incremental_fsync: bool = true, "aof-rewrite-incremental-fsync" => Bool;
         /// Keep append-only files that are no longer needed.
-        aof_disable_auto_gc: bool = false, "aof-disable-auto-gc" => Bool, ignored(NO_AOF);
+        aof_disable_auto_gc: bool = false, "aof-disable-auto-gc" => Bool;
     }
 
     group "Memory" {

@@ -56,6 +56,10 @@ impl Background {
                 engine.advance_failover();
                 self.replication.step(engine, now_ns);
                 engine.save_if_due();
+                engine.rewrite_if_due();
+            }
+            if engine.aof.enabled() {
+                engine.hold_writes_back();
             }
         }
         let freed = engine.keyspace.free_list().step(FREE_PER_STEP);
@@ -75,13 +79,13 @@ impl Background {
             let Some(cut) = lock(&engine.snapshot).cut.take() else {
                 return Rest::Until(self.next_cron_ns);
             };
-            engine.env.log(
-                Level::Notice,
-                match cut.target {
-                    Target::File => "Background saving started",
-                    Target::Replicas(_) => "Background RDB transfer started",
-                },
-            );
+            match cut.target {
+                Target::File => engine.env.log(Level::Notice, "Background saving started"),
+                Target::Replicas(_) => {
+                    engine.env.log(Level::Notice, "Background RDB transfer started");
+                }
+                Target::AofBase { .. } => {}
+            }
             self.saver = Some(Saver::new(cut));
         }
         let Some(saver) = &mut self.saver else { return Rest::None };
@@ -119,6 +123,12 @@ impl Engine {
 
     /// Records the outcome of a background save.
     fn end_snapshot(&self, saver: &Saver, outcome: &Result<(), SaveError>) {
+        if let Target::AofBase { temporary, format } = &saver.cut().target {
+            self.end_rewrite(temporary, *format, outcome);
+            self.forget_snapshot(saver);
+            self.saves.running_since_s.store(0, Ordering::Relaxed);
+            return;
+        }
         let (saves, now_s) = (&self.saves, self.unix_s());
         let to_file = matches!(saver.cut().target, Target::File);
         match outcome {
@@ -147,6 +157,14 @@ impl Engine {
         }
         let since_s = saves.running_since_s.load(Ordering::Relaxed);
         saves.last_duration_s.store((now_s - since_s).max(0), Ordering::Relaxed);
+        self.forget_snapshot(saver);
+        self.end_sync(saver.cut(), outcome);
+        saves.running_since_s.store(0, Ordering::Relaxed);
+    }
+
+    /// Clears what shows the progress of a snapshot.
+    fn forget_snapshot(&self, saver: &Saver) {
+        let saves = &self.saves;
         saves.last_buffer_peak_bytes.store(saver.cut().pre_images.peak_bytes(), Ordering::Relaxed);
         for counter in
             [&saves.keys_done, &saves.keys_total, &saves.buffer_bytes, &saves.buffer_peak_bytes]
@@ -154,8 +172,6 @@ impl Engine {
             counter.store(0, Ordering::Relaxed);
         }
         *lock(&self.snapshot) = Snapshot::default();
-        self.end_sync(saver.cut(), outcome);
-        saves.running_since_s.store(0, Ordering::Relaxed);
     }
 
     /// Begins a background save that is scheduled or due by a save point.

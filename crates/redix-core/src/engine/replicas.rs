@@ -338,6 +338,7 @@ impl Engine {
             // Other replicas may still be receiving an earlier payload.
             Target::Replicas(payload) => replica.receives(payload),
             Target::File => replica.cut_at().is_some(),
+            Target::AofBase { .. } => false,
         };
         group.retain(served);
         if matches!(cut.target, Target::File) && group.is_empty() {
@@ -358,6 +359,7 @@ impl Engine {
                     "Streamed RDB transfer with replica {name} succeeded (socket). Waiting for \
                      REPLCONF ACK from replica to enable streaming"
                 )),
+                (Target::AofBase { .. }, Ok(())) => {}
                 (Target::File, Ok(())) => match self.env.disk.open(&snapshot_path(&cut.config)) {
                     Ok((file, len)) => {
                         self.repl.replicas.note_file(true);

@@ -1,9 +1,10 @@
 //! Saving and loading for the engine and the server: plans, bookkeeping and log messages.
 
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Engine;
+use crate::aof::replay::Position;
 use crate::config::{Config, WriteVersion};
 use crate::effects::Shutdown;
 use crate::env::Level;
@@ -99,7 +100,10 @@ impl Engine {
         if saves.running() {
             return Err(SaveError::InProgress);
         }
-        saves.started.fetch_add(1, Ordering::Relaxed);
+        let is_rewrite = matches!(plan.target, Target::AofBase { .. });
+        if !is_rewrite {
+            saves.started.fetch_add(1, Ordering::Relaxed);
+        }
         let dirty = self.stats.totals().dirty;
         let mut cut = if plan.with_keys {
             let config = save::able(&plan.config, &self.keyspace);
@@ -112,7 +116,9 @@ impl Engine {
         }
         cut.position = self.stream_position();
         let now_s = cut.at_ms / 1000;
-        saves.last_try_s.store(now_s, Ordering::Relaxed);
+        if !is_rewrite {
+            saves.last_try_s.store(now_s, Ordering::Relaxed);
+        }
         saves.keys_done.store(0, Ordering::Relaxed);
         saves.keys_total.store(cut.keys(), Ordering::Relaxed);
         saves.running_since_s.store(now_s, Ordering::Relaxed);
@@ -122,7 +128,7 @@ impl Engine {
         snapshot.for_replicas = plan.for_replicas;
         snapshot.payload = match &plan.target {
             Target::Replicas(payload) => Some(Arc::clone(payload)),
-            Target::File => None,
+            Target::File | Target::AofBase { .. } => None,
         };
         cut.target = plan.target;
         snapshot.cut = Some(cut);
@@ -148,7 +154,7 @@ impl Engine {
     /// The data set's position in the replication stream, if it is recorded; in the world.
     fn stream_position(&self) -> Option<StreamPosition> {
         let log = &self.repl.log;
-        log.active().then(|| {
+        log.has_backlog().then(|| {
             let history = log.history();
             StreamPosition {
                 db: if self.repl.is_replica() {
@@ -206,7 +212,7 @@ impl Engine {
     /// Continues a replication stream. Nobody writes while the data set is being loaded, so this
     /// needs no world. A primary continues under a new id and keeps the old one for replicas that
     /// have not got past the file's offset.
-    fn resume_stream(&self, mut origin: Origin) {
+    pub(super) fn resume_stream(&self, mut origin: Origin) {
         let (repl, config) = (&self.repl, self.config());
         let Some((id, end)) = ReplId::parse(&origin.id).zip(u64::try_from(origin.offset).ok())
         else {
@@ -252,18 +258,37 @@ impl Engine {
     /// Begins loading the snapshot file; `None` if there is none, which is an empty data set. From
     /// here until [`Loading::step`] ends, INFO and `-LOADING` show clients that the server loads.
     pub fn begin_load(&self, duplicates: Duplicates) -> Result<Option<Loading>, LoadError> {
-        let config = self.config();
-        let path = snapshot_path(&config);
         // A replica leaves expiry to its primary.
         let expired = if self.repl.is_replica() { Expired::Keep } else { Expired::PassOver };
+        let path = snapshot_path(&self.config());
+        let loading = self.begin_load_of(path, duplicates, expired)?;
+        if let Some(loading) = &loading {
+            self.show_loading(loading.loader.file_bytes());
+            self.loading.store(true, Ordering::Release);
+        }
+        Ok(loading)
+    }
+
+    /// Begins loading a base of the append-only file, in which what has expired may be needed by
+    /// the commands behind it.
+    pub(super) fn begin_load_base(&self, path: &Path) -> Result<Option<Loading>, LoadError> {
+        self.begin_load_of(path.to_owned(), Duplicates::Refuse, Expired::Keep)
+    }
+
+    fn begin_load_of(
+        &self,
+        path: PathBuf,
+        duplicates: Duplicates,
+        expired: Expired,
+    ) -> Result<Option<Loading>, LoadError> {
+        let config = self.config();
         let how = LoadOptions { duplicates, expired, checksums: self.checksum_policy() };
         let opened = Loader::open(&self.env, &config, *self.keyspace.hasher(), &path, how)?;
-        let Some(loader) = opened else { return Ok(None) };
-        self.show_loading(loader.file_bytes());
-        self.loading.store(true, Ordering::Release);
         let began_ns = self.env.clock.mono_ns();
         let key_delay = config.key_load_delay;
-        Ok(Some(Loading { loader, path, began_ns, key_delay, duplicates, resumes: false }))
+        let loading =
+            |loader| Loading { loader, path, began_ns, key_delay, duplicates, resumes: false };
+        Ok(opened.map(loading))
     }
 
     /// Whether the checksum of loaded data is verified.
@@ -358,17 +383,7 @@ impl Loading {
     /// world, and no shard's lock. After an error the engine still replies `-LOADING`: the process
     /// must exit, or the caller decide otherwise.
     pub fn step(&mut self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
-        let budget = if self.key_delay > 0 { 1 } else { LOAD_STEP_KEYS };
-        let step = self.loader.step(&engine.keyspace, budget)?;
-        let loaded = self.loader.loaded();
-        engine.show_loaded(loaded);
-        if step != LoadStep::Done {
-            return Ok(None);
-        }
-        let libraries = self.loader.libraries(&engine.env)?;
-        let replaces = self.duplicates == Duplicates::Replace;
-        let joined = engine.scripting.functions.join(&engine.env, libraries, replaces);
-        joined.map_err(|error| LoadError::Library { path: self.path.clone(), error })?;
+        let Some(loaded) = self.step_of_base(engine)? else { return Ok(None) };
         let db = self.stream_db(engine);
         if self.resumes
             && let Some(origin) = self.loader.take_origin()
@@ -383,6 +398,29 @@ impl Loading {
             .env
             .log(Level::Notice, &format!("DB loaded from disk: {seconds:.3} seconds ({path})"));
         Ok(Some(loaded))
+    }
+
+    /// As [`Loading::step`], but loading goes on behind the file.
+    pub(super) fn step_of_base(&mut self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
+        let budget = if self.key_delay > 0 { 1 } else { LOAD_STEP_KEYS };
+        let step = self.loader.step(&engine.keyspace, budget)?;
+        let loaded = self.loader.loaded();
+        engine.show_loaded(loaded);
+        if step != LoadStep::Done {
+            return Ok(None);
+        }
+        let libraries = self.loader.libraries(&engine.env)?;
+        let replaces = self.duplicates == Duplicates::Replace;
+        let joined = engine.scripting.functions.join(&engine.env, libraries, replaces);
+        joined.map_err(|error| LoadError::Library { path: self.path.clone(), error })?;
+        Ok(Some(loaded))
+    }
+
+    /// The replication position that the file states.
+    pub(super) fn position(&self) -> Option<Position> {
+        let origin = self.loader.origin()?;
+        let id = ReplId::parse(&origin.id)?;
+        Some(Position { id, offset: u64::try_from(origin.offset).ok()? })
     }
 
     /// The database that the file states as selected in the replication stream; 0 if it states

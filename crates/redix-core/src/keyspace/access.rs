@@ -121,6 +121,21 @@ impl<'k> Held<'k> {
         held.filter_map(|(_, shard)| shard.waiters()).any(Waiters::need_other_keys)
     }
 
+    /// Records the end of the log behind a unit that may have changed the held shards; false if it
+    /// may have changed others too.
+    pub fn note_logged(&mut self, end: u64) -> bool {
+        let held = self.one.iter_mut().chain(&mut self.many);
+        held.for_each(|(_, shard)| shard.logged_end = end);
+        self.kind == HeldKind::Plan
+    }
+
+    /// The end of the last unit that changed the held shards; `None` if others may have been read.
+    pub fn logged_end(&self) -> Option<u64> {
+        let held = self.one.iter().chain(&self.many);
+        let end = held.map(|(_, shard)| shard.logged_end).max().unwrap_or(0);
+        (self.kind == HeldKind::Plan).then_some(end)
+    }
+
     /// A shard, under its lock.
     #[inline]
     pub fn shard(&mut self, index: usize) -> &mut Shard {

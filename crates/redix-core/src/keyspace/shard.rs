@@ -101,6 +101,9 @@ pub struct Shard {
     watchers: Option<Box<Watchers>>,
     cached: Option<Box<CachedKeys>>,
     waiters: Option<Box<Waiters>>,
+    /// The end of the last unit in the log that changed something here, while replies wait for what
+    /// they tell of.
+    pub logged_end: u64,
 }
 
 impl Shard {
@@ -113,6 +116,7 @@ impl Shard {
             watchers: None,
             cached: None,
             waiters: None,
+            logged_end: 0,
         }
     }
 

@@ -118,6 +118,32 @@ impl SaveFile {
     /// Creates the temporary.
     pub fn create(disk: &dyn Disk, config: &Config, writer: Writer) -> Result<Self, SaveError> {
         let temporary = temporary_path(config, writer);
+        Self::create_at(
+            disk,
+            config,
+            temporary,
+            snapshot_path(config),
+            config.rdb_save_incremental_fsync,
+        )
+    }
+
+    /// Creates a base of the append-only file under a temporary name.
+    pub fn create_base(
+        disk: &dyn Disk,
+        config: &Config,
+        temporary: &Path,
+    ) -> Result<Self, SaveError> {
+        let to_sync = config.aof_rewrite_incremental_fsync;
+        Self::create_at(disk, config, temporary.to_owned(), temporary.to_owned(), to_sync)
+    }
+
+    fn create_at(
+        disk: &dyn Disk,
+        config: &Config,
+        temporary: PathBuf,
+        path: PathBuf,
+        incremental_sync: bool,
+    ) -> Result<Self, SaveError> {
         let file = disk.create(&temporary).map_err(|source| SaveError::Io {
             op: "create",
             path: temporary.clone(),
@@ -127,10 +153,10 @@ impl SaveFile {
             file,
             temporary,
             dir: PathBuf::from(&config.dir),
-            path: snapshot_path(config),
+            path,
             written: 0,
             synced: 0,
-            incremental_sync: config.rdb_save_incremental_fsync,
+            incremental_sync,
         })
     }
 

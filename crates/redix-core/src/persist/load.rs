@@ -294,6 +294,11 @@ impl Loader {
         if db < keyspace.databases() { db } else { 0 }
     }
 
+    /// The replication position that the file states, without that of a database.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref().filter(|origin| origin.offset >= 0)
+    }
+
     /// Takes the replication position that the file states. `None` if it states none, or if so many
     /// keys had expired that their deletions would not fit into a backlog.
     pub fn take_origin(&mut self) -> Option<Origin> {

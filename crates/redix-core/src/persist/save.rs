@@ -1,5 +1,7 @@
 //! Synchronous saving in the world: SAVE, DEBUG RELOAD, FLUSHALL and shutdown.
 
+use std::path::Path;
+
 use super::file::{SaveError, SaveFile, Writer};
 use super::record::Ages;
 use crate::config::{Config, REDIS_VERSION};
@@ -60,32 +62,54 @@ pub struct StreamPosition {
 /// The name of the field of a file that holds the last fencing token issued.
 pub(super) const FENCE_FIELD: &[u8] = b"redix-fence";
 
-/// Writes the beginning of a file: version, creation time, replication position, the last fencing
-/// token if any was issued, and the libraries of functions.
-pub fn start_file(
-    config: &Config,
-    now_ms: i64,
-    used_memory: u64,
-    position: Option<&StreamPosition>,
-    fence: i64,
-    libraries: &Catalogue,
-) -> RdbEncoder {
+/// What stands before the keys of a file.
+pub struct Preamble<'a> {
+    /// When it was made, Unix time in milliseconds.
+    pub now_ms: i64,
+    /// Bytes in use.
+    pub used_memory: u64,
+    /// The replication position, if there is one.
+    pub position: Option<&'a StreamPosition>,
+    /// The last fencing token issued; 0: none.
+    pub fence: i64,
+    /// The libraries of functions.
+    pub libraries: &'a Catalogue,
+    /// Whether it is a base of the append-only file.
+    pub aof_base: bool,
+}
+
+impl<'a> Preamble<'a> {
+    /// Of a snapshot of this keyspace now; in the world.
+    fn of(env: &Env, keyspace: &Keyspace, libraries: &'a Catalogue) -> Self {
+        Self {
+            now_ms: env.clock.unix_us() / 1000,
+            used_memory: env.memory.used_bytes(),
+            position: None,
+            fence: keyspace.fence().last(),
+            libraries,
+            aof_base: false,
+        }
+    }
+}
+
+/// Writes the beginning of a file: version, and what the preamble says.
+pub fn start_file(config: &Config, preamble: &Preamble<'_>) -> RdbEncoder {
     let mut encoder = RdbEncoder::new(write_options(config));
     encoder.info(&FileInfo {
         server_version: REDIS_VERSION,
-        created_at_s: u64::try_from(now_ms / 1000).unwrap_or(0),
-        used_memory,
-        replication: position.map(|position| ReplicationInfo {
+        created_at_s: u64::try_from(preamble.now_ms / 1000).unwrap_or(0),
+        used_memory: preamble.used_memory,
+        replication: preamble.position.map(|position| ReplicationInfo {
             stream_db: position.db,
             id: &position.id,
             offset: i64::try_from(position.offset).unwrap_or(i64::MAX),
         }),
-        aof_base: false,
+        aof_base: preamble.aof_base,
     });
-    if fence > 0 {
-        encoder.aux(FENCE_FIELD, fence.to_string().as_bytes());
+    if preamble.fence > 0 {
+        encoder.aux(FENCE_FIELD, preamble.fence.to_string().as_bytes());
     }
-    for library in libraries.iter() {
+    for library in preamble.libraries.iter() {
         encoder.function(&library.source);
     }
     encoder
@@ -100,8 +124,33 @@ pub fn save(
     position: Option<&StreamPosition>,
 ) -> Result<(), SaveError> {
     let config = able(config, keyspace);
-    let mut file = SaveFile::create(&*env.disk, &config, Writer::Foreground)?;
-    match write_all(&mut file, env, keyspace, libraries, &config, position) {
+    let file = SaveFile::create(&*env.disk, &config, Writer::Foreground)?;
+    let preamble = Preamble { position, ..Preamble::of(env, keyspace, libraries) };
+    publish_all(file, env, keyspace, &config, &preamble)
+}
+
+/// Writes a base of the append-only file. The caller holds the world and no shard's lock.
+pub fn save_base(
+    env: &Env,
+    keyspace: &Keyspace,
+    libraries: &Catalogue,
+    config: &Arc<Config>,
+    path: &Path,
+) -> Result<(), SaveError> {
+    let config = able(config, keyspace);
+    let file = SaveFile::create_base(&*env.disk, &config, path)?;
+    let preamble = Preamble { aof_base: true, ..Preamble::of(env, keyspace, libraries) };
+    publish_all(file, env, keyspace, &config, &preamble)
+}
+
+fn publish_all(
+    mut file: SaveFile,
+    env: &Env,
+    keyspace: &Keyspace,
+    config: &Config,
+    preamble: &Preamble<'_>,
+) -> Result<(), SaveError> {
+    match write_all(&mut file, env, keyspace, config, preamble) {
         Ok(()) => file.publish(&*env.disk),
         Err(error) => {
             file.discard(&*env.disk);
@@ -114,14 +163,11 @@ fn write_all(
     file: &mut SaveFile,
     env: &Env,
     keyspace: &Keyspace,
-    libraries: &Catalogue,
     config: &Config,
-    position: Option<&StreamPosition>,
+    preamble: &Preamble<'_>,
 ) -> Result<(), SaveError> {
-    let now_ms = env.clock.unix_us() / 1000;
-    let ages = Ages::new(config, now_ms);
-    let (memory, fence) = (env.memory.used_bytes(), keyspace.fence().last());
-    let mut encoder = start_file(config, now_ms, memory, position, fence, libraries);
+    let ages = Ages::new(config, preamble.now_ms);
+    let mut encoder = start_file(config, preamble);
     let mut pause_ns = 0;
     for db in 0..keyspace.databases() {
         let keys = keyspace.key_count(db);

@@ -18,7 +18,8 @@
 //! replication`.
 //!
 //! The append-only file is written from the same bytes ([`Log::read_records`]), without those that
-//! only concern replicas: PING, GETACK, messages of PUBLISH. While it is on, the stream is recorded
+//! only concern replicas: PING, GETACK, messages of PUBLISH, which are not recorded without a
+//! backlog. While it is on, the stream is recorded
 //! without replicas too; only for replicas is a backlog kept.
 //!
 //! Rejected: a ring of fixed size, which would have to be as large as the slowest replica's lag;
@@ -373,14 +374,20 @@ impl Log {
             && records.bytes().len() >= BLOCK_BYTES
             && let Some((db, private)) = only
         {
-            state.select(db);
-            let begin = state.history.end;
-            state.put_block(records.take_bytes());
-            if private {
-                state.note_private(begin);
+            let bytes = records.take_bytes();
+            if !private || self.has_backlog() {
+                state.select(db);
+                let begin = state.history.end;
+                state.put_block(bytes);
+                if private {
+                    state.note_private(begin);
+                }
             }
         } else {
             for record in records.iter() {
+                if record.private && !self.has_backlog() {
+                    continue;
+                }
                 state.select(record.db);
                 let begin = state.history.end;
                 state.put(record.bytes);
@@ -452,22 +459,26 @@ impl Log {
         count
     }
 
-    /// Appends up to `max` bytes from `offset` on, where a reader is or has been since the last
-    /// advance, to `out`; but not past bytes that are not for the append-only file. The caller must
-    /// not ask for more than [`Log::end`] says, and must have advanced its reader past private
-    /// bytes before it asks again.
+    /// Appends up to `max` bytes from `offset` on to `out`, but not past bytes that are not for the
+    /// append-only file. A reader must be at `offset` or before it.
     pub fn read_records(&self, offset: u64, max: usize, out: &mut Vec<u8>) -> Piece {
-        let mut state = lock(&self.state);
-        while state.private.front().is_some_and(|range| range.end <= offset) {
-            state.private.pop_front();
-        }
-        let until_private = match state.private.front() {
+        let state = lock(&self.state);
+        let at = state.private.partition_point(|range| range.end <= offset);
+        let until_private = match state.private.get(at) {
             Some(range) if range.start <= offset => return Piece::Private(range.end - offset),
             Some(range) => range.start - offset,
             None => u64::MAX,
         };
         let max = usize::try_from(until_private).unwrap_or(usize::MAX).min(max);
         Piece::Records(state.copy(offset, max, out))
+    }
+
+    /// Forgets which bytes before `offset` are not for the append-only file: it will not ask.
+    pub fn forget_private(&self, offset: u64) {
+        let private = &mut lock(&self.state).private;
+        while private.front().is_some_and(|range| range.end <= offset) {
+            private.pop_front();
+        }
     }
 }
 

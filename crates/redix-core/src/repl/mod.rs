@@ -89,11 +89,6 @@ impl Replication {
         if self.is_replica() { Role::Replica } else { Role::Primary }
     }
 
-    /// How many replicas have acknowledged the stream up to `offset`.
-    pub fn acknowledged(&self, offset: u64) -> i64 {
-        self.replicas.acknowledged(offset)
-    }
-
     /// Changes the role; in the world.
     pub(crate) fn set_replica(&self, replica: bool) {
         self.replica.store(replica, Ordering::Relaxed);

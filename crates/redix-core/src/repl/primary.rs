@@ -158,6 +158,8 @@ pub struct Replica {
     phase: AtomicU8,
     /// The offset that it has acknowledged.
     acked: AtomicU64,
+    /// The offset up to which it has acknowledged that the stream is in its append-only file.
+    filed: AtomicU64,
     /// It has acknowledged an offset at all: until then it may still be loading, and lacks even
     /// what was written before the stream began.
     has_acked: AtomicBool,
@@ -198,6 +200,7 @@ impl Replica {
             announced: Mutex::new(Announced::default()),
             phase: AtomicU8::new(Phase::Handshake as u8),
             acked: AtomicU64::new(0),
+            filed: AtomicU64::new(0),
             has_acked: AtomicBool::new(false),
             acked_ms: AtomicI64::new(0),
             waiting_since_ms: AtomicI64::new(0),
@@ -264,6 +267,16 @@ impl Replica {
     /// Whether it has acknowledged the stream up to `offset`.
     pub fn has(&self, offset: u64) -> bool {
         self.has_acked.load(Ordering::Acquire) && self.acked() >= offset
+    }
+
+    /// Whether it has acknowledged that the stream up to `offset` is in its append-only file.
+    pub fn has_in_file(&self, offset: u64) -> bool {
+        self.filed.load(Ordering::Acquire) >= offset && self.has(offset)
+    }
+
+    /// Records up to where the stream is in its append-only file.
+    pub fn note_filed(&self, offset: u64) {
+        self.filed.fetch_max(offset, Ordering::AcqRel);
     }
 
     /// Unix time in milliseconds of its last acknowledgement, or when it came online.
@@ -502,13 +515,17 @@ impl Replicas {
         self.good.store(list.iter().filter(is_good).count(), Ordering::Relaxed);
     }
 
-    /// The number of replicas that have acknowledged the stream up to `offset`.
-    pub fn acknowledged(&self, offset: u64) -> i64 {
+    /// The number of replicas that have acknowledged the stream up to `offset`, or that it is in
+    /// their append-only files.
+    pub fn acknowledged(&self, offset: u64, in_file: bool) -> i64 {
         if self.count() == 0 {
             return 0;
         }
         let list = lock(&self.list);
-        let has = |replica: &&Arc<Replica>| replica.phase() == Phase::Online && replica.has(offset);
+        let has = |replica: &&Arc<Replica>| {
+            let has = if in_file { replica.has_in_file(offset) } else { replica.has(offset) };
+            replica.phase() == Phase::Online && has
+        };
         list.iter().filter(has).count() as i64
     }
 

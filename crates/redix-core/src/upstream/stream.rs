@@ -7,6 +7,7 @@ use std::io;
 
 use super::ahead::{Next, ReadAhead};
 use super::{Broken, Phase, SECOND_NS, Transport, Upstream, handshake, is_transient};
+use crate::aof;
 use crate::client::Client;
 use crate::engine::Rest;
 use crate::env::Level;
@@ -66,8 +67,15 @@ impl Upstream {
         if self.is_nameless {
             return;
         }
+        let aof = &self.engine.aof;
+        let durable = (aof.phase() == aof::Phase::On)
+            .then(|| aof.durable.load(Ordering::Acquire).to_string());
         let end = self.engine.repl.log.end().to_string();
-        handshake::command(&mut self.outbox, &["REPLCONF", "ACK", &end]);
+        let mut words = vec!["REPLCONF", "ACK", &end];
+        if let Some(durable) = &durable {
+            words.extend(["FACK", durable]);
+        }
+        handshake::command(&mut self.outbox, &words);
     }
 
     pub(super) fn follow_stream(
@@ -88,6 +96,7 @@ impl Upstream {
             // It has no requests for the process: no command of a primary does.
             drop(self.worker.run());
             self.engine.feed_replicas();
+            self.engine.aof.nudge(self.engine.repl.log.end());
             self.check_applied(token)?;
             if drained {
                 break;

@@ -283,6 +283,7 @@ impl Upstream {
         if !self.is_wanted() {
             return Err(Broken::new("The PRIMARY is no longer the one to follow."));
         }
+        engine.suspend_aof();
         engine.abandon_snapshot();
         engine.repl.writable_expiry.clear();
         engine.drop_replicas();
@@ -340,12 +341,14 @@ impl Upstream {
         if let Stage::Diskless(diskless) = &mut receiving.stage {
             diskless.install(&engine);
         }
+        engine.suspend_aof();
         let backlog_bytes = engine.config().repl_backlog_size;
         engine.repl.log.adopt(receiving.id, receiving.end, backlog_bytes);
         // A primary that is a replica itself does not state the database that the stream has
         // selected.
         engine.repl.upstream.set_stream_db(receiving.db);
         engine.end_loading();
+        engine.restart_aof();
         drop(world);
         if let Stage::Load(_) = &receiving.stage {
             self.remove_file();

@@ -54,6 +54,8 @@ pub(super) struct Connections {
     closed: Vec<usize>,
     /// Were to be read from or written to while their script ran.
     put_off: Vec<usize>,
+    /// Have output that tells of what is not durable yet.
+    untold: Vec<usize>,
     /// The connection at which the next round of periodic work begins.
     visited: usize,
     /// Freed buffer bytes since memory was last returned to the system.
@@ -79,6 +81,7 @@ impl Connections {
             touched: Vec::new(),
             closed: Vec::new(),
             put_off: Vec::new(),
+            untold: Vec::new(),
             visited: 0,
             freed_bytes: 0,
             purged: 0,
@@ -93,6 +96,11 @@ impl Connections {
     pub(super) fn list_put_off(&mut self) {
         self.touched.extend_from_slice(&self.put_off);
         self.readable.append(&mut self.put_off);
+    }
+
+    /// Lists the connections again whose output waited until something is durable.
+    pub(super) fn list_untold(&mut self) {
+        self.touched.append(&mut self.untold);
     }
 
     /// Dispatches the kernel's events.
@@ -134,6 +142,7 @@ impl Connections {
         if !worker.has_mail() {
             return;
         }
+        let before = self.touched.len();
         for mail in worker.take_mail() {
             match mail {
                 Mail::Push { client: id, token, bytes } => {
@@ -166,15 +175,27 @@ impl Connections {
                 Mail::Resume => self.resume(worker),
             }
         }
+        if self.engine.aof.holds_replies() {
+            let end = self.engine.repl.log.end();
+            for &token in &self.touched[before..] {
+                if let Some(client) = worker.client(token) {
+                    client.session.told = end;
+                }
+            }
+        }
     }
 
     /// Delivers a message to its subscribers. A subscriber over its output limit is closed at once:
     /// the next message may arrive before it is written to.
     fn deliver(&mut self, worker: &mut Worker, delivery: &Delivery) {
         let Self { touched, .. } = self;
+        let end = self.engine.aof.holds_replies().then(|| self.engine.repl.log.end());
         let limits = worker.config().client_output_buffer_limit;
         let mut over = Vec::new();
         worker.deliver(delivery, |token, client, owed_before| {
+            if let Some(end) = end {
+                client.session.told = end;
+            }
             // A connection with earlier output is listed, or waits for its socket to become
             // writable: until then nothing else publishes the size of its output.
             if owed_before == 0 {
@@ -350,10 +371,15 @@ impl Connections {
                 continue;
             }
             let shared = Arc::clone(&client.shared);
-            if let Err(text) = requests(&request, &shared) {
+            let outcome = requests(&request, &shared);
+            if let Err(text) = outcome {
                 worker.refuse(token, &ReplyError::Static(text));
-                self.touched.push(token);
+            } else if request == Request::LoadAof {
+                worker.accept(token);
+            } else {
+                continue;
             }
+            self.touched.push(token);
         }
     }
 
@@ -401,6 +427,10 @@ impl Connections {
             return Fate::Close;
         }
         conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
+        if owed > 0 && !self.engine.aof.may_tell(client.session.told) {
+            self.untold.push(token);
+            return Fate::Stay;
+        }
         // Before it is sent: a client that has its replies must not be seen with pending output.
         client.shared.output_bytes.store(0, Ordering::Relaxed);
         let count = match conn.flush(client) {

@@ -24,6 +24,9 @@ impl Runner<'_> {
         let order = engine.pubsub.order(messages.iter());
         let records = self.keys.effects.records();
         let end = (!records.is_empty()).then(|| engine.repl.log.append(records, multi));
+        if let Some(end) = end {
+            self.note_logged(end);
+        }
         let limit = self.config.client_output_buffer_limit.pubsub.most_bytes();
         let mut here = false;
         for message in messages {

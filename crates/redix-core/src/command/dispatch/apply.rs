@@ -204,7 +204,7 @@ impl PrimaryLink {
 
     /// Appends the bytes that were applied since the last call, up to the last complete unit.
     pub(crate) fn log(&mut self, log: &Log, input: &Input) {
-        if self.whole <= self.first {
+        if self.whole <= self.first || self.replays {
             return;
         }
         let bytes = input.raw(self.first..self.whole);
@@ -222,7 +222,7 @@ impl PrimaryLink {
     /// unit are kept.
     pub(crate) fn log_all(&mut self, log: &Log, input: &Input, executed: usize) {
         self.log(log, input);
-        if self.first < executed {
+        if self.first < executed && !self.replays {
             self.pending.extend_from_slice(input.raw(self.first..executed));
         }
         (self.first, self.whole) = (0, 0);

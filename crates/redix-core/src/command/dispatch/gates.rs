@@ -35,8 +35,9 @@ impl Runner<'_> {
             && !self.config.import_mode
             && !self.engine.repl.is_replica()
             && !self.engine.pause.any(self.keys.now_ms)
-            && self.engine.saves.admit_write(&self.config).is_ok()
+            && self.engine.admit_write(&self.config).is_ok()
             && self.engine.enough_replicas(&self.config).is_ok()
+            && !self.engine.aof.holds_replies()
     }
 
     /// The gates: whether this client may run this command now.
@@ -105,7 +106,7 @@ impl Runner<'_> {
             return Err(ReplyError::Oom);
         }
         if flags & flag::WRITE != 0 || spec.has(flag::DENY_UNSAVED) {
-            self.engine.saves.admit_write(&self.config)?;
+            self.engine.admit_write(&self.config)?;
         }
         if flags & flag::WRITE != 0 {
             self.engine.enough_replicas(&self.config)?;

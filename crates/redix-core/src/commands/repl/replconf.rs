@@ -30,7 +30,8 @@ const IP_BYTES_MAX: usize = 255;
 /// The longest filter that is accepted.
 const FILTER_BYTES_MAX: usize = 1024;
 
-/// `REPLCONF option value [option value ...]` -> OK. `ACK offset` and `GETACK *` get no reply.
+/// `REPLCONF option value [option value ...]` -> OK. `ACK offset [FACK offset]`, whose second
+/// offset is that of the replica's append-only file, and `GETACK *` get no reply.
 /// Errors: syntax; an unknown option; an invalid value.
 fn replconf(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     if args.len().is_multiple_of(2) {
@@ -40,7 +41,12 @@ fn replconf(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
         let (option, value) = (args.get(at).to_ascii_lowercase(), args.get(at + 1));
         match option.as_slice() {
             b"ack" => {
-                acknowledge(cx, value);
+                let filed = if at + 3 < args.len() && args.is(at + 2, "fack") {
+                    parse_offset(args.get(at + 3))
+                } else {
+                    None
+                };
+                acknowledge(cx, value, filed);
                 return Ok(());
             }
             // GETACK is meant for the stream; from a client it is ignored.
@@ -52,15 +58,22 @@ fn replconf(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-fn acknowledge(cx: &ClientCx<'_, '_>, value: &[u8]) {
+fn parse_offset(text: &[u8]) -> Option<u64> {
+    parse_i64(text).and_then(|offset| u64::try_from(offset).ok())
+}
+
+fn acknowledge(cx: &ClientCx<'_, '_>, value: &[u8], filed: Option<u64>) {
     let Some(replica) = cx.session.replica.as_ref().filter(|replica| replica.attached()) else {
         return;
     };
-    if let Some(offset) = parse_i64(value).and_then(|offset| u64::try_from(offset).ok()) {
+    if let Some(offset) = filed {
+        replica.note_filed(offset);
+    }
+    if let Some(offset) = parse_offset(value) {
         replica.ack(offset, cx.now_ms());
         let engine = cx.engine;
         if !engine.blocking.offsets.is_empty() {
-            engine.blocking.offsets.acknowledge(|offset| engine.repl.acknowledged(offset));
+            engine.blocking.offsets.acknowledge(|wanted| engine.acknowledged(wanted));
         }
     }
 }

@@ -265,7 +265,7 @@ fn admit(
                 "READONLY You can not run script with write flag on readonly replica.",
             ));
         }
-        engine.saves.admit_write(config)?;
+        engine.admit_write(config)?;
         engine.enough_replicas(config)?;
         if flags & script_flag::ALLOW_OOM == 0 && engine.out_of_memory(config) {
             return Err(ReplyError::Static(

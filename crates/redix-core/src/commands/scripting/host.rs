@@ -364,7 +364,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
                 let text = "READONLY You can't write against a read only replica.";
                 return Err(ReplyError::Static(text));
             }
-            engine.saves.admit_write(config)?;
+            engine.admit_write(config)?;
             engine.enough_replicas(config)?;
         }
         Ok(())

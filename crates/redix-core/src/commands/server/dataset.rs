@@ -86,10 +86,16 @@ fn note_flush(cx: &mut Ctx<'_, '_>, args: Args<'_>, removed: u64) {
 /// the empty data set, so that a restart does not restore the old one.
 fn flushall(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let freeing = freeing(cx, args)?;
-    if cx.engine.abandon_snapshot() {
-        cx.requests.push(Request::BgSave);
-    }
-    let removed = flush(cx.keys, Emptied::All, freeing);
+    let what = if cx.engine.rewriting_aof() {
+        // The flush is in the increment behind the base that is being made.
+        Emptied::Each
+    } else {
+        if cx.engine.abandon_snapshot() {
+            cx.requests.push(Request::BgSave);
+        }
+        Emptied::All
+    };
+    let removed = flush(cx.keys, what, freeing);
     note_flush(cx, args, removed);
     // A failure is logged and shown in the saving status; the data set is empty all the same.
     if !cx.config.save.is_empty() && cx.engine.save_now().is_ok() {

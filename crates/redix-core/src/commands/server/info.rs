@@ -370,7 +370,7 @@ fn memory(facts: &Facts<'_>, out: &mut String) {
     field!(out, "mem_cluster_links", "0");
     field!(out, "mem_cluster_slot_import", "0");
     field!(out, "mem_cluster_slot_export", "0");
-    field!(out, "mem_aof_buffer", "0");
+    field!(out, "mem_aof_buffer", "{}", facts.engine.aof_pending_bytes());
     field!(out, "mem_allocator", "{}", facts.engine.env.host.facts().allocator);
     field!(out, "mem_overhead_db_hashtable_rehashing", "0");
     field!(out, "active_defrag_running", "0");
@@ -378,10 +378,43 @@ fn memory(facts: &Facts<'_>, out: &mut String) {
     field!(out, "lazyfreed_objects", "{}", facts.totals.lazyfreed_objects);
 }
 
+/// Whether the append-only file is written and rewritten.
+fn append_only(facts: &Facts<'_>, out: &mut String) {
+    let aof = &facts.engine.aof;
+    let (status, now_s) = (&aof.status, facts.now_us / 1_000_000);
+    let since_s = status.rewriting_since_s.load(Relaxed);
+    let ok = |failed: bool| if failed { "err" } else { "ok" };
+    field!(out, "aof_enabled", "{}", u8::from(aof.enabled()));
+    field!(out, "aof_rewrite_in_progress", "{}", u8::from(since_s != 0));
+    field!(out, "aof_rewrite_scheduled", "{}", u8::from(status.scheduled.load(Relaxed)));
+    field!(out, "aof_last_rewrite_time_sec", "{}", status.last_rewrite_s.load(Relaxed) - 1);
+    let current_s = if since_s == 0 { -1 } else { now_s - since_s };
+    field!(out, "aof_current_rewrite_time_sec", "{current_s}");
+    field!(out, "aof_last_bgrewrite_status", "{}", ok(status.last_rewrite_failed.load(Relaxed)));
+    field!(out, "aof_rewrites", "{}", status.rewrites.load(Relaxed));
+    field!(out, "aof_rewrites_consecutive_failures", "{}", status.failures.load(Relaxed));
+    field!(out, "aof_last_write_status", "{}", ok(status.failed.load(Relaxed)));
+    let queued = facts.engine.saves.last_buffer_peak_bytes.load(Relaxed);
+    let queued = if status.rewrites.load(Relaxed) == 0 { 0 } else { queued };
+    field!(out, "aof_last_cow_size", "{queued}");
+}
+
+/// The sizes of the files, and what is not in them yet.
+fn append_only_files(facts: &Facts<'_>, out: &mut String) {
+    let status = &facts.engine.aof.status;
+    field!(out, "aof_current_size", "{}", status.bytes());
+    field!(out, "aof_base_size", "{}", status.base_bytes.load(Relaxed));
+    field!(out, "aof_pending_rewrite", "0");
+    field!(out, "aof_buffer_length", "{}", facts.engine.aof_pending_bytes());
+    let syncing = status.syncing_since_ns.load(Relaxed) != 0;
+    field!(out, "aof_pending_bio_fsync", "{}", u8::from(syncing));
+    field!(out, "aof_delayed_fsync", "{}", status.delayed.load(Relaxed));
+}
+
 fn persistence(facts: &Facts<'_>, out: &mut String) {
     let saves = &facts.engine.saves;
     let loading = facts.engine.loading.load(Relaxed);
-    let running = saves.running();
+    let running = saves.running() && !facts.engine.rewriting_aof();
     let now_s = facts.now_us / 1_000_000;
     let since_s = saves.running_since_s.load(Relaxed);
     let (done, total) = (saves.keys_done.load(Relaxed), saves.keys_total.load(Relaxed));
@@ -407,19 +440,13 @@ fn persistence(facts: &Facts<'_>, out: &mut String) {
     field!(out, "rdb_last_cow_size", "{}", saves.last_buffer_peak_bytes.load(Relaxed));
     field!(out, "rdb_last_load_keys_expired", "{}", saves.last_load_expired.load(Relaxed));
     field!(out, "rdb_last_load_keys_loaded", "{}", saves.last_load_keys.load(Relaxed));
-    field!(out, "aof_enabled", "0");
-    field!(out, "aof_rewrite_in_progress", "0");
-    field!(out, "aof_rewrite_scheduled", "0");
-    field!(out, "aof_last_rewrite_time_sec", "-1");
-    field!(out, "aof_current_rewrite_time_sec", "-1");
-    field!(out, "aof_last_bgrewrite_status", "ok");
-    field!(out, "aof_rewrites", "0");
-    field!(out, "aof_rewrites_consecutive_failures", "0");
-    field!(out, "aof_last_write_status", "ok");
-    field!(out, "aof_last_cow_size", "0");
+    append_only(facts, out);
     field!(out, "module_fork_in_progress", "0");
     field!(out, "module_fork_last_cow_size", "0");
     field!(out, "slot_migration_fork_in_progress", "0");
+    if facts.engine.aof.enabled() {
+        append_only_files(facts, out);
+    }
     if loading {
         loading_progress(facts, out);
     }

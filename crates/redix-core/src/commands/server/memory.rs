@@ -117,7 +117,7 @@ fn stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     out.int("cluster.links", 0);
     out.int("cluster.slot_import", 0);
     out.int("cluster.slot_export", 0);
-    out.int("aof.buffer", 0);
+    out.int("aof.buffer", cx.engine.aof_pending_bytes() as i64);
     let scripting = &cx.engine.scripting;
     out.int("lua.caches", scripting.totals().scripts_bytes as i64);
     out.int("functions.caches", scripting.functions.totals().bytes as i64);

@@ -195,6 +195,12 @@ impl Manifest {
         self.history.splice(..0, retired);
     }
 
+    /// Makes history of all increments.
+    pub fn retire_all_increments(&mut self) {
+        let retired = self.increments.drain(..).map(AofFile::retired);
+        self.history.splice(..0, retired);
+    }
+
     /// Adds the file that a line names.
     fn add(&mut self, line: &[u8]) -> Result<(), Reason> {
         let file = parse_line(line)?;

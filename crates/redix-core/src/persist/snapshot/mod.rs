@@ -47,6 +47,9 @@ mod tests;
 pub use preimages::PreImages;
 pub use saver::{Ground, Saver, Turn};
 
+use std::path::PathBuf;
+
+use super::aof::manifest::BaseFormat;
 use super::payload::Payload;
 use super::record::Ages;
 use super::save::StreamPosition;
@@ -76,6 +79,13 @@ pub enum Target {
     File,
     /// Replicas.
     Replicas(Arc<Payload>),
+    /// A base of the append-only file, which stays under this name.
+    AofBase {
+        /// The file.
+        temporary: PathBuf,
+        /// Its format.
+        format: BaseFormat,
+    },
 }
 
 /// The data set at one instant, about to be saved.

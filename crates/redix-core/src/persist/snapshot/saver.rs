@@ -13,7 +13,9 @@ use crate::keyspace::{Keyspace, SHARDS};
 use crate::persist::file::{SaveError, SaveFile, Writer};
 use crate::persist::payload::Payload;
 use crate::persist::record::Ages;
-use crate::persist::save::{WRITE_BYTES, pacing_ns, start_file, write_options, write_pending};
+use crate::persist::save::{
+    Preamble, WRITE_BYTES, pacing_ns, start_file, write_options, write_pending,
+};
 use crate::rdb::write::{RdbEncoder, RecordEncoder, encode_select_db};
 
 /// Target duration of holding a shard's lock, in nanoseconds; the budget of a hold is adapted to
@@ -107,8 +109,16 @@ impl Saver {
     /// A saver for a cut that was just taken.
     pub fn new(cut: Cut) -> Self {
         let position = cut.position.as_ref();
-        let Cut { config, at_ms, used_memory, fence, libraries, .. } = &cut;
-        let encoder = start_file(config, *at_ms, *used_memory, position, *fence, libraries);
+        let Cut { config, at_ms, used_memory, fence, libraries, target, .. } = &cut;
+        let preamble = Preamble {
+            now_ms: *at_ms,
+            used_memory: *used_memory,
+            position,
+            fence: *fence,
+            libraries,
+            aof_base: matches!(target, Target::AofBase { .. }),
+        };
+        let encoder = start_file(config, &preamble);
         Self {
             cut,
             stage: Stage::Open,
@@ -185,9 +195,16 @@ impl Saver {
         match self.stage {
             Stage::Open => {
                 let (disk, cut) = (&*ground.env.disk, &self.cut);
-                let create = || SaveFile::create(disk, &cut.config, Writer::Background);
+                let create = || match &cut.target {
+                    Target::AofBase { temporary, .. } => {
+                        SaveFile::create_base(disk, &cut.config, temporary)
+                    }
+                    _ => SaveFile::create(disk, &cut.config, Writer::Background),
+                };
                 self.out = Some(match &cut.target {
-                    Target::File => Output::File(cut.pre_images.unless_cancelled(create)?),
+                    Target::File | Target::AofBase { .. } => {
+                        Output::File(cut.pre_images.unless_cancelled(create)?)
+                    }
                     Target::Replicas(payload) => Output::Replicas(Arc::clone(payload)),
                 });
                 self.enter(0, 0);
@@ -212,6 +229,11 @@ impl Saver {
             Some(Output::Replicas(payload)) => payload.finish(),
             Some(Output::File(file)) => {
                 file.sync()?;
+                if matches!(self.cut.target, Target::AofBase { .. }) {
+                    self.stage = Stage::Over;
+                    self.out = None;
+                    return Ok(());
+                }
                 self.cut.pre_images.unless_cancelled(|| file.rename(disk))?;
             }
         }

@@ -4,11 +4,13 @@ use redix_types::entry::{Encoding, EntryBox, EntryRef};
 use redix_types::list::{List, NodeRef};
 use redix_types::value::{HeapValue, ValueRef};
 
+use crate::aof::Phase;
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::dispatch::done;
 use crate::commands::string::encode_text;
 use crate::config::parse_memory;
+use crate::effects::Request;
 use crate::env::Level;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::SHARDS;
@@ -107,9 +109,15 @@ pub(super) fn plain_from(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult 
     done(cx.reply)
 }
 
-/// `DEBUG LOADAOF` -> an error.
-pub(super) fn loadaof(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    Err(ReplyError::Static("ERR Error trying to load the AOF files, check server logs."))
+/// `DEBUG LOADAOF` -> OK, once the data set has been replaced by that of the append-only file.
+/// Errors: the file is not on; it cannot be loaded.
+pub(super) fn loadaof(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    if cx.engine.aof.phase() != Phase::On {
+        let text = "ERR Error trying to load the AOF files, check server logs.";
+        return Err(ReplyError::Static(text));
+    }
+    cx.requests.push(Request::LoadAof);
+    Ok(())
 }
 
 /// `DEBUG HTSTATS dbid [full]` -> verbatim text. Errors: no such database.

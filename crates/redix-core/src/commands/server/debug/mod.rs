@@ -67,7 +67,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
         data::htstats_key,
     ),
     ("listpack", 3, ["LISTPACK <key>", "Whether a value is one."], data::listpack),
-    ("loadaof", 2, ["LOADAOF", "Always an error: there is no append-only file."], data::loadaof),
+    ("loadaof", 2, ["LOADAOF", "Load the append-only file again."], data::loadaof),
     ("log", 3, ["LOG <message>", "Write a line to the log."], process::log),
     ("object", -3, ["OBJECT <key> [fast]", "How a value is kept."], data::object),
     ("oom", 2, ["OOM", "End the process as if memory had run out."], process::crash),

@@ -1,0 +1,261 @@
+//! The append-only file: every write is logged to a file before it is forgotten.
+//!
+//! A thread of the process ([`crate::engine::Engine::write_aof`]) writes what the replication log
+//! has, a second one makes it durable as `appendfsync` says. Workers do neither. Under `always` a
+//! connection's replies are held back until the durable offset covers what it has written or seen
+//! ([`Aof::holds_replies`]): one sync serves all connections that wait, and those that have neither
+//! written nor read anything new are not held up.
+//!
+//! A rewrite is a snapshot whose file becomes the base. At its cut, in the world, the writer is
+//! ordered to begin a new increment at that offset of the log; when the base is complete, the
+//! manifest names it and that increment. Until then the former files, with the new increment behind
+//! them, are the data set. Turning the file on at run time works in the same way, but nothing is
+//! valid until the first base is complete.
+//!
+//! **Errors.** What cannot be written is kept in the log and tried again; meanwhile writes are
+//! refused. After a failed sync nobody knows what is on the disk: writes are refused until a rewrite
+//! has made new files. Under `always` either ends the process.
+//!
+//! **Invariants.** The writer's mutex is held during I/O, never by a thread in a gate or the world
+//! unless it stops the file. Offsets are those of the log; both only grow while the file is on.
+
+pub mod replay;
+pub mod writer;
+
+use std::collections::VecDeque;
+use std::sync::OnceLock;
+
+use crate::config::{AppendFsync, Config};
+use crate::env::{Syncer, Wake};
+use crate::error::ReplyError;
+use crate::repl::log::Reader;
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, lock};
+use writer::Writer;
+
+/// The state of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// It is off.
+    Off,
+    /// It is to be on: its first rewrite has not begun.
+    Wanted,
+    /// Its first base is being written.
+    Starting,
+    /// It is on.
+    On,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Off, Self::Wanted, Self::Starting, Self::On];
+}
+
+/// What the writer is to do at an offset of the log.
+pub enum Order {
+    /// Begin a new increment.
+    Switch {
+        /// The offset.
+        at: u64,
+        /// The database selected there, if it is known.
+        db: Option<u32>,
+    },
+    /// Begin the first increment of a data set.
+    Start {
+        /// From here on.
+        reader: Reader,
+        /// The database selected there, if it is known.
+        db: Option<u32>,
+    },
+}
+
+/// The state of the append-only file, shared by all threads.
+#[derive(Default)]
+pub struct Aof {
+    phase: AtomicU8,
+    holds_replies: AtomicBool,
+    /// The offset up to which the log is in the file.
+    pub written: AtomicU64,
+    /// The offset up to which it is on the disk.
+    pub durable: AtomicU64,
+    /// The end of the last unit that changed data in the world.
+    pub world_logged: AtomicU64,
+    /// Some worker holds replies back.
+    pub awaited: AtomicBool,
+    /// The writing thread sleeps.
+    parked: AtomicBool,
+    thread: OnceLock<Box<dyn Wake>>,
+    /// The file being written.
+    pub(crate) writer: Mutex<Option<Writer>>,
+    pub(crate) orders: Mutex<VecDeque<Order>>,
+    /// The present file, for the thread that syncs.
+    pub(crate) syncer: Mutex<Option<Arc<dyn Syncer>>>,
+    /// The numbers for INFO, and what refuses writes.
+    pub status: Status,
+}
+
+/// The numbers for INFO, and what refuses writes.
+#[derive(Default)]
+pub struct Status {
+    /// The error of the last write, if it failed.
+    pub write_error: Mutex<Option<String>>,
+    /// The error of the last sync, if it failed and no rewrite has succeeded since.
+    pub sync_error: Mutex<Option<String>>,
+    /// There is one of these errors.
+    pub failed: AtomicBool,
+    /// When the last error was logged, Unix time in seconds.
+    pub complained_s: AtomicI64,
+    /// Bytes of the base and the former increments.
+    pub settled_bytes: AtomicU64,
+    /// Bytes of the present increment.
+    pub increment_bytes: AtomicU64,
+    /// Bytes of all files after the last rewrite, or at startup.
+    pub base_bytes: AtomicU64,
+    /// Unix time in seconds when the rewrite under way began; 0: none.
+    pub rewriting_since_s: AtomicI64,
+    /// A rewrite begins as soon as nothing prevents it.
+    pub scheduled: AtomicBool,
+    /// Seconds that the last rewrite took, plus one; 0: there was none.
+    pub last_rewrite_s: AtomicI64,
+    /// Whether the last rewrite failed.
+    pub last_rewrite_failed: AtomicBool,
+    /// Rewrites begun.
+    pub rewrites: AtomicU64,
+    /// Rewrites that failed in a row.
+    pub failures: AtomicU64,
+    /// When the last one failed, Unix time in seconds.
+    pub failed_s: AtomicI64,
+    /// A sync is under way, since this reading of the monotonic clock; 0: none.
+    pub syncing_since_ns: AtomicU64,
+    /// A write is under way, since this reading of the monotonic clock; 0: none.
+    pub writing_since_ns: AtomicU64,
+    /// Writes that waited for a sync.
+    pub delayed: AtomicU64,
+}
+
+impl Aof {
+    /// The state of the file.
+    pub fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(Ordering::Acquire))]
+    }
+
+    /// Whether it is on, or will be.
+    pub fn enabled(&self) -> bool {
+        self.phase() != Phase::Off
+    }
+
+    /// Changes the state; in the world, or while nobody writes.
+    pub(crate) fn set_phase(&self, phase: Phase, config: &Config) {
+        self.phase.store(phase as u8, Ordering::Release);
+        self.follow(config);
+    }
+
+    /// Adopts a changed `appendfsync`; in the world.
+    pub(crate) fn follow(&self, config: &Config) {
+        let holds = self.phase() == Phase::On && config.appendfsync == AppendFsync::Always;
+        self.holds_replies.store(holds, Ordering::Release);
+    }
+
+    /// Whether replies wait until what they tell of is durable.
+    #[inline]
+    pub fn holds_replies(&self) -> bool {
+        self.holds_replies.load(Ordering::Relaxed)
+    }
+
+    /// Whether replies that tell of what is in the log up to `offset` may be sent. If not, the
+    /// caller is woken when more is durable.
+    pub fn may_tell(&self, offset: u64) -> bool {
+        if offset <= self.durable.load(Ordering::Acquire) || !self.holds_replies() {
+            return true;
+        }
+        self.awaited.store(true, Ordering::SeqCst);
+        offset <= self.durable.load(Ordering::SeqCst)
+    }
+
+    /// Installs the waker of the writing thread; once.
+    pub fn set_thread(&self, thread: Box<dyn Wake>) {
+        assert!(self.thread.set(thread).is_ok(), "there is one such thread");
+    }
+
+    /// Tells that the writing thread is about to sleep; it must look once more for something to
+    /// write before it does.
+    pub fn park(&self) {
+        self.parked.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the log, which ends at `end`, has something to write, and writing it may succeed.
+    pub fn is_behind(&self, end: u64) -> bool {
+        let on = matches!(self.phase(), Phase::Starting | Phase::On);
+        on && end != self.written.load(Ordering::SeqCst) && lock(&self.status.write_error).is_none()
+    }
+
+    /// Tells that the log has grown.
+    // HOT PATH: once a turn.
+    #[inline]
+    pub fn nudge(&self, end: u64) {
+        if end != self.written.load(Ordering::Relaxed) && self.parked.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Wakes the writing thread.
+    #[cold]
+    pub fn wake(&self) {
+        if self.enabled()
+            && self.parked.swap(false, Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.wake();
+        }
+    }
+
+    /// Whether writes are refused because of an error.
+    #[inline]
+    pub fn admit_write(&self) -> Result<(), ReplyError> {
+        if !self.status.failed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.refusal()
+    }
+
+    #[cold]
+    fn refusal(&self) -> Result<(), ReplyError> {
+        if let Some(error) = &*lock(&self.status.write_error) {
+            let text = format!("MISCONF Errors writing to the AOF file: {error}");
+            return Err(ReplyError::Text(text.into_bytes()));
+        }
+        match &*lock(&self.status.sync_error) {
+            Some(error) => {
+                let text = format!("MISCONF Errors writing to the AOF file: {error}");
+                Err(ReplyError::Text(text.into_bytes()))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Status {
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.settled_bytes.load(Ordering::Relaxed) + self.increment_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Records the outcome of a write; returns whether that changes whether writes are refused.
+    pub(crate) fn note_write(&self, error: Option<String>) -> bool {
+        let changed = lock(&self.write_error).is_some() != error.is_some();
+        *lock(&self.write_error) = error;
+        self.show_failed();
+        changed
+    }
+
+    /// Records the outcome of a sync, or with `None` that new files are complete.
+    pub(crate) fn note_sync(&self, error: Option<String>) {
+        *lock(&self.sync_error) = error;
+        self.show_failed();
+    }
+
+    fn show_failed(&self) {
+        let failed = lock(&self.write_error).is_some() || lock(&self.sync_error).is_some();
+        self.failed.store(failed, Ordering::Release);
+    }
+}
