@@ -90,6 +90,8 @@ pub struct Aof {
     pub(crate) orders: Mutex<VecDeque<Order>>,
     /// The present file, for the thread that syncs.
     pub(crate) syncer: Mutex<Option<Arc<dyn Syncer>>>,
+    /// Microseconds that each write is delayed (`DEBUG AOF-FLUSH-SLEEP`).
+    pub flush_delay_us: AtomicU64,
     /// The numbers for INFO, and what refuses writes.
     pub status: Status,
 }

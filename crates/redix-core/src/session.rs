@@ -95,6 +95,8 @@ pub struct PrimaryLink {
     pub replays: bool,
     /// The primary has sent a GETACK.
     pub ack_wanted: bool,
+    /// Why a command was not run at all.
+    pub refusal: Option<Vec<u8>>,
     /// The command that could not be applied, and why; nothing is executed after it.
     pub failure: Option<String>,
 }

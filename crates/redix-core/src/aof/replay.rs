@@ -48,12 +48,12 @@ pub enum AofError {
     },
     /// A file that is not the last one breaks off.
     NotTheLast(PathBuf),
-    /// There is no such command here.
-    UnknownCommand {
+    /// There is no such command here, or it has other arguments.
+    Refused {
         /// The file.
         path: PathBuf,
-        /// Its name.
-        name: Vec<u8>,
+        /// The error, without its code.
+        error: Vec<u8>,
     },
 }
 
@@ -80,11 +80,11 @@ impl std::fmt::Display for AofError {
             Self::NotTheLast(path) => {
                 write!(f, "Fatal error: the truncated file {} is not the last file", path.display())
             }
-            Self::UnknownCommand { path, name } => write!(
+            Self::Refused { path, error } => write!(
                 f,
-                "Unknown command '{}' reading the append only file {}",
-                name.escape_ascii(),
-                path.display()
+                "Error reading the append only file {}, error: {}",
+                path.display(),
+                String::from_utf8_lossy(error)
             ),
         }
     }
@@ -97,7 +97,7 @@ impl std::error::Error for AofError {
             Self::Manifest(error) => Some(error),
             Self::Base(error) => Some(error),
             Self::Content { source, .. } => Some(source),
-            Self::NotTheLast(_) | Self::UnknownCommand { .. } => None,
+            Self::NotTheLast(_) | Self::Refused { .. } => None,
         }
     }
 }
@@ -347,26 +347,23 @@ impl Replay {
         let file = opened.map_err(FileError::of("open", path))?;
         self.begin_file();
         let reader = UnitReader::new(&engine, file, from, position);
-        let mut unknown = None;
+        let mut refused = None;
         let mut execute = |portion: Portion| match self.execute(portion) {
             Ok(spent) => Some(spent),
-            Err(name) => {
-                unknown = Some(name);
+            Err(error) => {
+                refused = Some(error);
                 None
             }
         };
         let reader = threads.run(reader, &mut execute);
-        if let Some(name) = unknown {
-            return Err(AofError::UnknownCommand { path: path.to_owned(), name });
+        if let Some(error) = refused {
+            return Err(AofError::Refused { path: path.to_owned(), error });
         }
         Ok(reader.end())
     }
 
-    /// Executes a portion. The error is the name of a command that there is not.
+    /// Executes a portion. The error says why a command cannot be run.
     fn execute(&mut self, portion: Portion) -> Result<Portion, Vec<u8>> {
-        if let Some(name) = portion.first_unknown() {
-            return Err(name.to_vec());
-        }
         let bytes = portion.len();
         let Some(client) = self.worker.client(self.token) else { return Ok(portion) };
         let spent = client.begin_portion(portion);
@@ -378,6 +375,9 @@ impl Replay {
             if let Some(link) = client.session.primary_link.as_deref_mut()
                 && let Some(failure) = link.failure.take()
             {
+                if let Some(error) = link.refusal.take() {
+                    return Err(error.strip_prefix(b"ERR ").unwrap_or(&error).to_vec());
+                }
                 self.errors += 1;
                 if self.errors <= ERRORS_SHOWN {
                     let text = format!("A command of the append only file failed: {failure}");

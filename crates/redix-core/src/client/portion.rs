@@ -19,12 +19,6 @@ impl Portion {
         self.input.pending_bytes() as u64
     }
 
-    /// The name of the first command that there is not.
-    pub(crate) fn first_unknown(&self) -> Option<&[u8]> {
-        let at = self.prepared.iter().position(|command| command.id.is_none())?;
-        Some(self.input.args(at).get(0))
-    }
-
     /// Whether it has no commands.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

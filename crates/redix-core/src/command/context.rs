@@ -95,6 +95,7 @@ impl Ctx<'_, '_> {
     /// in import mode.
     pub fn is_past(&self, at_ms: i64) -> bool {
         at_ms <= self.now_ms()
+            && self.caller != Caller::Log
             && !self.engine.repl.is_replica()
             && !self.engine.config().import_mode
     }

@@ -12,6 +12,7 @@ use crate::mailbox::Mail;
 use crate::pause::{Paused, Purpose};
 use crate::persist::aof::manifest::{BaseFormat, Manifest};
 use crate::persist::file::SaveError;
+use crate::persist::load::to_commands;
 use crate::persist::snapshot::Target;
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
@@ -72,7 +73,11 @@ impl Engine {
         let at = reader.offset();
         let len_of = |name: &[u8]| disk.open(&place.file(name)).map_or(0, |(_, len)| len);
         // As in the real servers, a base that has just been made for nothing does not count.
-        let total = if manifest.increments.is_empty() { 0 } else { manifest.live().map(|file| len_of(&file.name)).sum() };
+        let total = if manifest.increments.is_empty() {
+            0
+        } else {
+            manifest.live().map(|file| len_of(&file.name)).sum()
+        };
         let writer = Writer::resume(disk, place.clone(), manifest, reader)?;
         let status = &self.aof.status;
         status.settled_bytes.store(total.saturating_sub(writer.file_bytes()), Ordering::Relaxed);
@@ -182,6 +187,10 @@ impl Engine {
         let write = |writer: &mut Writer, until| {
             let since_ns = &self.aof.status.writing_since_ns;
             since_ns.store(self.env.clock.mono_ns(), Ordering::Relaxed);
+            let delay_us = self.aof.flush_delay_us.load(Ordering::Relaxed);
+            if delay_us > 0 {
+                self.env.clock.sleep_us(delay_us);
+            }
             let written = writer.write(log, Step { until, timestamp_s });
             since_ns.store(0, Ordering::Relaxed);
             written
@@ -435,6 +444,9 @@ impl Engine {
 
     fn commit_base(&self, temporary: &Path, format: BaseFormat) -> Result<(), FileError> {
         let (disk, status) = (&*self.env.disk, &self.aof.status);
+        if format == BaseFormat::Commands {
+            self.convert_base(temporary)?;
+        }
         let mut slot = lock(&self.aof.writer);
         // The cut may not have been reached.
         self.carry_out_orders(&mut slot)?;
@@ -457,12 +469,28 @@ impl Engine {
             let removed = writer.remove_history(disk);
             match removed {
                 Ok(failed) => {
-                    failed.iter().for_each(|error| self.env.log(Level::Warning, &error.to_string()))
+                    failed
+                        .iter()
+                        .for_each(|error| self.env.log(Level::Warning, &error.to_string()));
                 }
                 Err(error) => self.env.log(Level::Warning, &error.to_string()),
             }
         }
         Ok(())
+    }
+
+    /// Replaces an RDB file by one of commands.
+    fn convert_base(&self, path: &Path) -> Result<(), FileError> {
+        let (disk, config) = (&*self.env.disk, self.config());
+        let commands = path.with_extension("commands");
+        let timestamp_s = config.aof_timestamp_enabled.then(|| self.unix_s());
+        let written = disk.create(&commands).and_then(|mut file| {
+            let how = (&*config, *self.keyspace.hasher());
+            to_commands(&self.env, how, path, timestamp_s, &mut *file)?;
+            file.sync()
+        });
+        written.map_err(FileError::of("write to", &commands))?;
+        disk.rename(&commands, path).map_err(FileError::of("rename to", path))
     }
 
     /// Begins a rewrite that is scheduled, or due because the files have grown.

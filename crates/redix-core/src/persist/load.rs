@@ -21,11 +21,15 @@ use redix_types::entry::EntryBox;
 use redix_types::hash::{HashEdit, Limits};
 use redix_types::num::parse_i64;
 
+use redix_resp::request::encode_command;
+
+use super::aof::commands::push_entry;
 use super::record::{Ages, entry_of};
 use super::save::FENCE_FIELD;
+use super::save::WRITE_BYTES;
 use crate::config::Config;
 use crate::effects::Records;
-use crate::env::Env;
+use crate::env::{DiskFile, Env};
 use crate::error::ReplyError;
 use crate::keyspace::{Keyspace, shard_of};
 pub use crate::rdb::format::ChecksumPolicy;
@@ -458,6 +462,52 @@ fn load_libraries(env: &Env, sources: &[Vec<u8>], path: &Path) -> Result<Librari
         loaded.map_err(|error| LoadError::Library { path: path.to_owned(), error })?;
     }
     Ok(libraries)
+}
+
+/// Writes the data set of an RDB file that this server has made as commands, behind an annotation
+/// with this time, if there is one.
+pub fn to_commands(
+    env: &Env,
+    (config, hasher): (&Config, KeyHasher),
+    path: &Path,
+    timestamp_s: Option<i64>,
+    file: &mut dyn DiskFile,
+) -> io::Result<()> {
+    let (source, _) = env.disk.open(path)?;
+    let mut reader = RdbReader::new(source, ReadOptions::new(config, hasher));
+    let ages = Ages::new(config, env.clock.unix_us() / 1000);
+    let (mut out, mut outcome) = (Vec::new(), Ok(()));
+    if let Some(now_s) = timestamp_s {
+        out.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
+    }
+    let mut selected = None;
+    loop {
+        let mut flush = |out: &mut Vec<u8>| {
+            if out.len() >= WRITE_BYTES && outcome.is_ok() {
+                outcome = file.write_all(out);
+                out.clear();
+            }
+        };
+        match reader.next_event().map_err(io::Error::other)? {
+            Event::End(_) => break,
+            Event::Function(source) => {
+                encode_command(&mut out, &[b"FUNCTION".as_slice(), b"LOAD", source]);
+            }
+            Event::Key(record) => {
+                let db = record.db;
+                if selected != Some(db) {
+                    selected = Some(db);
+                    encode_command(&mut out, &[b"SELECT", db.to_string().as_bytes()]);
+                }
+                let entry = entry_of(record, ages);
+                push_entry(&mut out, entry.as_ref(), &mut flush);
+                flush(&mut out);
+            }
+            _ => {}
+        }
+        std::mem::replace(&mut outcome, Ok(()))?;
+    }
+    file.write_all(&out)
 }
 
 fn read_options(config: &Config, hasher: KeyHasher, how: LoadOptions) -> ReadOptions {

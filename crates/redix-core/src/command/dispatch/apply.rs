@@ -60,7 +60,12 @@ impl Runner<'_> {
             }
             // A command between primary and replica: nothing to run.
             Ok(None) => {}
-            Err(error) => fail(self.engine, self.stats, reply, &error),
+            Err(error) => {
+                if let Some(link) = &mut session.primary_link {
+                    link.refusal = Some(error.text().into_owned());
+                }
+                fail(self.engine, self.stats, reply, &error);
+            }
         }
         let applied = self.stats.cell.error_replies.get() == errors;
         let is_whole = session.multi.is_none();

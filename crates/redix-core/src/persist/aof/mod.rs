@@ -6,5 +6,6 @@
 //! **Invariants.** Nothing here opens a file: bytes come in, and data comes out. Every length is
 //! bounded before it is believed.
 
+pub mod commands;
 pub mod manifest;
 pub mod scan;

@@ -26,6 +26,12 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("debug", Group::Server
 type Subcommand = (&'static str, i32, [&'static str; 2], crate::command::spec::DataHandler);
 
 const SUBCOMMANDS: &[Subcommand] = &[
+    (
+        "aof-flush-sleep",
+        3,
+        ["AOF-FLUSH-SLEEP <microseconds>", "Delay each write to the append-only file."],
+        process::aof_flush_sleep,
+    ),
     ("assert", 2, ["ASSERT", "End the process as a failed assertion does."], process::crash),
     (
         "change-repl-id",

@@ -20,6 +20,13 @@ pub(super) fn crash(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     std::process::abort()
 }
 
+/// `DEBUG AOF-FLUSH-SLEEP microseconds` -> OK. Errors: not a number.
+pub(super) fn aof_flush_sleep(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let us = u64::try_from(args.int(2)?).unwrap_or(0);
+    cx.engine.aof.flush_delay_us.store(us, Ordering::Relaxed);
+    done(cx.reply)
+}
+
 /// `DEBUG CHANGE-REPL-ID` -> OK. Connected replicas continue until they reconnect.
 pub(super) fn change_repl_id(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     let engine = cx.engine;
