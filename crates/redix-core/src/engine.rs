@@ -31,7 +31,7 @@ use crate::env::{Entropy, Env};
 use crate::error::ReplyError;
 use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
-use crate::keyspace::flush::{empty_keyspace, replace_keyspace};
+use crate::keyspace::flush::{empty_beside_snapshot, empty_keyspace, replace_keyspace};
 use crate::latency::LatencyMonitor;
 use crate::migration::Migrations;
 use crate::pause::Pause;
@@ -287,6 +287,13 @@ impl Engine {
     /// cancelled a snapshot under way.
     pub fn discard_data(&self) {
         empty_keyspace(&self.keyspace);
+        self.scripting.functions.install(Libraries::default());
+        self.tracking.tell_flushed(&self.registry);
+    }
+
+    /// As [`Engine::discard_data`]; a snapshot under way goes on with what it has to save.
+    pub(crate) fn discard_data_beside_snapshot(&self) {
+        empty_beside_snapshot(&self.keyspace);
         self.scripting.functions.install(Libraries::default());
         self.tracking.tell_flushed(&self.registry);
     }

@@ -33,6 +33,8 @@ const ERRORS_SHOWN: u64 = 10;
 /// Why the data set could not be loaded.
 #[derive(Debug)]
 pub enum AofError {
+    /// There is none.
+    Missing,
     /// A file operation failed.
     File(FileError),
     /// The manifest cannot be used.
@@ -60,6 +62,7 @@ pub enum AofError {
 impl std::fmt::Display for AofError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Missing => f.write_str("There is no append only file to load"),
             Self::File(error) => error.fmt(f),
             Self::Manifest(error) => error.fmt(f),
             Self::Base(error) => error.fmt(f),
@@ -97,7 +100,7 @@ impl std::error::Error for AofError {
             Self::Manifest(error) => Some(error),
             Self::Base(error) => Some(error),
             Self::Content { source, .. } => Some(source),
-            Self::NotTheLast(_) | Self::Refused { .. } => None,
+            Self::Missing | Self::NotTheLast(_) | Self::Refused { .. } => None,
         }
     }
 }

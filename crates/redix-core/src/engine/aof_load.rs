@@ -10,7 +10,6 @@ use crate::env::Level;
 use crate::persist::aof::manifest::{BaseFormat, Manifest};
 use crate::persist::load::Origin;
 use crate::persist::save;
-use crate::repl::log::History;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
@@ -58,14 +57,13 @@ impl Engine {
             let _world = self.keyspace.gates().world();
             self.loading.store(true, Ordering::Release);
             self.finish_aof();
-            self.abandon_snapshot();
-            self.discard_data();
+            self.discard_data_beside_snapshot();
         }
         let loaded = self.find_aof().and_then(|manifest| {
-            let history: History = self.repl.log.history();
-            let files = self.load_files(&manifest, thread, threads);
-            debug_assert_eq!(history, self.repl.log.history(), "loading is not logged");
-            files
+            if manifest == Manifest::default() {
+                return Err(AofError::Missing);
+            }
+            self.load_files(&manifest, thread, threads)
         });
         self.end_loading();
         let dirty = self.stats.totals().dirty;

@@ -124,8 +124,17 @@ fn wake_waiters(keys: &mut Access<'_>, index: usize, db: u32) {
 /// Empties every database outside of a command, moving the tables to the free list; in the world.
 /// The caller has cancelled a snapshot under way. Returns how many keys there were.
 pub fn empty_keyspace(keyspace: &Keyspace) -> u64 {
+    empty_all(keyspace, Emptied::All)
+}
+
+/// As [`empty_keyspace`], but a snapshot under way continues.
+pub fn empty_beside_snapshot(keyspace: &Keyspace) -> u64 {
+    empty_all(keyspace, Emptied::Each)
+}
+
+fn empty_all(keyspace: &Keyspace, what: Emptied) -> u64 {
     let dbs = 0..keyspace.databases();
-    let flush = |index| flush_shard(keyspace, index, dbs.clone(), Emptied::All, Freeing::InSteps);
+    let flush = |index| flush_shard(keyspace, index, dbs.clone(), what, Freeing::InSteps);
     (0..SHARDS).map(flush).sum()
 }
 

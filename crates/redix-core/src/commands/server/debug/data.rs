@@ -4,7 +4,6 @@ use redix_types::entry::{Encoding, EntryBox, EntryRef};
 use redix_types::list::{List, NodeRef};
 use redix_types::value::{HeapValue, ValueRef};
 
-use crate::aof::Phase;
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::dispatch::done;
@@ -110,12 +109,8 @@ pub(super) fn plain_from(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult 
 }
 
 /// `DEBUG LOADAOF` -> OK, once the data set has been replaced by that of the append-only file.
-/// Errors: the file is not on; it cannot be loaded.
+/// Errors: there is none, or it cannot be loaded; the data set is empty then.
 pub(super) fn loadaof(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    if cx.engine.aof.phase() != Phase::On {
-        let text = "ERR Error trying to load the AOF files, check server logs.";
-        return Err(ReplyError::Static(text));
-    }
     cx.requests.push(Request::LoadAof);
     Ok(())
 }
