@@ -8,6 +8,7 @@
 //! file is read or written under a shard's lock.
 
 pub mod aof;
+pub mod check;
 pub mod file;
 pub mod load;
 pub mod payload;

@@ -73,8 +73,13 @@ impl RdbVersion {
         }
     }
 
+    /// Whether it is loaded without `rdb-version-check relaxed`.
+    pub(crate) fn is_known(self) -> bool {
+        Self::from_number(self.number(), RdbVersionCheck::Strict).is_ok()
+    }
+
     /// Files end with a checksum since version 5.
-    pub(super) fn has_checksum(self) -> bool {
+    pub(crate) fn has_checksum(self) -> bool {
         self.number() >= 5
     }
 }

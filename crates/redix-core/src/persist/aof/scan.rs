@@ -457,7 +457,11 @@ impl Walk<'_> {
 
     fn argument(&mut self) -> Result<(), FaultKind> {
         let number = self.number()?;
-        let len = usize::try_from(number).map_err(|_| FaultKind::Length(number))?;
+        let Ok(len) = usize::try_from(number) else {
+            // The line itself is sound.
+            self.parts += 1;
+            return Err(FaultKind::Length(number));
+        };
         self.pass(number_line_len(number));
         if len > COMMAND_LEN_MAX - 2 - self.at.min(COMMAND_LEN_MAX - 2) {
             return Err(FaultKind::TooLong);

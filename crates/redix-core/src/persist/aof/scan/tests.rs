@@ -154,7 +154,7 @@ fn faults_are_named() {
         (b"*1\r\n#TS:1\r\n", 1, "Expected prefix '$', got: '#'"),
         (
             b"*1\r\n$-1\r\n",
-            1,
+            2,
             "Expected to read string of -1 bytes, which is not in the suitable range",
         ),
         (b"*1\r\n$4\r\nPINGxy", 2, "Expected \\r\\n, got: 7879"),
