@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`startup`] (arguments to configuration), [`server`] (the process and its main
 //! thread), [`worker`] (the event loop of one thread), [`conn`] (one connection's socket), [`link`]
-//! (the socket to a primary), [`shutdown`] and [`crash`], [`mod@env`] (the engine's environment).
+//! (the socket to a primary), [`shutdown`] and [`crash`], [`mod@env`] (the engine's environment),
+//! [`tools`] (what the program does besides serving).
 
 pub mod alloc;
 pub mod aof;
@@ -20,6 +21,7 @@ pub mod server;
 pub mod shutdown;
 pub mod startup;
 pub mod sys;
+pub mod tools;
 pub mod worker;
 
 use std::backtrace::Backtrace;
@@ -33,7 +35,12 @@ use startup::Wish;
 /// The process: a command line in, an exit code out.
 pub fn main() -> ExitCode {
     report_panics();
-    let args: Vec<Vec<u8>> = std::env::args_os().skip(1).map(OsString::into_vec).collect();
+    let mut args = std::env::args_os().map(OsString::into_vec);
+    let program = args.next().unwrap_or_default();
+    let args: Vec<Vec<u8>> = args.collect();
+    if let Some(code) = tools::run(&program, &args) {
+        return code;
+    }
     let startup = match startup::prepare(&args) {
         Ok(Wish::Print(text)) => {
             // Ignored: standard output may be closed.

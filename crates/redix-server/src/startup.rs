@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use redix_core::config::{self, ByteString, CommandLine, Config, ConfigFile, Loaded, quote};
 
 use crate::sys;
+use crate::tools::TOOLS;
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -80,6 +81,10 @@ fn help_text() -> String {
         ("-h, --help", "print this"),
     ] {
         writeln!(text, "  {option:<22}{meaning}").expect("a string takes everything");
+    }
+    text.push_str("\nChecks of files, also when called by a link such as redis-check-rdb:\n\n");
+    for tool in &TOOLS {
+        writeln!(text, "  redix {} {}", tool.name, tool.usage).expect("a string takes everything");
     }
     text
 }

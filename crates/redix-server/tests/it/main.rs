@@ -20,6 +20,7 @@ mod persist;
 mod process;
 mod pubsub;
 mod replication;
+mod tools;
 mod tracking;
 mod transactions;
 mod wire;
