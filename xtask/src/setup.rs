@@ -26,7 +26,6 @@ const PIECES: &[(&str, &str)] = &[
     ("REDIX_REDIS_CLI", "tests with redis-cli"),
     ("REDIX_REDIS_BENCHMARK", "tests with redis-benchmark, bench"),
     ("REDIX_CHECK_RDB", "checks of written RDB files"),
-    ("REDIX_CHECK_AOF", "checks of written AOF files"),
     ("REDIX_JEMALLOC", "bench with jemalloc preloaded"),
     ("REDIX_PYTHON", "tests with redis-py"),
     (CARGO_DENY, "checks of the licences and sources of dependencies"),
@@ -130,7 +129,6 @@ fn find_system(dir: &Path, peers: &mut Peers) {
         ("REDIX_REDIS_CLI", "redis-cli", "redis-tools"),
         ("REDIX_REDIS_BENCHMARK", "redis-benchmark", "redis-tools"),
         ("REDIX_CHECK_RDB", "redis-check-rdb", "redis-tools"),
-        ("REDIX_CHECK_AOF", "redis-check-aof", "redis-tools"),
         ("REDIX_TCLSH", "tclsh", "tcl"),
     ];
     let mut packages: Vec<&str> =

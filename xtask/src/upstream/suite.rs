@@ -112,16 +112,16 @@ impl Suite {
     fn put_programs(&self, peers: &Peers) -> Result<()> {
         let src = self.dir.join("src");
         fs::create_dir_all(&src)?;
-        let tools = [
-            ("valkey-cli", "REDIX_REDIS_CLI"),
-            ("valkey-benchmark", "REDIX_REDIS_BENCHMARK"),
-            ("valkey-check-rdb", "REDIX_CHECK_RDB"),
-            ("valkey-check-aof", "REDIX_CHECK_AOF"),
-        ];
-        for (name, key) in tools {
+        for (name, key) in
+            [("valkey-cli", "REDIX_REDIS_CLI"), ("valkey-benchmark", "REDIX_REDIS_BENCHMARK")]
+        {
             if let Some(path) = peers.get(key) {
                 symlink(path, src.join(name))?;
             }
+        }
+        // The program under test is its own check tool.
+        for name in ["valkey-check-rdb", "valkey-check-aof"] {
+            symlink(std::path::absolute(&self.target.program)?, src.join(name))?;
         }
         // `exec` keeps the process id, by which the suite knows its servers, and the name, which is
         // in their title. Where the suite tests arguments, none are added.
