@@ -1,8 +1,11 @@
 //! The RDB reader on arbitrary bytes, with and without checksums: it does not panic, errors lie
-//! inside the input, and what it reads is the same after it was written again.
+//! inside the input, and what it reads is the same after it was written again. The check of a file
+//! finds what the reader finds.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use redix_core::persist::check::rdb::check;
+use redix_core::persist::check::stats::{Form, Stats};
 use redix_core::rdb::format::{ChecksumPolicy, RdbError, WriteVersion};
 use redix_core::rdb::read::{Event, RdbReader, ReadOptions};
 use redix_core::rdb::write::{EntryMeta, IdleOrFreq, RdbEncoder, RecordEncoder, WriteOptions};
@@ -11,6 +14,7 @@ use redix_types::EntryBox;
 fuzz_target!(|data: &[u8]| {
     let verified = read(data, ChecksumPolicy::Verify);
     let ignored = read(data, ChecksumPolicy::Ignore);
+    report(data, verified.is_ok());
     if let Err(error) = &ignored {
         assert!(error.offset <= data.len() as u64, "{error}");
         assert!(verified.is_err(), "checksums only add errors: {error}");
@@ -21,6 +25,20 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(again, keys);
     }
 });
+
+/// The check refuses collections without elements, and reads unknown versions.
+fn report(data: &[u8], sound: bool) {
+    let mut stats = Stats::default();
+    let mut text = Vec::new();
+    let len = check(data, b"file", 0, Some(&mut stats), &mut text).expect("memory");
+    assert!(len.is_none_or(|len| len <= data.len() as u64));
+    let text = String::from_utf8_lossy(&text);
+    let passed_over = text.contains("collections without elements");
+    assert!(len.is_some() || !sound || passed_over, "{text}");
+    for form in [Form::Table, Form::Csv, Form::Info] {
+        stats.write_to(form, &mut std::io::sink()).expect("a sink");
+    }
+}
 
 #[derive(Debug)]
 struct Key {
