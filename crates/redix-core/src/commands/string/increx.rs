@@ -1,7 +1,6 @@
 //! INCREX: adds to a number within bounds, and sets its expiry.
 //!
-//! Source: the documentation of Redis 8.8. Valkey 9.2 has it too, with `NX` and `XX`, whose replies
-//! are not documented.
+//! Sources: the documentation of Redis 8.8, and for `NX` and `XX` that of Valkey 9.2 and its tests.
 
 use std::ops::{Add, Sub};
 
@@ -49,6 +48,11 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::write(
     ArgSpec::new("upperbound", ArgKind::String).token("UBOUND").optional(),
     EXPIRE_OR_PERSIST,
     ArgSpec::word("enx", "ENX").optional(),
+    ArgSpec::new(
+        "condition",
+        ArgKind::OneOf(&[ArgSpec::word("nx", "NX"), ArgSpec::word("xx", "XX")]),
+    )
+    .optional(),
 ])];
 
 /// How much is added.
@@ -58,8 +62,16 @@ enum Increment<'a> {
     Float(&'a [u8]),
 }
 
+/// Whether there must be a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Missing,
+    Present,
+}
+
 #[derive(Debug, Default)]
 struct Options<'a> {
+    condition: Option<Condition>,
     increment: Option<Increment<'a>>,
     lower: Option<&'a [u8]>,
     upper: Option<&'a [u8]>,
@@ -86,6 +98,10 @@ impl<'a> Options<'a> {
                 options.lower = Some(value);
             } else if let Some(value) = words.eat_value("UBOUND") {
                 options.upper = Some(value);
+            } else if options.condition.is_none() && words.eat("NX") {
+                options.condition = Some(Condition::Missing);
+            } else if options.condition.is_none() && words.eat("XX") {
+                options.condition = Some(Condition::Present);
             } else if words.eat("SATURATE") {
                 options.saturate = true;
             } else if words.eat("ENX") {
@@ -100,6 +116,15 @@ impl<'a> Options<'a> {
             Expire::Persist if options.enx => Err(ReplyError::Syntax),
             Expire::Unsaid if options.enx => Err(ENX),
             _ => Ok(options),
+        }
+    }
+
+    /// Whether the condition lets the number change, given the one at the key.
+    fn allows<N>(&self, old: Option<&N>) -> bool {
+        match self.condition {
+            None => true,
+            Some(Condition::Missing) => old.is_none(),
+            Some(Condition::Present) => old.is_some(),
         }
     }
 
@@ -142,10 +167,11 @@ impl<N: Copy + PartialOrd> Bounds<N> {
 }
 
 /// `INCREX key [BYFLOAT | BYINT increment] [LBOUND lowerbound] [UBOUND upperbound] [SATURATE]
-/// [EX | PX | EXAT | PXAT time | PERSIST] [ENX]` -> array of the new number and what was added;
-/// where the result is out of bounds, of the present number and 0, or with `SATURATE` as for the
-/// bound. Errors: the grammar's, NotInteger, NotFloat, infinite numbers, WRONGTYPE, a difference
-/// that is no number of its type. Logged as `SET` with the time as `PXAT`, or `KEEPTTL`.
+/// [EX | PX | EXAT | PXAT time | PERSIST] [ENX] [NX | XX]` -> array of the new number and what was
+/// added; where the result is out of bounds, of the present number and 0, or with `SATURATE` as for
+/// the bound; where `NX` or `XX` is not met, of the present number and 0. Errors: the grammar's,
+/// NotInteger, NotFloat, infinite numbers, WRONGTYPE, a difference that is no number of its type.
+/// Logged as `SET` with the time as `PXAT`, or `KEEPTTL`.
 fn increx(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let options = Options::parse(args)?;
     match options.increment {
@@ -174,7 +200,8 @@ fn add_int(cx: &mut Ctx<'_, '_>, args: Args<'_>, options: &Options<'_>, by: i64)
     let bounds = options.bounds((i64::MIN, i64::MAX), parse_int)?;
     let at_ms = options.expire.at_ms(cx.now_ms(), "increx")?;
     let key = cx.key(args, 1);
-    let old = cx.keys.lookup_write(key, Kind::String)?.map_or(Ok(0), integer)?;
+    let found = cx.keys.lookup_write(key, Kind::String)?.map(integer).transpose()?;
+    let old = found.unwrap_or(0);
     // Beyond the type is beyond every bound.
     let exact = i128::from(old).add(i128::from(by));
     let limits = Bounds {
@@ -182,7 +209,8 @@ fn add_int(cx: &mut Ctx<'_, '_>, args: Args<'_>, options: &Options<'_>, by: i64)
         upper: bounds.upper.into(),
         saturate: bounds.saturate,
     };
-    let (new, added) = match limits.admit(exact) {
+    let admitted = options.allows(found.as_ref()).then(|| limits.admit(exact)).flatten();
+    let (new, added) = match admitted {
         None => (old, 0),
         Some(new) => {
             let added = i64::try_from(new.sub(i128::from(old)))
@@ -214,9 +242,10 @@ fn add_float(
     let at_ms = options.expire.at_ms(cx.now_ms(), "increx")?;
     let key = cx.key(args, 1);
     let zero = LongDouble::from(0);
-    let old = cx.keys.lookup_write(key, Kind::String)?.map_or(Ok(zero), float)?;
-    let old = finite(old, ReplyError::Static("ERR value cannot be Infinity"))?;
-    let (new, added) = match bounds.admit(old + by) {
+    let found = cx.keys.lookup_write(key, Kind::String)?.map(float).transpose()?;
+    let old = finite(found.unwrap_or(zero), ReplyError::Static("ERR value cannot be Infinity"))?;
+    let admitted = options.allows(found.as_ref()).then(|| bounds.admit(old + by)).flatten();
+    let (new, added) = match admitted {
         None => (old.to_text(), zero),
         Some(new) => {
             let added = finite(
