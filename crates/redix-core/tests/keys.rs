@@ -292,6 +292,25 @@ fn the_sweep_removes_expired_fields_and_nothing_else() {
     assert_eq!(run(&mut engine, "HLEN some:7"), Value::Int(2));
 }
 
+/// Valkey's copy has none of them either, however many they are.
+#[test]
+fn a_copy_lacks_all_expired_fields() {
+    let mut engine = engine();
+    run(&mut engine, "HSET h stays 1");
+    for i in 0..5000 {
+        run(&mut engine, &format!("HSETEX h PX 100 FIELDS 1 field:{i} {i}"));
+    }
+    engine.clock().advance_ms(100);
+    engine.take_log();
+    run(&mut engine, "COPY h d");
+    assert_eq!(run(&mut engine, "HLEN d"), Value::Int(1));
+    assert_eq!(run(&mut engine, "HLEN h"), Value::Int(5001));
+    let log = engine.take_log().unwrap();
+    let hdel: Vec<_> = log.iter().filter(|command| command[0] == b"HDEL").collect();
+    assert!(hdel.iter().all(|command| command[1] == b"d" && command.len() <= 2 + 1024));
+    assert_eq!(hdel.iter().map(|command| command.len() - 2).sum::<usize>(), 5000);
+}
+
 /// What keeps keys keeps fields too.
 #[test]
 fn a_pause_hides_expired_fields_and_keeps_them() {

@@ -124,6 +124,9 @@ fn copy(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
+/// The most fields that one HDEL names.
+const FIELDS_PER_RECORD: usize = 1024;
+
 /// Logs COPY, and that the copy lacks these fields: when another server executes it, they may not
 /// have expired there.
 fn log_without(cx: &mut Ctx<'_, '_>, args: Args<'_>, fields: &[Vec<u8>], (db, to): (u32, Key<'_>)) {
@@ -132,9 +135,11 @@ fn log_without(cx: &mut Ctx<'_, '_>, args: Args<'_>, fields: &[Vec<u8>], (db, to
     }
     let words: Vec<&[u8]> = args.iter_from(0).collect();
     cx.keys.effects.log(cx.keys.db, &words);
-    let mut words = vec![b"HDEL".as_slice(), to.bytes];
-    words.extend(fields.iter().map(Vec::as_slice));
-    cx.keys.effects.log_also(db, &words);
+    for fields in fields.chunks(FIELDS_PER_RECORD) {
+        let mut words = vec![b"HDEL".as_slice(), to.bytes];
+        words.extend(fields.iter().map(Vec::as_slice));
+        cx.keys.effects.log_also(db, &words);
+    }
 }
 
 /// `MOVE key db` -> 1 if moved, else 0. Logged verbatim; events `move_from` and `move_to`.

@@ -6,10 +6,6 @@ use redix_types::hash::{HashEdit, Limits};
 use super::Access;
 use crate::keyspace::Key;
 
-/// Expired fields that a copy leaves out. More of them would take long under the locks: they are
-/// left to the sweep.
-const FIELDS_LEFT_OUT_MAX: usize = 1024;
-
 impl Access<'_> {
     /// As [`Access::lookup_read`], but keeps the LRU or LFU field.
     pub fn lookup_untouched(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
@@ -56,8 +52,9 @@ impl Access<'_> {
     }
 
     /// Copies the entry of `from` to key `to` of database `db`, replacing what that held; `None` if
-    /// `from` does not exist. Returns the fields of a hash that have expired and are not copied: up
-    /// to [`FIELDS_LEFT_OUT_MAX`], and none if nothing else would be copied. Counts one change.
+    /// `from` does not exist. Returns the fields of a hash that have expired and are not copied:
+    /// none if nothing else would be copied. They take time each, whereas what is copied takes
+    /// none: the length of the copy shows whether they are there. Counts one change.
     pub fn copy_to(&mut self, from: Key<'_>, db: u32, to: Key<'_>) -> Option<Vec<Vec<u8>>> {
         let (age, horizon_ms, hasher) = (self.new_age(), self.horizon_ms(), self.keyspace.hasher());
         let entry = self.peek(from)?;
@@ -68,7 +65,7 @@ impl Access<'_> {
             // The limits of small hashes do not matter where fields are only removed.
             let limits = Limits { entries: 0, value: 0 };
             let mut hash = HashEdit::new(&mut copy, limits, hasher, horizon_ms);
-            left_out.extend(std::iter::from_fn(|| hash.pop_hidden()).take(FIELDS_LEFT_OUT_MAX));
+            left_out.extend(std::iter::from_fn(|| hash.pop_hidden()));
             if hash.as_ref().is_empty() {
                 left_out.clear();
                 copy = copied();
