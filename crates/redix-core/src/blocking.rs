@@ -20,6 +20,8 @@
 //! - *CLIENT KILL* and *disconnection*: the claim alone. Nobody answers.
 //!
 //! The reply is posted to the client's worker as `Mail::Unblocked`; there the client is resumed.
+//! Where a key may become ready by the passage of time, the worker itself looks now and then, and
+//! serves as the unit of a command would (`Runner::serve_matured`).
 //!
 //! Registrations are not removed when a wait ends: one that is over is dropped when it is met, and
 //! a [`WaitQueue`] drops all such ones whenever it has doubled.

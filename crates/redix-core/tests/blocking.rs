@@ -190,3 +190,64 @@ fn a_pause_neither_prolongs_nor_ends_a_wait() {
     engine.pass_ms(1).unwrap();
     assert_eq!(replies(&mut engine, 1), ["(integer) 0"]);
 }
+
+/// A stream with an entry that a consumer has just got.
+fn delivered(engine: &mut SimEngine) {
+    run(engine, 9, "XADD s 1-1 f v");
+    run(engine, 9, "XGROUP CREATE s g 0");
+    run(engine, 9, "XREADGROUP GROUP g a STREAMS s >");
+}
+
+#[test]
+fn a_reader_gets_an_entry_that_comes_of_age() {
+    let mut engine = engine();
+    delivered(&mut engine);
+    send(&mut engine, 1, "XREADGROUP GROUP g b BLOCK 0 CLAIM 1000 STREAMS s >");
+    send(&mut engine, 2, "XREADGROUP GROUP g c BLOCK 350 CLAIM 1000 STREAMS s >");
+    engine.pass_ms(300).unwrap();
+    assert!(replies(&mut engine, 2).is_empty());
+    engine.pass_ms(50).unwrap();
+    assert_eq!(replies(&mut engine, 2), ["(null array)"]);
+    for _ in 0..6 {
+        engine.pass_ms(100).unwrap();
+        assert!(replies(&mut engine, 1).is_empty());
+    }
+    engine.pass_ms(150).unwrap();
+    let got = replies(&mut engine, 1).join("\n");
+    assert!(got.contains("1-1") && got.ends_with("(integer) 1"), "{got}");
+    assert_eq!(info(&mut engine, "blocked_clients"), 0);
+}
+
+#[test]
+fn a_pause_of_writes_holds_back_what_comes_of_age() {
+    let mut engine = engine();
+    delivered(&mut engine);
+    send(&mut engine, 1, "XREADGROUP GROUP g b BLOCK 0 CLAIM 200 STREAMS s >");
+    send(&mut engine, 2, "CLIENT PAUSE 1000 WRITE");
+    for _ in 0..9 {
+        engine.pass_ms(100).unwrap();
+        assert!(replies(&mut engine, 1).is_empty());
+    }
+    engine.pass_ms(100).unwrap();
+    engine.pass_ms(100).unwrap();
+    assert_eq!(replies(&mut engine, 1).len(), 1);
+}
+
+/// One that is blocked may be gone, or unblocked, when it would be looked at.
+#[test]
+fn a_wait_that_is_over_is_not_looked_at() {
+    let mut engine = engine();
+    delivered(&mut engine);
+    let blocked = id(&mut engine, 1);
+    send(&mut engine, 1, "XREADGROUP GROUP g b BLOCK 0 CLAIM 150 STREAMS s >");
+    send(&mut engine, 2, "XREADGROUP GROUP g c BLOCK 0 CLAIM 150 STREAMS s >");
+    run(&mut engine, 9, &format!("CLIENT UNBLOCK {blocked}"));
+    engine.close(2);
+    assert_eq!(replies(&mut engine, 1), ["(null array)"]);
+    send(&mut engine, 1, "WAIT 1 1000");
+    for _ in 0..4 {
+        engine.pass_ms(100).unwrap();
+    }
+    assert!(replies(&mut engine, 1).is_empty());
+    assert!(run(&mut engine, 9, "XPENDING s g - + 1").contains("\"a\""));
+}

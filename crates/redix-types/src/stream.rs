@@ -3,6 +3,7 @@
 //! ```text
 //! Stream ── Order: ID of the first entry -> number of live entries, block of a listpack
 //!        └─ Order: name -> Group ── Order: ID -> Pending
+//!                                ├─ Order: time of delivery, ID (for XREADGROUP with CLAIM only)
 //!                                ├─ Order: name -> number of a consumer
 //!                                └─ Order: number -> Consumer ── Order: ID
 //! ```
@@ -20,6 +21,7 @@
 //!   `first_id` the first of them, 0-0 if there are none, and `blocks` the sum of the blocks.
 //! * T3: every pending entry of a group belongs to one of its consumers, whose list has it, and
 //!   the lists have nothing else.
+//! * T4: the order by time of delivery, where a group has it, holds its pending entries.
 
 use std::fmt;
 
@@ -37,7 +39,7 @@ mod range;
 mod tests;
 mod trim;
 
-pub use group::{Consumer, Group, Name, Pending};
+pub use group::{COUNT_MAX, Consumer, Group, Name, Pending};
 pub use id::{IdText, Sequence, StreamId};
 pub use node::Entry;
 pub use order::Order;

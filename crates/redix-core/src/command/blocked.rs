@@ -30,10 +30,16 @@ pub struct Blocked {
     pub ns: u64,
     /// The reply when it times out.
     pub on_timeout: TimeoutReply,
+    /// When to look next whether its keys have become ready by the passage of time, Unix time in
+    /// milliseconds; `None`: they cannot.
+    pub look_at_ms: Option<i64>,
 }
 
-/// Says whether a key is of use for a command that waits for it.
-pub type IsReady = fn(Option<EntryRef<'_>>, Args<'_>, usize) -> bool;
+/// Says whether a key, at a Unix time in milliseconds, is of use for a command that waits for it.
+pub type IsReady = fn(Option<EntryRef<'_>>, Args<'_>, usize, i64) -> bool;
+
+/// How often a worker looks whether a key has become ready by the passage of time, in milliseconds.
+pub const LOOK_INTERVAL_MS: i64 = 100;
 
 /// Which keys a command wants to wait for.
 #[derive(Debug, Clone)]
@@ -45,6 +51,8 @@ pub struct KeyWait {
     pub is_ready: IsReady,
     /// The words with which the command runs again, if not its own; the keys are where they were.
     pub args: Option<OwnedArgs>,
+    /// Whether a key may become ready by the passage of time alone.
+    pub matures: bool,
     /// Unix time in milliseconds when the wait is over; `None`: never.
     pub deadline_ms: Option<i64>,
     /// Writes the reply when the wait times out.
@@ -127,7 +135,8 @@ impl ClientCx<'_, '_> {
     fn begin_wait(&mut self, waiter: Arc<Waiter>, on_timeout: TimeoutReply) -> Arc<Waiter> {
         *lock(&self.shared.waiter) = Some(Arc::clone(&waiter));
         let (command, ns) = (self.command, 0);
-        let blocked = Blocked { waiter: Arc::clone(&waiter), command, ns, on_timeout };
+        let waiting = Arc::clone(&waiter);
+        let blocked = Blocked { waiter: waiting, command, ns, on_timeout, look_at_ms: None };
         *self.blocked = Some(blocked);
         waiter
     }
@@ -136,8 +145,12 @@ impl ClientCx<'_, '_> {
     /// still holds.
     #[cold]
     pub(super) fn begin_key_wait(&mut self, wait: KeyWait, args: Args<'_>) {
-        let KeyWait { words, is_ready, args: again, deadline_ms, on_timeout } = wait;
+        let KeyWait { words, is_ready, args: again, matures, deadline_ms, on_timeout } = wait;
         let waiter = self.block(deadline_ms, Box::new(move |_, reply| on_timeout(reply)));
+        let now_ms = self.keys.now_ms;
+        if let Some(blocked) = self.blocked.as_mut().filter(|_| matures) {
+            blocked.look_at_ms = Some(now_ms + LOOK_INTERVAL_MS);
+        }
         let (db, command, touch) = (self.keys.db, self.command, self.keys.touch);
         let kept = Arc::new(again.unwrap_or_else(|| args.to_owned()));
         let needs_other_keys = self.plan.hashes().count() > words.len();
@@ -147,7 +160,7 @@ impl ClientCx<'_, '_> {
         let mut awaited = Vec::with_capacity(words.len());
         for word in words {
             let key = self.key(args, word);
-            let until_gone = is_ready(None, kept.args(), word);
+            let until_gone = is_ready(None, kept.args(), word, now_ms);
             awaited.push(AwaitedKey { db, key: key.bytes.into(), until_gone });
             let (waiter, args) = (Arc::clone(&waiter), Arc::clone(&kept));
             let interest = KeyWaiter {

@@ -2,15 +2,15 @@
 //!
 //! The command stays the first parked one until it is replied to: the logs need its arguments.
 //!
-//! **Invariants.** A connection is halted exactly as long as `Client::blocked` is set. Its deadline
-//! is listed at most as long.
+//! **Invariants.** A connection is halted exactly as long as `Client::blocked` is set. Its
+//! deadline, and the time to look at its keys again, are listed at most as long.
 
 use std::collections::BTreeSet;
 
 use super::Worker;
 use crate::client::Client;
-use crate::command::blocked::Blocked;
-use crate::command::dispatch::fail;
+use crate::command::blocked::{Blocked, LOOK_INTERVAL_MS};
+use crate::command::dispatch::{Runner, fail};
 use crate::command::spec::flag;
 use crate::command::timing::{call_stats, count_calls};
 use crate::commandlog::Executed;
@@ -18,7 +18,7 @@ use crate::mailbox::WaitEnd;
 use crate::registry::client_flag;
 use crate::session::ReplyMode;
 use crate::sync::atomic::Ordering;
-use crate::sync::lock;
+use crate::sync::{Arc, lock};
 
 /// Halts a connection whose command has blocked.
 #[cold]
@@ -33,10 +33,13 @@ pub(super) fn halt(
     client.halted = true;
     client.shared.last_active_ms.store(now_ms, Ordering::Relaxed);
     client.shared.last_command.store(blocked.command.id, Ordering::Relaxed);
-    if let Some(deadline_ms) = blocked.waiter.deadline_ms() {
-        deadlines.insert((deadline_ms, token));
-    }
+    deadlines.extend(times_of(&blocked).map(|ms| (ms, token)));
     client.blocked = Some(blocked);
+}
+
+/// When the worker is to do something about a wait.
+fn times_of(blocked: &Blocked) -> impl Iterator<Item = i64> + use<> {
+    blocked.waiter.deadline_ms().into_iter().chain(blocked.look_at_ms)
 }
 
 impl Worker {
@@ -46,7 +49,8 @@ impl Worker {
         self.deadlines.first().map(|(deadline_ms, _)| *deadline_ms)
     }
 
-    /// Ends the waits whose deadline has passed.
+    /// Ends the waits whose deadline has passed, and serves those whose keys have become ready by
+    /// the passage of time.
     pub fn end_overdue(&mut self, now_ms: i64) {
         while let Some(&(deadline_ms, token)) = self.deadlines.first()
             && deadline_ms <= now_ms
@@ -54,9 +58,29 @@ impl Worker {
             self.deadlines.remove(&(deadline_ms, token));
             let client = self.clients.get(token).and_then(Option::as_ref);
             let blocked = client.and_then(|client| client.blocked.as_ref());
-            if blocked.is_some_and(|blocked| blocked.waiter.claim()) {
+            let Some(blocked) = blocked else { continue };
+            if blocked.waiter.deadline_ms().is_none_or(|deadline_ms| deadline_ms > now_ms) {
+                self.look_again(token, now_ms);
+            } else if blocked.waiter.claim() {
                 self.answer(token, WaitEnd::TimedOut);
             }
+        }
+    }
+
+    /// Serves a blocked connection if one of its keys is ready by now; otherwise it is looked at
+    /// again later.
+    fn look_again(&mut self, token: usize, now_ms: i64) {
+        let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else { return };
+        let Some(blocked) = client.blocked.as_mut().filter(|b| b.look_at_ms.is_some()) else {
+            return;
+        };
+        let look_at_ms = now_ms + LOOK_INTERVAL_MS;
+        blocked.look_at_ms = Some(look_at_ms);
+        self.deadlines.insert((look_at_ms, token));
+        let keys = lock(&client.shared.awaited).clone();
+        let engine = Arc::clone(&self.engine);
+        if let Some(mut runner) = Runner::try_new(&engine, engine.config(), self.index) {
+            runner.serve_matured(&keys);
         }
     }
 
@@ -70,8 +94,8 @@ impl Worker {
     /// Removes the wait of a connection that is being closed.
     pub(super) fn forget_wait(&mut self, token: usize, client: &Client) {
         client.shared.abandon_wait();
-        if let Some(deadline_ms) = client.blocked.as_ref().and_then(|b| b.waiter.deadline_ms()) {
-            self.deadlines.remove(&(deadline_ms, token));
+        for ms in client.blocked.iter().flat_map(times_of) {
+            self.deadlines.remove(&(ms, token));
         }
     }
 
@@ -82,8 +106,8 @@ impl Worker {
         let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else { return };
         let Some(blocked) = client.blocked.take() else { return };
         *lock(&client.shared.waiter) = None;
-        if let Some(deadline_ms) = blocked.waiter.deadline_ms() {
-            self.deadlines.remove(&(deadline_ms, token));
+        for ms in times_of(&blocked) {
+            self.deadlines.remove(&(ms, token));
         }
         let (command, ns) = (blocked.command, blocked.ns);
         count_calls(stats, &self.config, command, 1, ns);

@@ -19,6 +19,7 @@ const DIFFERS: &[(&str, &str, &str)] = &[
     ("debug", "doc_flags", "no command is marked as internal"),
     ("shutdown", "arguments", "SAFE and FAILOVER of Valkey 9 are not there"),
     ("shutdown", "history", "the same"),
+    ("xreadgroup", "arguments", "CLAIM is that of Redis 8.4"),
 ];
 
 /// Commands that no real server here has: those of modules and of later versions.

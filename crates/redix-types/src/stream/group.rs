@@ -30,6 +30,16 @@ pub struct Consumer {
     pending: Order<StreamId, ()>,
 }
 
+impl Pending {
+    /// The number of deliveries after one more.
+    pub fn counted(&self) -> u64 {
+        if self.count < COUNT_MAX { self.count + 1 } else { self.count }
+    }
+}
+
+/// No delivery is counted beyond this number, which stands for an entry that nobody can process.
+pub const COUNT_MAX: u64 = i64::MAX as u64;
+
 impl Consumer {
     /// The IDs of what was delivered to it and not acknowledged.
     pub fn pending(&self) -> &Order<StreamId, ()> {
@@ -45,6 +55,8 @@ pub struct Group {
     /// How many entries of the stream were read up to there; None: not known.
     pub entries_read: Option<i64>,
     pending: Order<StreamId, Pending>,
+    /// The same by the time of the delivery, from the first time on that it is asked for.
+    pub(super) by_time: Option<Order<(i64, StreamId), ()>>,
     numbers: Order<Name, u32>,
     consumers: Order<u32, Consumer>,
     next_number: u32,
@@ -59,6 +71,33 @@ impl Group {
     /// What was delivered and not acknowledged.
     pub fn pending(&self) -> &Order<StreamId, Pending> {
         &self.pending
+    }
+
+    /// What was delivered and not acknowledged, from what was delivered longest ago on. The first
+    /// call orders it, which takes O(n log n); from then on the order is kept.
+    pub fn by_delivery(&mut self) -> impl Iterator<Item = (StreamId, Pending)> {
+        let by_time = self.by_time.get_or_insert_with(|| {
+            let times = self.pending.iter().map(|(id, one)| (one.delivered_ms, *id));
+            let mut times: Vec<(i64, StreamId)> = times.collect();
+            times.sort_unstable();
+            let mut order = Order::default();
+            for time in times {
+                order.insert(time, ());
+            }
+            order
+        });
+        let pending = &self.pending;
+        by_time.iter().map(|((_, id), ())| (*id, *pending.get(id).expect("T4: a pending entry")))
+    }
+
+    /// The IDs of what was delivered at `latest_ms` or before, in the order of the deliveries if
+    /// that is known.
+    pub fn delivered_until(&self, latest_ms: i64) -> impl Iterator<Item = StreamId> {
+        let known = self.by_time.iter().flat_map(Order::iter).map(|((ms, id), ())| (*ms, *id));
+        let all = self.by_time.is_none().then(|| self.pending.iter());
+        let all = all.into_iter().flatten().map(|(id, one)| (one.delivered_ms, *id));
+        let known = known.take_while(move |(ms, _)| *ms <= latest_ms);
+        known.chain(all.filter(move |(ms, _)| *ms <= latest_ms)).map(|(_, id)| id)
     }
 
     /// The consumers by name.
@@ -103,7 +142,10 @@ impl Group {
         let consumer = self.consumers.remove(&number).expect("T3: the number of a consumer");
         self.numbers.remove(&consumer.name);
         for (id, ()) in consumer.pending.iter() {
-            self.pending.remove(id);
+            let old = self.pending.remove(id).expect("T3: what is pending for a consumer");
+            if let Some(by_time) = &mut self.by_time {
+                by_time.remove(&(old.delivered_ms, *id));
+            }
         }
         consumer.pending.len()
     }
@@ -111,6 +153,12 @@ impl Group {
     /// Notes a delivery, whoever the entry was delivered to before.
     pub fn assign(&mut self, id: StreamId, pending: Pending) {
         let old = self.pending.insert(id, pending);
+        if let Some(by_time) = &mut self.by_time {
+            if let Some(old) = old {
+                by_time.remove(&(old.delivered_ms, id));
+            }
+            by_time.insert((pending.delivered_ms, id), ());
+        }
         let old = old.map(|old| old.consumer);
         if old == Some(pending.consumer) {
             return;
@@ -124,6 +172,9 @@ impl Group {
     /// Drops an entry from what is pending; whether it was.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
         let Some(old) = self.pending.remove(&id) else { return false };
+        if let Some(by_time) = &mut self.by_time {
+            by_time.remove(&(old.delivered_ms, id));
+        }
         self.consumer_mut(old.consumer).pending.remove(&id);
         true
     }
@@ -133,18 +184,24 @@ impl Group {
         let consumers = self.consumers.iter();
         let own = consumers.map(|(_, one)| one.name.len() + 16 + one.pending.memory());
         let maps = self.pending.memory() + self.numbers.memory() + self.consumers.memory();
+        let maps = maps + self.by_time.as_ref().map_or(0, Order::memory);
         maps + own.sum::<usize>()
     }
 
     /// Pieces of memory to free, about.
     pub fn weight(&self) -> usize {
         // Each pending entry is in two maps, each consumer too, and has a map of its own.
-        2 * self.pending.weight() + 3 * self.numbers.len()
+        let by_time = self.by_time.as_ref().map_or(0, Order::weight);
+        2 * self.pending.weight() + by_time + 3 * self.numbers.len()
     }
 
     /// Frees about `budget` pieces; whether none are left.
     pub fn free_step(&mut self, budget: usize) -> bool {
         self.pending.free_step(budget, &mut |_, _| true)
+            && self
+                .by_time
+                .as_mut()
+                .is_none_or(|by_time| by_time.free_step(budget, &mut |_, _| true))
             && self.numbers.free_step(budget, &mut |_, _| true)
             && self.consumers.free_step(budget, &mut |consumer, budget| {
                 consumer.pending.free_step(budget, &mut |_, _| true)

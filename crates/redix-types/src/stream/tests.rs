@@ -59,6 +59,18 @@ impl Group {
             }
         }
         assert_eq!(listed, self.pending().len(), "T3");
+        let mut times: Vec<_> =
+            self.pending().iter().map(|(id, one)| (one.delivered_ms, *id)).collect();
+        times.sort_unstable();
+        let until = |ms| times.iter().filter(move |time| time.0 <= ms).map(|time| time.1);
+        let median = times.get(times.len() / 2).map_or(0, |time| time.0);
+        let expected: BTreeSet<StreamId> = until(median).collect();
+        assert_eq!(self.delivered_until(median).collect::<BTreeSet<_>>(), expected, "T4");
+        if let Some(by_time) = &self.by_time {
+            by_time.check();
+            assert_eq!(by_time.iter().map(|(time, ())| *time).collect::<Vec<_>>(), times, "T4");
+            assert!(self.delivered_until(median).eq(until(median)), "T4");
+        }
     }
 }
 
@@ -68,7 +80,8 @@ enum Op {
     Delete(u64),
     Trim { cut: Cut, approximate: bool, limit: u64, keep: Refusal },
     Range(u64, u64),
-    Deliver { id: u64, consumer: u8 },
+    Deliver { id: u64, consumer: u8, at_ms: i64 },
+    ByDelivery,
     Acknowledge(u64),
     DeleteConsumer(u8),
     Snapshot,
@@ -96,7 +109,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
             }
         ),
         3 => (0..900u64, 0..900u64).prop_map(|(a, b)| Op::Range(a, b)),
-        6 => (0..900u64, 0..5u8).prop_map(|(id, consumer)| Op::Deliver { id, consumer }),
+        6 => (0..900u64, 0..5u8, 0..20i64)
+            .prop_map(|(id, consumer, at_ms)| Op::Deliver { id, consumer, at_ms }),
+        1 => Just(Op::ByDelivery),
         3 => (0..900u64).prop_map(Op::Acknowledge),
         1 => (0..5u8).prop_map(Op::DeleteConsumer),
         1 => Just(Op::Snapshot),
@@ -190,10 +205,17 @@ fn apply(stream: &mut Stream, model: &mut Model, op: &Op, limits: Limits) {
             assert_eq!(back, same.into_iter().rev().collect::<Vec<_>>());
             assert_eq!(stream.contains(end), model.entries.contains_key(&end));
         }
-        Op::Deliver { id: ms, consumer } => {
+        Op::ByDelivery => {
+            let group = stream.group_mut(b"g").unwrap();
+            let times: Vec<_> =
+                group.by_delivery().map(|(id, one)| (one.delivered_ms, id)).collect();
+            assert!(times.is_sorted());
+            assert_eq!(times.len(), model.pending.len());
+        }
+        Op::Deliver { id: ms, consumer, at_ms } => {
             let group = stream.group_mut(b"g").unwrap();
             let number = consumer_of(group, consumer);
-            group.assign(id(ms), Pending { delivered_ms: 7, count: 1, consumer: number });
+            group.assign(id(ms), Pending { delivered_ms: at_ms, count: 1, consumer: number });
             model.pending.insert(id(ms), consumer);
         }
         Op::Acknowledge(ms) => {

@@ -15,10 +15,11 @@ use super::invalidate::Author;
 use super::{Handler, Runner, fail};
 use crate::command::blocked::KeyWaiter;
 use crate::command::context::{Caller, Ctx};
-use crate::command::plan::Plan;
+use crate::command::plan::{Plan, shards_of};
 use crate::command::spec::flag;
 use crate::command::timing::call_stats;
 use crate::keyspace::waiters::Queue;
+use crate::registry::AwaitedKey;
 use crate::sync::Arc;
 
 impl Runner<'_> {
@@ -38,6 +39,24 @@ impl Runner<'_> {
         }
     }
 
+    /// Serves the clients blocked on keys that may have become ready by the passage of time. Not
+    /// while writes are paused.
+    pub fn serve_matured(&mut self, keys: &[AwaitedKey]) {
+        if self.engine.repl.is_replica() || self.paused(flag::WRITE) {
+            return;
+        }
+        for AwaitedKey { db, key, .. } in keys {
+            self.keys.held.release();
+            self.keys.db = *db;
+            self.keys.effects.begin(self.engine.repl.recording(), self.config.event_classes());
+            let hash = self.keys.key(key).hash;
+            self.keys.held.lock_plan(&shards_of(std::iter::once(hash)));
+            self.keys.ready.push_back((*db, key.clone()));
+            self.serve_ready();
+        }
+        self.keys.held.release();
+    }
+
     /// Serves waiters of one key while it can serve them; returns the queue of the others.
     fn serve_queue(&mut self, db: u32, bytes: &[u8], queue: Queue) -> Queue {
         let mut unserved = Queue::new();
@@ -49,7 +68,7 @@ impl Runner<'_> {
             let waiter = any.downcast::<KeyWaiter>().expect("only such wait for keys");
             let key = self.keys.key(bytes);
             let entry = self.keys.view_in(db, key);
-            if (waiter.is_ready)(entry, waiter.args.args(), waiter.word) {
+            if (waiter.is_ready)(entry, waiter.args.args(), waiter.word, self.keys.now_ms) {
                 self.serve(db, &waiter);
             } else {
                 unserved.push_back(interest);

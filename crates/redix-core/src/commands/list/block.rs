@@ -167,6 +167,13 @@ fn shift(cx: &mut Ctx<'_, '_>, args: Args<'_>, ends: Ends, record: &[&[u8]]) -> 
 
 fn wait(cx: &mut Ctx<'_, '_>, words: Range<usize>, deadline_ms: Option<i64>) {
     let on_timeout = |reply: &mut redix_resp::reply::Reply| reply.null_array();
-    let is_ready: IsReady = |entry, _, _| entry.is_some_and(|entry| entry.kind() == Kind::List);
-    cx.wait_for_keys(KeyWait { words, is_ready, args: None, deadline_ms, on_timeout });
+    let is_ready: IsReady = |entry, _, _, _| entry.is_some_and(|entry| entry.kind() == Kind::List);
+    cx.wait_for_keys(KeyWait {
+        words,
+        is_ready,
+        args: None,
+        matures: false,
+        deadline_ms,
+        on_timeout,
+    });
 }

@@ -79,13 +79,20 @@ fn blmovem(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if batch.shift(cx, args)? {
         return Ok(());
     }
-    let is_ready: IsReady = |entry, args, _| {
+    let is_ready: IsReady = |entry, args, _, _| {
         let least = Batch::parse(args, 6).map_or(1, |batch| batch.least());
         let is_list = |entry: &EntryRef<'_>| entry.kind() == Kind::List;
         entry.filter(is_list).is_some_and(|entry| ListRef::of(entry.value()).len() >= least)
     };
     let on_timeout = |reply: &mut redix_resp::reply::Reply| reply.null_array();
-    cx.wait_for_keys(KeyWait { words: 1..2, is_ready, args: None, deadline_ms, on_timeout });
+    cx.wait_for_keys(KeyWait {
+        words: 1..2,
+        is_ready,
+        args: None,
+        matures: false,
+        deadline_ms,
+        on_timeout,
+    });
     Ok(())
 }
 

@@ -165,7 +165,7 @@ fn xclaim(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if is_new {
         notify(cx, "xgroup-createconsumer", key);
     }
-    log_done(cx, key, args, &done, last_id);
+    log_done(cx, args, (key, name), &done, last_id);
     if advanced {
         log_group_id(cx, key, name, last_id, read);
     }
@@ -174,15 +174,15 @@ fn xclaim(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 
 /// What is known of an entry once it is claimed; None if it cannot be.
 fn claim(old: Option<Pending>, consumer: u32, options: &Options, now_ms: i64) -> Option<Pending> {
-    let count = match old {
+    let new = Pending { delivered_ms: options.delivered_ms, count: 1, consumer };
+    let old = match old {
         Some(old) if options.min_idle_ms > now_ms.saturating_sub(old.delivered_ms) => return None,
-        Some(old) => old.count,
-        None if options.force => 1,
+        Some(old) => old,
+        None if options.force => new,
         None => return None,
     };
-    let counted = count + u64::from(!options.just_id);
-    let count = options.count.unwrap_or(counted);
-    Some(Pending { delivered_ms: options.delivered_ms, count, consumer })
+    let counted = if options.just_id { old.count } else { old.counted() };
+    Some(Pending { count: options.count.unwrap_or(counted), ..new })
 }
 
 fn take_over(
@@ -215,8 +215,14 @@ fn drop_deleted(
     group.acknowledge(id);
 }
 
-/// Logs what a claim has done for the group at word 2.
-fn log_done(cx: &mut Ctx<'_, '_>, key: Key<'_>, args: Args<'_>, done: &Done, last_id: StreamId) {
+/// Logs what a claim has done for a group, whose last ID is `last_id`.
+fn log_done(
+    cx: &mut Ctx<'_, '_>,
+    args: Args<'_>,
+    (key, group): (Key<'_>, &[u8]),
+    done: &Done,
+    last_id: StreamId,
+) {
     if !cx.keys.effects.recording() {
         return;
     }
@@ -229,8 +235,71 @@ fn log_done(cx: &mut Ctx<'_, '_>, key: Key<'_>, args: Args<'_>, done: &Done, las
             count: pending.count,
             last_id,
         };
-        log_claim(cx, key, args.get(2), &claim);
+        log_claim(cx, key, group, &claim);
     }
+}
+
+/// Makes entries that were delivered `min_idle_ms` ago or earlier those of a consumer, up to
+/// `limit`, those that have waited longest first, and drops pending entries on the way that were
+/// deleted from the stream, each once and for all. Returns what was known of the entries before.
+/// The group is there.
+pub(super) fn reclaim(
+    cx: &mut Ctx<'_, '_>,
+    args: Args<'_>,
+    (key, name): (Key<'_>, &[u8]),
+    consumer: u32,
+    (min_idle_ms, limit): (i64, usize),
+) -> Result<Vec<(StreamId, Pending)>, ReplyError> {
+    let now_ms = cx.now_ms();
+    let latest_ms = now_ms.saturating_sub(min_idle_ms);
+    let outcome = cx.keys.edit(key, Kind::Stream, Missing::Skip, |entry| {
+        let stream = stream_of(entry);
+        let (mut done, mut claimed) = (Done::new(), Vec::new());
+        let group = stream.group_mut(name).expect("the group was just seen");
+        let last_id = group.last_id;
+        let first = group.by_delivery().next();
+        if first.is_some_and(|(_, old)| old.delivered_ms <= latest_ms) {
+            let (mut taken, mut gone) = (Vec::new(), Vec::new());
+            for (id, old) in idle(stream, name, latest_ms) {
+                if taken.len() == limit {
+                    break;
+                }
+                let list = if stream.contains(id) { &mut taken } else { &mut gone };
+                list.push((id, old));
+            }
+            for (id, old) in gone {
+                drop_deleted(stream, name, (id, None), old, &mut done);
+            }
+            for &(id, old) in &taken {
+                let new = Pending { delivered_ms: now_ms, count: old.counted(), consumer };
+                take_over(stream, name, (id, None), new, now_ms, &mut done);
+            }
+            claimed = taken;
+        }
+        let changes = done.len() as u64;
+        let edited = if changes == 0 { Edited::Nothing } else { Edited::Changed(changes) };
+        ((done, claimed, last_id), edited)
+    })?;
+    let Some((done, claimed, last_id)) = outcome else { return Ok(Vec::new()) };
+    log_done(cx, args, (key, name), &done, last_id);
+    Ok(claimed)
+}
+
+/// What is pending in a group and was delivered at `latest_ms` or before.
+fn idle<'s>(
+    stream: &'s Stream,
+    group: &[u8],
+    latest_ms: i64,
+) -> impl Iterator<Item = (StreamId, Pending)> + use<'s> {
+    let group = stream.group(group).expect("the group was just seen");
+    let of = |id| *group.pending().get(&id).expect("T4: a pending entry");
+    group.delivered_until(latest_ms).map(move |id| (id, of(id)))
+}
+
+/// Whether [`reclaim`] would find an entry.
+pub(super) fn may_reclaim(stream: &Stream, group: &Readers, min_idle_ms: i64, now_ms: i64) -> bool {
+    let mut idle = group.delivered_until(now_ms.saturating_sub(min_idle_ms));
+    idle.any(|id| stream.contains(id))
 }
 
 /// The most that XAUTOCLAIM may be asked for. Source: what Valkey 9.1 refuses.
@@ -285,7 +354,7 @@ fn xautoclaim(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     if is_new {
         notify(cx, "xgroup-createconsumer", key);
     }
-    log_done(cx, key, args, &done, last_id);
+    log_done(cx, args, (key, name), &done, last_id);
     Ok(())
 }
 

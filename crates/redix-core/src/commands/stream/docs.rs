@@ -269,6 +269,7 @@ pub(super) const XREADGROUP: Docs = Docs::new(
     .token("GROUP"),
     ArgSpec::new("count", ArgKind::Integer).token("COUNT").optional(),
     ArgSpec::new("milliseconds", ArgKind::Integer).token("BLOCK").optional(),
+    ArgSpec::new("min-idle-time", ArgKind::Integer).token("CLAIM").since("8.4.0").optional(),
     ArgSpec::word("noack", "NOACK").optional(),
     ArgSpec::new(
         "streams",

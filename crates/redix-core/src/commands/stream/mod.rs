@@ -139,6 +139,11 @@ fn reply_id(reply: &mut Reply, id: StreamId) {
 /// Writes an entry: its ID, and fields and values.
 fn reply_entry(reply: &mut Reply, entry: Entry<'_>) {
     reply.array(2);
+    reply_entry_parts(reply, entry);
+}
+
+/// Writes the ID, and the array of fields and values, of an entry.
+fn reply_entry_parts(reply: &mut Reply, entry: Entry<'_>) {
     reply_id(reply, entry.id);
     reply.array(2 * entry.len());
     for part in entry.parts() {

@@ -3,7 +3,10 @@
 //! A command that finds nothing to read waits for its streams. What it waits for is asked again
 //! whenever one of them has changed ([`is_ready`]), without running it: whoever reads for a group
 //! may have been overtaken by another consumer. A reader of a group also runs again when the
-//! stream or the group is gone, to say so.
+//! stream or the group is gone, to say so. With CLAIM it is asked now and then too: an entry comes
+//! of age without a change.
+//!
+//! Sources: Valkey 9.1.2, and for CLAIM the documentation of Redis 8.4.
 
 use std::ops::Range;
 
@@ -11,9 +14,10 @@ use redix_resp::reply::{Proto, Reply};
 use redix_types::entry::{EntryRef, Kind};
 use redix_types::stream::{Pending, Stream, StreamId};
 
+use super::claim::{may_reclaim, reclaim};
 use super::{
-    Claim, docs, edit, log_claim, log_group_id, notify, parse_id, read, reply_entry, reply_id,
-    stream_of, view,
+    Claim, docs, edit, log_claim, log_group_id, notify, parse_id, read, reply_entry,
+    reply_entry_parts, reply_id, stream_of, view,
 };
 use crate::command::args::{Args, OwnedArgs};
 use crate::command::blocked::KeyWait;
@@ -97,24 +101,35 @@ struct Options<'a> {
     /// How many entries of each stream; 0: all.
     count: usize,
     no_ack: bool,
+    /// Entries that were delivered so many milliseconds ago are wanted first.
+    min_idle_ms: Option<i64>,
     /// Group and consumer.
     group: Option<(&'a [u8], &'a [u8])>,
     streams: Range<usize>,
 }
 
-const GROUP_ONLY: [ReplyError; 2] = [
+const GROUP_ONLY: [ReplyError; 3] = [
     ReplyError::Static(
         "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
     ),
     ReplyError::Static(
         "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
     ),
+    ReplyError::Static(
+        "ERR The CLAIM option is only supported by XREADGROUP. You called XREAD instead.",
+    ),
 ];
 
 impl<'a> Options<'a> {
     fn parse(args: Args<'a>, for_group: bool, now_ms: i64) -> Result<Self, ReplyError> {
-        let mut options =
-            Options { deadline_ms: None, count: 0, no_ack: false, group: None, streams: 0..0 };
+        let mut options = Options {
+            deadline_ms: None,
+            count: 0,
+            no_ack: false,
+            min_idle_ms: None,
+            group: None,
+            streams: 0..0,
+        };
         let mut at = 1;
         while at < args.len() {
             let more = args.len() - at - 1;
@@ -136,6 +151,12 @@ impl<'a> Options<'a> {
                 }
                 options.group = Some((args.get(at + 1), args.get(at + 2)));
                 at += 2;
+            } else if more > 0 && args.is(at, "CLAIM") {
+                if !for_group {
+                    return Err(GROUP_ONLY[2].clone());
+                }
+                at += 1;
+                options.min_idle_ms = Some(parse_min_idle(args.get(at))?);
             } else if args.is(at, "NOACK") {
                 if !for_group {
                     return Err(GROUP_ONLY[1].clone());
@@ -182,6 +203,16 @@ fn parse_block(word: &[u8], now_ms: i64) -> Result<Option<i64>, ReplyError> {
             .ok_or(ReplyError::Static("ERR timeout is out of range")),
         _ => Err(ReplyError::Static("ERR timeout is negative")),
     }
+}
+
+/// A number of milliseconds, which is not negative. Errors: it is none.
+fn parse_min_idle(word: &[u8]) -> Result<i64, ReplyError> {
+    let ms = redix_types::num::parse_i64(word)
+        .ok_or(ReplyError::Static("ERR min-idle-time is not an integer"))?;
+    if ms < 0 {
+        return Err(ReplyError::Static("ERR min-idle-time must be a positive integer"));
+    }
+    Ok(ms)
 }
 
 /// `XREAD [COUNT count] [BLOCK ms] STREAMS key … id …` -> map of the streams with entries behind
@@ -283,11 +314,12 @@ fn wait(cx: &mut Ctx<'_, '_>, options: &Options<'_>, args: Option<OwnedArgs>) {
     };
     let on_timeout = |reply: &mut Reply| reply.null_array();
     let words = options.streams.clone();
-    cx.wait_for_keys(KeyWait { words, is_ready, args, deadline_ms, on_timeout });
+    let matures = options.min_idle_ms.is_some();
+    cx.wait_for_keys(KeyWait { words, is_ready, args, matures, deadline_ms, on_timeout });
 }
 
 /// Whether a blocked command has something to say about the stream at word `word`.
-fn is_ready(entry: Option<EntryRef<'_>>, args: Args<'_>, word: usize) -> bool {
+fn is_ready(entry: Option<EntryRef<'_>>, args: Args<'_>, word: usize, now_ms: i64) -> bool {
     let for_group = args.is(0, "XREADGROUP");
     let Ok(options) = Options::parse(args, for_group, 0) else { return true };
     let stream = entry.and_then(|entry| Stream::of(entry.value()));
@@ -298,7 +330,15 @@ fn is_ready(entry: Option<EntryRef<'_>>, args: Args<'_>, word: usize) -> bool {
             b"+" => stream.last_id().previous(),
             id => parse_id(id).ok(),
         },
-        (Some((group, _)), Some(stream)) => stream.group(group).map(|group| group.last_id),
+        (Some((group, _)), Some(stream)) => {
+            let group = stream.group(group);
+            if let (Some(group), Some(min_idle_ms)) = (group, options.min_idle_ms)
+                && may_reclaim(stream, group, min_idle_ms, now_ms)
+            {
+                return true;
+            }
+            group.map(|group| group.last_id)
+        }
     };
     match (from, stream) {
         (Some(from), Some(stream)) => !stream.is_empty() && stream.last_valid_id() > from,
@@ -306,10 +346,13 @@ fn is_ready(entry: Option<EntryRef<'_>>, args: Args<'_>, word: usize) -> bool {
     }
 }
 
-/// `XREADGROUP GROUP group consumer [COUNT count] [BLOCK ms] [NOACK] STREAMS key … id …` -> as
-/// XREAD, for `>` entries that no consumer of the group has got, which become pending for this one,
-/// for an ID those behind it that are. Errors: the grammar's, WRONGTYPE, NOGROUP. Logged as XCLAIM
-/// of each entry and XGROUP SETID.
+/// `XREADGROUP GROUP group consumer [COUNT count] [BLOCK ms] [CLAIM min-idle-ms] [NOACK] STREAMS
+/// key … id …` -> as XREAD, for `>` entries that no consumer of the group has got, which become
+/// pending for this one, for an ID those behind it that are. With CLAIM those for `>` follow what
+/// is pending for any consumer for so long, longest first, which then is this one's; each entry is
+/// followed by milliseconds since the last delivery and the deliveries before, both 0 if there was
+/// none. Errors: the grammar's, WRONGTYPE, NOGROUP. Logged as XCLAIM of each entry and XGROUP
+/// SETID.
 fn xreadgroup(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let options = Options::parse(args, true, cx.now_ms())?;
     let (group, _) = options.group.expect("it was asked for");
@@ -333,7 +376,7 @@ fn xreadgroup(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         let key = cx.key(args, word);
         match after {
             Some(after) => reply_history(cx, key, &options, after, &mut served)?,
-            None => deliver(cx, key, &options, &mut served)?,
+            None => deliver(cx, args, key, &options, &mut served)?,
         }
     }
     if !served.finish(cx.reply) {
@@ -417,44 +460,87 @@ fn reply_history(
         let group = stream.group_mut(group_name).expect("the group was just seen");
         for id in delivered {
             let pending = *group.pending().get(&id).expect("T3: what is pending for a consumer");
-            group.assign(id, Pending { delivered_ms: now_ms, count: pending.count + 1, ..pending });
+            group.assign(id, Pending { delivered_ms: now_ms, count: pending.counted(), ..pending });
         }
         ((), Edited::Changed(1))
     })?;
     Ok(())
 }
 
-/// Delivers entries that no consumer of the group has got.
+/// Delivers entries that have been pending for long, if the command is to claim them, and entries
+/// that no consumer of the group has got.
 fn deliver(
     cx: &mut Ctx<'_, '_>,
+    args: Args<'_>,
     key: Key<'_>,
     options: &Options<'_>,
     served: &mut Served,
 ) -> CommandResult {
     let number = meet_consumer(cx, key, options)?;
-    let (group_name, consumer) = options.group.expect("a command that reads for a group");
+    let (group_name, _) = options.group.expect("a command that reads for a group");
+    let claimed = match options.min_idle_ms {
+        Some(ms) => reclaim(cx, args, (key, group_name), number, (ms, options.limit()))?,
+        None => Vec::new(),
+    };
     let stream = view(cx, key).expect("the stream was just seen");
     let group = stream.group(group_name).expect("the group was just seen");
-    if stream.is_empty() || stream.last_valid_id() <= group.last_id {
+    let left = options.limit() - claimed.len();
+    let has_new = left > 0 && !stream.is_empty() && stream.last_valid_id() > group.last_id;
+    if claimed.is_empty() && !has_new {
         return Ok(());
     }
     served.begin(cx.reply, key);
-    let (now_ms, limit, no_ack) = (cx.now_ms(), options.limit(), options.no_ack);
+    let place = cx.reply.deferred_array();
+    reply_claimed(cx, key, &claimed);
+    let new = if has_new { deliver_new(cx, key, options, number, left)? } else { 0 };
+    cx.reply.finish_array(place, claimed.len() + new);
+    Ok(())
+}
+
+/// Writes entries that have just been claimed.
+fn reply_claimed(cx: &mut Ctx<'_, '_>, key: Key<'_>, claimed: &[(StreamId, Pending)]) {
+    let now_ms = cx.now_ms();
+    let entry = cx.keys.view(key);
+    let stream = entry.and_then(|entry| Stream::of(entry.value()));
+    for (id, old) in claimed {
+        let entry = stream.and_then(|stream| stream.get(*id)).expect("a claimed entry is there");
+        cx.reply.array(4);
+        reply_entry_parts(cx.reply, entry);
+        cx.reply.int(now_ms.saturating_sub(old.delivered_ms));
+        cx.reply.int(old.count as i64);
+    }
+}
+
+/// Delivers up to `limit` entries that no consumer of the group has got; how many.
+fn deliver_new(
+    cx: &mut Ctx<'_, '_>,
+    key: Key<'_>,
+    options: &Options<'_>,
+    number: u32,
+    limit: usize,
+) -> Result<usize, ReplyError> {
+    let (group_name, consumer) = options.group.expect("a command that reads for a group");
+    let (now_ms, no_ack, claims) = (cx.now_ms(), options.no_ack, options.min_idle_ms.is_some());
     let reply = &mut *cx.reply;
     let got = cx.keys.edit(key, Kind::Stream, Missing::Skip, |entry| {
         let stream = stream_of(entry);
         let group = stream.group(group_name).expect("the group was just seen");
         let (mut last_id, mut read) = (group.last_id, group.entries_read);
         let start = last_id.next().expect("there is a greater ID");
-        let place = reply.deferred_array();
         let mut ids = Vec::new();
         for entry in stream.range(start, StreamId::MAX).take(limit) {
             read = stream.entries_read_with(last_id, read, entry.id);
             last_id = entry.id;
-            reply_entry(reply, entry);
             ids.push(entry.id);
+            if claims {
+                reply.array(4);
+                reply_entry_parts(reply, entry);
+                reply.int(0);
+                reply.int(0);
+            } else {
+                reply_entry(reply, entry);
+            }
         }
-        reply.finish_array(place, ids.len());
         let group = stream.group_mut(group_name).expect("the group was just seen");
         (group.last_id, group.entries_read) = (last_id, read);
         if !no_ack {
@@ -467,7 +553,7 @@ fn deliver(
     })?;
     let (ids, last_id, read) = got.expect("the stream was just seen");
     if !no_ack && cx.keys.effects.recording() {
-        for id in ids {
+        for &id in &ids {
             let text = id.text();
             let claim = Claim {
                 id: text.as_bytes(),
@@ -480,5 +566,5 @@ fn deliver(
         }
     }
     log_group_id(cx, key, group_name, last_id, read);
-    Ok(())
+    Ok(ids.len())
 }

@@ -255,8 +255,15 @@ fn pop_or_wait(cx: &mut Ctx<'_, '_>, args: Args<'_>, side: Side) -> CommandResul
 
 fn wait(cx: &mut Ctx<'_, '_>, words: Range<usize>, deadline_ms: Option<i64>) {
     let on_timeout = |reply: &mut Reply| reply.null_array();
-    let is_ready: IsReady = |entry, _, _| entry.is_some_and(|entry| entry.kind() == Kind::Zset);
-    cx.wait_for_keys(KeyWait { words, is_ready, args: None, deadline_ms, on_timeout });
+    let is_ready: IsReady = |entry, _, _, _| entry.is_some_and(|entry| entry.kind() == Kind::Zset);
+    cx.wait_for_keys(KeyWait {
+        words,
+        is_ready,
+        args: None,
+        matures: false,
+        deadline_ms,
+        on_timeout,
+    });
 }
 
 /// Replies a member and its score one after the other.
