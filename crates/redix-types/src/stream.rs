@@ -39,7 +39,7 @@ mod range;
 mod tests;
 mod trim;
 
-pub use group::{COUNT_MAX, Consumer, Group, Name, Pending};
+pub use group::{COUNT_MAX, Consumer, Group, Name, Pending, RELEASED_MS};
 pub use id::{IdText, Sequence, StreamId};
 pub use node::Entry;
 pub use order::Order;

@@ -101,6 +101,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     stream::edit::COMMANDS,
     stream::group::COMMANDS,
     stream::info::COMMANDS,
+    stream::nack::COMMANDS,
     stream::pending::COMMANDS,
     stream::range::COMMANDS,
     stream::read::COMMANDS,

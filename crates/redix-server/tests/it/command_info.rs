@@ -35,6 +35,7 @@ const OWN: &[&str] = &[
     "lock.release",
     "sdiffcard",
     "sunioncard",
+    "xnack",
 ];
 
 /// The facts about each command, as texts.

@@ -24,6 +24,7 @@ mod chain;
 mod failover;
 mod functions;
 mod gates;
+mod groups;
 mod links;
 mod locks;
 mod messages;

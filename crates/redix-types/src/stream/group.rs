@@ -10,7 +10,8 @@ pub type Name = Arc<[u8]>;
 /// An entry that was delivered and not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// When it was delivered last: Unix time in milliseconds.
+    /// When it was delivered last: Unix time in milliseconds. Less than [`RELEASED_MS`] if it was
+    /// released.
     pub delivered_ms: i64,
     /// How often it was delivered.
     pub count: u64,
@@ -37,10 +38,23 @@ impl Pending {
     }
 }
 
+/// Entries that were released have times of delivery before this one, which are the numbers of
+/// their releases. No clock shows such a time.
+pub const RELEASED_MS: i64 = 1_000_000_000;
+
+/// When a consumer was seen that only stands for nobody.
+const NEVER_MS: i64 = 0;
+
 /// No delivery is counted beyond this number, which stands for an entry that nobody can process.
 pub const COUNT_MAX: u64 = i64::MAX as u64;
 
 impl Consumer {
+    /// Whether it only holds what was released: it has the empty name, under which no client has
+    /// asked for something.
+    pub fn is_nobody(&self) -> bool {
+        self.name.is_empty() && self.seen_ms == NEVER_MS
+    }
+
     /// The IDs of what was delivered to it and not acknowledged.
     pub fn pending(&self) -> &Order<StreamId, ()> {
         &self.pending
@@ -76,17 +90,8 @@ impl Group {
     /// What was delivered and not acknowledged, from what was delivered longest ago on. The first
     /// call orders it, which takes O(n log n); from then on the order is kept.
     pub fn by_delivery(&mut self) -> impl Iterator<Item = (StreamId, Pending)> {
-        let by_time = self.by_time.get_or_insert_with(|| {
-            let times = self.pending.iter().map(|(id, one)| (one.delivered_ms, *id));
-            let mut times: Vec<(i64, StreamId)> = times.collect();
-            times.sort_unstable();
-            let mut order = Order::default();
-            for time in times {
-                order.insert(time, ());
-            }
-            order
-        });
         let pending = &self.pending;
+        let by_time = self.by_time.get_or_insert_with(|| order_by_time(pending));
         by_time.iter().map(|((_, id), ())| (*id, *pending.get(id).expect("T4: a pending entry")))
     }
 
@@ -98,6 +103,54 @@ impl Group {
         let all = all.into_iter().flatten().map(|(id, one)| (one.delivered_ms, *id));
         let known = known.take_while(move |(ms, _)| *ms <= latest_ms);
         known.chain(all.filter(move |(ms, _)| *ms <= latest_ms)).map(|(_, id)| id)
+    }
+
+    /// Takes a pending entry, or another one, from its consumer, behind all that were released
+    /// before; what is known of it then. It gets a number of deliveries.
+    pub fn release(&mut self, id: StreamId, count: u64) -> Pending {
+        let consumer = self.nobody();
+        let by_time = self.by_time.get_or_insert_with(|| order_by_time(&self.pending));
+        let last = by_time.iter_back_from(&(RELEASED_MS - 1, StreamId::MAX)).next();
+        let delivered_ms = last.map_or(0, |((ms, _), ())| (ms + 1).clamp(0, RELEASED_MS - 1));
+        let pending = Pending { delivered_ms, count, consumer };
+        self.assign(id, pending);
+        pending
+    }
+
+    /// The number of the consumer that stands for nobody, or of the one with the empty name.
+    pub fn nobody(&mut self) -> u32 {
+        match self.find_consumer(b"") {
+            Some(number) => number,
+            None => self.create_consumer(b"", NEVER_MS, -1),
+        }
+    }
+
+    /// Whether a pending entry was released, and belongs to nobody since.
+    pub fn is_released(&self, pending: &Pending) -> bool {
+        pending.delivered_ms < RELEASED_MS && self.consumer(pending.consumer).name.is_empty()
+    }
+
+    /// How many pending entries belong to nobody. Takes time for each.
+    pub fn released_count(&self) -> usize {
+        let Some(number) = self.find_consumer(b"") else { return 0 };
+        let ids = self.consumer(number).pending.iter();
+        let of = |id| self.pending.get(id).expect("T3: what is pending for a consumer");
+        ids.filter(|(id, ())| self.is_released(of(id))).count()
+    }
+
+    /// The consumers by name, without the one that stands for nobody.
+    pub fn shown_consumers(&self) -> impl Iterator<Item = &Consumer> {
+        self.consumers().filter(|consumer| !consumer.is_nobody())
+    }
+
+    /// Number of them.
+    pub fn shown_count(&self) -> usize {
+        self.consumer_count() - usize::from(self.find_consumer(b"") != self.find_shown(b""))
+    }
+
+    /// The number of one of them.
+    pub fn find_shown(&self, name: &[u8]) -> Option<u32> {
+        self.find_consumer(name).filter(|number| !self.consumer(*number).is_nobody())
     }
 
     /// The consumers by name.
@@ -207,4 +260,16 @@ impl Group {
                 consumer.pending.free_step(budget, &mut |_, _| true)
             })
     }
+}
+
+/// Pending entries by the time of their delivery.
+fn order_by_time(pending: &Order<StreamId, Pending>) -> Order<(i64, StreamId), ()> {
+    let times = pending.iter().map(|(id, one)| (one.delivered_ms, *id));
+    let mut times: Vec<(i64, StreamId)> = times.collect();
+    times.sort_unstable();
+    let mut order = Order::default();
+    for time in times {
+        order.insert(time, ());
+    }
+    order
 }

@@ -82,6 +82,7 @@ enum Op {
     Range(u64, u64),
     Deliver { id: u64, consumer: u8, at_ms: i64 },
     ByDelivery,
+    Release(u64),
     Acknowledge(u64),
     DeleteConsumer(u8),
     Snapshot,
@@ -112,6 +113,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         6 => (0..900u64, 0..5u8, 0..20i64)
             .prop_map(|(id, consumer, at_ms)| Op::Deliver { id, consumer, at_ms }),
         1 => Just(Op::ByDelivery),
+        3 => (0..900u64).prop_map(Op::Release),
         3 => (0..900u64).prop_map(Op::Acknowledge),
         1 => (0..5u8).prop_map(Op::DeleteConsumer),
         1 => Just(Op::Snapshot),
@@ -120,11 +122,16 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..700)
 }
 
+/// A consumer that is none.
+const NOBODY: u8 = u8::MAX;
+
 /// The naive stream.
 #[derive(Default)]
 struct Model {
     entries: BTreeMap<StreamId, Pairs>,
     pending: BTreeMap<StreamId, u8>,
+    /// What belongs to [`NOBODY`], in the order of the releases, and what no longer does.
+    released: Vec<StreamId>,
     last: u64,
 }
 
@@ -190,6 +197,7 @@ fn apply(stream: &mut Stream, model: &mut Model, op: &Op, limits: Limits) {
                 *model = Model {
                     entries: stream.contents().into_iter().collect(),
                     pending: pending_of(stream),
+                    released: std::mem::take(&mut model.released),
                     last: model.last,
                 };
             }
@@ -211,6 +219,22 @@ fn apply(stream: &mut Stream, model: &mut Model, op: &Op, limits: Limits) {
                 group.by_delivery().map(|(id, one)| (one.delivered_ms, id)).collect();
             assert!(times.is_sorted());
             assert_eq!(times.len(), model.pending.len());
+            let ids: Vec<_> = group.by_delivery().map(|(id, _)| id).collect();
+            let is_released = |id: &StreamId| group.is_released(group.pending().get(id).unwrap());
+            let released: Vec<_> = ids.into_iter().filter(is_released).collect();
+            model.released.retain(|id| model.pending.get(id) == Some(&NOBODY));
+            assert_eq!(released, model.released);
+            assert_eq!(group.released_count(), released.len());
+            assert_eq!(group.shown_count(), group.shown_consumers().count());
+        }
+        Op::Release(ms) => {
+            let group = stream.group_mut(b"g").unwrap();
+            let released = group.release(id(ms), 3);
+            assert!(group.is_released(&released));
+            assert_eq!(group.find_shown(b""), None);
+            model.pending.insert(id(ms), NOBODY);
+            model.released.retain(|other| *other != id(ms));
+            model.released.push(id(ms));
         }
         Op::Deliver { id: ms, consumer, at_ms } => {
             let group = stream.group_mut(b"g").unwrap();
@@ -236,7 +260,7 @@ fn apply(stream: &mut Stream, model: &mut Model, op: &Op, limits: Limits) {
 
 fn pending_of(stream: &Stream) -> BTreeMap<StreamId, u8> {
     let group = stream.group(b"g").unwrap();
-    let consumer = |number| group.consumer(number).name[1];
+    let consumer = |number| group.consumer(number).name.get(1).map_or(NOBODY, |name| *name);
     group.pending().iter().map(|(id, pending)| (*id, consumer(pending.consumer))).collect()
 }
 

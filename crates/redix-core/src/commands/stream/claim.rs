@@ -2,7 +2,7 @@
 
 use redix_resp::reply::Reply;
 use redix_types::entry::{EntryRef, Kind};
-use redix_types::stream::{Group as Readers, Name, Pending, Stream, StreamId};
+use redix_types::stream::{Group as Readers, Name, Pending, RELEASED_MS, Stream, StreamId};
 
 use super::{
     Claim, consumer_of, docs, log_claim, log_group_id, no_group, notify, parse_id, parse_start,
@@ -132,8 +132,14 @@ fn xclaim(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         let group = stream.group_mut(name).expect("the group was just seen");
         let advanced = options.last_id > group.last_id;
         group.last_id = group.last_id.max(options.last_id);
-        let (number, is_new) = consumer_of(group, args.get(3), now_ms);
-        group.consumer_mut(number).seen_ms = now_ms;
+        let (number, is_new) = if args.get(3).is_empty() && options.delivered_ms < RELEASED_MS {
+            // What XNACK has done on the primary.
+            (group.nobody(), false)
+        } else {
+            let met = consumer_of(group, args.get(3), now_ms);
+            group.consumer_mut(met.0).seen_ms = now_ms;
+            met
+        };
         let place = reply.deferred_array();
         let (mut claimed, mut done) = (0, Done::new());
         for (at, id) in ids.into_iter().enumerate() {
@@ -195,9 +201,10 @@ fn take_over(
 ) {
     let group = stream.group_mut(group).expect("the group was just seen");
     group.assign(id, new);
-    let consumer = group.consumer_mut(new.consumer);
-    consumer.active_ms = now_ms;
-    let consumer = consumer.name.clone();
+    if !group.is_released(&new) {
+        group.consumer_mut(new.consumer).active_ms = now_ms;
+    }
+    let consumer = group.consumer(new.consumer).name.clone();
     done.push(Step { id, word, pending: new, consumer });
 }
 

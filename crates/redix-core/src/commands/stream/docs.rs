@@ -373,3 +373,24 @@ pub(super) const XDELEX: Docs = Docs::new(
     "Deletes entries of a stream with regard to the groups that refer to them.",
 )
 .args(&[ArgSpec::key("key"), REFERENCES, IDS]);
+
+pub(super) const XNACK: Docs = Docs::new(
+    "8.8.0",
+    "O(log n) for each message ID processed, n being the number of pending entries.",
+    "Gives entries back that were delivered to a consumer, for others of its group to claim.",
+)
+.args(&[
+    ArgSpec::key("key"),
+    ArgSpec::new("group", ArgKind::String),
+    ArgSpec::new(
+        "mode",
+        ArgKind::OneOf(&[
+            ArgSpec::word("silent", "SILENT"),
+            ArgSpec::word("fail", "FAIL"),
+            ArgSpec::word("fatal", "FATAL"),
+        ]),
+    ),
+    IDS,
+    ArgSpec::new("count", ArgKind::Integer).token("RETRYCOUNT").optional(),
+    ArgSpec::word("force", "FORCE").optional(),
+]);

@@ -250,7 +250,7 @@ fn delete_consumer(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     find(cx, key, name)?;
     let deleted = edit(cx, key, Missing::Skip, |stream| {
         let group = stream.group_mut(name).expect("the group was just seen");
-        let number = group.find_consumer(args.get(4));
+        let number = group.find_shown(args.get(4));
         let pending = number.map(|number| group.delete_consumer(number));
         (pending, u64::from(pending.is_some()))
     })?

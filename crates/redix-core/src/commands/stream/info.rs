@@ -92,8 +92,8 @@ fn consumers(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let Some(group) = stream.group(name) else {
         return Err(no_group_of_key(key, name));
     };
-    reply.array(group.consumer_count());
-    for consumer in group.consumers() {
+    reply.array(group.shown_count());
+    for consumer in group.shown_consumers() {
         reply.map(4);
         reply.bulk(b"name");
         reply.bulk(&consumer.name);
@@ -121,7 +121,7 @@ fn groups(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         reply.bulk(b"name");
         reply.bulk(name);
         reply.bulk(b"consumers");
-        reply.int(group.consumer_count() as i64);
+        reply.int(group.shown_count() as i64);
         reply.bulk(b"pending");
         reply.int(group.pending().len() as i64);
         reply_progress(reply, stream, group);
@@ -223,7 +223,8 @@ fn reply_full(reply: &mut Reply, stream: &Stream, most: usize) {
     reply.bulk(b"groups");
     reply.array(stream.groups().len());
     for (name, group) in stream.groups().iter() {
-        reply.map(7);
+        let released = group.released_count();
+        reply.map(if released == 0 { 7 } else { 8 });
         reply.bulk(b"name");
         reply.bulk(name);
         reply_progress(reply, stream, group);
@@ -235,12 +236,16 @@ fn reply_full(reply: &mut Reply, stream: &Stream, most: usize) {
             reply.array(4);
             reply_id(reply, *id);
             reply.bulk(&group.consumer(pending.consumer).name);
-            reply.int(pending.delivered_ms);
+            reply.int(if group.is_released(pending) { 0 } else { pending.delivered_ms });
             reply.int(pending.count as i64);
         }
         reply.bulk(b"consumers");
-        reply.array(group.consumer_count());
-        group.consumers().for_each(|consumer| reply_consumer(reply, group, consumer, most));
+        reply.array(group.shown_count());
+        group.shown_consumers().for_each(|consumer| reply_consumer(reply, group, consumer, most));
+        if released > 0 {
+            reply.bulk(b"nacked-count");
+            reply.int(released as i64);
+        }
     }
 }
 

@@ -4,6 +4,10 @@
 //! replies, events and what is logged: entries under the IDs that they got, approximate trims as
 //! what they came to, deliveries to consumers as XCLAIM and XGROUP SETID.
 //!
+//! What XNACK releases belongs to a consumer with the empty name, which is not shown, and has a
+//! time of delivery long ago. So files hold it, and XCLAIM says it, as any server understands:
+//! there it is an entry that may be claimed at once, in the same order.
+//!
 //! **Invariants.** A stream without entries stays a key. What a group's state depends on besides
 //! the log (times, counts) is in the records.
 //!
@@ -16,6 +20,7 @@ mod docs;
 pub mod edit;
 pub mod group;
 pub mod info;
+pub mod nack;
 pub mod pending;
 pub mod range;
 pub mod read;
@@ -180,6 +185,10 @@ fn no_group_of_key(key: Key<'_>, group: &[u8]) -> ReplyError {
 /// The number of a consumer, and whether it was created for that.
 fn consumer_of(group: &mut Group, name: &[u8], now_ms: i64) -> (u32, bool) {
     match group.find_consumer(name) {
+        Some(number) if group.consumer(number).is_nobody() => {
+            group.consumer_mut(number).seen_ms = now_ms;
+            (number, true)
+        }
         Some(number) => (number, false),
         None => (group.create_consumer(name, now_ms, -1), true),
     }

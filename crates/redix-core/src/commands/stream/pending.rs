@@ -162,7 +162,7 @@ fn reply_summary(reply: &mut redix_resp::reply::Reply, group: &Readers) {
     reply_id(reply, *last);
     let place = reply.deferred_array();
     let mut count = 0;
-    for consumer in group.consumers().filter(|consumer| !consumer.pending().is_empty()) {
+    for consumer in group.shown_consumers().filter(|consumer| !consumer.pending().is_empty()) {
         reply.array(2);
         reply.bulk(&consumer.name);
         reply.bulk_int(consumer.pending().len() as i64);
@@ -185,11 +185,12 @@ fn reply_pending(
         reply.array(4);
         reply_id(reply, id);
         reply.bulk(&group.consumer(pending.consumer).name);
-        reply.int((now_ms - pending.delivered_ms).max(0));
+        let idle_ms = (now_ms - pending.delivered_ms).max(0);
+        reply.int(if group.is_released(&pending) { -1 } else { idle_ms });
         reply.int(pending.count as i64);
     };
     let end = filter.end;
-    match filter.consumer.map(|name| group.find_consumer(name)) {
+    match filter.consumer.map(|name| group.find_shown(name)) {
         Some(None) => {}
         Some(Some(number)) => {
             let ids = group.consumer(number).pending().iter_from(&filter.start);

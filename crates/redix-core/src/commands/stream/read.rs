@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use redix_resp::reply::{Proto, Reply};
 use redix_types::entry::{EntryRef, Kind};
-use redix_types::stream::{Pending, Stream, StreamId};
+use redix_types::stream::{Pending, RELEASED_MS, Stream, StreamId};
 
 use super::claim::{may_reclaim, reclaim};
 use super::{
@@ -506,7 +506,8 @@ fn reply_claimed(cx: &mut Ctx<'_, '_>, key: Key<'_>, claimed: &[(StreamId, Pendi
         let entry = stream.and_then(|stream| stream.get(*id)).expect("a claimed entry is there");
         cx.reply.array(4);
         reply_entry_parts(cx.reply, entry);
-        cx.reply.int(now_ms.saturating_sub(old.delivered_ms));
+        let released = old.delivered_ms < RELEASED_MS;
+        cx.reply.int(now_ms.saturating_sub(if released { 0 } else { old.delivered_ms }));
         cx.reply.int(old.count as i64);
     }
 }
