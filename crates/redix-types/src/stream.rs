@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! Stream ── Order: ID of the first entry -> number of live entries, block of a listpack
-//!        └─ Order: name -> Group ── Order: ID -> Pending
-//!                                ├─ Order: time of delivery, ID (for XREADGROUP with CLAIM only)
-//!                                ├─ Order: name -> number of a consumer
-//!                                └─ Order: number -> Consumer ── Order: ID
+//!        ├─ Order: name -> Group ── Order: ID -> Pending
+//!        │                       ├─ Order: time of delivery, ID (for XREADGROUP with CLAIM only)
+//!        │                       ├─ Order: name -> number of a consumer
+//!        │                       └─ Order: number -> Consumer ── Order: ID
+//!        └─ Idempotence (for XADD with IDMP only)
 //! ```
 //!
 //! A node holds up to as many bytes and entries as `stream-node-max-bytes` and
@@ -31,6 +32,7 @@ use crate::value::HeapValue;
 
 mod group;
 mod id;
+mod idempotence;
 mod node;
 mod order;
 mod radix;
@@ -41,6 +43,7 @@ mod trim;
 
 pub use group::{COUNT_MAX, Consumer, Group, Name, Pending, RELEASED_MS};
 pub use id::{IdText, Sequence, StreamId};
+pub use idempotence::{Idempotence, Window};
 pub use node::Entry;
 pub use order::Order;
 pub use range::{Range, RangeBack};
@@ -82,6 +85,8 @@ pub struct Stream {
     max_deleted_id: StreamId,
     entries_added: u64,
     groups: Order<Name, Group>,
+    /// Since the first entry that a producer has added under an identifier.
+    idempotence: Option<Box<Idempotence>>,
 }
 
 /// What a stream knows of its past.
@@ -299,20 +304,39 @@ impl Stream {
     /// Bytes of memory behind the stream.
     pub fn memory(&self) -> usize {
         let groups = self.groups.iter().map(|(name, group)| name.len() + 16 + group.memory());
-        self.blocks + self.nodes.memory() + self.groups.memory() + groups.sum::<usize>()
+        let idempotence = self.idempotence.as_ref().map_or(0, |known| known.memory());
+        let own = self.blocks + self.nodes.memory() + self.groups.memory();
+        own + groups.sum::<usize>() + idempotence
     }
 
     /// Pieces of memory to free, about; of many groups not all are looked at.
     pub fn weight(&self) -> usize {
         let groups = self.groups.iter().take(WEIGHED_GROUPS_MAX);
         let groups: usize = groups.map(|(_, group)| group.weight()).sum();
-        self.nodes.len() + self.nodes.weight() + self.groups.len() + groups
+        let idempotence = self.idempotence.as_ref().map_or(0, |known| known.weight());
+        self.nodes.len() + self.nodes.weight() + self.groups.len() + groups + idempotence
     }
 
     /// Frees about `budget` pieces; whether none are left. What stays is of no use but to be freed.
     pub fn free_step(&mut self, budget: usize) -> bool {
         self.nodes.free_step(budget, &mut |_, _| true)
             && self.groups.free_step(budget, &mut Group::free_step)
+            && self.idempotence.as_mut().is_none_or(|known| known.free_step(budget))
+    }
+
+    /// What producers have added under identifiers; None if none ever has.
+    pub fn idempotence(&self) -> Option<&Idempotence> {
+        self.idempotence.as_deref()
+    }
+
+    /// The same, to change.
+    pub fn idempotence_mut(&mut self) -> Option<&mut Idempotence> {
+        self.idempotence.as_deref_mut()
+    }
+
+    /// The same, which is begun if need be.
+    pub fn begin_idempotence(&mut self) -> &mut Idempotence {
+        self.idempotence.get_or_insert_default()
     }
 
     /// The groups by name.

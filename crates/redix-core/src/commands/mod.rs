@@ -100,6 +100,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     stream::claim::COMMANDS,
     stream::edit::COMMANDS,
     stream::group::COMMANDS,
+    stream::idempotent::COMMANDS,
     stream::info::COMMANDS,
     stream::nack::COMMANDS,
     stream::pending::COMMANDS,

@@ -20,6 +20,8 @@ use redix_types::KeyHasher;
 use redix_types::entry::EntryBox;
 use redix_types::hash::{HashEdit, Limits};
 use redix_types::num::parse_i64;
+use redix_types::stream::Idempotence;
+use redix_types::value::HeapValue;
 
 use redix_resp::request::encode_command;
 
@@ -34,6 +36,7 @@ use crate::error::ReplyError;
 use crate::keyspace::{Keyspace, shard_of};
 pub use crate::rdb::format::ChecksumPolicy;
 use crate::rdb::format::{RdbError, RdbErrorKind, RdbString, RdbValue};
+use crate::rdb::idempotence;
 use crate::rdb::read::{Event, KeyRecord, RdbReader, ReadOptions};
 use crate::scripting::functions::{Libraries, TRUSTED_LIMIT_NS};
 pub use inspect::Inspection;
@@ -188,6 +191,8 @@ pub struct Loader {
     deletions_bytes_max: usize,
     /// The sources of libraries of functions.
     libraries: Vec<Vec<u8>>,
+    /// What fields have said of the producers of the next key, which is a stream.
+    producers: Option<Box<Idempotence>>,
 }
 
 /// A decoded entry that has not been inserted yet.
@@ -249,6 +254,7 @@ impl Loader {
             origin: None,
             deletions_bytes_max: usize::try_from(config.repl_backlog_size).unwrap_or(usize::MAX),
             libraries: Vec::new(),
+            producers: None,
         }
     }
 
@@ -344,6 +350,7 @@ impl Loader {
                     && record.expire_at_ms.is_some_and(|at| at < self.now_ms) =>
             {
                 self.loaded.expired += 1;
+                self.producers = None;
                 if let Some(origin) = &mut self.origin
                     && origin.deletions.bytes().len() <= self.deletions_bytes_max
                 {
@@ -351,13 +358,18 @@ impl Loader {
                 }
             }
             Event::Key(record) => {
+                let known = self.producers.take();
                 let hash = keyspace.hasher().hash(record.key);
                 keyspace.prefetch_shard(shard_of(hash));
-                let (db, entry) = (record.db, entry_of(record, self.ages));
+                let (db, mut entry) = (record.db, entry_of(record, self.ages));
+                give_producers(&mut entry, known);
                 self.arrive(Arrival { db, hash, entry, offset: self.reader.offset() }, keyspace);
             }
             Event::Aux { name: FENCE_FIELD, value } => {
                 keyspace.fence().raise(number_of(value).unwrap_or(0));
+            }
+            Event::Aux { name: idempotence::FIELD, value } => {
+                idempotence::decode(&mut self.producers, value);
             }
             Event::Aux { name, value } => note_aux(&mut self.origin, name, value),
             Event::Function(source) => self.libraries.push(source.to_vec()),
@@ -526,6 +538,15 @@ fn note_lock(keyspace: &Keyspace, record: &KeyRecord<'_>) {
     if let (Some(_), RdbValue::Str(RdbString::Bytes(value))) = (record.expire_at_ms, &record.value)
     {
         keyspace.fence().note(value);
+    }
+}
+
+/// Gives the stream of an entry what the fields before it have said of its producers.
+fn give_producers(entry: &mut EntryBox, known: Option<Box<Idempotence>>) {
+    if let Some(known) = known
+        && let Some(HeapValue::Stream(stream)) = entry.heap_mut()
+    {
+        *stream.begin_idempotence() = *known;
     }
 }
 

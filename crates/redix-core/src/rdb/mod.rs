@@ -12,6 +12,7 @@
 //! The format as Redix reads and writes it is described in `docs/formats/rdb.md`.
 
 pub mod format;
+pub mod idempotence;
 mod input;
 pub mod lzf;
 pub mod read;

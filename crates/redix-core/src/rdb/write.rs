@@ -23,7 +23,7 @@ use redix_types::value::ValueRef;
 
 use super::format::{Checksum, WriteVersion, encoding, opcode};
 use super::lzf::Compressor;
-use super::types;
+use super::{idempotence, types};
 
 /// Strings up to this length are not worth compressing.
 const COMPRESS_LEN_MIN: usize = 21;
@@ -141,6 +141,7 @@ impl RecordEncoder {
         value: ValueRef<'_>,
         flush: &mut Flush<'_>,
     ) {
+        idempotence::encode(self, out, value, flush);
         if let Some(at_ms) = meta.expire_at_ms {
             out.push(opcode::EXPIRETIME_MS);
             out.extend_from_slice(&at_ms.to_le_bytes());

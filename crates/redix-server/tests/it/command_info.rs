@@ -19,6 +19,7 @@ const DIFFERS: &[(&str, &str, &str)] = &[
     ("debug", "doc_flags", "no command is marked as internal"),
     ("shutdown", "arguments", "SAFE and FAILOVER of Valkey 9 are not there"),
     ("shutdown", "history", "the same"),
+    ("xadd", "arguments", "KEEPREF, DELREF and ACKED are Redis 8.2's, IDMP and IDMPAUTO 8.6's"),
     ("xreadgroup", "arguments", "CLAIM is that of Redis 8.4"),
 ];
 
@@ -35,6 +36,8 @@ const OWN: &[&str] = &[
     "lock.release",
     "sdiffcard",
     "sunioncard",
+    "xcfgset",
+    "xidmprecord",
     "xnack",
 ];
 

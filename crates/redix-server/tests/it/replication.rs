@@ -29,6 +29,7 @@ mod links;
 mod locks;
 mod messages;
 mod node;
+mod producers;
 mod raw;
 mod records;
 mod roles;

@@ -2,12 +2,14 @@
 
 use redix_types::stream::{AppendError, Stream, StreamId};
 
+use super::idempotent::{self, Told};
 use super::trim::{NewId, Words, log_as_done};
 use super::{EMPTY, bury, docs, edit, limits, notify};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
+use crate::keyspace::Key;
 use crate::keyspace::access::Missing;
 
 /// The commands of this file.
@@ -50,10 +52,12 @@ impl<'a> Iterator for Pairs<'a> {
 
 impl ExactSizeIterator for Pairs<'_> {}
 
-/// `XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [MAXLEN | MINID [= | ~] threshold [LIMIT
-/// count]] * | id field value …` -> the ID as bulk, or null where NOMKSTREAM finds no stream.
-/// Errors: wrong arity, the grammar's, an ID that is not behind the last one, WRONGTYPE. Logged
-/// with the ID, and an approximate trim as an exact one.
+/// `XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMP producer iid | IDMPAUTO producer]
+/// [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value …` -> the ID as bulk, or
+/// null where NOMKSTREAM finds no stream. What the producer has added already is not added again:
+/// the reply is its ID. Errors: wrong arity, the grammar's, an ID that is not behind the last one,
+/// WRONGTYPE. Logged with the ID, and an approximate trim as an exact one; for the producer as XACK
+/// of a group that cannot be.
 fn xadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let words = Words::parse(cx, args, true)?;
     let pairs = Pairs { args, next: (words.id_at + 1).min(args.len()) };
@@ -65,6 +69,15 @@ fn xadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let key = cx.key(args, 1);
     let (limits, now_ms) = (limits(cx.config), cx.now_ms());
+    let origin = words.origin.map(|(origin, _)| origin.of(pairs.clone()));
+    // A primary that says the ID has found no repetition.
+    if let Some((producer, iid)) = &origin
+        && matches!(words.id, NewId::Next)
+        && let Some(id) = repeated(cx, key, (producer, iid))?
+    {
+        super::reply_id(cx.reply, id);
+        return Ok(());
+    }
     let missing = if words.no_stream { Missing::Skip } else { EMPTY };
     let added = edit(cx, key, missing, |stream| {
         let id = match new_id(stream, words.id, now_ms) {
@@ -72,7 +85,12 @@ fn xadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             Err(error) => return (Err(error), 0),
         };
         match stream.append(id, pairs, limits) {
-            Ok(()) => (Ok((id, words.trim.map(|trim| stream.trim(trim)))), 1),
+            Ok(()) => {
+                if let Some((producer, iid)) = &origin {
+                    stream.begin_idempotence().record(producer, iid, id, now_ms);
+                }
+                (Ok((id, words.trim.map(|trim| stream.trim(trim)))), 1)
+            }
             Err(AppendError::NotGreater) => (Err(NOT_GREATER), 0),
             Err(AppendError::TooLarge) => {
                 (Err(ReplyError::Static("ERR Elements are too large to be stored")), 0)
@@ -94,7 +112,30 @@ fn xadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let is_given = matches!(words.id, NewId::Given(_));
     log_as_done(cx, args, &words, (!is_given).then_some(id), key);
+    if let Some((producer, iid)) = &origin {
+        idempotent::log(cx, key, &Told::Entry(producer, iid), id);
+    }
     Ok(())
+}
+
+/// The entry that a producer has added under an identifier, if it has.
+#[cold]
+fn repeated(
+    cx: &mut Ctx<'_, '_>,
+    key: Key<'_>,
+    (producer, iid): (&[u8], &[u8]),
+) -> Result<Option<StreamId>, ReplyError> {
+    let now_ms = cx.now_ms();
+    let found = edit(cx, key, Missing::Skip, |stream| {
+        let known = stream.idempotence_mut();
+        let found = known.and_then(|known| {
+            let id = known.find(producer, iid, now_ms)?;
+            known.duplicates += 1;
+            Some(id)
+        });
+        (found, 0)
+    })?;
+    Ok(found.flatten())
 }
 
 const NOT_GREATER: ReplyError = ReplyError::Static(

@@ -25,6 +25,23 @@ pub(super) const XADD: Docs = Docs::new(
 .args(&[
     ArgSpec::key("key"),
     ArgSpec::word("nomkstream", "NOMKSTREAM").since("6.2.0").optional(),
+    REFERENCES,
+    ArgSpec::new(
+        "idmp",
+        ArgKind::OneOf(&[
+            ArgSpec::new("producer-id", ArgKind::String).token("IDMPAUTO"),
+            ArgSpec::new(
+                "idmp-block",
+                ArgKind::Block(&[
+                    ArgSpec::new("producer-id", ArgKind::String),
+                    ArgSpec::new("idempotent-id", ArgKind::String),
+                ]),
+            )
+            .token("IDMP"),
+        ]),
+    )
+    .since("8.6.0")
+    .optional(),
     ArgSpec::new(
         "trim",
         ArgKind::Block(&[
@@ -393,4 +410,27 @@ pub(super) const XNACK: Docs = Docs::new(
     IDS,
     ArgSpec::new("count", ArgKind::Integer).token("RETRYCOUNT").optional(),
     ArgSpec::word("force", "FORCE").optional(),
+]);
+
+pub(super) const XCFGSET: Docs = Docs::new(
+    "8.6.0",
+    "O(1), and O(N) for N identifiers that a change forgets.",
+    "Sets for how long, and how many, identifiers of producers a stream knows.",
+)
+.args(&[
+    ArgSpec::key("key"),
+    ArgSpec::new("idmp-duration", ArgKind::Integer).token("IDMP-DURATION").optional(),
+    ArgSpec::new("idmp-maxsize", ArgKind::Integer).token("IDMP-MAXSIZE").optional(),
+]);
+
+pub(super) const XIDMPRECORD: Docs = Docs::new(
+    "8.6.2",
+    "O(log n), n being the number of identifiers of all producers.",
+    "States which producer has added an entry of a stream, and under which identifier.",
+)
+.args(&[
+    ArgSpec::key("key"),
+    ArgSpec::new("pid", ArgKind::String),
+    ArgSpec::new("iid", ArgKind::String),
+    ArgSpec::new("stream-id", ArgKind::String),
 ]);

@@ -1,7 +1,7 @@
 //! XINFO.
 
 use redix_resp::reply::Reply;
-use redix_types::stream::{Consumer, Entry, Group as Readers, Stream, StreamId};
+use redix_types::stream::{Consumer, Entry, Group as Readers, Idempotence, Stream, StreamId};
 
 use super::{docs, no_group_of_key, read, reply_entry, reply_id};
 use crate::command::args::Args;
@@ -144,7 +144,7 @@ fn reply_progress(reply: &mut Reply, stream: &Stream, group: &Readers) {
 
 /// `XINFO STREAM key [FULL [COUNT count]]` -> map. Errors: the grammar's, no such key, WRONGTYPE.
 fn stream(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let key = cx.key(args, 2);
+    let (key, now_ms) = (cx.key(args, 2), cx.now_ms());
     let (stream, reply) = find(cx, key)?;
     let mut most = FULL_COUNT;
     let is_full = match args.len() {
@@ -166,8 +166,12 @@ fn stream(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         Ok(most) => most,
         Err(_) => FULL_COUNT as usize,
     };
-    reply.map(if is_full { 9 } else { 10 });
+    let more = if stream.idempotence().is_some() { PRODUCER_FIELDS } else { 0 };
+    reply.map(more + if is_full { 9 } else { 10 });
     reply_state(reply, stream);
+    if let Some(known) = stream.idempotence() {
+        reply_producers(reply, known, now_ms);
+    }
     if is_full {
         reply_full(reply, stream, most);
     } else {
@@ -212,6 +216,26 @@ fn reply_state(reply: &mut Reply, stream: &Stream) {
     reply.int(stream.entries_added() as i64);
     reply.bulk(b"recorded-first-entry-id");
     reply_id(reply, stream.first_id());
+}
+
+/// Fields that a stream has since a producer has added an entry under an identifier.
+const PRODUCER_FIELDS: usize = 6;
+
+fn reply_producers(reply: &mut Reply, known: &Idempotence, now_ms: i64) {
+    let (producers, iids) = known.counts(now_ms);
+    let window = known.window();
+    let numbers: [(&str, u64); PRODUCER_FIELDS] = [
+        ("idmp-duration", window.duration_s.into()),
+        ("idmp-maxsize", window.max.into()),
+        ("pids-tracked", producers as u64),
+        ("iids-tracked", iids as u64),
+        ("iids-added", known.added),
+        ("iids-duplicates", known.duplicates),
+    ];
+    for (name, number) in numbers {
+        reply.bulk_str(name);
+        reply.int(number as i64);
+    }
 }
 
 fn reply_full(reply: &mut Reply, stream: &Stream, most: usize) {

@@ -19,6 +19,7 @@ mod delete;
 mod docs;
 pub mod edit;
 pub mod group;
+pub mod idempotent;
 pub mod info;
 pub mod nack;
 pub mod pending;

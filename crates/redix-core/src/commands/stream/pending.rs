@@ -4,6 +4,7 @@ use redix_types::entry::Kind;
 use redix_types::stream::{Group as Readers, Pending, Stream, StreamId};
 
 use super::delete::{Wanted, delete_by_reference, reply_outcomes};
+use super::idempotent::Told;
 use super::{docs, edit, no_group, notify, parse_end, parse_id, parse_start, read, reply_id};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -45,10 +46,21 @@ pub const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// `XACK key group id …` -> how many of the entries were pending. Errors: WRONGTYPE, an ID that is
-/// none, but not where there is no such group.
+/// none, but not where there is no such group. The name of one that cannot be may be what a primary
+/// tells of producers ([`Told`]).
 fn xack(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (key, name) = (cx.key(args, 1), args.get(2));
-    if read(cx, key)?.is_none_or(|stream| stream.group(name).is_none()) {
+    let stream = read(cx, key)?;
+    if stream.is_none_or(|stream| stream.group(name).is_none()) {
+        if stream.is_some()
+            && let Some(told) = Told::of_group(name)
+        {
+            let (id, now_ms) = (parse_id(args.get(3))?, cx.now_ms());
+            edit(cx, key, Missing::Skip, |stream| {
+                told.apply(stream, id, now_ms);
+                ((), 1)
+            })?;
+        }
         cx.reply.int(0);
         return Ok(());
     }

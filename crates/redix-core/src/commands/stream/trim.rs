@@ -2,6 +2,7 @@
 
 use redix_types::stream::{Cut, Refusal, Sequence, Stream, StreamId, Trim};
 
+use super::idempotent::{ORIGIN_OF_GIVEN, ORIGIN_TWICE, Origin};
 use super::{INVALID_ID, parse_id};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
@@ -23,7 +24,9 @@ pub(super) enum NewId {
 }
 
 /// What the words of XADD and XTRIM up to the ID say.
-pub(super) struct Words {
+pub(super) struct Words<'a> {
+    /// The producer of the entry, and where its words begin.
+    pub(super) origin: Option<(Origin<'a>, usize)>,
     pub(super) trim: Option<Trim>,
     /// Where the threshold stands.
     pub(super) threshold_at: usize,
@@ -37,11 +40,12 @@ const BOTH: ReplyError = ReplyError::Static(
     "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
 );
 
-impl Words {
+impl<'a> Words<'a> {
     /// Reads the words from the third on: up to the ID, or all of them. Errors: the grammar's,
     /// numbers that are none.
-    pub(super) fn parse(cx: &Ctx<'_, '_>, args: Args<'_>, adds: bool) -> Result<Self, ReplyError> {
+    pub(super) fn parse(cx: &Ctx<'_, '_>, args: Args<'a>, adds: bool) -> Result<Self, ReplyError> {
         let mut words = Words {
+            origin: None,
             trim: None,
             threshold_at: 0,
             no_stream: false,
@@ -71,6 +75,11 @@ impl Words {
                 if keep.replace(refusal).is_some() {
                     return Err(ReplyError::Syntax);
                 }
+            } else if adds && let Some(origin) = Origin::parse(args, at)? {
+                if words.origin.replace((origin, at)).is_some() {
+                    return Err(ORIGIN_TWICE);
+                }
+                at += origin.words() - 1;
             } else if adds {
                 words.id = parse_new_id(args.get(at))?;
                 words.id_at = at;
@@ -79,6 +88,11 @@ impl Words {
                 return Err(ReplyError::Syntax);
             }
             at += 1;
+        }
+        // What a primary sends has got its ID there.
+        let is_given = !matches!(words.id, NewId::Next) && !cx.from_primary();
+        if words.origin.is_some() && is_given {
+            return Err(ORIGIN_OF_GIVEN);
         }
         words.finish(cx, limit, keep)?;
         Ok(words)
@@ -168,12 +182,12 @@ pub(super) fn parse_refusal(word: &[u8]) -> Option<Refusal> {
     found.map(|(_, refusal)| *refusal)
 }
 
-/// The words of the command under way as they are logged: with the ID that the entry got, and
-/// with what an approximate trim came to as its threshold.
+/// The words of the command under way as they are logged: with the ID that the entry got, without
+/// the producer, and with what an approximate trim came to as its threshold.
 pub(super) fn log_as_done(
     cx: &mut Ctx<'_, '_>,
     args: Args<'_>,
-    words: &Words,
+    words: &Words<'_>,
     new_id: Option<StreamId>,
     key: Key<'_>,
 ) {
@@ -193,6 +207,9 @@ pub(super) fn log_as_done(
     }
     if new_id.is_some() {
         record[words.id_at] = id.as_bytes();
+    }
+    if let Some((origin, at)) = words.origin {
+        record.drain(at..at + origin.words());
     }
     cx.keys.effects.log(cx.keys.db, &record);
 }
