@@ -92,15 +92,22 @@ fn waits_that_are_over_do_not_pile_up() {
 fn an_acknowledgement_serves_those_that_it_satisfies() {
     let bench = Bench::new();
     let offsets = Offsets::default();
+    let none = Acknowledged { replicas: 0, files: 0 };
     for (client, offset, replicas) in [(1, 100, 1), (2, 100, 2), (3, 200, 1)] {
-        offsets.wait(&bench.waiter(client), Acknowledgement { offset, replicas }, |_| 0);
+        let wanted = Acknowledgement { offset, replicas, files: None };
+        offsets.wait(&bench.waiter(client), wanted, |_| none);
     }
+    let wanted = Acknowledgement { offset: 300, replicas: 0, files: Some(1) };
+    offsets.wait(&bench.waiter(4), wanted, |_| none);
     let replicas = [150, 120];
-    let count = |offset| replicas.iter().filter(|at| **at >= offset).count() as i64;
-    offsets.acknowledge(count);
+    let has = |wanted: &Acknowledgement| replicas.iter().filter(|at| **at >= wanted.offset).count();
+    offsets.acknowledge(|wanted| Acknowledged { replicas: has(wanted) as i64, files: 0 });
     assert_eq!(bench.answered(), [(1, ":2\r\n".to_owned()), (2, ":2\r\n".to_owned())]);
-    offsets.acknowledge(|_| 3);
+    offsets.acknowledge(|_| Acknowledged { replicas: 3, files: 0 });
     assert_eq!(bench.answered(), [(3, ":3\r\n".to_owned())]);
+    assert!(!offsets.is_empty());
+    offsets.acknowledge(|_| Acknowledged { replicas: 3, files: 1 });
+    assert_eq!(bench.answered(), [(4, "*2\r\n:1\r\n:3\r\n".to_owned())]);
     assert!(offsets.is_empty());
 }
 
@@ -108,6 +115,7 @@ fn an_acknowledgement_serves_those_that_it_satisfies() {
 fn an_acknowledgement_during_the_registration_is_not_missed() {
     let bench = Bench::new();
     let offsets = Offsets::default();
-    offsets.wait(&bench.waiter(1), Acknowledgement { offset: 10, replicas: 1 }, |_| 1);
+    let wanted = Acknowledgement { offset: 10, replicas: 1, files: None };
+    offsets.wait(&bench.waiter(1), wanted, |_| Acknowledged { replicas: 1, files: 0 });
     assert_eq!(bench.answered(), [(1, ":1\r\n".to_owned())]);
 }

@@ -52,6 +52,63 @@ fn select_comes_where_the_database_changes_and_multi_around_several_records() {
     assert_eq!(read_all(&log, &reader), "*2 $6 SELECT $1 2 *1 $1 F ");
 }
 
+/// What the append-only file reads from an offset on; `[n]` are bytes that are not for it.
+fn read_records(log: &Log, mut offset: u64) -> String {
+    let mut bytes = Vec::new();
+    while offset < log.end() {
+        offset += match log.read_records(offset, 7, &mut bytes) {
+            Piece::Records(count) => count as u64,
+            Piece::Private(count) => {
+                bytes.extend_from_slice(format!("[{count}]").as_bytes());
+                count
+            }
+        };
+    }
+    String::from_utf8(bytes).unwrap().replace("\r\n", " ")
+}
+
+#[test]
+fn the_append_only_file_does_not_have_what_only_concerns_replicas() {
+    let log = Log::new(&entropy());
+    let reader = log.start_recording(&entropy());
+    assert!(log.active() && log.backlog().is_none());
+    let mut published = records(&[(0, &["A"])]);
+    published.push_private(0, [&b"PUBLISH"[..]].into_iter());
+    log.append(&mut published, true);
+    // There is nobody else.
+    assert_eq!(read_records(&log, 0), "*1 $5 MULTI *2 $6 SELECT $1 0 *1 $1 A *1 $4 EXEC ");
+    let from = log.end();
+    log.start(1 << 20, &entropy());
+    let mut published = records(&[(0, &["B"])]);
+    published.push_private(0, [&b"PUBLISH"[..]].into_iter());
+    log.append(&mut published, false);
+    log.append_private(b"PING");
+    log.append(&mut records(&[(0, &["C"])]), true);
+    assert_eq!(read_records(&log, from), "*1 $1 B [21]*1 $1 C ");
+    // It can be read again until it is forgotten.
+    assert_eq!(read_records(&log, from), "*1 $1 B [21]*1 $1 C ");
+    reader.advance_to(log.end());
+    log.forget_private(log.end());
+    assert!(read_records(&log, from).contains("PUBLISH"));
+}
+
+#[test]
+fn the_stream_outlasts_the_backlog_while_a_file_is_written() {
+    let source = entropy();
+    let log = Log::new(&source);
+    let reader = log.start_recording(&source);
+    let id = log.history().id;
+    log.start(1 << 20, &source);
+    assert_eq!(log.history().id, id, "nothing was lost");
+    log.append(&mut records(&[(0, &["A"])]), true);
+    log.stop(&source);
+    assert!(log.active() && log.backlog().is_none());
+    assert_ne!(log.history().id, id);
+    assert_eq!(read_records(&log, reader.offset()), "*2 $6 SELECT $1 0 *1 $1 A ");
+    log.stop_recording(&source);
+    assert!(!log.active());
+}
+
 #[test]
 fn a_large_record_becomes_a_block_of_its_own() {
     let log = recording(1 << 20);

@@ -131,7 +131,11 @@ fn those_online_and_heard_of_lately_are_good() {
     replicas.count_good(10_001, 9_000);
     assert_eq!(replicas.good(), 1);
     late.ack(5, 10_000);
-    assert_eq!((replicas.acknowledged(5), replicas.acknowledged(6)), (1, 0));
+    let acknowledged = |offset| replicas.acknowledged(offset, false);
+    assert_eq!((acknowledged(5), acknowledged(6)), (1, 0));
+    assert_eq!(replicas.acknowledged(5, true), 0);
+    late.note_filed(4);
+    assert_eq!((replicas.acknowledged(4, true), replicas.acknowledged(5, true)), (1, 0));
 }
 
 #[test]
