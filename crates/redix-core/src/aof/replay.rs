@@ -35,7 +35,14 @@ const ERRORS_SHOWN: u64 = 10;
 pub enum AofError {
     /// There is none.
     Missing,
-    /// A file operation failed.
+    /// A file of the manifest cannot be opened.
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The error.
+        source: io::Error,
+    },
+    /// Another file operation failed.
     File(FileError),
     /// The manifest cannot be used.
     Manifest(ManifestError),
@@ -63,6 +70,11 @@ impl std::fmt::Display for AofError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Missing => f.write_str("There is no append only file to load"),
+            Self::Open { path, source } => write!(
+                f,
+                "Fatal error: can't open the append log file {} for reading: {source}",
+                path.display()
+            ),
             Self::File(error) => error.fmt(f),
             Self::Manifest(error) => error.fmt(f),
             Self::Base(error) => error.fmt(f),
@@ -96,6 +108,7 @@ impl std::fmt::Display for AofError {
 impl std::error::Error for AofError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Open { source, .. } => Some(source),
             Self::File(error) => Some(error),
             Self::Manifest(error) => Some(error),
             Self::Base(error) => Some(error),

@@ -98,6 +98,7 @@ impl Engine {
             return;
         }
         if self.rewriting_aof() {
+            self.env.log(Level::Notice, "Killing AOF child: its rewrite is of no use any more");
             self.abandon_snapshot();
         }
         self.finish_aof();

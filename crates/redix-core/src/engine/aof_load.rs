@@ -14,7 +14,7 @@ use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
 /// What an RDB file begins with.
-const RDB_MAGIC: &[u8] = b"REDIS";
+const RDB_MAGICS: [&[u8]; 2] = [b"REDIS", b"VALKEY"];
 
 impl Engine {
     /// Loads the data set at startup, executing on the thread with this gate, and starts to append
@@ -148,8 +148,10 @@ impl Engine {
         let mut files = Vec::new();
         for file in manifest.live() {
             let path = place.file(&file.name);
-            let (_, len) = disk.open(&path).map_err(FileError::of("open", &path))?;
-            files.push((path, len));
+            match disk.open(&path) {
+                Ok((_, len)) => files.push((path, len)),
+                Err(source) => return Err(AofError::Open { path, source }),
+            }
         }
         self.show_loading(files.iter().map(|(_, len)| len).sum());
         self.loading.store(true, Ordering::Release);
@@ -183,9 +185,9 @@ impl Engine {
     fn is_rdb(&self, path: &Path) -> Result<bool, AofError> {
         let (file, _) = self.env.disk.open(path).map_err(FileError::of("open", path))?;
         let mut magic = Vec::new();
-        let read = file.take(RDB_MAGIC.len() as u64).read_to_end(&mut magic);
+        let read = file.take(8).read_to_end(&mut magic);
         read.map_err(FileError::of("read", path))?;
-        Ok(magic == RDB_MAGIC)
+        Ok(RDB_MAGICS.iter().any(|known| magic.starts_with(known)))
     }
 
     /// Loads an RDB file; returns where it ends, and its position in a replication stream.

@@ -17,7 +17,7 @@ use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx, Ctx};
 use crate::command::plan::Plan;
 use crate::command::prepared::Prepared;
-use crate::command::spec::{Locks, flag};
+use crate::command::spec::{Group, Locks, flag};
 use crate::command::table::Command;
 use crate::error::ReplyError;
 use crate::keyspace::access::Expiry;
@@ -41,6 +41,8 @@ impl Runner<'_> {
         let args = input.args(index);
         let errors = self.stats.cell.error_replies.get();
         let mut world = None;
+        // What only concerns replicas is not for the append-only file.
+        let mut private = false;
         match self.admit_applied(session, args, found) {
             Ok(Some(Admitted::Hold | Admitted::WatchInVain(_))) => return Flow::Hold,
             Ok(Some(Admitted::Run(command))) => {
@@ -50,6 +52,7 @@ impl Runner<'_> {
                     // Taking its locks may require releasing the gate.
                     link.log(&self.engine.repl.log, input);
                 }
+                private = command.spec.group == Group::Pubsub || command.spec.name == "ping";
                 match self.run_unit(session, shared, reply, args, command, plan, attend) {
                     Ok(taken) => world = taken,
                     Err(LockedOut) => return Flow::Again,
@@ -59,7 +62,7 @@ impl Runner<'_> {
                 queue(session, shared, command, command.spec.flags, args);
             }
             // A command between primary and replica: nothing to run.
-            Ok(None) => {}
+            Ok(None) => private = true,
             Err(error) => {
                 if let Some(link) = &mut session.primary_link {
                     link.refusal = Some(error.text().into_owned());
@@ -73,6 +76,9 @@ impl Runner<'_> {
             if !applied {
                 link.failure = Some(describe(args, reply.as_bytes()));
             } else if is_whole {
+                if private {
+                    link.log_private(&self.engine.repl.log, input, index);
+                }
                 link.whole = index + 1;
             }
             if world.is_some() {
@@ -221,6 +227,15 @@ impl PrimaryLink {
             self.pending = Vec::new();
         }
         self.first = self.whole;
+    }
+
+    /// Appends the bytes of a command that only concerns replicas, behind those before it.
+    fn log_private(&mut self, log: &Log, input: &Input, index: usize) {
+        self.log(log, input);
+        if self.first == index && self.pending.is_empty() && !self.replays {
+            log.append_private(input.raw(index..index + 1));
+            self.first = index + 1;
+        }
     }
 
     /// As `log`, before the first `executed` commands leave the input: the bytes of an incomplete
