@@ -39,6 +39,7 @@ mod radix;
 mod range;
 #[cfg(test)]
 mod tests;
+mod told;
 mod trim;
 
 pub use group::{COUNT_MAX, Consumer, Group, Name, Pending, RELEASED_MS};
@@ -47,6 +48,7 @@ pub use idempotence::{Idempotence, Window};
 pub use node::Entry;
 pub use order::Order;
 pub use range::{Range, RangeBack};
+pub use told::Told;
 pub use trim::{Cut, Refusal, Trim};
 
 /// What a node may hold at most.

@@ -492,7 +492,7 @@ pub fn to_commands(
     if let Some(now_s) = timestamp_s {
         out.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
     }
-    let mut selected = None;
+    let (mut selected, mut producers) = (None, None);
     loop {
         let mut flush = |out: &mut Vec<u8>| {
             if out.len() >= WRITE_BYTES && outcome.is_ok() {
@@ -511,9 +511,13 @@ pub fn to_commands(
                     selected = Some(db);
                     encode_command(&mut out, &[b"SELECT", db.to_string().as_bytes()]);
                 }
-                let entry = entry_of(record, ages);
+                let mut entry = entry_of(record, ages);
+                give_producers(&mut entry, producers.take());
                 push_entry(&mut out, entry.as_ref(), &mut flush);
                 flush(&mut out);
+            }
+            Event::Aux { name: idempotence::FIELD, value } => {
+                idempotence::decode(&mut producers, value);
             }
             _ => {}
         }

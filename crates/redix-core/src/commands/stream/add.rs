@@ -1,10 +1,9 @@
 //! XADD.
 
-use redix_types::stream::{AppendError, Stream, StreamId};
+use redix_types::stream::{AppendError, Stream, StreamId, Told};
 
-use super::idempotent::{self, Told};
 use super::trim::{NewId, Words, log_as_done};
-use super::{EMPTY, bury, docs, edit, limits, notify};
+use super::{EMPTY, bury, docs, edit, idempotent, limits, notify};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};

@@ -2,14 +2,14 @@
 //!
 //! A replica of today knows no identifiers of producers, and would refuse commands about them. So
 //! the log has, behind the XADD with the ID of the entry, an XACK for a group whose name says what
-//! to record. No server has such a group: a real one replies 0 to XACK and does nothing, but hands
+//! to record ([`Told`]). No server has such a group: a real one replies 0 to XACK and does nothing, but hands
 //! the record on to replicas of its own. `docs/decisions/014-idempotent-xadd.md` has the reasons.
 //!
 //! Source: the documentation of Redis 8.6 and its tests.
 
 use std::borrow::Cow;
 
-use redix_types::stream::{Idempotence, Stream, StreamId, Window};
+use redix_types::stream::{Idempotence, StreamId, Told, Window};
 
 use super::{docs, edit, parse_id, read};
 use crate::command::args::Args;
@@ -207,69 +207,6 @@ fn record(
     })?;
     log(cx, key, &Told::Entry(producer, iid), id);
     Ok(())
-}
-
-/// What a record in the log says beside an ID.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Told<'a> {
-    /// The producer of the entry, and its identifier.
-    Entry(&'a [u8], &'a [u8]),
-    /// For how long identifiers are known.
-    Window(Window),
-}
-
-/// How the names of such groups begin, which is no UTF-8, so that nobody has one by chance.
-const TELLS: &[u8] = b"\xff\xferedix-idmp\0";
-
-impl<'a> Told<'a> {
-    fn group(&self) -> Vec<u8> {
-        let mut name = TELLS.to_vec();
-        match self {
-            Told::Entry(producer, iid) => {
-                name.push(b'P');
-                name.extend_from_slice(&(producer.len() as u64).to_le_bytes());
-                name.extend_from_slice(producer);
-                name.extend_from_slice(iid);
-            }
-            Told::Window(Window { duration_s, max }) => {
-                name.push(b'W');
-                name.extend_from_slice(&duration_s.to_le_bytes());
-                name.extend_from_slice(&max.to_le_bytes());
-            }
-        }
-        name
-    }
-
-    /// What the name of a group says; None if it is just one.
-    pub(super) fn of_group(name: &'a [u8]) -> Option<Self> {
-        let (kind, rest) = name.strip_prefix(TELLS)?.split_first()?;
-        match kind {
-            b'P' => {
-                let (len, rest) = rest.split_first_chunk()?;
-                let len = usize::try_from(u64::from_le_bytes(*len)).ok()?;
-                let (producer, iid) = rest.split_at_checked(len)?;
-                (len > 0 && !iid.is_empty()).then_some(Told::Entry(producer, iid))
-            }
-            b'W' => {
-                let (duration_s, rest) = rest.split_first_chunk()?;
-                let window = Window {
-                    duration_s: u32::from_le_bytes(*duration_s),
-                    max: u32::from_le_bytes(*rest.first_chunk()?),
-                };
-                Some(window).filter(|window| window.fits()).map(Told::Window)
-            }
-            _ => None,
-        }
-    }
-
-    /// Does what a record says.
-    pub(super) fn apply(self, stream: &mut Stream, id: StreamId, now_ms: i64) {
-        let known = stream.begin_idempotence();
-        match self {
-            Told::Entry(producer, iid) => known.record(producer, iid, id, now_ms),
-            Told::Window(window) => known.set_window(window),
-        }
-    }
 }
 
 /// Logs what cannot be said to a replica of today.

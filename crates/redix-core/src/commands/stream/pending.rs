@@ -1,10 +1,9 @@
 //! XACK and XPENDING, and XACKDEL of Redis 8.2.
 
 use redix_types::entry::Kind;
-use redix_types::stream::{Group as Readers, Pending, Stream, StreamId};
+use redix_types::stream::{Group as Readers, Pending, Stream, StreamId, Told};
 
 use super::delete::{Wanted, delete_by_reference, reply_outcomes};
-use super::idempotent::Told;
 use super::{docs, edit, no_group, notify, parse_end, parse_id, parse_start, read, reply_id};
 use crate::command::args::Args;
 use crate::command::context::Ctx;

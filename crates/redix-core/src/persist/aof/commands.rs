@@ -9,7 +9,7 @@ use redix_types::hash::HashRef;
 use redix_types::list::ListRef;
 use redix_types::num;
 use redix_types::set::SetRef;
-use redix_types::stream::{Group, Stream, StreamId};
+use redix_types::stream::{Group, Idempotence, Stream, StreamId, Told};
 use redix_types::zset::ZsetRef;
 
 /// The most elements of a command. Source: Redis, `AOF_REWRITE_ITEMS_PER_CMD`.
@@ -160,6 +160,27 @@ fn push_stream(
     for (name, group) in stream.groups().iter() {
         push_group(out, key, (name, group), flush);
     }
+    if let Some(known) = stream.idempotence() {
+        push_producers(out, key, known, flush);
+    }
+}
+
+/// The producers of a stream, as the log tells of them.
+fn push_producers(
+    out: &mut Vec<u8>,
+    key: &[u8],
+    known: &Idempotence,
+    flush: &mut dyn FnMut(&mut Vec<u8>),
+) {
+    let mut tell = |told: Told<'_>, id: StreamId| {
+        encode_command(out, &[&b"XACK"[..], key, &told.group(), id.text().as_bytes()]);
+        flush(out);
+    };
+    tell(Told::Window(known.window()), StreamId::MIN);
+    for (producer, entries) in known.producers() {
+        entries.for_each(|(id, iid)| tell(Told::Entry(producer, iid), id));
+    }
+    tell(Told::Counts(known.added, known.duplicates), StreamId::MIN);
 }
 
 fn push_group(
@@ -174,7 +195,10 @@ fn push_group(
     let words = [start.as_slice(), &[b"ENTRIESREAD", read.as_bytes()]].concat();
     encode_words(out, words.into_iter());
     for consumer in group.consumers() {
-        encode_command(out, &[&b"XGROUP"[..], b"CREATECONSUMER", key, name, &consumer.name]);
+        // Nobody appears with the first entry that is claimed for it.
+        if !consumer.is_nobody() {
+            encode_command(out, &[&b"XGROUP"[..], b"CREATECONSUMER", key, name, &consumer.name]);
+        }
         for (id, ()) in consumer.pending().iter() {
             let Some(pending) = group.pending().get(id) else { continue };
             let (id, time) = (id.text(), pending.delivered_ms.to_string());

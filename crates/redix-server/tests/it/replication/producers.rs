@@ -64,17 +64,42 @@ fn a_promoted_replica_knows_repetitions() {
     }
 }
 
-/// A restarted server knows what it has saved.
+/// A restarted server knows what it has saved, in whichever form.
 #[test]
 fn a_restarted_server_knows_repetitions() {
-    for command in ["SAVE", "BGSAVE"] {
-        let mut node = Node::start(Peer::Redix, &[]);
-        let known = add(&mut node, "a");
+    let log: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
+    let commands = [log, &["--aof-use-rdb-preamble", "no"]].concat();
+    for (args, command) in [
+        (&[][..], "SAVE"),
+        (&[], "BGSAVE"),
+        (log, "PING"),
+        (log, "BGREWRITEAOF"),
+        (&commands, "BGREWRITEAOF"),
+    ] {
+        let mut node = Node::start(Peer::Redix, args);
+        node.must("XGROUP CREATE s g 0 MKSTREAM");
+        let known = [add(&mut node, "a"), add(&mut node, "b")];
+        node.must("XREADGROUP GROUP g a STREAMS s >");
+        for id in known.iter().rev() {
+            node.must(&format!("XNACK s g FATAL IDS 1 {}", id.trim_matches('"')));
+        }
+        node.must("XADD t 1-1 f v");
+        node.must("XCFGSET t IDMP-DURATION 5 IDMP-MAXSIZE 7");
         node.must(command);
         node.wait_for("rdb_bgsave_in_progress", "0");
+        node.wait_for("aof_rewrite_in_progress", "0");
+        let before = STATE.map(|command| node.ask(command));
         node.server.kill9().unwrap();
         node.server.restart().unwrap();
         node.client = redix_testkit::Client::connect(node.server.addr()).unwrap();
-        assert_eq!(add(&mut node, "a"), known);
+        assert_eq!(STATE.map(|command| node.ask(command)), before, "{args:?} {command}");
+        for id in known.iter().rev() {
+            let got = node.ask("XREADGROUP GROUP g b COUNT 1 CLAIM 1000000 STREAMS s >");
+            assert!(got.contains(id), "{id}, but {got}, {args:?} {command}");
+        }
+        assert_eq!([add(&mut node, "a"), add(&mut node, "b")], known, "{args:?} {command}");
     }
 }
+
+const STATE: [&str; 4] =
+    ["XPENDING s g - + 9", "XINFO STREAM s", "XINFO GROUPS s", "XINFO STREAM t"];
