@@ -2,8 +2,9 @@
 //!
 //! A replica of today knows no identifiers of producers, and would refuse commands about them. So
 //! the log has, behind the XADD with the ID of the entry, an XACK for a group whose name says what
-//! to record ([`Told`]). No server has such a group: a real one replies 0 to XACK and does nothing, but hands
-//! the record on to replicas of its own. `docs/decisions/014-idempotent-xadd.md` has the reasons.
+//! to record ([`Told`]). No server has such a group: a real one replies 0 to XACK and does nothing,
+//! but hands the record on to replicas of its own. `docs/decisions/014-idempotent-xadd.md` has the
+//! reasons.
 //!
 //! Source: the documentation of Redis 8.6 and its tests.
 
