@@ -427,6 +427,12 @@ directives! {
         stream_node_max_bytes: u64 = 4096, "stream-node-max-bytes" => Memory(0, ULONG_MAX);
         /// Most entries in a node of a stream; 0: no limit.
         stream_node_max_entries: u64 = 100, "stream-node-max-entries" => Int(0, LONG_MAX);
+        /// Seconds for which a stream knows the identifiers of producers (IDMP), from its first one
+        /// on; XCFGSET changes it.
+        stream_idmp_duration: u32 = 100, "stream-idmp-duration" => Int(1, 86_400);
+        /// Most identifiers of a producer that a stream knows, from its first one on; XCFGSET
+        /// changes it.
+        stream_idmp_maxsize: u32 = 100, "stream-idmp-maxsize" => Int(1, 10_000);
     }
 
     group "Security" {

@@ -1,9 +1,10 @@
 //! XADD.
 
-use redix_types::stream::{AppendError, Stream, StreamId, Told};
+use redix_types::stream::{AppendError, Stream, StreamId};
 
+use super::idempotent::{first_window, known, log_entry};
 use super::trim::{NewId, Words, log_as_done};
-use super::{EMPTY, bury, docs, edit, idempotent, limits, notify};
+use super::{EMPTY, bury, docs, edit, limits, notify};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
@@ -77,6 +78,7 @@ fn xadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         super::reply_id(cx.reply, id);
         return Ok(());
     }
+    let (first, mut is_first) = (first_window(cx.config), false);
     let missing = if words.no_stream { Missing::Skip } else { EMPTY };
     let added = edit(cx, key, missing, |stream| {
         let id = match new_id(stream, words.id, now_ms) {
@@ -86,7 +88,8 @@ fn xadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         match stream.append(id, pairs, limits) {
             Ok(()) => {
                 if let Some((producer, iid)) = &origin {
-                    stream.begin_idempotence().record(producer, iid, id, now_ms);
+                    is_first = stream.idempotence().is_none();
+                    known(stream, first).record(producer, iid, id, now_ms);
                 }
                 (Ok((id, words.trim.map(|trim| stream.trim(trim)))), 1)
             }
@@ -112,7 +115,7 @@ fn xadd(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let is_given = matches!(words.id, NewId::Given(_));
     log_as_done(cx, args, &words, (!is_given).then_some(id), key);
     if let Some((producer, iid)) = &origin {
-        idempotent::log(cx, key, &Told::Entry(producer, iid), id);
+        log_entry(cx, key, (producer, iid), id, is_first);
     }
     Ok(())
 }

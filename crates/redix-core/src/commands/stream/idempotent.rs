@@ -10,12 +10,13 @@
 
 use std::borrow::Cow;
 
-use redix_types::stream::{Idempotence, StreamId, Told, Window};
+use redix_types::stream::{Idempotence, Stream, StreamId, Told, Window};
 
 use super::{docs, edit, parse_id, read};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, LogAs, access, acl, flag};
+use crate::config::Config;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::Missing;
@@ -117,6 +118,19 @@ fn digest<'a>(mut pairs: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     redix_types::sha1::sha1(&bytes).to_vec()
 }
 
+/// The window of a stream that meets its first producer.
+pub(super) fn first_window(config: &Config) -> Window {
+    Window { duration_s: config.stream_idmp_duration, max: config.stream_idmp_maxsize }
+}
+
+/// What a stream knows of producers. With the first one it gets this window.
+pub(super) fn known(stream: &mut Stream, first: Window) -> &mut Idempotence {
+    if stream.idempotence().is_none() {
+        stream.begin_idempotence().set_window(first);
+    }
+    stream.begin_idempotence()
+}
+
 /// What XCFGSET is told.
 fn parse_window(args: Args<'_>, before: Window) -> Result<Window, ReplyError> {
     let number = |word: &[u8], max: u32, refusal: ReplyError| {
@@ -153,7 +167,7 @@ fn xcfgset(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let key = cx.key(args, 1);
     let stream = read(cx, key)?.ok_or(ReplyError::NoSuchKey)?;
     let before = stream.idempotence().map(Idempotence::window);
-    let window = parse_window(args, before.unwrap_or_default())?;
+    let window = parse_window(args, before.unwrap_or(first_window(cx.config)))?;
     if before != Some(window) {
         edit(cx, key, Missing::Skip, |stream| {
             stream.begin_idempotence().set_window(window);
@@ -201,17 +215,34 @@ fn record(
     (producer, iid): (&[u8], &[u8]),
     id: StreamId,
 ) -> Result<(), ReplyError> {
-    let now_ms = cx.now_ms();
-    edit(cx, key, Missing::Skip, |stream| {
-        stream.begin_idempotence().record(producer, iid, id, now_ms);
-        ((), 1)
+    let (now_ms, first) = (cx.now_ms(), first_window(cx.config));
+    let is_first = edit(cx, key, Missing::Skip, |stream| {
+        let is_first = stream.idempotence().is_none();
+        known(stream, first).record(producer, iid, id, now_ms);
+        (is_first, 1)
     })?;
-    log(cx, key, &Told::Entry(producer, iid), id);
+    log_entry(cx, key, (producer, iid), id, is_first == Some(true));
     Ok(())
 }
 
+/// Logs who has added an entry, and the window if it is the first one of the stream: a replica may
+/// have another one.
+pub(super) fn log_entry(
+    cx: &mut Ctx<'_, '_>,
+    key: Key<'_>,
+    (producer, iid): (&[u8], &[u8]),
+    id: StreamId,
+    is_first: bool,
+) {
+    let window = first_window(cx.config);
+    if is_first && window != Window::default() {
+        log(cx, key, &Told::Window(window), StreamId::MIN);
+    }
+    log(cx, key, &Told::Entry(producer, iid), id);
+}
+
 /// Logs what cannot be said to a replica of today.
-pub(super) fn log(cx: &mut Ctx<'_, '_>, key: Key<'_>, told: &Told<'_>, id: StreamId) {
+fn log(cx: &mut Ctx<'_, '_>, key: Key<'_>, told: &Told<'_>, id: StreamId) {
     if cx.keys.effects.recording() {
         let (group, id) = (told.group(), id.text());
         let words: [&[u8]; 4] = [b"XACK", key.bytes, &group, id.as_bytes()];
