@@ -218,6 +218,27 @@ fn a_reader_gets_an_entry_that_comes_of_age() {
     assert_eq!(info(&mut engine, "blocked_clients"), 0);
 }
 
+/// Each reader of a stream waits for its own age.
+#[test]
+fn readers_of_a_stream_wait_for_ages_of_their_own() {
+    let mut engine = engine();
+    delivered(&mut engine);
+    send(&mut engine, 1, "XREADGROUP GROUP g b BLOCK 0 CLAIM 1000 STREAMS s >");
+    send(&mut engine, 2, "XREADGROUP GROUP g c BLOCK 0 CLAIM 300 STREAMS s >");
+    for _ in 0..5 {
+        engine.pass_ms(100).unwrap();
+    }
+    assert_eq!(replies(&mut engine, 2).len(), 1);
+    for _ in 0..7 {
+        engine.pass_ms(100).unwrap();
+        assert!(replies(&mut engine, 1).is_empty(), "it is younger since");
+    }
+    for _ in 0..5 {
+        engine.pass_ms(100).unwrap();
+    }
+    assert_eq!(replies(&mut engine, 1).len(), 1);
+}
+
 #[test]
 fn a_pause_of_writes_holds_back_what_comes_of_age() {
     let mut engine = engine();

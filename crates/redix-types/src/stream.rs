@@ -336,6 +336,14 @@ impl Stream {
         self.idempotence.as_deref_mut()
     }
 
+    /// Sets for how long, and how many, identifiers are known; what is left to be freed of those
+    /// that a change forgets.
+    pub fn set_window(&mut self, window: Window) -> Option<HeapValue> {
+        let forgotten = self.begin_idempotence().set_window(window)?;
+        let remains = Stream { idempotence: Some(Box::new(forgotten)), ..Stream::default() };
+        Some(HeapValue::Stream(Box::new(remains)))
+    }
+
     /// The same, which is begun if need be.
     pub fn begin_idempotence(&mut self) -> &mut Idempotence {
         self.idempotence.get_or_insert_default()

@@ -30,9 +30,20 @@ pub struct Blocked {
     pub ns: u64,
     /// The reply when it times out.
     pub on_timeout: TimeoutReply,
-    /// When to look next whether its keys have become ready by the passage of time, Unix time in
-    /// milliseconds; `None`: they cannot.
-    pub look_at_ms: Option<i64>,
+    /// How to look whether its keys have become ready by the passage of time; `None`: they cannot.
+    pub look: Option<Look>,
+}
+
+/// What a worker needs to look at the keys of a blocked command.
+pub struct Look {
+    /// When to look next, Unix time in milliseconds.
+    pub at_ms: i64,
+    /// The words of the command.
+    pub args: Arc<OwnedArgs>,
+    /// Which of them are keys.
+    pub words: Range<usize>,
+    /// Whether a key is of use.
+    pub is_ready: IsReady,
 }
 
 /// Says whether a key, at a Unix time in milliseconds, is of use for a command that waits for it.
@@ -136,7 +147,7 @@ impl ClientCx<'_, '_> {
         *lock(&self.shared.waiter) = Some(Arc::clone(&waiter));
         let (command, ns) = (self.command, 0);
         let waiting = Arc::clone(&waiter);
-        let blocked = Blocked { waiter: waiting, command, ns, on_timeout, look_at_ms: None };
+        let blocked = Blocked { waiter: waiting, command, ns, on_timeout, look: None };
         *self.blocked = Some(blocked);
         waiter
     }
@@ -147,12 +158,13 @@ impl ClientCx<'_, '_> {
     pub(super) fn begin_key_wait(&mut self, wait: KeyWait, args: Args<'_>) {
         let KeyWait { words, is_ready, args: again, matures, deadline_ms, on_timeout } = wait;
         let waiter = self.block(deadline_ms, Box::new(move |_, reply| on_timeout(reply)));
-        let now_ms = self.keys.now_ms;
-        if let Some(blocked) = self.blocked.as_mut().filter(|_| matures) {
-            blocked.look_at_ms = Some(now_ms + LOOK_INTERVAL_MS);
-        }
         let (db, command, touch) = (self.keys.db, self.command, self.keys.touch);
         let kept = Arc::new(again.unwrap_or_else(|| args.to_owned()));
+        let now_ms = self.keys.now_ms;
+        if let Some(blocked) = self.blocked.as_mut().filter(|_| matures) {
+            let (at_ms, args) = (now_ms + LOOK_INTERVAL_MS, Arc::clone(&kept));
+            blocked.look = Some(Look { at_ms, args, words: words.clone(), is_ready });
+        }
         let needs_other_keys = self.plan.hashes().count() > words.len();
         let client = self.shared.id;
         let caches_reads =

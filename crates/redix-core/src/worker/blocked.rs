@@ -39,7 +39,8 @@ pub(super) fn halt(
 
 /// When the worker is to do something about a wait.
 fn times_of(blocked: &Blocked) -> impl Iterator<Item = i64> + use<> {
-    blocked.waiter.deadline_ms().into_iter().chain(blocked.look_at_ms)
+    let look = blocked.look.as_ref().map(|look| look.at_ms);
+    blocked.waiter.deadline_ms().into_iter().chain(look)
 }
 
 impl Worker {
@@ -71,16 +72,15 @@ impl Worker {
     /// again later.
     fn look_again(&mut self, token: usize, now_ms: i64) {
         let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else { return };
-        let Some(blocked) = client.blocked.as_mut().filter(|b| b.look_at_ms.is_some()) else {
+        let Some(look) = client.blocked.as_mut().and_then(|blocked| blocked.look.as_mut()) else {
             return;
         };
-        let look_at_ms = now_ms + LOOK_INTERVAL_MS;
-        blocked.look_at_ms = Some(look_at_ms);
-        self.deadlines.insert((look_at_ms, token));
+        look.at_ms = now_ms + LOOK_INTERVAL_MS;
+        self.deadlines.insert((look.at_ms, token));
         let keys = lock(&client.shared.awaited).clone();
         let engine = Arc::clone(&self.engine);
         if let Some(mut runner) = Runner::try_new(&engine, engine.config(), self.index) {
-            runner.serve_matured(&keys);
+            runner.serve_matured(&keys, look);
         }
     }
 

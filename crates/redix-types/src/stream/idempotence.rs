@@ -66,12 +66,15 @@ impl Idempotence {
         self.window
     }
 
-    /// Changes that; forgets all identifiers if it does change.
-    pub fn set_window(&mut self, window: Window) {
-        if window != self.window {
-            self.window = window;
-            (self.producers, self.ages) = (Order::default(), Order::default());
+    /// Changes that. If it does change, all identifiers are forgotten: returned to be freed.
+    pub fn set_window(&mut self, window: Window) -> Option<Idempotence> {
+        if window == self.window {
+            return None;
         }
+        let Idempotence { added, duplicates, .. } = *self;
+        let known = Idempotence { window, added, duplicates, ..Idempotence::default() };
+        let before = std::mem::replace(self, known);
+        (!before.ages.is_empty()).then_some(before)
     }
 
     /// The entry that a producer has added under an identifier which is still known.

@@ -9,6 +9,7 @@
 //! Numbers are little-endian.
 
 use super::{Stream, StreamId, Window};
+use crate::value::HeapValue;
 
 /// What a record says beside an ID.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,16 +77,19 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// Does what a record says about the entry `id`.
-    pub fn apply(self, stream: &mut Stream, id: StreamId, now_ms: i64) {
-        let known = stream.begin_idempotence();
+    /// Does what a record says about the entry `id`; what is left to be freed.
+    pub fn apply(self, stream: &mut Stream, id: StreamId, now_ms: i64) -> Option<HeapValue> {
         match self {
-            Told::Entry(producer, iid) => known.record(producer, iid, id, now_ms),
-            Told::Window(window) => known.set_window(window),
+            Told::Window(window) => return stream.set_window(window),
+            Told::Entry(producer, iid) => {
+                stream.begin_idempotence().record(producer, iid, id, now_ms);
+            }
             Told::Counts(added, duplicates) => {
+                let known = stream.begin_idempotence();
                 (known.added, known.duplicates) = (added, duplicates);
             }
         }
+        None
     }
 }
 

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use redix_types::stream::{Idempotence, Stream, StreamId, Told, Window};
 
-use super::{docs, edit, parse_id, read};
+use super::{bury, docs, edit, parse_id, read};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, LogAs, access, acl, flag};
@@ -126,7 +126,7 @@ pub(super) fn first_window(config: &Config) -> Window {
 /// What a stream knows of producers. With the first one it gets this window.
 pub(super) fn known(stream: &mut Stream, first: Window) -> &mut Idempotence {
     if stream.idempotence().is_none() {
-        stream.begin_idempotence().set_window(first);
+        drop(stream.set_window(first));
     }
     stream.begin_idempotence()
 }
@@ -169,10 +169,8 @@ fn xcfgset(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let before = stream.idempotence().map(Idempotence::window);
     let window = parse_window(args, before.unwrap_or(first_window(cx.config)))?;
     if before != Some(window) {
-        edit(cx, key, Missing::Skip, |stream| {
-            stream.begin_idempotence().set_window(window);
-            ((), 1)
-        })?;
+        let forgotten = edit(cx, key, Missing::Skip, |stream| (stream.set_window(window), 1))?;
+        bury(cx, forgotten.flatten());
         log(cx, key, &Told::Window(window), StreamId::MIN);
     }
     cx.reply.ok();

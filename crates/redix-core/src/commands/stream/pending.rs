@@ -4,7 +4,7 @@ use redix_types::entry::Kind;
 use redix_types::stream::{Group as Readers, Pending, Stream, StreamId, Told};
 
 use super::delete::{Wanted, delete_by_reference, reply_outcomes};
-use super::{docs, edit, no_group, notify, parse_end, parse_id, parse_start, read, reply_id};
+use super::{bury, docs, edit, no_group, notify, parse_end, parse_id, parse_start, read, reply_id};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
@@ -55,10 +55,9 @@ fn xack(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
             && let Some(told) = Told::of_group(name)
         {
             let (id, now_ms) = (parse_id(args.get(3))?, cx.now_ms());
-            edit(cx, key, Missing::Skip, |stream| {
-                told.apply(stream, id, now_ms);
-                ((), 1)
-            })?;
+            let forgotten =
+                edit(cx, key, Missing::Skip, |stream| (told.apply(stream, id, now_ms), 1))?;
+            bury(cx, forgotten.flatten());
         }
         cx.reply.int(0);
         return Ok(());
