@@ -13,13 +13,12 @@
 //! valid until the first base is complete.
 //!
 //! **Errors.** What cannot be written is kept in the log and tried again; meanwhile writes are
-//! refused. After a failed sync nobody knows what is on the disk: writes are refused until a rewrite
-//! has made new files. Under `always` either ends the process.
+//! refused. After a failed sync nobody knows what is on the disk: writes are refused until a
+//! rewrite has made new files. Under `always` either ends the process.
 //!
 //! **Invariants.** The writer's mutex is held during I/O, never by a thread in a gate or the world
 //! unless it stops the file. Offsets are those of the log; both only grow while the file is on.
 
-pub mod replay;
 pub mod writer;
 
 use std::collections::VecDeque;
@@ -32,6 +31,9 @@ use crate::repl::log::Reader;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use writer::Writer;
+
+/// The longest that a sync is put off for others to join it.
+const GATHER_MAX_NS: u64 = 1_000_000;
 
 /// The state of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +84,11 @@ pub struct Aof {
     pub world_logged: AtomicU64,
     /// Some worker holds replies back.
     pub awaited: AtomicBool,
+    /// Connections whose replies were held back since the last sync began.
+    held: AtomicU64,
+    /// How many there were when it began, and how long it took in nanoseconds.
+    last_held: AtomicU64,
+    last_sync_ns: AtomicU64,
     /// The writing thread sleeps.
     parked: AtomicBool,
     thread: OnceLock<Box<dyn Wake>>,
@@ -141,6 +148,11 @@ impl Aof {
         Phase::ALL[usize::from(self.phase.load(Ordering::Acquire))]
     }
 
+    /// The offset up to which the log is on the disk, if the file is on.
+    pub fn durable_end(&self) -> Option<u64> {
+        (self.phase() == Phase::On).then(|| self.durable.load(Ordering::Acquire))
+    }
+
     /// Whether it is on, or will be.
     pub fn enabled(&self) -> bool {
         self.phase() != Phase::Off
@@ -172,6 +184,31 @@ impl Aof {
         }
         self.awaited.store(true, Ordering::SeqCst);
         offset <= self.durable.load(Ordering::SeqCst)
+    }
+
+    /// Counts a connection whose replies are held back.
+    pub fn note_held(&self) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells that a sync under `always` begins, and how long the last one took.
+    pub(crate) fn begin_sync(&self) {
+        self.last_held.store(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Tells how long a sync under `always` has taken.
+    pub(crate) fn end_sync(&self, ns: u64) {
+        self.last_sync_ns.store(ns, Ordering::Relaxed);
+    }
+
+    /// How long the next sync may be put off, in nanoseconds, for the connections that the last one
+    /// has released to join it: no longer than that took. 0 once as many wait again.
+    pub fn gather_ns(&self) -> u64 {
+        let wanted = self.last_held.load(Ordering::Relaxed);
+        if wanted < 2 || self.held.load(Ordering::Relaxed) >= wanted {
+            return 0;
+        }
+        self.last_sync_ns.load(Ordering::Relaxed).min(GATHER_MAX_NS)
     }
 
     /// Installs the waker of the writing thread; once.

@@ -1,7 +1,6 @@
 //! The engine: the state shared by all threads.
 
 mod aof;
-mod aof_load;
 mod background;
 mod failover;
 mod limits;

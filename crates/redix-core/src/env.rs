@@ -69,7 +69,8 @@ pub trait Disk: Send + Sync {
     /// Creates or truncates a file for writing, and locks it if possible, so that other processes
     /// know that it is being written.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Opens a file to be written at its end, with its length in bytes; creates it if there is none.
+    /// Opens a file to be written at its end, with its length in bytes; creates it if there is
+    /// none.
     fn append(&self, path: &Path) -> io::Result<(Box<dyn DiskFile>, u64)>;
     /// Creates a directory, unless it exists.
     fn create_dir(&self, path: &Path) -> io::Result<()>;

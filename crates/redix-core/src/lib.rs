@@ -41,6 +41,7 @@ pub mod rdb;
 pub mod recent;
 pub mod registry;
 pub mod repl;
+pub mod replay;
 pub mod saves;
 pub mod scripting;
 pub mod session;

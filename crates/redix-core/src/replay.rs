@@ -1,25 +1,26 @@
 //! Loading the append-only file: the base, then the commands of the increments.
 //!
 //! Commands are applied as those of a primary's stream are: by a client of a worker of its own,
-//! prepared in portions ahead of their execution. Reading and preparing ([`UnitReader`]) can be done
-//! by another thread than executing ([`Replay`]). Only whole units leave the reader, so that a
+//! prepared in portions ahead of their execution. Reading and preparing ([`UnitReader`]) can be
+//! done by another thread than executing ([`Replay`]). Only whole units leave the reader, so that a
 //! transaction without its EXEC has no effect.
 //!
 //! An error reply is no reason to stop: the server that wrote the file ignored it too.
 
+mod load;
+
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::writer::FileError;
+use crate::aof::writer::FileError;
 use crate::client::{Client, Input};
 use crate::engine::Engine;
 use crate::env::{Level, Wake};
 use crate::mailbox::Mailbox;
-use crate::persist::aof::manifest::ManifestError;
 use crate::persist::aof::scan::{Item, Place, ScanError, Scanner};
 use crate::persist::load::LoadError;
 use crate::registry::ClientShared;
-use crate::repl::log::ReplId;
+use crate::repl::log::{Position, ReplId};
 use crate::session::PrimaryLink;
 use crate::sync::Arc;
 use crate::upstream::ahead::{Portion, ReadAhead};
@@ -44,8 +45,6 @@ pub enum AofError {
     },
     /// Another file operation failed.
     File(FileError),
-    /// The manifest cannot be used.
-    Manifest(ManifestError),
     /// The base cannot be loaded.
     Base(LoadError),
     /// An increment, or a base of commands, breaks off or is damaged.
@@ -76,7 +75,6 @@ impl std::fmt::Display for AofError {
                 path.display()
             ),
             Self::File(error) => error.fmt(f),
-            Self::Manifest(error) => error.fmt(f),
             Self::Base(error) => error.fmt(f),
             Self::Content { path, source } if source.is_truncation() => write!(
                 f,
@@ -110,7 +108,6 @@ impl std::error::Error for AofError {
         match self {
             Self::Open { source, .. } => Some(source),
             Self::File(error) => Some(error),
-            Self::Manifest(error) => Some(error),
             Self::Base(error) => Some(error),
             Self::Content { source, .. } => Some(source),
             Self::Missing | Self::NotTheLast(_) | Self::Refused { .. } => None,
@@ -122,15 +119,6 @@ impl From<FileError> for AofError {
     fn from(error: FileError) -> Self {
         Self::File(error)
     }
-}
-
-/// A position in a replication stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// The replication id.
-    pub id: ReplId,
-    /// The offset.
-    pub offset: u64,
 }
 
 /// Where to stop in a file, and what was found there.

@@ -375,7 +375,8 @@ impl Worker {
         }
     }
 
-    /// Replies OK to a command whose request the server has carried out, and resumes its connection.
+    /// Replies OK to a command whose request the server has carried out, and resumes its
+    /// connection.
     pub fn accept(&mut self, token: usize) {
         if let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) {
             client.halted = false;

@@ -8,16 +8,18 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use redix_core::aof::replay::{OneThread, Threads, UnitReader};
 use redix_core::config::AppendFsync;
 use redix_core::engine::{Engine, Fatal};
 use redix_core::env::Wake;
+use redix_core::replay::{OneThread, Threads, UnitReader};
 use redix_core::upstream::ahead::Portion;
 
 use crate::log;
 
 /// How long commands are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(1);
+/// How often it is looked whether enough connections have written under `always`.
+const GATHER_STEP: Duration = Duration::from_micros(20);
 /// The longest sleep.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -47,17 +49,27 @@ fn write_forever(engine: &Engine) {
             log::warning(&text);
             std::process::exit(1);
         }
-        let always = engine.config().appendfsync == AppendFsync::Always;
-        if engine.aof.is_behind(engine.repl.log.end()) && always {
-            continue;
-        }
-        if !always {
+        if engine.config().appendfsync == AppendFsync::Always {
+            gather(engine);
+            if engine.aof.is_behind(engine.repl.log.end()) {
+                continue;
+            }
+        } else {
             thread::sleep(GATHER);
         }
         engine.aof.park();
         if !engine.aof.is_behind(engine.repl.log.end()) {
             thread::park_timeout(NAP);
         }
+    }
+}
+
+/// Waits for the connections that the last sync has released to write again, so that one sync
+/// serves them all.
+fn gather(engine: &Engine) {
+    let began_ns = engine.env.clock.mono_ns();
+    while engine.env.clock.mono_ns().saturating_sub(began_ns) < engine.aof.gather_ns() {
+        thread::sleep(GATHER_STEP);
     }
 }
 

@@ -75,6 +75,8 @@ pub struct Conn {
     stream: Stream,
     /// Reading is suspended until the client's commands have been executed.
     pub suspended: bool,
+    /// Its output waits until what it tells of is durable.
+    pub held: bool,
     /// The socket was full and has not become writable since.
     pub blocked: bool,
     /// Execution is suspended until the output of the turn has been offered to the socket.
@@ -95,6 +97,7 @@ impl Conn {
         Self {
             stream,
             suspended: false,
+            held: false,
             blocked: false,
             stalled: false,
             closing_seen: false,

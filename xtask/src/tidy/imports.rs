@@ -95,9 +95,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("client", &["command", "registry", "session", "mailbox", "repl"]),
     ("persist", &["keyspace", "effects", "rdb", "scripting"]),
     ("repl", &["keyspace", "effects", "rdb", "registry", "mailbox", "persist"]),
+    ("aof", &["persist", "repl"]),
     ("command", &["engine"]),
     ("commands", &["command", "rdb", "engine"]),
-    ("engine", &["command", "commands", "persist"]),
+    ("engine", &["command", "commands", "persist", "aof"]),
     ("worker", &["command", "engine"]),
     ("expire", &["keyspace", "command", "engine", "repl"]),
     // The link to a primary drives a worker of its own.
@@ -115,6 +116,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "engine",
             "worker",
             "scripting",
+        ],
+    ),
+    // So does loading the append-only file, which prepares commands as the link does.
+    (
+        "replay",
+        &[
+            "aof", "client", "engine", "mailbox", "persist", "registry", "repl", "session",
+            "upstream", "worker",
         ],
     ),
 ];

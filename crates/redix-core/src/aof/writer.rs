@@ -9,7 +9,7 @@
 //! `#REPL-ID:` and `#REPL-OFFSET:` wherever the replication offset does not follow from the length
 //! of the commands before, so that a restarted server can continue the stream.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::env::{Disk, DiskFile, Syncer};
@@ -74,6 +74,21 @@ impl Place {
     /// The path of a file that is not in the manifest yet.
     pub fn temporary(&self, ending: &str) -> PathBuf {
         self.file(&[b"temp-", &self.name[..], ending.as_bytes()].concat())
+    }
+
+    /// The manifest on disk; `None` if there is none.
+    pub fn read_manifest(&self, disk: &dyn Disk) -> Result<Option<Manifest>, FileError> {
+        let path = self.manifest();
+        let mut text = Vec::new();
+        match disk.open(&path) {
+            Ok((mut file, _)) => {
+                file.read_to_end(&mut text).map_err(FileError::of("read", &path))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(FileError { op: "open", path, source }),
+        };
+        let parsed = Manifest::parse(&text).map_err(io::Error::other);
+        parsed.map(Some).map_err(FileError::of("read", &path))
     }
 
     /// Replaces the manifest, durably.

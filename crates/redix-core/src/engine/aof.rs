@@ -168,7 +168,11 @@ impl Engine {
                 .log(Level::Warning, "AOF write error looks solved. The server can write again.");
         }
         if always && written != self.aof.durable.load(Ordering::Relaxed) {
-            if let Err(error) = writer.sync() {
+            let began_ns = self.env.clock.mono_ns();
+            self.aof.begin_sync();
+            let synced = writer.sync();
+            self.aof.end_sync(self.env.clock.mono_ns().saturating_sub(began_ns));
+            if let Err(error) = synced {
                 return Err(Fatal(format!(
                     "Can't persist AOF for fsync error when the AOF fsync policy is 'always': \
                      {error}. Exiting..."
@@ -201,7 +205,8 @@ impl Engine {
             match (order, &mut *slot) {
                 (Some(Order::Start { reader, db }), _) => {
                     let place = self.aof_place();
-                    let begun = self.manifest_on_disk(&place).and_then(|manifest| {
+                    let begun = place.read_manifest(disk).and_then(|manifest| {
+                        let manifest = manifest.unwrap_or_default();
                         let writer = Writer::start(disk, place, manifest, reader, db)?;
                         Ok((writer.syncer()?, writer))
                     });
@@ -457,7 +462,7 @@ impl Engine {
             // The file is off: a base alone.
             let place = self.aof_place();
             disk.create_dir(&place.dir).map_err(FileError::of("create", &place.dir))?;
-            let mut manifest = self.manifest_on_disk(&place)?;
+            let mut manifest = place.read_manifest(disk)?.unwrap_or_default();
             let to = place.file(&manifest.next_base(&place.name, format).name);
             manifest.retire_all_increments();
             disk.rename(temporary, &to).map_err(FileError::of("rename to", &to))?;

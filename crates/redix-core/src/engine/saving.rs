@@ -4,7 +4,6 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::Engine;
-use crate::aof::replay::Position;
 use crate::config::{Config, WriteVersion};
 use crate::effects::Shutdown;
 use crate::env::Level;
@@ -16,7 +15,7 @@ use crate::persist::load::{
 use crate::persist::payload::Payload;
 use crate::persist::save::{self, StreamPosition};
 use crate::persist::snapshot::{Cut, PreImages, Target};
-use crate::repl::log::ReplId;
+use crate::repl::log::{Position, ReplId};
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
 
@@ -212,7 +211,7 @@ impl Engine {
     /// Continues a replication stream. Nobody writes while the data set is being loaded, so this
     /// needs no world. A primary continues under a new id and keeps the old one for replicas that
     /// have not got past the file's offset.
-    pub(super) fn resume_stream(&self, mut origin: Origin) {
+    pub(crate) fn resume_stream(&self, mut origin: Origin) {
         let (repl, config) = (&self.repl, self.config());
         let Some((id, end)) = ReplId::parse(&origin.id).zip(u64::try_from(origin.offset).ok())
         else {
@@ -271,7 +270,7 @@ impl Engine {
 
     /// Begins loading a base of the append-only file, in which what has expired may be needed by
     /// the commands behind it.
-    pub(super) fn begin_load_base(&self, path: &Path) -> Result<Option<Loading>, LoadError> {
+    pub(crate) fn begin_load_base(&self, path: &Path) -> Result<Option<Loading>, LoadError> {
         self.begin_load_of(path.to_owned(), Duplicates::Refuse, Expired::Keep)
     }
 
@@ -401,7 +400,7 @@ impl Loading {
     }
 
     /// As [`Loading::step`], but loading goes on behind the file.
-    pub(super) fn step_of_base(&mut self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
+    pub(crate) fn step_of_base(&mut self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
         let budget = if self.key_delay > 0 { 1 } else { LOAD_STEP_KEYS };
         let step = self.loader.step(&engine.keyspace, budget)?;
         let loaded = self.loader.loaded();
@@ -417,7 +416,7 @@ impl Loading {
     }
 
     /// The replication position that the file states.
-    pub(super) fn position(&self) -> Option<Position> {
+    pub(crate) fn position(&self) -> Option<Position> {
         let origin = self.loader.origin()?;
         let id = ReplId::parse(&origin.id)?;
         Some(Position { id, offset: u64::try_from(origin.offset).ok()? })

@@ -84,6 +84,15 @@ impl ReplId {
     }
 }
 
+/// A position in a replication stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The replication id.
+    pub id: ReplId,
+    /// The offset.
+    pub offset: u64,
+}
+
 /// The replication ids of a stream and their offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
@@ -249,8 +258,8 @@ impl Log {
         Some(Backlog { start, len: state.history.end - start, memory })
     }
 
-    /// Starts keeping a backlog; in the world. Unless the stream is recorded already, earlier writes
-    /// were not, so it gets a new id.
+    /// Starts keeping a backlog; in the world. Unless the stream is recorded already, earlier
+    /// writes were not, so it gets a new id.
     pub fn start(&self, backlog_bytes: u64, entropy: &dyn Entropy) {
         let mut state = lock(&self.state);
         if self.active() {

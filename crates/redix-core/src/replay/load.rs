@@ -3,13 +3,14 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::Engine;
-use crate::aof::replay::{AofError, FileEnd, Position, Replay, Threads};
-use crate::aof::writer::{FileError, Place};
+use super::{AofError, FileEnd, Replay, Threads};
+use crate::aof::writer::FileError;
+use crate::engine::Engine;
 use crate::env::Level;
 use crate::persist::aof::manifest::{BaseFormat, Manifest};
 use crate::persist::load::Origin;
 use crate::persist::save;
+use crate::repl::log::Position;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
@@ -75,7 +76,7 @@ impl Engine {
     /// server becomes the base.
     fn find_aof(&self) -> Result<Manifest, AofError> {
         let place = self.aof_place();
-        let manifest = self.read_manifest(&place)?.unwrap_or_default();
+        let manifest = place.read_manifest(&*self.env.disk)?.unwrap_or_default();
         let old = self.old_file();
         let is_adopted = manifest == Manifest::adopt(&place.name);
         if !(manifest == Manifest::default()
@@ -112,28 +113,6 @@ impl Engine {
 
     fn exists(&self, path: &Path) -> bool {
         self.env.disk.open(path).is_ok()
-    }
-
-    fn read_manifest(&self, place: &Place) -> Result<Option<Manifest>, AofError> {
-        let path = place.manifest();
-        let mut file = match self.env.disk.open(&path) {
-            Ok((file, _)) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(FileError { op: "open", path, source }.into()),
-        };
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(FileError::of("read", &path))?;
-        Manifest::parse(&text).map(Some).map_err(AofError::Manifest)
-    }
-
-    /// The manifest on disk; an empty one if there is none.
-    pub(super) fn manifest_on_disk(&self, place: &Place) -> Result<Manifest, FileError> {
-        let found = self.read_manifest(place).map_err(|error| FileError {
-            op: "read",
-            path: place.manifest(),
-            source: io::Error::other(error),
-        });
-        Ok(found?.unwrap_or_default())
     }
 
     /// Loads the files of a manifest. Returns the position in a replication stream and the database

@@ -7,7 +7,6 @@ use std::io;
 
 use super::ahead::{Next, ReadAhead};
 use super::{Broken, Phase, SECOND_NS, Transport, Upstream, handshake, is_transient};
-use crate::aof;
 use crate::client::Client;
 use crate::engine::Rest;
 use crate::env::Level;
@@ -67,9 +66,7 @@ impl Upstream {
         if self.is_nameless {
             return;
         }
-        let aof = &self.engine.aof;
-        let durable = (aof.phase() == aof::Phase::On)
-            .then(|| aof.durable.load(Ordering::Acquire).to_string());
+        let durable = self.engine.aof.durable_end().map(|end| end.to_string());
         let end = self.engine.repl.log.end().to_string();
         let mut words = vec!["REPLCONF", "ACK", &end];
         if let Some(durable) = &durable {

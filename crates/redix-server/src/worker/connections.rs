@@ -70,6 +70,28 @@ pub(super) struct Connections {
     index: usize,
 }
 
+/// Whether a client has more pending output than it may have, whether or not it would read it.
+/// DEBUG counts each reply as a list node, which is more than an unauthenticated client may have
+/// pending.
+fn exceeds_limit(engine: &Engine, config: &Config, client: &Client) -> bool {
+    let listed = engine.reply_buffers.listed.load(Ordering::Relaxed);
+    let owed = client.unsent_bytes() as u64;
+    let limit = output_limit(config, client);
+    (listed && !client.session.known && owed > 0)
+        || (limit.hard_bytes != 0 && owed > limit.most_bytes())
+}
+
+/// Whether the output tells of what is not durable yet.
+#[inline]
+fn is_held(engine: &Engine, client: &Client, conn: &mut Conn) -> bool {
+    let held = client.unsent_bytes() > 0 && !engine.aof.may_tell(client.session.told);
+    if held && !conn.held {
+        engine.aof.note_held();
+    }
+    conn.held = held;
+    held
+}
+
 impl Connections {
     /// None yet.
     pub(super) fn new(poll: Poll, handle: Arc<Handle>, engine: Arc<Engine>, index: usize) -> Self {
@@ -414,20 +436,12 @@ impl Connections {
             }
             return self.flush_replica(worker, token, &replica, config);
         }
-        // The limit applies to pending output, whether or not the client would read it. DEBUG
-        // counts each reply as a list node, which is more than an unauthenticated client may have
-        // pending.
-        let listed = self.engine.reply_buffers.listed.load(Ordering::Relaxed);
-        let owed = client.unsent_bytes() as u64;
-        let limit = output_limit(config, client);
-        if (listed && !client.session.known && owed > 0)
-            || (limit.hard_bytes != 0 && owed > limit.most_bytes())
-        {
+        if exceeds_limit(&self.engine, config, client) {
             self.note_over_limit(worker, token);
             return Fate::Close;
         }
         conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
-        if owed > 0 && !self.engine.aof.may_tell(client.session.told) {
+        if is_held(&self.engine, client, conn) {
             self.untold.push(token);
             return Fate::Stay;
         }
@@ -449,7 +463,7 @@ impl Connections {
             conn.suspended = false;
             self.readable.push(token);
         }
-        let go_on = std::mem::take(&mut conn.stalled);
+        let (go_on, limit) = (std::mem::take(&mut conn.stalled), output_limit(config, client));
         let unsent = client.unsent_bytes();
         if unsent > 0 {
             client.publish();
