@@ -1,8 +1,10 @@
 //! The append-only file: every write is logged to a file before it is forgotten.
 //!
-//! A thread of the process ([`crate::engine::Engine::write_aof`]) writes what the replication log
-//! has, a second one makes it durable as `appendfsync` says. Workers do neither. Under `always` a
-//! connection's replies are held back until the durable offset covers what it has written or seen
+//! What a turn of a worker has logged is written at its end, before its replies are sent, so that
+//! it survives the death of the process. Where that might have to wait, because the file is being
+//! synced or another thread writes, a thread of the process does so instead
+//! ([`crate::engine::Engine::write_aof`]); a second one makes durable what was written, as
+//! `appendfsync` says. Under `always` the first thread does both, and a connection's replies are held back until the durable offset covers what it has written or seen
 //! ([`Aof::holds_replies`]): one sync serves all connections that wait, and those that have neither
 //! written nor read anything new are not held up.
 //!

@@ -1,8 +1,8 @@
 //! The threads of the append-only file: one writes, one makes durable what was written; and, while
 //! it is loaded, one that reads.
 //!
-//! Under `appendfsync always` the first does both, since replies wait for it. Otherwise it gathers
-//! what was logged within a millisecond, so that one system call writes the commands of many turns.
+//! Under `appendfsync always` the first does both, since replies wait for it. Otherwise it writes
+//! what the workers could not write without waiting, gathered for a millisecond.
 
 use std::sync::{Arc, mpsc};
 use std::thread::{self, Thread};

@@ -144,7 +144,7 @@ impl EventLoop {
             connections.touched.extend_from_slice(worker.ready());
             let commands_before = engine.stats.thread(*index).cell.commands.get();
             connections.execute(worker, requests);
-            engine.aof.nudge(engine.repl.log.end());
+            engine.write_aof_at_once();
             connections.list_put_off();
             // Messages that its own connections have published to each other.
             connections.deliver_mail(worker);

@@ -248,10 +248,7 @@ fn config_set_answers_in_the_words_of_the_servers() {
             "'cluster-announce-client-ipv4') - Invalid IPv4 address",
         ),
         // Our own errors, for features that are missing.
-        (
-            &[("appendonly", "yes")],
-            "'appendonly') - only the default is supported: Redix lacks the append-only file",
-        ),
+        (&[("rdma-port", "1")], "'rdma-port') - only the default is supported: Redix lacks RDMA"),
     ];
     for (pairs, expected) in cases {
         let mut config = Config::default();

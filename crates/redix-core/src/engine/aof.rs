@@ -1,6 +1,7 @@
 //! The append-only file: turned on and off, written, synced and rewritten.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Engine;
 use super::saving::SnapshotPlan;
@@ -15,7 +16,7 @@ use crate::persist::file::SaveError;
 use crate::persist::load::to_commands;
 use crate::persist::snapshot::Target;
 use crate::sync::atomic::Ordering;
-use crate::sync::lock;
+use crate::sync::{lock, lock_within};
 
 /// Interval of syncs under `everysec`, and between two logged errors.
 const SECOND_NS: u64 = 1_000_000_000;
@@ -101,6 +102,11 @@ impl Engine {
             self.env.log(Level::Notice, "Killing AOF child: its rewrite is of no use any more");
             self.abandon_snapshot();
         }
+        self.close_files(phase);
+    }
+
+    /// As [`Engine::stop_aof`], while no rewrite is under way.
+    fn close_files(&self, phase: Phase) {
         self.finish_aof();
         lock(&self.aof.orders).clear();
         *lock(&self.aof.syncer) = None;
@@ -150,23 +156,50 @@ impl Engine {
         }
     }
 
+    /// Writes what the log has, so that it survives the death of the process, if that takes no
+    /// waiting; else has the writing thread do so. For the end of a worker's turn, before its
+    /// replies are sent.
+    // HOT PATH: once a turn.
+    #[inline]
+    pub fn write_aof_at_once(&self) {
+        let end = self.repl.log.end();
+        if end != self.aof.written.load(Ordering::Relaxed) && self.aof.enabled() {
+            self.write_aof_or_nudge(end);
+        }
+    }
+
+    #[inline(never)]
+    fn write_aof_or_nudge(&self, end: u64) {
+        let (aof, status) = (&self.aof, &self.aof.status);
+        // A write to a file that is being synced may have to wait for that.
+        let at_once = !aof.holds_replies()
+            && status.syncing_since_ns.load(Ordering::Relaxed) == 0
+            && !status.failed.load(Ordering::Relaxed)
+            && aof.flush_delay_us.load(Ordering::Relaxed) == 0
+            && lock(&aof.orders).is_empty();
+        if at_once && let Some(mut slot) = lock_within(&aof.writer, Duration::ZERO) {
+            match self.write_slot(&mut slot) {
+                Ok(_) => return,
+                // The thread tries again.
+                Err(error) => drop(self.note_write_error(&error, false)),
+            }
+        }
+        aof.nudge(end);
+    }
+
     /// Writes what the log has; for the writing thread, or before the file is closed.
     pub fn write_aof(&self) -> Result<(), Fatal> {
         let mut slot = lock(&self.aof.writer);
-        let outcome = self.carry_out_orders(&mut slot);
         let always = self.config().appendfsync == AppendFsync::Always;
-        let on = self.aof.phase() == Phase::On;
-        if let Err(error) = outcome {
-            return self.note_write_error(&error, always && on);
-        }
+        let written = match self.write_slot(&mut slot) {
+            Ok(Some(written)) => written,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let on = self.aof.phase() == Phase::On;
+                return self.note_write_error(&error, always && on);
+            }
+        };
         let Some(writer) = &mut *slot else { return Ok(()) };
-        let written = writer.written();
-        self.aof.status.increment_bytes.store(writer.file_bytes(), Ordering::Relaxed);
-        self.aof.written.store(written, Ordering::Release);
-        if self.aof.status.note_write(None) {
-            self.env
-                .log(Level::Warning, "AOF write error looks solved. The server can write again.");
-        }
         if always && written != self.aof.durable.load(Ordering::Relaxed) {
             let began_ns = self.env.clock.mono_ns();
             self.aof.begin_sync();
@@ -182,6 +215,21 @@ impl Engine {
             self.note_durable(written);
         }
         Ok(())
+    }
+
+    /// Writes up to the end of the log; returns the offset, if the file is on.
+    fn write_slot(&self, slot: &mut Option<Writer>) -> Result<Option<u64>, FileError> {
+        self.carry_out_orders(slot)?;
+        let Some(writer) = slot else { return Ok(None) };
+        let written = writer.written();
+        self.aof.status.increment_bytes.store(writer.file_bytes(), Ordering::Relaxed);
+        self.aof.written.store(written, Ordering::Release);
+        let status = &self.aof.status;
+        if status.failed.load(Ordering::Relaxed) && status.note_write(None) {
+            self.env
+                .log(Level::Warning, "AOF write error looks solved. The server can write again.");
+        }
+        Ok(Some(written))
     }
 
     /// Writes up to the end of the log, and does on the way what was ordered.
@@ -413,7 +461,7 @@ impl Engine {
             Err(error) => Err(error.to_string()),
         };
         let (status, now_s) = (&self.aof.status, self.unix_s());
-        let began_s = status.rewriting_since_s.swap(0, Ordering::Relaxed);
+        let began_s = status.rewriting_since_s.load(Ordering::Relaxed);
         status.last_rewrite_s.store((now_s - began_s).max(0) + 1, Ordering::Relaxed);
         let cancelled = matches!(outcome, Err(SaveError::Cancelled));
         match committed {
@@ -441,7 +489,7 @@ impl Engine {
                 }
                 let _world = self.keyspace.gates().world();
                 if self.aof.phase() == Phase::Starting {
-                    self.stop_aof(Phase::Wanted);
+                    self.close_files(Phase::Wanted);
                     status.scheduled.store(true, Ordering::Relaxed);
                 }
             }

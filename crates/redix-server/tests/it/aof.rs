@@ -67,9 +67,9 @@ fn keep_everything(client: &mut Client) {
         let Value::Array(keys) = client.must(&["KEYS", "*"]).unwrap() else { panic!("keys") };
         for key in keys {
             let Value::Bulk(key) = key else { panic!("a key") };
-            client.must(&[b"PERSIST", &key[..]]).unwrap();
+            client.must(&[&b"PERSIST"[..], &key]).unwrap();
             // An error for other types.
-            let Ok(Value::Array(fields)) = client.cmd(&[b"HKEYS", &key[..]]) else { continue };
+            let Ok(Value::Array(fields)) = client.cmd(&[&b"HKEYS"[..], &key]) else { continue };
             let count = fields.len().to_string();
             let start = [&b"HPERSIST"[..], &key, b"FIELDS", count.as_bytes()];
             let mut command: Vec<Vec<u8>> = start.iter().map(|word| word.to_vec()).collect();
@@ -92,7 +92,7 @@ fn contents(client: &mut Client) -> BTreeMap<(usize, String), String> {
         let Value::Array(keys) = client.must(&["KEYS", "*"]).unwrap() else { panic!("keys") };
         for key in keys {
             let Value::Bulk(key) = key else { panic!("a key") };
-            let digest = client.must(&[b"DEBUG", b"DIGEST-VALUE", &key[..]]).unwrap();
+            let digest = client.must(&[&b"DEBUG"[..], b"DIGEST-VALUE", &key]).unwrap();
             let name = String::from_utf8_lossy(&key).into_owned();
             contents.insert((db, name), format!("{digest:?}"));
         }
