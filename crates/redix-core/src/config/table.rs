@@ -21,7 +21,7 @@ use super::kinds::{
 use super::types::{
     AppendFsync, BytesOrPercent, ClusterSave, DisklessLoad, EndpointType, Guard, LogFormat,
     LogLevel, LogTimestamp, MaxmemoryPolicy, OomScoreAdj, OutputLimits, PropagationError,
-    PubsubDefault, RdbVersionCheck, SanitizePayload, ShutdownOn, Supervised, SyslogFacility,
+    PubsubDefault, RdbVersionCheck, ReplicaProtect, SanitizePayload, ShutdownOn, Supervised, SyslogFacility,
     TlsAuthClients, TlsAuthClientsUser, WriteVersion,
 };
 
@@ -527,6 +527,9 @@ directives! {
         /// Leave eviction on a replica to its primary.
         replica_ignore_maxmemory: bool = true, "replica-ignore-maxmemory" => Bool,
             alias("slave-ignore-maxmemory");
+        /// Whether a replica whose link comes back by itself refuses a data set that would wipe out
+        /// its own: an empty one (yes), or one of less history too (strict).
+        replica_protect: ReplicaProtect = ReplicaProtect::Yes, "replica-protect" => Word;
         /// Free the old data of a replica in the background before a full synchronisation.
         replica_lazy_flush: bool = true, "replica-lazy-flush" => Bool, alias("slave-lazy-flush");
         /// Let a replica go on where its disk fails.

@@ -58,6 +58,9 @@ words! {
         FlushBeforeLoad = "flush-before-load",
     }
 
+    /// Which data sets of its primary a replica refuses.
+    ReplicaProtect { Yes = "yes", Strict = "strict", No = "no" }
+
     /// Channel permissions of a new user.
     PubsubDefault { AllChannels = "allchannels", ResetChannels = "resetchannels" }
 

@@ -219,7 +219,9 @@ impl Engine {
         };
         repl.log.adopt(id, end, config.repl_backlog_size);
         repl.upstream.set_stream_db(origin.db);
-        if !repl.is_replica() {
+        if repl.is_replica() {
+            repl.upstream.protection.arm();
+        } else {
             repl.log.take_over(&*self.env.entropy);
             if !origin.deletions.is_empty() {
                 repl.log.append(&mut origin.deletions, false);

@@ -39,7 +39,7 @@ use crate::rdb::format::{RdbError, RdbErrorKind, RdbString, RdbValue};
 use crate::rdb::idempotence;
 use crate::rdb::read::{Event, KeyRecord, RdbReader, ReadOptions};
 use crate::scripting::functions::{Libraries, TRUSTED_LIMIT_NS};
-pub use inspect::Inspection;
+pub use inspect::{Contents, Inspection};
 
 /// Entries inserted together.
 const GROUP: usize = 32;

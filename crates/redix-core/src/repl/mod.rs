@@ -2,9 +2,9 @@
 //!
 //! Reading order: [`log`] (the stream of writes, its offsets and its name), [`primary`] (who
 //! follows this server), [`status`] (whom this server follows and the link to it, as others see
-//! them; the link itself is [`crate::upstream`]), [`failover`] (how the two change places),
-//! [`writable_expiry`] (what a writable replica has beside its primary's data). The state of both
-//! roles is in [`Replication`].
+//! them; the link itself is [`crate::upstream`]), [`protection`] (which data sets are refused),
+//! [`failover`] (how the two change places), [`writable_expiry`] (what a writable replica has
+//! beside its primary's data). The state of both roles is in [`Replication`].
 //!
 //! **Invariants.** The role changes in the world only. A replica never records its own writes: its
 //! log holds its primary's bytes, as far as they have been applied.
@@ -12,6 +12,7 @@
 pub mod failover;
 pub mod log;
 pub mod primary;
+pub mod protection;
 pub mod status;
 pub mod writable_expiry;
 

@@ -6,6 +6,7 @@
 //! **Invariant.** The generation increases with every change of the target, so that the link can
 //! check in the world whether its next action is still wanted.
 
+use super::protection::Protection;
 use crate::config::ByteString;
 use crate::env::Wake;
 use crate::registry::ClientShared;
@@ -98,6 +99,8 @@ pub struct Status {
     stream_db: AtomicU32,
     /// The data set is being replaced beside the one that is served.
     async_loading: AtomicBool,
+    /// Against data sets that would wipe this one out.
+    pub protection: Protection,
     client: Mutex<Option<Arc<ClientShared>>>,
     thread: OnceLock<Box<dyn LinkThread>>,
 }
@@ -121,6 +124,7 @@ impl Default for Status {
             unapplied: AtomicU64::new(0),
             stream_db: AtomicU32::new(0),
             async_loading: AtomicBool::new(false),
+            protection: Protection::default(),
             client: Mutex::new(None),
             thread: OnceLock::new(),
         }
@@ -221,12 +225,13 @@ impl Status {
         }
     }
 
-    /// Sets another primary, or none; in the world.
+    /// Sets another primary, or none; in the world. That is consent to its data set.
     pub(crate) fn set_target(&self, target: Option<Target>) {
         let state = if target.is_some() { LinkState::Connect } else { LinkState::None };
         *lock(&self.target) = target;
         self.generation.fetch_add(1, Ordering::Release);
         self.down_since_ms.store(0, Ordering::Relaxed);
+        self.protection.consent();
         self.set_state(state);
         self.set_transfer(None);
     }

@@ -6,11 +6,14 @@
 //! it and replaces it at the end (`swapdb`). With `swapdb` clients are served from the old one
 //! meanwhile, if it is an earlier state of the same stream; otherwise they get `-LOADING`. If
 //! loading fails there, the old data set and its log are unchanged.
+//!
+//! Where the primary's data set might be refused ([`crate::repl::protection`]), nothing of this
+//! begins before its first key, or its end, was found.
 
 use std::path::Path;
 
 use super::transfer::{DATA_SET_NAME, Form, MARK_LEN, Progress, Receiving, SHORTER_TEXT, Stage};
-use super::{Broken, NAP_NS, SECOND_NS, Transport, Upstream};
+use super::{Broken, NAP_NS, NOT_WANTED, SECOND_NS, Transport, Upstream};
 use crate::config::DisklessLoad;
 use crate::engine::{Engine, Rest};
 use crate::env::Level;
@@ -35,6 +38,10 @@ pub(super) struct Diskless {
     /// Those of the data set, once it is loaded.
     libraries: Libraries,
     place: Place,
+    /// What is looked at first, if the data set might be refused.
+    preview: Option<Box<Inspection>>,
+    /// Loading has begun.
+    begun: bool,
     received: u64,
     loaded: bool,
     newline_ns: u64,
@@ -44,10 +51,8 @@ pub(super) struct Diskless {
 
 /// The keyspace that it is loaded into.
 enum Place {
-    /// The old data set's place, not emptied yet.
-    Occupied,
-    /// The old data set's place, emptied.
-    Emptied,
+    /// The old data set's place, which is emptied first.
+    Same,
     /// A keyspace of its own beside the old data set.
     Beside(Box<Keyspace>),
 }
@@ -55,10 +60,12 @@ enum Place {
 impl Diskless {
     /// Discards what was loaded; half a data set is not served.
     pub(super) fn abandon(self, engine: &Engine) {
+        if !self.begun {
+            return;
+        }
         let _world = engine.keyspace.gates().world();
         match self.place {
-            Place::Occupied => return,
-            Place::Emptied => engine.discard_data(),
+            Place::Same => engine.discard_data(),
             Place::Beside(_) => {}
         }
         engine.end_loading();
@@ -76,7 +83,7 @@ impl Diskless {
     }
 
     /// Pushes received bytes to the loader, as far as they belong to the data set.
-    fn push(&mut self, inbox: &mut Vec<u8>) {
+    fn push(&mut self, engine: &Engine, inbox: &mut Vec<u8>) -> Result<(), Broken> {
         let count = match &mut self.form {
             Form::Sized(left) => {
                 let count = usize::try_from(*left).unwrap_or(usize::MAX).min(inbox.len());
@@ -88,10 +95,19 @@ impl Diskless {
         };
         self.received += count as u64;
         self.loader.push(&inbox[..count]);
-        inbox.drain(..count);
-        if self.form == Form::Sized(0) {
+        let is_whole = self.form == Form::Sized(0);
+        if is_whole {
             self.loader.end_pushing();
         }
+        if let Some(preview) = &mut self.preview {
+            let mut looked = preview.push(&inbox[..count]);
+            if is_whole {
+                looked = looked.and_then(|()| preview.end());
+            }
+            looked.map_err(|error| load_failed(engine, &error))?;
+        }
+        inbox.drain(..count);
+        Ok(())
     }
 
     /// Whether it begins with a valid header; false if that is not known yet.
@@ -143,26 +159,19 @@ impl Upstream {
     /// Prepares for it; discards nothing yet.
     pub(super) fn begin_diskless(
         &self,
-        id: ReplId,
         form: Form,
         now_ns: u64,
-    ) -> Result<Diskless, Broken> {
+    ) -> Diskless {
         let (engine, config) = (&self.engine, self.engine.config());
-        let place = if config.repl_diskless_load == DisklessLoad::SwapDb {
-            let place = Place::Beside(Box::new(engine.keyspace.beside()));
-            let world = engine.keyspace.gates().world();
-            if !self.is_wanted() {
-                return Err(Broken::new("The PRIMARY is no longer the one to follow."));
-            }
-            let log = &engine.repl.log;
-            // The old data set is an earlier state of the new one.
-            self.show_direct_loading(&form, log.active() && log.history().id == id);
-            drop(world);
-            place
-        } else {
-            Place::Occupied
+        let place = match config.repl_diskless_load {
+            DisklessLoad::SwapDb => Place::Beside(Box::new(engine.keyspace.beside())),
+            _ => Place::Same,
         };
         let name = Path::new(DATA_SET_NAME);
+        let preview = self.status().protection.is_armed().then(|| {
+            let how = self.how_to_load();
+            Box::new(Inspection::new(&config, &engine.keyspace, name, how))
+        });
         let loader = Loader::pushed(
             &engine.env,
             &config,
@@ -171,16 +180,18 @@ impl Upstream {
             self.how_to_load(),
         );
         let key_delay_ns = u64::try_from(config.key_load_delay).unwrap_or(0) * 1000;
-        Ok(Diskless {
+        Diskless {
             form,
             loader,
             libraries: Libraries::default(),
             place,
+            preview,
+            begun: false,
             received: 0,
             loaded: false,
             newline_ns: now_ns,
             key_delay_ns,
-        })
+        }
     }
 
     /// Publishes that loading begins, and whether clients are served meanwhile; in the world.
@@ -195,19 +206,47 @@ impl Upstream {
         });
     }
 
-    /// Empties the keyspace once that is due; false if the header is not known yet.
-    fn make_room(&self, diskless: &mut Diskless) -> Result<bool, Broken> {
-        if !matches!(diskless.place, Place::Occupied) {
+    /// Begins loading, and empties the keyspace for that, once enough is known of the data set;
+    /// false if it is not. `retry`: nothing more may come.
+    fn make_room(
+        &self,
+        id: ReplId,
+        diskless: &mut Diskless,
+        retry: bool,
+    ) -> Result<bool, Broken> {
+        if diskless.begun {
             return Ok(true);
         }
-        if !diskless.begins_well(&self.engine, self.how_to_load())? {
-            return Ok(false);
+        if let Some(preview) = &mut diskless.preview {
+            if retry {
+                preview.retry().map_err(|error| load_failed(&self.engine, &error))?;
+            }
+            let Some(contents) = preview.contents() else { return Ok(false) };
+            self.check_contents(id, contents)?;
+            diskless.preview = None;
         }
-        let world = self.empty_for_loading()?;
-        diskless.place = Place::Emptied;
-        self.show_direct_loading(&diskless.form, false);
-        drop(world);
-        self.free_old_data();
+        match &diskless.place {
+            Place::Same => {
+                if !diskless.begins_well(&self.engine, self.how_to_load())? {
+                    return Ok(false);
+                }
+                let world = self.empty_for_loading()?;
+                self.show_direct_loading(&diskless.form, false);
+                drop(world);
+                self.free_old_data();
+            }
+            Place::Beside(_) => {
+                let _world = self.engine.keyspace.gates().world();
+                if !self.is_wanted() {
+                    return Err(Broken::new(NOT_WANTED));
+                }
+                let log = &self.engine.repl.log;
+                // The old data set is an earlier state of the new one.
+                let serves = log.active() && log.history().id == id;
+                self.show_direct_loading(&diskless.form, serves);
+            }
+        }
+        diskless.begun = true;
         Ok(true)
     }
 
@@ -228,9 +267,9 @@ impl Upstream {
         // The bytes received last may be the end.
         let mut try_anyway = now_ns.saturating_sub(self.heard_ns) >= NAP_NS;
         for _ in 0..ROUNDS_PER_STEP {
-            diskless.push(&mut self.inbox);
+            diskless.push(&self.engine, &mut self.inbox)?;
             self.show_received(diskless.received);
-            let has_room = self.make_room(diskless)?;
+            let has_room = self.make_room(receiving.id, diskless, try_anyway)?;
             if has_room && !diskless.loaded && (try_anyway || diskless.loader.is_worth_trying()) {
                 try_anyway = false;
                 match load_some(&self.engine, diskless)? {
@@ -265,7 +304,7 @@ fn load_some(engine: &Arc<Engine>, diskless: &mut Diskless) -> Result<LoadStep, 
     let budget = if diskless.key_delay_ns > 0 { 1 } else { KEYS_PER_ROUND };
     let step = match &diskless.place {
         Place::Beside(beside) => diskless.loader.step(beside, budget),
-        Place::Occupied | Place::Emptied => {
+        Place::Same => {
             let _gate = engine.keyspace.gates().enter(engine.link_thread());
             diskless.loader.step(&engine.keyspace, budget)
         }

@@ -22,6 +22,7 @@
 //! **On failure** the connection is closed and made again, with a partial resynchronisation if the
 //! log still is what the primary sent. A command that cannot be applied is never skipped: it ends
 //! the log's history, and a full synchronisation follows, with a longer delay each time in a row.
+//! So does the next attempt where the primary's data set is refused ([`crate::repl::protection`]).
 //!
 //! **Invariants.** No step ends while holding a lock, a gate or the world. Changes of the role, the
 //! replication id or the data set happen in the world, after checking that the primary is still the
@@ -32,6 +33,7 @@
 pub mod ahead;
 mod diskless;
 mod handshake;
+mod protect;
 mod stream;
 mod transfer;
 
@@ -429,6 +431,7 @@ impl Upstream {
             if !self.is_wanted() {
                 return Err(Broken::new(NOT_WANTED));
             }
+            self.check_history(id, end)?;
             if self.is_failing_over() {
                 engine.complete_failover();
             }
@@ -485,6 +488,7 @@ impl Upstream {
         if self.is_failing_over() {
             engine.complete_failover();
         }
+        self.status().protection.arm();
         drop(world);
         if let Some(id) = renamed {
             self.notice(&format!("Primary replication ID changed to {}", id.as_str()));

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::diskless::Diskless;
 use super::handshake::take_line;
-use super::{Broken, Phase, SECOND_NS, Transport, Upstream};
+use super::{Broken, NOT_WANTED, Phase, SECOND_NS, Transport, Upstream};
 use crate::engine::{Engine, Loading, Rest};
 use crate::env::{DiskFile, Level};
 use crate::keyspace::gate::WorldGuard;
@@ -172,7 +172,7 @@ impl Upstream {
             let last_io_ms = self.now_ms();
             self.status().set_transfer(Some(Transfer { length, read_bytes: 0, last_io_ms }));
             receiving.stage = if diskless {
-                Stage::Diskless(Box::new(self.begin_diskless(receiving.id, form, now_ns)?))
+                Stage::Diskless(Box::new(self.begin_diskless(form, now_ns)))
             } else {
                 Stage::Body(Box::new(self.create_file(form)?))
             };
@@ -257,6 +257,9 @@ impl Upstream {
     fn begin_load(&mut self, receiving: &mut Receiving, now_ns: u64) -> Result<(), Broken> {
         let engine = Arc::clone(&self.engine);
         if let Stage::Body(body) = &mut receiving.stage {
+            if let Some(contents) = body.inspection.contents() {
+                self.check_contents(receiving.id, contents)?;
+            }
             body.install(&engine)?;
         }
         let loading = {
@@ -281,7 +284,7 @@ impl Upstream {
         let engine = &self.engine;
         let world = engine.keyspace.gates().world();
         if !self.is_wanted() {
-            return Err(Broken::new("The PRIMARY is no longer the one to follow."));
+            return Err(Broken::new(NOT_WANTED));
         }
         engine.suspend_aof();
         engine.abandon_snapshot();
@@ -336,7 +339,7 @@ impl Upstream {
         let engine = Arc::clone(&self.engine);
         let world = engine.keyspace.gates().world();
         if !self.is_wanted() {
-            return Err(Broken::new("The PRIMARY is no longer the one to follow."));
+            return Err(Broken::new(NOT_WANTED));
         }
         if let Stage::Diskless(diskless) = &mut receiving.stage {
             diskless.install(&engine);
@@ -347,6 +350,7 @@ impl Upstream {
         // A primary that is a replica itself does not state the database that the stream has
         // selected.
         engine.repl.upstream.set_stream_db(receiving.db);
+        engine.repl.upstream.protection.arm();
         engine.end_loading();
         engine.restart_aof();
         drop(world);

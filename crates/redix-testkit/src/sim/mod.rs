@@ -52,6 +52,8 @@ pub struct Seen {
     pub failovers: u64,
     /// Data sets flushed or swapped, mostly while a replica received them.
     pub sweeps: u64,
+    /// Data sets that a replica refused, and then was told to accept.
+    pub consents: u64,
     /// Offsets at which two servers were compared.
     pub compared: u64,
     /// Partial resynchronisations.
@@ -71,6 +73,7 @@ impl Seen {
             promotions: self.promotions + other.promotions,
             failovers: self.failovers + other.failovers,
             sweeps: self.sweeps + other.sweeps,
+            consents: self.consents + other.consents,
             compared: self.compared + other.compared,
             partial: self.partial + other.partial,
             full: self.full + other.full,
@@ -81,12 +84,12 @@ impl Seen {
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Seen { written, waits, cuts, crashes, promotions, .. } = self;
-        let Seen { failovers, sweeps, compared, partial, full, .. } = self;
+        let Seen { failovers, sweeps, consents, compared, partial, full, .. } = self;
         write!(
             f,
             "{written} commands, {waits} waits, {cuts} cuts, {crashes} crashes, {promotions} \
-             promotions, {failovers} failovers, {sweeps} sweeps, {partial} partial and {full} full \
-             synchronisations, {compared} places compared"
+             promotions, {failovers} failovers, {sweeps} sweeps, {consents} consents, {partial} partial \
+             and {full} full synchronisations, {compared} places compared"
         )
     }
 }

@@ -13,10 +13,10 @@ fn fifty_seeds_from_0() {
     let seen = seeds(0..50);
     // A run without events proves nothing.
     let Seen { written, waits, cuts, crashes, promotions, failovers, .. } = seen;
-    let Seen { sweeps, compared, partial, full, .. } = seen;
+    let Seen { sweeps, consents, compared, partial, full, .. } = seen;
     assert!(written > 10_000 && waits > 200, "{seen:?}");
     assert!(cuts > 200 && crashes > 20 && promotions > 20, "{seen:?}");
-    assert!(failovers > 20 && sweeps > 50, "{seen:?}");
+    assert!(failovers > 20 && sweeps > 50 && consents > 0, "{seen:?}");
     assert!(compared > 1000 && partial > 50 && full > 100, "{seen:?}");
 }
 

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use redix_core::config::{Config, DisklessLoad};
+use redix_core::config::{Config, DisklessLoad, ReplicaProtect};
 use redix_core::repl::status::LinkState;
 
 use super::Seen;
@@ -508,6 +508,7 @@ impl World {
             }
             self.link_of(node)?;
             self.background_of(node)?;
+            self.consent(node)?;
             if self.agreed()? {
                 self.note("all agree");
                 for node in 0..self.nodes.len() {
@@ -519,6 +520,23 @@ impl World {
             }
         }
         Err(format!("the servers do not come to agree: {}", self.places()))
+    }
+
+    /// Lets a server accept the data set that it has refused: only the operator knows which one is
+    /// meant to be kept.
+    fn consent(&mut self, node: usize) -> Check {
+        let state = &self.nodes[node];
+        let refuses = state
+            .process
+            .as_ref()
+            .is_some_and(|process| process.engine.repl.upstream.protection.refused().is_some());
+        match state.parent {
+            Some(parent) if refuses => {
+                self.seen.consents += 1;
+                self.follow(node, parent)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn agreed(&self) -> Check<bool> {
@@ -574,6 +592,11 @@ fn settings(rng: &mut Rng) -> Config {
         repl_diskless_sync_delay: rng.below(2) as u32,
         repl_ping_replica_period: 1 + rng.below(10) as u32,
         repl_timeout: 5 + rng.below(20) as u32,
+        replica_protect: *rng.pick(&[
+            ReplicaProtect::Yes,
+            ReplicaProtect::Strict,
+            ReplicaProtect::No,
+        ]),
         ..Config::default()
     }
 }

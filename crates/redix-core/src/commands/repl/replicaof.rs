@@ -48,6 +48,8 @@ const ARGS: &[ArgSpec] = &[ArgSpec::new(
 
 /// `REPLICAOF host port` or `REPLICAOF NO ONE` -> OK. Errors: an invalid port; a failover is in
 /// progress; it comes from the primary's stream. The new link is established in the background.
+/// Repeated for the present primary while the link is down, it is consent to whatever data set that
+/// has.
 fn replicaof(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let engine = cx.engine;
     // It would close the link that it is executed on, and be forwarded to this server's replicas.
@@ -70,6 +72,7 @@ fn replicaof(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let host = ByteString::from(host);
     let present = engine.repl.upstream.target();
     if present.is_some_and(|old| old.port == port && old.host.eq_ignore_ascii_case(&host)) {
+        consent(cx, &Target { host, port });
         cx.reply.simple("OK Already connected to specified master");
         return Ok(());
     }
@@ -78,6 +81,23 @@ fn replicaof(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     announce(cx, &text, "user");
     cx.reply.ok();
     Ok(())
+}
+
+/// Accepts whatever data set the primary offers, unless the link is up. What was refused is asked
+/// for again at once.
+fn consent(cx: &ClientCx<'_, '_>, target: &Target) {
+    let status = &cx.engine.repl.upstream;
+    if status.is_up() {
+        return;
+    }
+    let was_refused = status.protection.refused().is_some();
+    status.protection.consent();
+    if was_refused {
+        status.set_target(Some(target.clone()));
+        status.wake();
+        let Target { host, port } = target;
+        announce(cx, &format!("The data set of PRIMARY {host}:{port} is accepted"), "user");
+    }
 }
 
 /// Logs the change of role, and on whose `kind` of request.

@@ -11,6 +11,22 @@ use crate::env::Env;
 use crate::keyspace::Keyspace;
 use crate::rdb::read::{Event, RdbReader};
 
+/// What a data set has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// At least one key.
+    pub keys: bool,
+    /// At least one library of functions.
+    pub libraries: bool,
+}
+
+impl Contents {
+    /// Whether there is neither.
+    pub fn is_nothing(self) -> bool {
+        !self.keys && !self.libraries
+    }
+}
+
 /// A parser of pushed bytes that discards what it reads. Holds no more of the file than the part
 /// that is incomplete and the sources of functions.
 pub struct Inspection {
@@ -18,6 +34,7 @@ pub struct Inspection {
     path: PathBuf,
     databases: u32,
     libraries: Vec<Vec<u8>>,
+    has_keys: bool,
     is_whole: bool,
 }
 
@@ -29,6 +46,7 @@ impl Inspection {
             path: name.to_owned(),
             databases: keyspace.databases(),
             libraries: Vec::new(),
+            has_keys: false,
             is_whole: false,
         }
     }
@@ -55,14 +73,34 @@ impl Inspection {
         self.is_whole && !self.reader.rest().is_empty()
     }
 
-    fn read(&mut self) -> Result<(), LoadError> {
-        while !self.is_whole && self.reader.is_worth_trying() {
-            match next_event(&mut self.reader, &self.path, self.databases)? {
-                Some(Event::Function(source)) => self.libraries.push(source.to_vec()),
-                Some(event) => self.is_whole = matches!(event, Event::End(_)),
-                None => break,
-            }
-        }
+    /// What is in the file; `None` until its first key or its end has been read.
+    pub fn contents(&self) -> Option<Contents> {
+        let libraries = !self.libraries.is_empty();
+        (self.has_keys || self.is_whole).then_some(Contents { keys: self.has_keys, libraries })
+    }
+
+    /// Parses as far as possible, even where that has just failed for want of bytes.
+    pub fn retry(&mut self) -> Result<(), LoadError> {
+        while self.read_event()? {}
         Ok(())
+    }
+
+    fn read(&mut self) -> Result<(), LoadError> {
+        while self.reader.is_worth_trying() && self.read_event()? {}
+        Ok(())
+    }
+
+    /// Reads a part; false if there is none, or not yet.
+    fn read_event(&mut self) -> Result<bool, LoadError> {
+        if self.is_whole {
+            return Ok(false);
+        }
+        match next_event(&mut self.reader, &self.path, self.databases)? {
+            Some(Event::Function(source)) => self.libraries.push(source.to_vec()),
+            Some(Event::Key(_)) => self.has_keys = true,
+            Some(event) => self.is_whole = matches!(event, Event::End(_)),
+            None => return Ok(false),
+        }
+        Ok(true)
     }
 }

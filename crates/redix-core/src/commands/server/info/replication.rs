@@ -96,6 +96,10 @@ fn upstream(facts: &Facts<'_>, out: &mut String) {
     if !status.is_up() {
         field!(out, "master_link_down_since_seconds", "{}", status.down_seconds(now_ms));
     }
+    if let Some(refused) = status.protection.refused() {
+        field!(out, "master_link_refused", "{}", refused.lack.word());
+        field!(out, "master_link_refusals", "{}", refused.times);
+    }
     field!(out, "slave_priority", "{}", config.replica_priority);
     field!(out, "slave_read_only", "{}", u8::from(config.replica_read_only));
     field!(out, "replica_announced", "{}", u8::from(config.replica_announced));
