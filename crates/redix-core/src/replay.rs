@@ -8,6 +8,8 @@
 //! An error reply is no reason to stop: the server that wrote the file ignored it too.
 
 mod load;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -141,6 +143,9 @@ struct Units {
     read: usize,
     whole: usize,
     position: Option<Position>,
+    /// The file has stated a position: from there on every byte of a command counts. Before, there
+    /// may be a SELECT of the writer's own.
+    stated: bool,
     /// The id of the last annotation.
     id: Option<ReplId>,
     /// The position behind the last whole unit.
@@ -150,6 +155,21 @@ struct Units {
 }
 
 impl Units {
+    fn new(file: Box<dyn Read + Send>, from: u64, position: Option<Position>) -> Self {
+        Self {
+            scanner: Scanner::new(file, from),
+            bytes: Vec::new(),
+            read: 0,
+            whole: 0,
+            id: position.map(|position| position.id),
+            position,
+            stated: false,
+            whole_position: position,
+            ended: false,
+            error: None,
+        }
+    }
+
     /// Reads units until there are enough, or the file ends.
     fn fill(&mut self) {
         self.bytes.drain(..self.read);
@@ -159,8 +179,11 @@ impl Units {
             match self.scanner.next_item() {
                 Ok(Some(Item::Command(command))) => {
                     self.bytes.extend_from_slice(command.bytes);
-                    if let Some(position) = &mut self.position {
-                        position.offset += command.bytes.len() as u64;
+                    match &mut self.position {
+                        Some(position) if self.stated => {
+                            position.offset += command.bytes.len() as u64;
+                        }
+                        position => *position = None,
                     }
                     if matches!(command.place, Place::Alone | Place::Closes) {
                         self.whole = self.bytes.len();
@@ -168,7 +191,7 @@ impl Units {
                     }
                 }
                 Ok(Some(Item::Annotation(annotation))) => {
-                    note(annotation.line, &mut self.id, &mut self.position);
+                    self.stated |= note(annotation.line, &mut self.id, &mut self.position);
                     if self.whole == self.bytes.len() {
                         self.whole_position = self.position;
                     }
@@ -192,8 +215,8 @@ impl Read for Units {
     }
 }
 
-/// Takes the replication id or offset of an annotation.
-fn note(line: &[u8], id: &mut Option<ReplId>, position: &mut Option<Position>) {
+/// Takes the replication id or offset of an annotation; returns whether it states an offset.
+fn note(line: &[u8], id: &mut Option<ReplId>, position: &mut Option<Position>) -> bool {
     let line = line.trim_ascii_end();
     if let Some(text) = line.strip_prefix(b"#REPL-ID:") {
         *id = ReplId::parse(text);
@@ -201,7 +224,9 @@ fn note(line: &[u8], id: &mut Option<ReplId>, position: &mut Option<Position>) {
     } else if let Some(text) = line.strip_prefix(b"#REPL-OFFSET:") {
         let offset = redix_types::num::parse_i64(text).and_then(|at| u64::try_from(at).ok());
         *position = id.zip(offset).map(|(id, offset)| Position { id, offset });
+        return true;
     }
+    false
 }
 
 /// Reads the commands of a file and prepares them.
@@ -219,17 +244,7 @@ impl UnitReader {
     ) -> Self {
         let mut input = Input::default();
         input.keep_blanks();
-        let units = Units {
-            scanner: Scanner::new(file, from),
-            bytes: Vec::new(),
-            read: 0,
-            whole: 0,
-            id: position.map(|position| position.id),
-            position,
-            whole_position: position,
-            ended: false,
-            error: None,
-        };
+        let units = Units::new(file, from, position);
         Self { ahead: ReadAhead::new(Arc::clone(engine), input), units }
     }
 

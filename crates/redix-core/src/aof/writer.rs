@@ -136,12 +136,14 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Continues the last increment of a manifest, which has been loaded, or begins one.
+    /// Continues the last increment of a manifest, which has been loaded, or begins one. Its first
+    /// record may need this database.
     pub fn resume(
         disk: &dyn Disk,
         place: Place,
         mut manifest: Manifest,
         reader: Reader,
+        db: Option<u32>,
     ) -> Result<Self, FileError> {
         if manifest.increments.is_empty() {
             manifest.next_increment(&place.name, None);
@@ -150,7 +152,12 @@ impl Writer {
         let path = place.file(name);
         let (file, len) = disk.append(&path).map_err(FileError::of("open", &path))?;
         place.write_manifest(disk, &manifest)?;
-        Ok(Self::of(place, manifest, false, (path, file, len), reader))
+        let mut writer = Self::of(place, manifest, false, (path, file, len), reader);
+        if len == 0 {
+            // A file begins in database 0.
+            writer.select(db.filter(|db| *db != 0))?;
+        }
+        Ok(writer)
     }
 
     /// Begins an increment of a data set whose base is being made: until [`Writer::commit`] the

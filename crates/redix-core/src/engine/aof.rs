@@ -79,7 +79,7 @@ impl Engine {
         } else {
             manifest.live().map(|file| len_of(&file.name)).sum()
         };
-        let writer = Writer::resume(disk, place.clone(), manifest, reader)?;
+        let writer = Writer::resume(disk, place.clone(), manifest, reader, self.db_in_log())?;
         let status = &self.aof.status;
         status.settled_bytes.store(total.saturating_sub(writer.file_bytes()), Ordering::Relaxed);
         status.increment_bytes.store(writer.file_bytes(), Ordering::Relaxed);
@@ -403,6 +403,12 @@ impl Engine {
         self.aof.status.rewriting_since_s.load(Ordering::Relaxed) != 0
     }
 
+    /// The database that is selected at the end of the log; `None`: SELECT comes next.
+    fn db_in_log(&self) -> Option<u32> {
+        let repl = &self.repl;
+        if repl.is_replica() { Some(repl.upstream.stream_db()) } else { repl.log.db() }
+    }
+
     /// Takes the cut of a rewrite; in the world, without a shard's lock. Fails if another snapshot
     /// is under way.
     pub fn begin_rewrite(&self) -> Result<(), SaveError> {
@@ -415,8 +421,7 @@ impl Engine {
             false => BaseFormat::Commands,
         };
         let temporary = rewrite_path(&config);
-        let db =
-            if self.repl.is_replica() { Some(self.repl.upstream.stream_db()) } else { log.db() };
+        let db = self.db_in_log();
         match self.aof.phase() {
             Phase::On => {
                 let order = Order::Switch { at: log.end(), db };

@@ -32,6 +32,7 @@ mod node;
 mod producers;
 mod raw;
 mod records;
+mod restarts;
 mod roles;
 mod sync;
 mod traffic;

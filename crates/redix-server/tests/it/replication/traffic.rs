@@ -53,6 +53,13 @@ impl Traffic {
         assert!(!self.thread.is_finished(), "the writer has failed");
     }
 
+    /// Stops writing to a server that is gone.
+    pub(super) fn abandon(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Ignored: it may have failed for want of the server.
+        self.thread.join().ok();
+    }
+
     /// Stops writing; returns how many commands succeeded.
     pub(super) fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
