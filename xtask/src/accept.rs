@@ -11,6 +11,7 @@ mod fuzz;
 mod kill;
 mod oracle;
 mod replication;
+mod restarts;
 mod sim;
 mod suite;
 #[cfg(test)]
@@ -42,6 +43,11 @@ const CHECKS: &[Check] = &[
         "replication",
         "each pair of servers, the link between them cut ten times",
         replication::run,
+    ),
+    Check(
+        "restarts",
+        "a primary restarts empty 100 times, and servers resume from append-only files",
+        restarts::run,
     ),
     Check("sim", "2,000 simulated seeds of replication", sim::run),
 ];

@@ -21,8 +21,8 @@ use super::kinds::{
 use super::types::{
     AppendFsync, BytesOrPercent, ClusterSave, DisklessLoad, EndpointType, Guard, LogFormat,
     LogLevel, LogTimestamp, MaxmemoryPolicy, OomScoreAdj, OutputLimits, PropagationError,
-    PubsubDefault, RdbVersionCheck, ReplicaProtect, SanitizePayload, ShutdownOn, Supervised, SyslogFacility,
-    TlsAuthClients, TlsAuthClientsUser, WriteVersion,
+    PubsubDefault, RdbVersionCheck, ReplicaProtect, SanitizePayload, ShutdownOn, Supervised,
+    SyslogFacility, TlsAuthClients, TlsAuthClientsUser, WriteVersion,
 };
 
 const INT_MAX: i64 = i32::MAX as i64;

@@ -157,11 +157,7 @@ impl Upstream {
     }
 
     /// Prepares for it; discards nothing yet.
-    pub(super) fn begin_diskless(
-        &self,
-        form: Form,
-        now_ns: u64,
-    ) -> Diskless {
+    pub(super) fn begin_diskless(&self, form: Form, now_ns: u64) -> Diskless {
         let (engine, config) = (&self.engine, self.engine.config());
         let place = match config.repl_diskless_load {
             DisklessLoad::SwapDb => Place::Beside(Box::new(engine.keyspace.beside())),
@@ -208,12 +204,7 @@ impl Upstream {
 
     /// Begins loading, and empties the keyspace for that, once enough is known of the data set;
     /// false if it is not. `retry`: nothing more may come.
-    fn make_room(
-        &self,
-        id: ReplId,
-        diskless: &mut Diskless,
-        retry: bool,
-    ) -> Result<bool, Broken> {
+    fn make_room(&self, id: ReplId, diskless: &mut Diskless, retry: bool) -> Result<bool, Broken> {
         if diskless.begun {
             return Ok(true);
         }

@@ -42,9 +42,10 @@ impl Upstream {
 
     fn refuse(&self, lack: Lack, offer: Offer) -> Broken {
         self.status().protection.refuse(lack, offer.id);
-        let primary = self.target.as_ref().map_or_else(String::new, |target| {
-            format!("{}:{}", target.host, target.port)
-        });
+        let primary = self
+            .target
+            .as_ref()
+            .map_or_else(String::new, |target| format!("{}:{}", target.host, target.port));
         let keyspace = &self.engine.keyspace;
         let keys: u64 = (0..keyspace.databases()).map(|db| keyspace.key_count(db)).sum();
         let why = match (lack, offer.end) {

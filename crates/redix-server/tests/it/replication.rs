@@ -36,6 +36,7 @@ mod restarts;
 mod roles;
 mod sync;
 mod traffic;
+mod wipe;
 
 use redix_testkit::Peer;
 

@@ -62,8 +62,7 @@ fn less_history_is_refused_in_strict_mode() {
 #[test]
 fn what_was_refused_stays_refused_under_its_id() {
     let protection = armed();
-    let judge =
-        |mode, digit, end| protection.judge_history(mode, (KEYS, 100), offer(digit, end));
+    let judge = |mode, digit, end| protection.judge_history(mode, (KEYS, 100), offer(digit, end));
     protection.refuse(Lack::Keys, id(b'a'));
     for mode in [Yes, Strict] {
         assert_eq!(judge(mode, b'a', 500), Some(Lack::Keys), "{mode:?}");
