@@ -34,6 +34,7 @@ use std::collections::VecDeque;
 
 use redix_resp::reply::{Proto, Reply};
 
+use crate::error::ReplyError;
 use crate::mailbox::{Mail, Mailbox, WaitEnd};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, Mutex, lock};
@@ -205,6 +206,11 @@ pub struct Acknowledgement {
     pub files: Option<i64>,
 }
 
+/// The error of WAITAOF where this server's append-only file is wanted and off.
+pub const FILE_IS_OFF: ReplyError = ReplyError::Static(
+    "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+);
+
 /// Who has acknowledged an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acknowledged {
@@ -251,6 +257,17 @@ impl Offsets {
     /// `acknowledged` counts it.
     pub fn acknowledge(&self, acknowledged: impl Fn(&Acknowledgement) -> Acknowledged) {
         lock(&self.0).offer(|waiter, wanted| serve(waiter, *wanted, &acknowledged));
+    }
+
+    /// Replies with an error to those that wait for this server's append-only file, which is off.
+    pub fn refuse_files(&self) {
+        lock(&self.0).offer(|waiter, wanted| {
+            let waits = wanted.files.is_some_and(|files| files > 0);
+            if waits {
+                waiter.serve(|reply| FILE_IS_OFF.write_to(reply));
+            }
+            waits
+        });
     }
 
     /// Whether nobody waits; a cheap check before replicas are counted.

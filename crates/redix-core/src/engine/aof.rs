@@ -49,7 +49,10 @@ impl Engine {
                 self.aof.set_phase(Phase::Wanted, &config);
                 self.rewrite_now_or_soon();
             }
-            (false, true) => self.stop_aof(Phase::Off),
+            (false, true) => {
+                self.stop_aof(Phase::Off);
+                self.blocking.offsets.refuse_files();
+            }
             _ => {
                 // What was written in the world before is not known to be durable.
                 self.aof.world_logged.store(self.repl.log.end(), Ordering::Relaxed);

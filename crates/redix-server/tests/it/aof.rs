@@ -411,9 +411,21 @@ fn waitaof_waits_for_the_disk_here_and_on_replicas() {
         panic!("two counts")
     };
     assert_eq!(counts[0], Value::Int(0), "nothing is synced under this policy");
+    let mut other = connect(&primary);
+    other.must(&["SET", "b", "1"]).unwrap();
+    other.send(&["WAITAOF", "1", "0", "0"]).unwrap();
+    eventually("it waits", || info(&mut client, "clients", "blocked_clients") == "1");
     client.must(&["CONFIG", "SET", "appendfsync", "always"]).unwrap();
+    assert_eq!(other.reply().unwrap(), Value::Array(vec![Value::Int(1), Value::Int(0)]));
     client.must(&["SET", "a", "3"]).unwrap();
     assert_eq!(client.must(&["WAITAOF", "1", "1", "10000"]).unwrap(), both);
+    client.must(&["CONFIG", "SET", "appendfsync", "no"]).unwrap();
+    other.must(&["SET", "b", "2"]).unwrap();
+    other.send(&["WAITAOF", "1", "0", "0"]).unwrap();
+    eventually("it waits", || info(&mut client, "clients", "blocked_clients") == "1");
+    client.must(&["CONFIG", "SET", "appendonly", "no"]).unwrap();
+    let Value::Error(error) = other.reply().unwrap() else { panic!("an error") };
+    assert!(error.starts_with(b"ERR WAITAOF cannot be used"), "{error:?}");
 }
 
 #[test]

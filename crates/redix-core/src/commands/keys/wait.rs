@@ -1,6 +1,6 @@
 //! WAIT and WAITAOF: block until replicas, or append-only files, have this connection's writes.
 
-use crate::blocking::Acknowledgement;
+use crate::blocking::{Acknowledgement, FILE_IS_OFF};
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
@@ -73,9 +73,7 @@ fn waitaof(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Err(FILE_ON_REPLICA);
     }
     if files > 0 && !cx.config.appendonly {
-        return Err(ReplyError::Static(
-            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
-        ));
+        return Err(FILE_IS_OFF);
     }
     wait_for(cx, replicas, Some(files), deadline_ms)
 }
