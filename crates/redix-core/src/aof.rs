@@ -4,9 +4,10 @@
 //! it survives the death of the process. Where that might have to wait, because the file is being
 //! synced or another thread writes, a thread of the process does so instead
 //! ([`crate::engine::Engine::write_aof`]); a second one makes durable what was written, as
-//! `appendfsync` says. Under `always` the first thread does both, and a connection's replies are held back until the durable offset covers what it has written or seen
-//! ([`Aof::holds_replies`]): one sync serves all connections that wait, and those that have neither
-//! written nor read anything new are not held up.
+//! `appendfsync` says. Under `always` the first thread does both, and a connection's replies are
+//! held back until the durable offset covers what it has written or seen ([`Aof::holds_replies`]):
+//! one sync serves all connections that wait, and those that have neither written nor read anything
+//! new are not held up.
 //!
 //! A rewrite is a snapshot whose file becomes the base. At its cut, in the world, the writer is
 //! ordered to begin a new increment at that offset of the log; when the base is complete, the
