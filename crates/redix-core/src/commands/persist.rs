@@ -156,7 +156,7 @@ const REWRITING: ReplyError = ReplyError::Static(
 /// transaction. Error: a rewrite is under way.
 fn bgrewriteaof(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     let engine = cx.engine;
-    if engine.rewriting_aof() {
+    if engine.rewriting_aof() && !engine.snapshot_is_cancelled() {
         return Err(ReplyError::Static(
             "ERR Background append only file rewriting already in progress",
         ));

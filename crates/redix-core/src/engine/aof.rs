@@ -504,6 +504,22 @@ impl Engine {
         }
     }
 
+    /// Ends the time in which a rewrite is under way, unless it was cancelled and another one is to
+    /// begin: whoever waits for that one should not see a gap between them.
+    pub(super) fn leave_rewrite(&self, outcome: &Result<(), SaveError>) {
+        let status = &self.aof.status;
+        if matches!(outcome, Err(SaveError::Cancelled))
+            && status.scheduled.load(Ordering::Relaxed)
+            && !self.loading.load(Ordering::Relaxed)
+        {
+            let _world = self.keyspace.gates().world();
+            if self.begin_rewrite().is_ok() {
+                return;
+            }
+        }
+        status.rewriting_since_s.store(0, Ordering::Release);
+    }
+
     fn commit_base(&self, temporary: &Path, format: BaseFormat) -> Result<(), FileError> {
         let (disk, status) = (&*self.env.disk, &self.aof.status);
         if format == BaseFormat::Commands {

@@ -127,8 +127,7 @@ impl Engine {
             self.end_rewrite(temporary, *format, outcome);
             self.forget_snapshot(saver);
             self.saves.running_since_s.store(0, Ordering::Relaxed);
-            // Last: whoever sees that it has ended may begin another one.
-            self.aof.status.rewriting_since_s.store(0, Ordering::Release);
+            self.leave_rewrite(outcome);
             return;
         }
         let (saves, now_s) = (&self.saves, self.unix_s());

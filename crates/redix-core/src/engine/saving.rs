@@ -167,6 +167,12 @@ impl Engine {
         })
     }
 
+    /// Whether the snapshot under way was cancelled, and ends as soon as its marks are cleared.
+    pub fn snapshot_is_cancelled(&self) -> bool {
+        let snapshot = lock(&self.snapshot);
+        snapshot.pre_images.as_ref().is_some_and(|pre_images| pre_images.is_cancelled())
+    }
+
     /// Cancels the background save under way; returns whether there was one. It counts as under way
     /// until its marks are cleared from the keyspace. FLUSHALL calls this before it flushes.
     pub fn abandon_snapshot(&self) -> bool {

@@ -174,6 +174,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
     pub(super) fn new(cx: &'r mut ClientCx<'a, 'k>, title: Title<'r>, flags: u32) -> Self {
         let session = Session {
             db: cx.session.db,
+            write_offset: cx.session.write_offset,
             authenticated: true,
             tracks: cx.session.tracks.take(),
             ..Session::default()
