@@ -260,9 +260,6 @@ impl Engine {
             self.repl.log.set_backlog_bytes(config.repl_backlog_size);
         }
         self.set_config(config);
-        if changed.iter().any(|name| matches!(*name, "appendonly" | "appendfsync")) {
-            self.follow_appendonly();
-        }
         self.count_good_replicas();
         Ok(())
     }

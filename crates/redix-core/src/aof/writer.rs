@@ -9,6 +9,9 @@
 //! `#REPL-ID:` and `#REPL-OFFSET:` wherever the replication offset does not follow from the length
 //! of the commands before, so that a restarted server can continue the stream.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@
 //! and no two changes or rewrites overlap.
 
 use crate::command::args::Args;
-use crate::command::context::ClientCx;
+use crate::command::context::{Caller, ClientCx};
 use crate::command::dispatch::done;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, flag};
 use crate::config::{self, ClientPlace};
@@ -113,6 +113,10 @@ fn set(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let (new, changed) = cx.engine.config().plan_set(&pairs, place).map_err(refused)?;
     if !changed.is_empty() {
         cx.engine.reconfigure(new, &changed).map_err(refused)?;
+        if changed.iter().any(|name| matches!(*name, "appendonly" | "appendfsync")) {
+            // Not inside of EXEC, where half a transaction would be in the base.
+            cx.engine.follow_appendonly(cx.caller != Caller::Exec);
+        }
     }
     done(cx.reply)
 }

@@ -41,13 +41,17 @@ impl Engine {
     }
 
     /// Turns the file on or off as configured; in the world. It is on once its first rewrite has
-    /// ended.
-    pub(super) fn follow_appendonly(&self) {
+    /// ended, which begins `at_once` or a moment later.
+    pub(crate) fn follow_appendonly(&self, at_once: bool) {
         let config = self.config();
         match (config.appendonly, self.aof.enabled()) {
             (true, false) => {
                 self.aof.set_phase(Phase::Wanted, &config);
-                self.rewrite_now_or_soon();
+                if at_once {
+                    self.rewrite_now_or_soon();
+                } else {
+                    self.schedule_rewrite();
+                }
             }
             (false, true) => {
                 self.stop_aof(Phase::Off);
@@ -65,8 +69,13 @@ impl Engine {
     /// Begins a rewrite, or schedules it if another snapshot is under way; in the world.
     pub(super) fn rewrite_now_or_soon(&self) {
         if self.begin_rewrite().is_err() {
-            self.aof.status.scheduled.store(true, Ordering::Relaxed);
+            self.schedule_rewrite();
         }
+    }
+
+    fn schedule_rewrite(&self) {
+        self.aof.status.scheduled.store(true, Ordering::Relaxed);
+        self.env.log(Level::Notice, "AOF background was scheduled");
     }
 
     /// Starts to append to the files of a data set that has just been loaded from them, or to new

@@ -20,6 +20,8 @@ pub(crate) struct Sim {
     pub(crate) files: Arc<Mutex<BTreeMap<PathBuf, Vec<u8>>>>,
     /// Writing and syncing fail.
     pub(crate) disk_full: Arc<AtomicBool>,
+    /// Bytes that can still be written; `None`: any number.
+    pub(crate) room: Arc<Mutex<Option<usize>>>,
     /// Bytes appended to spill files.
     pub(crate) spilled: Arc<AtomicU64>,
     pub(crate) now_ns: Arc<AtomicU64>,
@@ -113,9 +115,15 @@ struct SimFile(Sim, PathBuf);
 impl Write for SimFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.check()?;
+        let mut room = self.0.room.lock().unwrap();
+        let count = room.map_or(bytes.len(), |room| room.min(bytes.len()));
+        if count == 0 && !bytes.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        *room = room.map(|room| room - count);
         let mut files = self.0.files.lock().unwrap();
-        files.entry(self.1.clone()).or_default().extend_from_slice(bytes);
-        Ok(bytes.len())
+        files.entry(self.1.clone()).or_default().extend_from_slice(&bytes[..count]);
+        Ok(count)
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())

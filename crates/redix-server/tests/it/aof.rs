@@ -368,6 +368,22 @@ fn it_is_turned_on_and_off_while_clients_write() {
         client.must(&["MGET", "before", "after", "lost"]).unwrap(),
         Value::Array(vec![value("1"), value("1"), Value::Null])
     );
+    // Not in the middle of a transaction.
+    client.must(&["CONFIG", "SET", "appendonly", "no"]).unwrap();
+    for command in [
+        vec!["MULTI"],
+        vec!["SET", "first", "1"],
+        vec!["CONFIG", "SET", "appendonly", "yes"],
+        vec!["SET", "second", "1"],
+        vec!["EXEC"],
+    ] {
+        client.must(&command).unwrap();
+    }
+    wait_for_rewrite(&mut client);
+    server.kill9().unwrap();
+    server.restart().unwrap();
+    let mut client = loaded(&server);
+    assert_eq!(client.must(&["EXISTS", "first", "second"]).unwrap(), Value::Int(2));
     // A cycle whose rewrite has not ended.
     client.must(&["CONFIG", "SET", "appendonly", "no"]).unwrap();
     client.must(&["CONFIG", "SET", "appendonly", "yes"]).unwrap();

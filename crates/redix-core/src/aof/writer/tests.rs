@@ -1,0 +1,56 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::effects::Records;
+use crate::persist::sim::Sim;
+
+fn place() -> Place {
+    Place { dir: "/data".into(), name: b"a.aof".to_vec() }
+}
+
+fn append(log: &Log, commands: &[&str]) {
+    let mut records = Records::default();
+    commands.iter().for_each(|name| records.push(0, &[name.as_bytes()]));
+    log.append(&mut records, true);
+}
+
+fn content(sim: &Sim, path: &Path) -> String {
+    let bytes = sim.files.lock().unwrap()[path].clone();
+    String::from_utf8(bytes).unwrap().replace("\r\n", " ")
+}
+
+fn step(log: &Log) -> Step {
+    Step { until: log.end(), timestamp_s: None }
+}
+
+#[test]
+fn after_an_error_whole_units_stay_and_the_rest_is_written_again() {
+    let sim = Sim::default();
+    let env = sim.env(1);
+    let log = Log::new(&*env.entropy);
+    let reader = log.start_recording(&*env.entropy);
+    let mut writer =
+        Writer::resume(&*env.disk, place(), Manifest::default(), reader, None).unwrap();
+    append(&log, &["A"]);
+    writer.write(&log, step(&log)).unwrap();
+    let path = writer.path().to_owned();
+    let whole = "*2 $6 SELECT $1 0 *1 $1 A ";
+    assert_eq!(content(&sim, &path), whole);
+    append(&log, &["B", "C"]);
+    for room in 0..30 {
+        *sim.room.lock().unwrap() = Some(room);
+        writer.write(&log, step(&log)).unwrap_err();
+        let torn = content(&sim, &path);
+        assert!(torn.starts_with(whole), "{torn}");
+        assert_eq!(
+            sim.files.lock().unwrap()[&path].len() as u64,
+            writer.file_bytes() + room as u64
+        );
+        assert!(writer.written() < log.end());
+    }
+    *sim.room.lock().unwrap() = None;
+    writer.write(&log, step(&log)).unwrap();
+    assert_eq!(content(&sim, &path), format!("{whole}*1 $5 MULTI *1 $1 B *1 $1 C *1 $4 EXEC "));
+    assert_eq!(writer.written(), log.end());
+    assert_eq!(writer.file_bytes(), sim.files.lock().unwrap()[&path].len() as u64);
+}
