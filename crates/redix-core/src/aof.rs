@@ -125,6 +125,8 @@ pub struct Status {
     pub base_bytes: AtomicU64,
     /// Unix time in seconds when the rewrite under way began; 0: none.
     pub rewriting_since_s: AtomicI64,
+    /// The rewrite under way began while the file was off: it makes a base alone.
+    pub rewrites_alone: AtomicBool,
     /// A rewrite begins as soon as nothing prevents it.
     pub scheduled: AtomicBool,
     /// Seconds that the last rewrite took, plus one; 0: there was none.

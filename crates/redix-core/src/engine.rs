@@ -247,11 +247,13 @@ impl Engine {
     }
 
     /// Applies a changed configuration: first to the process, which may fail, then for every
-    /// thread; in the world. `changed` holds the names of the directives that differ.
+    /// thread; in the world, without a shard's lock. `changed` holds the names of the directives
+    /// that differ.
     pub fn reconfigure(
         &self,
         mut config: Config,
         changed: &[&'static str],
+        in_transaction: bool,
     ) -> Result<(), ConfigSetError> {
         if let Some(applier) = self.applier.get() {
             applier.apply(&self.config(), &mut config, changed)?;
@@ -260,6 +262,9 @@ impl Engine {
             self.repl.log.set_backlog_bytes(config.repl_backlog_size);
         }
         self.set_config(config);
+        if changed.iter().any(|name| matches!(*name, "appendonly" | "appendfsync")) {
+            self.follow_appendonly(in_transaction);
+        }
         self.count_good_replicas();
         Ok(())
     }

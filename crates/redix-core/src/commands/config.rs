@@ -112,11 +112,9 @@ fn set(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let refused = |error: config::ConfigSetError| ReplyError::err(error.to_string());
     let (new, changed) = cx.engine.config().plan_set(&pairs, place).map_err(refused)?;
     if !changed.is_empty() {
-        cx.engine.reconfigure(new, &changed).map_err(refused)?;
-        if changed.iter().any(|name| matches!(*name, "appendonly" | "appendfsync")) {
-            // Not inside of EXEC, where half a transaction would be in the base.
-            cx.engine.follow_appendonly(cx.caller != Caller::Exec);
-        }
+        cx.keys.held.release_in_world();
+        let in_transaction = cx.caller == Caller::Exec;
+        cx.engine.reconfigure(new, &changed, in_transaction).map_err(refused)?;
     }
     done(cx.reply)
 }

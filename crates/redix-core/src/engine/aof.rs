@@ -1,5 +1,6 @@
 //! The append-only file: turned on and off, written, synced and rewritten.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::saving::SnapshotPlan;
 use crate::aof::writer::{FileError, Place, Step, Writer};
 use crate::aof::{Order, Phase};
 use crate::config::{AppendFsync, Config};
-use crate::env::Level;
+use crate::env::{Level, Syncer};
 use crate::mailbox::Mail;
 use crate::pause::{Paused, Purpose};
 use crate::persist::aof::manifest::{BaseFormat, Manifest};
@@ -16,7 +17,7 @@ use crate::persist::file::SaveError;
 use crate::persist::load::to_commands;
 use crate::persist::snapshot::Target;
 use crate::sync::atomic::Ordering;
-use crate::sync::{lock, lock_within};
+use crate::sync::{Arc, lock, lock_within};
 
 /// Interval of syncs under `everysec`, and between two logged errors.
 const SECOND_NS: u64 = 1_000_000_000;
@@ -41,20 +42,21 @@ impl Engine {
     }
 
     /// Turns the file on or off as configured; in the world. It is on once its first rewrite has
-    /// ended, which begins `at_once` or a moment later.
-    pub(crate) fn follow_appendonly(&self, at_once: bool) {
+    /// ended. Inside a transaction that begins later: its base would contain half of it.
+    pub(super) fn follow_appendonly(&self, in_transaction: bool) {
         let config = self.config();
         match (config.appendonly, self.aof.enabled()) {
             (true, false) => {
                 self.aof.set_phase(Phase::Wanted, &config);
-                if at_once {
-                    self.rewrite_now_or_soon();
-                } else {
+                if in_transaction {
                     self.schedule_rewrite();
+                } else {
+                    self.rewrite_now_or_soon();
                 }
             }
             (false, true) => {
                 self.stop_aof(Phase::Off);
+                self.aof.status.scheduled.store(false, Ordering::Relaxed);
                 self.blocking.offsets.refuse_files();
             }
             _ => {
@@ -68,7 +70,8 @@ impl Engine {
 
     /// Begins a rewrite, or schedules it if another snapshot is under way; in the world.
     pub(super) fn rewrite_now_or_soon(&self) {
-        if self.begin_rewrite().is_err() {
+        // The former one may not have been forgotten altogether, though its snapshot is.
+        if self.rewriting_aof() || self.begin_rewrite().is_err() {
             self.schedule_rewrite();
         }
     }
@@ -223,8 +226,10 @@ impl Engine {
                      {error}. Exiting..."
                 )));
             }
+            // Before another file can begin, at a lower offset of another stream.
+            self.aof.durable.fetch_max(written, Ordering::SeqCst);
             drop(slot);
-            self.note_durable(written);
+            self.tell_durable();
         }
         Ok(())
     }
@@ -350,7 +355,7 @@ impl Engine {
         let synced = syncer.sync();
         since_ns.store(0, Ordering::Relaxed);
         match synced {
-            Ok(()) => self.note_durable(written),
+            Ok(()) => self.note_durable(&syncer, written),
             Err(error) => {
                 let text = format!("Fail to fsync the AOF file: {error}");
                 self.env.log(Level::Warning, &text);
@@ -362,8 +367,13 @@ impl Engine {
         next_ns
     }
 
-    fn note_durable(&self, offset: u64) {
-        self.aof.durable.fetch_max(offset, Ordering::SeqCst);
+    fn note_durable(&self, syncer: &Arc<dyn Syncer>, offset: u64) {
+        let present = lock(&self.aof.syncer);
+        // Not if another file has begun meanwhile, maybe at a lower offset of another stream.
+        if present.as_ref().is_some_and(|present| Arc::ptr_eq(present, syncer)) {
+            self.aof.durable.fetch_max(offset, Ordering::SeqCst);
+        }
+        drop(present);
         self.tell_durable();
     }
 
@@ -460,6 +470,7 @@ impl Engine {
         })?;
         status.scheduled.store(false, Ordering::Relaxed);
         status.rewrites.fetch_add(1, Ordering::Relaxed);
+        status.rewrites_alone.store(self.aof.phase() == Phase::Off, Ordering::Relaxed);
         status.rewriting_since_s.store(self.unix_s(), Ordering::Relaxed);
         self.aof.wake();
         self.env.log(Level::Notice, "Background append only file rewriting started");
@@ -540,6 +551,10 @@ impl Engine {
         let opened = disk.open(temporary).map_err(FileError::of("open", temporary))?;
         let base_bytes = opened.1;
         let Some(writer) = &mut *slot else {
+            if !status.rewrites_alone.load(Ordering::Relaxed) {
+                let source = io::Error::other("there is no increment behind it");
+                return Err(FileError { op: "complete", path: temporary.to_owned(), source });
+            }
             // The file is off: a base alone.
             let place = self.aof_place();
             disk.create_dir(&place.dir).map_err(FileError::of("create", &place.dir))?;

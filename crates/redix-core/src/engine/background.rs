@@ -58,9 +58,7 @@ impl Background {
                 engine.save_if_due();
                 engine.rewrite_if_due();
             }
-            if engine.aof.enabled() {
-                engine.hold_writes_back();
-            }
+            engine.hold_writes_back();
         }
         let freed = engine.keyspace.free_list().step(FREE_PER_STEP);
         if freed > 0 {

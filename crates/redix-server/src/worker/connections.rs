@@ -83,8 +83,14 @@ fn exceeds_limit(engine: &Engine, config: &Config, client: &Client) -> bool {
 
 /// Whether the output tells of what is not durable yet.
 #[inline]
-fn is_held(engine: &Engine, client: &Client, conn: &mut Conn) -> bool {
-    let held = client.unsent_bytes() > 0 && !engine.aof.may_tell(client.session.told);
+fn is_held(engine: &Engine, client: &mut Client, conn: &mut Conn) -> bool {
+    let mut held = client.unsent_bytes() > 0 && !engine.aof.may_tell(client.session.told);
+    let end = engine.repl.log.end();
+    if held && client.session.told > end {
+        // Of a former stream, before a primary's was adopted.
+        client.session.told = end;
+        held = !engine.aof.may_tell(end);
+    }
     if held && !conn.held {
         engine.aof.note_held();
     }

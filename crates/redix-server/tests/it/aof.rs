@@ -473,3 +473,88 @@ fn a_replica_has_files_of_its_own_after_a_full_synchronisation() {
     replica.restart().unwrap();
     assert_eq!(before, digest(&mut loaded(&replica)));
 }
+
+#[test]
+fn after_the_stream_of_a_primary_at_a_lower_offset_replies_come_under_always() {
+    let primary = start(&["--save", "", "--repl-diskless-sync-delay", "0"]);
+    connect(&primary).must(&["SET", "from", "primary"]).unwrap();
+    let replica = start(&[&ON[..], &["--appendfsync", "always"]].concat());
+    let (mut other, mut third) = (connect(&replica), connect(&replica));
+    other.must(&["SET", "own", &"x".repeat(100_000)]).unwrap();
+    other.must(&["FLUSHALL"]).unwrap();
+    third.must(&["GET", "own"]).unwrap();
+    let port = primary.port().to_string();
+    other.must(&["REPLICAOF", "127.0.0.1", &port]).unwrap();
+    eventually("the replica follows", || {
+        info(&mut other, "replication", "master_link_status") == "up"
+    });
+    wait_for_rewrite(&mut other);
+    assert_eq!(text(&mut other, &["GET", "from"]), "primary");
+    assert_eq!(text(&mut third, &["GET", "from"]), "primary");
+    assert_eq!(text(&mut connect(&replica), &["GET", "from"]), "primary");
+}
+
+#[test]
+fn writes_that_a_stuck_disk_held_back_go_on_when_the_file_is_turned_off() {
+    let server = start(&[&ON[..], &DEBUG].concat());
+    let (mut client, mut other) = (connect(&server), connect(&server));
+    client.must(&["DEBUG", "AOF-FLUSH-SLEEP", "2500000"]).unwrap();
+    client.must(&["SET", "key", "1"]).unwrap();
+    eventually("writes are held back", || {
+        info(&mut client, "persistence", "aof_delayed_fsync") == "1"
+    });
+    other.send(&["SET", "key", "2"]).unwrap();
+    client.must(&["CONFIG", "SET", "appendonly", "no"]).unwrap();
+    assert_eq!(other.reply().unwrap(), Value::Simple("OK".into()));
+}
+
+#[test]
+fn a_rewrite_without_an_increment_behind_it_does_not_turn_the_file_on() {
+    let mut server = start(&[&DEBUG[..], &["--save", ""]].concat());
+    let mut client = connect(&server);
+    client.must(&["DEBUG", "POPULATE", "1000"]).unwrap();
+    client.must(&["CONFIG", "SET", "rdb-key-save-delay", "1000"]).unwrap();
+    let path = server.dir().join("appendonlydir");
+    fs::write(&path, "in the way").unwrap();
+    client.must(&["CONFIG", "SET", "appendonly", "yes"]).unwrap();
+    eventually("the increment cannot be made", || server.log().contains("Not a directory"));
+    fs::remove_file(&path).unwrap();
+    client.must(&["CONFIG", "SET", "rdb-key-save-delay", "0"]).unwrap();
+    wait_for_rewrite(&mut client);
+    client.must(&["SET", "after", "1"]).unwrap();
+    wait_for_file(&mut client);
+    server.kill9().unwrap();
+    server.restart_with(&["--appendonly", "yes"]).unwrap();
+    let mut client = loaded(&server);
+    assert_eq!(text(&mut client, &["GET", "after"]), "1");
+    assert_eq!(client.must(&["DBSIZE"]).unwrap(), Value::Int(1001));
+}
+
+#[test]
+fn it_is_turned_on_inside_a_transaction_whose_writes_are_in_the_base_once() {
+    let mut server = start(&["--save", ""]);
+    let mut client = connect(&server);
+    client.must(&["MULTI"]).unwrap();
+    client.must(&["INCR", "count"]).unwrap();
+    client.must(&["CONFIG", "SET", "appendonly", "yes"]).unwrap();
+    client.must(&["INCR", "count"]).unwrap();
+    client.must(&["EXEC"]).unwrap();
+    wait_for_rewrite(&mut client);
+    client.must(&["INCR", "count"]).unwrap();
+    wait_for_file(&mut client);
+    server.kill9().unwrap();
+    server.restart_with(&["--appendonly", "yes"]).unwrap();
+    assert_eq!(text(&mut loaded(&server), &["GET", "count"]), "3");
+}
+
+#[test]
+fn turning_it_off_takes_a_scheduled_rewrite_back() {
+    let server = start(&[&DEBUG[..], &["--save", "", "--rdb-key-save-delay", "100000"]].concat());
+    let mut client = connect(&server);
+    client.must(&["DEBUG", "POPULATE", "1000"]).unwrap();
+    client.must(&["BGSAVE"]).unwrap();
+    client.must(&["CONFIG", "SET", "appendonly", "yes"]).unwrap();
+    assert_eq!(info(&mut client, "persistence", "aof_rewrite_scheduled"), "1");
+    client.must(&["CONFIG", "SET", "appendonly", "no"]).unwrap();
+    assert_eq!(info(&mut client, "persistence", "aof_rewrite_scheduled"), "0");
+}
