@@ -558,3 +558,20 @@ fn turning_it_off_takes_a_scheduled_rewrite_back() {
     client.must(&["CONFIG", "SET", "appendonly", "no"]).unwrap();
     assert_eq!(info(&mut client, "persistence", "aof_rewrite_scheduled"), "0");
 }
+
+#[test]
+fn a_rewrite_while_it_is_off_leaves_no_name_that_is_used_again() {
+    let mut server = start(&ON);
+    let mut client = connect(&server);
+    client.must(&["SET", "first", "1"]).unwrap();
+    client.must(&["CONFIG", "SET", "appendonly", "no"]).unwrap();
+    client.must(&["BGREWRITEAOF"]).unwrap();
+    wait_for_rewrite(&mut client);
+    client.must(&["CONFIG", "SET", "appendonly", "yes"]).unwrap();
+    wait_for_rewrite(&mut client);
+    client.must(&["SET", "second", "1"]).unwrap();
+    wait_for_file(&mut client);
+    server.kill9().unwrap();
+    server.restart().unwrap();
+    assert_eq!(loaded(&server).must(&["DBSIZE"]).unwrap(), Value::Int(2));
+}

@@ -181,11 +181,23 @@ impl Manifest {
         appendfilename: &[u8],
         start_offset: Option<u64>,
     ) -> &mut AofFile {
-        let sequence = self.increments.last().map_or(1, |last| last.sequence.saturating_add(1));
-        let mut name = appendfilename.to_vec();
-        name.extend_from_slice(format!(".{sequence}.incr.aof").as_bytes());
+        let after = self.increments.last().map_or(0, |last| last.sequence);
+        let (name, sequence) = self.unused(after, |sequence| {
+            [appendfilename, format!(".{sequence}.incr.aof").as_bytes()].concat()
+        });
         let file = AofFile::new(name, sequence, FileKind::Increment);
         self.increments.push_mut(AofFile { start_offset, ..file })
+    }
+
+    /// The first name with a sequence number above `after` that no file of the history has: those
+    /// are going to be removed.
+    fn unused(&self, after: u64, name: impl Fn(u64) -> Vec<u8>) -> (Vec<u8>, u64) {
+        let mut sequence = after.saturating_add(1);
+        let is_history = |name: &[u8]| self.history.iter().any(|file| file.name == name);
+        while sequence < u64::MAX && is_history(&name(sequence)) {
+            sequence += 1;
+        }
+        (name(sequence), sequence)
     }
 
     /// Makes history of all increments but the last.

@@ -166,6 +166,16 @@ fn files(kind: FileKind) -> impl Strategy<Value = Vec<AofFile>> {
     })
 }
 
+#[test]
+fn no_new_file_has_the_name_of_one_that_is_history() {
+    let mut manifest = Manifest::default();
+    manifest.next_base(b"a", BaseFormat::Rdb);
+    manifest.next_increment(b"a", None);
+    manifest.next_increment(b"a", None);
+    manifest.retire_all_increments();
+    assert_eq!(manifest.next_increment(b"a", None).name, b"a.3.incr.aof");
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read(
