@@ -404,6 +404,8 @@ impl Replay {
                 }
             }
             client.halted = false;
+            // There is no connection that QUIT could close.
+            client.session.close_after_reply = false;
             if client.input.parked() == 0 {
                 break;
             }

@@ -15,6 +15,8 @@ mod tests;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use redix_resp::request::encode_command;
+
 use crate::env::{Disk, DiskFile, Syncer};
 use crate::persist::aof::manifest::{BaseFormat, MANIFEST_SUFFIX, Manifest};
 use crate::repl::log::{Log, Piece, Reader, ReplId};
@@ -96,13 +98,23 @@ impl Place {
 
     /// Replaces the manifest, durably.
     pub fn write_manifest(&self, disk: &dyn Disk, manifest: &Manifest) -> Result<(), FileError> {
+        self.replace_manifest(disk, manifest)?;
+        self.sync_dir(disk)
+    }
+
+    /// Replaces the manifest; after an error the old one is still there.
+    fn replace_manifest(&self, disk: &dyn Disk, manifest: &Manifest) -> Result<(), FileError> {
         let (path, temporary) = (self.manifest(), self.temporary(MANIFEST_SUFFIX));
         let written = disk.create(&temporary).and_then(|mut file| {
             file.write_all(&manifest.to_bytes())?;
             file.sync()
         });
         written.map_err(FileError::of("write", &temporary))?;
-        disk.rename(&temporary, &path).map_err(FileError::of("rename to", &path))?;
+        disk.rename(&temporary, &path).map_err(FileError::of("rename to", &path))
+    }
+
+    /// Makes durable which files there are and what they are called.
+    pub fn sync_dir(&self, disk: &dyn Disk) -> Result<(), FileError> {
         disk.sync_dir(&self.dir).map_err(FileError::of("sync", &self.dir))
     }
 }
@@ -129,6 +141,10 @@ pub struct Writer {
     len: u64,
     /// The file may be longer.
     is_torn: bool,
+    /// The database of the first record, selected before whatever is written to an empty file.
+    first_db: Option<u32>,
+    /// The increment was begun for the rewrite under way, and may stand behind its base.
+    is_fresh: bool,
     /// The next offset of the log.
     reader: Reader,
     /// The replication id of the last annotation, and the offset that follows from it.
@@ -156,10 +172,8 @@ impl Writer {
         let (file, len) = disk.append(&path).map_err(FileError::of("open", &path))?;
         place.write_manifest(disk, &manifest)?;
         let mut writer = Self::of(place, manifest, false, (path, file, len), reader);
-        if len == 0 {
-            // A file begins in database 0.
-            writer.select(db.filter(|db| *db != 0))?;
-        }
+        // A file begins in database 0.
+        writer.first_db = db.filter(|db| *db != 0);
         Ok(writer)
     }
 
@@ -176,7 +190,7 @@ impl Writer {
         let path = place.temporary(".incr");
         let file = disk.create(&path).map_err(FileError::of("create", &path))?;
         let mut writer = Self::of(place, manifest, true, (path, file, 0), reader);
-        writer.select(db)?;
+        (writer.first_db, writer.is_fresh) = (db, true);
         Ok(writer)
     }
 
@@ -195,6 +209,8 @@ impl Writer {
             file,
             len,
             is_torn: false,
+            first_db: None,
+            is_fresh: false,
             reader,
             named: None,
             stamped_s: 0,
@@ -252,16 +268,23 @@ impl Writer {
                     }
                 };
                 let mut notes = Vec::new();
+                let at_start = len == 0 && mark == 0;
                 if let Some(now_s) = step.timestamp_s.filter(|now_s| *now_s > stamped_s) {
                     stamped_s = now_s;
                     notes.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
+                }
+                if at_start {
+                    select(self.first_db, &mut notes);
                 }
                 name_place(&mut named, id, offset, &mut notes);
                 self.buffer.splice(mark..mark, notes);
                 offset += count;
                 named = named.map(|(id, _)| (id, offset));
             }
-            if offset == step.until {
+            if offset == step.until && named != id.map(|id| (id, offset)) {
+                if len == 0 && self.buffer.is_empty() {
+                    select(self.first_db, &mut self.buffer);
+                }
                 name_place(&mut named, id, offset, &mut self.buffer);
             }
             if self.buffer.is_empty() {
@@ -287,46 +310,36 @@ impl Writer {
     /// Begins a new increment here, whose first record may need this database; the old one is
     /// durable then. On failure the old one is still the present one.
     pub fn switch(&mut self, disk: &dyn Disk, db: Option<u32>) -> Result<(), FileError> {
+        self.is_fresh = false;
         self.sync()?;
         let mut manifest = self.manifest.clone();
         let path = self.place.file(&manifest.next_increment(&self.place.name, None).name);
         let file = disk.create(&path).map_err(FileError::of("create", &path))?;
-        let written = self.place.write_manifest(disk, &manifest);
-        if let Err(error) = written {
+        if let Err(error) = self.place.replace_manifest(disk, &manifest) {
             // Ignored: it is empty, and in no manifest.
             disk.remove(&path).ok();
             return Err(error);
         }
         self.manifest = manifest;
         (self.path, self.file, self.len) = (path, file, 0);
-        self.named = None;
-        self.select(db)
-    }
-
-    /// Begins the file with the database of the first record.
-    fn select(&mut self, db: Option<u32>) -> Result<(), FileError> {
-        let Some(db) = db else { return Ok(()) };
-        let mut bytes = Vec::new();
-        redix_resp::request::encode_command(
-            &mut bytes,
-            &[&b"SELECT"[..], db.to_string().as_bytes()],
-        );
-        self.is_torn = true;
-        self.file.write_all(&bytes).map_err(FileError::of("write to", &self.path))?;
-        self.is_torn = false;
-        self.len = bytes.len() as u64;
+        (self.first_db, self.named, self.is_fresh) = (db, None, true);
         Ok(())
     }
 
     /// Makes a complete, synced file the base of the present increment, durably: what was before
-    /// becomes history. Returns the files that are no longer needed. On failure the manifest is as
-    /// before.
+    /// becomes history. On failure the manifest is as before, or the new one if only the directory
+    /// cannot be synced.
     pub fn commit(
         &mut self,
         disk: &dyn Disk,
         base: &Path,
         format: BaseFormat,
     ) -> Result<(), FileError> {
+        if !std::mem::take(&mut self.is_fresh) {
+            // Its commands would be applied to a base that has them.
+            let source = io::Error::other("no increment was begun for it");
+            return Err(FileError { op: "use", path: base.to_owned(), source });
+        }
         let mut manifest = self.manifest.clone();
         if self.is_temporary {
             self.sync()?;
@@ -341,7 +354,7 @@ impl Writer {
             path = self.place.file(name);
             disk.rename(&self.path, &path).map_err(FileError::of("rename to", &path))?;
         }
-        if let Err(error) = self.place.write_manifest(disk, &manifest) {
+        if let Err(error) = self.place.replace_manifest(disk, &manifest) {
             if self.is_temporary {
                 // Ignored: a later attempt will fail as well.
                 disk.rename(&path, &self.path).ok();
@@ -350,7 +363,7 @@ impl Writer {
             return Err(error);
         }
         (self.path, self.manifest, self.is_temporary) = (path, manifest, false);
-        Ok(())
+        self.place.sync_dir(disk)
     }
 
     /// Removes the files that are no longer needed. Returns those that could not be.
@@ -384,6 +397,13 @@ impl Writer {
     /// The manifest on disk.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+}
+
+/// Selects the database of the first record of a file.
+fn select(db: Option<u32>, out: &mut Vec<u8>) {
+    if let Some(db) = db {
+        encode_command(out, &[&b"SELECT"[..], db.to_string().as_bytes()]);
     }
 }
 

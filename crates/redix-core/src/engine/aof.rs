@@ -294,6 +294,10 @@ impl Engine {
                         Ok(syncer) => {
                             *lock(&self.aof.syncer) = Some(syncer);
                             self.note_increment(writer);
+                            if let Err(error) = writer.place().sync_dir(disk) {
+                                self.env.log(Level::Warning, &error.to_string());
+                                self.abandon_snapshot();
+                            }
                         }
                         Err(error) => {
                             self.env.log(Level::Warning, &error.to_string());

@@ -327,6 +327,11 @@ fn a_damaged_file_is_refused_or_cut_as_configured() {
     assert_eq!(text(&mut loaded(&server), &["GET", "a"]), "1");
     assert_eq!(fs::read(&path).unwrap(), whole);
     drop(server);
+    // A client's last command, which no server writes to the file.
+    fs::write(&path, [&b"*1\r\n$4\r\nQUIT\r\n"[..], whole].concat()).unwrap();
+    let server = begin(&[]).unwrap();
+    assert_eq!(text(&mut loaded(&server), &["GET", "a"]), "1");
+    drop(server);
     fs::write(&path, b"*1\r\n$7\r\nnothere\r\n").unwrap();
     assert!(begin(&[]).is_err());
 }

@@ -54,3 +54,28 @@ fn after_an_error_whole_units_stay_and_the_rest_is_written_again() {
     assert_eq!(writer.written(), log.end());
     assert_eq!(writer.file_bytes(), sim.files.lock().unwrap()[&path].len() as u64);
 }
+
+#[test]
+fn a_base_is_used_only_with_an_increment_that_was_begun_for_it() {
+    let sim = Sim::default();
+    let env = sim.env(1);
+    let log = Log::new(&*env.entropy);
+    let reader = log.start_recording(&*env.entropy);
+    let mut writer =
+        Writer::resume(&*env.disk, place(), Manifest::default(), reader, None).unwrap();
+    append(&log, &["A"]);
+    writer.write(&log, step(&log)).unwrap();
+    let base = Path::new("/temp");
+    env.disk.create(base).unwrap();
+    writer.commit(&*env.disk, base, BaseFormat::Rdb).unwrap_err();
+    writer.switch(&*env.disk, Some(7)).unwrap();
+    writer.write(&log, step(&log)).unwrap();
+    assert_eq!(content(&sim, writer.path()), "", "there is nothing to select a database for");
+    append(&log, &["B"]);
+    writer.write(&log, step(&log)).unwrap();
+    assert_eq!(content(&sim, writer.path()), "*2 $6 SELECT $1 7 *1 $1 B ");
+    writer.commit(&*env.disk, base, BaseFormat::Rdb).unwrap();
+    assert_eq!(writer.manifest().increments.len(), 1);
+    env.disk.create(base).unwrap();
+    writer.commit(&*env.disk, base, BaseFormat::Rdb).unwrap_err();
+}
