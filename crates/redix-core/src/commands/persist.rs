@@ -176,7 +176,7 @@ fn bgrewriteaof(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
 }
 
 fn bgsave_cancel(cx: &mut ClientCx<'_, '_>) -> CommandResult {
-    if cx.engine.abandon_snapshot() {
+    if !cx.engine.rewriting_aof() && cx.engine.abandon_snapshot() {
         cx.requests.push(Request::BgSave);
         cx.reply.simple("Background saving cancelled");
     } else if cx.engine.saves.scheduled.swap(false, Ordering::Relaxed) {

@@ -4,6 +4,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::Engine;
+use crate::aof::Phase;
 use crate::config::{Config, WriteVersion};
 use crate::effects::Shutdown;
 use crate::env::Level;
@@ -184,8 +185,17 @@ impl Engine {
 
     /// Saves before shutdown, if the options or else the save points say so. On an error the
     /// process must not exit, unless forced. The caller holds the world and no shard's lock, and
-    /// keeps the world if it exits. A background save under way is cancelled.
+    /// keeps the world if it exits. A background save under way is cancelled. Nor must the process
+    /// exit while the first base of the append-only file is made.
     pub fn shutdown_save(&self, how: &Shutdown) -> Result<(), SaveError> {
+        if self.aof.phase() == Phase::Starting {
+            // The wording of the real servers.
+            let next = if how.force { ". Exit anyway." } else { ", can't exit." };
+            self.env.log(Level::Warning, &format!("Writing initial AOF{next}"));
+            if !how.force {
+                return Err(SaveError::InProgress);
+            }
+        }
         if self.abandon_snapshot() {
             self.env.log(Level::Warning, "A background save is in progress. Abandoning it!");
             let temporary = file::temporary_path(&self.config(), file::Writer::Background);
