@@ -4,7 +4,7 @@
 //! by shuttle and can be replayed with `shuttle::replay`. A deadlock is a failure.
 #![cfg(shuttle)]
 
-use redix_core::blocking::{Acknowledgement, Address, Blocking, Waiter};
+use redix_core::blocking::{Acknowledged, Acknowledgement, Address, Blocking, Waiter};
 use redix_core::channel::{Kind, Subscribers};
 use redix_core::env::Wake;
 use redix_core::error::ReplyError;
@@ -256,6 +256,12 @@ fn one_end_of_a_wait_wins() {
     );
 }
 
+/// Whether the one replica has reached what a client waits for.
+fn acknowledged(reached: &AtomicU64, wanted: &Acknowledgement) -> Acknowledged {
+    let has = reached.load(Ordering::SeqCst) >= wanted.offset;
+    Acknowledged { replicas: i64::from(has), files: 0 }
+}
+
 /// A client that waits for a concurrent acknowledgement is served, by one side or the other.
 #[test]
 fn no_acknowledgement_is_missed() {
@@ -270,17 +276,15 @@ fn no_acknowledgement_is_missed() {
                 thread::spawn(move || {
                     for offset in [5, 10] {
                         reached.store(offset, Ordering::SeqCst);
-                        let count = |wanted| i64::from(reached.load(Ordering::SeqCst) >= wanted);
-                        blocking.offsets.acknowledge(count);
+                        blocking.offsets.acknowledge(|wanted| acknowledged(&reached, wanted));
                     }
                 })
             };
             let address =
                 Address { client: 1, token: 0, mailbox: Arc::clone(&mailbox), proto: Proto::Resp2 };
             let waiter = Waiter::new(address, None, Arc::new(AtomicU32::new(0)), 1);
-            let wanted = Acknowledgement { offset: 7, replicas: 1 };
-            let count = |wanted| i64::from(reached.load(Ordering::SeqCst) >= wanted);
-            blocking.offsets.wait(&waiter, wanted, count);
+            let wanted = Acknowledgement { offset: 7, replicas: 1, files: None };
+            blocking.offsets.wait(&waiter, wanted, |wanted| acknowledged(&reached, wanted));
             heard.recv().expect("the wait is served");
             replica.join().expect("it did not panic");
             assert!(waiter.is_over());
