@@ -23,6 +23,8 @@ use crate::sync::{Arc, lock, lock_within};
 const SECOND_NS: u64 = 1_000_000_000;
 /// A write that takes longer holds new writes back, which would be lost in a crash.
 const STUCK_NS: u64 = 2 * SECOND_NS;
+/// How long the end of a turn waits for another thread that writes.
+const TURN_WAIT: Duration = Duration::from_micros(200);
 /// Failed rewrites in a row from which on the next automatic one is delayed. Source: Redis,
 /// `AOF_REWRITE_LIMITE_THRESHOLD`.
 const FAILURES_MAX: u64 = 3;
@@ -192,7 +194,7 @@ impl Engine {
             && !status.failed.load(Ordering::Relaxed)
             && aof.flush_delay_us.load(Ordering::Relaxed) == 0
             && lock(&aof.orders).is_empty();
-        if at_once && let Some(mut slot) = lock_within(&aof.writer, Duration::ZERO) {
+        if at_once && let Some(mut slot) = lock_within(&aof.writer, TURN_WAIT) {
             match self.write_slot(&mut slot) {
                 Ok(_) => return,
                 // The thread tries again.
