@@ -175,15 +175,15 @@ impl Aof {
         self.holds_replies.store(holds, Ordering::Release);
     }
 
-    /// Whether replies wait until what they tell of is durable.
+    /// Whether replies wait until the writes that they acknowledge or show are durable.
     #[inline]
     pub fn holds_replies(&self) -> bool {
         self.holds_replies.load(Ordering::Relaxed)
     }
 
-    /// Whether replies that tell of what is in the log up to `offset` may be sent. If not, the
-    /// caller is woken when more is durable.
-    pub fn may_tell(&self, offset: u64) -> bool {
+    /// Whether replies that acknowledge or show writes up to this offset of the log may be sent. If
+    /// not, the caller is woken when more is durable.
+    pub fn may_reply(&self, offset: u64) -> bool {
         if offset <= self.durable.load(Ordering::Acquire) || !self.holds_replies() {
             return true;
         }

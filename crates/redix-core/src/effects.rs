@@ -24,7 +24,7 @@ pub struct Records {
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     db: u32,
-    private: bool,
+    replicas_only: bool,
     end: usize,
 }
 
@@ -34,7 +34,7 @@ pub struct Record<'r> {
     /// Its database.
     pub db: u32,
     /// Whether it is for replicas and not for the append-only file.
-    pub private: bool,
+    pub replicas_only: bool,
     /// The encoded command.
     pub bytes: &'r [u8],
 }
@@ -46,21 +46,25 @@ impl Records {
     /// Appends a command.
     pub fn push(&mut self, db: u32, argv: &[impl AsRef<[u8]>]) {
         encode_command(&mut self.bytes, argv);
-        self.frames.push(Frame { db, private: false, end: self.bytes.len() });
+        self.frames.push(Frame { db, replicas_only: false, end: self.bytes.len() });
     }
 
     /// Appends a command as received.
     // HOT PATH: once per write while the log is recorded; allocates only to grow.
     pub fn push_words<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         encode_words(&mut self.bytes, words);
-        self.frames.push(Frame { db, private: false, end: self.bytes.len() });
+        self.frames.push(Frame { db, replicas_only: false, end: self.bytes.len() });
     }
 
     /// Appends a command that is for replicas and not for the append-only file.
-    pub fn push_private<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
+    pub fn push_for_replicas<'a>(
+        &mut self,
+        db: u32,
+        words: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) {
         self.push_words(db, words);
         if let Some(frame) = self.frames.last_mut() {
-            frame.private = true;
+            frame.replicas_only = true;
         }
     }
 
@@ -79,8 +83,8 @@ impl Records {
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let starts = std::iter::once(0).chain(self.frames.iter().map(|frame| frame.end));
         self.frames.iter().zip(starts).map(|(frame, start)| {
-            let Frame { db, private, end } = *frame;
-            Record { db, private, bytes: &self.bytes[start..end] }
+            let Frame { db, replicas_only, end } = *frame;
+            Record { db, replicas_only, bytes: &self.bytes[start..end] }
         })
     }
 
@@ -265,10 +269,14 @@ impl Effects {
     }
 
     /// Logs a command that is for replicas and not for the append-only file.
-    pub fn log_private<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
+    pub fn log_for_replicas<'a>(
+        &mut self,
+        db: u32,
+        words: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) {
         if self.recording {
             self.pending = true;
-            self.records.push_private(db, words);
+            self.records.push_for_replicas(db, words);
         }
     }
 

@@ -106,8 +106,9 @@ pub struct PrimaryLink {
 pub struct Session {
     /// The selected database.
     pub db: u32,
-    /// The end of the log as far as its replies tell of it, while they wait for that.
-    pub told: u64,
+    /// Under `appendfsync always`, the offset of the log that must be durable before its replies
+    /// may be sent.
+    pub reply_offset: u64,
     /// Whether commands other than AUTH and HELLO are allowed.
     pub authenticated: bool,
     /// Authenticated at some time: the pre-authentication output limit no longer applies.

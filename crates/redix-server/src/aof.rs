@@ -22,6 +22,8 @@ const GATHER: Duration = Duration::from_millis(1);
 const GATHER_STEP: Duration = Duration::from_micros(20);
 /// The longest sleep.
 const NAP: Duration = Duration::from_millis(100);
+/// The same while the file is off.
+const NAP_WHILE_OFF: Duration = Duration::from_secs(1);
 
 struct Unpark(Thread);
 
@@ -59,7 +61,7 @@ fn write_forever(engine: &Engine) {
         }
         engine.aof.park();
         if !engine.aof.is_behind(engine.repl.log.end()) {
-            thread::park_timeout(NAP);
+            thread::park_timeout(if engine.aof.enabled() { NAP } else { NAP_WHILE_OFF });
         }
     }
 }

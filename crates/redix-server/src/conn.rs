@@ -75,7 +75,7 @@ pub struct Conn {
     stream: Stream,
     /// Reading is suspended until the client's commands have been executed.
     pub suspended: bool,
-    /// Its output waits until what it tells of is durable.
+    /// Its output waits for a sync of the append-only file.
     pub held: bool,
     /// The socket was full and has not become writable since.
     pub blocked: bool,

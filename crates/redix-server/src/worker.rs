@@ -135,7 +135,7 @@ impl EventLoop {
             }
             let began_ns = engine.env.clock.mono_ns();
             connections.note_events(&events);
-            connections.list_untold();
+            connections.list_awaiting_sync();
             connections.take_arrivals(worker);
             connections.deliver_mail(worker);
             connections.resume_after_pause(worker);

@@ -122,7 +122,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "replay",
         &[
-            "aof", "client", "engine", "mailbox", "persist", "registry", "repl", "session",
+            "aof", "client", "engine", "mailbox", "persist", "rdb", "registry", "repl", "session",
             "upstream", "worker",
         ],
     ),

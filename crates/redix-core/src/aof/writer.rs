@@ -262,7 +262,7 @@ impl Writer {
                 let count = match piece {
                     Piece::Records(0) => break,
                     Piece::Records(count) => count as u64,
-                    Piece::Private(count) => {
+                    Piece::ReplicasOnly(count) => {
                         offset += count;
                         continue;
                     }
@@ -297,7 +297,7 @@ impl Writer {
         self.is_torn = false;
         (self.named, self.stamped_s, self.len) = (named, stamped_s, len);
         self.reader.advance_to(offset);
-        log.forget_private(offset);
+        log.forget_replicas_only(offset);
         Ok(())
     }
 

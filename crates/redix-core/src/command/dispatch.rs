@@ -510,7 +510,7 @@ impl<'k> Runner<'k> {
             session.write_offset = end;
         }
         if self.engine.aof.holds_replies() {
-            session.told = session.told.max(self.seen());
+            session.reply_offset = session.reply_offset.max(self.seen());
         }
         if self.keys.has_ready() {
             self.serve_ready();

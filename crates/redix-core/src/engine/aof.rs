@@ -134,7 +134,7 @@ impl Engine {
         self.aof.status.note_sync(None);
         self.aof.set_phase(phase, &self.config());
         self.repl.log.stop_recording(&*self.env.entropy);
-        self.tell_durable();
+        self.announce_durable();
     }
 
     /// Closes the file before another data set replaces this one; in the world. It is on again
@@ -231,7 +231,7 @@ impl Engine {
             // Before another file can begin, at a lower offset of another stream.
             self.aof.durable.fetch_max(written, Ordering::SeqCst);
             drop(slot);
-            self.tell_durable();
+            self.announce_durable();
         }
         Ok(())
     }
@@ -347,7 +347,9 @@ impl Engine {
         let (now_ns, config) = (self.env.clock.mono_ns(), self.config());
         let next_ns = now_ns + SECOND_NS;
         let paused = config.no_appendfsync_on_rewrite && self.saves.running();
-        if config.appendfsync != AppendFsync::EverySec || paused {
+        // After a failed sync the next one succeeds, although what was lost stays lost.
+        let failed = lock(&self.aof.status.sync_error).is_some();
+        if config.appendfsync != AppendFsync::EverySec || paused || failed {
             return next_ns;
         }
         // In this order: what is in a former file was made durable before the next one.
@@ -380,11 +382,11 @@ impl Engine {
             self.aof.durable.fetch_max(offset, Ordering::SeqCst);
         }
         drop(present);
-        self.tell_durable();
+        self.announce_durable();
     }
 
     /// Wakes whoever waits until something is durable.
-    fn tell_durable(&self) {
+    fn announce_durable(&self) {
         if self.aof.awaited.swap(false, Ordering::SeqCst) {
             (0..self.workers()).for_each(|worker| self.registry.wake(worker));
         }
@@ -444,10 +446,7 @@ impl Engine {
             return Err(SaveError::InProgress);
         }
         let (config, status, log) = (self.config(), &self.aof.status, &self.repl.log);
-        let format = match config.aof_use_rdb_preamble {
-            true => BaseFormat::Rdb,
-            false => BaseFormat::Commands,
-        };
+        let format = BaseFormat::of(config.aof_use_rdb_preamble);
         let temporary = rewrite_path(&config);
         let db = self.db_in_log();
         match self.aof.phase() {

@@ -82,7 +82,7 @@ impl Engine {
             Step::Ask => {
                 let plan = Plan { asked: true, ..self.repl.failover.plan() };
                 self.repl.failover.set(Stage::Waiting, plan);
-                self.repl.log.append_private(GET_ACK);
+                self.repl.log.append_for_replicas(GET_ACK);
                 self.feed_replicas();
             }
             Step::GiveUp => self.abort_failover("Replica never caught up before timeout"),

@@ -412,7 +412,7 @@ impl Engine {
         let quiet = self.repl.failover.is_timed() || self.shutdown_in_ms().is_some();
         let ping = seconds.is_multiple_of(u64::from(config.repl_ping_replica_period));
         if ping && !quiet && !self.repl.is_replica() {
-            log.append_private(PING);
+            log.append_for_replicas(PING);
             replicas.tell_of(log.end(), &self.registry, None);
         }
         drop(gate);
@@ -454,7 +454,7 @@ impl Engine {
         let Some(_gate) = self.keyspace.gates().try_enter(thread) else { return };
         let paused = self.pause.any(self.now_ms());
         if !self.repl.is_replica() && !paused && replicas.take_acks_wanted() {
-            self.repl.log.append_private(GET_ACK);
+            self.repl.log.append_for_replicas(GET_ACK);
         }
     }
 

@@ -101,8 +101,8 @@ pub struct Shard {
     watchers: Option<Box<Watchers>>,
     cached: Option<Box<CachedKeys>>,
     waiters: Option<Box<Waiters>>,
-    /// The end of the last unit in the log that changed something here, while replies wait for what
-    /// they tell of.
+    /// The end in the log of the last unit that changed something here; kept up only under
+    /// `appendfsync always`.
     pub logged_end: u64,
 }
 

@@ -30,13 +30,25 @@ pub enum RdbVersion {
     Valkey(u16),
 }
 
+/// Bytes at the start of an RDB file that name its format and version.
+pub const MAGIC_LEN: usize = 9;
+
+/// Whether a file that begins with these bytes, up to [`MAGIC_LEN`] of them, is an RDB file, of
+/// whatever version. Eight are enough, as for the check tools of the real servers.
+pub fn begins_as_rdb(magic: &[u8]) -> bool {
+    magic.len() >= 8 && (magic.starts_with(b"REDIS") || magic.starts_with(b"VALKEY"))
+}
+
 impl RdbVersion {
     const REDIS_MAX: u16 = 12;
     /// Versions from 12 to 79 belong to Redis, later ones to Valkey.
     const VALKEY: u16 = 80;
 
     /// From the first nine bytes of a file: `REDIS` and four digits, or `VALKEY` and three.
-    pub(super) fn from_magic(magic: [u8; 9], check: RdbVersionCheck) -> Result<Self, RdbErrorKind> {
+    pub(super) fn from_magic(
+        magic: [u8; MAGIC_LEN],
+        check: RdbVersionCheck,
+    ) -> Result<Self, RdbErrorKind> {
         let (digits, valkey) = match (magic.strip_prefix(b"REDIS"), magic.strip_prefix(b"VALKEY")) {
             (Some(digits), _) => (digits, false),
             (_, Some(digits)) => (digits, true),

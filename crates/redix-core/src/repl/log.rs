@@ -173,7 +173,7 @@ struct State {
     /// Whether the append-only file is written from it.
     recorded: bool,
     /// Bytes that are not for the append-only file, which has not read past them.
-    private: VecDeque<Range<u64>>,
+    replicas_only: VecDeque<Range<u64>>,
 }
 
 /// What [`Log::read_records`] has found.
@@ -182,7 +182,7 @@ pub enum Piece {
     /// This many bytes.
     Records(usize),
     /// This many bytes that are not for the append-only file.
-    Private(u64),
+    ReplicasOnly(u64),
 }
 
 /// A position in the stream: bytes from there on are kept while it lives.
@@ -219,7 +219,7 @@ impl Log {
                 db: None,
                 readers: Vec::new(),
                 recorded: false,
-                private: VecDeque::new(),
+                replicas_only: VecDeque::new(),
             }),
         }
     }
@@ -289,7 +289,7 @@ impl Log {
     pub fn stop_recording(&self, entropy: &dyn Entropy) {
         let mut state = lock(&self.state);
         state.recorded = false;
-        state.private.clear();
+        state.replicas_only.clear();
         if self.has_backlog() {
             state.trim();
         } else {
@@ -378,30 +378,31 @@ impl Log {
         if wrapped {
             state.put(b"*1\r\n$5\r\nMULTI\r\n");
         }
-        let only = records.iter().next().map(|Record { db, private, .. }| (db, private));
+        let only =
+            records.iter().next().map(|Record { db, replicas_only, .. }| (db, replicas_only));
         if records.len() == 1
             && records.bytes().len() >= BLOCK_BYTES
-            && let Some((db, private)) = only
+            && let Some((db, replicas_only)) = only
         {
             let bytes = records.take_bytes();
-            if !private || self.has_backlog() {
+            if !replicas_only || self.has_backlog() {
                 state.select(db);
                 let begin = state.history.end;
                 state.put_block(bytes);
-                if private {
-                    state.note_private(begin);
+                if replicas_only {
+                    state.note_replicas_only(begin);
                 }
             }
         } else {
             for record in records.iter() {
-                if record.private && !self.has_backlog() {
+                if record.replicas_only && !self.has_backlog() {
                     continue;
                 }
                 state.select(record.db);
                 let begin = state.history.end;
                 state.put(record.bytes);
-                if record.private {
-                    state.note_private(begin);
+                if record.replicas_only {
+                    state.note_replicas_only(begin);
                 }
             }
         }
@@ -419,11 +420,11 @@ impl Log {
     }
 
     /// Appends raw bytes that only concern replicas: PING, GETACK. Returns the new end.
-    pub fn append_private(&self, bytes: &[u8]) -> u64 {
+    pub fn append_for_replicas(&self, bytes: &[u8]) -> u64 {
         let mut state = lock(&self.state);
         let begin = state.history.end;
         state.put(bytes);
-        state.note_private(begin);
+        state.note_replicas_only(begin);
         self.finish(state)
     }
 
@@ -472,21 +473,21 @@ impl Log {
     /// append-only file. A reader must be at `offset` or before it.
     pub fn read_records(&self, offset: u64, max: usize, out: &mut Vec<u8>) -> Piece {
         let state = lock(&self.state);
-        let at = state.private.partition_point(|range| range.end <= offset);
-        let until_private = match state.private.get(at) {
-            Some(range) if range.start <= offset => return Piece::Private(range.end - offset),
+        let at = state.replicas_only.partition_point(|range| range.end <= offset);
+        let until_replicas_only = match state.replicas_only.get(at) {
+            Some(range) if range.start <= offset => return Piece::ReplicasOnly(range.end - offset),
             Some(range) => range.start - offset,
             None => u64::MAX,
         };
-        let max = usize::try_from(until_private).unwrap_or(usize::MAX).min(max);
+        let max = usize::try_from(until_replicas_only).unwrap_or(usize::MAX).min(max);
         Piece::Records(state.copy(offset, max, out))
     }
 
     /// Forgets which bytes before `offset` are not for the append-only file: it will not ask.
-    pub fn forget_private(&self, offset: u64) {
-        let private = &mut lock(&self.state).private;
-        while private.front().is_some_and(|range| range.end <= offset) {
-            private.pop_front();
+    pub fn forget_replicas_only(&self, offset: u64) {
+        let replicas_only = &mut lock(&self.state).replicas_only;
+        while replicas_only.front().is_some_and(|range| range.end <= offset) {
+            replicas_only.pop_front();
         }
     }
 }
@@ -503,7 +504,7 @@ impl State {
         (self.history.id, self.history.id2, self.history.id2_end) = (id, ReplId::NONE, 0);
         self.blocks.clear();
         self.readers.clear();
-        self.private.clear();
+        self.replicas_only.clear();
         self.backlog_bytes = backlog_bytes;
         self.db = None;
     }
@@ -516,14 +517,14 @@ impl State {
     }
 
     /// What was put since `begin` is not for the append-only file.
-    fn note_private(&mut self, begin: u64) {
+    fn note_replicas_only(&mut self, begin: u64) {
         if !self.recorded {
             return;
         }
         let end = self.history.end;
-        match self.private.back_mut() {
+        match self.replicas_only.back_mut() {
             Some(last) if last.end == begin => last.end = end,
-            _ => self.private.push_back(begin..end),
+            _ => self.replicas_only.push_back(begin..end),
         }
     }
 

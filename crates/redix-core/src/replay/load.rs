@@ -10,12 +10,10 @@ use crate::env::Level;
 use crate::persist::aof::manifest::{BaseFormat, Manifest};
 use crate::persist::load::Origin;
 use crate::persist::save;
+use crate::rdb::format::{MAGIC_LEN, begins_as_rdb};
 use crate::repl::log::Position;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-
-/// What an RDB file begins with.
-const RDB_MAGICS: [&[u8]; 2] = [b"REDIS", b"VALKEY"];
 
 impl Engine {
     /// Loads the data set at startup, executing on the thread with this gate, and starts to append
@@ -164,9 +162,9 @@ impl Engine {
     fn is_rdb(&self, path: &Path) -> Result<bool, AofError> {
         let (file, _) = self.env.disk.open(path).map_err(FileError::of("open", path))?;
         let mut magic = Vec::new();
-        let read = file.take(8).read_to_end(&mut magic);
+        let read = file.take(MAGIC_LEN as u64).read_to_end(&mut magic);
         read.map_err(FileError::of("read", path))?;
-        Ok(RDB_MAGICS.iter().any(|known| magic.starts_with(known)))
+        Ok(begins_as_rdb(&magic))
     }
 
     /// Loads an RDB file; returns where it ends, and its position in a replication stream.
@@ -230,10 +228,7 @@ impl Engine {
         let (disk, place, config) = (&*self.env.disk, self.aof_place(), self.config());
         disk.create_dir(&place.dir).map_err(FileError::of("create", &place.dir))?;
         let mut manifest = Manifest::default();
-        let format = match config.aof_use_rdb_preamble {
-            true => BaseFormat::Rdb,
-            false => BaseFormat::Commands,
-        };
+        let format = BaseFormat::of(config.aof_use_rdb_preamble);
         let path = place.file(&manifest.next_base(&place.name, format).name);
         let text = format!("Creating AOF base file {} on server start", path.display());
         self.env.log(Level::Notice, &text);

@@ -14,6 +14,7 @@ use redix_core::persist::aof::manifest::Manifest;
 use redix_core::persist::aof::scan::FaultKind;
 use redix_core::persist::check::aof::{Analysis, Stop, analyse};
 use redix_core::persist::check::rdb;
+use redix_core::rdb::format::{MAGIC_LEN, begins_as_rdb};
 
 use super::{Console, Failure};
 use crate::sys;
@@ -107,12 +108,12 @@ fn read_up_to(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
     Ok(len)
 }
 
-/// Whether an RDB file comes first: `REDIS` or `VALKEY` and its version.
-fn begins_as_rdb(file: &mut File) -> io::Result<bool> {
-    let mut magic = [0; 9];
+/// Whether an RDB file comes first.
+fn file_begins_as_rdb(file: &mut File) -> io::Result<bool> {
+    let mut magic = [0; MAGIC_LEN];
     let len = read_up_to(file, &mut magic)?;
     file.rewind()?;
-    Ok(len >= 8 && (magic.starts_with(b"REDIS") || magic.starts_with(b"VALKEY")))
+    Ok(begins_as_rdb(&magic[..len]))
 }
 
 impl Console<'_> {
@@ -218,7 +219,7 @@ impl Check<'_, '_> {
         if !part.may_be_rdb {
             return Ok(false);
         }
-        begins_as_rdb(file).or_else(|error| {
+        file_begins_as_rdb(file).or_else(|error| {
             let (shown, text) = (part.path.display(), sys::error_text(&error));
             self.console.fail(&format!("Cannot read file {shown}: {text}"))
         })

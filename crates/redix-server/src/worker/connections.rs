@@ -54,8 +54,8 @@ pub(super) struct Connections {
     closed: Vec<usize>,
     /// Were to be read from or written to while their script ran.
     put_off: Vec<usize>,
-    /// Have output that tells of what is not durable yet.
-    untold: Vec<usize>,
+    /// Have replies that wait for a sync of the append-only file.
+    awaiting_sync: Vec<usize>,
     /// The connection at which the next round of periodic work begins.
     visited: usize,
     /// Freed buffer bytes since memory was last returned to the system.
@@ -81,15 +81,15 @@ fn exceeds_limit(engine: &Engine, config: &Config, client: &Client) -> bool {
         || (limit.hard_bytes != 0 && owed > limit.most_bytes())
 }
 
-/// Whether the output tells of what is not durable yet.
+/// Whether the output has to wait for a sync of the append-only file.
 #[inline]
 fn is_held(engine: &Engine, client: &mut Client, conn: &mut Conn) -> bool {
-    let mut held = client.unsent_bytes() > 0 && !engine.aof.may_tell(client.session.told);
+    let mut held = client.unsent_bytes() > 0 && !engine.aof.may_reply(client.session.reply_offset);
     let end = engine.repl.log.end();
-    if held && client.session.told > end {
+    if held && client.session.reply_offset > end {
         // Of a former stream, before a primary's was adopted.
-        client.session.told = end;
-        held = !engine.aof.may_tell(end);
+        client.session.reply_offset = end;
+        held = !engine.aof.may_reply(end);
     }
     if held && !conn.held {
         engine.aof.note_held();
@@ -109,7 +109,7 @@ impl Connections {
             touched: Vec::new(),
             closed: Vec::new(),
             put_off: Vec::new(),
-            untold: Vec::new(),
+            awaiting_sync: Vec::new(),
             visited: 0,
             freed_bytes: 0,
             purged: 0,
@@ -126,9 +126,9 @@ impl Connections {
         self.readable.append(&mut self.put_off);
     }
 
-    /// Lists the connections again whose output waited until something is durable.
-    pub(super) fn list_untold(&mut self) {
-        self.touched.append(&mut self.untold);
+    /// Lists the connections again whose replies waited for a sync.
+    pub(super) fn list_awaiting_sync(&mut self) {
+        self.touched.append(&mut self.awaiting_sync);
     }
 
     /// Dispatches the kernel's events.
@@ -207,7 +207,7 @@ impl Connections {
             let end = self.engine.repl.log.end();
             for &token in &self.touched[before..] {
                 if let Some(client) = worker.client(token) {
-                    client.session.told = end;
+                    client.session.reply_offset = end;
                 }
             }
         }
@@ -222,7 +222,7 @@ impl Connections {
         let mut over = Vec::new();
         worker.deliver(delivery, |token, client, owed_before| {
             if let Some(end) = end {
-                client.session.told = end;
+                client.session.reply_offset = end;
             }
             // A connection with earlier output is listed, or waits for its socket to become
             // writable: until then nothing else publishes the size of its output.
@@ -448,7 +448,7 @@ impl Connections {
         }
         conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
         if is_held(&self.engine, client, conn) {
-            self.untold.push(token);
+            self.awaiting_sync.push(token);
             return Fate::Stay;
         }
         // Before it is sent: a client that has its replies must not be seen with pending output.

@@ -42,7 +42,7 @@ impl Runner<'_> {
         let errors = self.stats.cell.error_replies.get();
         let mut world = None;
         // What only concerns replicas is not for the append-only file.
-        let mut private = false;
+        let mut replicas_only = false;
         match self.admit_applied(session, args, found) {
             Ok(Some(Admitted::Hold | Admitted::WatchInVain(_))) => return Flow::Hold,
             Ok(Some(Admitted::Run(command))) => {
@@ -52,7 +52,7 @@ impl Runner<'_> {
                     // Taking its locks may require releasing the gate.
                     link.log(&self.engine.repl.log, input);
                 }
-                private = command.spec.group == Group::Pubsub || command.spec.name == "ping";
+                replicas_only = command.spec.group == Group::Pubsub || command.spec.name == "ping";
                 match self.run_unit(session, shared, reply, args, command, plan, attend) {
                     Ok(taken) => world = taken,
                     Err(LockedOut) => return Flow::Again,
@@ -62,7 +62,7 @@ impl Runner<'_> {
                 queue(session, shared, command, command.spec.flags, args);
             }
             // A command between primary and replica: nothing to run.
-            Ok(None) => private = true,
+            Ok(None) => replicas_only = true,
             Err(error) => {
                 if let Some(link) = &mut session.primary_link {
                     link.refusal = Some(error.text().into_owned());
@@ -76,8 +76,8 @@ impl Runner<'_> {
             if !applied {
                 link.failure = Some(describe(args, reply.as_bytes()));
             } else if is_whole {
-                if private {
-                    link.log_private(&self.engine.repl.log, input, index);
+                if replicas_only {
+                    link.log_for_replicas(&self.engine.repl.log, input, index);
                 }
                 link.whole = index + 1;
             }
@@ -230,10 +230,10 @@ impl PrimaryLink {
     }
 
     /// Appends the bytes of a command that only concerns replicas, behind those before it.
-    fn log_private(&mut self, log: &Log, input: &Input, index: usize) {
+    fn log_for_replicas(&mut self, log: &Log, input: &Input, index: usize) {
         self.log(log, input);
         if self.first == index && self.pending.is_empty() && !self.replays {
-            log.append_private(input.raw(index..index + 1));
+            log.append_for_replicas(input.raw(index..index + 1));
             self.first = index + 1;
         }
     }

@@ -40,7 +40,7 @@ fn send(cx: &mut Ctx<'_, '_>, args: Args<'_>, kind: Kind) -> CommandResult {
         cx.keys.effects.publish(message);
     }
     let db = cx.keys.db;
-    cx.keys.effects.log_private(db, args.iter_from(0));
+    cx.keys.effects.log_for_replicas(db, args.iter_from(0));
     cx.reply.int(receivers as i64);
     Ok(())
 }

@@ -60,6 +60,13 @@ pub enum BaseFormat {
     Commands,
 }
 
+impl BaseFormat {
+    /// By `aof-use-rdb-preamble`.
+    pub fn of(rdb_preamble: bool) -> Self {
+        if rdb_preamble { Self::Rdb } else { Self::Commands }
+    }
+}
+
 /// A file of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AofFile {

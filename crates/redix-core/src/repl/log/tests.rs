@@ -58,7 +58,7 @@ fn read_records(log: &Log, mut offset: u64) -> String {
     while offset < log.end() {
         offset += match log.read_records(offset, 7, &mut bytes) {
             Piece::Records(count) => count as u64,
-            Piece::Private(count) => {
+            Piece::ReplicasOnly(count) => {
                 bytes.extend_from_slice(format!("[{count}]").as_bytes());
                 count
             }
@@ -73,22 +73,22 @@ fn the_append_only_file_does_not_have_what_only_concerns_replicas() {
     let reader = log.start_recording(&entropy());
     assert!(log.active() && log.backlog().is_none());
     let mut published = records(&[(0, &["A"])]);
-    published.push_private(0, [&b"PUBLISH"[..]].into_iter());
+    published.push_for_replicas(0, [&b"PUBLISH"[..]].into_iter());
     log.append(&mut published, true);
     // There is nobody else.
     assert_eq!(read_records(&log, 0), "*1 $5 MULTI *2 $6 SELECT $1 0 *1 $1 A *1 $4 EXEC ");
     let from = log.end();
     log.start(1 << 20, &entropy());
     let mut published = records(&[(0, &["B"])]);
-    published.push_private(0, [&b"PUBLISH"[..]].into_iter());
+    published.push_for_replicas(0, [&b"PUBLISH"[..]].into_iter());
     log.append(&mut published, false);
-    log.append_private(b"PING");
+    log.append_for_replicas(b"PING");
     log.append(&mut records(&[(0, &["C"])]), true);
     assert_eq!(read_records(&log, from), "*1 $1 B [21]*1 $1 C ");
     // It can be read again until it is forgotten.
     assert_eq!(read_records(&log, from), "*1 $1 B [21]*1 $1 C ");
     reader.advance_to(log.end());
-    log.forget_private(log.end());
+    log.forget_replicas_only(log.end());
     assert!(read_records(&log, from).contains("PUBLISH"));
 }
 
