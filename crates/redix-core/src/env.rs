@@ -7,6 +7,16 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+/// The system's words for an I/O error, as `strerror` gives them: without the number that
+/// [`io::Error`] appends.
+pub fn error_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
 /// Time. Both readings are taken at the start of a group of commands and frozen for each command.
 pub trait Clock: Send + Sync {
     /// Microseconds since the Unix epoch.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::aof::writer::FileError;
 use crate::client::{Client, Input};
 use crate::engine::Engine;
-use crate::env::{Level, Wake};
+use crate::env::{Level, Wake, error_text};
 use crate::mailbox::Mailbox;
 use crate::persist::aof::scan::{Item, Place, ScanError, Scanner};
 use crate::persist::load::LoadError;
@@ -73,8 +73,9 @@ impl std::fmt::Display for AofError {
             Self::Missing => f.write_str("There is no append only file to load"),
             Self::Open { path, source } => write!(
                 f,
-                "Fatal error: can't open the append log file {} for reading: {source}",
-                path.display()
+                "Fatal error: can't open the append log file {} for reading: {}",
+                path.display(),
+                error_text(source)
             ),
             Self::File(error) => error.fmt(f),
             Self::Base(error) => error.fmt(f),

@@ -1,6 +1,8 @@
 //! The few system calls without a safe wrapper, each behind a safe function.
 #![allow(unsafe_code)]
 
+pub use redix_core::env::error_text;
+
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::OpenOptions;
 use std::io;
@@ -225,15 +227,6 @@ pub fn glob(pattern: &[u8]) -> Vec<PathBuf> {
     // SAFETY: `found` was filled by `glob` or is empty.
     unsafe { libc::globfree(&raw mut found) };
     paths
-}
-
-/// The text of a system error, without its number.
-pub fn error_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error ") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
-    }
 }
 
 /// Daemonizes: continues in a child in a session of its own, with standard streams redirected to

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use redix_resp::request::encode_command;
 
-use crate::env::{Disk, DiskFile, Syncer};
+use crate::env::{Disk, DiskFile, Syncer, error_text};
 use crate::persist::aof::manifest::{BaseFormat, MANIFEST_SUFFIX, Manifest};
 use crate::repl::log::{Log, Piece, Reader, ReplId};
 use crate::sync::Arc;
@@ -45,7 +45,7 @@ impl FileError {
 
 impl std::fmt::Display for FileError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot {} {}: {}", self.op, self.path.display(), self.source)
+        write!(f, "cannot {} {}: {}", self.op, self.path.display(), error_text(&self.source))
     }
 }
 

@@ -9,7 +9,7 @@ use super::saving::SnapshotPlan;
 use crate::aof::writer::{FileError, Place, Step, Writer};
 use crate::aof::{Order, Phase};
 use crate::config::{AppendFsync, Config};
-use crate::env::{Level, Syncer};
+use crate::env::{Level, Syncer, error_text};
 use crate::mailbox::Mail;
 use crate::pause::{Paused, Purpose};
 use crate::persist::aof::manifest::{BaseFormat, Manifest};
@@ -325,14 +325,15 @@ impl Engine {
         let now_s = self.unix_s();
         let status = &self.aof.status;
         // The text of the real servers, for those that look for it in the log.
-        let text = format!("Error writing to the AOF file: {}", error.source);
+        let reason = error_text(&error.source);
+        let text = format!("Error writing to the AOF file: {reason}");
         if fatal {
             return Err(Fatal(format!(
                 "{text}. Can't recover from AOF write error when the AOF fsync policy is \
                  'always'. Exiting..."
             )));
         }
-        let first = status.note_write(Some(error.source.to_string()));
+        let first = status.note_write(Some(reason));
         // Not at every attempt.
         if first || now_s - status.complained_s.load(Ordering::Relaxed) > 30 {
             status.complained_s.store(now_s, Ordering::Relaxed);
@@ -365,9 +366,10 @@ impl Engine {
         match synced {
             Ok(()) => self.note_durable(&syncer, written),
             Err(error) => {
-                let text = format!("Fail to fsync the AOF file: {error}");
+                let reason = error_text(&error);
+                let text = format!("Fail to fsync the AOF file: {reason}");
                 self.env.log(Level::Warning, &text);
-                self.aof.status.note_sync(Some(error.to_string()));
+                self.aof.status.note_sync(Some(reason));
                 // The file is not to be trusted any more.
                 self.aof.status.scheduled.store(true, Ordering::Relaxed);
             }

@@ -24,6 +24,13 @@ fn step(log: &Log) -> Step {
 }
 
 #[test]
+fn an_error_has_the_words_of_the_system() {
+    let source = io::Error::from_raw_os_error(28);
+    let error = FileError { op: "write to", path: "/data/a".into(), source };
+    assert_eq!(error.to_string(), "cannot write to /data/a: No space left on device");
+}
+
+#[test]
 fn after_an_error_whole_units_stay_and_the_rest_is_written_again() {
     let sim = Sim::default();
     let env = sim.env(1);
