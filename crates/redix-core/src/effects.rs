@@ -68,6 +68,14 @@ impl Records {
         }
     }
 
+    /// Appends the records of another.
+    pub fn extend(&mut self, other: &Records) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        let frames = other.frames.iter();
+        self.frames.extend(frames.map(|frame| Frame { end: start + frame.end, ..*frame }));
+    }
+
     /// The number of records.
     pub fn len(&self) -> usize {
         self.frames.len()

@@ -178,6 +178,29 @@ pub trait Host: Send + Sync {
     fn cpu(&self) -> CpuTimes;
     /// Returns unused memory to the operating system.
     fn purge_memory(&self);
+    /// Starts so many threads, which end when the crew is dropped; fewer if the system refuses.
+    fn crew(&self, _threads: usize) -> Box<dyn Crew> {
+        Box::new(Alone)
+    }
+}
+
+/// Work that several threads do together.
+pub type Job = Arc<dyn Fn() + Send + Sync>;
+
+/// Threads that do one job at a time.
+pub trait Crew: Send {
+    /// Calls `job` on the calling thread and on each of the crew at once, and returns when all
+    /// calls have returned.
+    fn run(&mut self, job: Job);
+}
+
+/// A crew without threads of its own.
+pub struct Alone;
+
+impl Crew for Alone {
+    fn run(&mut self, job: Job) {
+        job();
+    }
 }
 
 /// The whole environment.

@@ -8,11 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redix_core::env::{
-    Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
-    Syncer,
+    Clock, CpuTimes, Crew, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory,
+    SpillFile, Syncer,
 };
 
-use crate::{alloc, log, sys};
+use crate::{alloc, crew, log, sys};
 
 /// The system's clocks.
 struct SystemClock(sys::TickClock);
@@ -202,6 +202,9 @@ impl Host for ProcessHost {
     }
     fn purge_memory(&self) {
         alloc::purge();
+    }
+    fn crew(&self, threads: usize) -> Box<dyn Crew> {
+        Box::new(crew::Threads::start(threads))
     }
 }
 

@@ -9,6 +9,7 @@ pub mod alloc;
 pub mod aof;
 pub mod conn;
 pub mod crash;
+mod crew;
 pub mod env;
 pub mod link;
 pub mod listen;

@@ -7,11 +7,11 @@ use super::Engine;
 use crate::aof::Phase;
 use crate::config::{Config, WriteVersion};
 use crate::effects::Shutdown;
-use crate::env::Level;
+use crate::env::{Crew, Level};
 use crate::persist::file::{self, SaveError, snapshot_path};
 use crate::persist::load::{
     ChecksumPolicy, Duplicates, Expired, Inspection, LoadError, LoadOptions, LoadStep, Loaded,
-    Loader, Origin,
+    Loader, Origin, SharedLoader,
 };
 use crate::persist::payload::Payload;
 use crate::persist::save::{self, StreamPosition};
@@ -51,8 +51,10 @@ pub(super) struct SnapshotPlan {
 
 /// Bytes per read of an inspection.
 const INSPECT_BYTES: usize = 256 << 10;
-/// Keys loaded between two checks of the world and the clock.
-const LOAD_STEP_KEYS: usize = 1024;
+/// Pieces of a file that each thread decodes in a step of loading, about: a few milliseconds.
+const PIECES_PER_THREAD: usize = 4;
+/// Files from this length on are loaded by as many threads as there are workers.
+const SHARED_FROM_BYTES: u64 = 1 << 20;
 
 impl Engine {
     /// Writes the snapshot file while the caller holds the world and no shard's lock (see
@@ -280,7 +282,7 @@ impl Engine {
         let path = snapshot_path(&self.config());
         let loading = self.begin_load_of(path, duplicates, expired)?;
         if let Some(loading) = &loading {
-            self.show_loading(loading.loader.file_bytes());
+            self.show_loading(loading.loader.with(|loader| loader.file_bytes()));
             self.loading.store(true, Ordering::Release);
         }
         Ok(loading)
@@ -303,9 +305,14 @@ impl Engine {
         let opened = Loader::open(&self.env, &config, *self.keyspace.hasher(), &path, how)?;
         let began_ns = self.env.clock.mono_ns();
         let key_delay = config.key_load_delay;
-        let loading =
-            |loader| Loading { loader, path, began_ns, key_delay, duplicates, resumes: false };
-        Ok(opened.map(loading))
+        Ok(opened.map(|loader| {
+            let is_large = loader.file_bytes() >= SHARED_FROM_BYTES;
+            let threads = if is_large && key_delay == 0 { self.workers() } else { 1 };
+            let crew = (threads > 1).then(|| self.env.host.crew(threads - 1));
+            let loader = Arc::new(SharedLoader::new(loader));
+            let pieces = threads * PIECES_PER_THREAD;
+            Loading { loader, crew, pieces, path, began_ns, key_delay, duplicates, resumes: false }
+        }))
     }
 
     /// Whether the checksum of loaded data is verified.
@@ -369,7 +376,7 @@ impl Engine {
     fn load_at_once(&self, duplicates: Duplicates) -> Result<Loaded, LoadError> {
         let Some(mut loading) = self.begin_load(duplicates)? else { return Ok(Loaded::default()) };
         loop {
-            match loading.step(self) {
+            match loading.step_alone(self) {
                 Ok(None) => {}
                 Ok(Some(loaded)) => return Ok(loaded),
                 Err(error) => {
@@ -387,7 +394,11 @@ impl Engine {
 
 /// Loading of the snapshot file in steps.
 pub struct Loading {
-    loader: Loader,
+    loader: Arc<SharedLoader>,
+    /// The threads that load it besides the caller's.
+    crew: Option<Box<dyn Crew>>,
+    /// Pieces of the file decoded in a step.
+    pieces: usize,
     path: PathBuf,
     began_ns: u64,
     key_delay: i32,
@@ -399,34 +410,66 @@ impl Loading {
     /// Loads a slice; returns the totals once the file has ended. The caller holds a gate or the
     /// world, and no shard's lock. After an error the engine still replies `-LOADING`: the process
     /// must exit, or the caller decide otherwise.
-    pub fn step(&mut self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
-        let Some(loaded) = self.step_of_base(engine)? else { return Ok(None) };
+    pub fn step(&mut self, engine: &Arc<Engine>) -> Result<Option<Loaded>, LoadError> {
+        let loaded = self.step_of_base(engine)?;
+        Ok(loaded.inspect(|_| self.end(engine)))
+    }
+
+    /// As [`Loading::step`], by the calling thread alone.
+    fn step_alone(&mut self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
+        let loaded = self.step_of_base_alone(engine)?;
+        Ok(loaded.inspect(|_| self.end(engine)))
+    }
+
+    fn end(&self, engine: &Engine) {
         let db = self.stream_db(engine);
         if self.resumes
-            && let Some(origin) = self.loader.take_origin()
+            && let Some(origin) = self.loader.with(Loader::take_origin)
         {
             engine.resume_stream(Origin { db, ..origin });
         }
         engine.loading.store(false, Ordering::Release);
         let seconds = engine.env.clock.mono_ns().saturating_sub(self.began_ns) as f64 / 1e9;
-        engine.log_loaded(&self.loader);
+        self.loader.with(|loader| engine.log_loaded(loader));
         let path = self.path.display();
         engine
             .env
             .log(Level::Notice, &format!("DB loaded from disk: {seconds:.3} seconds ({path})"));
-        Ok(Some(loaded))
     }
 
     /// As [`Loading::step`], but loading goes on behind the file.
-    pub(crate) fn step_of_base(&mut self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
-        let budget = if self.key_delay > 0 { 1 } else { LOAD_STEP_KEYS };
-        let step = self.loader.step(&engine.keyspace, budget)?;
-        let loaded = self.loader.loaded();
+    pub(crate) fn step_of_base(
+        &mut self,
+        engine: &Arc<Engine>,
+    ) -> Result<Option<Loaded>, LoadError> {
+        let Some(crew) = &mut self.crew else { return self.step_of_base_alone(engine) };
+        self.loader.begin_round(self.pieces);
+        let (loader, shared) = (Arc::clone(&self.loader), Arc::clone(engine));
+        crew.run(Arc::new(move || loader.work(&shared.keyspace)));
+        let step = self.loader.end_round()?;
+        self.after_step(step, engine)
+    }
+
+    fn step_of_base_alone(&mut self, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
+        let keyspace = &engine.keyspace;
+        let step = if self.key_delay > 0 {
+            self.loader.with(|loader| loader.step(keyspace, 1))
+        } else {
+            self.loader.begin_round(self.pieces);
+            self.loader.work(keyspace);
+            self.loader.end_round()
+        };
+        self.after_step(step?, engine)
+    }
+
+    /// Publishes the progress; the totals if the file has ended.
+    fn after_step(&self, step: LoadStep, engine: &Engine) -> Result<Option<Loaded>, LoadError> {
+        let loaded = self.loader.with(|loader| loader.loaded());
         engine.show_loaded(loaded);
         if step != LoadStep::Done {
             return Ok(None);
         }
-        let libraries = self.loader.libraries(&engine.env)?;
+        let libraries = self.loader.with(|loader| loader.libraries(&engine.env))?;
         let replaces = self.duplicates == Duplicates::Replace;
         let joined = engine.scripting.functions.join(&engine.env, libraries, replaces);
         joined.map_err(|error| LoadError::Library { path: self.path.clone(), error })?;
@@ -435,15 +478,17 @@ impl Loading {
 
     /// The replication position that the file states.
     pub(crate) fn position(&self) -> Option<Position> {
-        let origin = self.loader.origin()?;
-        let id = ReplId::parse(&origin.id)?;
-        Some(Position { id, offset: u64::try_from(origin.offset).ok()? })
+        self.loader.with(|loader| {
+            let origin = loader.origin()?;
+            let id = ReplId::parse(&origin.id)?;
+            Some(Position { id, offset: u64::try_from(origin.offset).ok()? })
+        })
     }
 
     /// The database that the file states as selected in the replication stream; 0 if it states
     /// none.
     pub fn stream_db(&self, engine: &Engine) -> u32 {
-        self.loader.stream_db(&engine.keyspace)
+        self.loader.with(|loader| loader.stream_db(&engine.keyspace))
     }
 
     /// Microseconds to wait before the next step (`key-load-delay`).

@@ -10,7 +10,9 @@
 //! loaded before it stay in the keyspace, and the caller decides. An [`Inspection`] finds the same
 //! errors except duplicate keys, and loads nothing.
 
+mod crew;
 mod inspect;
+mod place;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -18,7 +20,6 @@ use std::path::{Path, PathBuf};
 
 use redix_types::KeyHasher;
 use redix_types::entry::EntryBox;
-use redix_types::hash::{HashEdit, Limits};
 use redix_types::num::parse_i64;
 use redix_types::stream::Idempotence;
 use redix_types::value::HeapValue;
@@ -33,16 +34,15 @@ use crate::config::Config;
 use crate::effects::Records;
 use crate::env::{DiskFile, Env};
 use crate::error::ReplyError;
-use crate::keyspace::{Keyspace, shard_of};
+use crate::keyspace::Keyspace;
 pub use crate::rdb::format::ChecksumPolicy;
-use crate::rdb::format::{RdbError, RdbErrorKind, RdbString, RdbValue};
+use crate::rdb::format::{RdbError, RdbString};
 use crate::rdb::idempotence;
-use crate::rdb::read::{Event, KeyRecord, RdbReader, ReadOptions};
+use crate::rdb::read::{Event, FIRST_EMPTY_MAX, Piece, RdbReader, ReadOptions};
 use crate::scripting::functions::{Libraries, TRUSTED_LIMIT_NS};
+pub use crew::SharedLoader;
 pub use inspect::{Contents, Inspection};
-
-/// Entries inserted together.
-const GROUP: usize = 32;
+use place::Placer;
 
 /// How a key that exists already is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,16 @@ pub enum LoadError {
         /// Why not.
         error: ReplyError,
     },
+}
+
+impl LoadError {
+    /// Where in the file it is; the errors without a place count as the last ones.
+    fn offset(&self) -> u64 {
+        match self {
+            Self::Content { source, .. } => source.offset,
+            _ => u64::MAX,
+        }
+    }
 }
 
 impl fmt::Display for LoadError {
@@ -180,28 +190,17 @@ pub enum LoadStep {
 /// A file being loaded.
 pub struct Loader {
     reader: RdbReader<'static>,
+    options: ReadOptions,
     path: PathBuf,
     file_bytes: u64,
-    ages: Ages,
-    now_ms: i64,
-    how: LoadOptions,
-    group: Vec<Arrival>,
-    loaded: Loaded,
+    placer: Placer,
     origin: Option<Origin>,
-    deletions_bytes_max: usize,
+    /// The first of the keys that other threads passed over because their collections are empty.
+    first_empty: Vec<Vec<u8>>,
     /// The sources of libraries of functions.
     libraries: Vec<Vec<u8>>,
     /// What fields have said of the producers of the next key, which is a stream.
     producers: Option<Box<Idempotence>>,
-}
-
-/// A decoded entry that has not been inserted yet.
-struct Arrival {
-    db: u32,
-    hash: u64,
-    entry: EntryBox,
-    /// The offset of the end of its record in the file.
-    offset: u64,
 }
 
 impl Loader {
@@ -218,8 +217,9 @@ impl Loader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LoadError::Open { path: path.to_owned(), source }),
         };
-        let reader = RdbReader::new(source, read_options(config, hasher, how));
-        Ok(Some(Self::of(reader, env, config, (path, file_bytes), how)))
+        let options = read_options(config, hasher, how);
+        let reader = RdbReader::new(source, options);
+        Ok(Some(Self::of((reader, options), env, config, (path, file_bytes), how)))
     }
 
     /// A loader of pushed bytes, see [`Loader::push`]; `name` stands for the path in errors.
@@ -230,29 +230,25 @@ impl Loader {
         name: &Path,
         how: LoadOptions,
     ) -> Self {
-        let reader = RdbReader::pushed(read_options(config, hasher, how));
-        Self::of(reader, env, config, (name, 0), how)
+        let options = read_options(config, hasher, how);
+        Self::of((RdbReader::pushed(options), options), env, config, (name, 0), how)
     }
 
     fn of(
-        reader: RdbReader<'static>,
+        (reader, options): (RdbReader<'static>, ReadOptions),
         env: &Env,
         config: &Config,
         (path, file_bytes): (&Path, u64),
         how: LoadOptions,
     ) -> Self {
-        let now_ms = env.clock.unix_us() / 1000;
         Self {
             reader,
+            options,
             path: path.to_owned(),
             file_bytes,
-            ages: Ages::new(config, now_ms),
-            now_ms,
-            how,
-            group: Vec::with_capacity(GROUP),
-            loaded: Loaded::default(),
+            placer: Placer::new(config, env.clock.unix_us() / 1000, path, how),
             origin: None,
-            deletions_bytes_max: usize::try_from(config.repl_backlog_size).unwrap_or(usize::MAX),
+            first_empty: Vec::new(),
             libraries: Vec::new(),
             producers: None,
         }
@@ -285,12 +281,14 @@ impl Loader {
 
     /// The totals so far.
     pub fn loaded(&self) -> Loaded {
-        Loaded { bytes: self.reader.offset(), empty: self.reader.empty_keys(), ..self.loaded }
+        let Loaded { empty, .. } = self.placer.loaded;
+        let empty = empty + self.reader.empty_keys();
+        Loaded { bytes: self.reader.offset(), empty, ..self.placer.loaded }
     }
 
     /// The first keys passed over because their collections are empty.
-    pub fn first_empty(&self) -> &[Vec<u8>] {
-        self.reader.first_empty()
+    pub fn first_empty(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.reader.first_empty().iter().chain(&self.first_empty).take(FIRST_EMPTY_MAX)
     }
 
     /// The libraries of functions in the file so far, loaded.
@@ -312,9 +310,8 @@ impl Loader {
     /// Takes the replication position that the file states. `None` if it states none, or if so many
     /// keys had expired that their deletions would not fit into a backlog.
     pub fn take_origin(&mut self) -> Option<Origin> {
-        let origin = self.origin.take()?;
-        (origin.offset >= 0 && origin.deletions.bytes().len() <= self.deletions_bytes_max)
-            .then_some(origin)
+        let origin = self.origin.take().filter(|origin| origin.offset >= 0)?;
+        Some(Origin { deletions: self.placer.take_deletions()?, ..origin })
     }
 
     /// Loads about `budget` keys. The caller holds a gate or the world, and no shard's lock.
@@ -323,16 +320,30 @@ impl Loader {
             match self.read_part(keyspace)? {
                 LoadStep::More => {}
                 end => {
-                    self.place_group(keyspace)?;
+                    self.placer.finish(keyspace)?;
                     return Ok(end);
                 }
             }
-            if self.group.len() == GROUP {
-                self.place_group(keyspace)?;
-            }
         }
-        self.place_group(keyspace)?;
+        self.placer.finish(keyspace)?;
         Ok(LoadStep::More)
+    }
+
+    /// Cuts out the next keys for a thread to decode; `false` where another part of the file, or a
+    /// key that has to be read here, is next.
+    fn cut(&mut self, piece: &mut Piece) -> Result<bool, LoadError> {
+        if self.producers.is_some() {
+            return Ok(false);
+        }
+        let content = |source| LoadError::Content { path: self.path.clone(), source };
+        self.reader.cut(piece).map_err(content)
+    }
+
+    /// Notes the keys of a piece that were passed over because their collections are empty.
+    fn note_empty(&mut self, (count, first): (u64, &[Vec<u8>])) {
+        self.placer.loaded.empty += count;
+        let missing = FIRST_EMPTY_MAX.saturating_sub(self.first_empty.len());
+        self.first_empty.extend(first.iter().take(missing).cloned());
     }
 
     /// Reads one part of the file.
@@ -340,30 +351,10 @@ impl Loader {
         let Some(event) = next_event(&mut self.reader, &self.path, keyspace.databases())? else {
             return Ok(LoadStep::Starved);
         };
-        if let Event::Key(record) = &event {
-            note_lock(keyspace, record);
-        }
         match event {
             Event::End(_) => return Ok(LoadStep::Done),
-            Event::Key(record)
-                if self.how.expired == Expired::PassOver
-                    && record.expire_at_ms.is_some_and(|at| at < self.now_ms) =>
-            {
-                self.loaded.expired += 1;
-                self.producers = None;
-                if let Some(origin) = &mut self.origin
-                    && origin.deletions.bytes().len() <= self.deletions_bytes_max
-                {
-                    origin.deletions.push(record.db, &[&b"DEL"[..], record.key]);
-                }
-            }
             Event::Key(record) => {
-                let known = self.producers.take();
-                let hash = keyspace.hasher().hash(record.key);
-                keyspace.prefetch_shard(shard_of(hash));
-                let (db, mut entry) = (record.db, entry_of(record, self.ages));
-                give_producers(&mut entry, known);
-                self.arrive(Arrival { db, hash, entry, offset: self.reader.offset() }, keyspace);
+                self.placer.key(record, self.producers.take(), keyspace)?;
             }
             Event::Aux { name: FENCE_FIELD, value } => {
                 keyspace.fence().raise(number_of(value).unwrap_or(0));
@@ -371,7 +362,10 @@ impl Loader {
             Event::Aux { name: idempotence::FIELD, value } => {
                 idempotence::decode(&mut self.producers, value);
             }
-            Event::Aux { name, value } => note_aux(&mut self.origin, name, value),
+            Event::Aux { name, value } => {
+                note_aux(&mut self.origin, name, value);
+                self.placer.records_deletions = self.origin.is_some();
+            }
             Event::Function(source) => self.libraries.push(source.to_vec()),
             // Metadata, size hints that are not trusted, and parts that the reader has checked.
             Event::Start(_)
@@ -381,70 +375,6 @@ impl Loader {
             | Event::ModuleAux { .. } => {}
         }
         Ok(LoadStep::More)
-    }
-
-    /// Accepts an entry, without the fields that have expired where expired keys are passed over.
-    fn arrive(&mut self, mut arrival: Arrival, keyspace: &Keyspace) {
-        let entry = &mut arrival.entry;
-        if self.how.expired == Expired::PassOver && entry.as_ref().has_expiring_fields() {
-            // The limits of small hashes do not matter where fields are only removed.
-            let limits = Limits { entries: 0, value: 0 };
-            let mut hash = HashEdit::new(entry, limits, keyspace.hasher(), self.now_ms);
-            let fields: Vec<_> = std::iter::from_fn(|| hash.pop_hidden()).collect();
-            let is_empty = hash.as_ref().is_empty();
-            if let Some(origin) = &mut self.origin
-                && !fields.is_empty()
-                && origin.deletions.bytes().len() <= self.deletions_bytes_max
-            {
-                let mut words = vec![&b"HDEL"[..], entry.as_ref().key()];
-                words.extend(fields.iter().map(Vec::as_slice));
-                origin.deletions.push(arrival.db, &words);
-            }
-            if is_empty {
-                self.loaded.hashes_expired += 1;
-                return;
-            }
-        }
-        self.group.push(arrival);
-    }
-
-    fn place_group(&mut self, keyspace: &Keyspace) -> Result<(), LoadError> {
-        for arrival in &self.group {
-            let shard = keyspace.lock(shard_of(arrival.hash));
-            if let Some(part) = shard.db(arrival.db) {
-                part.table.prefetch_bucket(arrival.hash);
-            }
-        }
-        let mut group = std::mem::take(&mut self.group);
-        for arrival in group.drain(..) {
-            self.place(keyspace, arrival)?;
-        }
-        self.group = group;
-        Ok(())
-    }
-
-    fn place(&mut self, keyspace: &Keyspace, arrival: Arrival) -> Result<(), LoadError> {
-        let Arrival { db, hash, entry, offset } = arrival;
-        let index = shard_of(hash);
-        let mut shard = keyspace.lock(index);
-        if let Some(pos) = shard.db_mut(db).table.find(hash, entry.as_ref().key()) {
-            if self.how.duplicates == Duplicates::Refuse {
-                let key = Some(entry.as_ref().key().to_vec());
-                let kind = RdbErrorKind::Corrupt("the key is in the file twice");
-                let source = RdbError { offset, key, kind };
-                return Err(LoadError::Content { path: self.path.clone(), source });
-            }
-            shard.touch(db, entry.as_ref().key());
-            let part = shard.db_mut(db);
-            part.before_write(hash, pos);
-            part.table.remove(pos);
-        }
-        let part = shard.db_mut(db);
-        let done = part.born_done(hash);
-        part.table.insert_new(hash, entry, done, keyspace.hasher());
-        keyspace.publish_counts(db, index, &part.table);
-        self.loaded.keys += 1;
-        Ok(())
     }
 }
 
@@ -534,14 +464,6 @@ fn number_of(value: RdbString<'_>) -> Option<i64> {
     match value {
         RdbString::Int(value) => Some(value),
         RdbString::Bytes(bytes) => parse_i64(bytes),
-    }
-}
-
-/// Notes the fencing token of a lock, which may be from a server that keeps no other record of it.
-fn note_lock(keyspace: &Keyspace, record: &KeyRecord<'_>) {
-    if let (Some(_), RdbValue::Str(RdbString::Bytes(value))) = (record.expire_at_ms, &record.value)
-    {
-        keyspace.fence().note(value);
     }
 }
 

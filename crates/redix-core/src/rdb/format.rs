@@ -39,6 +39,13 @@ pub fn begins_as_rdb(magic: &[u8]) -> bool {
     magic.len() >= 8 && (magic.starts_with(b"REDIS") || magic.starts_with(b"VALKEY"))
 }
 
+impl Default for RdbVersion {
+    /// Before a version has been read.
+    fn default() -> Self {
+        Self::Redis(0)
+    }
+}
+
 impl RdbVersion {
     const REDIS_MAX: u16 = 12;
     /// Versions from 12 to 79 belong to Redis, later ones to Valkey.

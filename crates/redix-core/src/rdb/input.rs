@@ -74,6 +74,24 @@ impl<'s> Input<'s> {
         Self { feed, ..Self::new(Box::new(io::empty()), 0, checksums) }
     }
 
+    /// Over bytes that lie in a source from `offset` on; without a checksum.
+    pub(super) fn of_bytes(bytes: Vec<u8>, offset: u64) -> Self {
+        let end = bytes.len();
+        let input = Self {
+            block: bytes,
+            end,
+            block_offset: offset,
+            feed: Feed::Ended,
+            ..Self::pushed(ChecksumPolicy::Ignore)
+        };
+        Self { part_offset: offset, event_offset: offset, ..input }
+    }
+
+    /// The memory of the bytes, for reuse.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.block
+    }
+
     /// Pushes bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         // Bytes of the present event are needed again, those before it are not.
@@ -116,7 +134,21 @@ impl<'s> Input<'s> {
         self.pos = (self.event_offset - self.block_offset) as usize;
     }
 
-    /// Bytes that were pushed and not consumed.
+    /// Reads from the source until the block is full or the source ends, and returns what is
+    /// buffered.
+    pub(super) fn fill(&mut self) -> Result<&[u8]> {
+        self.make_room();
+        while self.end < self.block.len() && self.read_once()? > 0 {}
+        Ok(self.rest())
+    }
+
+    /// Consumes bytes that are buffered and appends them to `out`.
+    pub(super) fn take(&mut self, len: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.block[self.pos..self.pos + len]);
+        self.pos += len;
+    }
+
+    /// Bytes that were read or pushed and not consumed.
     pub(super) fn rest(&self) -> &[u8] {
         &self.block[self.pos..self.end]
     }
@@ -253,21 +285,37 @@ impl<'s> Input<'s> {
         if self.feed != Feed::Pulled {
             return self.require_pushed(len as u64);
         }
+        self.make_room();
+        while self.end < len {
+            if self.read_once()? == 0 {
+                return Err(RdbErrorKind::Truncated);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves unconsumed bytes to the front of the block.
+    fn make_room(&mut self) {
         self.sum_consumed();
         self.block.copy_within(self.pos..self.end, 0);
         self.block_offset += self.pos as u64;
         self.end -= self.pos;
         self.pos = 0;
         self.summed = 0;
-        while self.end < len {
+    }
+
+    /// Reads from the source into the rest of the block; 0 at its end.
+    fn read_once(&mut self) -> Result<usize> {
+        loop {
             match self.source.read(&mut self.block[self.end..]) {
-                Ok(0) => return Err(RdbErrorKind::Truncated),
-                Ok(count) => self.end += count,
+                Ok(count) => {
+                    self.end += count;
+                    return Ok(count);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(RdbErrorKind::Io(error)),
             }
         }
-        Ok(())
     }
 
     fn sum_consumed(&mut self) {

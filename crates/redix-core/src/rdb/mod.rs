@@ -16,5 +16,6 @@ pub mod idempotence;
 mod input;
 pub mod lzf;
 pub mod read;
+mod skip;
 mod types;
 pub mod write;

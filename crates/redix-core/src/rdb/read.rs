@@ -10,6 +10,8 @@
 //! **Invariants.** No input panics. A length is checked against a bound before anything is reserved
 //! or looped for it. After an error the reader is not used again.
 
+mod piece;
+
 use std::io::Read;
 use std::ops::Range;
 
@@ -24,6 +26,7 @@ use super::input::{BLOCK_LEN, Input};
 use super::lzf;
 use super::types;
 use crate::config::{Config, Limits, RdbVersionCheck};
+pub use piece::{Piece, PieceReader};
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
 
@@ -121,6 +124,8 @@ pub struct KeyRecord<'a> {
     pub freq: Option<u8>,
     /// The value.
     pub value: RdbValue<'a>,
+    /// The offset of its end in the file.
+    pub end: u64,
 }
 
 /// The outcome of the checksum of a complete file.
@@ -150,7 +155,7 @@ pub struct RdbReader<'s> {
 }
 
 /// Names kept of keys with empty collections.
-const FIRST_EMPTY_MAX: usize = 10;
+pub(crate) const FIRST_EMPTY_MAX: usize = 10;
 
 enum State {
     Start,
@@ -161,7 +166,7 @@ enum State {
 }
 
 /// Metadata that precedes a key.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct PendingMeta {
     expire_at_ms: Option<i64>,
     idle_s: Option<u64>,
@@ -254,16 +259,21 @@ impl<'s> RdbReader<'s> {
             Part::SlotInfo { slot, keys, expires } => Event::SlotInfo { slot, keys, expires },
             Part::Function => Event::Function(&self.key),
             Part::ModuleAux(module) => Event::ModuleAux { module },
-            Part::Key(meta, value) => Event::Key(KeyRecord {
-                db: self.db,
-                key: &self.key,
-                expire_at_ms: meta.expire_at_ms,
-                idle_s: meta.idle_s,
-                freq: meta.freq,
-                value: self.decoder.value(&self.input, value),
-            }),
+            Part::Key(meta, value) => Event::Key(self.key_record(meta, value)),
             Part::End(outcome) => Event::End(outcome),
         })
+    }
+
+    fn key_record(&self, meta: PendingMeta, value: ValueSpan) -> KeyRecord<'_> {
+        KeyRecord {
+            db: self.db,
+            key: &self.key,
+            expire_at_ms: meta.expire_at_ms,
+            idle_s: meta.idle_s,
+            freq: meta.freq,
+            value: self.decoder.value(&self.input, value),
+            end: self.input.offset(),
+        }
     }
 
     fn string(&self, span: StrSpan) -> RdbString<'_> {
@@ -536,7 +546,12 @@ pub(super) struct Decoder {
 
 impl Decoder {
     fn new(options: ReadOptions) -> Self {
-        Self { options, version: RdbVersion::Redis(0), scratch: Vec::new(), compressed: Vec::new() }
+        Self {
+            options,
+            version: RdbVersion::default(),
+            scratch: Vec::new(),
+            compressed: Vec::new(),
+        }
     }
 
     fn decode_value(&mut self, input: &mut Input<'_>, type_byte: u8) -> Result<ValueSpan> {

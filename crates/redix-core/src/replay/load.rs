@@ -169,7 +169,7 @@ impl Engine {
 
     /// Loads an RDB file; returns where it ends, and its position in a replication stream.
     fn load_base(
-        &self,
+        self: &Arc<Self>,
         path: &Path,
         thread: usize,
     ) -> Result<(u64, Option<Position>, u32), AofError> {

@@ -669,3 +669,32 @@ fn the_log_says_why_a_payload_was_refused() {
     assert_eq!(log.matches("Bad data format in RESTORE").count(), 1, "{log}");
     assert!(log.contains(": list node without bytes"), "{log}");
 }
+
+#[test]
+fn a_large_file_is_loaded_by_all_threads() {
+    let args = ["--worker-threads", "3", "--enable-debug-command", "yes"];
+    let mut server = start(&args);
+    let mut client = connect(&server);
+    for (db, keys) in [("0", "20000"), ("3", "15000")] {
+        client.must(&["SELECT", db]).unwrap();
+        client.must(&["DEBUG", "POPULATE", keys, &format!("db{db}"), "90"]).unwrap();
+        for i in 0..2000 {
+            let (key, item) = (format!("list{}", i % 7), i.to_string());
+            client.must(&["RPUSH", &key, &item]).unwrap();
+            client.must(&["ZADD", &format!("z{}", i % 200), &item, &item]).unwrap();
+            client.must(&["SADD", "set", &item]).unwrap();
+            client.must(&["HSET", "hash", &item, "value"]).unwrap();
+            client.must(&["XADD", "stream", "*", "field", &item]).unwrap();
+        }
+        client.must(&["SETRANGE", "large", "700000", "end"]).unwrap();
+    }
+    client.must(&["CONFIG", "SET", "rdbcompression", "no"]).unwrap();
+    client.must(&["SAVE"]).unwrap();
+    assert!(fs::metadata(server.dir().join("dump.rdb")).unwrap().len() > 4 << 20);
+    let digest = client.must(&["DEBUG", "DIGEST"]).unwrap();
+    server.kill9().unwrap();
+    server.restart().unwrap();
+    let mut client = connect(&server);
+    assert_eq!(client.must(&["DEBUG", "DIGEST"]).unwrap(), digest);
+    assert!(server.log().contains("keys loaded: 35422,"), "{}", server.log());
+}

@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use redix_testkit::rng::Rng;
 use redix_types::entry::{Value, ValueRef};
 
 use super::*;
@@ -36,6 +38,35 @@ fn load(engine: &Engine, duplicates: Duplicates) -> Result<Loaded, LoadError> {
     let mut loader = loader.expect("the file is there");
     while loader.step(&engine.keyspace, 7)? == LoadStep::More {}
     Ok(loader.loaded())
+}
+
+/// Loads the file by three threads; also returns the deletions of what had expired.
+fn load_together(engine: &Engine) -> Result<(Loaded, Vec<Vec<u8>>), LoadError> {
+    let config = engine.config();
+    let how = LoadOptions {
+        duplicates: Duplicates::Refuse,
+        expired: Expired::PassOver,
+        checksums: ChecksumPolicy::Verify,
+    };
+    let loader =
+        Loader::open(&engine.env, &config, *engine.keyspace.hasher(), Path::new(FILE), how)?;
+    let shared = SharedLoader::new(loader.expect("the file is there"));
+    loop {
+        shared.begin_round(5);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| shared.work(&engine.keyspace));
+            }
+        });
+        if shared.end_round()? == LoadStep::Done {
+            break;
+        }
+    }
+    let origin = shared.with(Loader::take_origin).unwrap_or_default();
+    let mut deletions: Vec<_> =
+        origin.deletions.iter().map(|record| record.bytes.to_vec()).collect();
+    deletions.sort();
+    Ok((shared.with(|loader| loader.loaded()), deletions))
 }
 
 fn insert(engine: &Engine, db: u32, key: &str, value: Value<'_>, lru: u32) {
@@ -133,7 +164,7 @@ fn a_key_that_is_there_twice_is_refused_or_replaced() {
 }
 
 fn libraries(sim: &Sim) -> Result<Vec<String>, String> {
-    let engine = engine(sim, MaxmemoryPolicy::NoEviction);
+    let engine = Arc::new(engine(sim, MaxmemoryPolicy::NoEviction));
     let loading = engine.begin_load(Duplicates::Refuse).map_err(|error| error.to_string())?;
     let mut loading = loading.expect("the file is there");
     while loading.step(&engine).map_err(|error| error.to_string())?.is_none() {}
@@ -214,5 +245,62 @@ fn the_fencing_token_of_a_lock_is_known_from_its_value() {
         let to = engine(&sim, MaxmemoryPolicy::NoEviction);
         load(&to, Duplicates::Refuse).unwrap();
         assert_eq!(to.keyspace.fence().last(), AHEAD, "whether it has expired or not");
+    }
+}
+
+/// A file of several pieces in three databases, with keys that have expired and a large value.
+fn large_file(sim: &Sim, seed: u64) {
+    let mut rng = Rng::new(seed);
+    file_of(sim, |encoder| {
+        encoder.aux(b"repl-id", b"0123456789012345678901234567890123456789");
+        encoder.aux(b"repl-offset", b"7");
+        for db in 0..3 {
+            encoder.select_db(db);
+            for i in 0..6000 {
+                let key = format!("key:{db}:{i}");
+                let len = if i == 3000 { 700_000 } else { rng.below(100) };
+                let text: Vec<u8> = (0..len).map(|_| rng.next_u64() as u8).collect();
+                let expire_at_ms = match rng.below(10) {
+                    0 => Some(1),
+                    1 => Some(i64::MAX),
+                    _ => None,
+                };
+                encoder.entry(key.as_bytes(), EntryMeta { expire_at_ms, lru: None }, value(&text));
+            }
+        }
+    });
+}
+
+#[test]
+fn what_several_threads_load_is_what_one_loads() {
+    let sim = Sim::default();
+    large_file(&sim, 1);
+    let [alone, together] = [(); 2].map(|()| engine(&sim, MaxmemoryPolicy::NoEviction));
+    let expected = load(&alone, Duplicates::Refuse).unwrap();
+    let (loaded, deletions) = load_together(&together).unwrap();
+    assert_eq!(loaded, expected);
+    assert!(loaded.expired > 1000, "{loaded:?}");
+    assert_eq!(deletions.len() as u64, loaded.expired);
+    let keys = |engine: &Engine| ages(engine).into_iter().map(|(db, key, _)| (db, key));
+    assert!(keys(&alone).eq(keys(&together)));
+}
+
+#[test]
+fn several_threads_report_the_first_error_of_a_damaged_file() {
+    let sim = Sim::default();
+    large_file(&sim, 2);
+    let whole = sim.files.lock().unwrap()[Path::new(FILE)].clone();
+    let mut rng = Rng::new(3);
+    for _ in 0..20 {
+        let mut damaged = whole.clone();
+        for _ in 0..3 {
+            let at = rng.below(damaged.len());
+            damaged[at] = rng.next_u64() as u8;
+        }
+        sim.files.lock().unwrap().insert(FILE.into(), damaged);
+        let [alone, together] = [(); 2].map(|()| engine(&sim, MaxmemoryPolicy::NoEviction));
+        let expected = load(&alone, Duplicates::Refuse).map(drop).map_err(|e| e.to_string());
+        let found = load_together(&together).map(drop).map_err(|e| e.to_string());
+        assert_eq!(found, expected);
     }
 }

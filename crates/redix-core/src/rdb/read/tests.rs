@@ -73,14 +73,21 @@ fn read_from(
 ) -> std::result::Result<Content, RdbError> {
     let mut reader = RdbReader::new(source, options);
     let mut content = Content::default();
-    loop {
-        match reader.next_event()? {
-            Event::Start(version) => content.version = Some(version),
+    while content.end.is_none() {
+        content.note(reader.next_event()?);
+    }
+    Ok(content)
+}
+
+impl Content {
+    fn note(&mut self, event: Event<'_>) {
+        match event {
+            Event::Start(version) => self.version = Some(version),
             Event::Aux { name, value } => {
-                content.aux.insert(text(name), text(&owned(value)));
+                self.aux.insert(text(name), text(&owned(value)));
             }
-            Event::Function(source) => content.functions.push(text(source)),
-            Event::Key(KeyRecord { db, key, expire_at_ms, idle_s, freq, value }) => {
+            Event::Function(source) => self.functions.push(text(source)),
+            Event::Key(KeyRecord { db, key, expire_at_ms, idle_s, freq, value, .. }) => {
                 let value = match value {
                     RdbValue::Str(value) => owned(value),
                     // In a form in which equal collections are equal.
@@ -89,20 +96,43 @@ fn read_from(
                     }
                 };
                 let record = (db, expire_at_ms, idle_s, freq, value);
-                content.keys.insert((db, key.to_vec()), record);
+                self.keys.insert((db, key.to_vec()), record);
             }
-            Event::End(outcome) => {
-                content.end = Some(outcome);
-                return Ok(content);
-            }
-            Event::ModuleAux { module } => content.parts.push(format!("module {}", text(&module))),
-            part => content.parts.push(format!("{part:?}")),
+            Event::End(outcome) => self.end = Some(outcome),
+            Event::ModuleAux { module } => self.parts.push(format!("module {}", text(&module))),
+            part => self.parts.push(format!("{part:?}")),
         }
     }
 }
 
+/// As [`read_from`], with what can be cut out read in pieces.
+fn read_in_pieces(bytes: &[u8]) -> std::result::Result<Content, RdbError> {
+    let options = ReadOptions::default();
+    let (mut reader, mut piece) = (RdbReader::new(bytes, options), Piece::default());
+    let mut content = Content::default();
+    while content.end.is_none() {
+        if !reader.cut(&mut piece)? {
+            content.note(reader.next_event()?);
+            continue;
+        }
+        let mut keys = PieceReader::new(std::mem::take(&mut piece), options);
+        while let Some(record) = keys.next_key()? {
+            content.note(Event::Key(record));
+        }
+        piece = keys.into_spare();
+    }
+    Ok(content)
+}
+
+/// Reads a file in both ways, which must agree.
 fn read(bytes: &[u8]) -> std::result::Result<Content, RdbError> {
-    read_from(bytes, ReadOptions::default())
+    let read = read_from(bytes, ReadOptions::default());
+    match (&read, read_in_pieces(bytes)) {
+        (Ok(whole), Ok(pieces)) => assert_eq!(*whole, pieces),
+        (Err(whole), Err(pieces)) => assert_eq!(whole.to_string(), pieces.to_string()),
+        (whole, pieces) => panic!("{whole:?} as a whole, {pieces:?} in pieces"),
+    }
+    read
 }
 
 /// A file of version 11 without a checksum whose parts are `body`.

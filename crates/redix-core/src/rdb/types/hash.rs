@@ -14,6 +14,7 @@ use redix_types::{listpack, ziplist, zipmap};
 use super::super::format::{RdbErrorKind, WriteVersion};
 use super::super::input::Input;
 use super::super::read::{Decoder, corrupt, decode_len};
+use super::super::skip::Skip;
 use super::super::write::{Flush, RecordEncoder, encode_len, flush_full};
 
 /// A count, then fields and values.
@@ -135,6 +136,33 @@ pub(super) fn decode_expiring(
         reading.push((at_ms != ENDLESS).then_some(at_ms))?;
     }
     reading.finish()
+}
+
+/// Skips the body of [`TYPE_HASH`].
+pub(super) fn skip_fields(skip: &mut Skip<'_>) -> Option<()> {
+    skip.elements(|skip| {
+        skip.string()?;
+        skip.string()
+    })
+}
+
+/// Skips the body of [`TYPE_EXPIRING`].
+pub(super) fn skip_expiring(skip: &mut Skip<'_>) -> Option<()> {
+    skip.elements(|skip| {
+        skip.string()?;
+        skip.string()?;
+        skip.bytes(8)
+    })
+}
+
+/// Skips the body of [`TYPE_EXPIRING_REDIS`].
+pub(super) fn skip_expiring_redis(skip: &mut Skip<'_>) -> Option<()> {
+    skip.bytes(8)?;
+    skip.elements(|skip| {
+        skip.len()?;
+        skip.string()?;
+        skip.string()
+    })
 }
 
 /// Reads the earliest expiry of one of Redis's types.

@@ -11,6 +11,7 @@ use redix_types::ziplist;
 use super::super::format::{RdbErrorKind, RdbString};
 use super::super::input::Input;
 use super::super::read::{Decoder, corrupt, decode_len};
+use super::super::skip::Skip;
 use super::super::write::{Flush, RecordEncoder, encode_len, flush_full};
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
@@ -88,6 +89,14 @@ pub(super) fn decode(
     }
     // A list stored as one ziplist stays a quicklist of one node in the real servers too.
     Ok(if type_byte == ZIPLIST { HeapValue::List(Box::new(list)) } else { list.compacted() })
+}
+
+/// Skips the body of [`NODES`].
+pub(super) fn skip_nodes(skip: &mut Skip<'_>) -> Option<()> {
+    skip.elements(|skip| {
+        skip.len()?;
+        skip.string()
+    })
 }
 
 /// Reads a string, which may be stored as a number, and calls `f` with its bytes.

@@ -19,6 +19,7 @@ use redix_types::value::{Compact, HeapValue, ValueRef};
 use super::format::{RdbErrorKind, RdbVersion, TYPE_STRING, WriteVersion};
 use super::input::Input;
 use super::read::{Decoder, unsupported};
+use super::skip::Skip;
 use super::write::{Flush, RecordEncoder, encode_int};
 
 /// `HeapValue::as_ref` returns strings and compact forms as their own variants.
@@ -102,5 +103,32 @@ pub(super) fn decode(
             stream::decode(decoder, input, type_byte)
         }
         _ => Err(unsupported(type_byte, decoder.version)),
+    }
+}
+
+/// Skips a collection, whose type byte was read; `None` if it is not whole, or of a type that is
+/// rare enough to be left to the decoder.
+pub(super) fn skip(skip: &mut Skip<'_>, type_byte: u8, version: RdbVersion) -> Option<()> {
+    match type_byte {
+        set::TYPE_SET | list::STRINGS | list::ZIPLISTS => skip.elements(Skip::string),
+        set::TYPE_SET_INTSET
+        | set::TYPE_SET_LISTPACK
+        | zset::TYPE_ZIPLIST
+        | zset::TYPE_LISTPACK
+        | hash::TYPE_ZIPMAP
+        | hash::TYPE_ZIPLIST
+        | hash::TYPE_LISTPACK
+        | list::ZIPLIST => skip.string(),
+        zset::TYPE_SCORES => zset::skip_scores(skip),
+        list::NODES => list::skip_nodes(skip),
+        hash::TYPE_HASH => hash::skip_fields(skip),
+        hash::TYPE_EXPIRING if matches!(version, RdbVersion::Valkey(_)) => {
+            hash::skip_expiring(skip)
+        }
+        hash::TYPE_EXPIRING_REDIS if matches!(version, RdbVersion::Redis(_)) => {
+            hash::skip_expiring_redis(skip)
+        }
+        stream::TYPE_1 | stream::TYPE_2 | stream::TYPE_3 => stream::skip(skip, type_byte),
+        _ => None,
     }
 }

@@ -22,6 +22,7 @@ use redix_types::value::HeapValue;
 use super::super::format::{RdbErrorKind, WriteVersion};
 use super::super::input::Input;
 use super::super::read::{Decoder, corrupt, decode_len};
+use super::super::skip::Skip;
 use super::super::write::{Flush, RecordEncoder, encode_len, flush_full};
 
 type Result<T> = std::result::Result<T, RdbErrorKind>;
@@ -202,6 +203,34 @@ fn decode_group(
         return Err(corrupt("pending entry without a consumer"));
     }
     Ok(group)
+}
+
+/// Skips a stream behind one of its type bytes.
+pub(super) fn skip(skip: &mut Skip<'_>, type_byte: u8) -> Option<()> {
+    skip.elements(|skip| {
+        skip.string()?;
+        skip.string()
+    })?;
+    // Entries and the last ID; the first one, the greatest deleted one and a count.
+    let lengths = if type_byte == TYPE_1 { 3 } else { 8 };
+    skip_lengths(skip, lengths)?;
+    skip.elements(|skip| {
+        skip.string()?;
+        skip_lengths(skip, if type_byte == TYPE_1 { 2 } else { 3 })?;
+        skip.elements(|skip| {
+            skip.bytes(24)?;
+            skip_lengths(skip, 1)
+        })?;
+        skip.elements(|skip| {
+            skip.string()?;
+            skip.bytes(if type_byte == TYPE_3 { 16 } else { 8 })?;
+            skip.elements(|skip| skip.bytes(16))
+        })
+    })
+}
+
+fn skip_lengths(skip: &mut Skip<'_>, count: usize) -> Option<()> {
+    (0..count).try_for_each(|_| skip.len().map(drop))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use redix_types::zset::{Change, Limits, Zset, build};
 use super::super::format::RdbErrorKind;
 use super::super::input::Input;
 use super::super::read::{Decoder, corrupt, decode_len};
+use super::super::skip::Skip;
 use super::super::write::{Flush, RecordEncoder, encode_len, flush_full};
 
 #[cfg(test)]
@@ -90,6 +91,14 @@ pub(super) fn decode(
             builder.finish(None)
         }
     }
+}
+
+/// Skips the body of [`TYPE_SCORES`].
+pub(super) fn skip_scores(skip: &mut Skip<'_>) -> Option<()> {
+    skip.elements(|skip| {
+        skip.string()?;
+        skip.bytes(8)
+    })
 }
 
 fn decode_text_score(input: &mut Input<'_>) -> Result<f64> {
