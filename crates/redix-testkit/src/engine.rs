@@ -7,10 +7,8 @@
 //! **Invariants.** The same seed and the same calls give the same replies. Time only advances by
 //! [`SimClock::advance_ms`].
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{self, Cursor, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -18,10 +16,7 @@ use redix_core::client::{Client, Input, READ_MAX};
 use redix_core::config::Config;
 use redix_core::effects::Records;
 use redix_core::engine::Engine;
-use redix_core::env::{
-    Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
-    Syncer, Wake,
-};
+use redix_core::env::{Clock, CpuTimes, Entropy, Env, Host, HostFacts, Level, Log, Memory, Wake};
 use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::log::Reader;
@@ -29,6 +24,7 @@ use redix_core::worker::Worker;
 use redix_resp::request::Limits;
 use redix_resp::{Proto, ReplyDecoder, Value, encode_command};
 
+pub use crate::disk::SimDisk;
 use crate::rng::Rng;
 use crate::script::{Command, ScriptTarget};
 
@@ -95,150 +91,6 @@ impl Entropy for SimEntropy {
             let word = rng.next_u64().to_le_bytes();
             chunk.copy_from_slice(&word[..chunk.len()]);
         }
-    }
-}
-
-/// The content of a file, and how much of it survives a power cut.
-#[derive(Default)]
-struct Bytes {
-    all: Vec<u8>,
-    synced: usize,
-}
-
-type Content = Arc<Mutex<Bytes>>;
-
-/// Files in memory. Names are durable at once, content when it is synced.
-#[derive(Clone, Default)]
-pub struct SimDisk {
-    files: Arc<Mutex<BTreeMap<PathBuf, Content>>>,
-    full: Arc<AtomicBool>,
-}
-
-impl SimDisk {
-    /// The content of a file.
-    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
-        self.file(path).ok().map(|file| locked(&file).all.clone())
-    }
-
-    /// The disk after a power cut: of unsynced bytes a random prefix survives.
-    pub fn after_crash(&self, rng: &mut Rng) -> SimDisk {
-        let mut survivor = |content: &Content| {
-            let Bytes { all, synced } = &*locked(content);
-            let len = synced + rng.below(all.len() - synced + 1);
-            Arc::new(Mutex::new(Bytes { all: all[..len].to_vec(), synced: len }))
-        };
-        let files = locked(&self.files);
-        let files = files.iter().map(|(path, content)| (path.clone(), survivor(content)));
-        let files = Arc::new(Mutex::new(files.collect()));
-        SimDisk { files, full: Arc::clone(&self.full) }
-    }
-
-    /// Makes writing fail, or succeed again, from now on.
-    pub fn set_full(&self, full: bool) {
-        self.full.store(full, Ordering::Relaxed);
-    }
-
-    /// The names of all files.
-    pub fn names(&self) -> Vec<PathBuf> {
-        locked(&self.files).keys().cloned().collect()
-    }
-
-    fn file(&self, path: &Path) -> io::Result<Content> {
-        locked(&self.files).get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-}
-
-struct SimFile(Content, Arc<AtomicBool>);
-
-struct SimSyncer(Content);
-
-impl Syncer for SimSyncer {
-    fn sync(&self) -> io::Result<()> {
-        let mut content = locked(&self.0);
-        content.synced = content.all.len();
-        Ok(())
-    }
-}
-
-impl Write for SimFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.1.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        locked(&self.0).all.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl DiskFile for SimFile {
-    fn sync(&mut self) -> io::Result<()> {
-        SimSyncer(Arc::clone(&self.0)).sync()
-    }
-    fn truncate(&mut self, len: u64) -> io::Result<()> {
-        let mut content = locked(&self.0);
-        content.all.truncate(usize::try_from(len).unwrap_or(usize::MAX));
-        content.synced = content.synced.min(content.all.len());
-        Ok(())
-    }
-    fn syncer(&self) -> io::Result<Arc<dyn Syncer>> {
-        Ok(Arc::new(SimSyncer(Arc::clone(&self.0))))
-    }
-}
-
-#[derive(Default)]
-struct SimSpill(Vec<u8>);
-
-impl SpillFile for SimSpill {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
-        (&self.0[start..]).read(out)
-    }
-    fn reset(&mut self) -> io::Result<()> {
-        self.0.clear();
-        Ok(())
-    }
-}
-
-impl Disk for SimDisk {
-    fn open(&self, path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
-        let bytes = locked(&*self.file(path)?).all.clone();
-        let len = bytes.len() as u64;
-        Ok((Box::new(Cursor::new(bytes)), len))
-    }
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let content = Content::default();
-        locked(&self.files).insert(path.to_owned(), Arc::clone(&content));
-        Ok(Box::new(SimFile(content, Arc::clone(&self.full))))
-    }
-    fn append(&self, path: &Path) -> io::Result<(Box<dyn DiskFile>, u64)> {
-        let content = Arc::clone(locked(&self.files).entry(path.to_owned()).or_default());
-        let len = locked(&content).all.len() as u64;
-        Ok((Box::new(SimFile(content, Arc::clone(&self.full))), len))
-    }
-    fn create_dir(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut files = locked(&self.files);
-        let content = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        files.insert(to.to_owned(), content);
-        Ok(())
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        locked(&self.files).remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-    fn spill(&self, _: &Path) -> io::Result<Box<dyn SpillFile>> {
-        Ok(Box::<SimSpill>::default())
     }
 }
 

@@ -24,6 +24,7 @@
 pub mod abuse;
 pub mod ahead;
 pub mod client;
+pub mod disk;
 pub mod encodings;
 pub mod engine;
 pub mod forms;
