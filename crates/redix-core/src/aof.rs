@@ -298,6 +298,11 @@ impl Status {
         self.show_failed();
     }
 
+    /// Whether writes are refused until a rewrite has made new files.
+    pub(crate) fn needs_files(&self) -> bool {
+        lock(&self.sync_error).is_some()
+    }
+
     fn show_failed(&self) {
         let failed = lock(&self.write_error).is_some() || lock(&self.sync_error).is_some();
         self.failed.store(failed, Ordering::Release);

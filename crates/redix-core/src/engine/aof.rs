@@ -28,6 +28,8 @@ const TURN_WAIT: Duration = Duration::from_micros(200);
 /// Failed rewrites in a row from which on the next automatic one is delayed. Source: Redis,
 /// `AOF_REWRITE_LIMITE_THRESHOLD`.
 const FAILURES_MAX: u64 = 3;
+/// The same while writes are refused until a rewrite succeeds.
+const REFUSING_DELAY_S: i64 = 10;
 /// The longest such delay. Source: Redis, `AOF_REWRITE_LIMITE_MAX_MINUTES`.
 const DELAY_MAX_S: u64 = 3600;
 
@@ -523,8 +525,11 @@ impl Engine {
                     status.failed_s.store(now_s, Ordering::Relaxed);
                 }
                 let _world = self.keyspace.gates().world();
-                if self.aof.phase() == Phase::Starting {
+                let starting = self.aof.phase() == Phase::Starting;
+                if starting {
                     self.close_files(Phase::Wanted);
+                }
+                if starting || status.needs_files() {
                     status.scheduled.store(true, Ordering::Relaxed);
                 }
             }
@@ -640,6 +645,9 @@ impl Engine {
 
     /// How long after a failure the next automatic rewrite may begin.
     fn rewrite_delay_s(&self) -> i64 {
+        if self.aof.status.needs_files() {
+            return REFUSING_DELAY_S;
+        }
         let failures = self.aof.status.failures.load(Ordering::Relaxed);
         if failures < FAILURES_MAX {
             return 0;
