@@ -165,6 +165,8 @@ pub struct Replica {
     has_acked: AtomicBool,
     /// Unix time in milliseconds of its last acknowledgement.
     acked_ms: AtomicI64,
+    /// Unix time in milliseconds when it asked to be synchronised.
+    asked_ms: AtomicI64,
     /// Unix time in milliseconds when it began to wait for a snapshot.
     waiting_since_ms: AtomicI64,
     /// Unix time in milliseconds since which its socket accepts nothing; 0: it does.
@@ -203,6 +205,7 @@ impl Replica {
             filed: AtomicU64::new(0),
             has_acked: AtomicBool::new(false),
             acked_ms: AtomicI64::new(0),
+            asked_ms: AtomicI64::new(0),
             waiting_since_ms: AtomicI64::new(0),
             stuck_since_ms: AtomicI64::new(0),
             legacy: AtomicBool::new(false),
@@ -303,6 +306,16 @@ impl Replica {
         }
     }
 
+    /// Whether `newer` is the same server on another connection: at the same address, and this one
+    /// has been silent since. Replicas behind one address and port, as a proxy makes them look, go
+    /// on to acknowledge.
+    fn is_replaced_by(&self, newer: &Replica) -> bool {
+        let (ip, port) = self.address();
+        port != 0
+            && self.acked_ms() <= newer.asked_ms.load(Ordering::Relaxed)
+            && newer.address() == (ip, port)
+    }
+
     /// Whether it came with SYNC: it gets no status line before the snapshot and sends no
     /// acknowledgements.
     pub fn is_legacy(&self) -> bool {
@@ -331,6 +344,7 @@ impl Replica {
 
     /// Makes it wait for a snapshot.
     pub fn wait_for_start(&self, now_ms: i64) {
+        self.asked_ms.store(now_ms, Ordering::Relaxed);
         self.waiting_since_ms.store(now_ms, Ordering::Relaxed);
         self.set_phase(Phase::WaitStart);
     }
@@ -342,6 +356,7 @@ impl Replica {
         feed.reader = Some(reader);
         feed.open = true;
         self.acked_ms.store(now_ms, Ordering::Relaxed);
+        self.asked_ms.store(now_ms, Ordering::Relaxed);
         self.set_phase(Phase::Online);
     }
 
@@ -516,7 +531,7 @@ impl Replicas {
     }
 
     /// The number of replicas that have acknowledged the stream up to `offset`, or that it is in
-    /// their append-only files.
+    /// their append-only files. One that has connected again is counted once.
     pub fn acknowledged(&self, offset: u64, in_file: bool) -> i64 {
         if self.count() == 0 {
             return 0;
@@ -526,7 +541,10 @@ impl Replicas {
             let has = if in_file { replica.has_in_file(offset) } else { replica.has(offset) };
             replica.phase() == Phase::Online && has
         };
-        list.iter().filter(has).count() as i64
+        let counts = |&(index, replica): &(usize, &Arc<Replica>)| {
+            has(&replica) && !list[index + 1..].iter().any(|newer| replica.is_replaced_by(newer))
+        };
+        list.iter().enumerate().filter(counts).count() as i64
     }
 
     /// Requests a GETACK at the end of a worker's turn.

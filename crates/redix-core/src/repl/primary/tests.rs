@@ -139,6 +139,30 @@ fn those_online_and_heard_of_lately_are_good() {
 }
 
 #[test]
+fn a_replica_that_has_connected_again_is_counted_once() {
+    let (log, replicas) = (log(), Replicas::new(1));
+    let [old, new] = ["127.0.0.1:5000", "127.0.0.1:5001"].map(replica);
+    for (replica, port, now_ms) in [(&old, 7000, 1000), (&new, 7000, 2000)] {
+        replica.announce(|said| said.port = port);
+        replicas.attach(replica);
+        replica.resume(b"", log.reader(0).unwrap(), now_ms);
+        replica.ack(5, now_ms + 500);
+    }
+    assert_eq!(replicas.acknowledged(5, false), 1);
+    // Another server at that address, since both are heard of.
+    old.ack(5, 2600);
+    assert_eq!(replicas.acknowledged(5, false), 2);
+    // Without a port nobody can be told apart.
+    let [one, other] = ["127.0.0.1:5002", "127.0.0.1:5003"].map(replica);
+    for replica in [&one, &other] {
+        replicas.attach(replica);
+        replica.resume(b"", log.reader(0).unwrap(), 3000);
+        replica.ack(5, 3000);
+    }
+    assert_eq!(replicas.acknowledged(5, false), 4);
+}
+
+#[test]
 fn names_are_what_was_said_or_seen() {
     let replica = replica("[::1]:5000");
     assert_eq!(replica.name(), "::1:<unknown-replica-port>");
