@@ -21,12 +21,32 @@ enum Expected {
     Probe(u64),
     /// WAIT after that SET.
     Wait(u64),
+    /// WAITAOF for the server's own file after that SET.
+    WaitAof(u64),
+    /// GET of this client's probe.
+    Read(usize),
 }
 
 /// A WAIT that was replied to: `count` replicas are said to have applied the probe `value`.
 pub(super) struct Waited {
     pub(super) value: u64,
     pub(super) count: i64,
+}
+
+/// What replies tell of probes.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) waited: Vec<Waited>,
+    /// Clients and their probes that the server is known to have.
+    pub(super) shown: Vec<Shown>,
+}
+
+/// A probe that a reply has acknowledged or shown.
+pub(super) struct Shown {
+    pub(super) client: usize,
+    pub(super) value: u64,
+    /// It was confirmed to be durable.
+    pub(super) durable: bool,
 }
 
 /// A client's connection: the server, its incarnation, and the connection.
@@ -92,12 +112,17 @@ impl Client {
     }
 
     /// Sends commands. Returns the worker that has to read them.
-    pub(super) fn act(&mut self, process: &mut Process, rng: &mut Rng) -> Option<usize> {
+    pub(super) fn act(
+        &mut self,
+        process: &mut Process,
+        clients: usize,
+        rng: &mut Rng,
+    ) -> Option<usize> {
         let local = self.home.as_ref()?.local;
         let mut bytes = Vec::new();
         let mut push = |words: &Words| encode_command(&mut bytes, words);
         match rng.below(100) {
-            0..80 => {
+            0..76 => {
                 let mut batch = writes::batch(rng, BATCH);
                 if rng.chance(50) {
                     batch.push(writes::field_expiry(rng));
@@ -105,8 +130,16 @@ impl Client {
                 batch.iter().for_each(&mut push);
                 self.expected.extend(batch.iter().map(|_| Expected::Anything));
             }
+            76..80 => {
+                let read = rng.below(clients);
+                push(&writes::words(&["SELECT", &PROBES_DB.to_string()]));
+                push(&vec![b"GET".to_vec(), probe_key(read)]);
+                push(&writes::words(&["SELECT", "0"]));
+                let replies = [Expected::Anything, Expected::Read(read), Expected::Anything];
+                self.expected.extend(replies);
+            }
             80..83 => {
-                push(&writes::words(&[*rng.pick(&["BGSAVE", "SAVE", "BGSAVE"])]));
+                push(&writes::words(&[*rng.pick(&["BGSAVE", "SAVE", "BGREWRITEAOF"])]));
                 self.expected.push_back(Expected::Anything);
             }
             _ => {
@@ -117,14 +150,16 @@ impl Client {
                 let wanted = (1 + rng.below(3)).to_string();
                 let timeout_max_ms = *rng.pick(&[50, 50, 50, 2000]);
                 let timeout_ms = (1 + rng.below(timeout_max_ms)).to_string();
-                push(&writes::words(&["WAIT", &wanted, &timeout_ms]));
+                let wait = if rng.chance(30) {
+                    push(&writes::words(&["WAITAOF", "1", "0", &timeout_ms]));
+                    Expected::WaitAof(self.probes)
+                } else {
+                    push(&writes::words(&["WAIT", &wanted, &timeout_ms]));
+                    Expected::Wait(self.probes)
+                };
                 push(&writes::words(&["SELECT", "0"]));
-                self.expected.extend([
-                    Expected::Anything,
-                    Expected::Probe(self.probes),
-                    Expected::Wait(self.probes),
-                    Expected::Anything,
-                ]);
+                let probe = Expected::Probe(self.probes);
+                self.expected.extend([Expected::Anything, probe, wait, Expected::Anything]);
             }
         }
         if !process.send(local, &bytes) {
@@ -134,13 +169,13 @@ impl Client {
         Some(local.0)
     }
 
-    /// Reads replies; returns those to WAIT.
-    pub(super) fn receive(&mut self, process: &mut Process) -> Result<Vec<Waited>, String> {
-        let mut waited = Vec::new();
-        let Some(home) = &self.home else { return Ok(waited) };
+    /// Reads replies.
+    pub(super) fn receive(&mut self, process: &mut Process) -> Result<Told, String> {
+        let mut told = Told::default();
+        let Some(home) = &self.home else { return Ok(told) };
         let Some(bytes) = process.take_replies(home.local) else {
             self.lose();
-            return Ok(waited);
+            return Ok(told);
         };
         self.decoder.feed(&bytes);
         let id = self.id;
@@ -155,16 +190,33 @@ impl Client {
             self.written += 1;
             match expected {
                 Expected::Anything => {}
-                Expected::Probe(value) => self.confirmed = value,
+                Expected::Probe(value) => {
+                    self.confirmed = value;
+                    told.shown.push(Shown { client: id, value, durable: false });
+                }
+                Expected::Read(client) => {
+                    if let Value::Bulk(text) = reply {
+                        let value = String::from_utf8(text).ok().and_then(|text| text.parse().ok());
+                        let value = value.ok_or_else(|| garbled(&"a probe that is no number"))?;
+                        told.shown.push(Shown { client, value, durable: false });
+                    }
+                }
+                Expected::WaitAof(value) if value == self.confirmed => {
+                    let Value::Array(counts) = reply else {
+                        return Err(garbled(&format!("WAITAOF answered {}", reply.pretty())));
+                    };
+                    let durable = counts.first() == Some(&Value::Int(1));
+                    told.shown.push(Shown { client: id, value, durable });
+                }
                 Expected::Wait(value) if value == self.confirmed => {
                     let Value::Int(count) = reply else {
                         return Err(garbled(&format!("WAIT answered {}", reply.pretty())));
                     };
-                    waited.push(Waited { value, count });
+                    told.waited.push(Waited { value, count });
                 }
-                Expected::Wait(_) => {}
+                Expected::Wait(_) | Expected::WaitAof(_) => {}
             }
         }
-        Ok(waited)
+        Ok(told)
     }
 }

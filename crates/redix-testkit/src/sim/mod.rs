@@ -13,12 +13,15 @@
 //! - no offset goes back while the stream keeps its name;
 //! - WAIT that answered `n` was true: `n` replicas had applied the write;
 //! - who takes over from a primary, unless forced to, has all that it had;
+//! - what was acknowledged or shown under `appendfsync always`, and what WAITAOF or the durable offset
+//!   said is durable, is there after a power cut;
 //! - after everything has healed, all servers hold the same, within a bounded time.
 //!
 //! **Invariants.** The seed decides everything: the same seed gives the same trace. Only the core
 //! is driven: what threads and sockets add is tested with processes.
 
 mod client;
+mod durable;
 mod history;
 mod net;
 mod process;
@@ -54,6 +57,10 @@ pub struct Seen {
     pub sweeps: u64,
     /// Data sets that a replica refused, and then was told to accept.
     pub consents: u64,
+    /// Calls of WAITAOF that confirmed.
+    pub waits_aof: u64,
+    /// Probes checked to have survived a crash.
+    pub checked: u64,
     /// Offsets at which two servers were compared.
     pub compared: u64,
     /// Partial resynchronisations.
@@ -74,6 +81,8 @@ impl Seen {
             failovers: self.failovers + other.failovers,
             sweeps: self.sweeps + other.sweeps,
             consents: self.consents + other.consents,
+            waits_aof: self.waits_aof + other.waits_aof,
+            checked: self.checked + other.checked,
             compared: self.compared + other.compared,
             partial: self.partial + other.partial,
             full: self.full + other.full,
@@ -85,11 +94,13 @@ impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Seen { written, waits, cuts, crashes, promotions, .. } = self;
         let Seen { failovers, sweeps, consents, compared, partial, full, .. } = self;
+        let Seen { waits_aof, checked, .. } = self;
         write!(
             f,
             "{written} commands, {waits} waits, {cuts} cuts, {crashes} crashes, {promotions} \
              promotions, {failovers} failovers, {sweeps} sweeps, {consents} consents, {partial} partial \
-             and {full} full synchronisations, {compared} places compared"
+             and {full} full synchronisations, {waits_aof} writes confirmed as durable, {checked} \
+             found after a crash, {compared} places compared"
         )
     }
 }

@@ -120,15 +120,15 @@ impl Net {
         }
     }
 
-    /// Accepts a connection.
-    pub(super) fn accept(&mut self, node: usize) -> Option<u64> {
+    /// Accepts a connection; returns it and the node that it comes from.
+    pub(super) fn accept(&mut self, node: usize) -> Option<(u64, usize)> {
         let now_us = self.now_us;
         let is_new = |link: &Link| {
             link.nodes[1] == node && !link.accepted && !link.broken && link.open_us <= now_us
         };
         let (id, link) = self.links.iter_mut().find(|(_, link)| is_new(link))?;
         link.accepted = true;
-        Some(*id)
+        Some((*id, link.nodes[0]))
     }
 
     /// Reads some of what has arrived; 0 at the end.

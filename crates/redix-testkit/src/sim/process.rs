@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use redix_core::client::Client;
 use redix_core::config::Config;
-use redix_core::engine::{Background, Engine, Rest};
+use redix_core::engine::{Background, Engine, Fatal, Rest};
 use redix_core::env::{Clock, Env, Level, Log, Wake};
 use redix_core::expire::Sweeper;
 use redix_core::keyspace::SHARDS;
@@ -21,6 +21,7 @@ use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::log::History;
 use redix_core::repl::status::Target;
+use redix_core::replay::OneThread;
 use redix_core::upstream::ahead::{Portions, ReadAhead};
 use redix_core::upstream::{Transport, Upstream};
 use redix_core::worker::Worker;
@@ -142,6 +143,8 @@ pub(super) struct Process {
     workers: Vec<Hosted>,
     background: Background,
     background_due_ns: u64,
+    /// When the append-only file is due to be synced.
+    sync_due_ns: u64,
     upstream: Upstream,
     socket: Socket,
     /// Replies to connections of clients.
@@ -156,7 +159,7 @@ impl Process {
         disk: &SimDisk,
         config: Config,
         life: &Life,
-    ) -> Self {
+    ) -> Result<Self, String> {
         let log = Box::new(TraceLog(outside.trace.clone(), node));
         let clock = Box::new(SkewedClock(Arc::clone(&outside.clock), life.skew_us));
         let env = Env { log, clock, ..sim_env(&outside.clock, disk, life.seed) };
@@ -174,10 +177,10 @@ impl Process {
             let _world = engine.keyspace.gates().world();
             engine.follow(Target { host, port });
         }
-        load(&engine);
+        load(&engine)?;
         outside.net.borrow_mut().set_up(node, true);
         let socket = Socket { node, net: Rc::clone(&outside.net), link: None, asked: 0 };
-        Self {
+        Ok(Self {
             upstream: Upstream::new(Arc::clone(&engine)),
             engine,
             node,
@@ -185,9 +188,10 @@ impl Process {
             workers,
             background: Background::default(),
             background_due_ns: 0,
+            sync_due_ns: 0,
             socket,
             replies: BTreeMap::new(),
-        }
+        })
     }
 
     /// Opens a client's connection, without the network.
@@ -222,6 +226,10 @@ impl Process {
         encode_command(&mut bytes, words);
         self.send(local, &bytes);
         self.turn(local.0);
+        // Its reply may wait for a sync; without one there is no reply.
+        if self.aof().is_ok() {
+            self.turn(local.0);
+        }
         let reply = self.take_replies(local).unwrap_or_default();
         self.close(local.0, local.1);
         reply
@@ -232,8 +240,12 @@ impl Process {
     pub(super) fn order(&mut self, words: &[&str]) -> Result<bool, String> {
         let reply = self.ask(words);
         let done = reply.starts_with(b"+OK") || reply.starts_with(b":");
-        if done || reply.starts_with(b"-LOADING") {
-            return Ok(done);
+        // It was executed, but could not be made durable: the process is about to end. Or it was
+        // refused because the disk has failed before.
+        let held = reply.is_empty() && self.engine.aof.holds_replies();
+        let ends = done || held || reply.starts_with(b"-MISCONF");
+        if ends || reply.starts_with(b"-LOADING") {
+            return Ok(ends);
         }
         Err(format!("{words:?} was answered {}", reply.escape_ascii()))
     }
@@ -260,6 +272,7 @@ impl Process {
         let mut touched = worker.ready().to_vec();
         // Saves are carried out by background work, and nobody requests a shutdown.
         drop(worker.run());
+        self.engine.write_aof_at_once();
         touched.extend_from_slice(worker.fed());
         self.background_due_ns = 0;
         self.write(index, &touched);
@@ -310,8 +323,8 @@ impl Process {
         if self.socket_count() % self.workers.len() != index {
             return;
         }
-        while let Some(link) = self.outside.net.borrow_mut().accept(self.node) {
-            let client = new_client(&self.engine, &format!("10.0.0.{link}:1"), index);
+        while let Some((link, from)) = self.outside.net.borrow_mut().accept(self.node) {
+            let client = new_client(&self.engine, &format!("10.0.0.{from}:{link}"), index);
             let host = &mut self.workers[index];
             let token = host.worker.insert(client);
             host.accepted.insert(token, Accepted { link, unsent: Vec::new() });
@@ -349,6 +362,9 @@ impl Process {
         let mut closed = Vec::new();
         for (&token, accepted) in &mut host.accepted {
             let Some(client) = host.worker.client(token) else { continue };
+            if is_held(&engine, client) {
+                continue;
+            }
             let pending = !accepted.unsent.is_empty();
             accepted.unsent.extend_from_slice(&client.reply.take());
             let closing = client.closing() || client.shared.killed.load(Ordering::Relaxed);
@@ -374,7 +390,9 @@ impl Process {
         for (&(_, token), replies) in self.replies.range_mut((index, 0)..(index + 1, 0)) {
             match host.worker.client(token) {
                 Some(client) if !client.shared.killed.load(Ordering::Relaxed) => {
-                    replies.extend(client.reply.take());
+                    if !is_held(&engine, client) {
+                        replies.extend(client.reply.take());
+                    }
                 }
                 _ => closed.push(token),
             }
@@ -399,6 +417,15 @@ impl Process {
                 Rest::Until(due_ns) => due_ns,
             };
         }
+    }
+
+    /// Runs the threads of the append-only file. The error is the reason why the process ends.
+    pub(super) fn aof(&mut self) -> Result<(), String> {
+        self.engine.write_aof().map_err(|Fatal(text)| text)?;
+        if self.engine.env.clock.mono_ns() >= self.sync_due_ns {
+            self.sync_due_ns = self.engine.sync_aof();
+        }
+        Ok(())
     }
 
     /// Runs the link to the primary.
@@ -479,9 +506,26 @@ fn send(net: &mut Net, accepted: &mut Accepted) -> bool {
 }
 
 /// Loads the data set on disk, as the process does before it serves clients.
-fn load(engine: &Engine) {
+fn load(engine: &Arc<Engine>) -> Result<(), String> {
+    if engine.config().appendonly {
+        let loaded = engine.load_first_aof(engine.background_thread(), &OneThread);
+        return loaded.map_err(|error| error.to_string());
+    }
     let _world = engine.keyspace.gates().world();
-    engine.load_now().expect("what a save left behind can be loaded");
+    engine.load_now().map(drop).map_err(|error| error.to_string())
+}
+
+/// Whether the output has to wait for a sync of the append-only file.
+fn is_held(engine: &Engine, client: &mut Client) -> bool {
+    if client.unsent_bytes() == 0 || engine.aof.may_reply(client.session.reply_offset) {
+        return false;
+    }
+    let end = engine.repl.log.end();
+    if client.session.reply_offset > end {
+        // Of a former stream, before a primary's was adopted.
+        client.session.reply_offset = end;
+    }
+    !engine.aof.may_reply(client.session.reply_offset)
 }
 
 /// A hash of several byte strings, eight bytes at a time (after FNV-1a), with a final mix.

@@ -6,11 +6,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use redix_core::config::{Config, DisklessLoad, ReplicaProtect};
+use redix_core::config::{AppendFsync, Config, DisklessLoad, ReplicaProtect};
 use redix_core::repl::status::LinkState;
 
 use super::Seen;
-use super::client::{Client, PROBES_DB, Waited, probe_key};
+use super::client::{Client, PROBES_DB, Shown, Waited, probe_key};
+use super::durable::Durable;
 use super::history::History;
 use super::net::{Net, Route};
 use super::process::{FIRST_PORT, Life, Outside, Process, Trace};
@@ -38,6 +39,10 @@ struct Node {
     lives: u64,
     /// The highest probe of each client that it has ever had.
     probes: Vec<u64>,
+    /// What must be on its disk.
+    durable: Durable,
+    /// Whether it starts with an append-only file.
+    appendonly: bool,
 }
 
 /// The state of a run.
@@ -69,15 +74,17 @@ impl World {
         let clients: Vec<Client> = (0..1 + rng.below(3)).map(Client::new).collect();
         let mut parents = vec![None];
         parents.extend((1..count).map(|node| Some(rng.below(node))));
+        let settings = settings(&mut rng);
         let node = |parent| Node {
             disk: SimDisk::default(),
             parent,
             process: None,
             lives: 0,
             probes: vec![0; clients.len()],
+            durable: Durable::new(clients.len()),
+            appendonly: settings.appendonly,
         };
         let nodes = parents.into_iter().map(node).collect();
-        let settings = settings(&mut rng);
         let workers = 1 + rng.below(2);
         let swept = vec![0; clients.len()];
         Self {
@@ -105,7 +112,8 @@ impl World {
             self.pass_time(false);
             match self.rng.below(1000) {
                 0..320 => self.turn()?,
-                320..680 => self.link()?,
+                320..640 => self.link()?,
+                640..680 => self.aof()?,
                 680..760 => self.background()?,
                 760..990 => self.act()?,
                 990..994 => self.sweep()?,
@@ -147,9 +155,10 @@ impl World {
 
     /// Observes a server after it has run.
     fn observe(&mut self, node: usize) -> Check {
-        let Node { process: Some(process), probes, .. } = &mut self.nodes[node] else {
+        let Node { process: Some(process), probes, durable, .. } = &mut self.nodes[node] else {
             return Ok(());
         };
+        durable.observe(process);
         for (client, highest) in probes.iter_mut().enumerate() {
             let value = process.peek(PROBES_DB, &probe_key(client));
             let value = value.and_then(|value| String::from_utf8(value).ok()?.parse().ok());
@@ -197,6 +206,25 @@ impl World {
         self.observe(node)
     }
 
+    /// The threads of an append-only file run.
+    fn aof(&mut self) -> Check {
+        let node = self.pick();
+        self.aof_of(node)
+    }
+
+    fn aof_of(&mut self, node: usize) -> Check {
+        let Some(process) = self.process(node) else { return Ok(()) };
+        if let Err(text) = process.aof() {
+            self.note(&format!("node {node} ends: {text}"));
+            self.crash(node);
+            return Ok(());
+        }
+        self.observe(node)?;
+        // What it has made durable can be replied to.
+        let worker = self.rng.below(self.workers);
+        self.turn_of(node, worker)
+    }
+
     /// A client sends commands, and its server reads them at once.
     fn act(&mut self) -> Check {
         let id = self.rng.below(self.clients.len());
@@ -208,7 +236,8 @@ impl World {
             return Ok(());
         };
         let Some(process) = self.nodes[node].process.as_mut() else { return Ok(()) };
-        match self.clients[id].act(process, &mut self.rng) {
+        let clients = self.clients.len();
+        match self.clients[id].act(process, clients, &mut self.rng) {
             Some(worker) => self.turn_of(node, worker),
             None => Ok(()),
         }
@@ -236,14 +265,21 @@ impl World {
             }
             let Node { process, lives, .. } = &mut self.nodes[node];
             let same = home.life == *lives;
-            let waited = match process {
+            let told = match process {
                 Some(process) if same => self.clients[id].receive(process)?,
                 _ => {
                     self.clients[id].lose();
                     continue;
                 }
             };
-            waited.iter().try_for_each(|waited| self.check_wait(id, node, waited))?;
+            told.waited.iter().try_for_each(|waited| self.check_wait(id, node, waited))?;
+            let Node { process: Some(process), durable, .. } = &mut self.nodes[node] else {
+                continue;
+            };
+            for Shown { client, value, durable: confirmed } in told.shown {
+                durable.note(client, value, confirmed, process);
+                self.seen.waits_aof += u64::from(confirmed);
+            }
         }
         Ok(())
     }
@@ -265,18 +301,29 @@ impl World {
     }
 
     fn start(&mut self, node: usize) -> Check {
-        let Node { disk, parent, lives, .. } = &mut self.nodes[node];
+        let Node { disk, parent, lives, appendonly, .. } = &mut self.nodes[node];
+        let appendonly = *appendonly;
         *lives += 1;
         self.outside.trace.note(&format!("node {node} starts, a replica of {parent:?}"));
         let mut config = self.settings.clone();
         config.port = FIRST_PORT + node as u16;
+        config.appendonly = appendonly;
         config.replicaof = parent.map(|parent| ("10.0.0.1".into(), FIRST_PORT + parent as u16));
         let life = Life {
             seed: self.rng.next_u64(),
             workers: self.workers,
             skew_us: self.rng.between(-SKEW_US_MAX, SKEW_US_MAX),
         };
-        let process = Process::start(node, &self.outside, disk, config, &life);
+        let process = match Process::start(node, &self.outside, disk, config, &life) {
+            Ok(process) => process,
+            Err(error) if disk.is_faulty() => {
+                self.note(&format!("node {node} cannot start: {error}"));
+                self.outside.net.borrow_mut().set_up(node, false);
+                return Ok(());
+            }
+            Err(error) => return Err(format!("node {node} cannot load its files: {error}")),
+        };
+        self.seen.checked += self.nodes[node].durable.check(node, &process, &self.swept)?;
         self.nodes[node].process = Some(process);
         self.history.forget(node);
         self.observe(node)
@@ -355,7 +402,12 @@ impl World {
                 let kind = *self.rng.pick(&["master", "replica", "normal"]);
                 self.order(one, &["CLIENT", "KILL", "TYPE", kind])?;
             }
-            96..98 => {
+            96 => {
+                let failing = self.rng.chance(40);
+                self.note(&format!("disk of node {one} fails to sync: {failing}"));
+                self.nodes[one].disk.set_failing(failing);
+            }
+            97 => {
                 let full = self.rng.chance(40);
                 self.note(&format!("disk of node {one} full: {full}"));
                 self.nodes[one].disk.set_full(full);
@@ -450,6 +502,14 @@ impl World {
     }
 
     fn reconfigure(&mut self, node: usize) -> Check {
+        if self.rng.chance(20) {
+            let appendonly = self.rng.chance(60);
+            if self.nodes[node].process.is_some() {
+                self.nodes[node].appendonly = appendonly;
+            }
+            let value = if appendonly { "yes" } else { "no" };
+            return self.order(node, &["CONFIG", "SET", "appendonly", value]);
+        }
         let (name, value) = *self.rng.pick(&[
             ("repl-backlog-size", "16384"),
             ("repl-backlog-size", "100000"),
@@ -460,6 +520,9 @@ impl World {
             ("repl-diskless-load", "disabled"),
             ("repl-diskless-load", "swapdb"),
             ("repl-diskless-load", "on-empty-db"),
+            ("appendfsync", "always"),
+            ("appendfsync", "everysec"),
+            ("appendfsync", "no"),
         ]);
         self.order(node, &["CONFIG", "SET", name, value])
     }
@@ -476,6 +539,7 @@ impl World {
         for node in 0..self.nodes.len() {
             self.set_fair_routes(node);
             self.nodes[node].disk.set_full(false);
+            self.nodes[node].disk.set_failing(false);
             if self.nodes[node].process.is_none() {
                 self.start(node)?;
             }
@@ -508,6 +572,10 @@ impl World {
             }
             self.link_of(node)?;
             self.background_of(node)?;
+            self.aof_of(node)?;
+            if self.nodes[node].process.is_none() {
+                self.start(node)?;
+            }
             self.consent(node)?;
             if self.agreed()? {
                 self.note("all agree");
@@ -597,6 +665,18 @@ fn settings(rng: &mut Rng) -> Config {
             ReplicaProtect::Strict,
             ReplicaProtect::No,
         ]),
+        appendonly: rng.chance(60),
+        appendfsync: *rng.pick(&[
+            AppendFsync::Always,
+            AppendFsync::Always,
+            AppendFsync::EverySec,
+            AppendFsync::No,
+        ]),
+        aof_use_rdb_preamble: rng.chance(70),
+        aof_timestamp_enabled: rng.chance(50),
+        auto_aof_rewrite_min_size: *rng.pick(&[4 << 10, 64 << 10, 64 << 20]),
+        // The simulated disk leaves zeros where it has not written.
+        aof_load_corrupt_tail_max_size: 1 << 40,
         ..Config::default()
     }
 }

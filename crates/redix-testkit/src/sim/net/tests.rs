@@ -7,7 +7,7 @@ fn pair() -> (Net, u64) {
     let mut net = Net::new(2, 1);
     net.set_up(1, true);
     let id = net.connect(0, 1).unwrap();
-    assert_eq!(net.accept(1), Some(id));
+    assert_eq!(net.accept(1), Some((id, 0)));
     (net, id)
 }
 
