@@ -115,6 +115,9 @@ pub struct Status {
     pub sync_error: Mutex<Option<String>>,
     /// There is one of these errors.
     pub failed: AtomicBool,
+    /// When the oldest file of the history was replaced, Unix time in seconds; 0: not known,
+    /// [`u64::MAX`]: there is none.
+    pub oldest_history_s: AtomicU64,
     /// When the last error was logged, Unix time in seconds.
     pub complained_s: AtomicI64,
     /// Bytes of the base and the former increments.

@@ -128,6 +128,26 @@ pub struct Step {
     pub timestamp_s: Option<i64>,
 }
 
+/// What is done about files that are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// They go at once, or are kept without a limit (`aof-disable-auto-gc`).
+    None,
+    /// They are kept for a time, for which the manifest has to say when they were replaced and what
+    /// follows on what. The present time, in seconds since the Unix epoch.
+    Kept(u64),
+}
+
+impl Retention {
+    /// Records in a manifest what its files need that have just become history.
+    pub fn date(self, manifest: &mut Manifest) -> bool {
+        match self {
+            Self::None => false,
+            Self::Kept(now_s) => manifest.date_history(now_s),
+        }
+    }
+}
+
 /// The file that commands are appended to.
 pub struct Writer {
     place: Place,
@@ -269,10 +289,7 @@ impl Writer {
                 };
                 let mut notes = Vec::new();
                 let at_start = len == 0 && mark == 0;
-                if let Some(now_s) = step.timestamp_s.filter(|now_s| *now_s > stamped_s) {
-                    stamped_s = now_s;
-                    notes.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
-                }
+                stamp(&mut stamped_s, step.timestamp_s, &mut notes);
                 if at_start {
                     select(self.first_db, &mut notes);
                 }
@@ -283,6 +300,7 @@ impl Writer {
             }
             if offset == step.until && named != id.map(|id| (id, offset)) {
                 if len == 0 && self.buffer.is_empty() {
+                    stamp(&mut stamped_s, step.timestamp_s, &mut self.buffer);
                     select(self.first_db, &mut self.buffer);
                 }
                 name_place(&mut named, id, offset, &mut self.buffer);
@@ -309,11 +327,19 @@ impl Writer {
 
     /// Begins a new increment here, whose first record may need this database; the old one is
     /// durable then. On failure the old one is still the present one.
-    pub fn switch(&mut self, disk: &dyn Disk, db: Option<u32>) -> Result<(), FileError> {
+    pub fn switch(
+        &mut self,
+        disk: &dyn Disk,
+        db: Option<u32>,
+        retention: Retention,
+    ) -> Result<(), FileError> {
         self.is_fresh = false;
         self.sync()?;
         let mut manifest = self.manifest.clone();
         let path = self.place.file(&manifest.next_increment(&self.place.name, None).name);
+        if retention != Retention::None {
+            manifest.note_continuation();
+        }
         let file = disk.create(&path).map_err(FileError::of("create", &path))?;
         if let Err(error) = self.place.replace_manifest(disk, &manifest) {
             // Ignored: it is empty, and in no manifest.
@@ -323,6 +349,8 @@ impl Writer {
         self.manifest = manifest;
         (self.path, self.file, self.len) = (path, file, 0);
         (self.first_db, self.named, self.is_fresh) = (db, None, true);
+        // Each file tells by itself when its commands were written.
+        self.stamped_s = 0;
         Ok(())
     }
 
@@ -334,6 +362,7 @@ impl Writer {
         disk: &dyn Disk,
         base: &Path,
         format: BaseFormat,
+        retention: Retention,
     ) -> Result<(), FileError> {
         if !std::mem::take(&mut self.is_fresh) {
             // Its commands would be applied to a base that has them.
@@ -347,6 +376,7 @@ impl Writer {
         }
         let to = self.place.file(&manifest.next_base(&self.place.name, format).name);
         manifest.retire_increments();
+        retention.date(&mut manifest);
         disk.rename(base, &to).map_err(FileError::of("rename to", &to))?;
         let mut path = self.path.clone();
         if self.is_temporary {
@@ -366,14 +396,20 @@ impl Writer {
         self.place.sync_dir(disk)
     }
 
-    /// Removes the files that are no longer needed. Returns those that could not be.
-    pub fn remove_history(&mut self, disk: &dyn Disk) -> Result<Vec<FileError>, FileError> {
-        if self.manifest.history.is_empty() {
+    /// Removes the history that is of no use to anyone who looks back to `since_s`; all of it
+    /// without such a time. Returns the errors of files that could not be removed.
+    pub fn remove_history(
+        &mut self,
+        disk: &dyn Disk,
+        since_s: Option<u64>,
+    ) -> Result<Vec<FileError>, FileError> {
+        let mut manifest = self.manifest.clone();
+        let outdated = manifest.take_history(since_s);
+        if outdated.is_empty() {
             return Ok(Vec::new());
         }
-        let mut manifest = self.manifest.clone();
         let mut failed = Vec::new();
-        for file in manifest.history.drain(..) {
+        for file in outdated {
             let path = self.place.file(&file.name);
             match disk.remove(&path) {
                 Ok(()) => {}
@@ -384,6 +420,16 @@ impl Writer {
         self.place.write_manifest(disk, &manifest)?;
         self.manifest = manifest;
         Ok(failed)
+    }
+
+    /// Records when the history of which that is not known was replaced: now.
+    pub fn date_history(&mut self, disk: &dyn Disk, now_s: u64) -> Result<(), FileError> {
+        let mut manifest = self.manifest.clone();
+        if manifest.date_history(now_s) {
+            self.place.write_manifest(disk, &manifest)?;
+            self.manifest = manifest;
+        }
+        Ok(())
     }
 
     /// Removes the increment if it is in no manifest.
@@ -397,6 +443,14 @@ impl Writer {
     /// The manifest on disk.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+}
+
+/// Annotates the time, if it has changed.
+fn stamp(stamped_s: &mut i64, timestamp_s: Option<i64>, out: &mut Vec<u8>) {
+    if let Some(now_s) = timestamp_s.filter(|now_s| *now_s > *stamped_s) {
+        *stamped_s = now_s;
+        out.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
     }
 }
 

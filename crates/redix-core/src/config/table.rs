@@ -333,6 +333,9 @@ directives! {
         aof_rewrite_incremental_fsync: bool = true, "aof-rewrite-incremental-fsync" => Bool;
         /// Keep append-only files that are no longer needed.
         aof_disable_auto_gc: bool = false, "aof-disable-auto-gc" => Bool;
+        /// Seconds for which files are kept that a rewrite has replaced, so that any moment since
+        /// then can be restored; 0: they are removed at once.
+        aof_history_keep: u64 = 0, "aof-history-keep" => Int(0, INT_MAX);
     }
 
     group "Memory" {

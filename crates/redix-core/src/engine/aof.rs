@@ -1,5 +1,7 @@
 //! The append-only file: turned on and off, written, synced and rewritten.
 
+mod history;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -106,6 +108,7 @@ impl Engine {
         self.aof.written.store(at, Ordering::Release);
         self.aof.durable.store(at, Ordering::Release);
         *lock(&self.aof.syncer) = Some(writer.syncer()?);
+        self.note_history(&writer);
         *lock(&self.aof.writer) = Some(writer);
         self.aof.set_phase(Phase::On, &self.config());
         Ok(())
@@ -282,6 +285,7 @@ impl Engine {
                     match begun {
                         Ok((syncer, writer)) => {
                             *lock(&self.aof.syncer) = Some(syncer);
+                            self.note_history(&writer);
                             *slot = Some(writer);
                         }
                         // The rewrite fails for want of it.
@@ -293,7 +297,8 @@ impl Engine {
                         lock(&self.aof.orders).push_front(Order::Switch { at, db });
                         return Err(error);
                     }
-                    let begun = writer.switch(disk, db).and_then(|()| writer.syncer());
+                    let begun =
+                        writer.switch(disk, db, self.retention()).and_then(|()| writer.syncer());
                     match begun {
                         Ok(syncer) => {
                             *lock(&self.aof.syncer) = Some(syncer);
@@ -573,23 +578,16 @@ impl Engine {
             let mut manifest = place.read_manifest(disk)?.unwrap_or_default();
             let to = place.file(&manifest.next_base(&place.name, format).name);
             manifest.retire_all_increments();
+            self.retention().date(&mut manifest);
             disk.rename(temporary, &to).map_err(FileError::of("rename to", &to))?;
             return place.write_manifest(disk, &manifest);
         };
-        writer.commit(disk, temporary, format)?;
+        writer.commit(disk, temporary, format, self.retention())?;
         status.settled_bytes.store(base_bytes, Ordering::Relaxed);
         status.base_bytes.store(base_bytes + writer.file_bytes(), Ordering::Relaxed);
-        if !self.config().aof_disable_auto_gc {
-            let removed = writer.remove_history(disk);
-            match removed {
-                Ok(failed) => {
-                    failed
-                        .iter()
-                        .for_each(|error| self.env.log(Level::Warning, &error.to_string()));
-                }
-                Err(error) => self.env.log(Level::Warning, &error.to_string()),
-            }
-        }
+        self.note_history(writer);
+        drop(slot);
+        self.remove_history_if_due();
         Ok(())
     }
 

@@ -57,6 +57,7 @@ impl Background {
                 self.replication.step(engine, now_ns);
                 engine.save_if_due();
                 engine.rewrite_if_due();
+                engine.remove_history_if_due();
             }
             engine.hold_writes_back();
         }

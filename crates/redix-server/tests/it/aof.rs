@@ -1,6 +1,8 @@
 //! The append-only file: kill -9 under each policy, rewrites under load, files shared with the real
 //! servers, damaged files, WAITAOF, replicas.
 
+mod history;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -74,15 +74,64 @@ fn a_base_is_used_only_with_an_increment_that_was_begun_for_it() {
     writer.write(&log, step(&log)).unwrap();
     let base = Path::new("/temp");
     env.disk.create(base).unwrap();
-    writer.commit(&*env.disk, base, BaseFormat::Rdb).unwrap_err();
-    writer.switch(&*env.disk, Some(7)).unwrap();
+    writer.commit(&*env.disk, base, BaseFormat::Rdb, Retention::None).unwrap_err();
+    writer.switch(&*env.disk, Some(7), Retention::None).unwrap();
     writer.write(&log, step(&log)).unwrap();
     assert_eq!(content(&sim, writer.path()), "", "there is nothing to select a database for");
     append(&log, &["B"]);
     writer.write(&log, step(&log)).unwrap();
     assert_eq!(content(&sim, writer.path()), "*2 $6 SELECT $1 7 *1 $1 B ");
-    writer.commit(&*env.disk, base, BaseFormat::Rdb).unwrap();
+    writer.commit(&*env.disk, base, BaseFormat::Rdb, Retention::None).unwrap();
     assert_eq!(writer.manifest().increments.len(), 1);
     env.disk.create(base).unwrap();
-    writer.commit(&*env.disk, base, BaseFormat::Rdb).unwrap_err();
+    writer.commit(&*env.disk, base, BaseFormat::Rdb, Retention::None).unwrap_err();
+}
+
+#[test]
+fn history_goes_when_it_is_old_enough() {
+    let sim = Sim::default();
+    let env = sim.env(1);
+    let log = Log::new(&*env.entropy);
+    let reader = log.start_recording(&*env.entropy);
+    let mut writer =
+        Writer::resume(&*env.disk, place(), Manifest::default(), reader, None).unwrap();
+    for now_s in [100, 200] {
+        writer.switch(&*env.disk, None, Retention::Kept(now_s)).unwrap();
+        let base = Path::new("/temp");
+        env.disk.create(base).unwrap();
+        writer.commit(&*env.disk, base, BaseFormat::Rdb, Retention::Kept(now_s)).unwrap();
+    }
+    let history = |writer: &Writer| {
+        let on_disk = writer.place().read_manifest(&*env.disk).unwrap().unwrap();
+        assert_eq!(on_disk, *writer.manifest());
+        let names = on_disk.history.iter().map(|file| String::from_utf8(file.name.clone()));
+        names.collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let exists = |name: &str| sim.files.lock().unwrap().contains_key(&place().dir.join(name));
+    assert_eq!(history(&writer), ["a.aof.2.incr.aof", "a.aof.1.base.rdb", "a.aof.1.incr.aof"]);
+    assert!(writer.remove_history(&*env.disk, Some(99)).unwrap().is_empty());
+    assert!(exists("a.aof.1.incr.aof"));
+    writer.remove_history(&*env.disk, Some(150)).unwrap();
+    assert_eq!(history(&writer), ["a.aof.2.incr.aof", "a.aof.1.base.rdb"]);
+    assert!(!exists("a.aof.1.incr.aof") && exists("a.aof.1.base.rdb"));
+    writer.remove_history(&*env.disk, None).unwrap();
+    assert!(history(&writer).is_empty() && !exists("a.aof.1.base.rdb"));
+    assert!(exists("a.aof.2.base.rdb") && exists("a.aof.3.incr.aof"));
+}
+
+#[test]
+fn each_increment_says_when_its_commands_were_written() {
+    let sim = Sim::default();
+    let env = sim.env(1);
+    let log = Log::new(&*env.entropy);
+    let reader = log.start_recording(&*env.entropy);
+    let mut writer =
+        Writer::resume(&*env.disk, place(), Manifest::default(), reader, None).unwrap();
+    for _ in 0..2 {
+        append(&log, &["A"]);
+        let step = Step { until: log.end(), timestamp_s: Some(7) };
+        writer.write(&log, step).unwrap();
+        assert!(content(&sim, writer.path()).starts_with("#TS:7 "));
+        writer.switch(&*env.disk, None, Retention::None).unwrap();
+    }
 }

@@ -6,6 +6,10 @@
 //! servers ignore them, as they do any key that they do not know. A `#` in the first column starts
 //! a comment.
 //!
+//! Where history is kept (`aof-history-keep`) two more keys are written: `until`, on a line of the
+//! history, is when the file was replaced, and `follows`, on that of an increment, the sequence
+//! number of the increment that it continues without a gap.
+//!
 //! **Invariants.** A name is that of a file in the directory of the manifest, never a path. There
 //! is one base at most, and the sequence numbers of the increments ascend. What
 //! [`Manifest::to_bytes`] writes is what [`Manifest::parse`] reads, here and in the real servers,
@@ -30,7 +34,7 @@ pub const MANIFEST_SUFFIX: &str = ".manifest";
 pub enum FileKind {
     /// The data set as of its last rewrite.
     Base,
-    /// A former base or increment, to be removed.
+    /// A former base or increment, to be removed when it is old enough.
     History,
     /// Commands run since the base was made.
     Increment,
@@ -80,15 +84,26 @@ pub struct AofFile {
     pub start_offset: Option<u64>,
     /// The replication offset after its last command, if it is known and the file is complete.
     pub end_offset: Option<u64>,
+    /// When it became history, in seconds since the Unix epoch, if that was recorded.
+    pub until_s: Option<u64>,
+    /// The sequence number of the increment whose commands come right before its own, if that was
+    /// recorded.
+    pub follows: Option<u64>,
 }
 
 impl AofFile {
     fn new(name: Vec<u8>, sequence: u64, kind: FileKind) -> Self {
-        Self { name, sequence, kind, start_offset: None, end_offset: None }
+        let (start_offset, end_offset, until_s, follows) = (None, None, None, None);
+        Self { name, sequence, kind, start_offset, end_offset, until_s, follows }
     }
 
     fn retired(self) -> Self {
         Self { kind: FileKind::History, ..self }
+    }
+
+    /// Whether it is history of no use to anyone who looks back to `since_s`.
+    fn is_outdated(&self, since_s: u64) -> bool {
+        self.until_s.is_some_and(|until_s| until_s <= since_s)
     }
 
     fn write_to(&self, out: &mut Vec<u8>) {
@@ -96,9 +111,14 @@ impl AofFile {
         out.extend_from_slice(&quote_unless_plain(&self.name));
         let kind = char::from(self.kind.byte());
         out.extend_from_slice(format!(" seq {} type {kind}", self.sequence).as_bytes());
-        for (key, offset) in [("startoffset", self.start_offset), ("endoffset", self.end_offset)] {
-            if let Some(offset) = offset {
-                out.extend_from_slice(format!(" {key} {offset}").as_bytes());
+        for (key, number) in [
+            ("startoffset", self.start_offset),
+            ("endoffset", self.end_offset),
+            ("until", self.until_s),
+            ("follows", self.follows),
+        ] {
+            if let Some(number) = number {
+                out.extend_from_slice(format!(" {key} {number}").as_bytes());
             }
         }
         out.push(b'\n');
@@ -110,7 +130,8 @@ impl AofFile {
 pub struct Manifest {
     /// The base. A data set recorded from its first command on may have none.
     pub base: Option<AofFile>,
-    /// Files to be removed; those that became history last come first, in the order of their load.
+    /// Files that are no longer loaded. What one rewrite has replaced stands together, increments
+    /// in the order of their load before their base; what was replaced last comes first.
     pub history: Vec<AofFile>,
     /// The increments in the order in which they are loaded; the last is the one written to.
     pub increments: Vec<AofFile>,
@@ -168,13 +189,14 @@ impl Manifest {
 
     /// Adds the next base, named after `appendfilename`; the previous one becomes history.
     pub fn next_base(&mut self, appendfilename: &[u8], format: BaseFormat) -> &AofFile {
-        let sequence = self.base.as_ref().map_or(1, |base| base.sequence.saturating_add(1));
         let ending = match format {
             BaseFormat::Rdb => "rdb",
             BaseFormat::Commands => "aof",
         };
-        let mut name = appendfilename.to_vec();
-        name.extend_from_slice(format!(".{sequence}.base.{ending}").as_bytes());
+        let after = self.base.as_ref().map_or(0, |base| base.sequence);
+        let (name, sequence) = self.unused(after, |sequence| {
+            [appendfilename, format!(".{sequence}.base.{ending}").as_bytes()].concat()
+        });
         if let Some(base) = self.base.take() {
             self.history.insert(0, base.retired());
         }
@@ -196,8 +218,7 @@ impl Manifest {
         self.increments.push_mut(AofFile { start_offset, ..file })
     }
 
-    /// The first name with a sequence number above `after` that no file of the history has: those
-    /// are going to be removed.
+    /// The first name with a sequence number above `after` that no file of the history has.
     fn unused(&self, after: u64, name: impl Fn(u64) -> Vec<u8>) -> (Vec<u8>, u64) {
         let mut sequence = after.saturating_add(1);
         let is_history = |name: &[u8]| self.history.iter().any(|file| file.name == name);
@@ -205,6 +226,37 @@ impl Manifest {
             sequence += 1;
         }
         (name(sequence), sequence)
+    }
+
+    /// Records that the last increment continues the one before it.
+    pub fn note_continuation(&mut self) {
+        if let [.., before, last] = &mut self.increments[..] {
+            last.follows = Some(before.sequence);
+        }
+    }
+
+    /// Records when the history of which that is not known was replaced: now. Returns whether there
+    /// was any.
+    pub fn date_history(&mut self, now_s: u64) -> bool {
+        let undated = self.history.iter_mut().filter(|file| file.until_s.is_none());
+        undated.map(|file| file.until_s = Some(now_s)).count() > 0
+    }
+
+    /// Takes the history out that is of no use to anyone who looks back to `since_s`; all of it
+    /// without such a time.
+    pub fn take_history(&mut self, since_s: Option<u64>) -> Vec<AofFile> {
+        match since_s {
+            Some(since_s) => {
+                self.history.extract_if(.., |file| file.is_outdated(since_s)).collect()
+            }
+            None => std::mem::take(&mut self.history),
+        }
+    }
+
+    /// When the file of the history that was replaced first was, in seconds since the Unix epoch:
+    /// 0 if that is not known. `None` without history.
+    pub fn oldest_history_s(&self) -> Option<u64> {
+        self.history.iter().map(|file| file.until_s.unwrap_or(0)).min()
     }
 
     /// Makes history of all increments but the last.
@@ -267,7 +319,7 @@ fn parse_line(line: &[u8]) -> Result<AofFile, Reason> {
         return Err(Reason::Format);
     }
     let (mut name, mut sequence, mut kind) = (None, 0, None);
-    let (mut start_offset, mut end_offset) = (None, None);
+    let (mut start_offset, mut end_offset, mut until_s, mut follows) = (None, None, None, None);
     for [key, value] in pairs {
         match key.to_ascii_lowercase().as_slice() {
             b"file" if !is_base_name(value) => return Err(Reason::Path),
@@ -276,13 +328,16 @@ fn parse_line(line: &[u8]) -> Result<AofFile, Reason> {
             b"type" => kind = value.first(),
             b"startoffset" => start_offset = leading_number(value),
             b"endoffset" => end_offset = leading_number(value),
+            b"until" => until_s = leading_number(value),
+            b"follows" => follows = leading_number(value),
             _ => {}
         }
     }
     match (name, sequence, kind) {
         (Some(name), 1.., Some(byte)) => {
             let kind = FileKind::of(*byte).ok_or(Reason::UnknownType)?;
-            Ok(AofFile { name: name.clone(), sequence, kind, start_offset, end_offset })
+            let name = name.clone();
+            Ok(AofFile { name, sequence, kind, start_offset, end_offset, until_s, follows })
         }
         _ => Err(Reason::Format),
     }

@@ -158,8 +158,9 @@ fn files(kind: FileKind) -> impl Strategy<Value = Vec<AofFile>> {
         sequences
             .into_iter()
             .map(|sequence| {
-                (name(), offset(), offset()).prop_map(move |(name, start_offset, end_offset)| {
-                    AofFile { name, sequence, kind, start_offset, end_offset }
+                (name(), [(); 4].map(|()| offset())).prop_map(move |(name, numbers)| {
+                    let [start_offset, end_offset, until_s, follows] = numbers;
+                    AofFile { name, sequence, kind, start_offset, end_offset, until_s, follows }
                 })
             })
             .collect::<Vec<_>>()
@@ -198,4 +199,43 @@ proptest! {
             prop_assert_eq!(Manifest::parse(&manifest.to_bytes()), Ok(manifest));
         }
     }
+}
+
+#[test]
+fn history_is_taken_out_by_its_age() {
+    let mut manifest = Manifest::default();
+    manifest.next_base(b"a", BaseFormat::Rdb);
+    manifest.next_increment(b"a", None);
+    for now_s in [100, 200, 300] {
+        manifest.next_increment(b"a", None);
+        manifest.note_continuation();
+        manifest.next_base(b"a", BaseFormat::Rdb);
+        manifest.retire_increments();
+        assert!(manifest.date_history(now_s));
+        assert!(!manifest.date_history(now_s + 1), "it is dated once");
+    }
+    let text = String::from_utf8(manifest.to_bytes()).unwrap();
+    let expected = "file a.4.base.rdb seq 4 type b\n\
+                    file a.3.incr.aof seq 3 type h until 300 follows 2\n\
+                    file a.3.base.rdb seq 3 type h until 300\n\
+                    file a.2.incr.aof seq 2 type h until 200 follows 1\n\
+                    file a.2.base.rdb seq 2 type h until 200\n\
+                    file a.1.incr.aof seq 1 type h until 100\n\
+                    file a.1.base.rdb seq 1 type h until 100\n\
+                    file a.4.incr.aof seq 4 type i follows 3\n";
+    assert_eq!(text, expected);
+    assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest);
+    assert_eq!(manifest.oldest_history_s(), Some(100));
+    assert!(manifest.take_history(Some(99)).is_empty());
+    let names = |files: Vec<AofFile>| {
+        files.into_iter().map(|file| String::from_utf8(file.name).unwrap()).collect::<Vec<_>>()
+    };
+    let taken = names(manifest.take_history(Some(200)));
+    assert_eq!(taken, ["a.2.incr.aof", "a.2.base.rdb", "a.1.incr.aof", "a.1.base.rdb"]);
+    assert_eq!(manifest.oldest_history_s(), Some(300));
+    manifest.history[0].until_s = None;
+    assert_eq!(manifest.oldest_history_s(), Some(0), "when is not known");
+    assert_eq!(names(manifest.take_history(Some(u64::MAX))), ["a.3.base.rdb"]);
+    assert_eq!(names(manifest.take_history(None)), ["a.3.incr.aof"]);
+    assert_eq!(manifest.oldest_history_s(), None);
 }
