@@ -12,6 +12,7 @@ mod kill;
 mod oracle;
 mod replication;
 mod restarts;
+mod restore;
 mod sim;
 mod suite;
 #[cfg(test)]
@@ -49,6 +50,7 @@ const CHECKS: &[Check] = &[
         "a primary restarts empty 100 times, and servers resume from append-only files",
         restarts::run,
     ),
+    Check("restore", "1,000 random moments restored from kept append-only files", restore::run),
     Check("sim", "2,000 simulated seeds of replication", sim::run),
 ];
 

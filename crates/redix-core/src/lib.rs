@@ -42,6 +42,7 @@ pub mod recent;
 pub mod registry;
 pub mod repl;
 pub mod replay;
+pub mod restore;
 pub mod saves;
 pub mod scripting;
 pub mod session;

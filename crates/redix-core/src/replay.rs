@@ -19,7 +19,7 @@ use crate::client::{Client, Input};
 use crate::engine::Engine;
 use crate::env::{Level, Wake, error_text};
 use crate::mailbox::Mailbox;
-use crate::persist::aof::scan::{Item, Place, ScanError, Scanner};
+use crate::persist::aof::scan::{Annotation, Item, ScanError, Scanner};
 use crate::persist::load::LoadError;
 use crate::registry::ClientShared;
 use crate::repl::log::{Position, ReplId};
@@ -186,13 +186,13 @@ impl Units {
                         }
                         position => *position = None,
                     }
-                    if matches!(command.place, Place::Alone | Place::Closes) {
+                    if command.place.ends_unit() {
                         self.whole = self.bytes.len();
                         self.whole_position = self.position;
                     }
                 }
                 Ok(Some(Item::Annotation(annotation))) => {
-                    self.stated |= note(annotation.line, &mut self.id, &mut self.position);
+                    self.stated |= note(&annotation, &mut self.id, &mut self.position);
                     if self.whole == self.bytes.len() {
                         self.whole_position = self.position;
                     }
@@ -217,13 +217,15 @@ impl Read for Units {
 }
 
 /// Takes the replication id or offset of an annotation; returns whether it states an offset.
-fn note(line: &[u8], id: &mut Option<ReplId>, position: &mut Option<Position>) -> bool {
-    let line = line.trim_ascii_end();
-    if let Some(text) = line.strip_prefix(b"#REPL-ID:") {
+fn note(
+    annotation: &Annotation<'_>,
+    id: &mut Option<ReplId>,
+    position: &mut Option<Position>,
+) -> bool {
+    if let Some(text) = annotation.replication_id() {
         *id = ReplId::parse(text);
         *position = None;
-    } else if let Some(text) = line.strip_prefix(b"#REPL-OFFSET:") {
-        let offset = redix_types::num::parse_i64(text).and_then(|at| u64::try_from(at).ok());
+    } else if let Some(offset) = annotation.replication_offset() {
         *position = id.zip(offset).map(|(id, offset)| Position { id, offset });
         return true;
     }

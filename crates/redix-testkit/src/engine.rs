@@ -20,6 +20,7 @@ use redix_core::env::{Clock, CpuTimes, Entropy, Env, Host, HostFacts, Level, Log
 use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::log::Reader;
+use redix_core::replay::OneThread;
 use redix_core::worker::Worker;
 use redix_resp::request::Limits;
 use redix_resp::{Proto, ReplyDecoder, Value, encode_command};
@@ -170,7 +171,7 @@ pub struct SimEngine {
     worker: Worker,
     clock: Arc<SimClock>,
     disk: SimDisk,
-    log: Reader,
+    log: Option<Reader>,
     conns: HashMap<u8, Conn>,
     proto: u8,
 }
@@ -179,16 +180,29 @@ impl SimEngine {
     /// An empty engine whose randomness depends on the seed alone.
     pub fn new(config: Config, seed: u64) -> Result<Self> {
         let (clock, disk) = (Arc::new(SimClock::default()), SimDisk::default());
+        let mut sim = Self::on(clock, disk, config, seed)?;
+        let log = &sim.engine.repl.log;
+        log.start(u64::MAX, &SimEntropy::new(seed));
+        // Readers of the log start in database 0.
+        let end = log.append(&mut selecting_db_0(), false);
+        sim.log = Some(log.reader(end).map_err(|_| anyhow!("the log is recorded"))?);
+        Ok(sim)
+    }
+
+    /// An empty engine on this clock and disk. It does not tell what it logs.
+    pub fn on(clock: Arc<SimClock>, disk: SimDisk, config: Config, seed: u64) -> Result<Self> {
         let env = sim_env(&clock, &disk, seed);
         let engine = Arc::new(Engine::new(env, config, 1).map_err(anyhow::Error::msg)?);
-        engine.repl.log.start(u64::MAX, &SimEntropy::new(seed));
-        // Readers of the log start in database 0.
-        let end = engine.repl.log.append(&mut selecting_db_0(), false);
-        let log = engine.repl.log.reader(end).map_err(|_| anyhow!("the log is recorded"))?;
         let mailbox = Arc::new(Mailbox::new(Box::new(NoWake)));
         engine.registry.add_worker(Arc::clone(&mailbox));
         let worker = Worker::new(Arc::clone(&engine), 0, mailbox);
-        Ok(Self { engine, worker, clock, disk, log, conns: HashMap::new(), proto: 2 })
+        Ok(Self { engine, worker, clock, disk, log: None, conns: HashMap::new(), proto: 2 })
+    }
+
+    /// Loads the data set of its append-only files and goes on writing to them.
+    pub fn load_aof(&mut self) -> Result<()> {
+        let gate = 0;
+        self.engine.load_first_aof(gate, &OneThread).map_err(|error| anyhow!("{error}"))
     }
 
     /// The shared state of the engine.
@@ -327,7 +341,8 @@ impl SimEngine {
     fn take_records(&mut self) -> Vec<Command> {
         let mut input = Input::default();
         let mut bytes = Vec::new();
-        while self.engine.repl.log.read(&self.log, READ_MAX, &mut bytes) > 0 {}
+        let log = self.log.iter();
+        log.for_each(|log| while self.engine.repl.log.read(log, READ_MAX, &mut bytes) > 0 {});
         input.push(&bytes);
         input.parse(usize::MAX, &Limits::default());
         let words = |index| input.args(index).iter_from(0).map(<[u8]>::to_vec).collect();

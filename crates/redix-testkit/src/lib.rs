@@ -7,6 +7,8 @@
 //! - [`script`]: golden scripts, and the targets they run on.
 //! - [`oracle`]: random commands on Redix and a real server.
 //! - [`engine`]: an engine inside the test, over simulated time, randomness and disk.
+//! - [`digest`]: by which the data of two engines is compared.
+//! - [`points`]: random moments of a history of writes, restored from its files.
 //! - [`forms`]: commands on two engines with different forms of collections.
 //! - [`abuse`]: hostile clients against a real server.
 //! - [`sim`]: servers, their network and their disks under one seed.
@@ -15,8 +17,8 @@
 //! - [`quoting`]: binary-safe text for arguments and replies.
 //! - [`rng`]: the seeded generator of everything random.
 //!
-//! **Invariants.** Nothing here is part of the product. Only [`engine`], [`forms`] and [`sim`]
-//! know `redix-core`, so that the unit tests of core, which are another build of it, can use the
+//! **Invariants.** Nothing here is part of the product. Only [`engine`], [`digest`], [`forms`],
+//! [`points`] and [`sim`] know `redix-core`, so that the unit tests of core, which are another build of it, can use the
 //! rest. A process is ended only by the id of a child that was started here. No fixed ports and no
 //! sleep longer than 10 ms: everything waits for a condition under a deadline.
 #![forbid(unsafe_code)]
@@ -24,12 +26,14 @@
 pub mod abuse;
 pub mod ahead;
 pub mod client;
+pub mod digest;
 pub mod disk;
 pub mod encodings;
 pub mod engine;
 pub mod forms;
 pub mod oracle;
 pub mod peer;
+pub mod points;
 pub mod proxy;
 pub mod quoting;
 pub mod rng;

@@ -118,6 +118,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "scripting",
         ],
     ),
+    // It reads and writes files, without an engine.
+    ("restore", &["aof", "persist", "rdb"]),
     // So does loading the append-only file, which prepares commands as the link does.
     (
         "replay",

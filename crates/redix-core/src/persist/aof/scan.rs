@@ -81,6 +81,13 @@ pub enum Place {
     Closes,
 }
 
+impl Place {
+    /// Whether a unit ends with a command in this place.
+    pub fn ends_unit(self) -> bool {
+        matches!(self, Self::Alone | Self::Closes)
+    }
+}
+
 /// A line that begins with `#`.
 #[derive(Debug, Clone, Copy)]
 pub struct Annotation<'a> {
@@ -98,6 +105,18 @@ impl Annotation<'_> {
     pub fn timestamp(&self) -> Option<Result<i64, BadTimestamp>> {
         let text = self.line.strip_prefix(b"#TS:")?;
         Some(text.strip_suffix(b"\r\n").and_then(parse_i64).ok_or(BadTimestamp))
+    }
+
+    /// The text of a replication id, if this is the annotation of one.
+    pub fn replication_id(&self) -> Option<&[u8]> {
+        Some(self.line.strip_prefix(b"#REPL-ID:")?.trim_ascii_end())
+    }
+
+    /// If this is the annotation of the replication offset before the next command: the offset,
+    /// unless it is malformed.
+    pub fn replication_offset(&self) -> Option<Option<u64>> {
+        let text = self.line.strip_prefix(b"#REPL-OFFSET:")?.trim_ascii_end();
+        Some(parse_i64(text).and_then(|offset| u64::try_from(offset).ok()))
     }
 }
 
