@@ -218,12 +218,17 @@ fn build_id() -> String {
     format!("{hash:016x}")
 }
 
+/// The file system.
+pub fn disk() -> Box<dyn Disk> {
+    Box::new(SystemDisk)
+}
+
 /// The environment of a server process.
 pub fn system() -> Env {
     Env {
         clock: Box::new(SystemClock(sys::TickClock::new())),
         entropy: Box::new(SystemEntropy),
-        disk: Box::new(SystemDisk),
+        disk: disk(),
         log: Box::new(ProcessLog),
         memory: Box::new(ProcessMemory),
         host: Box::new(ProcessHost::new()),

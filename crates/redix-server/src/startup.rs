@@ -82,9 +82,12 @@ fn help_text() -> String {
     ] {
         writeln!(text, "  {option:<22}{meaning}").expect("a string takes everything");
     }
-    text.push_str("\nChecks of files, also when called by a link such as redis-check-rdb:\n\n");
+    text.push_str(
+        "\nTools; the checks of files also when called by a link such as redis-check-rdb:\n\n",
+    );
     for tool in &TOOLS {
-        writeln!(text, "  redix {} {}", tool.name, tool.usage).expect("a string takes everything");
+        let first = tool.usage.lines().next().unwrap_or_default();
+        writeln!(text, "  redix {} {first}", tool.name).expect("a string takes everything");
     }
     text
 }

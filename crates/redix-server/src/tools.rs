@@ -1,12 +1,14 @@
-//! The check tools: `redix check-rdb` and `redix check-aof`, which are also run when the program is
-//! called through a link with such a name (`redis-check-rdb`, `valkey-check-aof`).
+//! The tools: `redix check-rdb` and `redix check-aof`, which are also run when the program is
+//! called through a link with such a name (`redis-check-rdb`, `valkey-check-aof`), and
+//! `redix restore`.
 //!
-//! They need no server and no configuration. Output, exit codes and repairs are those of the real
-//! tools of Valkey 9.1.2 as far as scripts depend on them: a report on standard output, 0 if the
-//! file is sound or was repaired, 1 otherwise.
+//! They need no server and no configuration. Output, exit codes and repairs of the checks are those
+//! of the real tools of Valkey 9.1.2 as far as scripts depend on them: a report on standard output,
+//! 0 if the file is sound or was repaired, 1 otherwise.
 
 mod check_aof;
 mod check_rdb;
+mod restore;
 
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
@@ -23,9 +25,10 @@ pub struct Tool {
 }
 
 /// The tools.
-pub const TOOLS: [Tool; 2] = [
+pub const TOOLS: [Tool; 3] = [
     Tool { name: "check-rdb", usage: check_rdb::USAGE, run: check_rdb::run },
     Tool { name: "check-aof", usage: check_aof::USAGE, run: check_aof::run },
+    Tool { name: "restore", usage: restore::USAGE, run: restore::run },
 ];
 
 /// What a tool reads and writes besides files.
@@ -42,6 +45,14 @@ enum Failure {
     Reported,
     /// The report could not be written.
     Output,
+}
+
+impl Console<'_> {
+    /// Reports why the tool ends.
+    fn fail<T>(&mut self, text: &str) -> Result<T, Failure> {
+        writeln!(self.out, "{text}")?;
+        Err(Failure::Reported)
+    }
 }
 
 impl From<io::Error> for Failure {

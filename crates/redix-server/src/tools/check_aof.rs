@@ -116,14 +116,6 @@ fn file_begins_as_rdb(file: &mut File) -> io::Result<bool> {
     Ok(begins_as_rdb(&magic[..len]))
 }
 
-impl Console<'_> {
-    /// Reports why the tool ends.
-    fn fail<T>(&mut self, text: &str) -> Result<T, Failure> {
-        writeln!(self.out, "{text}")?;
-        Err(Failure::Reported)
-    }
-}
-
 /// A file of the data set.
 struct Part<'a> {
     path: &'a Path,

@@ -2,6 +2,7 @@
 //! servers, damaged files, WAITAOF, replicas.
 
 mod history;
+mod restore;
 
 use std::collections::BTreeMap;
 use std::fs;

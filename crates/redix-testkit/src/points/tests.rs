@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn moments_are_restored() {
     let seed = Rng::new(u64::from(std::process::id())).next_u64() % 1_000_000;
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let seen = run(seed, 600, 60).unwrap();
-    println!("{seen}");
+    eprintln!("{seen}");
     assert!(seen.offsets > 5 && seen.times > 5 && seen.states > 30 && seen.rewrites > 0, "{seen}");
 }

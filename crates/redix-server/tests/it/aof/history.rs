@@ -14,7 +14,7 @@ fn files(dir: &Path) -> Vec<String> {
     names
 }
 
-fn copy_files(from: &Path, to: &Path) {
+pub(super) fn copy_files(from: &Path, to: &Path) {
     let to = to.join("appendonlydir");
     fs::create_dir(&to).unwrap();
     for entry in fs::read_dir(from.join("appendonlydir")).unwrap() {
@@ -73,7 +73,7 @@ fn it_is_kept_for_as_long_as_is_configured() {
     assert_eq!(loaded(&server).must(&["EXISTS", "a", "b", "c"]).unwrap(), Value::Int(3));
 }
 
-fn unix_s(client: &mut Client) -> i64 {
+pub(super) fn unix_s(client: &mut Client) -> i64 {
     let Value::Array(time) = client.must(&["TIME"]).unwrap() else { panic!("a time") };
     let Value::Bulk(seconds) = &time[0] else { panic!("seconds") };
     String::from_utf8_lossy(seconds).parse().unwrap()
