@@ -7,6 +7,7 @@
 mod abuse;
 mod busy;
 mod clients;
+mod durability;
 mod fuzz;
 mod kill;
 mod oracle;
@@ -38,6 +39,7 @@ const CHECKS: &[Check] = &[
     Check("abuse", "hostile clients, and a hostile primary, one kind after the other", abuse::run),
     Check("busy", "an endless script is reported in time and ended, 20 times", busy::run),
     Check("clients", "programs of others that bring their own Lua", clients::run),
+    Check("durability", "kill -9 under each fsync policy, 100 times", durability::run),
     Check("kill", "kill -9 during a background save under load, 20 times", kill::run),
     Check("oracle", "500,000 random commands beside Valkey", oracle::run),
     Check(

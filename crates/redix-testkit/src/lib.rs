@@ -11,6 +11,7 @@
 //! - [`points`]: random moments of a history of writes, restored from its files.
 //! - [`forms`]: commands on two engines with different forms of collections.
 //! - [`abuse`]: hostile clients against a real server.
+//! - [`durability`]: kill -9 beside clients that log what was acknowledged.
 //! - [`sim`]: servers, their network and their disks under one seed.
 //! - [`writes`]: random writes of all types.
 //! - [`encodings`]: a data set with every encoding of every type.
@@ -18,9 +19,10 @@
 //! - [`rng`]: the seeded generator of everything random.
 //!
 //! **Invariants.** Nothing here is part of the product. Only [`engine`], [`digest`], [`forms`],
-//! [`points`] and [`sim`] know `redix-core`, so that the unit tests of core, which are another build of it, can use the
-//! rest. A process is ended only by the id of a child that was started here. No fixed ports and no
-//! sleep longer than 10 ms: everything waits for a condition under a deadline.
+//! [`points`] and [`sim`] know `redix-core`, so that the unit tests of core, which are another
+//! build of it, can use the rest. A process is ended only by the id of a child that was started
+//! here. No fixed ports and no sleep longer than 10 ms: everything waits for a condition under a
+//! deadline.
 #![forbid(unsafe_code)]
 
 pub mod abuse;
@@ -28,6 +30,7 @@ pub mod ahead;
 pub mod client;
 pub mod digest;
 pub mod disk;
+pub mod durability;
 pub mod encodings;
 pub mod engine;
 pub mod forms;

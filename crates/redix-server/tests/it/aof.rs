@@ -1,6 +1,7 @@
 //! The append-only file: kill -9 under each policy, rewrites under load, files shared with the real
 //! servers, damaged files, WAITAOF, replicas.
 
+mod durability;
 mod history;
 mod restore;
 
