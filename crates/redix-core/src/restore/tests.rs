@@ -285,6 +285,26 @@ fn an_increment_that_is_missing_or_breaks_off() {
 }
 
 #[test]
+fn what_an_interrupted_restore_leaves_is_no_data_set() {
+    let files = all(&three());
+    let disk = &*files.env.disk;
+    let mut timeline = files.timeline();
+    let plan = timeline.plan(disk, &Target::Time(99)).unwrap();
+    let to = Files::place("/restored");
+    for room in 0.. {
+        *files.sim.room.lock().unwrap() = Some(room);
+        let copied = timeline.copy(disk, &plan, &to);
+        let is_whole = files.sim.files.lock().unwrap().contains_key(&to.manifest());
+        assert_eq!(copied.is_ok(), is_whole, "room for {room} bytes");
+        if is_whole {
+            assert!(room > 100);
+            break;
+        }
+        assert!(copied.unwrap_err().to_string().starts_with("cannot write"));
+    }
+}
+
+#[test]
 fn commands_without_a_time_are_not_guessed() {
     let manifest = "file a.aof.1.base.aof seq 1 type b\nfile a.aof.1.incr.aof seq 1 type i\n";
     let files = Files::new(

@@ -74,11 +74,18 @@ pub(super) fn run(args: &[Vec<u8>], console: &mut Console<'_>) -> Result<(), Fai
         return console.fail(&format!("Cannot restore: {} exists already", output.display()));
     }
     let to = Place { dir: output.clone(), name: timeline.place.name.clone() };
-    let done = timeline.plan(&*disk, &target).and_then(|plan| {
-        let copied = timeline.copy(&*disk, &plan, &to)?;
-        Ok((plan, copied))
-    });
-    let (plan, copied) = done.or_else(|error| console.fail(&format!("Cannot restore: {error}")))?;
+    let cannot = |error| format!("Cannot restore: {error}");
+    let plan = timeline.plan(&*disk, &target);
+    let plan = plan.or_else(|error| console.fail(&cannot(error)))?;
+    if let Err(error) = fs::create_dir(output) {
+        let (shown, text) = (output.display(), sys::error_text(&error));
+        return console.fail(&format!("Cannot create {shown}: {text}"));
+    }
+    let copied = timeline.copy(&*disk, &plan, &to).or_else(|error| {
+        // It was made here. Ignored: what is left has no manifest.
+        fs::remove_dir_all(output).ok();
+        console.fail(&cannot(error))
+    })?;
     report(&timeline, &plan, console)?;
     let (units, bytes) = (copied.units, copied.bytes);
     writeln!(

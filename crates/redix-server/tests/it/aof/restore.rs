@@ -125,7 +125,8 @@ fn times_and_a_flush_are_restored_from_files_of_every_server() {
             let (ok, text) = restore(&args, Some(&output), &files);
             assert!(ok, "{peer:?} {args:?}: {text}");
             for (by, found) in digests(&output, peer) {
-                assert_eq!(found, *expected, "{peer:?} {args:?}, loaded by {by:?}: {text}");
+                let what = format!("{peer:?} {args:?}, loaded by {by:?}: {listed}{text}");
+                assert_eq!(found, *expected, "{what}");
             }
             fs::remove_dir_all(&output).unwrap();
         }
@@ -201,6 +202,34 @@ fn a_flush_of_a_database_and_deletions_by_scripts_are_undone() {
     let mut client = loaded(&server);
     assert_eq!(text_of(&mut client, "kept"), "123");
     assert_eq!(client.must(&["EXISTS", "user:1", "user:2", "other"]).unwrap(), Value::Int(3));
+}
+
+#[test]
+fn what_a_full_synchronisation_has_replaced_is_restored() {
+    let primary = start(&["--save", "", "--repl-diskless-sync-delay", "0"]);
+    connect(&primary).must(&["SET", "from", "primary"]).unwrap();
+    let mut replica = keeping(Peer::Redix);
+    let mut client = connect(&replica);
+    must_all(&mut client, &[&["SET", "own", "1"], &["SELECT", "2"], &["SADD", "set", "a"]]);
+    let own = digest(&mut client);
+    let own_s = pass_a_second(&mut client);
+    client.must(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]).unwrap();
+    eventually("the replica follows", || {
+        info(&mut client, "replication", "master_link_status") == "up"
+    });
+    wait_for_rewrite(&mut client);
+    assert_ne!(digest(&mut client), own);
+    replica.kill9().unwrap();
+    let files = replica.dir().join("appendonlydir");
+    let dir = TempDir::new("aof-replaced").unwrap();
+    let output = dir.path().join("restored");
+    let (ok, text) = restore(&["--to", &own_s.to_string()], Some(&output), &files);
+    assert!(ok, "{text}");
+    let (ok, listed) = restore(&["--list"], None, &files);
+    assert!(ok && !listed.contains("continues the one before"), "{listed}");
+    let found = digests(&output, Peer::Redix);
+    let what = || format!("{listed}{text}");
+    found.into_iter().for_each(|(by, found)| assert_eq!(found, own, "{by:?}: {}", what()));
 }
 
 #[test]
