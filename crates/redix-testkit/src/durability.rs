@@ -26,9 +26,11 @@ use crate::server::{Launch, Server};
 pub const MARGIN: Duration = Duration::from_millis(500);
 /// What `everysec` promises.
 const SECOND: Duration = Duration::from_secs(1);
-/// Clients that count with INCR, each with a reader; and clients that count in transactions.
+/// Clients that count with INCR, each with a reader; clients that count in transactions; and those
+/// that wait for the disk after each write.
 const COUNTERS: usize = 3;
 const TRANSACTIONS: usize = 2;
+const CONFIRMED: usize = 3;
 /// The longest time between start and kill, in milliseconds; and where a second has to pass.
 const LIFE_MS_MAX: usize = 400;
 const LONG_LIFE_MS_MAX: usize = 2500;
@@ -137,7 +139,7 @@ impl Counter {
 struct Round {
     counters: Vec<Counter>,
     transactions: Vec<Counter>,
-    confirmed: Counter,
+    confirmed: Vec<Counter>,
     stop: AtomicBool,
 }
 
@@ -150,7 +152,7 @@ impl Round {
         Self {
             counters: (0..COUNTERS).map(|index| counter("count", index)).collect(),
             transactions: (0..TRANSACTIONS).map(|index| counter("transaction", index)).collect(),
-            confirmed: counter("confirmed", 0),
+            confirmed: (0..CONFIRMED).map(|index| counter("confirmed", index)).collect(),
             stop: AtomicBool::new(false),
         }
     }
@@ -213,7 +215,9 @@ fn one_life(
         for counter in &round.transactions {
             scope.spawn(move || transact(addr, counter));
         }
-        scope.spawn(move || confirm(addr, &round.confirmed));
+        for counter in &round.confirmed {
+            scope.spawn(move || confirm(addr, counter));
+        }
         let began = Instant::now();
         let wait_until = |elapsed| {
             while began.elapsed() < elapsed {
@@ -332,7 +336,7 @@ fn check(
     killed: Instant,
     seen: &mut Seen,
 ) -> Result<()> {
-    for counter in round.counters.iter().chain([&round.confirmed]) {
+    for counter in round.counters.iter().chain(&round.confirmed) {
         let found = number_of(&client.must(&["GET", &counter.key])?);
         check_counter(counter, found, policy, killed, seen)?;
     }
