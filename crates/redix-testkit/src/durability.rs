@@ -38,6 +38,9 @@ const LONG_LIFE_MS_MAX: usize = 2500;
 const KEYS: &str = "2000";
 /// Microseconds that it takes for each.
 const KEY_DELAY_US: &str = "100";
+/// When in a life under `no` the file is synced all the same, and for how many commands.
+const SYNCED_FROM: f64 = 0.5;
+const SYNCED_COMMANDS: usize = 5;
 const LOAD_DEADLINE: Duration = Duration::from_secs(30);
 const NAP: Duration = Duration::from_millis(1);
 
@@ -224,12 +227,15 @@ fn one_life(
                 std::thread::sleep(NAP);
             }
         };
-        let asked = if rewrites {
+        let mut asked = Ok(());
+        if rewrites {
             wait_until(rewrite_after);
-            rewrite(addr)
-        } else {
-            Ok(())
-        };
+            asked = rewrite(addr);
+        }
+        if policy == Policy::No {
+            wait_until(life.mul_f64(SYNCED_FROM));
+            asked = asked.and_then(|()| sync_for_a_while(addr));
+        }
         wait_until(life);
         // In this order: what was read before is not acknowledged later than this.
         let killed = Instant::now();
@@ -239,6 +245,17 @@ fn one_life(
         kill?;
         Ok(killed)
     })
+}
+
+/// Has a server that does not sync by itself do so for some commands, which WAITAOF then confirms.
+fn sync_for_a_while(addr: SocketAddr) -> Result<()> {
+    let mut client = Client::connect(addr)?;
+    client.must(&["CONFIG", "SET", "appendfsync", "always"])?;
+    for _ in 0..SYNCED_COMMANDS {
+        client.must(&["INCR", "synced"])?;
+    }
+    client.must(&["CONFIG", "SET", "appendfsync", "no"])?;
+    Ok(())
 }
 
 /// Begins a rewrite that takes a while.
