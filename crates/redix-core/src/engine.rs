@@ -9,11 +9,12 @@ mod replicas;
 mod role;
 mod saving;
 mod shutdown;
+mod users;
 
 pub use aof::Fatal;
 pub use background::{Background, Rest};
 pub use failover::Refusal;
-pub use reconfigure::RewriteError;
+pub use reconfigure::{Rewrite, RewriteError};
 pub use replicas::{Synced, Wish};
 pub use saving::Loading;
 
@@ -21,6 +22,7 @@ use std::sync::OnceLock;
 
 use redix_types::KeyHasher;
 
+use crate::acl::{Acl, Rules};
 use crate::aof::Aof;
 use crate::blocking::{Acknowledged, Acknowledgement, Blocking};
 use crate::command::table::CommandTable;
@@ -88,6 +90,8 @@ pub struct Engine {
     pub keyspace: Keyspace,
     /// Commands by name.
     pub commands: CommandTable,
+    /// Users.
+    pub acl: Acl,
     /// Connections.
     pub registry: Registry,
     /// Counters.
@@ -155,9 +159,14 @@ pub struct Engine {
 impl Engine {
     /// An engine for `workers` workers; one more gate and counter cell serves all background work,
     /// and one the link to a primary.
-    /// Fails with a message about `rename-command`.
+    /// Fails with a message about `rename-command` or a user.
     pub fn new(env: Env, config: Config, workers: usize) -> Result<Self, String> {
         let commands = CommandTable::new(crate::commands::FAMILIES, &config.rename_command)?;
+        let acl = Acl::new(commands.all().len());
+        acl.set_default_password(&config.requirepass);
+        let rules = Rules { commands: &commands, channels: config.acl_pubsub_default };
+        acl.declare(&config.users, &rules)
+            .map_err(|(line, reason)| line.refused(&reason).to_string())?;
         let threads = workers + 2;
         let hash_key = hash_key(&config.hash_seed, &*env.entropy);
         let mut run_id = [0; 20];
@@ -171,6 +180,7 @@ impl Engine {
             keyspace,
             stats: Stats::new(threads, commands.all().len()),
             commands,
+            acl,
             repl,
             env,
             registry: Registry::default(),
@@ -260,6 +270,9 @@ impl Engine {
         }
         if changed.contains(&"repl-backlog-size") {
             self.repl.log.set_backlog_bytes(config.repl_backlog_size);
+        }
+        if changed.contains(&"requirepass") {
+            self.acl.set_default_password(&config.requirepass);
         }
         self.set_config(config);
         if changed.iter().any(|name| matches!(*name, "appendonly" | "appendfsync")) {

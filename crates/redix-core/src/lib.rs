@@ -13,6 +13,7 @@
 //! ascending shard index, all before the handler runs. Time is frozen per command.
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod aof;
 pub mod blocking;
 pub mod channel;

@@ -23,6 +23,8 @@ pub enum WaitEnd {
     TimedOut,
     /// With an error.
     Failed(ReplyError),
+    /// With an error, as if the command had been refused at once.
+    Refused(ReplyError),
     /// With an error, after which the connection is closed.
     Dismissed(ReplyError),
 }

@@ -74,6 +74,15 @@ impl Subscriptions {
     }
 }
 
+/// What a subscription is to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// A channel or shard channel.
+    Channel,
+    /// A pattern.
+    Pattern,
+}
+
 /// A connection that subscribes.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
@@ -450,6 +459,28 @@ impl PubSub {
                 .extend(channels.map(|channel| &channel.name).filter(|name| wanted(name)).cloned());
         }
         names
+    }
+
+    /// Calls `f` with every subscriber, in any order, of the channels and patterns that are
+    /// `wanted`. In the world, where no command subscribes.
+    pub fn each_subscriber(&self, wanted: impl Fn(Topic, &[u8]) -> bool, mut f: impl FnMut(Place)) {
+        let mut visit = |groups: &ByWorker| {
+            for group in groups {
+                group.each(u64::MAX, |token| f(Place { worker: group.worker(), token }));
+            }
+        };
+        for part in [&self.plain, &self.shard].iter().flat_map(|table| &*table.parts) {
+            let part = lock(&part.0);
+            let channels = part.0.values().flatten();
+            channels
+                .filter(|channel| wanted(Topic::Channel, &channel.name))
+                .for_each(|channel| visit(&channel.groups));
+        }
+        for pattern in lock(&self.patterns).all.values() {
+            if wanted(Topic::Pattern, &pattern.text) {
+                visit(&lock(&pattern.groups));
+            }
+        }
     }
 
     /// The number of subscribers of a channel.

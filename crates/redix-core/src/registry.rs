@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::acl::DEFAULT_USER;
 use crate::blocking::Waiter;
 use crate::mailbox::{Mail, Mailbox, WaitEnd};
 use crate::sync::atomic::{
@@ -89,16 +90,13 @@ pub mod client_flag {
     ];
 }
 
-/// The only user.
-pub const DEFAULT_USER: &str = "default";
-
 /// Text attributes of a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientTexts {
     /// CLIENT SETNAME.
     pub name: Vec<u8>,
-    /// The user name, authenticated or not.
-    pub user: String,
+    /// The user's name, authenticated or not.
+    pub user: Vec<u8>,
     /// CLIENT SETINFO LIB-NAME.
     pub lib_name: Vec<u8>,
     /// CLIENT SETINFO LIB-VER.
@@ -191,7 +189,7 @@ impl ClientShared {
             worker,
             token: AtomicUsize::new(0),
             texts: Mutex::new(ClientTexts {
-                user: DEFAULT_USER.to_owned(),
+                user: DEFAULT_USER.to_vec(),
                 ..ClientTexts::default()
             }),
             flags: Arc::default(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::acl::Identity;
 use crate::command::args::OwnedArgs;
 use crate::command::prepared::Prepared;
 use crate::command::table::Command;
@@ -109,8 +110,10 @@ pub struct Session {
     /// Under `appendfsync always`, the offset of the log that must be durable before its replies
     /// may be sent.
     pub reply_offset: u64,
-    /// Whether commands other than AUTH and HELLO are allowed.
+    /// Whether it has authenticated, or was let in without.
     pub authenticated: bool,
+    /// Who it is.
+    pub user: Identity,
     /// Authenticated at some time: the pre-authentication output limit no longer applies.
     pub known: bool,
     /// The open transaction.
@@ -148,10 +151,11 @@ pub struct Session {
 
 impl Session {
     /// Whether its commands run without further checks of its state, like those of most clients: it
-    /// is authenticated, in no transaction, no replica, no monitor and has no subscriptions.
+    /// has every right as of this version of the users, is in no transaction, no replica, no
+    /// monitor and has no subscriptions.
     #[inline]
-    pub fn is_plain(&self) -> bool {
-        self.authenticated
+    pub fn is_plain(&self, acl_version: u64) -> bool {
+        self.user.is_unrestricted(acl_version)
             && !self.monitor
             && self.multi.is_none()
             && self.replica.is_none()

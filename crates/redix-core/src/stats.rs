@@ -127,6 +127,14 @@ cell! {
     cron_ns,
     /// ACL denials: wrong user or password.
     acl_denied_auth,
+    /// ACL denials: commands.
+    acl_denied_command,
+    /// ACL denials: keys.
+    acl_denied_key,
+    /// ACL denials: channels.
+    acl_denied_channel,
+    /// ACL denials: databases.
+    acl_denied_database,
     /// Objects freed by background steps.
     lazyfreed_objects,
     /// Keyspace accesses by writing commands that unlinked values.

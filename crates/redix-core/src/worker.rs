@@ -409,7 +409,10 @@ impl Worker {
             replica.heard(now_ms);
         }
         let limits = match client.session.primary_link {
-            None => limits(&self.config, client.session.authenticated),
+            None => {
+                let session = &client.session;
+                limits(&self.config, session.authenticated || self.engine.acl.default_is_open())
+            }
             Some(_) => Limits::TRUSTED,
         };
         // Authentication changes how the next command is parsed.

@@ -12,6 +12,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -86,6 +87,18 @@ impl Listeners {
     }
 }
 
+/// The engine, with the path of its configuration file and the users of its ACL file.
+fn make_engine(config: Config, file: Option<&Path>, workers: usize) -> Result<Arc<Engine>, String> {
+    let engine = Engine::new(env::system(), config, workers)?;
+    if let Some(path) = file {
+        engine.set_config_path(path.into());
+    }
+    engine.load_users().map_err(|text| {
+        format!("Aborting startup because of ACL errors: {}", String::from_utf8_lossy(&text))
+    })?;
+    Ok(Arc::new(engine))
+}
+
 /// Runs a server until the process ends; returns only if it cannot start, after logging why.
 pub fn run(startup: Startup) -> Result<(), String> {
     let Startup { mut config, ignored, file } = startup;
@@ -107,11 +120,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
     let poll = Poll::new().map_err(|error| error.to_string())?;
     let listeners = open_listeners(&config, poll.registry())?;
     let workers = config.worker_count(thread::available_parallelism().map_or(1, usize::from));
-    let engine = Engine::new(env::system(), config, workers)?;
-    if let Some(path) = &file {
-        engine.set_config_path(path.as_path().into());
-    }
-    let engine = Arc::new(engine);
+    let engine = make_engine(config, file.as_deref(), workers)?;
     let loops = (0..workers)
         .map(|index| EventLoop::new(Arc::clone(&engine), index))
         .collect::<io::Result<Vec<_>>>()
@@ -234,7 +243,7 @@ impl Server {
                     "id={id} addr={addr} laddr={laddr} fd={fd} name={} user={} lib-name={} \
                      lib-ver={}",
                     texts.name.escape_ascii(),
-                    texts.user,
+                    String::from_utf8_lossy(&texts.user),
                     texts.lib_name.escape_ascii(),
                     texts.lib_ver.escape_ascii()
                 );
@@ -360,7 +369,10 @@ impl Server {
             self.turn_away(accepted, b"-ERR max number of clients reached\r\n");
             return;
         }
-        if config.protected_mode && config.requirepass.is_empty() && !accepted.is_local() {
+        if config.protected_mode
+            && self.engine.acl.default_takes_any_password()
+            && !accepted.is_local()
+        {
             self.turn_away(accepted, DENIED.as_bytes());
             return;
         }
@@ -388,7 +400,7 @@ impl Server {
                 Stream::Unix(stream)
             }
         };
-        let authenticated = config.requirepass.is_empty();
+        let authenticated = self.engine.acl.default_is_open();
         handle.hand_over(Arrival { stream, shared: Arc::new(shared), authenticated });
     }
 

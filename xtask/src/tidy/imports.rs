@@ -40,6 +40,7 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
 
 /// The parts of serving a client: the keys, the client, and the recipients of effects.
 const SERVICE: &[&str] = &[
+    "acl",
     "keyspace",
     "effects",
     "registry",
@@ -84,11 +85,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A waiter is notified through a mailbox; the conditions of waits are in `command` and
     // `worker`.
     ("blocking", &["mailbox"]),
-    ("registry", &["mailbox", "blocking"]),
+    ("registry", &["mailbox", "blocking", "acl"]),
     // Values captured under the locks are sent to another server without them.
     ("migration", &["keyspace", "blocking", "mailbox", "registry", "rdb", "command"]),
     // A session keeps parsed commands: the queue of MULTI.
-    ("session", &["keyspace", "effects", "command", "repl", "pubsub"]),
+    ("session", &["keyspace", "effects", "command", "repl", "pubsub", "acl"]),
+    // Rules refer to commands; who is checked is of no concern there.
+    ("acl", &["command"]),
     ("pubsub", &["channel", "registry", "mailbox"]),
     ("commandlog", &["command", "registry", "session"]),
     ("monitor", &["command", "registry", "session", "mailbox"]),

@@ -30,6 +30,21 @@ pub fn to_db(number: i32, databases: u32) -> Result<u32, ReplyError> {
     db.ok_or(ReplyError::Static("ERR DB index is out of range"))
 }
 
+/// Finds the databases that the arguments at `words` name, of `count` that there are, as
+/// [`NamedDatabases`](super::spec::NamedDatabases) does.
+pub fn name_databases(
+    args: Args<'_>,
+    words: impl IntoIterator<Item = usize>,
+    count: u32,
+    out: &mut Vec<(usize, u32)>,
+) -> bool {
+    words.into_iter().all(|word| {
+        let db = args.try_get(word).and_then(|text| parse_db(text, count).ok());
+        out.extend(db.map(|db| (word, db)));
+        db.is_some()
+    })
+}
+
 /// A command's arguments; argument 0 is its name. Borrowed from the read buffer or from a MULTI
 /// queue.
 #[derive(Clone, Copy)]

@@ -10,6 +10,7 @@ use super::context::{ClientCx, Ctx};
 use super::dispatch::caches_reads;
 use super::spec::flag;
 use super::table::Command;
+use crate::acl::Identity;
 use crate::blocking::{Address, Waiter};
 use crate::engine::Engine;
 use crate::keyspace::waiters::KeyInterest;
@@ -76,6 +77,8 @@ pub struct KeyWaiter {
     pub waiter: Arc<Waiter>,
     /// The client's id.
     pub client: u64,
+    /// Who the client was when it blocked.
+    pub user: Identity,
     /// Whether it may cache what the command reads.
     pub caches_reads: bool,
     /// The command that runs again when the key is ready.
@@ -178,6 +181,7 @@ impl ClientCx<'_, '_> {
             let interest = KeyWaiter {
                 waiter,
                 client,
+                user: self.session.user.clone(),
                 caches_reads,
                 command,
                 args,

@@ -67,6 +67,8 @@ pub struct Ctx<'a, 'k> {
     pub listens: bool,
     /// The wait on keys that the command asks for instead of replying.
     pub wait: Option<KeyWait>,
+    /// Whether the caller may read keys that a pattern in the arguments names.
+    pub reads_all_keys: bool,
     /// Unix time in microseconds, frozen for the command.
     pub now_us: i64,
     /// Counters of this thread.

@@ -13,6 +13,7 @@
 //! **Invariants.** No lock is added to a plan that has begun. A world command first releases the
 //! thread's gate. An error reply leaves nothing else of the command in the reply buffer.
 
+mod admission;
 mod announce;
 mod apply;
 mod call;
@@ -34,6 +35,7 @@ use super::args::Args;
 use super::blocked::Blocked;
 use super::context::{Caller, ClientCx, Ctx, discard_transaction};
 use super::plan::{Plan, shards_of};
+use super::rights::{Call, reads_all_keys};
 use super::spec::{CommandSpec, Handler, Locks, flag};
 use super::table::Command;
 use super::timing::{BRIEF_BYTES_MAX, Stretch, call_stats, count_calls};
@@ -482,6 +484,12 @@ impl<'k> Runner<'k> {
         let timing = self.stretch.timing(command, args, self.last_ns);
         let world = self.take_locks(session, command.spec, args, plan)?;
         let caller = if session.primary_link.is_some() { Caller::Log } else { Caller::Client };
+        let reads_all_keys = session.primary_link.is_some()
+            || reads_all_keys(
+                self.engine,
+                &mut session.user,
+                &Call { command, args, db: session.db },
+            );
         let data = Ctx {
             engine: self.engine,
             config: &self.config,
@@ -493,6 +501,7 @@ impl<'k> Runner<'k> {
             caller,
             listens: session.subscriptions.is_some(),
             wait: None,
+            reads_all_keys,
             now_us: self.now_us,
             stats: self.stats,
         };

@@ -63,6 +63,7 @@ pub mod flag {
         26 DENY_UNSAVED "" "Refused, as writes are, where saving has failed.",
         27 SUBSCRIBED "" "Allowed to a RESP2 client that has subscriptions.",
         28 RUNS_SCRIPTS "" "Runs a script, whose flags may say more than these.",
+        29 READS_BY_PATTERN "" "May read keys that a pattern in its arguments names.",
     }
 }
 
@@ -196,6 +197,36 @@ impl KeySpec {
         self
     }
 }
+
+/// Which of a command's arguments are channels, for access control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channels {
+    /// None that is restricted.
+    None,
+    /// The first, to publish to.
+    Published,
+    /// All, to subscribe to.
+    Subscribed,
+    /// All, patterns to subscribe to.
+    SubscribedPatterns,
+}
+
+/// Which databases a command has to do with, for access control.
+#[derive(Debug, Clone, Copy)]
+pub enum Databases {
+    /// The selected one, if it has to do with data at all.
+    Selected,
+    /// Those that its arguments name.
+    Named(NamedDatabases),
+    /// The selected one and those that its arguments name.
+    SelectedAndNamed(NamedDatabases),
+    /// All.
+    All,
+}
+
+/// Finds databases in arguments, of so many that there are: pushes (argument index, database)
+/// pairs. `false` if the arguments are invalid.
+pub type NamedDatabases = fn(Args<'_>, u32, &mut Vec<(usize, u32)>) -> bool;
 
 /// Which locks the dispatcher takes before the handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -467,6 +498,10 @@ pub struct CommandSpec {
     pub get_keys: Option<GetKeys>,
     /// The actual access of a key flagged `VARIABLE_FLAGS`, given the arguments.
     pub key_access: Option<fn(Args<'_>) -> u32>,
+    /// Its channels.
+    pub channels: Channels,
+    /// Its databases.
+    pub databases: Databases,
     /// The argument that is the member or field looked up in its only key; 0 if there is none. Used
     /// to prefetch.
     pub member: u8,
@@ -506,6 +541,8 @@ impl CommandSpec {
             keys: &[],
             get_keys: None,
             key_access: None,
+            channels: Channels::None,
+            databases: Databases::Selected,
             member: 0,
             locks: Locks::Keys,
             locks_by: None,
@@ -588,6 +625,16 @@ impl CommandSpec {
     /// Sets the function that gives the access of a key with `VARIABLE_FLAGS`.
     pub const fn key_access(mut self, key_access: fn(Args<'_>) -> u32) -> Self {
         self.key_access = Some(key_access);
+        self
+    }
+    /// Says which arguments are channels.
+    pub const fn channels(mut self, channels: Channels) -> Self {
+        self.channels = channels;
+        self
+    }
+    /// Says which databases it has to do with.
+    pub const fn databases(mut self, databases: Databases) -> Self {
+        self.databases = databases;
         self
     }
     /// Locks one shard at a time, as the handler asks.

@@ -41,6 +41,8 @@ pub struct CommandTable {
     /// Original names that clients cannot use any more.
     renamed: Vec<(Folded, u16)>,
     by_subcommand: HashMap<(u16, Vec<u8>), u16>,
+    /// By original name, subcommands as `container|sub`.
+    by_full_name: HashMap<Vec<u8>, u16>,
 }
 
 const SLOTS: usize = 1024;
@@ -110,6 +112,7 @@ impl CommandTable {
             by_name: vec![None; SLOTS],
             renamed: Vec::new(),
             by_subcommand: HashMap::new(),
+            by_full_name: HashMap::new(),
         };
         for spec in families.iter().flat_map(|family| family.iter()) {
             let id = table.push(spec, None);
@@ -143,6 +146,8 @@ impl CommandTable {
         let id = u16::try_from(self.commands.len()).expect("there are a few hundred commands");
         self.commands.push(Command { spec, id });
         self.containers.push(container);
+        let name = self.full_name(self.by_id(id));
+        self.by_full_name.insert(name.into_bytes(), id);
         id
     }
 
@@ -214,6 +219,18 @@ impl CommandTable {
     pub fn find_subcommand(&self, container: Command, name: &[u8]) -> Option<Command> {
         let id = self.by_subcommand.get(&(container.id, name.to_ascii_lowercase()))?;
         Some(self.commands[*id as usize])
+    }
+
+    /// Finds a command by its original name, in any case; a subcommand as `container|sub`.
+    pub fn original(&self, full_name: &[u8]) -> Option<Command> {
+        let id = self.by_full_name.get(&full_name.to_ascii_lowercase())?;
+        Some(self.commands[*id as usize])
+    }
+
+    /// The subcommands of a command.
+    pub fn subcommands(&self, command: Command) -> &[Command] {
+        let first = command.id as usize + 1;
+        &self.commands[first..first + command.spec.subcommands.len()]
     }
 
     /// The specification of a subcommand's container.

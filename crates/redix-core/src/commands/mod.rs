@@ -2,6 +2,7 @@
 //!
 //! A new family is one line in [`FAMILIES`].
 
+pub mod acl;
 pub mod bitmap;
 pub mod command;
 pub mod config;
@@ -29,6 +30,7 @@ use crate::command::spec::CommandSpec;
 
 /// The command tables of all families.
 pub const FAMILIES: &[&[CommandSpec]] = &[
+    acl::COMMANDS,
     bitmap::bit::COMMANDS,
     bitmap::combine::COMMANDS,
     bitmap::count::COMMANDS,

@@ -38,11 +38,12 @@ pub use directive::{Directive, Standing};
 pub use docs::{markdown, sample_conf};
 pub use kinds::Words;
 pub use parse::{CommandLine, ConfigError, ConfigFile, Includes, Loaded, load};
-pub use rewrite::{rewrite, rewrite_all};
+pub use rewrite::{UserText, rewrite, rewrite_all};
 pub(crate) use syntax::parse_memory;
 pub use syntax::{quote, quote_unless_plain, split_args};
 pub use table::{Config, DIRECTIVES};
 pub use types::*;
+pub use user::UserLine;
 
 /// The version of Redis that this server reports as compatible: in INFO, HELLO and written files.
 pub const REDIS_VERSION: &str = "7.2.4";

@@ -9,7 +9,7 @@ use super::bytes::Shown;
 use super::directive::Standing;
 use super::syntax::{quote, split_args};
 use super::table::Config;
-use super::user::DefaultUser;
+use super::user::UserLine;
 use super::{DIRECTIVES, find};
 
 /// How deep files may include one another.
@@ -167,13 +167,8 @@ pub fn load(
     flags: &[Vec<u8>],
     includes: &mut Includes<'_>,
 ) -> Result<Loaded, ConfigError> {
-    let mut reader = Reader {
-        config: Config::default(),
-        given: Vec::new(),
-        user: None,
-        includes,
-        included_count: 0,
-    };
+    let mut reader =
+        Reader { config: Config::default(), given: Vec::new(), includes, included_count: 0 };
     for file in files {
         reader.read(file, 0)?;
     }
@@ -186,8 +181,6 @@ struct Reader<'a, 'b> {
     config: Config,
     /// The directives seen so far, by name.
     given: Vec<&'static str>,
-    /// The line of the default user, and the error to report if it is refused.
-    user: Option<(DefaultUser, ConfigError)>,
     includes: &'a mut Includes<'b>,
     included_count: usize,
 }
@@ -241,22 +234,27 @@ impl Reader<'_, '_> {
                 self.config.rename_command.push((from.as_slice().into(), to.as_slice().into()));
                 Ok(())
             }
-            (b"user", [name, rules @ ..]) if name == b"default" => {
-                if self.user.is_some() {
-                    return Err("Duplicate user found. A user can only be defined once in config \
-                                files"
-                        .into());
-                }
-                let user = DefaultUser::parse(rules).map_err(Stop::Here)?;
-                self.user = Some((user, error(String::new())));
-                Ok(())
+            (b"user", [name, rules @ ..]) => {
+                let line = UserLine::new(name, rules, error(String::new()));
+                self.add_user(line).map_err(Stop::Here)
             }
-            (b"user", [_, ..]) => Err("Redix does not have access control lists yet".into()),
             (b"loadmodule", [_, ..]) => Err("Redix does not load modules".into()),
             (b"list-max-ziplist-entries" | b"list-max-ziplist-value", [_])
             | (b"lua-replicate-commands", [_]) => Ok(()),
             _ => Err("Bad directive or wrong number of arguments".into()),
         }
+    }
+
+    fn add_user(&mut self, line: UserLine) -> Result<(), String> {
+        if line.name.contains(&b' ') || line.name.contains(&0) {
+            return Err("Spaces not allowed in ACL usernames".into());
+        }
+        if self.config.users.iter().any(|known| known.name == line.name) {
+            let reason = "Duplicate user found. A user can only be defined once in config files";
+            return Err(line.refused(reason).reason);
+        }
+        self.config.users.push(line);
+        Ok(())
     }
 
     fn include(&mut self, pattern: &[u8], depth: usize) -> Result<(), Stop> {
@@ -274,9 +272,9 @@ impl Reader<'_, '_> {
     }
 
     fn finish(self) -> Result<Loaded, ConfigError> {
-        if let Some((user, error)) = self.user {
-            user.agrees_with(&self.config.requirepass)
-                .map_err(|reason| ConfigError { reason, ..error })?;
+        if let (Some(user), false) = (self.config.users.first(), self.config.aclfile.is_empty()) {
+            let reason = "users are defined both here and in the file that 'aclfile' names";
+            return Err(user.refused(reason));
         }
         let default = Config::default();
         let ignored = DIRECTIVES

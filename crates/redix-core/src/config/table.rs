@@ -24,6 +24,7 @@ use super::types::{
     PubsubDefault, RdbVersionCheck, ReplicaProtect, SanitizePayload, ShutdownOn, Supervised,
     SyslogFacility, TlsAuthClients, TlsAuthClientsUser, WriteVersion,
 };
+use super::user::UserLine;
 
 const INT_MAX: i64 = i32::MAX as i64;
 const LONG_MAX: i64 = i64::MAX;
@@ -47,12 +48,18 @@ macro_rules! directives {
         pub struct Config {
             /// `rename-command` lines: a command and its new name, which is empty to remove it.
             pub rename_command: Vec<(ByteString, ByteString)>,
+            /// `user` lines.
+            pub users: Vec<UserLine>,
             $( $( $(#[doc = $doc])+ pub $field: $type, )+ )+
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Self { rename_command: Vec::new(), $( $( $field: $default, )+ )+ }
+                Self {
+                    rename_command: Vec::new(),
+                    users: Vec::new(),
+                    $( $( $field: $default, )+ )+
+                }
             }
         }
 
@@ -442,15 +449,12 @@ directives! {
         /// Password of the default user; empty for none.
         requirepass: ByteString = ByteString::new(), "requirepass" => Binary, sensitive;
         /// File that holds the users.
-        aclfile: ByteString = ByteString::new(), "aclfile" => ANY, immutable,
-            unsupported_unless_default("access control lists");
+        aclfile: ByteString = ByteString::new(), "aclfile" => ANY, immutable;
         /// Entries that the log of denied commands keeps.
-        acllog_max_len: u64 = 128, "acllog-max-len" => Int(0, LONG_MAX),
-            ignored("there are no access control lists");
+        acllog_max_len: u64 = 128, "acllog-max-len" => Int(0, LONG_MAX);
         /// Channels that a new user may use.
         acl_pubsub_default: PubsubDefault = PubsubDefault::ResetChannels,
-            "acl-pubsub-default" => Word,
-            ignored("there are no access control lists");
+            "acl-pubsub-default" => Word;
         /// Who may set directives that can make the server write files elsewhere.
         enable_protected_configs: Guard = Guard::No, "enable-protected-configs" => Word, immutable;
         /// Who may use DEBUG.

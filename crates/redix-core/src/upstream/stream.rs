@@ -30,7 +30,7 @@ impl Upstream {
             ClientShared::new(id, addr, laddr, transport.fd(), now_ms, engine.link_thread());
         shared.set_flag(client_flag::PRIMARY, true);
         // It is not subject to any user's permissions.
-        "(superuser)".clone_into(&mut lock(&shared.texts).user);
+        lock(&shared.texts).user = b"(superuser)".to_vec();
         let db = engine.repl.upstream.stream_db();
         shared.db.store(db, Ordering::Relaxed);
         let shared = Arc::new(shared);

@@ -110,7 +110,9 @@ impl Worker {
             self.deadlines.remove(&(ms, token));
         }
         let (command, ns) = (blocked.command, blocked.ns);
-        count_calls(stats, &self.config, command, 1, ns);
+        if !matches!(end, WaitEnd::Refused(_)) {
+            count_calls(stats, &self.config, command, 1, ns);
+        }
         let mark = client.reply.len();
         if matches!(end, WaitEnd::Dismissed(_)) {
             client.session.close_after_reply = true;
@@ -119,7 +121,7 @@ impl Worker {
         match end {
             WaitEnd::Served(bytes) => client.reply.raw(&bytes),
             WaitEnd::TimedOut => (blocked.on_timeout)(&self.engine, &mut client.reply),
-            WaitEnd::Failed(error) | WaitEnd::Dismissed(error) => {
+            WaitEnd::Failed(error) | WaitEnd::Dismissed(error) | WaitEnd::Refused(error) => {
                 // As Valkey 9 counts it: the command itself did not fail.
                 call_stats(stats, command).rejected.bump();
                 fail(&self.engine, stats, &mut client.reply, &error);

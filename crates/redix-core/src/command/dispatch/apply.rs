@@ -131,6 +131,7 @@ impl Runner<'_> {
             caller: Caller::Log,
             listens: false,
             wait: None,
+            reads_all_keys: true,
             now_us: self.now_us,
             stats: self.stats,
         };

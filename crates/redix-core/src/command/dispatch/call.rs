@@ -4,6 +4,7 @@ use super::{Attend, fail};
 use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx, Ctx};
 use crate::command::plan::{Plan, for_each_key};
+use crate::command::rights::{Call, reads_all_keys};
 use crate::command::spec::{Handler, Locks, LogAs, flag};
 use crate::command::table::Command;
 use crate::command::timing::{BRIEF_BYTES_MAX, Timing, call_stats, count_calls};
@@ -18,6 +19,11 @@ impl ClientCx<'_, '_> {
     pub fn run_queued(&mut self, queued: &Queued) {
         self.session.further_calls += 1;
         let args = queued.args.args();
+        if let Err(error) = self.check_queued(queued.command, args) {
+            call_stats(self.stats, queued.command).rejected.bump();
+            return fail(self.data.engine, self.data.stats, self.data.reply, &error);
+        }
+        let reads_all_keys = self.may_read_all(queued.command, args, self.session.db);
         let plan = Plan::of(self.keys.keyspace, queued.command.spec, args);
         let data = Ctx {
             engine: self.data.engine,
@@ -30,6 +36,7 @@ impl ClientCx<'_, '_> {
             caller: if self.data.caller == Caller::Log { Caller::Log } else { Caller::Exec },
             listens: self.session.subscriptions.is_some(),
             wait: None,
+            reads_all_keys,
             now_us: self.data.now_us,
             stats: self.data.stats,
         };
@@ -55,6 +62,7 @@ impl ClientCx<'_, '_> {
         self.session.further_calls += 1;
         let plan = Plan::of(self.keys.keyspace, command.spec, args);
         let caller = if self.from_primary() { Caller::Log } else { Caller::Script };
+        let reads_all_keys = self.may_read_all(command, args, session.db);
         let data = Ctx {
             engine: self.data.engine,
             config: self.data.config,
@@ -66,12 +74,18 @@ impl ClientCx<'_, '_> {
             caller,
             listens: false,
             wait: None,
+            reads_all_keys,
             now_us: self.data.now_us,
             stats: self.data.stats,
         };
         let (shared, blocked) = (self.shared, &mut *self.blocked);
         let mut cx = ClientCx { data, session, shared, blocked, attend: None };
         cx.call(args)
+    }
+
+    fn may_read_all(&mut self, command: Command, args: Args<'_>, db: u32) -> bool {
+        self.from_primary()
+            || reads_all_keys(self.data.engine, &mut self.session.user, &Call { command, args, db })
     }
 
     /// Runs the handler and records statistics, MONITOR, the slow log and the change. Returns when

@@ -44,7 +44,7 @@ impl Runner<'_> {
     #[inline(always)]
     pub(super) fn admit(
         &self,
-        session: &Session,
+        session: &mut Session,
         shared: &ClientShared,
         args: Args<'_>,
         found: Option<Command>,
@@ -52,7 +52,7 @@ impl Runner<'_> {
         // Nearly all commands.
         if let Some(command) = found
             && self.calm
-            && session.is_plain()
+            && session.is_plain(self.engine.acl.version())
             && command.spec.has(flag::BRIEF)
             && command.spec.fits(args.len())
             && !(command.spec.has(flag::DENYOOM) && self.engine.out_of_memory(&self.config))
@@ -72,13 +72,13 @@ impl Runner<'_> {
     #[inline(always)]
     fn admit_one(
         &self,
-        session: &Session,
+        session: &mut Session,
         shared: &ClientShared,
         args: Args<'_>,
         found: Option<Command>,
     ) -> Result<Admitted, ReplyError> {
         let needs_auth = found.is_none_or(|command| !command.spec.has(flag::NO_AUTH));
-        if needs_auth && !session.authenticated {
+        if needs_auth && !self.is_let_in(session) {
             return Err(ReplyError::NoAuth);
         }
         let Some(command) = found else {
@@ -98,6 +98,9 @@ impl Runner<'_> {
         }
         if session.multi.is_some() && spec.has(flag::NO_MULTI) {
             return Err(not_in_multi(&self.engine.commands.full_name(command)));
+        }
+        if !session.user.is_unrestricted(self.engine.acl.version()) {
+            self.admit_user(session, shared, command, args)?;
         }
         if self.engine.loading.load(Ordering::Relaxed) && flags & flag::LOADING == 0 {
             return Err(ReplyError::LOADING);

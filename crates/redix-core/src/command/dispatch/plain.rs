@@ -85,6 +85,7 @@ impl Runner<'_> {
             caller: Caller::Client,
             listens: false,
             wait: None,
+            reads_all_keys: true,
             now_us: self.now_us,
             stats: self.stats,
         };
@@ -114,7 +115,7 @@ impl Runner<'_> {
     #[inline]
     fn executes_plainly(&self, session: &Session, spec: &CommandSpec) -> bool {
         self.calm
-            && session.is_plain()
+            && session.is_plain(self.engine.acl.version())
             && session.only_replies()
             && self.stretch.is_allowed()
             && !self.engine.registry.monitored()

@@ -13,12 +13,16 @@ use std::any::Any;
 
 use super::invalidate::Author;
 use super::{Handler, Runner, fail};
+use crate::acl::log::Context;
 use crate::command::blocked::{KeyWaiter, Look};
 use crate::command::context::{Caller, Ctx};
 use crate::command::plan::{Plan, shards_of};
+use crate::command::rights::{Call, check};
 use crate::command::spec::flag;
 use crate::command::timing::call_stats;
+use crate::error::ReplyError;
 use crate::keyspace::waiters::Queue;
+use crate::mailbox::WaitEnd;
 use crate::registry::AwaitedKey;
 use crate::sync::Arc;
 
@@ -81,6 +85,10 @@ impl Runner<'_> {
 
     /// Runs the command of a blocked client for the key that is ready, as a unit of its own.
     fn serve(&mut self, db: u32, of: &KeyWaiter) {
+        if let Err(error) = self.check_waiter(db, of) {
+            of.waiter.end(WaitEnd::Refused(error));
+            return;
+        }
         self.keys.db = db;
         self.keys.touch = of.touch;
         self.keys.effects.begin(self.engine.repl.recording(), self.config.event_classes());
@@ -98,6 +106,7 @@ impl Runner<'_> {
                 caller: Caller::Service { word: of.word },
                 listens: false,
                 wait: None,
+                reads_all_keys: true,
                 now_us: self.now_us,
                 stats: self.stats,
             };
@@ -119,6 +128,23 @@ impl Runner<'_> {
             let multi = !of.command.spec.has(flag::TOUCHES_ARBITRARY_KEYS);
             self.finish_unit(multi, Author::Blocked(of.client));
         }
+    }
+
+    /// Whether a blocked client still has the right to its command.
+    fn check_waiter(&self, db: u32, of: &KeyWaiter) -> Result<(), ReplyError> {
+        let mut user = of.user.clone();
+        let call = Call { command: of.command, args: of.args.args(), db };
+        check(self.engine, &mut user, &call).map_err(|denial| {
+            match self.engine.registry.get(of.client) {
+                Some(client) => self.recorder(&client, (call.command, call.args)).refuse(
+                    user.name(),
+                    &call,
+                    denial,
+                    Context::TopLevel,
+                ),
+                None => ReplyError::Static("NOPERM the client is gone"),
+            }
+        })
     }
 
     /// Whether the held shards have waiters that the unit might make ready but could not serve

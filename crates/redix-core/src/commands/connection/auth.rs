@@ -1,19 +1,18 @@
 //! AUTH and HELLO: authentication and protocol negotiation.
 //!
-//! There is one user, `default`, whose password is `requirepass`. Passwords are compared as
-//! digests, in constant time.
+//! A failed authentication is logged as a denial; see [`crate::acl`].
 
 use redix_resp::reply::Proto;
 use redix_types::num::parse_i64;
-use sha2::{Digest, Sha256};
 
 use super::{BAD_NAME, is_plain_word, set_proto};
+use crate::acl::log::Context;
+use crate::acl::{DEFAULT_USER, Identity};
 use crate::command::args::Args;
-use crate::command::context::ClientCx;
+use crate::command::context::{Caller, ClientCx};
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::config::REDIS_VERSION;
 use crate::error::{CommandResult, ReplyError};
-use crate::registry::DEFAULT_USER;
 use crate::sync::lock;
 
 /// Commands: AUTH and HELLO.
@@ -89,32 +88,32 @@ const HELLO_NO_AUTH: ReplyError = ReplyError::Static(
 fn auth(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.session.secrets.extend(1..args.len());
     match args.len() {
-        2 if cx.config.requirepass.is_empty() => return Err(NO_PASSWORD),
-        2 => authenticate(cx, DEFAULT_USER.as_bytes(), args.get(1))?,
-        3 => authenticate(cx, args.get(1), args.get(2))?,
+        2 if cx.engine.acl.default_takes_any_password() => return Err(NO_PASSWORD),
+        2 => authenticate(cx, args, DEFAULT_USER, args.get(1))?,
+        3 => authenticate(cx, args, args.get(1), args.get(2))?,
         _ => return Err(ReplyError::Syntax),
     }
     cx.reply.ok();
     Ok(())
 }
 
-fn authenticate(cx: &mut ClientCx<'_, '_>, user: &[u8], password: &[u8]) -> CommandResult {
-    let wanted = &cx.config.requirepass;
-    let fits = wanted.is_empty() || is_same_secret(wanted.as_bytes(), password);
-    if !fits || user != DEFAULT_USER.as_bytes() {
-        cx.stats.cell.acl_denied_auth.bump();
+fn authenticate(
+    cx: &mut ClientCx<'_, '_>,
+    args: Args<'_>,
+    name: &[u8],
+    password: &[u8],
+) -> CommandResult {
+    let found = cx.engine.acl.get(name);
+    let Some(user) = found.filter(|user| user.is_on && user.password.accepts(password)) else {
+        let context = if cx.caller == Caller::Exec { Context::Multi } else { Context::TopLevel };
+        cx.recorder(args).note_login(name, context);
         return Err(WRONG_PASS);
-    }
+    };
     cx.session.authenticated = true;
     cx.session.known = true;
-    DEFAULT_USER.clone_into(&mut lock(&cx.shared.texts).user);
+    cx.session.user = Identity::of(&user.name);
+    lock(&cx.shared.texts).user = name.to_vec();
     Ok(())
-}
-
-/// Compares digests in constant time.
-fn is_same_secret(wanted: &[u8], given: &[u8]) -> bool {
-    let (wanted, given) = (Sha256::digest(wanted), Sha256::digest(given));
-    wanted.iter().zip(&given).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
 /// The arguments of HELLO.
@@ -130,9 +129,9 @@ struct Hello<'a> {
 fn hello(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let wish = parse_hello(cx, args)?;
     if let Some((user, password)) = wish.login {
-        authenticate(cx, user, password)?;
+        authenticate(cx, args, user, password)?;
     }
-    if !cx.session.authenticated {
+    if !cx.session.authenticated && !cx.engine.acl.default_is_open() {
         return Err(HELLO_NO_AUTH);
     }
     if let Some(name) = wish.name {

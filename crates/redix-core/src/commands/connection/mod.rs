@@ -8,11 +8,12 @@ pub mod client;
 
 use redix_resp::reply::Proto;
 
-use crate::command::args::{Args, parse_db};
+use crate::acl::DEFAULT_USER;
+use crate::command::args::{Args, name_databases, parse_db};
 use crate::command::context::ClientCx;
-use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Databases, Group, acl, flag};
 use crate::error::{CommandResult, ReplyError};
-use crate::registry::{DEFAULT_USER, client_flag};
+use crate::registry::client_flag;
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 
@@ -59,6 +60,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("select", Group::Connection, 2, select)
         .flags(flag::LOADING | flag::STALE | flag::FAST | flag::ALLOW_BUSY)
         .acl(acl::CONNECTION)
+        .databases(Databases::Named(select_databases))
         .doc("Changes the selected database.")
         .args(&[ArgSpec::new("index", ArgKind::Integer)]),
 ];
@@ -102,7 +104,7 @@ fn reset(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.engine.registry.remove_monitor(cx.shared.id);
     super::pubsub::leave_all(cx);
     client::stop_tracking(cx);
-    cx.session.reset(cx.config.requirepass.is_empty());
+    cx.session.reset(cx.engine.acl.default_is_open());
     cx.select(0);
     set_proto(cx, Proto::Resp2);
     let state = client_flag::MONITOR
@@ -113,10 +115,15 @@ fn reset(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.shared.set_flag(state, false);
     let mut texts = lock(&cx.shared.texts);
     texts.name.clear();
-    DEFAULT_USER.clone_into(&mut texts.user);
+    texts.user = DEFAULT_USER.to_vec();
     drop(texts);
     cx.reply.simple("RESET");
     Ok(())
+}
+
+/// The database that SELECT names.
+fn select_databases(args: Args<'_>, count: u32, out: &mut Vec<(usize, u32)>) -> bool {
+    name_databases(args, [1], count, out)
 }
 
 /// `SELECT index` -> OK.

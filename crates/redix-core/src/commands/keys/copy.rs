@@ -1,8 +1,10 @@
 //! COPY, MOVE, RENAME and RENAMENX.
 
-use crate::command::args::{Args, Options, parse_db};
+use crate::command::args::{Args, Options, name_databases, parse_db};
 use crate::command::context::Ctx;
-use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
+use crate::command::spec::{
+    ArgKind, ArgSpec, CommandSpec, Databases, Group, KeySpec, access, acl, flag,
+};
 use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
@@ -23,6 +25,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .flags(flag::DENYOOM)
     .acl(acl::KEYSPACE)
+    .databases(Databases::SelectedAndNamed(databases_of_copy))
     .since("6.2.0")
     .complexity("O(1) for strings; O(N) for collections, N being the number of elements.")
     .doc("Copies a key, with its expiry, to another key or database.")
@@ -41,6 +44,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .flags(flag::FAST)
     .acl(acl::KEYSPACE)
+    .databases(Databases::SelectedAndNamed(database_of_move))
     .doc("Moves a key to another database.")
     .args(&[ArgSpec::key("key"), ArgSpec::new("db", ArgKind::Integer)]),
     CommandSpec::write(
@@ -99,6 +103,26 @@ impl CopyOptions {
         }
         Ok(parsed)
     }
+}
+
+/// The databases that COPY names: each that it is given.
+fn databases_of_copy(args: Args<'_>, count: u32, out: &mut Vec<(usize, u32)>) -> bool {
+    let mut options = args.options(3);
+    while options.more() {
+        if options.eat("REPLACE") {
+            continue;
+        }
+        let word = options.position() + 1;
+        if options.eat_value("DB").is_none() || !name_databases(args, [word], count, out) {
+            return false;
+        }
+    }
+    true
+}
+
+/// The database that MOVE names.
+fn database_of_move(args: Args<'_>, count: u32, out: &mut Vec<(usize, u32)>) -> bool {
+    name_databases(args, [2], count, out)
 }
 
 /// `COPY source destination [DB db] [REPLACE]` -> 1 if copied, else 0. Expired fields of a hash are

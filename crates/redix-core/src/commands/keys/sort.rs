@@ -59,13 +59,13 @@ pub const COMMANDS: &[CommandSpec] = &[
     )
     .get_keys(sort_keys)
     .world_unless(sort_locks)
-    .flags(flag::DENYOOM | flag::MOVABLEKEYS)
+    .flags(flag::DENYOOM | flag::MOVABLEKEYS | flag::READS_BY_PATTERN)
     .acl(ACL)
     .docs(docs::SORT),
     CommandSpec::read("sort_ro", Group::Generic, -2, const { &[KEY, PATTERN_KEYS] }, sort_ro)
         .get_keys(sort_ro_keys)
         .world_unless(sort_ro_locks)
-        .flags(flag::MOVABLEKEYS)
+        .flags(flag::MOVABLEKEYS | flag::READS_BY_PATTERN)
         .acl(ACL)
         .docs(docs::SORT_RO),
 ];
@@ -75,23 +75,23 @@ pub const COMMANDS: &[CommandSpec] = &[
 /// stored as a list (0 deletes `destination`). Errors: the options, WRONGTYPE, elements or weights
 /// that are not numbers without ALPHA. Logged verbatim; event `sortstore` or `del`.
 fn sort(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let options = SortOptions::parse(args, Stores::Allowed)?;
+    let options = SortOptions::parse(args, Stores::Allowed, cx.reads_all_keys)?;
     run(cx, args, &options)
 }
 
 /// `SORT_RO`: as SORT, without STORE.
 fn sort_ro(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
-    let options = SortOptions::parse(args, Stores::Refused)?;
+    let options = SortOptions::parse(args, Stores::Refused, cx.reads_all_keys)?;
     run(cx, args, &options)
 }
 
 /// Patterns lead to keys that the arguments do not name.
 fn sort_locks(args: Args<'_>) -> Locks {
-    locks_of(SortOptions::parse(args, Stores::Allowed))
+    locks_of(SortOptions::parse(args, Stores::Allowed, true))
 }
 
 fn sort_ro_locks(args: Args<'_>) -> Locks {
-    locks_of(SortOptions::parse(args, Stores::Refused))
+    locks_of(SortOptions::parse(args, Stores::Refused, true))
 }
 
 fn locks_of(options: Result<SortOptions<'_>, ReplyError>) -> Locks {
@@ -152,7 +152,8 @@ struct SortOptions<'a> {
 }
 
 impl<'a> SortOptions<'a> {
-    fn parse(args: Args<'a>, stores: Stores) -> Result<Self, ReplyError> {
+    /// `reads_all_keys`: whether the caller may read the keys that patterns name.
+    fn parse(args: Args<'a>, stores: Stores, reads_all_keys: bool) -> Result<Self, ReplyError> {
         let mut parsed = SortOptions {
             by: None,
             unsorted: false,
@@ -178,9 +179,19 @@ impl<'a> SortOptions<'a> {
                 parsed.offset = int(offset)?;
                 parsed.count = int(options.take().unwrap_or_default())?;
             } else if let Some(pattern) = options.eat_value("BY") {
+                if pattern.contains(&b'*') && !reads_all_keys {
+                    return Err(ReplyError::Static(
+                        "ERR BY option of SORT denied due to insufficient ACL permissions.",
+                    ));
+                }
                 parsed.by = Some(pattern);
                 parsed.unsorted |= !pattern.contains(&b'*');
             } else if let Some(pattern) = options.eat_value("GET") {
+                if !reads_all_keys {
+                    return Err(ReplyError::Static(
+                        "ERR GET option of SORT denied due to insufficient ACL permissions.",
+                    ));
+                }
                 parsed.get.push(pattern);
             } else if stores == Stores::Allowed && options.eat_value("STORE").is_some() {
                 parsed.store = Some(options.position() - 1);

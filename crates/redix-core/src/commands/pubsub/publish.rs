@@ -4,7 +4,7 @@ use super::docs;
 use crate::channel::Kind;
 use crate::command::args::Args;
 use crate::command::context::Ctx;
-use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
+use crate::command::spec::{Channels, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::CommandResult;
 
 /// Commands: PUBLISH and SPUBLISH.
@@ -12,10 +12,12 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::plain("publish", Group::Pubsub, 3, publish)
         .flags(FLAGS | flag::SENTINEL)
         .acl(acl::PUBSUB)
+        .channels(Channels::Published)
         .docs(docs::PUBLISH),
     CommandSpec::plain("spublish", Group::Pubsub, 3, spublish)
         .flags(FLAGS)
         .acl(acl::PUBSUB)
+        .channels(Channels::Published)
         .keys(const { &[KeySpec::one(1, access::NOT_KEY)] })
         .docs(docs::SPUBLISH),
 ];

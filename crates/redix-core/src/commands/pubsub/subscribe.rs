@@ -9,7 +9,7 @@ use super::docs;
 use crate::channel::{Kind, Subscribers};
 use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx};
-use crate::command::spec::{CommandSpec, Group, KeySpec, access, acl, flag};
+use crate::command::spec::{Channels, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::effects::Notice;
 use crate::error::{CommandResult, ReplyError};
 use crate::mailbox::Mailbox;
@@ -24,6 +24,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec::client("psubscribe", Group::Pubsub, -2, psubscribe)
         .flags(FLAGS | flag::SENTINEL)
         .acl(acl::PUBSUB)
+        .channels(Channels::SubscribedPatterns)
         .docs(docs::PSUBSCRIBE),
     CommandSpec::client("punsubscribe", Group::Pubsub, -1, punsubscribe)
         .flags(FLAGS | flag::SENTINEL)
@@ -33,10 +34,12 @@ pub const COMMANDS: &[CommandSpec] = &[
         .flags(FLAGS)
         .acl(acl::PUBSUB)
         .keys(SHARD_CHANNELS)
+        .channels(Channels::Subscribed)
         .docs(docs::SSUBSCRIBE),
     CommandSpec::client("subscribe", Group::Pubsub, -2, subscribe)
         .flags(FLAGS | flag::SENTINEL)
         .acl(acl::PUBSUB)
+        .channels(Channels::Subscribed)
         .docs(docs::SUBSCRIBE),
     CommandSpec::client("sunsubscribe", Group::Pubsub, -1, sunsubscribe)
         .flags(FLAGS)

@@ -9,9 +9,11 @@ use redix_resp::reply::{Proto, Reply};
 use super::busy_time::BusyTime;
 use super::eval::Program;
 use super::values;
+use crate::acl::log::Context;
 use crate::command::args::{Args, OwnedArgs};
 use crate::command::context::ClientCx;
 use crate::command::dispatch::count_error;
+use crate::command::rights::{self, Names};
 use crate::command::spec::{CommandSpec, flag};
 use crate::command::table::{Command, Memo};
 use crate::command::timing::call_stats;
@@ -63,6 +65,9 @@ const NUMBERS: &[(&str, u32)] = &[
     ("REPL_REPLICA", repl::REPLICA),
     ("REPL_ALL", repl::ALL),
 ];
+
+/// How the error of a command that the user may not call begins.
+const DENIED: &[u8] = b"ERR ACL failure in script: ";
 
 /// How long a script that runs for too long goes on between two looks after others.
 const REST_NS: u64 = 1_000_000;
@@ -220,7 +225,10 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
         let value = match &refused {
             Ok(()) => values::read(lua, self.reply.as_bytes())?,
             Err(error) => {
-                count_error(self.cx.engine, self.cx.stats, error);
+                // A denial has a code of its own only in the statistics.
+                let is_denial = error.text().starts_with(DENIED);
+                let counted = if is_denial { &ReplyError::Static("NOPERM") } else { error };
+                count_error(self.cx.engine, self.cx.stats, counted);
                 Value::Table(values::error_table(lua, &error.text())?)
             }
         };
@@ -250,7 +258,12 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
     fn run(&mut self) -> Result<(), ReplyError> {
         let args = self.argv.args();
         let command = find(self.cx.engine, args, &mut self.memo)?;
-        if let Err(error) = self.admit(command.spec, args) {
+        let rights = rights::Call { command, args, db: self.session.db };
+        let admitted = self
+            .admit_kind(command.spec, args)
+            .and_then(|()| admit_user(&mut *self.cx, self.title.args, &rights))
+            .and_then(|()| self.admit_now(command.spec));
+        if let Err(error) = admitted {
             call_stats(self.cx.stats, command).rejected.bump();
             return Err(error);
         }
@@ -327,26 +340,33 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
     }
 
     /// The gates of a script's command.
-    fn admit(&self, spec: &CommandSpec, args: Args<'_>) -> Result<(), ReplyError> {
+    /// Whether a script may call the command at all.
+    fn admit_kind(&self, spec: &CommandSpec, args: Args<'_>) -> Result<(), ReplyError> {
         if !spec.fits(args.len()) {
             let text = "ERR Wrong number of args calling command from script";
             return Err(ReplyError::Static(text));
         }
-        let (engine, config) = (self.cx.engine, &**self.cx.config);
-        let from_primary = self.cx.from_primary();
+        let engine = self.cx.engine;
         if spec.has(flag::NOSCRIPT) && !self.may_ask(args) {
             let text = "ERR This Valkey command is not allowed from script";
             return Err(ReplyError::Static(text));
         }
         if engine.repl.is_replica()
-            && !from_primary
-            && !config.replica_serve_stale_data
+            && !self.cx.from_primary()
+            && !self.cx.config.replica_serve_stale_data
             && !spec.has(flag::STALE)
             && !engine.repl.upstream.is_up()
         {
             let text = "ERR Can not execute the command on a stale replica";
             return Err(ReplyError::Static(text));
         }
+        Ok(())
+    }
+
+    /// Whether the command may run in the present state.
+    fn admit_now(&self, spec: &CommandSpec) -> Result<(), ReplyError> {
+        let (engine, config) = (self.cx.engine, &**self.cx.config);
+        let from_primary = self.cx.from_primary();
         if spec.has(flag::DENYOOM)
             && self.flags & script_flag::ALLOW_OOM == 0
             && !self.has_written
@@ -401,18 +421,39 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
         Ok(())
     }
 
-    /// `redis.acl_check_cmd(command, …)`: everything is allowed to the default user.
+    /// `redis.acl_check_cmd(command, …)`: whether the user who runs the script may call it.
     fn acl_check(&mut self, call: &mut Call<'_>) -> Result<(), Fault> {
         if let Err(error) = self.read_arguments(call) {
             return Err(raise(call, &String::from_utf8_lossy(&error.text())));
         }
         let args = self.argv.args();
-        if self.cx.engine.commands.find_again(args.get(0), &mut self.memo).is_none() {
+        let Ok(command) = find(self.cx.engine, args, &mut self.memo) else {
             let text = "ERR Invalid command passed to server.acl_check_cmd()";
             return Err(raise(call, text));
-        }
-        call.push(Value::Boolean(true))
+        };
+        let rights = rights::Call { command, args, db: self.session.db };
+        let allowed = self.cx.from_primary()
+            || rights::check(self.cx.engine, &mut self.cx.session.user, &rights).is_ok();
+        call.push(Value::Boolean(allowed))
     }
+}
+
+/// Checks the rights of the user who runs the script by the command with the arguments `runs`.
+fn admit_user(
+    cx: &mut ClientCx<'_, '_>,
+    runs: Args<'_>,
+    call: &rights::Call<'_>,
+) -> Result<(), ReplyError> {
+    if cx.from_primary() {
+        return Ok(());
+    }
+    let engine = cx.data.engine;
+    rights::check(engine, &mut cx.session.user, call).map_err(|denial| {
+        let name = cx.session.user.name();
+        cx.recorder(runs).note(name, call, denial, Context::Lua);
+        let text = rights::refusal(engine, name, call, denial, Names::Hidden);
+        ReplyError::of_parts(&[DENIED, &text])
+    })
 }
 
 /// The command that a script's arguments name.

@@ -1,8 +1,8 @@
 //! DBSIZE, FLUSHALL, FLUSHDB and SWAPDB.
 
-use crate::command::args::{Args, parse_i32, to_db};
+use crate::command::args::{Args, name_databases, parse_i32, to_db};
 use crate::command::context::Ctx;
-use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, LogAs, acl, flag};
+use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Databases, Group, LogAs, acl, flag};
 use crate::effects::Request;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::flush::{Emptied, Freeing, flush, swap};
@@ -17,6 +17,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
     CommandSpec::write("flushall", Group::Server, -1, const { &[] }, flushall)
         .acl(acl::KEYSPACE | acl::DANGEROUS)
+        .databases(Databases::All)
         .world()
         .log_as(LogAs::Effect)
         .complexity("O(N) where N is the total number of keys in all databases")
@@ -35,6 +36,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         .args(FLUSH_ARGS),
     CommandSpec::write("swapdb", Group::Server, 3, const { &[] }, swapdb)
         .flags(flag::FAST)
+        .databases(Databases::Named(swapped_databases))
         .acl(acl::KEYSPACE | acl::DANGEROUS)
         .world()
         .since("4.0.0")
@@ -113,6 +115,11 @@ fn flushdb(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     note_flush(cx, args, removed);
     cx.reply.ok();
     Ok(())
+}
+
+/// The databases that SWAPDB names.
+fn swapped_databases(args: Args<'_>, count: u32, out: &mut Vec<(usize, u32)>) -> bool {
+    name_databases(args, [1, 2], count, out)
 }
 
 /// `SWAPDB index1 index2` -> OK. Errors: an index is no number or out of range.

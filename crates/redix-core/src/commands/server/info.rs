@@ -561,11 +561,11 @@ fn loop_stats(facts: &Facts<'_>, out: &mut String) {
     let turn_us = if rates.turns > 0.0 { rates.turn_ns / rates.turns / 1000.0 } else { 0.0 };
     field!(out, "instantaneous_eventloop_duration_usec", "{turn_us:.0}");
     field!(out, "acl_access_denied_auth", "{}", totals.acl_denied_auth);
-    field!(out, "acl_access_denied_cmd", "0");
-    field!(out, "acl_access_denied_key", "0");
-    field!(out, "acl_access_denied_channel", "0");
+    field!(out, "acl_access_denied_cmd", "{}", totals.acl_denied_command);
+    field!(out, "acl_access_denied_key", "{}", totals.acl_denied_key);
+    field!(out, "acl_access_denied_channel", "{}", totals.acl_denied_channel);
     field!(out, "acl_access_denied_tls_cert", "0");
-    field!(out, "acl_access_denied_db", "0");
+    field!(out, "acl_access_denied_db", "{}", totals.acl_denied_database);
 }
 
 fn cpu(facts: &Facts<'_>, out: &mut String) {

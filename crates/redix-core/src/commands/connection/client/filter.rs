@@ -2,12 +2,12 @@
 
 use redix_types::num::parse_i64;
 
-use super::line::{self, up_to_nul};
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
+use crate::command::line::{self, up_to_nul};
 use crate::command::spec::{ArgKind, ArgSpec};
 use crate::error::ReplyError;
-use crate::registry::{ClientShared, DEFAULT_USER, client_flag};
+use crate::registry::{ClientShared, client_flag};
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 
@@ -267,7 +267,7 @@ impl Test {
         match self {
             Self::Id(ids) => ids.contains(&client.id),
             Self::Kind(kind) => *kind == Kind::of(client),
-            Self::User(user) => texts().user.as_bytes() == *user,
+            Self::User(user) => texts().user == *user,
             Self::Addr(addr) => client.addr.as_bytes() == *addr,
             Self::LocalAddr(addr) => client.laddr.as_bytes() == *addr,
             Self::Ip(ip) => ip_of(&client.addr).as_bytes() == *ip,
@@ -390,7 +390,7 @@ fn parse_test(
             Kind::parse(value)
                 .ok_or_else(|| ReplyError::quoting("Unknown client type '", value, "'"))?,
         ),
-        b"USER" if value == DEFAULT_USER.as_bytes() => Test::User(text()),
+        b"USER" if cx.engine.acl.get(value).is_some() => Test::User(text()),
         b"USER" => return Err(ReplyError::quoting("No such user '", value, "'")),
         b"ADDR" => Test::Addr(text()),
         b"LADDR" => Test::LocalAddr(text()),

@@ -2,10 +2,10 @@
 
 use super::super::{BAD_NAME, is_plain_word};
 use super::filter::Filter;
-use super::line;
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
 use crate::command::dispatch::done;
+use crate::command::line;
 use crate::error::{CommandResult, ReplyError};
 use crate::registry::client_flag;
 use crate::sync::lock;

@@ -7,10 +7,9 @@
 mod control;
 mod filter;
 mod identity;
-mod line;
 mod tracking;
 
-pub use line::describe;
+pub use crate::command::line::describe;
 pub(super) use tracking::stop as stop_tracking;
 
 use crate::command::args::Args;

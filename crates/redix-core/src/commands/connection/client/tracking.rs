@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 use std::ops::Bound::{Included, Unbounded};
 
-use super::line::redirection;
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
 use crate::command::dispatch::done;
+use crate::command::line::redirection;
 use crate::error::{CommandResult, ReplyError};
 use crate::registry::client_flag::{
     TRACKING, TRACKING_ALL, TRACKING_BCAST, TRACKING_BROKEN, TRACKING_NOLOOP, TRACKING_OPTIN,

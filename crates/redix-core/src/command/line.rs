@@ -6,9 +6,10 @@
 
 use std::io::Write as _;
 
+use super::args::Args;
+use super::context::{Caller, ClientCx};
+use super::table::Command;
 use crate::client::Client;
-use crate::command::args::Args;
-use crate::command::context::{Caller, ClientCx};
 use crate::engine::Engine;
 use crate::registry::{ClientShared, client_flag};
 use crate::sync::atomic::Ordering;
@@ -31,7 +32,7 @@ struct Doing {
 }
 
 /// The text before its first zero byte.
-pub(super) fn up_to_nul(text: &[u8]) -> &[u8] {
+pub fn up_to_nul(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
@@ -41,14 +42,14 @@ fn shown(name: &[u8]) -> String {
 }
 
 /// The flags of a connection, `N` if it has none.
-pub(super) fn letters(client: &ClientShared) -> String {
+pub fn letters(client: &ClientShared) -> String {
     let shown = client_flag::LETTERS.iter().filter(|(bit, _)| client.has_flag(*bit));
     let letters: String = shown.map(|(_, letter)| *letter).collect();
     if letters.is_empty() { "N".to_owned() } else { letters }
 }
 
 /// The connection that receives a client's invalidations: 0: itself, -1: none, it does not track.
-pub(super) fn redirection(client: &ClientShared) -> i64 {
+pub fn redirection(client: &ClientShared) -> i64 {
     if client.has_flag(client_flag::TRACKING) {
         client.redirect.load(Ordering::Relaxed) as i64
     } else {
@@ -57,7 +58,7 @@ pub(super) fn redirection(client: &ClientShared) -> i64 {
 }
 
 /// Appends the line of the client that executes the command.
-pub(super) fn write_own(out: &mut Vec<u8>, cx: &ClientCx<'_, '_>, args: Args<'_>) {
+pub fn write_own(out: &mut Vec<u8>, cx: &ClientCx<'_, '_>, args: Args<'_>) {
     let argv_bytes = args.iter_from(0).map(<[u8]>::len).sum();
     let command = match cx.caller {
         Caller::Exec => "exec".to_owned(),
@@ -67,8 +68,23 @@ pub(super) fn write_own(out: &mut Vec<u8>, cx: &ClientCx<'_, '_>, args: Args<'_>
     append(out, cx.shared, cx.now_ms(), fixed_output_bytes(cx.engine), &doing);
 }
 
+/// The line of a client that calls a command, without its line end.
+pub fn describe_calling(
+    client: &ClientShared,
+    engine: &Engine,
+    now_ms: i64,
+    command: Command,
+    args: Args<'_>,
+) -> String {
+    let mut line = Vec::new();
+    let argv_bytes = args.iter_from(0).map(<[u8]>::len).sum();
+    let doing = Doing { command: engine.commands.full_name(command), argv_bytes, idle_ms: 0 };
+    append(&mut line, client, now_ms, fixed_output_bytes(engine), &doing);
+    String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
+}
+
 /// Appends the line of another client.
-pub(super) fn write(out: &mut Vec<u8>, client: &ClientShared, cx: &ClientCx<'_, '_>) {
+pub fn write(out: &mut Vec<u8>, client: &ClientShared, cx: &ClientCx<'_, '_>) {
     append_seen(out, client, cx.engine, cx.now_ms());
 }
 
@@ -145,7 +161,7 @@ fn append(
         get(&client.output_peak),
         if output > 0 { "rw" } else { "r" },
         doing.command,
-        texts.user,
+        String::from_utf8_lossy(&texts.user),
         redirection(client),
         client.resp.load(Ordering::Relaxed),
         shown(&texts.lib_name),

@@ -1,0 +1,61 @@
+//! The gate of access control.
+
+use super::Runner;
+use crate::acl::log::Context;
+use crate::command::args::Args;
+use crate::command::rights::{Call, Recorder, check};
+use crate::command::table::Command;
+use crate::error::ReplyError;
+use crate::registry::ClientShared;
+use crate::session::Session;
+
+impl<'k> Runner<'k> {
+    /// Whether the session has authenticated, or need not.
+    #[inline]
+    pub(super) fn is_let_in(&self, session: &Session) -> bool {
+        session.authenticated || self.engine.acl.default_is_open()
+    }
+
+    /// Checks the rights of a session that is not known to have all of them, as of now.
+    #[cold]
+    pub(super) fn admit_user(
+        &self,
+        session: &mut Session,
+        shared: &ClientShared,
+        command: Command,
+        args: Args<'_>,
+    ) -> Result<(), ReplyError> {
+        let acl = &self.engine.acl;
+        let call = Call { command, args, db: session.db };
+        let is_let_in = self.is_let_in(session);
+        let has_all = acl.user_of(&mut session.user).is_some_and(|user| user.is_unrestricted());
+        if has_all {
+            // Commands that need no authentication are allowed to others too.
+            if is_let_in {
+                session.user.set_unrestricted();
+            }
+            return Ok(());
+        }
+        check(self.engine, &mut session.user, &call).map_err(|denial| {
+            let context = if session.multi.is_some() { Context::Multi } else { Context::TopLevel };
+            let recorder = self.recorder(shared, (command, args));
+            recorder.refuse(session.user.name(), &call, denial, context)
+        })
+    }
+
+    /// Records denials of a client that calls a command.
+    pub(super) fn recorder<'r>(
+        &'r self,
+        client: &'r ClientShared,
+        calling: (Command, Args<'r>),
+    ) -> Recorder<'r> {
+        Recorder {
+            engine: self.engine,
+            config: &self.config,
+            stats: self.stats,
+            client,
+            now_ms: self.keys.now_ms,
+            calling,
+        }
+    }
+}
