@@ -16,6 +16,7 @@
 //! - [`writes`]: random writes of all types.
 //! - [`encodings`]: a data set with every encoding of every type.
 //! - [`quoting`]: binary-safe text for arguments and replies.
+//! - [`rights`]: access control beside a real server;
 //! - [`rng`]: the seeded generator of everything random.
 //!
 //! **Invariants.** Nothing here is part of the product. Only [`engine`], [`digest`], [`forms`],
@@ -39,6 +40,7 @@ pub mod peer;
 pub mod points;
 pub mod proxy;
 pub mod quoting;
+pub mod rights;
 pub mod rng;
 pub mod script;
 pub mod server;

@@ -8,17 +8,17 @@ use redix_types::glob::{self, Case};
 use super::selector::{Allowed, Selector, key_access};
 use super::user::User;
 use crate::command::args::Args;
-use crate::command::plan::for_each_key;
+use crate::command::plan::keys_of_call;
 use crate::command::spec::{Channels, CommandSpec, Databases, access, acl, flag};
 use crate::command::table::Command;
 
 /// What is denied: of several, the last in this order is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The command.
-    Command,
     /// A database.
     Database,
+    /// The command.
+    Command,
     /// A key.
     Key,
     /// A channel.
@@ -50,7 +50,7 @@ pub struct Request<'a> {
 impl User {
     /// Whether it may make this call.
     pub fn check(&self, request: &Request<'_>) -> Result<(), Denial> {
-        let mut denial = Denial { kind: Kind::Command, word: 0 };
+        let mut denial = Denial { kind: Kind::Database, word: 0 };
         for selector in &self.selectors {
             match selector.check(request) {
                 Ok(()) => return Ok(()),
@@ -106,10 +106,10 @@ pub fn allows_pattern(patterns: &[impl AsRef<[u8]>], pattern: &[u8]) -> bool {
 impl Selector {
     fn check(&self, request: &Request<'_>) -> Result<(), Denial> {
         let denied = |kind| move |word| Denial { kind, word };
+        self.check_databases(request).map_err(denied(Kind::Database))?;
         if !self.allows_command(request.command, request.args) {
             return Err(Denial { kind: Kind::Command, word: 0 });
         }
-        self.check_databases(request).map_err(denied(Kind::Database))?;
         self.check_keys(request).map_err(denied(Kind::Key))?;
         self.check_channels(request).map_err(denied(Kind::Channel))
     }
@@ -147,24 +147,19 @@ impl Selector {
     fn check_keys(&self, request: &Request<'_>) -> Result<(), usize> {
         let Allowed::Some(patterns) = &self.keys else { return Ok(()) };
         let Request { command, args, .. } = *request;
-        let mut outcome = Ok(());
-        let variable = command.spec.key_access.map(|key_access| key_access(args));
-        for_each_key(command.spec, args, |word, stated| {
-            let accesses = variable.unwrap_or(stated);
-            if outcome.is_err() || accesses & access::NOT_KEY != 0 {
-                return;
-            }
+        for (word, accesses) in keys_of_call(command.spec, args) {
             let needed = needed_access(accesses);
             let key = args.get(word);
-            let is_allowed = patterns.iter().any(|known| {
-                known.access & needed == needed
-                    && glob::matches(&known.pattern, key, Case::Sensitive)
-            });
+            let is_allowed = accesses & access::NOT_KEY != 0
+                || patterns.iter().any(|known| {
+                    known.access & needed == needed
+                        && glob::matches(&known.pattern, key, Case::Sensitive)
+                });
             if !is_allowed {
-                outcome = Err(word);
+                return Err(word);
             }
-        });
-        outcome
+        }
+        Ok(())
     }
 
     fn check_channels(&self, request: &Request<'_>) -> Result<(), usize> {

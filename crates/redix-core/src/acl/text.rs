@@ -66,8 +66,9 @@ impl Selector {
             Allowed::Some(_) => [b"resetchannels ", &*self.channels_text()].concat(),
             Allowed::All => self.channels_text(),
         };
-        let databases = match self.databases {
+        let databases = match &self.databases {
             Allowed::All => Vec::new(),
+            Allowed::Some(none) if none.is_empty() => b"resetdbs".to_vec(),
             Allowed::Some(_) => self.databases_text(),
         };
         let parts = [self.keys(form), channels, databases, self.commands_text()];
@@ -107,11 +108,11 @@ impl Selector {
         }
     }
 
-    /// The databases.
+    /// The databases; nothing if there are none.
     pub fn databases_text(&self) -> Vec<u8> {
         match &self.databases {
             Allowed::All => b"alldbs".to_vec(),
-            Allowed::Some(none) if none.is_empty() => b"resetdbs".to_vec(),
+            Allowed::Some(none) if none.is_empty() => Vec::new(),
             Allowed::Some(databases) => {
                 let numbers: Vec<_> = databases.iter().map(u32::to_string).collect();
                 format!("db={}", numbers.join(",")).into_bytes()

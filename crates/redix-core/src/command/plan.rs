@@ -105,20 +105,36 @@ pub fn shards_of(hashes: impl Iterator<Item = u64>) -> SmallVec<[usize; 8]> {
 }
 
 /// Calls `f(argument index, access bits)` for every key of a command, in the order of its key
-/// specifications. Invalid arguments (a key number out of range) end the search.
-pub fn for_each_key(spec: &CommandSpec, args: Args<'_>, mut f: impl FnMut(usize, u32)) {
+/// specifications. Invalid arguments (a key number out of range) end the search: false.
+pub fn for_each_key(spec: &CommandSpec, args: Args<'_>, mut f: impl FnMut(usize, u32)) -> bool {
     if let Some(get_keys) = spec.get_keys {
         let mut found = Vec::new();
-        if get_keys(args, &mut found) {
+        let is_valid = get_keys(args, &mut found);
+        if is_valid {
             found.into_iter().for_each(|(index, access)| f(index, access));
         }
-        return;
+        return is_valid;
     }
     for key_spec in spec.keys {
         let Some(first) = begin(key_spec, args) else { continue };
-        let Some((first, last, step)) = extent(key_spec, args, first) else { return };
+        let Some((first, last, step)) = extent(key_spec, args, first) else { return false };
         (first..=last).step_by(step).for_each(|index| f(index, key_spec.access));
     }
+    true
+}
+
+/// The keys of a call as (argument index, access bits): what it will touch, in the order of its key
+/// specifications; none if its arguments are invalid, since it will touch nothing then.
+pub fn keys_of_call(spec: &CommandSpec, args: Args<'_>) -> SmallVec<[(usize, u32); 4]> {
+    let variable = spec.key_access.map(|key_access| key_access(args));
+    let mut keys = SmallVec::new();
+    let is_valid = for_each_key(spec, args, |index, access| {
+        keys.push((index, variable.unwrap_or(access)));
+    });
+    if !is_valid {
+        keys.clear();
+    }
+    keys
 }
 
 fn begin(spec: &KeySpec, args: Args<'_>) -> Option<usize> {

@@ -4,10 +4,11 @@ mod docs;
 mod info;
 
 use redix_types::glob::{self, Case};
+use smallvec::SmallVec;
 
 use crate::command::args::Args;
 use crate::command::context::Ctx;
-use crate::command::plan::for_each_key;
+use crate::command::plan::keys_of_call;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::command::table::{Command, CommandTable};
 use crate::error::{CommandResult, ReplyError};
@@ -166,6 +167,9 @@ fn list(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
+/// Keys as (argument index, access bits).
+type Keys = SmallVec<[(usize, u32); 4]>;
+
 /// `COMMAND GETKEYS command arg …` -> array of keys. Errors: unknown command, wrong arity, a
 /// command without keys, invalid arguments.
 fn getkeys(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
@@ -189,7 +193,7 @@ fn getkeysandflags(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-fn keys_of(commands: &CommandTable, words: Args<'_>) -> Result<Vec<(usize, u32)>, ReplyError> {
+fn keys_of(commands: &CommandTable, words: Args<'_>) -> Result<Keys, ReplyError> {
     let command = commands.find(words.get(0)).and_then(|found| match words.try_get(1) {
         Some(name) if !found.spec.subcommands.is_empty() => commands.find_subcommand(found, name),
         _ => Some(found),
@@ -203,9 +207,7 @@ fn keys_of(commands: &CommandTable, words: Args<'_>) -> Result<Vec<(usize, u32)>
         let text = "ERR Invalid number of arguments specified for command";
         return Err(ReplyError::Static(text));
     }
-    let mut keys = Vec::new();
-    let variable = spec.key_access.map(|key_access| key_access(words));
-    for_each_key(spec, words, |index, access| keys.push((index, variable.unwrap_or(access))));
+    let keys = keys_of_call(spec, words);
     if keys.is_empty() && !spec.has(flag::NO_MANDATORY_KEYS) {
         return Err(ReplyError::Static("ERR Invalid arguments specified for command"));
     }
