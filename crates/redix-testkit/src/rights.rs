@@ -180,12 +180,13 @@ impl Pair {
     /// The replies of both to an administrative command.
     fn ask(&mut self, args: &[Vec<u8>]) -> Result<[Value; 2]> {
         let [a, b] = &mut self.admin;
-        Ok([a.cmd(args)?, b.cmd(args)?])
+        let shown = || quote_args(args);
+        Ok([a.cmd(args).with_context(shown)?, b.cmd(args).with_context(shown)?])
     }
 
     /// The reply to an administrative command, which must be the same.
     fn agree(&mut self, args: &[Vec<u8>], rules: &[Vec<u8>]) -> Result<Value> {
-        let [a, b] = self.ask(args)?;
+        let [a, b] = self.ask(args).with_context(|| format!("after {}", quote_args(rules)))?;
         ensure!(
             a == b,
             "after {}\n{}\n got: {}\nwant: {}",
@@ -249,6 +250,10 @@ fn run_round(
     }
     for _ in 0..CALLS {
         let call = call(commands, rng);
+        // Valkey 9.1.2 sees no key in a PFMERGE without sources, which creates its key.
+        if call.len() == 2 && call[0] == b"pfmerge" {
+            continue;
+        }
         let dry = [words(&["ACL", "DRYRUN", "u"]), call.clone()].concat();
         compared.dry += 1;
         if matches!(pair.agree(&dry, &all)?, Value::Bulk(_)) {
@@ -273,9 +278,11 @@ fn same_verdict(pair: &mut Pair, call: &[Vec<u8>], rules: &[Vec<u8>]) -> Result<
         Value::Error(text) if is_denial(&text) => Some(String::from_utf8_lossy(&text).into_owned()),
         _ => None,
     };
-    let (a, b) = (denial(a.cmd(call)?), denial(b.cmd(call)?));
+    let shown = || format!("after {}\n{}", quote_args(rules), quote_args(call));
+    let (a, b) = (a.cmd(call).with_context(shown)?, b.cmd(call).with_context(shown)?);
+    let (a, b) = (denial(a), denial(b));
     if a != b {
-        bail!("after {}\n{}\n got: {a:?}\nwant: {b:?}", quote_args(rules), quote_args(call));
+        bail!("{}\n got: {a:?}\nwant: {b:?}", shown());
     }
     Ok(a.is_some())
 }
@@ -348,7 +355,8 @@ fn selector_rule(commands: &[Known], rng: &mut Rng) -> String {
             let name = words.join("|");
             match rng.below(8) {
                 0 => format!("{sign}{}", words[0]),
-                1 => format!("{sign}{name}|{}", rng.pick(WORDS)),
+                // A blank there crashes Valkey 9.1.2 at the next ACL LIST.
+                1 => format!("{sign}{name}|{}", rng.pick(WORDS).replace(' ', "")),
                 2 => format!("{sign}{}", name.to_uppercase()),
                 _ => format!("{sign}{name}"),
             }

@@ -207,7 +207,8 @@ impl Commands {
             return Err(RuleError::ArgumentOfSubcommand);
         }
         let part = &subject[bar + 1..];
-        if part.is_empty() {
+        // With a blank it could not be read back. Valkey accepts it and ends at the next ACL LIST.
+        if part.is_empty() || part.iter().any(|byte| is_blank(*byte)) {
             return Err(RuleError::Syntax);
         }
         if container.spec.subcommands.is_empty() {

@@ -316,6 +316,8 @@ impl<'k> Access<'k> {
     /// As `find_in`, with the key's LRU or LFU field.
     #[inline(always)]
     fn find_aged(&mut self, db: u32, key: Key<'_>) -> Option<(Pos, u32)> {
+        #[cfg(debug_assertions)]
+        super::trace::note(db, key.bytes, false);
         let shard = self.held.shard(key.shard());
         let (pos, entry) = shard.db(db)?.table.find_item(key.hash, key.bytes)?;
         match entry.expire_at_ms() {
@@ -397,6 +399,8 @@ impl<'k> Access<'k> {
 
     /// As [`Access::view`], in another database. An expired key is invisible but not deleted.
     pub fn view_in(&self, db: u32, key: Key<'_>) -> Option<EntryRef<'_>> {
+        #[cfg(debug_assertions)]
+        super::trace::note(db, key.bytes, false);
         let part = self.held.held_shard(key.shard())?.db(db)?;
         let (_, entry) = part.table.find_item(key.hash, key.bytes)?;
         let is_over = entry.expire_at_ms().is_some_and(|at| at <= self.now_ms);

@@ -13,6 +13,8 @@ pub mod fence;
 pub mod flush;
 pub mod gate;
 pub mod shard;
+#[cfg(debug_assertions)]
+pub mod trace;
 pub mod waiters;
 
 use redix_types::table::KeyHasher;

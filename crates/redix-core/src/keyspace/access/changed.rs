@@ -22,6 +22,10 @@ pub(super) fn changed(
     (db, key): (u32, &[u8]),
     origin: Origin,
 ) {
+    #[cfg(debug_assertions)]
+    if origin == Origin::Author {
+        crate::keyspace::trace::note(db, key, true);
+    }
     shard.touch(db, key);
     if shard.has_cached() || keyspace.cached().broadcasting() {
         note(shard, keyspace, effects, key, origin);
