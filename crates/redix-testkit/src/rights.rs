@@ -293,6 +293,11 @@ fn is_denial(text: &[u8]) -> bool {
 
 fn call(commands: &[Known], rng: &mut Rng) -> Vec<Vec<u8>> {
     let known = rng.pick(commands);
+    match known.words[0].as_str() {
+        "xread" => return stream_call(&["xread"], rng),
+        "xreadgroup" => return stream_call(&["xreadgroup", "GROUP", "g", "c"], rng),
+        _ => {}
+    }
     let mut call: Vec<Vec<u8>> = known.words.iter().map(|word| word.clone().into_bytes()).collect();
     let least = usize::try_from(known.arity.unsigned_abs()).unwrap_or(1);
     let more = if known.arity < 0 { rng.below(6) } else { 0 };
@@ -301,6 +306,20 @@ fn call(commands: &[Known], rng: &mut Rng) -> Vec<Vec<u8>> {
     while call.len() < wanted {
         call.push(rng.pick(WORDS).as_bytes().to_vec());
     }
+    call
+}
+
+/// A call that reads streams. Of one with wrong options, which reads nothing, the real server may
+/// see other keys.
+fn stream_call(begin: &[&str], rng: &mut Rng) -> Vec<Vec<u8>> {
+    let mut call = words(begin);
+    if rng.chance(30) {
+        call.extend(words(&["COUNT", "2"]));
+    }
+    call.extend(words(&["STREAMS"]));
+    let keys = 1 + rng.below(3);
+    call.extend((0..keys).map(|_| rng.pick(WORDS).as_bytes().to_vec()));
+    call.extend((0..keys).map(|_| b"0".to_vec()));
     call
 }
 
@@ -361,7 +380,7 @@ fn selector_rule(commands: &[Known], rng: &mut Rng) -> String {
                 _ => format!("{sign}{name}"),
             }
         }
-        5 => format!("+@all"),
+        5 => "+@all".to_owned(),
         6..=8 => {
             let kinds = ["~", "~", "%R~", "%W~", "%RW~", "%r~", "%~", "%RR~", "%R"];
             format!("{}{}", rng.pick(&kinds), rng.pick(PATTERNS))

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod abuse;
+mod acl;
 mod aof;
 mod blocking;
 mod busy;
