@@ -43,6 +43,8 @@ pub struct Multi {
     pub aborted: bool,
     /// Bytes that the queue takes.
     pub bytes: usize,
+    /// The database that the last queued SELECT selects.
+    pub db: Option<u32>,
     /// The flags that some queued command has.
     pub flags: u32,
     /// The flags that some queued command lacks.

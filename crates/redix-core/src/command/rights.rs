@@ -142,7 +142,11 @@ impl Recorder<'_> {
                 (Reason::Channel, &self.stats.cell.acl_denied_channel, call.args.get(denial.word))
             }
             Kind::Database => {
-                (Reason::Database, &self.stats.cell.acl_denied_database, call.args.get(denial.word))
+                let object = match denial.word {
+                    0 => name.as_bytes(),
+                    word => call.args.get(word),
+                };
+                (Reason::Database, &self.stats.cell.acl_denied_database, object)
             }
         };
         counter.bump();

@@ -2,7 +2,7 @@
 
 use super::Runner;
 use crate::acl::log::Context;
-use crate::command::args::Args;
+use crate::command::args::{Args, parse_db};
 use crate::command::rights::{Call, Recorder, check};
 use crate::command::table::Command;
 use crate::error::ReplyError;
@@ -16,6 +16,15 @@ impl<'k> Runner<'k> {
         session.authenticated || self.engine.acl.default_is_open()
     }
 
+    /// Notes the database that a queued SELECT leads to, if it names one.
+    #[cold]
+    pub(super) fn follow_queued_select(&self, session: &mut Session, args: Args<'_>) {
+        let databases = self.engine.keyspace.databases();
+        if let (Some(multi), Ok(db)) = (&mut session.multi, parse_db(args.get(1), databases)) {
+            multi.db = Some(db);
+        }
+    }
+
     /// Checks the rights of a session that is not known to have all of them, as of now.
     #[cold]
     pub(super) fn admit_user(
@@ -26,7 +35,9 @@ impl<'k> Runner<'k> {
         args: Args<'_>,
     ) -> Result<(), ReplyError> {
         let acl = &self.engine.acl;
-        let call = Call { command, args, db: session.db };
+        // A command to be queued runs where a SELECT before it leads.
+        let db = session.multi.as_ref().and_then(|multi| multi.db).unwrap_or(session.db);
+        let call = Call { command, args, db };
         let is_let_in = self.is_let_in(session);
         let has_all = acl.user_of(&mut session.user).is_some_and(|user| user.is_unrestricted());
         if has_all {
