@@ -330,9 +330,7 @@ impl<'k> Runner<'k> {
             Ok(Admitted::Queue(command)) => {
                 let flags = self.own_flags(command.spec, args);
                 queue(session, shared, command, flags, args);
-                if command.spec.name == "select" {
-                    self.follow_queued_select(session, args);
-                }
+                self.follow_queued_select(session, command, args);
                 session.further_calls -= 1;
                 reply.simple("QUEUED");
                 Flow::Next

@@ -16,9 +16,16 @@ impl<'k> Runner<'k> {
         session.authenticated || self.engine.acl.default_is_open()
     }
 
-    /// Notes the database that a queued SELECT leads to, if it names one.
-    #[cold]
-    pub(super) fn follow_queued_select(&self, session: &mut Session, args: Args<'_>) {
+    /// Notes the database that a queued command leads to, if it is a SELECT that names one.
+    pub(super) fn follow_queued_select(
+        &self,
+        session: &mut Session,
+        command: Command,
+        args: Args<'_>,
+    ) {
+        if command.spec.name != "select" {
+            return;
+        }
         let databases = self.engine.keyspace.databases();
         if let (Some(multi), Ok(db)) = (&mut session.multi, parse_db(args.get(1), databases)) {
             multi.db = Some(db);
