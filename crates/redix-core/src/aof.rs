@@ -4,7 +4,8 @@
 //! it survives the death of the process. Where that might have to wait, because the file is being
 //! synced or another thread writes, a thread of the process does so instead
 //! ([`crate::engine::Engine::write_aof`]); a second one makes durable what was written, as
-//! `appendfsync` says. Under `always` the first thread does both, and a connection's replies are
+//! `appendfsync` says. Under `always` the first thread does both, or the worker while the disk is
+//! quick, and a connection's replies are
 //! held back until the durable offset covers what it has written or seen ([`Aof::holds_replies`]):
 //! one sync serves all connections that wait, and those that have neither written nor read anything
 //! new are not held up.
@@ -35,6 +36,8 @@ use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use writer::Writer;
 
+/// A worker syncs itself, instead of having a thread do it, where that took no longer.
+const QUICK_NS: u64 = 300_000;
 /// The longest that a sync is put off for others to join it.
 const GATHER_MAX_NS: u64 = 1_000_000;
 
@@ -207,6 +210,12 @@ impl Aof {
     /// Tells how long a sync under `always` has taken.
     pub(crate) fn end_sync(&self, ns: u64) {
         self.last_sync_ns.store(ns, Ordering::Relaxed);
+    }
+
+    /// Whether the last sync under `always` took less time than handing the next one to a thread is
+    /// worth.
+    pub(crate) fn syncs_quickly(&self) -> bool {
+        (1..=QUICK_NS).contains(&self.last_sync_ns.load(Ordering::Relaxed))
     }
 
     /// How long the next sync may be put off, in nanoseconds, for the connections that the last one

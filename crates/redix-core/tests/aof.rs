@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use redix_core::config::Config;
+use redix_core::config::{AppendFsync, Config};
 use redix_core::engine::{Background, Engine};
+use redix_core::env::Clock;
 use redix_core::replay::OneThread;
 use redix_testkit::engine::{SimClock, SimDisk, sim_env};
 
@@ -17,11 +19,36 @@ struct Rig {
     background: Background,
 }
 
+/// A clock whose every reading takes a while.
+struct Ticking {
+    step_ns: Arc<AtomicU64>,
+    now_ns: AtomicU64,
+}
+
+impl Clock for Ticking {
+    fn unix_us(&self) -> i64 {
+        0
+    }
+    fn mono_ns(&self) -> u64 {
+        self.now_ns.fetch_add(self.step_ns.load(Ordering::Relaxed), Ordering::Relaxed)
+    }
+    fn sleep_us(&self, _: u64) {}
+}
+
 impl Rig {
     fn start() -> Self {
+        Self::with(AppendFsync::EverySec, None)
+    }
+
+    fn with(appendfsync: AppendFsync, ticking: Option<Ticking>) -> Self {
         let (clock, disk) = (Arc::new(SimClock::default()), SimDisk::default());
-        let config = Config { dir: "/data".into(), appendonly: true, ..Config::default() };
-        let engine = Arc::new(Engine::new(sim_env(&clock, &disk, 1), config, 1).unwrap());
+        let config =
+            Config { dir: "/data".into(), appendonly: true, appendfsync, ..Config::default() };
+        let mut env = sim_env(&clock, &disk, 1);
+        if let Some(ticking) = ticking {
+            env.clock = Box::new(ticking);
+        }
+        let engine = Arc::new(Engine::new(env, config, 1).unwrap());
         engine.load_first_aof(engine.background_thread(), &OneThread).unwrap();
         Self { engine, clock, disk, background: Background::default() }
     }
@@ -78,4 +105,27 @@ fn writes_are_let_in_soon_after_the_disk_has_recovered() {
         rig.pass_second();
     }
     assert!(!rig.refuses());
+}
+
+/// A worker that syncs itself saves two switches of threads, but holds its other clients up.
+#[test]
+fn a_worker_syncs_itself_while_the_disk_is_quick() {
+    let step_ns = Arc::new(AtomicU64::new(100_000));
+    let ticking = Ticking { step_ns: Arc::clone(&step_ns), now_ns: AtomicU64::new(0) };
+    let rig = Rig::with(AppendFsync::Always, Some(ticking));
+    let log = |rig: &Rig| {
+        rig.engine.repl.log.append_raw(b"*1\r\n$4\r\nPING\r\n");
+        rig.engine.write_aof_at_once().unwrap();
+        rig.engine.aof.may_reply(rig.engine.repl.log.end())
+    };
+    assert!(!log(&rig), "no sync has shown yet how long one takes");
+    rig.engine.write_aof().unwrap();
+    assert!(log(&rig) && log(&rig));
+    // After a slow one, the thread finds out when they are quick again.
+    step_ns.store(2_000_000, Ordering::Relaxed);
+    assert!(log(&rig) && !log(&rig) && !log(&rig));
+    step_ns.store(100_000, Ordering::Relaxed);
+    assert!(!log(&rig));
+    rig.engine.write_aof().unwrap();
+    assert!(log(&rig));
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 use redix_core::effects::Request;
-use redix_core::engine::Engine;
+use redix_core::engine::{Engine, Fatal};
 use redix_core::env::Wake;
 use redix_core::expire::Sweeper;
 use redix_core::mailbox::Mailbox;
@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::conn::Stream;
+use crate::log;
 use connections::Connections;
 
 const WAKE: Token = Token(usize::MAX);
@@ -144,7 +145,10 @@ impl EventLoop {
             connections.touched.extend_from_slice(worker.ready());
             let commands_before = engine.stats.thread(*index).cell.commands.get();
             connections.execute(worker, requests);
-            engine.write_aof_at_once();
+            if let Err(Fatal(text)) = engine.write_aof_at_once() {
+                log::warning(&text);
+                std::process::exit(1);
+            }
             connections.list_put_off();
             // Messages that its own connections have published to each other.
             connections.deliver_mail(worker);

@@ -3,8 +3,9 @@
 //! **Invariants.** Of a file, what was synced survives, unless a sync before had failed: what that
 //! one was to write is gone, though later ones succeed. Of the bytes behind, a prefix survives, and
 //! its end may be zeros. (Zeros in its middle, which disks may leave too, can lie inside a value,
-//! where nothing in the format of the append-only file would show them.) Names are durable once their directory was synced; of later changes of
-//! names the first ones survive, as file systems with a journal keep them.
+//! where nothing in the format of the append-only file would show them.) Names are durable once
+//! their directory was synced; of later changes of names the first ones survive, as file systems
+//! with a journal keep them.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write};

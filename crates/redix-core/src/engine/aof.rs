@@ -19,7 +19,7 @@ use crate::persist::file::SaveError;
 use crate::persist::load::to_commands;
 use crate::persist::snapshot::Target;
 use crate::sync::atomic::Ordering;
-use crate::sync::{Arc, lock, lock_within};
+use crate::sync::{Arc, MutexGuard, lock, lock_within};
 
 /// Interval of syncs under `everysec`, and between two logged errors.
 const SECOND_NS: u64 = 1_000_000_000;
@@ -179,39 +179,49 @@ impl Engine {
     }
 
     /// Writes what the log has, so that it survives the death of the process, if that takes no
-    /// waiting; else has the writing thread do so. For the end of a worker's turn, before its
-    /// replies are sent.
+    /// waiting; else has the writing thread do so. Under `always` it makes it durable too, while
+    /// the disk is quick. For the end of a worker's turn, before its replies are sent.
     // HOT PATH: once a turn.
     #[inline]
-    pub fn write_aof_at_once(&self) {
+    pub fn write_aof_at_once(&self) -> Result<(), Fatal> {
         let end = self.repl.log.end();
         if end != self.aof.written.load(Ordering::Relaxed) && self.aof.enabled() {
-            self.write_aof_or_nudge(end);
+            return self.write_aof_or_nudge(end);
         }
+        Ok(())
     }
 
     #[inline(never)]
-    fn write_aof_or_nudge(&self, end: u64) {
+    fn write_aof_or_nudge(&self, end: u64) -> Result<(), Fatal> {
         let (aof, status) = (&self.aof, &self.aof.status);
+        let holds = aof.holds_replies();
         // A write to a file that is being synced may have to wait for that.
-        let at_once = !aof.holds_replies()
+        let at_once = (!holds || aof.syncs_quickly())
             && status.syncing_since_ns.load(Ordering::Relaxed) == 0
             && !status.failed.load(Ordering::Relaxed)
             && aof.flush_delay_us.load(Ordering::Relaxed) == 0
             && lock(&aof.orders).is_empty();
         if at_once && let Some(mut slot) = lock_within(&aof.writer, TURN_WAIT) {
+            if holds {
+                return self.write_durably(slot);
+            }
             match self.write_slot(&mut slot) {
-                Ok(_) => return,
+                Ok(_) => return Ok(()),
                 // The thread tries again.
                 Err(error) => drop(self.note_write_error(&error, false)),
             }
         }
         aof.nudge(end);
+        Ok(())
     }
 
     /// Writes what the log has; for the writing thread, or before the file is closed.
     pub fn write_aof(&self) -> Result<(), Fatal> {
-        let mut slot = lock(&self.aof.writer);
+        self.write_durably(lock(&self.aof.writer))
+    }
+
+    /// Writes what the log has, and under `always` makes it durable.
+    fn write_durably(&self, mut slot: MutexGuard<'_, Option<Writer>>) -> Result<(), Fatal> {
         let always = self.config().appendfsync == AppendFsync::Always;
         let written = match self.write_slot(&mut slot) {
             Ok(Some(written)) => written,

@@ -20,7 +20,7 @@ impl Durable {
         Self { least: vec![0; clients], pending: Vec::new() }
     }
 
-    /// Notes that a reply has acknowledged or shown a probe, or that it was confirmed to be durable.
+    /// Notes that a reply has acknowledged or shown a probe, or confirmed that it is durable.
     pub(super) fn note(&mut self, client: usize, value: u64, confirmed: bool, process: &Process) {
         let aof = &process.engine.aof;
         if aof.phase() != Phase::On {

@@ -13,8 +13,8 @@
 //! - no offset goes back while the stream keeps its name;
 //! - WAIT that answered `n` was true: `n` replicas had applied the write;
 //! - who takes over from a primary, unless forced to, has all that it had;
-//! - what was acknowledged or shown under `appendfsync always`, and what WAITAOF or the durable offset
-//!   said is durable, is there after a power cut;
+//! - what was acknowledged or shown under `appendfsync always`, and what WAITAOF or the durable
+//!   offset said is durable, is there after a power cut;
 //! - after everything has healed, all servers hold the same, within a bounded time.
 //!
 //! **Invariants.** The seed decides everything: the same seed gives the same trace. Only the core

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use redix_core::client::Client;
@@ -112,20 +112,30 @@ pub(super) struct Life {
     pub(super) workers: usize,
     /// The offset of its clock.
     pub(super) skew_us: i64,
+    /// How long a reading of its monotonic clock seems to take.
+    pub(super) tick_ns: u64,
 }
 
 /// A clock with an offset from simulated time.
-struct SkewedClock(Arc<SimClock>, i64);
+struct SkewedClock {
+    time: Arc<SimClock>,
+    skew_us: i64,
+    /// Nanoseconds that each reading of the monotonic clock seems to take. With none, a sync takes
+    /// no time, which counts as unknown, so that workers never do it themselves.
+    tick_ns: u64,
+    ticked_ns: AtomicU64,
+}
 
 impl Clock for SkewedClock {
     fn unix_us(&self) -> i64 {
-        EPOCH_MS * 1000 + self.0.elapsed_us() as i64 + self.1
+        EPOCH_MS * 1000 + self.time.elapsed_us() as i64 + self.skew_us
     }
     fn mono_ns(&self) -> u64 {
-        self.0.elapsed_us() * 1000
+        let ticked_ns = self.ticked_ns.fetch_add(self.tick_ns, Ordering::Relaxed);
+        self.time.elapsed_us() * 1000 + ticked_ns
     }
     fn sleep_us(&self, us: u64) {
-        self.0.advance_us(us as i64);
+        self.time.advance_us(us as i64);
     }
 }
 
@@ -155,7 +165,12 @@ impl Process {
         life: &Life,
     ) -> Result<Self, String> {
         let log = Box::new(TraceLog(outside.trace.clone(), node));
-        let clock = Box::new(SkewedClock(Arc::clone(&outside.clock), life.skew_us));
+        let clock = Box::new(SkewedClock {
+            time: Arc::clone(&outside.clock),
+            skew_us: life.skew_us,
+            tick_ns: life.tick_ns,
+            ticked_ns: AtomicU64::new(0),
+        });
         let env = Env { log, clock, ..sim_env(&outside.clock, disk, life.seed) };
         let engine =
             Arc::new(Engine::new(env, config, life.workers).expect("the settings are valid"));
@@ -219,11 +234,9 @@ impl Process {
         let mut bytes = Vec::new();
         encode_command(&mut bytes, words);
         self.send(local, &bytes);
-        self.turn(local.0);
-        // Its reply may wait for a sync; without one there is no reply.
-        if self.aof().is_ok() {
-            self.turn(local.0);
-        }
+        // Its reply may wait for a sync; where that fails there is none, and the process ends soon.
+        let turned = self.turn(local.0).and_then(|()| self.aof());
+        turned.and_then(|()| self.turn(local.0)).ok();
         let reply = self.take_replies(local).unwrap_or_default();
         self.close(local.0, local.1);
         reply
@@ -255,8 +268,8 @@ impl Process {
         self.workers.len()
     }
 
-    /// One turn of a worker's loop.
-    pub(super) fn turn(&mut self, index: usize) {
+    /// One turn of a worker's loop. The error is the reason why the process ends.
+    pub(super) fn turn(&mut self, index: usize) -> Result<(), String> {
         self.take_mail(index);
         let now_ms = self.engine.env.clock.unix_us() / 1000;
         self.workers[index].worker.end_overdue(now_ms);
@@ -266,7 +279,7 @@ impl Process {
         let mut touched = worker.ready().to_vec();
         // Saves are carried out by background work, and nobody requests a shutdown.
         drop(worker.run());
-        self.engine.write_aof_at_once();
+        let logged = self.engine.write_aof_at_once();
         touched.extend_from_slice(worker.fed());
         self.background_due_ns = 0;
         self.write(index, &touched);
@@ -274,6 +287,7 @@ impl Process {
         if now_ns >= host.next_sweep_ns {
             host.next_sweep_ns = now_ns + host.sweeper.step(&self.engine);
         }
+        logged.map_err(|Fatal(text)| text)
     }
 
     fn take_mail(&mut self, index: usize) {

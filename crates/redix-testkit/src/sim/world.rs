@@ -175,8 +175,11 @@ impl World {
 
     fn turn_of(&mut self, node: usize, worker: usize) -> Check {
         if let Some(process) = self.process(node) {
-            process.turn(worker);
+            let turned = process.turn(worker);
             self.observe(node)?;
+            if let Err(text) = turned {
+                self.end(node, &text);
+            }
         }
         self.receive(node)
     }
@@ -215,8 +218,7 @@ impl World {
     fn aof_of(&mut self, node: usize) -> Check {
         let Some(process) = self.process(node) else { return Ok(()) };
         if let Err(text) = process.aof() {
-            self.note(&format!("node {node} ends: {text}"));
-            self.crash(node);
+            self.end(node, &text);
             return Ok(());
         }
         self.observe(node)?;
@@ -313,6 +315,7 @@ impl World {
             seed: self.rng.next_u64(),
             workers: self.workers,
             skew_us: self.rng.between(-SKEW_US_MAX, SKEW_US_MAX),
+            tick_ns: u64::from(self.rng.chance(50)),
         };
         let process = match Process::start(node, &self.outside, disk, config, &life) {
             Ok(process) => process,
@@ -338,6 +341,12 @@ impl World {
         drop(process);
         self.nodes[node].disk = self.nodes[node].disk.after_crash(&mut self.rng);
         self.history.forget(node);
+    }
+
+    /// A server ends itself; the machine fails at the same time.
+    fn end(&mut self, node: usize, text: &str) {
+        self.note(&format!("node {node} ends: {text}"));
+        self.crash(node);
     }
 
     fn count_syncs(&mut self, process: &Process) {
