@@ -34,8 +34,9 @@ use crate::errorstats::ErrorStats;
 use crate::keyspace::Keyspace;
 use crate::keyspace::flush::{empty_beside_snapshot, empty_keyspace, replace_keyspace};
 use crate::latency::LatencyMonitor;
+use crate::mailbox::Mail;
 use crate::migration::Migrations;
-use crate::pause::Pause;
+use crate::pause::{Pause, Paused, Purpose};
 use crate::pubsub::PubSub;
 use crate::rates::RateSampler;
 use crate::recent::RecentBuffers;
@@ -288,6 +289,19 @@ impl Engine {
         let replicas = self.repl.replicas.acknowledged(offset, files.is_some());
         let durable = self.aof.enabled() && self.aof.durable.load(Ordering::Acquire) >= offset;
         Acknowledged { replicas, files: i64::from(durable) }
+    }
+
+    /// Ends the pause for one purpose. Clients go on if no other pause is as strong: on a server
+    /// that has become a replica meanwhile, their writes would be refused.
+    pub fn end_pause(&self, purpose: Purpose) {
+        let now_ms = self.env.clock.unix_us() / 1000;
+        let before = self.pause.at(now_ms);
+        self.pause.end(purpose);
+        let after = self.pause.at(now_ms);
+        // A pause that was over a moment ago may have left clients waiting.
+        if after < before || after == Paused::Nothing {
+            self.registry.post_all(&Mail::Resume);
+        }
     }
 
     /// Whether writes are refused because what was written could not be saved.

@@ -12,7 +12,6 @@ use crate::aof::writer::{FileError, Place, Step, Writer};
 use crate::aof::{Order, Phase};
 use crate::config::{AppendFsync, Config};
 use crate::env::{Level, Syncer, error_text};
-use crate::mailbox::Mail;
 use crate::pause::{Paused, Purpose};
 use crate::persist::aof::manifest::{BaseFormat, Manifest};
 use crate::persist::file::SaveError;
@@ -432,8 +431,7 @@ impl Engine {
             let _world = self.keyspace.gates().world();
             self.pause.start(Purpose::AppendOnly, now_ms, i64::MAX, Paused::Writes);
         } else if held && !stuck {
-            self.pause.end(Purpose::AppendOnly);
-            self.registry.post_all(&Mail::Resume);
+            self.end_pause(Purpose::AppendOnly);
         }
     }
 

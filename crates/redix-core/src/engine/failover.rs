@@ -13,7 +13,6 @@
 use super::Engine;
 use super::replicas::GET_ACK;
 use crate::env::Level;
-use crate::mailbox::Mail;
 use crate::pause::{Paused, Purpose};
 use crate::repl::failover::{Plan, Stage};
 use crate::repl::log::ReplId;
@@ -167,8 +166,7 @@ impl Engine {
     /// Lets clients go on behind a failover, whatever has become of it.
     fn end_failover(&self) {
         self.repl.failover.set(Stage::None, Plan::default());
-        self.pause.end(Purpose::Failover);
-        self.registry.post_all(&Mail::Resume);
+        self.end_pause(Purpose::Failover);
     }
 
     /// Becomes the primary at the request of the present one, whose replication id is `id`; in the

@@ -11,7 +11,6 @@ use super::Engine;
 use crate::blocking::Waiter;
 use crate::effects::Shutdown;
 use crate::env::Level;
-use crate::mailbox::Mail;
 use crate::pause::{Paused, Purpose};
 use crate::repl::primary::{Phase, Replica};
 use crate::sync::atomic::Ordering;
@@ -139,8 +138,7 @@ impl Engine {
         for waiter in pending.waiters {
             waiter.serve(|reply| reply.error("ERR Errors trying to SHUTDOWN. Check logs."));
         }
-        self.pause.end(Purpose::Shutdown);
-        self.registry.post_all(&Mail::Resume);
+        self.end_pause(Purpose::Shutdown);
         true
     }
 }

@@ -182,6 +182,23 @@ fn held_writes_are_refused_behind_it(primary: Peer, replica: Peer) {
 }
 for_pairs!(held_writes_are_refused_behind_it);
 
+/// Clients that CLIENT PAUSE holds too are held beyond a failover, until that pause ends: Sentinel
+/// closes their connections before. What they send later is refused at once.
+fn a_longer_pause_holds_writes(primary: Peer, replica: Peer) {
+    let (mut primary, mut replica) = pair(primary, replica);
+    let primary = &mut primary;
+    primary.must("CLIENT PAUSE 600000 WRITE");
+    let mut early = held(primary, &["SET early 1"]);
+    fail_over(primary, replica.server.addr(), "TIMEOUT 15000");
+    wait_until_over(primary);
+    assert_roles(&mut replica, primary);
+    assert_eq!(primary.ask("SET late 1"), READONLY);
+    assert_eq!(primary.number("blocked_clients"), 1);
+    primary.must("CLIENT UNPAUSE");
+    assert_eq!(answer(&mut early), READONLY);
+}
+for_pairs!(a_longer_pause_holds_writes);
+
 /// Without FORCE a replica that lags does not take over, and paused writes succeed.
 fn a_timeout_gives_it_up(primary: Peer, replica: Peer) {
     let (mut primary, mut replica) = pair(primary, replica);

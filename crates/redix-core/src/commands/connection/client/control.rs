@@ -6,7 +6,7 @@ use crate::command::args::Args;
 use crate::command::context::ClientCx;
 use crate::command::dispatch::done;
 use crate::error::{CommandResult, ReplyError};
-use crate::mailbox::{Mail, WaitEnd};
+use crate::mailbox::WaitEnd;
 use crate::pause::{Paused, Purpose};
 use crate::registry::{ClientShared, client_flag};
 use crate::session::ReplyMode;
@@ -80,8 +80,7 @@ pub(super) fn pause(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult 
 
 /// `CLIENT UNPAUSE` -> OK. Ends the pause of CLIENT PAUSE, no other.
 pub(super) fn unpause(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
-    cx.engine.pause.end(Purpose::Client);
-    cx.engine.registry.post_all(&Mail::Resume);
+    cx.engine.end_pause(Purpose::Client);
     done(cx.reply)
 }
 
