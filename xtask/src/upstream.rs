@@ -2,8 +2,9 @@
 //!
 //! In external mode (the default) each file of the suite runs against a server that this chore
 //! starts for it; in normal mode (`--mode normal`) the suite starts its servers itself, through a
-//! script in place of its own binary. Either way the suite is used unmodified, except that an error
-//! outside of a test does not end the whole file.
+//! script in place of its own binary. `--mode sentinel` runs the suite's tests of Sentinel, where
+//! the servers are those under test and the Sentinels real ones. The suite is used unmodified,
+//! except that an error does not end the whole file.
 //!
 //! `upstream/floors` lists, per file, the tests that must pass; a floor only rises (`--update`). A
 //! floor test that fails is run once more alone, and is reported as flaky if it passes then.
@@ -15,6 +16,7 @@
 mod floors;
 mod output;
 mod select;
+mod sentinel;
 mod suite;
 #[cfg(test)]
 mod tests;
@@ -36,13 +38,15 @@ use suite::{FileRun, Suite, Target};
 const BROKEN_SHOWN_MAX: usize = 20;
 
 const USAGE: &str = "usage: cargo xtask upstream [FILE…] [--all] [--list] [--update] [--verbose]
-  [--threads N] [--minutes M] [--mode external|normal] [--server PATH] [--tags TAGS]";
+  [--threads N] [--minutes M] [--mode external|normal|sentinel] [--server PATH] [--tags TAGS]";
 
 /// How the suite reaches a server.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Mode {
     External,
     Normal,
+    /// The tests of Sentinel.
+    Sentinel,
 }
 
 struct Options {
@@ -53,7 +57,7 @@ struct Options {
     verbose: bool,
     threads: u32,
     minutes: u64,
-    /// `None`: external for named files, both where floors decide.
+    /// `None`: external for named files, all where floors decide.
     mode: Option<Mode>,
     server: Option<PathBuf>,
     tags: String,
@@ -65,6 +69,7 @@ fn parse(args: &[String]) -> Result<Options> {
         None => None,
         Some("external") => Some(Mode::External),
         Some("normal") => Some(Mode::Normal),
+        Some("sentinel") => Some(Mode::Sentinel),
         Some(other) => bail!("unknown mode {other}\n{USAGE}"),
     };
     let options = Options {
@@ -100,7 +105,8 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         }
         total.run(&runner, &files, None, &options)?;
     } else {
-        let modes = options.mode.map_or(vec![Mode::External, Mode::Normal], |mode| vec![mode]);
+        let all = vec![Mode::External, Mode::Normal, Mode::Sentinel];
+        let modes = options.mode.map_or(all, |mode| vec![mode]);
         let mut some = Vec::new();
         for mode in modes {
             if !Floors::new(mode).files()?.is_empty() {

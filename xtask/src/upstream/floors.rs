@@ -1,5 +1,6 @@
 //! The expectations of the suite: floors (`upstream/floors/unit.type.string.txt`, one test name per
-//! line; those of normal mode in `upstream/floors/normal/`) and skips (`upstream/skips.txt`).
+//! line; those of the other modes in `upstream/floors/normal/` and `…/sentinel/`) and skips
+//! (`upstream/skips.txt`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +18,12 @@ pub(super) struct Floors {
 impl Floors {
     pub(super) fn new(mode: Mode) -> Self {
         let dir = expectations().join("floors");
-        Self { dir: if mode == Mode::Normal { dir.join("normal") } else { dir } }
+        let dir = match mode {
+            Mode::External => dir,
+            Mode::Normal => dir.join("normal"),
+            Mode::Sentinel => dir.join("sentinel"),
+        };
+        Self { dir }
     }
 
     /// The files of the suite that have a floor, in order of name.

@@ -56,7 +56,7 @@ impl Report {
         report
     }
 
-    fn add(&mut self, name: &str, outcome: Outcome) {
+    pub(super) fn add(&mut self, name: &str, outcome: Outcome) {
         let known = self.tests.entry(name.to_owned()).or_insert(Outcome::Skipped);
         if matches!(known, Outcome::Skipped) || matches!(outcome, Outcome::Failed(_)) {
             *known = outcome;
@@ -109,7 +109,7 @@ fn without_time(rest: &str) -> &str {
     }
 }
 
-fn without_colours(text: &str) -> String {
+pub(super) fn without_colours(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut pieces = text.split("\x1b[");
     out.push_str(pieces.next().unwrap_or_default());

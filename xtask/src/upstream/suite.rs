@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::output::Report;
-use super::{Mode, copy_tree};
+use super::{Mode, copy_tree, sentinel};
 use crate::process::{Group, output, target_dir};
 use crate::server::Server;
 use crate::setup::Peers;
@@ -60,6 +60,8 @@ pub(super) struct Suite {
     /// The copy; removed on drop.
     dir: PathBuf,
     ports: Ports,
+    /// An older server, for tests of replication between versions.
+    other_server: Option<PathBuf>,
     /// Tags for the suite to run or, after a minus, to exclude.
     pub(super) tags: String,
 }
@@ -86,9 +88,13 @@ impl Suite {
         let dir = parent.join(format!("run-{}", std::process::id()));
         output(&mut copy_tree(place, &dir))?;
         let ports = Ports::claim()?;
-        let suite = Self { mode, target, dir, ports, tags: String::new() };
+        let other_server = peers.get("REDIX_REDIS7").cloned();
+        let suite = Self { mode, target, dir, ports, other_server, tags: String::new() };
         suite.put_programs(peers)?;
-        suite.source_by_command()?;
+        match mode {
+            Mode::Sentinel => sentinel::prepare(&suite.dir, peers, suite.ports.base)?,
+            Mode::External | Mode::Normal => suite.source_by_command()?,
+        }
         Ok(suite)
     }
 
@@ -139,7 +145,11 @@ impl Suite {
 
     /// The file for the output of `what`. Concurrent runs in the other mode write to others.
     fn log(&self, what: &str) -> PathBuf {
-        let mode = if self.mode == Mode::Normal { "normal" } else { "external" };
+        let mode = match self.mode {
+            Mode::External => "external",
+            Mode::Normal => "normal",
+            Mode::Sentinel => "sentinel",
+        };
         logs().join(format!("{what}.{mode}.log"))
     }
 
@@ -152,6 +162,9 @@ impl Suite {
 
     /// The names of all files of the suite.
     pub(super) fn list(&self) -> Result<Vec<String>> {
+        if self.mode == Mode::Sentinel {
+            return sentinel::files(&self.dir);
+        }
         let list = output(Command::new("./runtest").arg("--list-tests").current_dir(&self.dir))?;
         let mut files: Vec<String> = list.lines().map(str::to_owned).collect();
         files.sort();
@@ -167,19 +180,11 @@ impl Suite {
         let name = file.replace('/', ".");
         let again = if only.is_empty() { "" } else { ".again" };
         let log = self.log(&format!("{name}{again}"));
-        let mut suite = Command::new("./runtest");
-        suite.current_dir(&self.dir).args(["--single", file, "--durable", "--clients", "1"]);
-        suite.args(["--timeout", &FILE_LIMIT.as_secs().to_string()]);
-        suite.args(["--baseport", &self.ports.base.to_string(), "--portcount", "900"]);
-        if !self.tags.is_empty() {
-            suite.args(["--tags", &self.tags]);
-        }
-        for skip in skips {
-            suite.args(["--skiptest", skip]);
-        }
-        for test in only {
-            suite.args(["--only", test]);
-        }
+        let mut suite = match self.mode {
+            Mode::Sentinel => sentinel::command(file),
+            Mode::External | Mode::Normal => self.runtest(file, skips, only),
+        };
+        suite.current_dir(&self.dir);
         let mut server = None;
         if self.mode == Mode::External {
             let log = self.log(&format!("{name}.server"));
@@ -196,7 +201,10 @@ impl Suite {
         let server_died = trouble.is_some();
         drop(group);
         let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
-        let report = Report::parse(&text);
+        let report = match self.mode {
+            Mode::Sentinel => sentinel::parse(&text),
+            Mode::External | Mode::Normal => Report::parse(&text),
+        };
         if !ended {
             trouble = Some(format!("still running after {} s", FILE_LIMIT.as_secs()));
         } else if trouble.is_none() {
@@ -206,6 +214,29 @@ impl Suite {
             trouble = Some("the suite ended early".to_owned());
         }
         Ok(FileRun { report, elapsed: start.elapsed(), trouble, server_died })
+    }
+
+    /// The command that runs `file`, as [`Suite::run`] has to.
+    fn runtest(&self, file: &str, skips: &[String], only: &[String]) -> Command {
+        let mut suite = Command::new("./runtest");
+        suite.args(["--single", file, "--durable", "--clients", "1"]);
+        suite.args(["--timeout", &FILE_LIMIT.as_secs().to_string()]);
+        suite.args(["--baseport", &self.ports.base.to_string(), "--portcount", "900"]);
+        if self.mode == Mode::Normal
+            && let Some(older) = &self.other_server
+        {
+            suite.arg("--other-server-path").arg(older);
+        }
+        if !self.tags.is_empty() {
+            suite.args(["--tags", &self.tags]);
+        }
+        for skip in skips {
+            suite.args(["--skiptest", skip]);
+        }
+        for test in only {
+            suite.args(["--only", test]);
+        }
+        suite
     }
 }
 

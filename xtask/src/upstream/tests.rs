@@ -62,3 +62,36 @@ fn what_a_change_touches_comes_first() {
     assert_eq!(order(1)[0], "unit/type/string");
     assert_ne!(order(0)[1], order(1)[1]);
 }
+
+const SENTINEL_OUTPUT: &str = "\
+Starting sentinel #0 at port 21032
+Testing unit: 05-manual.tcl
+18:00:01> (init) Restart killed instances: valkey/0 sentinel/1 \x1b[0;32mOK\x1b[0m
+18:00:02> Manual failover works: \x1b[0;31mFAILED: A replica: none\x1b[0m
+(Jumping to next unit after error)
+18:00:03> New primary 127.0.0.1:21437 role matches: OK
+18:00:04> The old one is reconfigured: FAILED: ERR unknown command
+18:00:05> It writes lines: one
+two
+OK
+Cleaning up...
+WARNING 2 test(s) failed.
+";
+
+#[test]
+fn the_output_of_the_sentinel_runner_is_understood() {
+    let report = sentinel::parse(SENTINEL_OUTPUT);
+    assert!(report.passed("(init) Restart killed instances"));
+    assert!(report.passed("New primary 127.0.0.1:PORT role matches"));
+    assert_eq!(report.message("Manual failover works"), Some("A replica: none"));
+    assert_eq!(report.message("The old one is reconfigured"), Some("ERR unknown command"));
+    assert!(report.passed("It writes lines"));
+    assert_eq!(report.counts(), (3, 2, 0));
+    assert!(report.finished && report.troubles.is_empty());
+
+    let report = sentinel::parse("18:00:01> Begun: \nFAILED: caught an error in the test x\n");
+    assert_eq!(report.message("Begun"), Some("caught an error in the test x"));
+    assert!(!report.finished);
+    let report = sentinel::parse("18:00:01> Begun: ");
+    assert_eq!(report.troubles, ["ended in: Begun: "]);
+}
