@@ -15,6 +15,7 @@ mod oracle;
 mod replication;
 mod restarts;
 mod restore;
+mod sentinel;
 mod sim;
 mod suite;
 #[cfg(test)]
@@ -55,6 +56,11 @@ const CHECKS: &[Check] = &[
         restarts::run,
     ),
     Check("restore", "1,000 random moments restored from kept append-only files", restore::run),
+    Check(
+        "sentinel",
+        "ten failovers by real Sentinels, of Redix and of Redis 7.0.15 in turn",
+        sentinel::run,
+    ),
     Check("sim", "2,000 simulated seeds of replication", sim::run),
 ];
 

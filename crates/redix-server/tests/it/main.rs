@@ -22,6 +22,7 @@ mod persist;
 mod process;
 mod pubsub;
 mod replication;
+mod sentinel;
 mod tools;
 mod tracking;
 mod transactions;
