@@ -563,9 +563,9 @@ directives! {
         /// How a replica loads a full synchronisation.
         repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, "repl-diskless-load" => Word,
             not_while_loading;
-        /// Send a full synchronisation and the stream over two connections.
-        dual_channel_replication_enabled: bool = false, "dual-channel-replication-enabled" => Bool,
-            ignored("one connection carries both");
+        /// Send a full synchronisation and the stream over two connections to replicas that can
+        /// receive them so; this server itself does not.
+        dual_channel_replication_enabled: bool = false, "dual-channel-replication-enabled" => Bool;
         /// What a replica keeps of the stream while it loads a full synchronisation, as Redis 8 has
         /// it; 0 for as much as its output limit allows.
         replica_full_sync_buffer_limit: u64 = 0,

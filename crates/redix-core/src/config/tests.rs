@@ -427,9 +427,9 @@ fn save_lines_add_up_until_an_empty_one() {
 
 #[test]
 fn ignored_directives_are_reported_when_they_differ() {
-    let loaded = parse("dual-channel-replication-enabled yes\nactiverehashing yes\nhz 20").unwrap();
+    let loaded = parse("repl-mptcp yes\nactiverehashing yes\nhz 20").unwrap();
     let names: Vec<_> = loaded.ignored.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["dual-channel-replication-enabled"]);
+    assert_eq!(names, ["repl-mptcp"]);
 }
 
 #[test]

@@ -451,7 +451,7 @@ impl Engine {
     }
 
     /// The database that is selected at the end of the log; `None`: SELECT comes next.
-    fn db_in_log(&self) -> Option<u32> {
+    pub(super) fn db_in_log(&self) -> Option<u32> {
         let repl = &self.repl;
         if repl.is_replica() { Some(repl.upstream.stream_db()) } else { repl.log.db() }
     }

@@ -14,7 +14,7 @@ use crate::persist::payload::Payload;
 use crate::persist::snapshot::{Cut, Target};
 use crate::registry::Registry;
 use crate::repl::log::{CannotResume, OutOfReach, Reader, ReplId};
-use crate::repl::primary::{Filled, Lost, Phase, Replica, Wanted};
+use crate::repl::primary::{Announced, Channel, Filled, Lost, Phase, Replica};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
@@ -41,11 +41,17 @@ pub enum Synced {
     Begun,
     /// Full synchronisation with a snapshot that begins later or is under way.
     Waiting,
+    /// Full synchronisation over another connection, which the replica has to make.
+    Elsewhere,
 }
 
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 pub(super) const GET_ACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// How long the stream is kept, behind a snapshot with a connection of its own, for the connection
+/// that is to follow it. Source: Valkey's `wait_before_rdb_client_free`.
+const STREAM_KEPT_MS: i64 = 60_000;
 
 /// Periodic replication work, once a second.
 #[derive(Default)]
@@ -91,6 +97,9 @@ impl Engine {
                 "+CONTINUE\r\n".to_owned()
             };
             replica.resume(words.as_bytes(), reader, self.now_ms());
+            replicas.follows(replica);
+            // The worker of its other connection may close that.
+            replicas.tell(&self.registry, None);
             self.say(&format!(
                 "Partial resynchronization request from {} accepted. Sending {} bytes of backlog \
                  starting from offset {}.",
@@ -104,11 +113,25 @@ impl Engine {
         if wish == Wish::Everything && !legacy {
             self.say(&format!("Full resync requested by replica {}", replica.name()));
         }
+        let config = self.config();
+        if !legacy
+            && replica.announced().dual_channel
+            && config.dual_channel_replication_enabled
+            && config.repl_diskless_sync
+        {
+            self.say(&format!(
+                "Dual channel replication: Replica {} is capable of dual channel synchronization, \
+                 and partial sync isn't possible. Full sync will continue with dedicated RDB \
+                 channel.",
+                replica.name()
+            ));
+            return Synced::Elsewhere;
+        }
         replica.set_legacy(legacy);
         replica.wait_for_start(self.now_ms());
         replicas.attach(replica);
         if !log.has_backlog() {
-            log.start(self.config().repl_backlog_size, &*self.env.entropy);
+            log.start(config.repl_backlog_size, &*self.env.entropy);
             let history = log.history();
             self.say(&format!(
                 "Replication backlog created, my new replication IDs are '{}' and '{}'",
@@ -212,7 +235,7 @@ impl Engine {
             let theirs = other.announced();
             (!theirs.eof || mine.eof)
                 && (!theirs.psync2 || mine.psync2)
-                && filter_of(theirs.wanted) == filter_of(mine.wanted)
+                && kind_of(&theirs) == kind_of(&mine)
                 && self.snapshot_rdb_version().is_some_and(|version| mine.reads(version))
         };
         let all = self.repl.replicas.all();
@@ -233,11 +256,19 @@ impl Engine {
 
     /// Starts sending a snapshot to a replica.
     fn hand_over(&self, replica: &Arc<Replica>, reader: Reader, payload: Option<&Arc<Payload>>) {
-        let id = self.repl.log.history().id;
-        let words = if replica.is_legacy() {
+        let (id, offset) = (self.repl.log.history().id, reader.offset());
+        let words = if replica.announced().channel == Channel::Snapshot {
+            let (db, client) = (self.db_in_log().map_or(-1, i64::from), replica.client.id);
+            self.say(&format!(
+                "Dual channel replication: Sending to replica {} RDB end offset {offset} and \
+                 client-id {client}",
+                replica.name()
+            ));
+            format!("$ENDOFF:{offset} {} {db} {client}\r\n", id.as_str())
+        } else if replica.is_legacy() {
             String::new()
         } else {
-            format!("+FULLRESYNC {} {}\r\n", id.as_str(), reader.offset())
+            format!("+FULLRESYNC {} {offset}\r\n", id.as_str())
         };
         replica.begin(words.as_bytes(), reader, payload.map(Payload::reader));
     }
@@ -247,13 +278,13 @@ impl Engine {
     fn begin_sync(&self) {
         let mut group = self.waiting_replicas();
         let Some(first) = group.first() else { return };
-        let filter = filter_of(first.announced().wanted);
-        group.retain(|replica| filter_of(replica.announced().wanted) == filter);
+        let kind @ (without_keys, without_functions, apart) = kind_of(&first.announced());
+        group.retain(|replica| kind_of(&replica.announced()) == kind);
         let mut config = self.config();
         let version = self.sync_version(&mut group, config.rdb_version);
         let said: Vec<_> = group.iter().map(|replica| replica.announced()).collect();
-        let filtered = filter != (false, false);
-        let diskless = (config.repl_diskless_sync || filtered) && said.iter().all(|said| said.eof);
+        let streamed = config.repl_diskless_sync || without_keys || without_functions || apart;
+        let diskless = streamed && said.iter().all(|said| said.eof);
         Arc::make_mut(&mut config).rdb_version = version;
         let payload = diskless.then(|| Payload::new(&*self.env.entropy));
         let target = if diskless { "replicas sockets" } else { "disk" };
@@ -271,8 +302,8 @@ impl Engine {
         let plan = SnapshotPlan {
             config,
             target: payload.map_or(Target::File, Target::Replicas),
-            with_keys: !filter.0,
-            with_functions: !filter.1,
+            with_keys: !without_keys,
+            with_functions: !without_functions,
             for_replicas: true,
         };
         self.begin_planned(plan).expect("no snapshot is under way, and the world is held");
@@ -420,12 +451,15 @@ impl Engine {
         for replica in replicas.all() {
             let silent = |since_ms: i64| since_ms != 0 && now_ms - since_ms > timeout_ms;
             let lost = match replica.phase() {
+                // While it loads a snapshot it has nothing to acknowledge.
+                Phase::Online if replicas.loads_beside(&replica) => None,
                 Phase::Online if !replica.is_legacy() && silent(replica.acked_ms()) => {
                     Some("streaming")
                 }
                 Phase::WaitEnd | Phase::SendBulk if silent(replica.stuck_since_ms()) => {
                     Some("full")
                 }
+                Phase::Served if now_ms - replica.acked_ms() > STREAM_KEPT_MS => Some("full"),
                 Phase::WaitStart | Phase::WaitEnd => {
                     replica.reassure();
                     None
@@ -499,8 +533,9 @@ impl Engine {
         if transferred {
             replica.heard(self.now_ms());
             let name = replica.name();
+            let only = replica.announced().channel != Channel::Snapshot;
             self.say(&match replica.phase() {
-                Phase::Served => format!(
+                Phase::Served if only => format!(
                     "RDB transfer completed, rdb only replica ({name}) should be disconnected asap"
                 ),
                 _ => format!("Synchronization with replica {name} succeeded"),
@@ -559,7 +594,9 @@ impl Engine {
     }
 }
 
-/// Whether keys and function libraries are filtered out.
-fn filter_of(wanted: Wanted) -> (bool, bool) {
-    (wanted.without_data, wanted.without_functions)
+/// What replicas have to have in common to share a snapshot: whether keys and function libraries
+/// are filtered out, and whether it has a connection of its own.
+fn kind_of(said: &Announced) -> (bool, bool, bool) {
+    let wanted = said.wanted;
+    (wanted.without_data, wanted.without_functions, said.channel == Channel::Snapshot)
 }

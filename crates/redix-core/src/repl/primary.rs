@@ -48,7 +48,7 @@ pub enum Phase {
     SendBulk,
     /// It follows the log.
     Online,
-    /// It asked for the snapshot only, and has received it.
+    /// It asked for the snapshot only, at least over this connection, and has received it.
     Served,
 }
 
@@ -73,6 +73,19 @@ impl Phase {
     }
 }
 
+/// What a connection of a replica is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Channel {
+    /// Snapshot and stream.
+    #[default]
+    Both,
+    /// The snapshot; the stream from its cut is kept until the replica asks for it over its other
+    /// connection.
+    Snapshot,
+    /// The stream from the cut of the snapshot that goes to this client.
+    StreamBeside(u64),
+}
+
 /// What a replica excludes from its snapshot. Source: `REPLCONF rdb-filter-only`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wanted {
@@ -95,6 +108,10 @@ pub struct Announced {
     pub eof: bool,
     /// PSYNC2 capability: follows a change of the replication id.
     pub psync2: bool,
+    /// Dual channel capability: receives snapshot and stream over two connections.
+    pub dual_channel: bool,
+    /// What this connection is for.
+    pub channel: Channel,
     /// Its version, 8 bits for each of three parts; 0: not announced.
     pub version: u32,
     /// Its filters.
@@ -445,13 +462,36 @@ impl Replica {
     fn end_transfer(&self, feed: &mut Feed) {
         let through_socket = matches!(feed.transfer, Some(Transfer::Payload(_)));
         feed.transfer = None;
-        if lock(&self.announced).wanted.rdb_only {
+        let announced = lock(&self.announced);
+        if announced.channel == Channel::Snapshot {
+            // What follows the cut is kept for the other connection.
+            self.set_phase(Phase::Served);
+            return;
+        }
+        if announced.wanted.rdb_only {
             feed.reader = None;
             self.set_phase(Phase::Served);
             return;
         }
         feed.open = !through_socket;
         self.set_phase(Phase::Online);
+    }
+
+    /// Whether the stream is kept for a connection that has not asked for it yet.
+    pub fn awaits_stream(&self) -> bool {
+        let snapshot_only = lock(&self.announced).channel == Channel::Snapshot;
+        snapshot_only && lock(&self.feed).reader.is_some()
+    }
+
+    /// Whether it has received all that it asked for over this connection, and nothing is kept for
+    /// another.
+    pub fn is_served(&self) -> bool {
+        self.phase() == Phase::Served && !self.awaits_stream()
+    }
+
+    /// Releases the stream that is kept for the other connection, which follows it now.
+    fn release_stream(&self) {
+        lock(&self.feed).reader = None;
     }
 
     /// Releases everything that is kept for it.
@@ -576,6 +616,33 @@ impl Replicas {
     /// All replicas, in the order of their arrival.
     pub fn all(&self) -> Vec<Arc<Replica>> {
         lock(&self.list).clone()
+    }
+
+    /// The connection over which client `id` receives a snapshot, where its replica gets the
+    /// stream over another.
+    pub fn snapshot_channel(&self, id: u64) -> Option<Arc<Replica>> {
+        let list = lock(&self.list);
+        let is_it = |replica: &&Arc<Replica>| {
+            replica.client.id == id && replica.announced().channel == Channel::Snapshot
+        };
+        list.iter().find(is_it).cloned()
+    }
+
+    /// Whether a replica receives its snapshot over another connection at this moment.
+    pub fn loads_beside(&self, replica: &Replica) -> bool {
+        match replica.announced().channel {
+            Channel::StreamBeside(id) => self.snapshot_channel(id).is_some(),
+            Channel::Both | Channel::Snapshot => false,
+        }
+    }
+
+    /// A replica follows the stream now, so that none is kept beside its snapshot.
+    pub fn follows(&self, replica: &Replica) {
+        if let Channel::StreamBeside(id) = replica.announced().channel
+            && let Some(beside) = self.snapshot_channel(id)
+        {
+            beside.release_stream();
+        }
     }
 
     /// Unix time in milliseconds when the last replica disconnected; 0: there never was one.

@@ -21,7 +21,7 @@ use redix_core::error::ReplyError;
 use redix_core::mailbox::Mail;
 use redix_core::recent::Largest;
 use redix_core::registry::{ClientShared, client_flag};
-use redix_core::repl::primary::{Phase, Replica};
+use redix_core::repl::primary::Replica;
 use redix_core::worker::{Asked, Worker};
 
 use super::{Arrival, Handle, Requests, WAKE};
@@ -537,7 +537,7 @@ impl Connections {
             conn.suspended = false;
             self.readable.push(token);
         }
-        if replica.phase() == Phase::Served && client.unsent_bytes() == 0 {
+        if replica.is_served() && client.unsent_bytes() == 0 {
             return Fate::Close;
         }
         let unsent = client.unsent_bytes() as u64 + replica.lag(self.engine.repl.log.end());

@@ -21,6 +21,7 @@ macro_rules! for_pairs {
 }
 
 mod chain;
+mod channels;
 mod failover;
 mod functions;
 mod gates;

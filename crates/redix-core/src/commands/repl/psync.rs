@@ -38,7 +38,9 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 /// `PSYNC id offset` -> `CONTINUE [id]` and the stream from byte `offset` on, counted from 1; or
 /// `FULLRESYNC id offset`, a snapshot, and the stream from there. `PSYNC ? -1`, and any other
-/// argument that begins with `?`, asks for the latter. `PSYNC id offset FAILOVER` comes from this
+/// argument that begins with `?`, asks for the latter; or `DUALCHANNELSYNC`, upon which a replica
+/// that has announced this capability sends SYNC over another connection, and PSYNC anew, for the
+/// stream alone. `PSYNC id offset FAILOVER` comes from this
 /// server's primary, which hands over to it: it becomes the primary before it replies. Errors of
 /// that: this is a primary; it follows another stream.
 fn psync(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
@@ -56,7 +58,9 @@ fn psync(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     synchronise(cx, wish, asked_by, false)
 }
 
-/// `SYNC` -> a snapshot and the stream after it.
+/// `SYNC` -> a snapshot and the stream after it. After `REPLCONF rdb-channel 1`: a line
+/// `$ENDOFF:offset id database client`, the place in the stream where the snapshot was cut, and
+/// the snapshot.
 fn sync(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     synchronise(cx, Wish::Everything, None, true)
 }
@@ -108,11 +112,15 @@ fn synchronise(
     let synced = cx.engine.synchronise(&replica, wish, legacy);
     if synced == Synced::Partly {
         cx.stats.cell.sync_partial_ok.bump();
-    } else {
+    } else if matches!(wish, Wish::From { .. }) {
+        cx.stats.cell.sync_partial_err.bump();
+    }
+    if synced == Synced::Elsewhere {
+        cx.reply.simple("DUALCHANNELSYNC");
+        return Ok(());
+    }
+    if synced != Synced::Partly {
         cx.stats.cell.sync_full.bump();
-        if matches!(wish, Wish::From { .. }) {
-            cx.stats.cell.sync_partial_err.bump();
-        }
     }
     cx.requests.push(Request::Feed);
     if synced == Synced::Begun {

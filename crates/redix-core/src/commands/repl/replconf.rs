@@ -7,7 +7,7 @@ use crate::command::context::ClientCx;
 use crate::command::spec::{CommandSpec, Group, flag};
 use crate::config::split_args;
 use crate::error::{CommandResult, ReplyError};
-use crate::repl::primary::{Replica, Wanted};
+use crate::repl::primary::{Channel, Replica, Wanted};
 use crate::sync::Arc;
 
 /// Command: REPLCONF.
@@ -112,6 +112,7 @@ fn announce(
             introduced(cx).announce(|said| match capability.as_slice() {
                 b"eof" => said.eof = true,
                 b"psync2" => said.psync2 = true,
+                b"dual-channel" => said.dual_channel = true,
                 // Unknown capabilities are ignored.
                 _ => {}
             });
@@ -122,16 +123,20 @@ fn announce(
             introduced(cx).announce(|said| said.version = version);
         }
         b"rdb-only" => {
-            let only = match parse_i64(value) {
-                Some(number @ (0 | 1)) => number == 1,
-                Some(_) => {
-                    return Err(ReplyError::Static(
-                        "ERR value is out of range, value must between 0 and 1",
-                    ));
-                }
-                None => return Err(ReplyError::NotInteger),
-            };
+            let only = parse_switch(value)?;
             introduced(cx).announce(|said| said.wanted.rdb_only = only);
+        }
+        b"rdb-channel" => {
+            let channel = if parse_switch(value)? { Channel::Snapshot } else { Channel::Both };
+            introduced(cx).announce(|said| said.channel = channel);
+        }
+        b"set-rdb-client-id" => {
+            let number = parse_i64(value).ok_or(ReplyError::NotInteger)?;
+            let id = u64::try_from(number).unwrap_or(0);
+            if cx.engine.repl.replicas.snapshot_channel(id).is_none() {
+                return Err(ReplyError::err(format!("Unrecognized RDB client id {number}")));
+            }
+            introduced(cx).announce(|said| said.channel = Channel::StreamBeside(id));
         }
         b"rdb-filter-only" => {
             let (without_data, without_functions) = parse_filter(value)?;
@@ -144,6 +149,15 @@ fn announce(
         }
     }
     Ok(())
+}
+
+/// Parses 0 or 1.
+fn parse_switch(value: &[u8]) -> Result<bool, ReplyError> {
+    match parse_i64(value) {
+        Some(number @ (0 | 1)) => Ok(number == 1),
+        Some(_) => Err(ReplyError::Static("ERR value is out of range, value must between 0 and 1")),
+        None => Err(ReplyError::NotInteger),
+    }
 }
 
 /// Parses a version such as `7.2.4` into 8 bits per part.

@@ -22,12 +22,22 @@ impl Raw {
         Self { client, inbox: Vec::new() }
     }
 
+    /// A connection that becomes one.
+    pub(super) fn over(client: Client) -> Self {
+        Self { client, inbox: Vec::new() }
+    }
+
+    /// Acknowledges that it has applied nothing yet.
+    pub(super) fn acknowledge_nothing(&mut self) {
+        self.client.send(&["REPLCONF", "ACK", "0"]).unwrap();
+    }
+
     /// One that has received the snapshot and gets the stream.
     pub(super) fn online(primary: &mut Node) -> Self {
         let mut replica = Self::asking(primary, &[&["REPLCONF", "capa", "eof"]]);
         replica.snapshot();
         eventually("the replica is online", || {
-            replica.client.send(&["REPLCONF", "ACK", "0"]).unwrap();
+            replica.acknowledge_nothing();
             primary.info("slave0").is_some_and(|line| line.contains("state=online"))
         });
         replica
@@ -56,7 +66,7 @@ impl Raw {
         }
     }
 
-    fn line(&mut self) -> String {
+    pub(super) fn line(&mut self) -> String {
         loop {
             let line = String::from_utf8(self.up_to(b"\n")).unwrap();
             // Empty lines are keep-alives.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Facts;
 use crate::config::ByteString;
 use crate::repl::Replication;
-use crate::repl::primary::Phase;
+use crate::repl::primary::{Channel, Phase};
 use crate::repl::status::{Length, LinkState};
 
 pub(super) fn write(facts: &Facts<'_>, out: &mut String) {
@@ -15,7 +15,8 @@ pub(super) fn write(facts: &Facts<'_>, out: &mut String) {
         upstream(facts, out);
     }
     replicas(facts, repl, out);
-    field!(out, "replicas_waiting_psync", "0");
+    let waiting = repl.replicas.all().iter().filter(|replica| replica.awaits_stream()).count();
+    field!(out, "replicas_waiting_psync", "{waiting}");
     field!(out, "master_failover_state", "{}", repl.failover.stage().word());
     stream(facts, repl, out);
 }
@@ -34,10 +35,15 @@ fn replicas(facts: &Facts<'_>, repl: &Replication, out: &mut String) {
             Phase::Online => (now_ms - replica.acked_ms()).max(0) / 1000,
             _ => 0,
         };
+        let kind = match replica.announced().channel {
+            Channel::Snapshot => "rdb-channel",
+            _ if repl.replicas.loads_beside(replica) => "main-channel",
+            _ => "replica",
+        };
         // Writing to a string cannot fail.
         write!(
             out,
-            "slave{index}:ip={ip},port={port},state={},offset={},lag={lag_s},type=replica\r\n",
+            "slave{index}:ip={ip},port={port},state={},offset={},lag={lag_s},type={kind}\r\n",
             replica.phase().word(),
             replica.acked(),
         )

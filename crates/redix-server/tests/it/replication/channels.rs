@@ -1,0 +1,130 @@
+//! Full synchronisations over two connections: the snapshot over one, the stream over the other.
+
+use redix_testkit::{Client, Peer};
+
+use super::node::{Node, assert_same};
+use super::raw::Raw;
+use super::traffic::{Traffic, fill};
+use crate::eventually;
+
+const SEED: u64 = 97;
+const ENABLED: [&str; 2] = ["--dual-channel-replication-enabled", "yes"];
+
+/// A connection that has announced what it is.
+fn connection(primary: &Node, said: &[&str]) -> Client {
+    let mut client = Client::connect(primary.server.addr()).unwrap();
+    let words = [&["REPLCONF", "capa", "eof", "version", "9.1.2"], said].concat();
+    client.must(&words).unwrap();
+    client
+}
+
+fn ask(client: &mut Client, words: &[&str]) -> String {
+    client.cmd(words).unwrap().pretty()
+}
+
+/// What a primary sends, and what it shows meanwhile.
+fn of_a_handmade_replica(primary: Peer, _: Peer) {
+    let mut primary = Node::start(primary, &ENABLED);
+    primary.must("SET before 1");
+    let mut main = connection(&primary, &["capa", "psync2", "capa", "dual-channel"]);
+    assert_eq!(ask(&mut main, &["PSYNC", "?", "-1"]), "+DUALCHANNELSYNC");
+    assert_eq!((primary.number("connected_slaves"), primary.number("sync_full")), (0, 0));
+
+    let mut snapshot = connection(&primary, &["rdb-only", "1", "rdb-channel", "1"]);
+    snapshot.send(&["SYNC"]).unwrap();
+    let mut snapshot = Raw::over(snapshot);
+    let place = snapshot.line();
+    let words: Vec<&str> = place.split(' ').collect();
+    let ["$ENDOFF:0", id, "-1", client] = words[..] else { panic!("{place}") };
+    assert!(snapshot.line().starts_with("$EOF:"));
+    primary.must("SET during 1");
+    assert!(primary.info("slave0").unwrap().ends_with(",type=rdb-channel"));
+    assert_eq!(primary.number("replicas_waiting_psync"), 1);
+
+    let unknown = ask(&mut main, &["REPLCONF", "set-rdb-client-id", "999999"]);
+    assert_eq!(unknown, "-ERR Unrecognized RDB client id 999999");
+    let wrong = ask(&mut main, &["REPLCONF", "set-rdb-client-id", "x"]);
+    assert_eq!(wrong, "-ERR value is not an integer or out of range");
+    assert_eq!(ask(&mut main, &["REPLCONF", "set-rdb-client-id", client]), "+OK");
+    main.send(&["PSYNC", id, "1"]).unwrap();
+    let mut main = Raw::over(main);
+    assert_eq!(main.line(), format!("+CONTINUE {id}"));
+    assert_eq!(main.line(), "*2");
+    let select_and_write = "$6 SELECT $1 0 *3 $3 SET $6 during $1 1";
+    let stream: Vec<String> = select_and_write.split(' ').map(|_| main.line()).collect();
+    assert_eq!(stream.join(" "), select_and_write);
+    assert_eq!(primary.number("replicas_waiting_psync"), 0);
+    assert_eq!((primary.number("sync_full"), primary.number("sync_partial_ok")), (1, 1));
+    main.acknowledge_nothing();
+    drop(snapshot);
+    eventually("the stream remains", || {
+        primary.number("connected_slaves") == 1
+            && primary.info("slave0").unwrap().ends_with(",type=replica")
+    });
+}
+for_pairs!(of_a_handmade_replica: redix_redix, valkey_redix);
+
+/// What is written behind the cut is kept for the stream's connection, whatever the backlog holds,
+/// and no longer than that of the snapshot is open.
+fn the_stream_is_kept(primary: Peer, _: Peer) {
+    let backlog = ["--repl-backlog-size", "16kb"];
+    let mut primary = Node::start(primary, &[&ENABLED[..], &backlog].concat());
+    let value = "x".repeat(10_000);
+    for snapshot_is_open in [true, false] {
+        let mut main = connection(&primary, &["capa", "psync2", "capa", "dual-channel"]);
+        let mut snapshot = connection(&primary, &["rdb-only", "1", "rdb-channel", "1"]);
+        snapshot.send(&["SYNC"]).unwrap();
+        let mut snapshot = Raw::over(snapshot);
+        let place = snapshot.line();
+        let words: Vec<&str> = place.split(' ').collect();
+        let next = words[0].strip_prefix("$ENDOFF:").unwrap().parse::<u64>().unwrap() + 1;
+        for _ in 0..100 {
+            primary.must(&format!("SET key {value}"));
+        }
+        assert_eq!(ask(&mut main, &["REPLCONF", "set-rdb-client-id", words[3]]), "+OK");
+        if !snapshot_is_open {
+            drop(snapshot);
+            primary.wait_for("connected_slaves", "0");
+            // What nobody is to receive goes with the next write.
+            primary.must("SET key short");
+        }
+        let answer = ask(&mut main, &["PSYNC", words[1], &next.to_string()]);
+        let expected = if snapshot_is_open { "+CONTINUE " } else { "+DUALCHANNELSYNC" };
+        assert!(answer.starts_with(expected), "{answer}");
+        drop(main);
+        primary.wait_for("connected_slaves", "0");
+    }
+}
+for_pairs!(the_stream_is_kept: redix_redix, valkey_redix);
+
+/// A real replica under writes, twice; then the link is cut, and the stream goes on.
+fn of_a_real_replica(primary: Peer, replica: Peer) {
+    let limit = ["--client-output-buffer-limit", "replica 0 0 0"];
+    let mut primary = Node::start(primary, &[&ENABLED[..], &limit].concat());
+    fill(&mut primary.client, 8 << 20, SEED);
+    let mut replica = Node::start(replica, &ENABLED);
+    for turn in 1..3 {
+        let traffic = Traffic::start(primary.server.addr(), SEED + turn);
+        traffic.wait_for_writes(1000);
+        replica.follow(primary.server.addr());
+        replica.wait_linked();
+        traffic.wait_for_writes(1000);
+        assert!(traffic.stop() > 0);
+        assert_same(&mut primary, &mut replica);
+        assert_eq!(primary.number("sync_full"), turn);
+        assert_eq!(primary.server.log().matches("RDB end offset").count() as u64, turn);
+        eventually("one connection remains", || primary.number("connected_slaves") == 1);
+        if turn == 1 {
+            // Its data is no longer that of a replica.
+            replica.must("REPLICAOF NO ONE");
+            replica.must("SET own 1");
+        }
+    }
+    let partial = primary.number("sync_partial_ok");
+    primary.must("CLIENT KILL TYPE replica");
+    eventually("it is back", || primary.number("sync_partial_ok") > partial);
+    primary.must("SET after 1");
+    assert_same(&mut primary, &mut replica);
+    assert_eq!(primary.number("sync_full"), 2);
+}
+for_pairs!(of_a_real_replica: redix_valkey);
