@@ -1,8 +1,8 @@
 //! Loading a file by several threads.
 //!
-//! Each thread in turn reads a piece of the file under a lock, which only finds the ends of records
-//! ([`RdbReader::cut`]), and decodes and inserts the piece's keys outside of it. Other parts of the
-//! file, and keys that are larger than a piece, are read under the lock.
+//! Each thread in turn cuts a piece out of the file under a lock, which only finds the ends of
+//! records, and decodes and inserts the piece's keys outside of it. Other parts of the file, and
+//! keys that are larger than a piece, are read under the lock.
 //!
 //! **Invariants.** Pieces are decoded in any order, so that a key must not be in the file twice. Of
 //! several errors the first one in the file is reported. A round ends when all of its threads have

@@ -1,6 +1,6 @@
 //! CLIENT: inspecting and controlling connections.
 //!
-//! [`identity`] is who a connection is, [`mod@line`] one line of CLIENT LIST, [`filter`] the
+//! [`identity`] is who a connection is, [`describe`] writes one line of CLIENT LIST, [`filter`] the
 //! selection of connections, [`control`] what is done to them, [`tracking`] client-side
 //! caching.
 
