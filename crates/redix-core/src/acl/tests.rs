@@ -203,3 +203,12 @@ proptest! {
         let _ = file::parse(text.as_bytes(), b"f", &rules(&commands));
     }
 }
+
+#[test]
+fn nothing_in_a_selector_is_ignored() {
+    let commands = table();
+    let mut user = User::new(b"u", &rules(&commands));
+    let refused = user.apply(b"(+@all \0 -debug)", &rules(&commands));
+    assert_eq!(refused.map_err(|error| error.to_string()), Err("Syntax error".to_owned()));
+    assert_eq!(user.selectors.len(), 1);
+}

@@ -83,6 +83,10 @@ impl User {
 /// The selector that the rules between parentheses describe. Unbalanced quotes describe an empty
 /// one.
 fn read_selector(inner: &[u8], rules: &Rules<'_>) -> Result<Selector, RuleError> {
+    // What follows a zero byte would be ignored, a restriction too.
+    if inner.contains(&0) {
+        return Err(RuleError::Syntax);
+    }
     let mut selector = Selector::new(rules);
     for rule in split_args(inner).unwrap_or_default() {
         selector.apply(&rule, rules)?;

@@ -221,9 +221,7 @@ impl ClientCx<'_, '_> {
         let reason = match denial.kind {
             Kind::Command => "no permission to execute the command or subcommand",
             Kind::Key => "no permission to touch the specified keys",
-            Kind::Channel => {
-                "no permission to access one of the channels used as arguments to the command"
-            }
+            Kind::Channel => "no permission to access one of the channels used as arguments",
             Kind::Database => "no permission",
         };
         Err(ReplyError::Text(
