@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::command::args::Args;
 use crate::config::Config;
 use crate::registry::ClientShared;
-use crate::session::Session;
+use crate::session::{Secrets, Session};
 use crate::sync::{Mutex, lock};
 
 /// Arguments kept of a command.
@@ -167,11 +167,11 @@ impl Executed<'_> {
 }
 
 /// At most [`ARGS_MAX`] arguments of at most [`ARG_BYTES_MAX`] bytes, with a note on what was cut.
-fn shortened(args: Args<'_>, secrets: &[usize]) -> Vec<Vec<u8>> {
+fn shortened(args: Args<'_>, secrets: &Secrets) -> Vec<Vec<u8>> {
     let shown = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
     let mut argv: Vec<Vec<u8>> = (0..shown)
         .map(|index| match args.get(index) {
-            _ if secrets.contains(&index) => b"(redacted)".to_vec(),
+            _ if secrets.contains(index) => b"(redacted)".to_vec(),
             word if word.len() > ARG_BYTES_MAX => {
                 let mut cut = word[..ARG_BYTES_MAX].to_vec();
                 let more = word.len() - ARG_BYTES_MAX;

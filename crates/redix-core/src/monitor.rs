@@ -19,7 +19,7 @@ pub fn line(
     let mut out = format!("+{seconds}.{micros:06} [{} {from}]", session.db).into_bytes();
     for (index, word) in args.iter_from(0).enumerate() {
         out.push(b' ');
-        let secret = session.secrets.contains(&index);
+        let secret = session.secrets.contains(index);
         quote(&mut out, if secret { b"(redacted)" } else { word });
     }
     out.extend_from_slice(b"\r\n");

@@ -1,5 +1,7 @@
 //! The session: protocol state of one connection that commands read and change.
 
+mod secrets;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use crate::command::table::Command;
 use crate::keyspace::shard::WatchFlag;
 use crate::pubsub::Subscriptions;
 use crate::repl::primary::Replica;
+pub use secrets::Secrets;
 
 /// Whether replies are sent. Source: CLIENT REPLY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,7 +151,7 @@ pub struct Session {
     /// commands were last counted.
     pub further_calls: i64,
     /// Indexes of arguments of the current command that MONITOR and SLOWLOG must not show.
-    pub secrets: Vec<usize>,
+    pub secrets: Secrets,
 }
 
 impl Session {

@@ -92,7 +92,7 @@ fn set(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let mut unknown = None;
     for ((name, _), at) in pairs.iter().zip((2..).step_by(2)) {
         match config::find(name) {
-            Some(directive) if directive.is_sensitive => cx.session.secrets.push(at + 1),
+            Some(directive) if directive.is_sensitive => cx.session.secrets.add(at + 1..at + 2),
             Some(_) => {}
             None => unknown = unknown.or(Some(args.get(at))),
         }

@@ -23,7 +23,7 @@ const NO_FILE: ReplyError = ReplyError::Static(
 /// `ACL SETUSER username [rule …]` -> OK; all rules or none. Closes connections that listen to
 /// channels which are taken away. Errors: the name, the first rule that does not apply.
 pub(super) fn setuser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
-    cx.session.secrets.extend(2..args.len());
+    cx.session.secrets.add(2..args.len());
     let name = args.get(2);
     if name.iter().any(|byte| is_blank(*byte)) {
         return Err(ReplyError::Static("ERR Usernames can't contain spaces or null characters"));
@@ -50,7 +50,7 @@ pub(super) fn setuser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResul
 /// `ACL DELUSER username …` -> number of users deleted. Closes their connections. Errors: the
 /// default user.
 pub(super) fn deluser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
-    cx.session.secrets.extend(2..args.len());
+    cx.session.secrets.add(2..args.len());
     let mut deleted = 0;
     for name in args.iter_from(2) {
         if name == DEFAULT_USER {

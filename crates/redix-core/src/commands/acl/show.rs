@@ -66,7 +66,7 @@ pub(super) fn list(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
 
 /// `ACL GETUSER username` -> map of its properties, null if there is no such user.
 pub(super) fn getuser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
-    cx.session.secrets.push(2);
+    cx.session.secrets.add(2..3);
     match cx.engine.acl.get(args.get(2)) {
         Some(user) => show_user(cx, &user),
         None => cx.reply.null(),

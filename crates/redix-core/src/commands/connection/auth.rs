@@ -86,7 +86,7 @@ const HELLO_NO_AUTH: ReplyError = ReplyError::Static(
 /// `AUTH [username] password` -> OK. Errors: WRONGPASS; no password is configured and no user was
 /// named.
 fn auth(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
-    cx.session.secrets.extend(1..args.len());
+    cx.session.secrets.add(1..args.len());
     match args.len() {
         2 if cx.engine.acl.default_takes_any_password() => return Err(NO_PASSWORD),
         2 => authenticate(cx, args, DEFAULT_USER, args.get(1))?,
@@ -162,7 +162,7 @@ fn parse_hello<'a>(cx: &mut ClientCx<'_, '_>, args: Args<'a>) -> Result<Hello<'a
     while options.more() {
         let at = options.position();
         if options.left() >= 3 && options.eat("AUTH") {
-            cx.session.secrets.extend([at + 1, at + 2]);
+            cx.session.secrets.add(at + 1..at + 3);
             wish.login = options.take().zip(options.take());
         } else if let Some(name) = options.eat_value("SETNAME") {
             if !is_plain_word(name) {

@@ -15,6 +15,7 @@ use crate::effects::Request;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::shard::WatchFlag;
 use crate::migration::{Item, Login, Migration, Order, Origin, Target, encoder};
+use crate::session::Secrets;
 use crate::sync::Arc;
 
 const ACCESS: u32 = access::RW | access::ACCESS | access::DELETE;
@@ -124,7 +125,7 @@ struct MigrateOptions {
 
 impl MigrateOptions {
     /// `secrets` receives the arguments that must not be shown, even if others are invalid.
-    fn parse(args: Args<'_>, secrets: &mut Vec<usize>) -> Result<Self, ReplyError> {
+    fn parse(args: Args<'_>, secrets: &mut Secrets) -> Result<Self, ReplyError> {
         let mut parsed = Self { copy: false, replace: false, login: None, first: KEY, count: 1 };
         let mut options = args.options(FIRST_OPTION);
         while options.more() {
@@ -133,14 +134,14 @@ impl MigrateOptions {
             } else if options.eat("REPLACE") {
                 parsed.replace = true;
             } else if options.eat("AUTH") {
-                secrets.push(options.position());
+                secrets.add(options.position()..options.position() + 1);
                 let password = options.take().ok_or(ReplyError::Syntax)?.to_vec();
                 parsed.login = Some(Login { user: None, password });
             } else if options.eat("AUTH2") {
                 if options.left() < 2 {
                     return Err(ReplyError::Syntax);
                 }
-                secrets.extend([options.position(), options.position() + 1]);
+                secrets.add(options.position()..options.position() + 2);
                 let mut word = || options.take().map(<[u8]>::to_vec).ok_or(ReplyError::Syntax);
                 parsed.login = Some(Login { user: Some(word()?), password: word()? });
             } else if options.eat("KEYS") {
