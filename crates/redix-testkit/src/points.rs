@@ -27,6 +27,9 @@ const CLIENTS: usize = 3;
 /// Steps of background work in a turn.
 const STEPS_MAX: usize = 60;
 
+/// Turns after which a rewrite begins in any case; others begin at random.
+const REWRITE_EVERY: usize = 150;
+
 /// A moment, and what the data was then.
 struct Point {
     offset: u64,
@@ -82,6 +85,7 @@ struct History {
     rng: Rng,
     seed: u64,
     points: Vec<Point>,
+    turns: usize,
     rewrites: usize,
 }
 
@@ -94,7 +98,8 @@ impl History {
         engine.load_aof()?;
         let (background, sweeper) = (Background::default(), Sweeper::new(engine.engine(), 0));
         let (rng, points) = (Rng::new(seed), Vec::new());
-        Ok(Self { clock, disk, engine, background, sweeper, rng, seed, points, rewrites: 0 })
+        let (turns, rewrites) = (0, 0);
+        Ok(Self { clock, disk, engine, background, sweeper, rng, seed, points, turns, rewrites })
     }
 
     /// Some writes, background work, and a note of what came of them.
@@ -104,9 +109,10 @@ impl History {
             self.engine.execute(client, &command)?;
         }
         self.sweeper.step(self.engine.engine());
-        if self.rng.chance(1) {
+        if self.turns % REWRITE_EVERY == REWRITE_EVERY / 2 || self.rng.chance(1) {
             self.begin_rewrite();
         }
+        self.turns += 1;
         for _ in 0..self.rng.below(STEPS_MAX + 1) {
             self.background.step(self.engine.engine());
         }
@@ -166,9 +172,11 @@ pub fn run(seed: u64, turns: usize, moments: usize) -> Result<Seen> {
     let mut timeline = Timeline::read(&disk, place)?;
     let mut seen = Seen { rewrites, ..Seen::default() };
     let mut states = std::collections::BTreeSet::new();
+    let last_of_second: Vec<&Point> = points.iter().filter(|point| point.ends_second).collect();
     for number in 0..moments {
-        let point = rng.pick(&points);
-        let by_time = point.ends_second && rng.chance(50);
+        // Only what a second ended with can be asked for by a time.
+        let by_time = number % 4 == 3;
+        let point = if by_time { rng.pick(&last_of_second) } else { rng.pick(&points) };
         let target = match by_time {
             true => Target::Time(point.time_s),
             false => Target::Offset(point.offset),

@@ -8,5 +8,6 @@ fn moments_are_restored() {
     eprintln!("seed {seed}");
     let seen = run(seed, 600, 60).unwrap();
     eprintln!("{seen}");
-    assert!(seen.offsets > 5 && seen.times > 5 && seen.states > 30 && seen.rewrites > 0, "{seen}");
+    assert_eq!((seen.offsets, seen.times), (45, 15));
+    assert!(seen.states > 1 && seen.rewrites > 0, "{seen}");
 }
