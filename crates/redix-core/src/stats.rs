@@ -105,6 +105,8 @@ cell! {
     output_limit_disconnections,
     /// Clients closed over their query buffer limit.
     query_limit_disconnections,
+    /// Clients closed because they had not authenticated in time.
+    handshake_timeouts,
     /// Replicas that asked for a snapshot or needed one.
     sync_full,
     /// Partial resynchronisations.

@@ -34,6 +34,8 @@ pub const DETACHED_MAX: usize = 64 * 1024;
 pub const UNAUTHENTICATED_ARGS_MAX: i64 = 10;
 /// Bytes that a client may send in one argument before it has authenticated.
 pub const UNAUTHENTICATED_BULK_LEN_MAX: i64 = 16 * 1024;
+/// Length limit of a whole command before the client has authenticated, headers included.
+pub const UNAUTHENTICATED_COMMAND_LEN_MAX: usize = 24 * 1024;
 /// Span storage kept between incomplete commands; a larger one is freed.
 const SPANS_KEPT_MAX: usize = 1024;
 
@@ -79,8 +81,9 @@ pub struct Limits {
     pub bulk_len_max: i64,
     /// Bytes of an inline command, and of an incomplete `*` or `$` line.
     pub inline_max: usize,
-    /// Whether these limits apply, or only those of an unauthenticated client:
-    /// [`UNAUTHENTICATED_ARGS_MAX`] and [`UNAUTHENTICATED_BULK_LEN_MAX`].
+    /// Whether these limits apply, or those of an unauthenticated client as well:
+    /// [`UNAUTHENTICATED_ARGS_MAX`], [`UNAUTHENTICATED_BULK_LEN_MAX`] and
+    /// [`UNAUTHENTICATED_COMMAND_LEN_MAX`].
     pub authenticated: bool,
 }
 
@@ -116,6 +119,24 @@ impl Limits {
             self.bulk_len_max
         } else {
             self.bulk_len_max.min(UNAUTHENTICATED_BULK_LEN_MAX)
+        }
+    }
+
+    #[inline(always)]
+    fn command_len_allowed(&self) -> usize {
+        if self.authenticated { COMMAND_LEN_MAX } else { UNAUTHENTICATED_COMMAND_LEN_MAX }
+    }
+
+    /// Bytes of a line. Below the limit of a command, so that a longer line is noticed.
+    fn line_len_allowed(&self) -> usize {
+        self.inline_max.min(self.command_len_allowed() - 1)
+    }
+
+    fn bulk_error(&self) -> ProtocolError {
+        if self.authenticated {
+            ProtocolError::InvalidBulkLength
+        } else {
+            ProtocolError::UnauthenticatedBulkLength
         }
     }
 }
@@ -179,7 +200,7 @@ impl RequestParser {
         args: &mut Vec<Span>,
         limits: &Limits,
     ) -> Result<Parsed, ProtocolError> {
-        let whole = &buf[..buf.len().min(COMMAND_LEN_MAX)];
+        let whole = &buf[..buf.len().min(limits.command_len_allowed())];
         if !self.started
             && let Some((count, mut pos)) = length_line(whole, 0, b'*')
             && i64::from(count) <= limits.multibulk_allowed()
@@ -251,7 +272,7 @@ impl RequestParser {
         args: &mut Vec<Span>,
         limits: &Limits,
     ) -> Result<Parsed, ProtocolError> {
-        let whole = &buf[..buf.len().min(COMMAND_LEN_MAX)];
+        let whole = &buf[..buf.len().min(limits.command_len_allowed())];
         let Some(&first) = whole.first() else {
             return Ok(Parsed::Incomplete { wanted: 0 });
         };
@@ -268,8 +289,8 @@ impl RequestParser {
         }
         while self.args_left > 0 {
             if let Some(wanted) = self.bulk(whole, limits)? {
-                if buf.len() > COMMAND_LEN_MAX {
-                    return Err(ProtocolError::InvalidBulkLength);
+                if buf.len() > whole.len() {
+                    return Err(limits.bulk_error());
                 }
                 return Ok(Parsed::Incomplete { wanted });
             }
@@ -354,8 +375,8 @@ impl RequestParser {
         if len as u64 > limits.bulk_len_allowed().unsigned_abs() {
             return Err(ProtocolError::UnauthenticatedBulkLength);
         }
-        if len > COMMAND_LEN_MAX - 2 - self.pos {
-            return Err(ProtocolError::InvalidBulkLength);
+        if len + 2 > limits.command_len_allowed() - self.pos {
+            return Err(limits.bulk_error());
         }
         Ok(len)
     }
@@ -369,7 +390,7 @@ impl RequestParser {
     ) -> Result<Option<&'a [u8]>, ProtocolError> {
         let cr = buf[self.scanned..].iter().position(|byte| *byte == b'\r');
         self.scanned = cr.map_or(buf.len(), |offset| self.scanned + offset);
-        if cr.is_none() && self.scanned - self.pos > limits.inline_max {
+        if cr.is_none() && self.scanned - self.pos > limits.line_len_allowed() {
             return Err(too_big);
         }
         match (cr, buf.get(self.scanned + 1)) {
@@ -398,7 +419,7 @@ impl RequestParser {
         let ends = buf.get(self.scanned) == Some(&b'\n');
         let len = if ends { self.scanned } else { buf.len() };
         if !ends {
-            return if len > limits.inline_max {
+            return if len > limits.line_len_allowed() {
                 Err(ProtocolError::TooBigInline)
             } else {
                 Ok(Parsed::Incomplete { wanted: 0 })

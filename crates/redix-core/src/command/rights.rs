@@ -16,6 +16,9 @@ use crate::registry::ClientShared;
 use crate::stats::ThreadStats;
 use crate::sync::lock;
 
+/// Bytes of a denied key or channel that the log keeps. Real servers keep all of it.
+const OBJECT_BYTES_MAX: usize = 1024;
+
 /// Where denials are recorded, and for whom.
 pub struct Recorder<'a> {
     /// State shared by all threads.
@@ -166,7 +169,7 @@ impl Recorder<'_> {
             count: 1,
             reason,
             context,
-            object: object.to_vec(),
+            object: object[..object.len().min(OBJECT_BYTES_MAX)].to_vec(),
             user: user.to_vec(),
             client,
             id: 0,

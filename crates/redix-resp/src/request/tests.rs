@@ -217,6 +217,34 @@ fn unauthenticated_clients_have_less() {
 }
 
 #[test]
+fn an_unauthenticated_command_is_short() {
+    let limits = Limits { authenticated: false, ..Limits::default() };
+    let of_length = |len: usize| {
+        // Two headers of nine and eight bytes, two line ends.
+        let (first, second) = (16_000, len - 16_000 - 4 - 4 - 8 - 7);
+        let text = |bytes: usize| format!("${bytes}\r\n{}\r\n", "x".repeat(bytes));
+        format!("*2\r\n{}{}", text(first), text(second))
+    };
+    let whole = of_length(UNAUTHENTICATED_COMMAND_LEN_MAX);
+    assert_eq!(whole.len(), UNAUTHENTICATED_COMMAND_LEN_MAX);
+    for cut in [whole.len(), 10, 16_020, whole.len() - 1] {
+        let (first, rest) = whole.as_bytes().split_at(cut);
+        assert_eq!(feed([first, rest], &limits).commands.len(), 1, "cut at {cut}");
+    }
+    let longer = of_length(UNAUTHENTICATED_COMMAND_LEN_MAX + 1);
+    for cut in [longer.len(), 10, 16_020, longer.len() - 1] {
+        let (first, rest) = longer.as_bytes().split_at(cut);
+        let seen = feed([first, rest], &limits);
+        let expected = "Protocol error: unauthenticated bulk length";
+        assert_eq!(seen.error.as_deref(), Some(expected), "cut at {cut}");
+        assert_eq!(feed([first, rest], &Limits::default()).commands.len(), 1);
+    }
+    let line = "x".repeat(UNAUTHENTICATED_COMMAND_LEN_MAX);
+    check_with(&line, &limits, &["Protocol error: too big inline request"]);
+    check_with(&line[1..], &limits, &["..."]);
+}
+
+#[test]
 fn a_command_has_at_most_4_gib() {
     let limits = Limits { bulk_len_max: i64::MAX, ..Limits::default() };
     check_with("*1\r\n$4294901740\r\n", &limits, &["..."]);

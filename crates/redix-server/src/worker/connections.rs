@@ -28,15 +28,18 @@ use super::{Arrival, Handle, Requests, WAKE};
 use crate::conn::{Conn, ReadOutcome, WriteOutcome};
 use crate::log;
 
-/// The output limit of a client that has never authenticated, in bytes.
-const UNAUTHENTICATED_OUTPUT_MAX: u64 = 16 * 1024;
+/// The output limit of a client that has never authenticated, in bytes. With the limit of its
+/// commands ([`redix_resp::request::UNAUTHENTICATED_COMMAND_LEN_MAX`]) and the room for a read, its
+/// buffers stay below 64 KiB.
+const UNAUTHENTICATED_OUTPUT_MAX: u64 = 8 * 1024;
 /// Bytes moved from a replica's feed into its output at a time.
 const FEED_BYTES: usize = 256 * 1024;
 /// Bytes sent to one replica in a turn before others have their turn.
 const FEED_TURN_BYTES: usize = 256 * 1024;
-/// Bytes of commands that may wait for a later turn, or behind a paused one of a client that has
-/// never authenticated.
+/// Bytes of commands that may wait for a later turn.
 const WAITING_INPUT_MAX: usize = 1024 * 1024;
+/// Bytes of commands that may wait behind a paused one of a client that has never authenticated.
+const UNAUTHENTICATED_WAITING_MAX: usize = 16 * 1024;
 /// Freed buffer bytes after which the allocator is asked to return pages to the system.
 const FREED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The buffers of a connection are freed after this time without a command.
@@ -659,6 +662,14 @@ impl Connections {
             self.closed.push(token);
             return;
         }
+        let age_ms = now_ms - client.shared.created_ms;
+        let timeout_ms = i64::from(config.client_handshake_timeout_ms);
+        if timeout_ms != 0 && age_ms > timeout_ms && !client.session.known {
+            self.engine.stats.thread(self.index).cell.handshake_timeouts.bump();
+            log::verbose("Closing client that has not authenticated in time");
+            self.closed.push(token);
+            return;
+        }
         let held = |client: &ClientShared| {
             client.query_free.load(Ordering::Relaxed)
                 + client.output_capacity.load(Ordering::Relaxed)
@@ -712,9 +723,11 @@ fn output_limit(config: &Config, client: &Client) -> OutputLimit {
 /// Whether reading from a connection is suspended: its input is executed in later turns anyway, or
 /// it has not authenticated.
 fn must_wait(client: &Client) -> bool {
-    let executed_later = client.input.parked() > 0 && !client.halted;
-    let is_stranger = client.halted && !client.session.known;
-    (executed_later || is_stranger) && client.input.pending_bytes() > WAITING_INPUT_MAX
+    let waiting = client.input.pending_bytes();
+    if !client.session.known && client.halted {
+        return waiting > UNAUTHENTICATED_WAITING_MAX;
+    }
+    client.input.parked() > 0 && !client.halted && waiting > WAITING_INPUT_MAX
 }
 
 /// A connection's description for the log.

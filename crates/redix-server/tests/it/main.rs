@@ -23,6 +23,7 @@ mod process;
 mod pubsub;
 mod replication;
 mod sentinel;
+mod strangers;
 mod tools;
 mod tracking;
 mod transactions;

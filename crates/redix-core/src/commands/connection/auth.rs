@@ -1,8 +1,11 @@
 //! AUTH and HELLO: authentication and protocol negotiation.
 //!
-//! A failed authentication is logged as a denial; see [`crate::acl`].
+//! A failed authentication is logged as a denial; see [`crate::acl`]. With `auth-fail-delay-ms` the
+//! client is blocked until its reply is due, so that a connection cannot try passwords faster. In a
+//! transaction nothing can block: there the first failure closes the connection, and those after it
+//! are not looked at.
 
-use redix_resp::reply::Proto;
+use redix_resp::reply::{Proto, Reply};
 use redix_types::num::parse_i64;
 
 use super::{BAD_NAME, is_plain_word, set_proto};
@@ -10,8 +13,11 @@ use crate::acl::log::Context;
 use crate::acl::{DEFAULT_USER, Identity};
 use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx};
+use crate::command::dispatch::fail;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
+use crate::command::timing::call_stats;
 use crate::config::REDIS_VERSION;
+use crate::engine::Engine;
 use crate::error::{CommandResult, ReplyError};
 use crate::sync::lock;
 
@@ -87,14 +93,25 @@ const HELLO_NO_AUTH: ReplyError = ReplyError::Static(
 /// named.
 fn auth(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.session.secrets.add(1..args.len());
-    match args.len() {
+    let login = match args.len() {
         2 if cx.engine.acl.default_takes_any_password() => return Err(NO_PASSWORD),
         2 => authenticate(cx, args, DEFAULT_USER, args.get(1))?,
         3 => authenticate(cx, args, args.get(1), args.get(2))?,
         _ => return Err(ReplyError::Syntax),
+    };
+    if login == Login::Done {
+        cx.reply.ok();
     }
-    cx.reply.ok();
     Ok(())
+}
+
+/// The outcome of an authentication that gives no error now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Login {
+    /// The client is who it says.
+    Done,
+    /// The client is blocked until it gets the error.
+    Delayed,
 }
 
 fn authenticate(
@@ -102,18 +119,42 @@ fn authenticate(
     args: Args<'_>,
     name: &[u8],
     password: &[u8],
-) -> CommandResult {
+) -> Result<Login, ReplyError> {
+    let delay_ms = i64::from(cx.config.auth_fail_delay_ms);
+    if delay_ms > 0 && cx.session.close_after_reply {
+        return Err(WRONG_PASS);
+    }
     let found = cx.engine.acl.get(name);
     let Some(user) = found.filter(|user| user.is_on && user.password.accepts(password)) else {
         let context = if cx.caller == Caller::Exec { Context::Multi } else { Context::TopLevel };
         cx.recorder(args).note_login(name, context);
-        return Err(WRONG_PASS);
+        return match delay_ms {
+            0 => Err(WRONG_PASS),
+            _ if cx.may_block() => Ok(delay_error(cx, delay_ms)),
+            _ => {
+                cx.close_after_reply();
+                Err(WRONG_PASS)
+            }
+        };
     };
     cx.session.authenticated = true;
     cx.session.known = true;
     cx.session.user = Identity::of(&user.name);
     lock(&cx.shared.texts).user = name.to_vec();
-    Ok(())
+    Ok(Login::Done)
+}
+
+/// Blocks the client until its error is due.
+fn delay_error(cx: &mut ClientCx<'_, '_>, delay_ms: i64) -> Login {
+    let (worker, command) = (cx.shared.worker, cx.command);
+    let until_ms = cx.now_ms().saturating_add(delay_ms);
+    let reply_error = move |engine: &Engine, reply: &mut Reply| {
+        let stats = engine.stats.thread(worker);
+        call_stats(stats, command).failed.bump();
+        fail(engine, stats, reply, &WRONG_PASS);
+    };
+    cx.block(Some(until_ms), Box::new(reply_error));
+    Login::Delayed
 }
 
 /// The arguments of HELLO.
@@ -128,8 +169,10 @@ struct Hello<'a> {
 /// NOPROTO, WRONGPASS, NOAUTH. On an error nothing changes, except that a successful AUTH stays.
 fn hello(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     let wish = parse_hello(cx, args)?;
-    if let Some((user, password)) = wish.login {
-        authenticate(cx, args, user, password)?;
+    if let Some((user, password)) = wish.login
+        && authenticate(cx, args, user, password)? == Login::Delayed
+    {
+        return Ok(());
     }
     if !cx.session.authenticated && !cx.engine.acl.default_is_open() {
         return Err(HELLO_NO_AUTH);

@@ -552,6 +552,7 @@ fn loop_stats(facts: &Facts<'_>, out: &mut String) {
     let limits = (totals.query_limit_disconnections, totals.output_limit_disconnections);
     field!(out, "client_query_buffer_limit_disconnections", "{}", limits.0);
     field!(out, "client_output_buffer_limit_disconnections", "{}", limits.1);
+    field!(out, "client_handshake_timeouts", "{}", totals.handshake_timeouts);
     field!(out, "reply_buffer_shrinks", "0");
     field!(out, "reply_buffer_expands", "0");
     field!(out, "eventloop_cycles", "{}", totals.turns);
