@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::command::args::Args;
 use crate::config::Config;
 use crate::registry::ClientShared;
-use crate::session::{Secrets, Session};
+use crate::session::Session;
 use crate::sync::{Mutex, lock};
 
 /// Arguments kept of a command.
@@ -159,7 +159,7 @@ impl Executed<'_> {
             id: 0,
             unix_s: self.now_us / 1_000_000,
             amount,
-            argv: shortened(self.args, &self.session.secrets),
+            argv: shortened(self.args, |index| self.session.secrets.contains(index)),
             addr: self.client.addr.clone(),
             name: lock(&self.client.texts).name.clone(),
         }
@@ -167,11 +167,12 @@ impl Executed<'_> {
 }
 
 /// At most [`ARGS_MAX`] arguments of at most [`ARG_BYTES_MAX`] bytes, with a note on what was cut.
-fn shortened(args: Args<'_>, secrets: &Secrets) -> Vec<Vec<u8>> {
+/// Secret ones are redacted.
+pub fn shortened(args: Args<'_>, is_secret: impl Fn(usize) -> bool) -> Vec<Vec<u8>> {
     let shown = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
     let mut argv: Vec<Vec<u8>> = (0..shown)
         .map(|index| match args.get(index) {
-            _ if secrets.contains(index) => b"(redacted)".to_vec(),
+            _ if is_secret(index) => b"(redacted)".to_vec(),
             word if word.len() > ARG_BYTES_MAX => {
                 let mut cut = word[..ARG_BYTES_MAX].to_vec();
                 let more = word.len() - ARG_BYTES_MAX;

@@ -122,6 +122,33 @@ pub trait Log: Send + Sync {
     fn show_role(&self, _replica: bool) {}
 }
 
+/// What has become of the records of the audit log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AuditCounts {
+    /// Records written.
+    pub written: u64,
+    /// Records that were lost: the file could not be written, or not as fast as they came.
+    pub lost: u64,
+}
+
+/// The audit log; see [`crate::command::audit`].
+pub trait AuditLog: Send + Sync {
+    /// Writes a line to a file. It may be written later, and waits for no disk.
+    fn write(&self, file: &[u8], line: Vec<u8>);
+    /// What has become of the records so far.
+    fn counts(&self) -> AuditCounts;
+}
+
+/// Keeps no audit log.
+pub struct NoAuditLog;
+
+impl AuditLog for NoAuditLog {
+    fn write(&self, _: &[u8], _: Vec<u8>) {}
+    fn counts(&self) -> AuditCounts {
+        AuditCounts::default()
+    }
+}
+
 /// The memory of the process.
 pub trait Memory: Send + Sync {
     /// Bytes in use, as the allocator counts them.
@@ -213,6 +240,8 @@ pub struct Env {
     pub disk: Box<dyn Disk>,
     /// The log.
     pub log: Box<dyn Log>,
+    /// The audit log.
+    pub audit: Box<dyn AuditLog>,
     /// Memory.
     pub memory: Box<dyn Memory>,
     /// The process.

@@ -33,6 +33,7 @@ pub mod keyspace;
 pub mod latency;
 pub mod mailbox;
 pub mod migration;
+pub mod moment;
 pub mod monitor;
 pub mod pause;
 pub mod persist;

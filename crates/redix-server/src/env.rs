@@ -8,11 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redix_core::env::{
-    Clock, CpuTimes, Crew, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory,
-    SpillFile, Syncer,
+    AuditCounts, AuditLog, Clock, CpuTimes, Crew, Disk, DiskFile, Entropy, Env, Host, HostFacts,
+    Level, Log, Memory, SpillFile, Syncer,
 };
 
-use crate::{alloc, crew, log, sys};
+use crate::{alloc, audit, crew, log, sys};
 
 /// The system's clocks.
 struct SystemClock(sys::TickClock);
@@ -149,6 +149,18 @@ impl Log for ProcessLog {
     }
 }
 
+/// The audit log of the process.
+struct ProcessAudit;
+
+impl AuditLog for ProcessAudit {
+    fn write(&self, file: &[u8], line: Vec<u8>) {
+        audit::write(file, line);
+    }
+    fn counts(&self) -> AuditCounts {
+        audit::counts()
+    }
+}
+
 /// The counts of the allocator.
 struct ProcessMemory;
 
@@ -230,6 +242,7 @@ pub fn system() -> Env {
         entropy: Box::new(SystemEntropy),
         disk: disk(),
         log: Box::new(ProcessLog),
+        audit: Box::new(ProcessAudit),
         memory: Box::new(ProcessMemory),
         host: Box::new(ProcessHost::new()),
     }

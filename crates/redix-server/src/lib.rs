@@ -7,6 +7,7 @@
 
 pub mod alloc;
 pub mod aof;
+pub mod audit;
 pub mod conn;
 pub mod crash;
 mod crew;

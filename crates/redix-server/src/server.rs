@@ -37,7 +37,7 @@ use crate::saver::{self, SaverHandle};
 use crate::startup::{Startup, VERSION};
 use crate::sys::TitleArea;
 use crate::worker::{Arrival, EventLoop, Handle, Requests};
-use crate::{aof, crash, env, link, log, shutdown, sys};
+use crate::{aof, audit, crash, env, link, log, shutdown, sys};
 
 /// The pause after accept has failed.
 const RETRY_MS: u64 = 100;
@@ -539,6 +539,11 @@ impl Apply for Applier {
                 );
                 return Err(refused("maxclients", reason));
             }
+        }
+        if is_changed("audit-log-file")
+            && let Err(error) = audit::check(&new.audit_log_file)
+        {
+            return Err(refused("audit-log-file", sys::error_text(&error)));
         }
         let oom =
             ["oom-score-adj", "oom-score-adj-values"].into_iter().find(|name| is_changed(name));

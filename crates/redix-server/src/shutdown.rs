@@ -16,6 +16,7 @@ use redix_core::effects::Shutdown;
 use redix_core::persist::file::{Writer, temporary_path};
 use signal_hook::iterator::Signals;
 
+use crate::audit;
 use crate::crash;
 use crate::log;
 use crate::server::Server;
@@ -143,6 +144,7 @@ fn finish(server: &Server, how: &Shutdown, may_wait: bool) {
         engine.close_aof();
     }
     server.say_goodbye();
+    audit::flush();
     log::warning("Redis is now ready to exit, bye bye...");
     std::process::exit(0);
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use redix_core::config::{self, ByteString, CommandLine, Config, ConfigFile, Loaded, quote};
 
+use crate::audit;
 use crate::sys;
 use crate::tools::TOOLS;
 
@@ -58,6 +59,10 @@ pub fn prepare(args: &[Vec<u8>]) -> Result<Wish, String> {
         config::load(&files, &flags, &mut includes).map_err(|error| error.to_string())?;
     enter_dir(&mut config)?;
     check_log_file(&config)?;
+    audit::check(&config.audit_log_file).map_err(|error| {
+        let reason = format!("Can't open the audit log: {}", sys::error_text(&error));
+        refusal("audit-log-file", &config.audit_log_file, &reason)
+    })?;
     Ok(Wish::Run(Box::new(Startup { config, ignored, file })))
 }
 

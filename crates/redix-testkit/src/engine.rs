@@ -16,7 +16,9 @@ use redix_core::client::{Client, Input, READ_MAX};
 use redix_core::config::Config;
 use redix_core::effects::Records;
 use redix_core::engine::Engine;
-use redix_core::env::{Clock, CpuTimes, Entropy, Env, Host, HostFacts, Level, Log, Memory, Wake};
+use redix_core::env::{
+    Clock, CpuTimes, Entropy, Env, Host, HostFacts, Level, Log, Memory, NoAuditLog, Wake,
+};
 use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::log::Reader;
@@ -153,6 +155,7 @@ pub fn sim_env(clock: &Arc<SimClock>, disk: &SimDisk, seed: u64) -> Env {
         entropy: Box::new(SimEntropy::new(seed)),
         disk: Box::new(disk.clone()),
         log: Box::new(NoLog),
+        audit: Box::new(NoAuditLog),
         memory: Box::new(NoMemory),
         host: Box::new(NoHost::default()),
     }

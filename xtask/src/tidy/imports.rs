@@ -18,6 +18,7 @@ const BASE: &[&str] = &[
     "recent",
     "saves",
     "latency",
+    "moment",
     "pause",
     "spare",
 ];
@@ -34,6 +35,7 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
     ("recent", &["sync"]),
     ("saves", &["error", "sync", "config"]),
     ("latency", &["sync"]),
+    ("moment", &[]),
     ("pause", &["sync"]),
     ("spare", &["env", "sync"]),
 ];

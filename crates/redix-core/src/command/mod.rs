@@ -5,6 +5,7 @@
 //! Nothing here knows any single command: the families are passed in from [`crate::commands`].
 
 pub mod args;
+pub mod audit;
 pub mod blocked;
 pub mod context;
 pub mod dispatch;

@@ -153,13 +153,17 @@ impl Recorder<'_> {
             }
         };
         counter.bump();
+        self.audit_denial(reason, context, (&name, object), user);
         self.log(reason, context, object, user);
     }
 
     /// Logs and counts a failed authentication as `user` by the command under way.
     pub fn note_login(&self, user: &[u8], context: Context) {
         self.stats.cell.acl_denied_auth.bump();
-        self.log(Reason::Auth, context, self.calling.1.get(0), user);
+        let (command, args) = self.calling;
+        let name = self.engine.commands.full_name(command);
+        self.audit_denial(Reason::Auth, context, (&name, b""), user);
+        self.log(Reason::Auth, context, args.get(0), user);
     }
 
     fn log(&self, reason: Reason, context: Context, object: &[u8], user: &[u8]) {

@@ -84,19 +84,19 @@ fn get(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// `CONFIG SET name value …` -> OK; all or nothing. Errors: an unknown, immutable, protected or
 /// repeated directive; a value that it or the process refuses.
 fn set(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
-    if !args.len().is_multiple_of(2) {
-        return Err(ReplyError::Syntax);
-    }
-    let words: Vec<&[u8]> = args.iter_from(2).collect();
-    let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     let mut unknown = None;
-    for ((name, _), at) in pairs.iter().zip((2..).step_by(2)) {
-        match config::find(name) {
+    for at in (2..args.len()).step_by(2) {
+        match config::find(args.get(at)) {
             Some(directive) if directive.is_sensitive => cx.session.secrets.add(at + 1..at + 2),
             Some(_) => {}
             None => unknown = unknown.or(Some(args.get(at))),
         }
     }
+    if !args.len().is_multiple_of(2) {
+        return Err(ReplyError::Syntax);
+    }
+    let words: Vec<&[u8]> = args.iter_from(2).collect();
+    let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     if let Some(name) = unknown {
         let before = "Unknown option or number of arguments for CONFIG SET - '";
         return Err(ReplyError::quoting(before, name, "'"));

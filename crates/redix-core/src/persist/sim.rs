@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use redix_testkit::rng::Rng;
 
 use crate::env::{
-    Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, SpillFile,
-    Syncer,
+    Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, NoAuditLog,
+    SpillFile, Syncer,
 };
 
 /// Controls and counters of an [`Env`] made of it.
@@ -36,6 +36,7 @@ impl Sim {
             entropy: Box::new(SimEntropy(Mutex::new(Rng::new(seed ^ 1)))),
             disk: Box::new(self.clone()),
             log: Box::new(self.clone()),
+            audit: Box::new(NoAuditLog),
             memory: Box::new(self.clone()),
             host: Box::new(SimHost(HostFacts::default())),
         }

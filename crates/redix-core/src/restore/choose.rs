@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::moment::rfc3339;
 use super::timeline::{Candidate, Timeline};
 use super::undo::Undo;
 use super::walk::Unit;
 use super::{RestoreError, Target};
 use crate::env::Disk;
+use crate::moment::rfc3339;
 
 /// Deletions that follow one another within this time, or after no more than so many other units
 /// where no times are known, are one act: a script that deletes what SCAN finds.

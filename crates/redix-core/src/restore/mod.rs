@@ -16,7 +16,6 @@
 
 mod choose;
 mod copy;
-pub mod moment;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -27,8 +26,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::aof::writer::FileError;
+use crate::moment::rfc3339;
 use crate::persist::aof::scan::{FaultKind, ScanError};
-use moment::rfc3339;
 
 pub use choose::{Plan, Stop};
 pub use copy::Copied;

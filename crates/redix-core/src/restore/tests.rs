@@ -4,10 +4,10 @@ use std::path::Path;
 
 use redix_resp::request::encode_command;
 
-use super::moment::parse_rfc3339;
 use super::*;
 use crate::aof::writer::Place;
 use crate::env::Env;
+use crate::moment::parse_rfc3339;
 use crate::persist::aof::manifest::Manifest;
 use crate::persist::sim::Sim;
 

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use redix_core::aof::writer::Place;
 use redix_core::env::Disk;
+use redix_core::moment::{parse_rfc3339, rfc3339};
 use redix_core::persist::aof::manifest::MANIFEST_SUFFIX;
-use redix_core::restore::moment::{parse_rfc3339, rfc3339};
 use redix_core::restore::{Candidate, Generation, Plan, Target, Timeline, Undo};
 
 use super::{Console, Failure};

@@ -7,6 +7,7 @@
 mod abuse;
 mod acl;
 mod aof;
+mod audit;
 mod blocking;
 mod busy;
 mod clients;

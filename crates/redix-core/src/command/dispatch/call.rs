@@ -2,6 +2,7 @@
 
 use super::{Attend, fail};
 use crate::command::args::Args;
+use crate::command::audit;
 use crate::command::context::{Caller, ClientCx, Ctx};
 use crate::command::plan::{Plan, for_each_key};
 use crate::command::rights::{Call, reads_all_keys};
@@ -129,6 +130,9 @@ impl ClientCx<'_, '_> {
             self.keys.effects.log_words(db, args.iter_from(0));
         }
         let ns = ended_ns.map_or(0, |ended_ns| ended_ns.saturating_sub(timing.started_ns));
+        if ended_ns.is_some() && audit::concerns(spec) {
+            self.audit_call(args, outcome.as_ref().err());
+        }
         // A command that blocks is counted when its wait is over.
         let blocked = self.blocked.is_some();
         if let Some(blocked) = self.blocked {

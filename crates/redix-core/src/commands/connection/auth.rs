@@ -141,6 +141,7 @@ fn authenticate(
     cx.session.known = true;
     cx.session.user = Identity::of(&user.name);
     lock(&cx.shared.texts).user = name.to_vec();
+    cx.audit_login();
     Ok(Login::Done)
 }
 

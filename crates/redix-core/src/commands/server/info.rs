@@ -567,6 +567,9 @@ fn loop_stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "acl_access_denied_channel", "{}", totals.acl_denied_channel);
     field!(out, "acl_access_denied_tls_cert", "0");
     field!(out, "acl_access_denied_db", "{}", totals.acl_denied_database);
+    let audit = facts.engine.env.audit.counts();
+    field!(out, "audit_log_records", "{}", audit.written);
+    field!(out, "audit_log_lost", "{}", audit.lost);
 }
 
 fn cpu(facts: &Facts<'_>, out: &mut String) {

@@ -11,6 +11,13 @@ pub fn rfc3339(time_s: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// As [`rfc3339`], to the millisecond: `2026-11-30T19:30:00.123Z`. Milliseconds since the Unix
+/// epoch.
+pub fn rfc3339_ms(time_ms: i64) -> String {
+    let second = rfc3339(time_ms.div_euclid(1000));
+    format!("{}.{:03}Z", second.trim_end_matches('Z'), time_ms.rem_euclid(1000))
+}
+
 /// Parses a time of RFC 3339; returns seconds since the Unix epoch. A fraction of a second is
 /// dropped. There must be `Z` or an offset from UTC.
 pub fn parse_rfc3339(text: &str) -> Option<i64> {

@@ -1,0 +1,226 @@
+//! The audit log: one JSON object a line for what concerns the security of the server.
+//!
+//! Recorded are authentications, denied calls, and the commands that administrators use: those of
+//! the category `admin`, and those that empty the server. A denied call is shown by its name and
+//! what was denied alone: its handler, which knows what is secret in it, did not run.
+//!
+//! **Invariants.** No record shows a secret: what MONITOR redacts is redacted. A record is one
+//! line of at most some 40 KiB, and its strings give back the bytes that they stand for: see
+//! [`text_of`].
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::acl::log::{Context, Reason};
+use crate::command::args::Args;
+use crate::command::context::{Caller, ClientCx};
+use crate::command::rights::Recorder;
+use crate::command::spec::{CommandSpec, flag};
+use crate::commandlog::shortened;
+use crate::config::ByteString;
+use crate::engine::Engine;
+use crate::error::ReplyError;
+use crate::moment::rfc3339_ms;
+use crate::registry::ClientShared;
+use crate::sync::atomic::Ordering;
+use crate::sync::lock;
+
+/// Bytes of a name that a record shows.
+const NAME_BYTES_MAX: usize = 1024;
+
+/// One record.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    time: String,
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<&'static str>,
+    /// The name of what was denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a str>,
+    /// The arguments of a command that was executed, its name first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    argv: Option<Vec<String>>,
+    /// The error that it replied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    user: String,
+    client: Who<'a>,
+}
+
+/// The connection of a record.
+#[derive(Debug, Serialize)]
+struct Who<'a> {
+    id: u64,
+    addr: &'a str,
+    laddr: &'a str,
+    name: String,
+    lib: String,
+    db: u32,
+}
+
+impl<'a> Who<'a> {
+    fn of(client: &'a ClientShared) -> Self {
+        let texts = lock(&client.texts).clone();
+        Self {
+            id: client.id,
+            addr: &client.addr,
+            laddr: &client.laddr,
+            name: name_text(&texts.name),
+            lib: name_text(&texts.lib_name),
+            db: client.db.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Bytes as text: UTF-8 as it is, but for a backslash, which is doubled, and other bytes as `\xHH`.
+pub fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            match char {
+                '\\' => text.push_str("\\\\"),
+                char => text.push(char),
+            }
+        }
+        for byte in chunk.invalid() {
+            write!(text, "\\x{byte:02x}").expect("a string takes everything");
+        }
+    }
+    text
+}
+
+fn name_text(bytes: &[u8]) -> String {
+    text_of(&bytes[..bytes.len().min(NAME_BYTES_MAX)])
+}
+
+/// Whether calls of a command are recorded. Those that replicas send all the time are not.
+#[inline]
+pub fn concerns(spec: &CommandSpec) -> bool {
+    (spec.has(flag::ADMIN) && spec.name != "replconf")
+        || matches!(spec.name, "flushall" | "flushdb")
+}
+
+fn write(engine: &Engine, file: &ByteString, record: &Record<'_>) {
+    let mut line = serde_json::to_vec(record).expect("a record has nothing that JSON has not");
+    line.push(b'\n');
+    engine.env.audit.write(file, line);
+}
+
+/// Whether an argument of a call is a secret. MONITOR also redacts names and rules of users, as the
+/// real servers do; of these only the passwords and their digests are secret.
+fn is_secret(cx: &ClientCx<'_, '_>, name: &str, args: Args<'_>, index: usize) -> bool {
+    match name.strip_prefix("acl|") {
+        Some("setuser") => {
+            index > 2 && matches!(args.get(index).first(), Some(b'>' | b'<' | b'#' | b'!'))
+        }
+        Some("deluser" | "getuser") => false,
+        _ => cx.session.secrets.contains(index),
+    }
+}
+
+impl Recorder<'_> {
+    /// Records a denial. `name` is that of the denied command.
+    pub(crate) fn audit_denial(
+        &self,
+        reason: Reason,
+        context: Context,
+        (name, object): (&str, &[u8]),
+        user: &[u8],
+    ) {
+        let file = &self.config.audit_log_file;
+        if file.is_empty() {
+            return;
+        }
+        let is_login = reason == Reason::Auth;
+        let record = Record {
+            time: rfc3339_ms(self.now_ms),
+            event: if is_login { "auth-failed" } else { "denied" },
+            reason: (!is_login).then(|| reason.word()),
+            context: Some(context.word()),
+            object: (!is_login && reason != Reason::Command).then(|| name_text(object)),
+            command: Some(name),
+            argv: None,
+            error: None,
+            user: name_text(user),
+            client: Who::of(self.client),
+        };
+        write(self.engine, file, &record);
+    }
+}
+
+impl ClientCx<'_, '_> {
+    fn audit_context(&self) -> Context {
+        match self.caller {
+            Caller::Exec => Context::Multi,
+            Caller::Script => Context::Lua,
+            _ => Context::TopLevel,
+        }
+    }
+
+    /// Records that the client has authenticated.
+    pub(crate) fn audit_login(&self) {
+        let file = &self.config.audit_log_file;
+        if file.is_empty() {
+            return;
+        }
+        let name = self.command_name();
+        let record = Record {
+            time: rfc3339_ms(self.now_ms()),
+            event: "auth",
+            reason: None,
+            context: Some(self.audit_context().word()),
+            object: None,
+            command: Some(&name),
+            argv: None,
+            error: None,
+            user: name_text(self.session.user.name()),
+            client: Who::of(self.shared),
+        };
+        write(self.engine, file, &record);
+    }
+
+    /// Records a call that [`concerns`] the security of the server, with the error that it replies.
+    /// What a file or a primary says is not recorded.
+    #[cold]
+    pub(crate) fn audit_call(&self, args: Args<'_>, error: Option<&ReplyError>) {
+        // CONFIG SET may have ended the log or begun it: in either case it is recorded.
+        let current = self.engine.config();
+        let files = [&self.config.audit_log_file, &current.audit_log_file];
+        let Some(file) = files.into_iter().find(|file| !file.is_empty()) else { return };
+        if self.from_primary() {
+            return;
+        }
+        let name = self.command_name();
+        let is_secret = |index: usize| is_secret(self, &name, args, index);
+        let argv = shortened(args, is_secret);
+        // An error may quote any argument: its code never does.
+        let quotes = !(0..args.len()).any(is_secret);
+        let shown = |error: &ReplyError| {
+            let text = error.text();
+            let code = text.split(|byte| *byte == b' ').next().unwrap_or_default();
+            name_text(if quotes { &text } else { code })
+        };
+        let record = Record {
+            time: rfc3339_ms(self.now_ms()),
+            event: "command",
+            reason: None,
+            context: Some(self.audit_context().word()),
+            object: None,
+            command: Some(&name),
+            argv: Some(argv.iter().map(|argument| text_of(argument)).collect()),
+            error: error.map(shown),
+            user: name_text(self.session.user.name()),
+            client: Who::of(self.shared),
+        };
+        write(self.engine, file, &record);
+    }
+}
+
+#[cfg(test)]
+mod tests;
