@@ -66,9 +66,21 @@ pub fn start(engine: &Arc<Engine>) -> Result<(), String> {
     let current = Arc::new(Mutex::new(Weak::new()));
     let handle = Handle { waker: Arc::clone(&waker), stream: Arc::clone(&current) };
     engine.repl.upstream.set_thread(Box::new(handle));
-    let registry = poll.registry().try_clone().map_err(fail)?;
-    let reader = Reader::start(waker, QUEUED_MAX)?;
-    let socket = LinkSocket { registry, stream: None, current, reader };
+    let registry = || poll.registry().try_clone().map_err(fail);
+    let beside = LinkSocket {
+        registry: registry()?,
+        stream: None,
+        current: Arc::default(),
+        reader: None,
+        beside: None,
+    };
+    let socket = LinkSocket {
+        registry: registry()?,
+        stream: None,
+        current,
+        reader: Reader::start(waker, QUEUED_MAX)?,
+        beside: Some(Box::new(beside)),
+    };
     let engine = Arc::clone(engine);
     thread::Builder::new()
         .name("link".into())
@@ -107,6 +119,8 @@ struct LinkSocket {
     /// The same, for those who cut it.
     current: Arc<Mutex<Weak<TcpStream>>>,
     reader: Option<Reader>,
+    /// For a data set that has a connection of its own.
+    beside: Option<Box<LinkSocket>>,
 }
 
 impl LinkSocket {
@@ -116,6 +130,11 @@ impl LinkSocket {
 }
 
 impl Transport for LinkSocket {
+    fn beside(&mut self) -> Option<&mut dyn Transport> {
+        let beside = self.beside.as_deref_mut()?;
+        Some(beside)
+    }
+
     fn connect(&mut self, host: &str, port: u16, from: &str) -> io::Result<()> {
         self.close();
         let mut last = io::Error::other("the name has no address");

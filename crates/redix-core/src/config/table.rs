@@ -573,13 +573,12 @@ directives! {
         repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, "repl-diskless-load" => Word,
             not_while_loading;
         /// Send a full synchronisation and the stream over two connections to replicas that can
-        /// receive them so; this server itself does not.
+        /// receive them so; as a replica, receive them so from a primary that can.
         dual_channel_replication_enabled: bool = false, "dual-channel-replication-enabled" => Bool;
-        /// What a replica keeps of the stream while it loads a full synchronisation, as Redis 8 has
-        /// it; 0 for as much as its output limit allows.
+        /// What a replica keeps of the stream while it receives and loads a full synchronisation over
+        /// two connections, as Redis 8 has it; 0 for the hard output limit of replicas.
         replica_full_sync_buffer_limit: u64 = 0,
-            "replica-full-sync-buffer-limit" => Memory(0, ULONG_MAX),
-            ignored("the stream waits at the primary");
+            "replica-full-sync-buffer-limit" => Memory(0, ULONG_MAX);
         /// Use multipath TCP for replication.
         repl_mptcp: bool = false, "repl-mptcp" => Bool, immutable,
             ignored("links use plain TCP");

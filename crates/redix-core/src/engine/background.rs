@@ -138,7 +138,7 @@ impl Engine {
             }
             // The disk is not at fault.
             Err(error) if !to_file => {
-                self.env.log(Level::Warning, &format!("Background transfer error: {error}"));
+                self.env.log(Level::Warning, &format!("Background RDB transfer error: {error}"));
             }
             Ok(()) => {
                 self.stats.dirty_at_save.store(saver.cut().dirty, Ordering::Relaxed);

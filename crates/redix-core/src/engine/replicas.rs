@@ -452,7 +452,7 @@ impl Engine {
             let silent = |since_ms: i64| since_ms != 0 && now_ms - since_ms > timeout_ms;
             let lost = match replica.phase() {
                 // While it loads a snapshot it has nothing to acknowledge.
-                Phase::Online if replicas.loads_beside(&replica) => None,
+                Phase::Online if replica.loads_beside() => None,
                 Phase::Online if !replica.is_legacy() && silent(replica.acked_ms()) => {
                     Some("streaming")
                 }

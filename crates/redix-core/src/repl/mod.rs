@@ -95,6 +95,13 @@ impl Replication {
         self.replica.store(replica, Ordering::Relaxed);
     }
 
+    /// Memory, in bytes, of the replication log, and of the stream that is buffered beside a data
+    /// set.
+    pub fn buffer_bytes(&self) -> (u64, u64) {
+        let log = self.log.backlog().map_or(0, |backlog| backlog.memory);
+        (log, self.upstream.buffered_bytes().0)
+    }
+
     /// Whether units build records.
     #[inline]
     pub fn recording(&self) -> bool {

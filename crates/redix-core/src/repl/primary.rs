@@ -483,6 +483,14 @@ impl Replica {
         snapshot_only && lock(&self.feed).reader.is_some()
     }
 
+    /// Whether it follows the stream, but still receives or loads its snapshot, which has a
+    /// connection of its own: it acknowledges nothing before that is done.
+    pub fn loads_beside(&self) -> bool {
+        self.phase() == Phase::Online
+            && !self.has_acked.load(Ordering::Acquire)
+            && matches!(lock(&self.announced).channel, Channel::StreamBeside(_))
+    }
+
     /// Whether it has received all that it asked for over this connection, and nothing is kept for
     /// another.
     pub fn is_served(&self) -> bool {
@@ -565,7 +573,9 @@ impl Replicas {
     pub fn count_good(&self, now_ms: i64, lag_ms_max: i64) {
         let list = lock(&self.list);
         let is_good = |replica: &&Arc<Replica>| {
-            replica.phase() == Phase::Online && now_ms - replica.acked_ms() <= lag_ms_max
+            replica.phase() == Phase::Online
+                && !replica.loads_beside()
+                && now_ms - replica.acked_ms() <= lag_ms_max
         };
         self.good.store(list.iter().filter(is_good).count(), Ordering::Relaxed);
     }
@@ -626,14 +636,6 @@ impl Replicas {
             replica.client.id == id && replica.announced().channel == Channel::Snapshot
         };
         list.iter().find(is_it).cloned()
-    }
-
-    /// Whether a replica receives its snapshot over another connection at this moment.
-    pub fn loads_beside(&self, replica: &Replica) -> bool {
-        match replica.announced().channel {
-            Channel::StreamBeside(id) => self.snapshot_channel(id).is_some(),
-            Channel::Both | Channel::Snapshot => false,
-        }
     }
 
     /// A replica follows the stream now, so that none is kept beside its snapshot.

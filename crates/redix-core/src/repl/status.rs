@@ -95,6 +95,10 @@ pub struct Status {
     born_replica: AtomicBool,
     /// Bytes of the stream received but not applied.
     unapplied: AtomicU64,
+    /// Bytes of the stream that are buffered beside a data set.
+    buffered: AtomicU64,
+    /// The most of them, in the last synchronisation of that kind.
+    buffered_peak: AtomicU64,
     /// The database selected in the stream while no link knows it.
     stream_db: AtomicU32,
     /// The data set is being replaced beside the one that is served.
@@ -122,6 +126,8 @@ impl Default for Status {
             transfer: Mutex::new(None),
             born_replica: AtomicBool::new(false),
             unapplied: AtomicU64::new(0),
+            buffered: AtomicU64::new(0),
+            buffered_peak: AtomicU64::new(0),
             stream_db: AtomicU32::new(0),
             async_loading: AtomicBool::new(false),
             protection: Protection::default(),
@@ -198,6 +204,12 @@ impl Status {
         self.unapplied.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the stream that are buffered beside a data set, and the most of them in the last
+    /// synchronisation over two connections.
+    pub fn buffered_bytes(&self) -> (u64, u64) {
+        (self.buffered.load(Ordering::Relaxed), self.buffered_peak.load(Ordering::Relaxed))
+    }
+
     /// The database selected in the stream after the last byte applied; in the world.
     pub fn stream_db(&self) -> u32 {
         match &*lock(&self.client) {
@@ -254,6 +266,16 @@ impl Status {
 
     pub(crate) fn set_unapplied(&self, bytes: u64) {
         self.unapplied.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_buffered(&self, bytes: u64) {
+        self.buffered.store(bytes, Ordering::Relaxed);
+        self.buffered_peak.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reset_buffered(&self) {
+        self.buffered.store(0, Ordering::Relaxed);
+        self.buffered_peak.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn set_born_replica(&self, is: bool) {

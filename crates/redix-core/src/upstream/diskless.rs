@@ -251,7 +251,8 @@ impl Upstream {
         let Stage::Diskless(diskless) = &mut receiving.stage else {
             return Ok(Progress::More(Rest::None));
         };
-        if now_ns >= diskless.newline_ns {
+        // Beside the data set the stream keeps the link alive.
+        if now_ns >= diskless.newline_ns && receiving.beside.is_none() {
             diskless.newline_ns = now_ns + SECOND_NS;
             self.outbox.push(b'\n');
         }

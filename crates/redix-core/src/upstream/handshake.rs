@@ -53,6 +53,8 @@ pub(super) enum Answer {
     },
     /// A partial resynchronisation, perhaps under this new id.
     Continue(Option<ReplId>),
+    /// A full synchronisation whose data set comes over another connection, which is to be made.
+    TwoChannels,
     /// PSYNC is refused, with this text for the log. SYNC may still work.
     Refused(String),
 }
@@ -69,28 +71,21 @@ impl Handshake {
         Self { stage: Stage::Ping, due: std::collections::VecDeque::new() }
     }
 
-    /// Sends AUTH and REPLCONF.
-    pub(super) fn introduce(&mut self, config: &Config, out: &mut Vec<u8>) {
+    /// Sends AUTH and REPLCONF; `dual`: the data set may come over another connection.
+    pub(super) fn introduce(&mut self, config: &Config, dual: bool, out: &mut Vec<u8>) {
         self.stage = Stage::Introduced;
-        if !config.masterauth.is_empty() {
-            match config.masteruser.as_bytes() {
-                b"" => encode_command(out, &[b"AUTH", config.masterauth.as_bytes()]),
-                user => encode_command(out, &[b"AUTH", user, &config.masterauth]),
-            }
+        if authenticate(config, out) {
             self.due.push_back(Due::Auth);
         }
-        let port = match config.replica_announce_port {
-            0 => config.port,
-            announced => announced,
-        };
-        command(out, &["REPLCONF", "listening-port", &port.to_string()]);
+        command(out, &["REPLCONF", "listening-port", &port(config).to_string()]);
         self.due.push_back(Due::Replconf("listening-port"));
         if !config.replica_announce_ip.is_empty() {
             let ip = config.replica_announce_ip.as_bytes();
             encode_command(out, &[b"REPLCONF", &b"ip-address"[..], ip]);
             self.due.push_back(Due::Replconf("ip-address"));
         }
-        command(out, &["REPLCONF", "capa", "eof", "capa", "psync2"]);
+        let capabilities = ["REPLCONF", "capa", "eof", "capa", "psync2", "capa", "dual-channel"];
+        command(out, if dual { &capabilities } else { &capabilities[..5] });
         self.due.push_back(Due::Replconf("capa"));
         command(out, &["REPLCONF", "version", UNDERSTOOD_VERSION]);
         self.due.push_back(Due::Replconf("version"));
@@ -155,6 +150,42 @@ impl Handshake {
     }
 }
 
+/// Sends AUTH, if the primary requires it; false if not.
+fn authenticate(config: &Config, out: &mut Vec<u8>) -> bool {
+    if config.masterauth.is_empty() {
+        return false;
+    }
+    match config.masteruser.as_bytes() {
+        b"" => encode_command(out, &[b"AUTH", config.masterauth.as_bytes()]),
+        user => encode_command(out, &[b"AUTH", user, &config.masterauth]),
+    }
+    true
+}
+
+/// The port to announce.
+fn port(config: &Config) -> u16 {
+    match config.replica_announce_port {
+        0 => config.port,
+        announced => announced,
+    }
+}
+
+/// Introduces a connection that is to receive a data set only. Returns the number of replies to
+/// come.
+pub(super) fn introduce_beside(config: &Config, out: &mut Vec<u8>) -> usize {
+    let replies = usize::from(authenticate(config, out)) + 1;
+    let port = port(config).to_string();
+    let words = "REPLCONF capa eof rdb-only 1 rdb-channel 1 listening-port";
+    let mut words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+    words.push(port.as_bytes());
+    if !config.replica_announce_ip.is_empty() {
+        words.extend([&b"ip-address"[..], config.replica_announce_ip.as_bytes()]);
+    }
+    words.extend([&b"version"[..], UNDERSTOOD_VERSION.as_bytes()]);
+    encode_command(out, &words);
+    replies
+}
+
 /// The meaning of the reply to PING: a permission error is a sign of life too.
 fn pong(env: &Env, line: &str) -> Result<Answer, Broken> {
     let fine = ["+", "-NOAUTH", "-NOPERM", "-ERR operation not permitted"];
@@ -165,7 +196,7 @@ fn pong(env: &Env, line: &str) -> Result<Answer, Broken> {
     Err(Broken::new(format!("Error reply to PING from primary: '{line}'")))
 }
 
-fn psync_answer(line: &str, config: &Config) -> Result<Answer, Broken> {
+pub(super) fn psync_answer(line: &str, config: &Config) -> Result<Answer, Broken> {
     let mut words = line.split(' ');
     match words.next() {
         Some("+FULLRESYNC") => {
@@ -185,6 +216,7 @@ fn psync_answer(line: &str, config: &Config) -> Result<Answer, Broken> {
                 None => Err(Broken::new(format!("The PRIMARY answered with a wrong id: {line}"))),
             },
         },
+        Some("+DUALCHANNELSYNC") => Ok(Answer::TwoChannels),
         Some("-NOMASTERLINK" | "-LOADING") => Err(Broken::new(format!(
             "Primary is currently unable to PSYNC but should be in the future: {line}"
         ))),

@@ -32,6 +32,7 @@
 
 pub mod ahead;
 mod diskless;
+mod dual;
 mod handshake;
 mod protect;
 mod stream;
@@ -50,6 +51,7 @@ use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::worker::Worker;
 use ahead::{Portions, ReadAhead};
+use dual::Buffered;
 use handshake::{Answer, Handshake};
 use transfer::Receiving;
 
@@ -66,8 +68,12 @@ const NAP_NS: u64 = 100_000_000;
 /// Bytes per read outside the stream.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A byte transport to the primary. At most one connection at a time.
+/// A byte transport to the primary: one connection at a time, and perhaps one beside it.
 pub trait Transport {
+    /// The transport of a second connection; `None` if there can only be one.
+    fn beside(&mut self) -> Option<&mut dyn Transport> {
+        None
+    }
     /// Begins to connect, from the local address `from` unless it is empty. An earlier connection
     /// is closed.
     fn connect(&mut self, host: &str, port: u16, from: &str) -> io::Result<()>;
@@ -147,6 +153,8 @@ pub struct Upstream {
     inbox: Vec<u8>,
     outbox: Vec<u8>,
     buffer: Vec<u8>,
+    /// The stream that has arrived beside the data set and is to be applied before what is read.
+    buffered: Buffered,
     /// When the primary was last heard from.
     heard_ns: u64,
     next_ack_ns: u64,
@@ -184,6 +192,7 @@ impl Upstream {
             inbox: Vec::new(),
             outbox: Vec::new(),
             buffer: Vec::new(),
+            buffered: Buffered::default(),
             heard_ns: 0,
             next_ack_ns: 0,
             is_nameless: false,
@@ -335,8 +344,18 @@ impl Upstream {
 
     /// Reads into the inbox; false if nothing was available.
     fn fill_inbox(&mut self, transport: &mut dyn Transport, now_ns: u64) -> Result<bool, Broken> {
+        self.fill_inbox_within(transport, READ_BYTES, now_ns)
+    }
+
+    /// As [`Upstream::fill_inbox`], at most `max` bytes, which is not 0.
+    fn fill_inbox_within(
+        &mut self,
+        transport: &mut dyn Transport,
+        max: usize,
+        now_ns: u64,
+    ) -> Result<bool, Broken> {
         self.buffer.resize(READ_BYTES, 0);
-        match transport.read(&mut self.buffer) {
+        match transport.read(&mut self.buffer[..max.min(READ_BYTES)]) {
             Ok(0) => Err(Broken::new("I/O error reading from the PRIMARY: connection lost")),
             Ok(count) => {
                 self.inbox.extend_from_slice(&self.buffer[..count]);
@@ -384,10 +403,15 @@ impl Upstream {
             && let Some(answer) = handshake.next(&mut self.inbox, &self.engine.env, config)?
         {
             match answer {
-                Answer::Alive => handshake.introduce(config, &mut self.outbox),
+                Answer::Alive => {
+                    let dual =
+                        config.dual_channel_replication_enabled && transport.beside().is_some();
+                    handshake.introduce(config, dual, &mut self.outbox);
+                }
                 Answer::Ready => self.ask(),
                 Answer::Full { id, end } => self.begin_receiving(id, end)?,
                 Answer::Continue(id) => self.resume(transport, id, now_ns)?,
+                Answer::TwoChannels => self.begin_pairing(transport, now_ns)?,
                 Answer::Refused(text) if self.is_failing_over() => return Err(Broken::new(text)),
                 Answer::Refused(text) => self.fall_back(&text),
             }
@@ -425,19 +449,22 @@ impl Upstream {
     }
 
     fn begin_receiving(&mut self, id: ReplId, end: u64) -> Result<(), Broken> {
-        {
-            let engine = &self.engine;
-            let _world = engine.keyspace.gates().world();
-            if !self.is_wanted() {
-                return Err(Broken::new(NOT_WANTED));
-            }
-            self.check_history(id, end)?;
-            if self.is_failing_over() {
-                engine.complete_failover();
-            }
+        self.accept(id, end)?;
+        self.receive(id, end);
+        Ok(())
+    }
+
+    /// Checks a full synchronisation that the primary offers; what it offers is not received yet.
+    fn accept(&self, id: ReplId, end: u64) -> Result<(), Broken> {
+        let _world = self.engine.keyspace.gates().world();
+        if !self.is_wanted() {
+            return Err(Broken::new(NOT_WANTED));
+        }
+        self.check_history(id, end)?;
+        if self.is_failing_over() {
+            self.engine.complete_failover();
         }
         self.notice(&format!("Full resync from primary: {}:{end}", id.as_str()));
-        self.receive(id, end);
         Ok(())
     }
 
@@ -454,6 +481,11 @@ impl Upstream {
 
     fn receive(&mut self, id: ReplId, end: u64) {
         self.phase = Phase::Sync(Box::new(Receiving::new(id, end)));
+        self.show_sync();
+    }
+
+    /// Publishes that a data set is awaited.
+    fn show_sync(&self) {
         let (length, last_io_ms) = (Length::Awaited, self.now_ms());
         self.status().set_transfer(Some(Transfer { length, read_bytes: 0, last_io_ms }));
         self.status().set_state(LinkState::Sync);
@@ -563,6 +595,10 @@ impl Upstream {
     fn drop_connection(&mut self, transport: &mut dyn Transport) {
         self.ahead = None;
         transport.close();
+        if let Some(beside) = transport.beside() {
+            beside.close();
+        }
+        self.discard_buffered();
         self.inbox.clear();
         self.outbox.clear();
         match std::mem::replace(&mut self.phase, Phase::Idle) {

@@ -106,7 +106,8 @@ impl Upstream {
         let Some(client) = self.worker.client(token) else {
             return Err(Broken::new("The client of the PRIMARY is gone."));
         };
-        let unapplied = client.input.pending_bytes() as u64 + waiting;
+        let buffered = self.buffered.bytes();
+        let unapplied = client.input.pending_bytes() as u64 + waiting + buffered;
         let killed = client.shared.killed.load(Ordering::Acquire);
         if now_ns >= self.next_ack_ns {
             client.input.fit();
@@ -136,7 +137,7 @@ impl Upstream {
     /// Starts reading ahead, if the transport can and all that was read has been executed.
     fn begin_reading_ahead(&mut self, transport: &mut dyn Transport, token: usize, read: usize) {
         let Some(client) = self.worker.client(token) else { return };
-        if self.ahead.is_some() || client.input.parked() > 0 {
+        if self.ahead.is_some() || client.input.parked() > 0 || !self.buffered.is_empty() {
             return;
         }
         let input = std::mem::take(&mut client.input);
@@ -190,6 +191,13 @@ impl Upstream {
         let Some(client) = self.worker.client(token) else { return Ok(0) };
         if client.held {
             return Ok(0);
+        }
+        if !self.buffered.is_empty() {
+            let count = self.buffered.take(client.input.space());
+            client.input.received(count);
+            self.worker.mark_ready(token);
+            self.show_buffered();
+            return Ok(count);
         }
         match transport.read(client.input.space()) {
             Ok(0) => Err(lost(&io::ErrorKind::UnexpectedEof.into())),

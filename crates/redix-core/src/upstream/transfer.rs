@@ -14,6 +14,7 @@
 use std::path::{Path, PathBuf};
 
 use super::diskless::Diskless;
+use super::dual::{Beside, Pairing};
 use super::handshake::take_line;
 use super::{Broken, NOT_WANTED, Phase, SECOND_NS, Transport, Upstream};
 use crate::engine::{Engine, Loading, Rest};
@@ -37,13 +38,17 @@ pub(super) const DATA_SET_NAME: &str = "the data set of the PRIMARY";
 pub(super) struct Receiving {
     pub(super) id: ReplId,
     /// The offset: bytes of the stream that the data set contains.
-    end: u64,
+    pub(super) end: u64,
     /// The database selected in the stream there.
     pub(super) db: u32,
     pub(super) stage: Stage,
+    /// The connection of the data set, if it has one of its own.
+    pub(super) beside: Option<Box<Beside>>,
 }
 
 pub(super) enum Stage {
+    /// The connection of the data set is being made.
+    Pairing(Pairing),
     /// The header: the line that announces the form.
     Header,
     Body(Box<Body>),
@@ -84,13 +89,13 @@ pub(super) enum Progress {
 
 impl Receiving {
     pub(super) fn new(id: ReplId, end: u64) -> Self {
-        Self { id, end, db: 0, stage: Stage::Header }
+        Self { id, end, db: 0, stage: Stage::Header, beside: None }
     }
 
     /// Discards what was received.
     pub(super) fn abandon(self, engine: &Engine) {
         match self.stage {
-            Stage::Header => {}
+            Stage::Pairing(_) | Stage::Header => {}
             Stage::Diskless(diskless) => diskless.abandon(engine),
             Stage::Body(body) => {
                 drop(body.file);
@@ -117,11 +122,9 @@ impl Upstream {
         let Phase::Sync(mut receiving) = std::mem::replace(&mut self.phase, Phase::Idle) else {
             return Ok(Rest::None);
         };
-        let progress = match &mut receiving.stage {
-            Stage::Header => self.receive_header(&mut receiving, transport, now_ns),
-            Stage::Body(_) => self.receive_body(&mut receiving, transport, now_ns),
-            Stage::Load(_) => self.load(&mut receiving, now_ns),
-            Stage::Diskless(_) => self.load_diskless(&mut receiving, transport, now_ns),
+        let progress = match &receiving.beside {
+            None => self.receive_data_set(&mut receiving, transport, now_ns),
+            Some(_) => self.receive_over_both(&mut receiving, transport, now_ns),
         };
         match progress {
             Ok(Progress::More(rest)) => {
@@ -133,6 +136,22 @@ impl Upstream {
                 Err(broken) => self.abandon(*receiving, broken),
             },
             Err(broken) => self.abandon(*receiving, broken),
+        }
+    }
+
+    /// Receives or loads some of the data set, which comes over `transport`.
+    pub(super) fn receive_data_set(
+        &mut self,
+        receiving: &mut Receiving,
+        transport: &mut dyn Transport,
+        now_ns: u64,
+    ) -> Result<Progress, Broken> {
+        match &mut receiving.stage {
+            Stage::Pairing(_) => Ok(Progress::More(Rest::None)),
+            Stage::Header => self.receive_header(receiving, transport, now_ns),
+            Stage::Body(_) => self.receive_body(receiving, transport, now_ns),
+            Stage::Load(_) => self.load(receiving, now_ns),
+            Stage::Diskless(_) => self.load_diskless(receiving, transport, now_ns),
         }
     }
 
@@ -307,7 +326,8 @@ impl Upstream {
         let Stage::Load(load) = &mut receiving.stage else {
             return Ok(Progress::More(Rest::None));
         };
-        if now_ns >= load.newline_ns {
+        // Beside the data set the stream keeps the link alive.
+        if now_ns >= load.newline_ns && receiving.beside.is_none() {
             load.newline_ns = now_ns + SECOND_NS;
             self.outbox.push(b'\n');
         }
@@ -333,9 +353,12 @@ impl Upstream {
     fn finish(
         &mut self,
         receiving: &mut Receiving,
-        transport: &dyn Transport,
+        transport: &mut dyn Transport,
         now_ns: u64,
     ) -> Result<Rest, Broken> {
+        if let Some(beside) = transport.beside() {
+            beside.close();
+        }
         let engine = Arc::clone(&self.engine);
         let world = engine.keyspace.gates().world();
         if !self.is_wanted() {
@@ -349,7 +372,8 @@ impl Upstream {
         engine.repl.log.adopt(receiving.id, receiving.end, backlog_bytes);
         // A primary that is a replica itself does not state the database that the stream has
         // selected.
-        engine.repl.upstream.set_stream_db(receiving.db);
+        let beside = receiving.beside.as_ref();
+        engine.repl.upstream.set_stream_db(beside.and_then(|it| it.db).unwrap_or(receiving.db));
         engine.repl.upstream.protection.arm();
         engine.end_loading();
         engine.restart_aof();

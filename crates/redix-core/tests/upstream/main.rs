@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ahead;
+mod dual;
 mod limits;
 mod protect;
 mod rig;

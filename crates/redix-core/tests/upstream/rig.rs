@@ -53,9 +53,33 @@ pub(crate) struct Wire {
     pub(crate) refuses: bool,
     /// Writing fails.
     pub(crate) breaks: bool,
+    /// A second connection.
+    pub(crate) beside: Option<Box<Wire>>,
 }
 
 impl Wire {
+    fn new(beside: Option<Box<Self>>) -> Self {
+        Self {
+            pipe: Rc::new(RefCell::new(Pipe {
+                coming: VecDeque::new(),
+                read_max: 1,
+                is_ended: false,
+            })),
+            asked: 0,
+            reads: Reads::Either,
+            sent: Vec::new(),
+            is_open: false,
+            connects: 0,
+            refuses: false,
+            breaks: false,
+            beside,
+        }
+    }
+
+    fn has_coming(&self) -> bool {
+        self.is_open && !self.pipe().coming.is_empty()
+    }
+
     pub(crate) fn pipe(&self) -> RefMut<'_, Pipe> {
         self.pipe.borrow_mut()
     }
@@ -79,6 +103,11 @@ impl io::Read for Reading {
 }
 
 impl Transport for Wire {
+    fn beside(&mut self) -> Option<&mut dyn Transport> {
+        let beside = self.beside.as_deref_mut()?;
+        Some(beside)
+    }
+
     fn connect(&mut self, host: &str, port: u16, from: &str) -> io::Result<()> {
         assert_eq!((host, port, from), ("primary", 6379, ""));
         self.connects += 1;
@@ -143,20 +172,7 @@ impl Rig {
         // There is no stream to resume.
         engine.repl.log.stop(&*engine.env.entropy);
         let upstream = Upstream::new(sim.share());
-        let wire = Wire {
-            pipe: Rc::new(RefCell::new(Pipe {
-                coming: VecDeque::new(),
-                read_max: 1,
-                is_ended: false,
-            })),
-            asked: 0,
-            reads: Reads::Either,
-            sent: Vec::new(),
-            is_open: false,
-            connects: 0,
-            refuses: false,
-            breaks: false,
-        };
+        let wire = Wire::new(Some(Box::new(Wire::new(None))));
         let rig = Self { sim, engine, upstream, wire };
         rig.engine.follow(Target { host: "primary".into(), port: 6379 });
         rig
@@ -167,8 +183,9 @@ impl Rig {
         let mut quiet = 0;
         while quiet < 3 {
             let rest = self.upstream.step(&mut self.wire);
-            let busy =
-                rest == Rest::None || (self.wire.is_open && !self.wire.pipe().coming.is_empty());
+            let busy = rest == Rest::None
+                || self.wire.has_coming()
+                || self.wire.beside.as_ref().is_some_and(|beside| beside.has_coming());
             quiet = if busy { 0 } else { quiet + 1 };
         }
     }
@@ -219,6 +236,23 @@ impl Rig {
         self.send(format!("\n+FULLRESYNC {ID} {end}\r\n\n\n$EOF:"));
         self.send([MARK, &b"\r\n"[..], dump, MARK].concat());
         assert_eq!(self.state(), LinkState::Connected);
+    }
+
+    /// The connection of a data set that has one of its own.
+    pub(crate) fn beside(&mut self) -> &mut Wire {
+        self.wire.beside.as_deref_mut().unwrap()
+    }
+
+    /// Sends bytes over it.
+    pub(crate) fn send_beside(&mut self, bytes: impl AsRef<[u8]>) {
+        self.beside().pipe().coming.extend(bytes.as_ref());
+        self.settle();
+    }
+
+    /// What the replica has sent over it since the last call, as text.
+    pub(crate) fn sent_beside(&mut self) -> String {
+        let sent = std::mem::take(&mut self.beside().sent);
+        String::from_utf8(sent).unwrap().replace("\r\n", " ")
     }
 
     /// The same, after PSYNC.

@@ -188,7 +188,11 @@ impl Process {
         }
         load(&engine)?;
         outside.net.borrow_mut().set_up(node, true);
-        let socket = Socket { node, net: Rc::clone(&outside.net), link: None, asked: 0 };
+        let socket = |beside| {
+            let net = Rc::clone(&outside.net);
+            Socket { node, net, link: None, asked: 0, beside }
+        };
+        let socket = socket(Some(Box::new(socket(None))));
         Ok(Self {
             upstream: Upstream::new(Arc::clone(&engine)),
             engine,
@@ -526,6 +530,8 @@ struct Socket {
     link: Option<u64>,
     /// How often read-ahead was requested: two of three requests are granted.
     asked: usize,
+    /// For a data set that has a connection of its own.
+    beside: Option<Box<Socket>>,
 }
 
 /// The end of a link that is read from.
@@ -547,6 +553,11 @@ impl Socket {
 }
 
 impl Transport for Socket {
+    fn beside(&mut self) -> Option<&mut dyn Transport> {
+        let beside = self.beside.as_deref_mut()?;
+        Some(beside)
+    }
+
     fn connect(&mut self, _: &str, port: u16, _: &str) -> io::Result<()> {
         self.close();
         let to = usize::from(port - FIRST_PORT);

@@ -529,6 +529,8 @@ impl World {
             ("repl-diskless-load", "disabled"),
             ("repl-diskless-load", "swapdb"),
             ("repl-diskless-load", "on-empty-db"),
+            ("dual-channel-replication-enabled", "no"),
+            ("dual-channel-replication-enabled", "yes"),
             ("appendfsync", "always"),
             ("appendfsync", "everysec"),
             ("appendfsync", "no"),
@@ -667,6 +669,7 @@ fn settings(rng: &mut Rng) -> Config {
         ]),
         repl_diskless_sync: rng.chance(50),
         repl_diskless_sync_delay: rng.below(2) as u32,
+        dual_channel_replication_enabled: rng.chance(50),
         repl_ping_replica_period: 1 + rng.below(10) as u32,
         repl_timeout: 5 + rng.below(20) as u32,
         replica_protect: *rng.pick(&[

@@ -293,7 +293,8 @@ impl MemoryFacts {
         let peak = engine.env.memory.peak_bytes().max(used);
         let clients = engine.registry.all().iter().map(|client| client.memory_bytes() as u64).sum();
         let startup = engine.startup_memory.load(Relaxed);
-        let overhead = startup + clients + table_bytes;
+        let replication = engine.repl.buffer_bytes();
+        let overhead = startup + clients + table_bytes + replication.0 + replication.1;
         let resident = engine.env.host.resident_bytes();
         Self { used, peak, resident, startup, clients, overhead }
     }
@@ -361,10 +362,10 @@ fn memory(facts: &Facts<'_>, out: &mut String) {
     field!(out, "mem_fragmentation_ratio", "{:.2}", ratio(memory.resident, memory.used));
     field!(out, "mem_fragmentation_bytes", "{}", memory.resident as i64 - memory.used as i64);
     field!(out, "mem_not_counted_for_evict", "0");
-    let log_bytes = facts.engine.repl.log.backlog().map_or(0, |backlog| backlog.memory);
+    let (log_bytes, buffered) = facts.engine.repl.buffer_bytes();
     field!(out, "mem_replication_backlog", "{log_bytes}");
-    field!(out, "mem_total_replication_buffers", "{log_bytes}");
-    field!(out, "mem_replicas_repl_buffer", "0");
+    field!(out, "mem_total_replication_buffers", "{}", log_bytes + buffered);
+    field!(out, "mem_replicas_repl_buffer", "{buffered}");
     field!(out, "mem_clients_slaves", "0");
     field!(out, "mem_clients_normal", "{}", memory.clients);
     field!(out, "mem_cluster_links", "0");

@@ -110,8 +110,9 @@ fn stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     out.int("peak.allocated", memory.peak as i64);
     out.int("total.allocated", memory.used as i64);
     out.int("startup.allocated", memory.startup as i64);
-    out.int("replication.backlog", 0);
-    out.int("replicas.repl.buffer", 0);
+    let (backlog, buffered) = cx.engine.repl.buffer_bytes();
+    out.int("replication.backlog", backlog as i64);
+    out.int("replicas.repl.buffer", buffered as i64);
     out.int("clients.slaves", 0);
     out.int("clients.normal", memory.clients as i64);
     out.int("cluster.links", 0);

@@ -127,4 +127,44 @@ fn of_a_real_replica(primary: Peer, replica: Peer) {
     assert_same(&mut primary, &mut replica);
     assert_eq!(primary.number("sync_full"), 2);
 }
-for_pairs!(of_a_real_replica: redix_valkey);
+for_pairs!(of_a_real_replica: redix_redix, redix_valkey, valkey_redix, valkey_valkey);
+
+/// While a slow data set comes over one connection, the stream is buffered; the loss of either
+/// ends the synchronisation, and the next one succeeds.
+fn of_a_slow_data_set(primary: Peer, replica: Peer) {
+    // A primary notices a lost connection when it sends the next piece of the data set.
+    let slow = ["--rdb-key-save-delay", "20000", "--rdbcompression", "no"];
+    let mut primary = Node::start(primary, &[&ENABLED[..], &slow].concat());
+    let value = "x".repeat(20_000);
+    for key in 0..150 {
+        primary.must(&format!("SET key:{key} {value}"));
+    }
+    let mut replica = Node::start(replica, &ENABLED);
+    replica.must("SET own 1");
+    replica.follow(primary.server.addr());
+    for lost in ["type=rdb-channel", "type=main-channel"] {
+        eventually("both connections stand", || {
+            let all = [primary.info("slave0"), primary.info("slave1")];
+            let has = |kind| all.iter().flatten().any(|line| line.ends_with(kind));
+            has("state=bg_transfer,offset=0,lag=0,type=main-channel") && has("type=rdb-channel")
+        });
+        eventually("the stream is buffered", || {
+            primary.must("SET during 1");
+            replica.number("replicas_repl_buffer_size") > 0
+        });
+        assert_eq!(replica.number("master_sync_in_progress"), 1);
+        let command = if lost == "type=rdb-channel" { "cmd=sync " } else { "cmd=psync " };
+        let clients = primary.ask("CLIENT LIST");
+        let line = clients.split("id=").find(|line| line.contains(command));
+        let id =
+            line.and_then(|line| line.split(' ').next()).unwrap_or_else(|| panic!("{clients}"));
+        let synchronised = primary.number("sync_full");
+        primary.must(&format!("CLIENT KILL ID {id}"));
+        eventually("it is tried again", || primary.number("sync_full") > synchronised);
+    }
+    primary.must("CONFIG SET rdb-key-save-delay 0");
+    replica.wait_linked();
+    assert_same(&mut primary, &mut replica);
+    assert_eq!(replica.number("replicas_repl_buffer_size"), 0);
+}
+for_pairs!(of_a_slow_data_set: redix_redix, redix_valkey, valkey_redix, valkey_valkey);

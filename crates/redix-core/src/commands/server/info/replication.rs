@@ -32,19 +32,19 @@ fn replicas(facts: &Facts<'_>, repl: &Replication, out: &mut String) {
         let (ip, port) = replica.address();
         // A replica that is not online has no lag.
         let lag_s = match replica.phase() {
-            Phase::Online => (now_ms - replica.acked_ms()).max(0) / 1000,
+            Phase::Online if !replica.loads_beside() => (now_ms - replica.acked_ms()).max(0) / 1000,
             _ => 0,
         };
         let kind = match replica.announced().channel {
             Channel::Snapshot => "rdb-channel",
-            _ if repl.replicas.loads_beside(replica) => "main-channel",
+            _ if replica.loads_beside() => "main-channel",
             _ => "replica",
         };
         // Writing to a string cannot fail.
         write!(
             out,
             "slave{index}:ip={ip},port={port},state={},offset={},lag={lag_s},type={kind}\r\n",
-            replica.phase().word(),
+            if replica.loads_beside() { "bg_transfer" } else { replica.phase().word() },
             replica.acked(),
         )
         .ok();
@@ -81,9 +81,9 @@ fn upstream(facts: &Facts<'_>, out: &mut String) {
     let applied = if is_blank { 1 } else { log.end() };
     field!(out, "slave_read_repl_offset", "{}", applied + status.unapplied_bytes());
     field!(out, "slave_repl_offset", "{applied}");
-    // There is no second connection for the data set, so the stream is not buffered beside it.
-    field!(out, "replicas_repl_buffer_size", "0");
-    field!(out, "replicas_repl_buffer_peak", "0");
+    let (buffered, peak) = status.buffered_bytes();
+    field!(out, "replicas_repl_buffer_size", "{buffered}");
+    field!(out, "replicas_repl_buffer_peak", "{peak}");
     if let Some(transfer) = status.transfer() {
         let total = match transfer.length {
             Length::Awaited => -1,
