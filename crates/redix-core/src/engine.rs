@@ -9,6 +9,7 @@ mod replicas;
 mod role;
 mod saving;
 mod shutdown;
+mod spill;
 mod users;
 
 pub use aof::Fatal;
@@ -17,6 +18,7 @@ pub use failover::Refusal;
 pub use reconfigure::{Rewrite, RewriteError};
 pub use replicas::{Synced, Wish};
 pub use saving::Loading;
+pub use spill::Spiller;
 
 use std::sync::OnceLock;
 

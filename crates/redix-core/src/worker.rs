@@ -272,6 +272,9 @@ impl Worker {
             return &[];
         }
         self.engine.ask_for_acks(self.index);
+        if repl.log.wants_spill() {
+            repl.replicas.wake_spiller();
+        }
         let told = repl.replicas.take_told(self.index);
         let end = repl.log.end();
         repl.replicas.tell_of(end, &self.engine.registry, Some(self.index));

@@ -21,6 +21,7 @@ pub mod process;
 pub mod saver;
 pub mod server;
 pub mod shutdown;
+pub mod spiller;
 pub mod startup;
 pub mod sys;
 pub mod tools;

@@ -37,7 +37,7 @@ use crate::saver::{self, SaverHandle};
 use crate::startup::{Startup, VERSION};
 use crate::sys::TitleArea;
 use crate::worker::{Arrival, EventLoop, Handle, Requests};
-use crate::{aof, audit, crash, env, link, log, shutdown, sys};
+use crate::{aof, audit, crash, env, link, log, shutdown, spiller, sys};
 
 /// The pause after accept has failed.
 const RETRY_MS: u64 = 100;
@@ -162,6 +162,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
     aof::start(&engine)?;
     saver::start(&server)?;
     link::start(&engine)?;
+    spiller::start(&engine)?;
     server.accept_forever(poll)
 }
 

@@ -345,7 +345,11 @@ impl SimEngine {
         let mut input = Input::default();
         let mut bytes = Vec::new();
         let log = self.log.iter();
-        log.for_each(|log| while self.engine.repl.log.read(log, READ_MAX, &mut bytes) > 0 {});
+        log.for_each(|log| {
+            while self.engine.repl.log.read(log, READ_MAX, &mut bytes).is_ok_and(|count| count > 0)
+            {
+            }
+        });
         input.push(&bytes);
         input.parse(usize::MAX, &Limits::default());
         let words = |index| input.args(index).iter_from(0).map(<[u8]>::to_vec).collect();

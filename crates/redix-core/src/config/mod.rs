@@ -179,6 +179,15 @@ impl Config {
         }
     }
 
+    /// Bytes of memory that replicas that are being synchronised may retain before they are moved
+    /// to disk; `None`: nothing is.
+    #[must_use]
+    pub fn spill_above(&self) -> Option<u64> {
+        let limit = self.replica_output_limit();
+        let limits = [limit.hard_bytes, limit.soft_bytes].into_iter().filter(|bytes| *bytes != 0);
+        limits.min().filter(|_| self.repl_spill_max != 0).map(|bytes| bytes / 2)
+    }
+
     /// CONFIG GET: names and values for all `patterns` (globs in any case), each name once, in the
     /// order of the table. A pattern without wildcards also finds hidden directives, and is the
     /// name as the answer spells it. A name and its other name are listed separately, as far as a

@@ -579,6 +579,9 @@ directives! {
         /// two connections, as Redis 8 has it; 0 for the hard output limit of replicas.
         replica_full_sync_buffer_limit: u64 = 0,
             "replica-full-sync-buffer-limit" => Memory(0, ULONG_MAX);
+        /// Bytes on disk for what replicas fall behind while they are synchronised, instead of
+        /// closing them at their output limit; 0: they are closed.
+        repl_spill_max: u64 = 1 << 30, "repl-spill-max" => Memory(0, ULONG_MAX);
         /// Use multipath TCP for replication.
         repl_mptcp: bool = false, "repl-mptcp" => Bool, immutable,
             ignored("links use plain TCP");

@@ -123,6 +123,16 @@ impl OutputLimit {
     pub fn most_bytes(&self) -> u64 {
         if self.hard_bytes == 0 { 0 } else { self.hard_bytes.max(Self::SMALL_BYTES) }
     }
+
+    /// The limit for so many times as many bytes.
+    #[must_use]
+    pub fn times(self, factor: u64) -> Self {
+        Self {
+            hard_bytes: self.hard_bytes.saturating_mul(factor),
+            soft_bytes: self.soft_bytes.saturating_mul(factor),
+            ..self
+        }
+    }
 }
 
 /// The output limits of each class of client.

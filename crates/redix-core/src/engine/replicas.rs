@@ -90,6 +90,9 @@ impl Engine {
             && let Some((reader, offset)) = self.resume(replica, id, next)
         {
             replicas.attach(replica);
+            if matches!(replica.announced().channel, Channel::StreamBeside(_)) {
+                reader.set_spills(true);
+            }
             let history = log.history();
             let words = if replica.announced().psync2 {
                 format!("+CONTINUE {}\r\n", history.id.as_str())
@@ -149,7 +152,7 @@ impl Engine {
         let resumed = match (ReplId::parse(id), offset) {
             (Some(id), Some(offset)) => log
                 .resume(id, offset)
-                .and_then(|reader| self.within_limit(reader))
+                .and_then(|reader| self.within_limit(replica, reader))
                 .map(|reader| (reader, offset)),
             (Some(id), None) if id == log.history().id => Err(CannotResume::OutOfReach),
             _ => Err(CannotResume::UnknownId),
@@ -161,8 +164,13 @@ impl Engine {
     }
 
     /// Refuses a position so far back that the replica would exceed its output limit, be closed,
-    /// come back to the same position, and so on for ever.
-    fn within_limit(&self, reader: Reader) -> Result<Reader, CannotResume> {
+    /// come back to the same position, and so on for ever. Beside a snapshot the stream may be
+    /// moved to disk instead.
+    fn within_limit(&self, replica: &Replica, reader: Reader) -> Result<Reader, CannotResume> {
+        let beside = matches!(replica.announced().channel, Channel::StreamBeside(_));
+        if beside && self.config().spill_above().is_some() {
+            return Ok(reader);
+        }
         let limit = self.config().replica_output_limit();
         let behind = self.repl.log.end().saturating_sub(reader.offset());
         if limit.hard_bytes != 0 && behind > limit.hard_bytes {
@@ -270,6 +278,7 @@ impl Engine {
         } else {
             format!("+FULLRESYNC {} {offset}\r\n", id.as_str())
         };
+        reader.set_spills(true);
         replica.begin(words.as_bytes(), reader, payload.map(Payload::reader));
     }
 
@@ -529,7 +538,13 @@ impl Engine {
         max: usize,
         out: &mut Vec<u8>,
     ) -> Result<usize, Lost> {
-        let Filled { bytes, transferred } = replica.fill(&self.repl.log, max, out)?;
+        let filled = replica.fill(&self.repl.log, max, out);
+        if let Err(Lost { unreadable: Some(why) }) = &filled {
+            let text =
+                format!("The stream of replica {} can't be read from disk: {why}", replica.name());
+            self.env.log(Level::Warning, &text);
+        }
+        let Filled { bytes, transferred } = filled?;
         if transferred {
             replica.heard(self.now_ms());
             let name = replica.name();
@@ -590,6 +605,9 @@ impl Engine {
     /// worker's turn.
     pub fn feed_replicas(&self) {
         let registry: &Registry = &self.registry;
+        if self.repl.log.wants_spill() {
+            self.repl.replicas.wake_spiller();
+        }
         self.repl.replicas.tell_of(self.repl.log.end(), registry, None);
     }
 }

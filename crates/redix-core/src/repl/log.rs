@@ -22,16 +22,20 @@
 //! backlog. While it is on, the stream is recorded
 //! without replicas too; only for replicas is a backlog kept.
 //!
+//! What replicas that are being synchronised retain beyond a limit is moved to disk ([`spill`]).
+//!
 //! Rejected: a ring of fixed size, which would have to be as large as the slowest replica's lag;
 //! and a buffer for each replica, which copies every write once for each.
 //!
 //! **Invariants.** The mutex is a leaf. The end never decreases while the id stays. Recording
 //! starts and stops in the world, so every unit sees one answer to [`Log::active`].
 
+mod spill;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
+use std::io;
 use std::ops::Range;
 
 use redix_resp::request::encode_command;
@@ -40,6 +44,7 @@ use crate::effects::{Record, Records};
 use crate::env::Entropy;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
+use spill::Segment;
 
 /// Size of a block; a unit of at least this size becomes a block of its own without a copy.
 const BLOCK_BYTES: usize = 16 * 1024;
@@ -155,6 +160,12 @@ pub struct Log {
     backlog: AtomicBool,
     /// The end as of the last append, readable without the lock.
     end: AtomicU64,
+    /// The first byte in memory, as of the last change, readable without the lock.
+    memory_from: AtomicU64,
+    /// Readers retain more memory than they should.
+    wants_spill: AtomicBool,
+    /// The last attempt to move something to disk has succeeded, or there was none.
+    spill_works: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -169,11 +180,21 @@ struct State {
     backlog_bytes: u64,
     /// The database selected at the end of the stream; `None`: SELECT comes next.
     db: Option<u32>,
-    readers: Vec<Arc<AtomicU64>>,
+    readers: Vec<Arc<Place>>,
     /// Whether the append-only file is written from it.
     recorded: bool,
     /// Bytes that are not for the append-only file, which has not read past them.
     replicas_only: VecDeque<Range<u64>>,
+    /// What is on disk, before what is in memory.
+    spilled: VecDeque<Arc<Segment>>,
+    /// Segments that nobody needs, to be closed outside of the mutex.
+    unneeded: Vec<Arc<Segment>>,
+    /// The last segment is not to be continued.
+    sealed: bool,
+    /// Bytes of memory, beside the backlog, from which on readers spill.
+    spill_above: u64,
+    /// A number that changes when the stream begins anew.
+    epoch: u64,
 }
 
 /// What [`Log::read_records`] has found.
@@ -188,18 +209,48 @@ pub enum Piece {
 /// A position in the stream: bytes from there on are kept while it lives.
 #[derive(Debug)]
 pub struct Reader {
-    offset: Arc<AtomicU64>,
+    place: Arc<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    offset: AtomicU64,
+    spills: AtomicBool,
+}
+
+impl Place {
+    fn at(offset: u64) -> Arc<Self> {
+        Arc::new(Self { offset: AtomicU64::new(offset), spills: AtomicBool::new(false) })
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    fn spills(&self) -> bool {
+        self.spills.load(Ordering::Relaxed)
+    }
 }
 
 impl Reader {
     /// The offset of the next byte to read.
     pub fn offset(&self) -> u64 {
-        self.offset.load(Ordering::Relaxed)
+        self.place.offset()
     }
 
     /// Declares the bytes before `offset` read.
     pub fn advance_to(&self, offset: u64) {
-        self.offset.store(offset, Ordering::Relaxed);
+        self.place.offset.store(offset, Ordering::Relaxed);
+    }
+
+    /// Whether what it retains may be moved to disk.
+    pub fn spills(&self) -> bool {
+        self.place.spills()
+    }
+
+    /// Sets whether what it retains may be moved to disk. What is there already stays readable.
+    pub fn set_spills(&self, spills: bool) {
+        self.place.spills.store(spills, Ordering::Relaxed);
     }
 }
 
@@ -212,6 +263,9 @@ impl Log {
             active: AtomicBool::new(false),
             backlog: AtomicBool::new(false),
             end: AtomicU64::new(0),
+            memory_from: AtomicU64::new(0),
+            wants_spill: AtomicBool::new(false),
+            spill_works: AtomicBool::new(true),
             state: Mutex::new(State {
                 history,
                 blocks: VecDeque::new(),
@@ -220,6 +274,11 @@ impl Log {
                 readers: Vec::new(),
                 recorded: false,
                 replicas_only: VecDeque::new(),
+                spilled: VecDeque::new(),
+                unneeded: Vec::new(),
+                sealed: false,
+                spill_above: u64::MAX,
+                epoch: 0,
             }),
         }
     }
@@ -234,6 +293,21 @@ impl Log {
     #[inline]
     pub fn end(&self) -> u64 {
         self.end.load(Ordering::Acquire)
+    }
+
+    /// The first byte in memory.
+    #[inline]
+    fn memory_from(&self) -> u64 {
+        self.memory_from.load(Ordering::Acquire)
+    }
+
+    fn note_memory(&self, state: &State) {
+        self.memory_from.store(state.memory_from(), Ordering::Release);
+    }
+
+    /// Bytes that a reader has not read and that are in memory.
+    pub fn unread_in_memory(&self, reader: &Reader) -> u64 {
+        self.end().saturating_sub(reader.offset().max(self.memory_from()))
     }
 
     /// The replication ids.
@@ -253,7 +327,7 @@ impl Log {
             return None;
         }
         let state = lock(&self.state);
-        let start = state.start();
+        let start = state.memory_from().max(state.kept_from());
         let memory = state.blocks.iter().map(|block| block.bytes.capacity() as u64).sum();
         Some(Backlog { start, len: state.history.end - start, memory })
     }
@@ -279,9 +353,8 @@ impl Log {
             self.active.store(true, Ordering::Release);
         }
         state.recorded = true;
-        let offset = Arc::new(AtomicU64::new(state.history.end));
-        state.readers.push(Arc::clone(&offset));
-        Reader { offset }
+        let end = state.history.end;
+        state.new_reader(end)
     }
 
     /// Ends recording for the append-only file; in the world, or while nobody writes. Without a
@@ -357,7 +430,17 @@ impl Log {
 
     /// Drops bytes that were kept for readers that no longer exist.
     pub fn trim(&self) {
-        lock(&self.state).trim();
+        let mut state = lock(&self.state);
+        state.trim();
+        self.note_memory(&state);
+        self.note_pressure(&state);
+    }
+
+    /// Records whether there is something to move to disk, or to close there.
+    fn note_pressure(&self, state: &State) {
+        if state.exceeds_memory() || !state.unneeded.is_empty() {
+            self.wants_spill.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Makes SELECT precede the next record: for readers that begin at the end.
@@ -432,6 +515,8 @@ impl Log {
         state.trim();
         let end = state.history.end;
         self.end.store(end, Ordering::Release);
+        self.note_memory(&state);
+        self.note_pressure(&state);
         end
     }
 
@@ -441,9 +526,9 @@ impl Log {
         if offset < state.start() || offset > state.history.end {
             return Err(OutOfReach);
         }
-        let offset = Arc::new(AtomicU64::new(offset));
-        state.readers.push(Arc::clone(&offset));
-        Ok(Reader { offset })
+        let reader = state.new_reader(offset);
+        reader.set_spills(offset < state.memory_from());
+        Ok(reader)
     }
 
     /// A reader for a replica that has applied `offset` bytes of the stream `id`.
@@ -461,12 +546,18 @@ impl Log {
     }
 
     /// Appends up to about `max` bytes (at most the rest of a block more) from the reader's
-    /// position to `out` and advances it. Returns how many.
-    pub fn read(&self, reader: &Reader, max: usize, out: &mut Vec<u8>) -> usize {
+    /// position to `out` and advances it. Returns how many: 0 too while the next ones are being
+    /// moved to disk. Errors: they are on disk and cannot be read.
+    pub fn read(&self, reader: &Reader, max: usize, out: &mut Vec<u8>) -> io::Result<usize> {
+        if reader.offset() < self.memory_from()
+            && let Some(count) = self.read_spilled(reader, max, out)
+        {
+            return count;
+        }
         let state = lock(&self.state);
         let count = state.copy(reader.offset(), max, out);
-        reader.offset.fetch_add(count as u64, Ordering::Relaxed);
-        count
+        reader.place.offset.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
     }
 
     /// Appends up to `max` bytes from `offset` on to `out`, but not past bytes that are not for the
@@ -502,7 +593,7 @@ impl State {
     /// Begins a stream under this id.
     fn begin(&mut self, backlog_bytes: u64, id: ReplId) {
         (self.history.id, self.history.id2, self.history.id2_end) = (id, ReplId::NONE, 0);
-        self.blocks.clear();
+        self.clear();
         self.readers.clear();
         self.replicas_only.clear();
         self.backlog_bytes = backlog_bytes;
@@ -513,7 +604,20 @@ impl State {
     fn forget(&mut self, entropy: &dyn Entropy) {
         self.history.id = ReplId::random(entropy);
         self.history.id2 = ReplId::NONE;
+        self.clear();
+    }
+
+    /// Drops the bytes.
+    fn clear(&mut self) {
         self.blocks.clear();
+        self.unneeded.extend(self.spilled.drain(..));
+        self.epoch += 1;
+    }
+
+    fn new_reader(&mut self, offset: u64) -> Reader {
+        let place = Place::at(offset);
+        self.readers.push(Arc::clone(&place));
+        Reader { place }
     }
 
     /// What was put since `begin` is not for the append-only file.
@@ -548,16 +652,19 @@ impl State {
 
     /// The first byte that a new reader may start from.
     fn start(&self) -> u64 {
-        let first = self.blocks.front().map_or(self.history.end, |block| block.start);
-        first.max(self.kept_from())
+        self.spilled_from().unwrap_or_else(|| self.memory_from()).max(self.kept_from())
+    }
+
+    /// The first byte in memory.
+    fn memory_from(&self) -> u64 {
+        self.blocks.front().map_or(self.history.end, |block| block.start)
     }
 
     /// The first byte that the backlog or a reader needs.
     fn kept_from(&self) -> u64 {
         let kept_from = self.history.end.saturating_sub(self.backlog_bytes);
-        let alive = |reader: &&Arc<AtomicU64>| Arc::strong_count(reader) > 1;
-        let offsets =
-            self.readers.iter().filter(alive).map(|reader| reader.load(Ordering::Relaxed));
+        let alive = |reader: &&Arc<Place>| Arc::strong_count(reader) > 1;
+        let offsets = self.readers.iter().filter(alive).map(|reader| reader.offset());
         offsets.min().map_or(kept_from, |behind| behind.min(kept_from))
     }
 
@@ -593,6 +700,10 @@ impl State {
 
     /// Drops blocks that neither the backlog nor a reader needs.
     fn trim(&mut self) {
+        if !self.spilled.is_empty() {
+            self.readers.retain(|reader| Arc::strong_count(reader) > 1);
+            self.trim_spilled(self.kept_from());
+        }
         let backlog_from = self.history.end.saturating_sub(self.backlog_bytes);
         if self.blocks.front().is_none_or(|block| block.end() > backlog_from) {
             return;

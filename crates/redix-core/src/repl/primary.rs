@@ -25,10 +25,12 @@
 mod tests;
 
 use std::io::Read;
+use std::sync::OnceLock;
 
 use super::log::{Log, Reader};
 use super::status::Target;
-use crate::config::WriteVersion;
+use crate::config::{Config, OutputLimit, WriteVersion};
+use crate::env::Wake;
 use crate::persist::payload::{Payload, PayloadReader, Progress};
 use crate::registry::{ClientShared, Registry, client_flag};
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -145,8 +147,26 @@ impl Announced {
 }
 
 /// The feed has failed: the connection must be closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The part of the log that is on disk cannot be read, for this reason.
+    pub unreadable: Option<String>,
+}
+
+impl Lost {
+    const FEED: Self = Self { unreadable: None };
+}
+
+/// What is pending for a replica, as far as its output limit is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost;
+pub struct Owed {
+    /// Bytes in memory that have not been sent to it.
+    pub memory: u64,
+    /// The part of them that counts.
+    pub counted: u64,
+    /// The limit for them.
+    pub limit: OutputLimit,
+}
 
 enum Transfer {
     File { file: Box<dyn Read + Send>, left: u64 },
@@ -426,12 +446,35 @@ impl Replica {
         feed.reader.as_ref().map_or(0, |reader| end.saturating_sub(reader.offset()))
     }
 
+    /// What is pending for it; `unsent`: bytes in the output of its connection. Of what may be
+    /// moved to disk only what it retains beside the backlog counts, and twice the limit is
+    /// conceded as long as that works: moving it takes time.
+    pub fn owed(&self, log: &Log, config: &Config, unsent: u64) -> Owed {
+        let (feed, limit) = (lock(&self.feed), config.replica_output_limit());
+        let Some(reader) = &feed.reader else {
+            return Owed { memory: unsent, counted: unsent, limit };
+        };
+        let memory = unsent + log.unread_in_memory(reader);
+        if !reader.spills() || config.spill_above().is_none() {
+            let counted = unsent + log.end().saturating_sub(reader.offset());
+            return Owed { memory, counted, limit };
+        }
+        let counted = unsent + log.retained_by(reader, config.repl_backlog_size);
+        let limit = if log.spill_works() { limit.times(2) } else { limit };
+        Owed { memory, counted, limit }
+    }
+
+    /// Whether it has loaded its snapshot, as far as it tells.
+    fn is_synchronised(&self) -> bool {
+        self.has_acked.load(Ordering::Acquire) || self.is_legacy()
+    }
+
     /// Appends up to about `max` bytes of its feed to `out`.
     // HOT PATH: once per turn and replica; allocates only to grow `out`.
     pub fn fill(&self, log: &Log, max: usize, out: &mut Vec<u8>) -> Result<Filled, Lost> {
         let mut feed = lock(&self.feed);
         if feed.closed {
-            return Err(Lost);
+            return Err(Lost::FEED);
         }
         let before = out.len();
         out.append(&mut feed.words);
@@ -441,7 +484,7 @@ impl Replica {
             Some(Transfer::Payload(payload)) => match payload.read(max, out) {
                 Progress::Read(_) => {}
                 Progress::Ended => ended = true,
-                Progress::Failed => return Err(Lost),
+                Progress::Failed => return Err(Lost::FEED),
             },
             Some(Transfer::File { file, left }) => {
                 *left -= read_file(file, (max as u64).min(*left), out)?;
@@ -454,7 +497,11 @@ impl Replica {
             && feed.transfer.is_none()
             && let Some(reader) = &feed.reader
         {
-            log.read(reader, max, out);
+            log.read(reader, max, out)
+                .map_err(|error| Lost { unreadable: Some(error.to_string()) })?;
+            if reader.spills() && self.is_synchronised() && log.has_caught_up(reader) {
+                reader.set_spills(false);
+            }
         }
         Ok(Filled { bytes: out.len() - before, transferred: ended })
     }
@@ -510,8 +557,8 @@ impl Replica {
 
 /// Appends up to `max` bytes of a file; a file that ends early is an error.
 fn read_file(file: &mut dyn Read, max: u64, out: &mut Vec<u8>) -> Result<u64, Lost> {
-    let count = file.take(max).read_to_end(out).map_err(|_| Lost)? as u64;
-    if count == 0 && max > 0 { Err(Lost) } else { Ok(count) }
+    let count = file.take(max).read_to_end(out).map_err(|_| Lost::FEED)? as u64;
+    if count == 0 && max > 0 { Err(Lost::FEED) } else { Ok(count) }
 }
 
 fn peer_ip(addr: &str) -> &str {
@@ -538,6 +585,8 @@ pub struct Replicas {
     /// The end of the log that the hosts have been notified of.
     told_end: AtomicU64,
     acks_wanted: AtomicBool,
+    /// The thread that moves the log to disk.
+    spiller: OnceLock<Box<dyn Wake>>,
     /// The snapshot file was made for replicas.
     file: AtomicBool,
 }
@@ -553,6 +602,7 @@ impl Replicas {
             hosts: (0..workers).map(|_| Padded::default()).collect(),
             told_end: AtomicU64::new(0),
             acks_wanted: AtomicBool::new(false),
+            spiller: OnceLock::new(),
             file: AtomicBool::new(false),
         }
     }
@@ -595,6 +645,19 @@ impl Replicas {
             has(&replica) && !list[index + 1..].iter().any(|newer| replica.is_replaced_by(newer))
         };
         list.iter().enumerate().filter(counts).count() as i64
+    }
+
+    /// Installs the waker of the thread that moves the log to disk; once.
+    pub fn set_spiller(&self, thread: Box<dyn Wake>) {
+        assert!(self.spiller.set(thread).is_ok(), "there is one such thread");
+    }
+
+    /// Wakes that thread.
+    #[cold]
+    pub fn wake_spiller(&self) {
+        if let Some(thread) = self.spiller.get() {
+            thread.wake();
+        }
     }
 
     /// Requests a GETACK at the end of a worker's turn.

@@ -3,13 +3,13 @@
 //! data set is loaded.
 //!
 //! ```text
-//! main:      PSYNC -> +DUALCHANNELSYNC ........... set-rdb-client-id, PSYNC -> +CONTINUE, stream
-//! data set:        REPLCONF, SYNC -> $ENDOFF:... .................................... $EOF:..., RDB
+//! main:      PSYNC -> +DUALCHANNELSYNC ......... set-rdb-client-id, PSYNC -> +CONTINUE, stream
+//! data set:        REPLCONF, SYNC -> $ENDOFF:... ................................ $EOF:..., RDB
 //! ```
 //!
 //! `replica-full-sync-buffer-limit`, or else the hard output limit of replicas
-//! (`client-output-buffer-limit`), bounds the buffer. Once it is full, nothing is read over the main
-//! connection, and what follows stays with the primary.
+//! (`client-output-buffer-limit`), bounds the buffer. Once it is full, nothing is read over the
+//! main connection, and what follows stays with the primary.
 //!
 //! **Invariants.** The data set is read only once the primary has agreed to send the stream behind
 //! it. The loss of either connection ends both, and what was received is discarded; but a data set
@@ -29,6 +29,8 @@ use super::{Broken, Phase, Target, Transport, Upstream};
 use crate::config::Config;
 use crate::engine::Rest;
 use crate::repl::log::ReplId;
+
+type Outcome = Result<Progress, Broken>;
 
 /// Capacity of a chunk of the buffer.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -203,7 +205,7 @@ impl Upstream {
         &mut self,
         receiving: &mut Receiving,
         transport: &mut dyn Transport,
-        step: impl FnOnce(&mut Self, &mut Receiving, &mut dyn Transport) -> Result<Progress, Broken>,
+        step: impl FnOnce(&mut Self, &mut Receiving, &mut dyn Transport) -> Outcome,
     ) -> Result<Progress, Broken> {
         let (Some(mut beside), Some(connection)) = (receiving.beside.take(), transport.beside())
         else {
@@ -406,7 +408,8 @@ fn refused(line: &str) -> Broken {
     Broken::new(format!("The PRIMARY does not send the stream behind the data set: {line}"))
 }
 
-/// Parses `$ENDOFF:offset id database client`; the database is -1 where the stream selects one next.
+/// Parses `$ENDOFF:offset id database client`; the database is -1 where the stream selects one
+/// next.
 fn parse_place(line: &str) -> Option<Place> {
     let mut words = line.strip_prefix("$ENDOFF:")?.split(' ');
     let end = words.next()?.parse().ok().filter(|end| i64::try_from(*end).is_ok())?;

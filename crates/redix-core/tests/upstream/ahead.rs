@@ -73,7 +73,7 @@ fn outcome(bytes: &[u8], reads: Reads, read_max: usize) -> Vec<(String, Value)> 
     let reader = rig.engine.repl.log.reader(0).unwrap();
     rig.send(bytes);
     let mut log = Vec::new();
-    while rig.engine.repl.log.read(&reader, usize::MAX, &mut log) != 0 {}
+    while rig.engine.repl.log.read(&reader, usize::MAX, &mut log).unwrap() != 0 {}
     let mut seen = vec![("log".to_owned(), Value::Bulk(log))];
     seen.push(("state".to_owned(), Value::Simple(format!("{:?}", rig.state()).into())));
     let fields = ["rdb_changes_since_last_save", "slave_read_repl_offset", "slave_repl_offset"];

@@ -286,7 +286,7 @@ fn a_transaction_enters_the_log_as_a_whole() {
     }
     assert_eq!((rig.end(), rig.get("a")), (all.len() as u64, text("2")));
     let mut logged = Vec::new();
-    rig.engine.repl.log.read(&reader, usize::MAX, &mut logged);
+    rig.engine.repl.log.read(&reader, usize::MAX, &mut logged).unwrap();
     assert_eq!(logged, all, "the log holds the primary's bytes");
 }
 

@@ -21,7 +21,7 @@ use redix_core::error::ReplyError;
 use redix_core::mailbox::Mail;
 use redix_core::recent::Largest;
 use redix_core::registry::{ClientShared, client_flag};
-use redix_core::repl::primary::Replica;
+use redix_core::repl::primary::{Owed, Replica};
 use redix_core::worker::{Asked, Worker};
 
 use super::{Arrival, Handle, Requests, WAKE};
@@ -543,9 +543,9 @@ impl Connections {
         if replica.is_served() && client.unsent_bytes() == 0 {
             return Fate::Close;
         }
-        let unsent = client.unsent_bytes() as u64 + replica.lag(self.engine.repl.log.end());
+        let owed = replica.owed(&self.engine.repl.log, config, client.unsent_bytes() as u64);
         replica.note_sending(conn.blocked && total == 0, || self.engine.env.clock.unix_us() / 1000);
-        client.shared.output_bytes.store(unsent as usize, Ordering::Relaxed);
+        client.shared.output_bytes.store(owed.memory as usize, Ordering::Relaxed);
         if total > 0 {
             let sent = client.shared.net_out.load(Ordering::Relaxed) + total as u64;
             client.shared.net_out.store(sent, Ordering::Relaxed);
@@ -553,7 +553,7 @@ impl Connections {
             cell.net_repl_output_bytes.add(total as u64);
             cell.writes.bump();
         }
-        if unsent > 0 && self.is_over_limit(worker, token, unsent, config.replica_output_limit()) {
+        if owed.counted > 0 && self.is_over_limit(worker, token, owed.counted, owed.limit) {
             return Fate::Close;
         }
         Fate::Stay
@@ -693,15 +693,13 @@ impl Connections {
         }
         client.publish();
         self.freed_bytes += held_before.saturating_sub(held(&client.shared));
-        let (lag, limit) = match &replica {
-            Some(replica) => {
-                (replica.lag(self.engine.repl.log.end()), config.replica_output_limit())
-            }
-            None => (0, output_limit(config, client)),
+        let unsent = client.unsent_bytes() as u64;
+        let owed = match &replica {
+            Some(replica) => replica.owed(&self.engine.repl.log, config, unsent),
+            None => Owed { memory: unsent, counted: unsent, limit: output_limit(config, client) },
         };
-        let unsent = client.unsent_bytes() as u64 + lag;
-        client.shared.output_bytes.store(unsent as usize, Ordering::Relaxed);
-        if self.is_over_limit(worker, token, unsent, limit) {
+        client.shared.output_bytes.store(owed.memory as usize, Ordering::Relaxed);
+        if self.is_over_limit(worker, token, owed.counted, owed.limit) {
             self.closed.push(token);
         }
     }

@@ -35,6 +35,7 @@ mod raw;
 mod records;
 mod restarts;
 mod roles;
+mod slow;
 mod sync;
 mod traffic;
 mod wipe;

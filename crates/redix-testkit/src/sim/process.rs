@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use redix_core::client::Client;
 use redix_core::config::Config;
-use redix_core::engine::{Background, Engine, Fatal, Rest};
+use redix_core::engine::{Background, Engine, Fatal, Rest, Spiller};
 use redix_core::env::{Clock, Env, Level, Log, Wake};
 use redix_core::expire::Sweeper;
 use redix_core::mailbox::{Mail, Mailbox};
@@ -146,6 +146,7 @@ pub(super) struct Process {
     outside: Outside,
     workers: Vec<Hosted>,
     background: Background,
+    spiller: Spiller,
     background_due_ns: u64,
     /// When the append-only file is due to be synced.
     sync_due_ns: u64,
@@ -200,6 +201,7 @@ impl Process {
             outside: outside.clone(),
             workers,
             background: Background::default(),
+            spiller: Spiller::default(),
             background_due_ns: 0,
             sync_due_ns: 0,
             socket,
@@ -423,6 +425,7 @@ impl Process {
 
     /// Runs background work, if it is due.
     pub(super) fn background(&mut self) {
+        self.engine.spill_log(&mut self.spiller);
         if self.engine.env.clock.mono_ns() >= self.background_due_ns {
             self.background_due_ns = match self.background.step(&self.engine) {
                 Rest::None => 0,

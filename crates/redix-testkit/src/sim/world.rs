@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use redix_core::config::{AppendFsync, Config, DisklessLoad, ReplicaProtect};
+use redix_core::config::{AppendFsync, Config, DisklessLoad, OutputLimits, ReplicaProtect};
 use redix_core::repl::status::LinkState;
 
 use super::Seen;
@@ -654,7 +654,14 @@ impl World {
 
 /// The configuration of all servers of a run.
 fn settings(rng: &mut Rng) -> Config {
+    let mut limits = OutputLimits::DEFAULT;
+    if rng.chance(50) {
+        // What slow replicas retain is moved to disk.
+        limits.replica.hard_bytes = 1;
+        limits.replica.soft_bytes = 0;
+    }
     Config {
+        client_output_buffer_limit: limits,
         dir: "/data".into(),
         databases: PROBES_DB + 1,
         save: Vec::new(),

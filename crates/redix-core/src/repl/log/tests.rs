@@ -29,7 +29,7 @@ fn recording(backlog_bytes: u64) -> Log {
 
 fn read_all(log: &Log, reader: &Reader) -> String {
     let mut bytes = Vec::new();
-    while log.read(reader, 7, &mut bytes) > 0 {}
+    while log.read(reader, 7, &mut bytes).unwrap() > 0 {}
     String::from_utf8(bytes).unwrap().replace("\r\n", " ")
 }
 

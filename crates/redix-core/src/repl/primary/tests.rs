@@ -58,7 +58,7 @@ fn a_file_that_ends_early_costs_the_connection() {
     replica.send_file(Box::new(Cursor::new(b"SHORT".to_vec())), 8);
     let mut out = Vec::new();
     assert!(replica.fill(&log, 100, &mut out).is_ok());
-    assert_eq!(replica.fill(&log, 100, &mut out), Err(Lost));
+    assert_eq!(replica.fill(&log, 100, &mut out), Err(Lost::FEED));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_is_let_go_holds_nothing_back() {
     replicas.detach(&replica, 9);
     replicas.detach(&replica, 10);
     assert_eq!((replicas.count(), replicas.empty_since_ms()), (0, 9));
-    assert_eq!(replica.fill(&log, 10, &mut Vec::new()), Err(Lost));
+    assert_eq!(replica.fill(&log, 10, &mut Vec::new()), Err(Lost::FEED));
     log.append_raw(b"y");
     assert_ne!(log.backlog().unwrap().start, 0);
 }

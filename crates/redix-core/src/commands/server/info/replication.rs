@@ -61,6 +61,7 @@ fn stream(facts: &Facts<'_>, repl: &Replication, out: &mut String) {
     field!(out, "repl_backlog_size", "{}", facts.config.repl_backlog_size);
     let first = backlog.map_or(0, |backlog| backlog.start + 1);
     field!(out, "repl_backlog_first_byte_offset", "{first}");
+    field!(out, "repl_spilled_bytes", "{}", repl.log.spilled_bytes());
     field!(out, "repl_backlog_histlen", "{}", backlog.map_or(0, |backlog| backlog.len));
 }
 
