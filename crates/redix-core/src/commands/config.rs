@@ -3,6 +3,7 @@
 //! SET, REWRITE and RESETSTAT run in the world: every thread sees a change before it is replied to,
 //! and no two changes or rewrites overlap.
 
+use crate::acl::DEFAULT_USER;
 use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx};
 use crate::command::dispatch::done;
@@ -115,6 +116,12 @@ fn set(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
         cx.keys.held.release_in_world();
         let in_transaction = cx.caller == Caller::Exec;
         cx.engine.reconfigure(new, &changed, in_transaction).map_err(refused)?;
+        if changed.contains(&"acl-replicate") {
+            let users = cx.engine.acl.all();
+            cx.replicate_users(users.iter().map(|user| &*user.name));
+        } else if changed.contains(&"requirepass") {
+            cx.replicate_users([DEFAULT_USER]);
+        }
     }
     done(cx.reply)
 }

@@ -458,6 +458,9 @@ directives! {
         /// Milliseconds that the reply to a failed authentication is held back; until then the
         /// connection is not served.
         auth_fail_delay_ms: u32 = 0, "auth-fail-delay-ms" => Int(0, 60_000);
+        /// As a primary send the users, and every change of them, to replicas; as a replica adopt
+        /// them. Such a server synchronises fully after a restart.
+        acl_replicate: bool = false, "acl-replicate" => Bool;
         /// File that authentications, denied calls and the commands of administrators are appended
         /// to, as lines of JSON; empty for none.
         audit_log_file: ByteString = ByteString::new(), "audit-log-file" => ANY, protected;

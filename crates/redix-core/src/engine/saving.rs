@@ -116,6 +116,9 @@ impl Engine {
         if plan.with_functions {
             cut.libraries = self.scripting.functions.catalogue();
         }
+        if !is_rewrite {
+            cut.users = self.users_to_replicate();
+        }
         cut.position = self.stream_position();
         let now_s = cut.at_ms / 1000;
         if !is_rewrite {
@@ -228,9 +231,16 @@ impl Engine {
 
     /// Continues a replication stream. Nobody writes while the data set is being loaded, so this
     /// needs no world. A primary continues under a new id and keeps the old one for replicas that
-    /// have not got past the file's offset.
+    /// have not got past the file's offset. With `acl-replicate` it does not: its users are those
+    /// of its configuration again, and others have to synchronise with them fully.
     pub(crate) fn resume_stream(&self, mut origin: Origin) {
         let (repl, config) = (&self.repl, self.config());
+        if config.acl_replicate {
+            if repl.is_replica() {
+                repl.upstream.protection.arm();
+            }
+            return;
+        }
         let Some((id, end)) = ReplId::parse(&origin.id).zip(u64::try_from(origin.offset).ok())
         else {
             return;
@@ -474,6 +484,11 @@ impl Loading {
         let joined = engine.scripting.functions.join(&engine.env, libraries, replaces);
         joined.map_err(|error| LoadError::Library { path: self.path.clone(), error })?;
         Ok(Some(loaded))
+    }
+
+    /// Takes the users that the file states.
+    pub(crate) fn take_users(&self) -> Option<Vec<u8>> {
+        self.loader.with(Loader::take_users)
     }
 
     /// The replication position that the file states.

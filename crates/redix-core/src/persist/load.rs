@@ -28,8 +28,8 @@ use redix_resp::request::encode_command;
 
 use super::aof::commands::push_entry;
 use super::record::{Ages, entry_of};
-use super::save::FENCE_FIELD;
 use super::save::WRITE_BYTES;
+use super::save::{FENCE_FIELD, USERS_FIELD};
 use crate::config::Config;
 use crate::effects::Records;
 use crate::env::{DiskFile, Env};
@@ -197,6 +197,8 @@ pub struct Loader {
     origin: Option<Origin>,
     /// The first of the keys that other threads passed over because their collections are empty.
     first_empty: Vec<Vec<u8>>,
+    /// The users that the file states.
+    users: Option<Vec<u8>>,
     /// The sources of libraries of functions.
     libraries: Vec<Vec<u8>>,
     /// What fields have said of the producers of the next key, which is a stream.
@@ -249,6 +251,7 @@ impl Loader {
             placer: Placer::new(config, env.clock.unix_us() / 1000, path, how),
             origin: None,
             first_empty: Vec::new(),
+            users: None,
             libraries: Vec::new(),
             producers: None,
         }
@@ -294,6 +297,11 @@ impl Loader {
     /// The libraries of functions in the file so far, loaded.
     pub fn libraries(&self, env: &Env) -> Result<Libraries, LoadError> {
         load_libraries(env, &self.libraries, &self.path)
+    }
+
+    /// Takes the users that the file states, as the text of an ACL file.
+    pub fn take_users(&mut self) -> Option<Vec<u8>> {
+        self.users.take()
     }
 
     /// The database selected in the replication stream; 0 if the file does not state it.
@@ -358,6 +366,11 @@ impl Loader {
             }
             Event::Aux { name: FENCE_FIELD, value } => {
                 keyspace.fence().raise(number_of(value).unwrap_or(0));
+            }
+            Event::Aux { name: USERS_FIELD, value } => {
+                if let RdbString::Bytes(users) = value {
+                    self.users = Some(users.to_vec());
+                }
             }
             Event::Aux { name: idempotence::FIELD, value } => {
                 idempotence::decode(&mut self.producers, value);

@@ -62,6 +62,10 @@ pub struct StreamPosition {
 /// The name of the field of a file that holds the last fencing token issued.
 pub(super) const FENCE_FIELD: &[u8] = b"redix-fence";
 
+/// The name of the field of a file that holds the users, as the text of an ACL file. Only a replica
+/// that has asked for the file looks at it.
+pub(super) const USERS_FIELD: &[u8] = b"redix-users";
+
 /// What stands before the keys of a file.
 pub struct Preamble<'a> {
     /// When it was made, Unix time in milliseconds.
@@ -72,6 +76,8 @@ pub struct Preamble<'a> {
     pub position: Option<&'a StreamPosition>,
     /// The last fencing token issued; 0: none.
     pub fence: i64,
+    /// The users, if replicas shall have them; see [`USERS_FIELD`].
+    pub users: Option<&'a [u8]>,
     /// The libraries of functions.
     pub libraries: &'a Catalogue,
     /// Whether it is a base of the append-only file.
@@ -86,6 +92,7 @@ impl<'a> Preamble<'a> {
             used_memory: env.memory.used_bytes(),
             position: None,
             fence: keyspace.fence().last(),
+            users: None,
             libraries,
             aof_base: false,
         }
@@ -108,6 +115,9 @@ pub fn start_file(config: &Config, preamble: &Preamble<'_>) -> RdbEncoder {
     });
     if preamble.fence > 0 {
         encoder.aux(FENCE_FIELD, preamble.fence.to_string().as_bytes());
+    }
+    if let Some(users) = preamble.users {
+        encoder.aux(USERS_FIELD, users);
     }
     for library in preamble.libraries.iter() {
         encoder.function(&library.source);

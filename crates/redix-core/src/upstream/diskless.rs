@@ -71,8 +71,9 @@ impl Diskless {
         engine.end_loading();
     }
 
-    /// Replaces the old data set by the loaded one; in the world.
-    pub(super) fn install(&mut self, engine: &Engine) {
+    /// Replaces the old data set by the loaded one; in the world. Returns the users that came with
+    /// it.
+    pub(super) fn install(&mut self, engine: &Engine) -> Option<Vec<u8>> {
         engine.scripting.functions.install(std::mem::take(&mut self.libraries));
         if let Place::Beside(beside) = &self.place {
             engine.abandon_snapshot();
@@ -80,6 +81,7 @@ impl Diskless {
             engine.drop_replicas();
             engine.replace_keys(beside);
         }
+        self.loader.take_users()
     }
 
     /// Pushes received bytes to the loader, as far as they belong to the data set.

@@ -364,8 +364,13 @@ impl Upstream {
         if !self.is_wanted() {
             return Err(Broken::new(NOT_WANTED));
         }
-        if let Stage::Diskless(diskless) = &mut receiving.stage {
-            diskless.install(&engine);
+        let users = match &mut receiving.stage {
+            Stage::Diskless(diskless) => diskless.install(&engine),
+            Stage::Load(load) => load.loading.take_users(),
+            _ => None,
+        };
+        if let Some(users) = users {
+            engine.adopt_users(&users);
         }
         engine.suspend_aof();
         let backlog_bytes = engine.config().repl_backlog_size;

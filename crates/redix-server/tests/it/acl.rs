@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use redix_testkit::server::TempDir;
-use redix_testkit::{Client, Launch, Server};
+use redix_testkit::{Client, Launch, Peer, Server};
 
 use crate::{connect, eventually, program, start};
 
@@ -174,4 +174,122 @@ fn passwords_are_not_shown() {
         }
     }
     assert!(!server.log().contains("secret"));
+}
+
+/// A server that follows another one, once it is in sync.
+fn follower(primary: &Server, launch: Launch, args: &[&str]) -> Server {
+    let of = format!("{}", primary.port());
+    let args = [&["--replicaof", "127.0.0.1", &of][..], args].concat();
+    let server = launch.args(&args).start().unwrap();
+    in_sync(&server);
+    server
+}
+
+fn in_sync(server: &Server) {
+    let mut client = connect(server);
+    eventually("it is in sync", || {
+        ask(&mut client, "INFO replication").contains("master_link_status:up")
+    });
+}
+
+/// The users of a server, but for how a server prints what it has in common with others.
+fn users(client: &mut Client) -> Vec<String> {
+    let list = ask(client, "ACL LIST").replace("sanitize-payload ", "");
+    list.lines().map(|line| line.split_once(") ").unwrap().1.to_owned()).collect()
+}
+
+const SHARES: &[&str] = &["--acl-replicate", "yes", "--repl-diskless-sync-delay", "0"];
+
+#[test]
+fn users_reach_replicas_where_both_want_that() {
+    for diskless in ["yes", "no"] {
+        let args = [SHARES, &["--repl-diskless-sync", diskless]].concat();
+        let primary = start(&args);
+        let mut admin = connect(&primary);
+        ask(&mut admin, "ACL SETUSER before on >pw ~a:* (~b:* +get) &c +@read +subscribe -keys");
+        let redix = || Launch::redix(program());
+        let args = [SHARES, &["--repl-diskless-load", "swapdb", "--appendonly", "yes"]].concat();
+        let replica = follower(&primary, redix(), &args);
+        let chained = follower(&replica, redix(), SHARES);
+        let aloof = follower(&primary, redix(), &[]);
+        let mut others = [connect(&replica), connect(&chained)];
+        for other in &mut others {
+            assert_eq!(users(other), users(&mut admin), "came with the data set");
+        }
+        let mut listening = login(&replica, "before", "pw");
+        let subscribed = ask(&mut listening, "SUBSCRIBE c");
+        assert!(subscribed.contains("subscribe"), "{subscribed}");
+        ask(&mut admin, "ACL SETUSER before resetchannels");
+        ask(&mut admin, "ACL SETUSER later on >secret +@all ~* &*");
+        ask(&mut admin, "ACL SETUSER gone on nopass");
+        ask(&mut admin, "CONFIG SET requirepass needed");
+        ask(&mut admin, "MULTI");
+        ask(&mut admin, "ACL DELUSER gone");
+        ask(&mut admin, "SET key value");
+        ask(&mut admin, "EXEC");
+        let mut later = login(&primary, "later", "secret");
+        let all = users(&mut admin);
+        assert_eq!(all.len(), 3);
+        for server in [&replica, &chained] {
+            eventually("the users are equal", || {
+                let mut client = connect(server);
+                let let_in = ask(&mut client, "AUTH needed") == "+OK";
+                let_in && users(&mut client) == all && ask(&mut client, "GET key") == "\"value\""
+            });
+        }
+        assert!(listening.cmd(&["PING"]).is_err(), "who lost a channel is closed");
+        let mut aloof = connect(&aloof);
+        eventually("it has the data", || ask(&mut aloof, "GET key") == "\"value\"");
+        assert_eq!(users(&mut aloof).len(), 1);
+        assert_eq!(ask(&mut later, "WAIT 1 10000"), "(integer) 2");
+        let incr = fs::read_dir(replica.dir().join("appendonlydir")).unwrap();
+        for file in incr.map(|entry| entry.unwrap().path()) {
+            let bytes = fs::read(&file).unwrap();
+            let users = bytes.windows(11).filter(|bytes| bytes == b"redix-users");
+            let digest = bytes.windows(12).filter(|bytes| bytes.starts_with(b"SETUSER\r\n"));
+            assert_eq!((users.count(), digest.count()), (0, 0), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_restarted_replica_does_not_go_back_to_old_users() {
+    let primary = start(SHARES);
+    let mut admin = connect(&primary);
+    ask(&mut admin, "ACL SETUSER revoked on >pw +@all ~*");
+    for appendonly in ["no", "yes"] {
+        let args = [SHARES, &["--appendonly", appendonly]].concat();
+        let mut replica = follower(&primary, Launch::redix(program()), &args);
+        assert_eq!(users(&mut connect(&replica)).len(), 2);
+        // Until then it does not stop.
+        eventually("its first append-only file is written", || {
+            let info = ask(&mut connect(&replica), "INFO persistence");
+            info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrite_scheduled:0")
+        });
+        replica.stop().unwrap();
+        ask(&mut admin, "ACL DELUSER revoked");
+        ask(&mut admin, "SET k v");
+        replica.restart().unwrap();
+        in_sync(&replica);
+        assert_eq!(users(&mut connect(&replica)), users(&mut admin));
+        ask(&mut admin, "ACL SETUSER revoked on >pw +@all ~*");
+        eventually("it follows", || users(&mut connect(&replica)) == users(&mut admin));
+    }
+}
+
+#[test]
+fn a_valkey_replica_gets_changes_of_users() {
+    if !Peer::Valkey.available_or_skip() {
+        return;
+    }
+    let primary = start(SHARES);
+    let mut admin = connect(&primary);
+    let replica = follower(&primary, Launch::new(Peer::Valkey).unwrap(), &[]);
+    ask(&mut admin, "ACL SETUSER eve on >pw ~a:* (~b:* +get) +@read -keys");
+    ask(&mut admin, "ACL SETUSER gone on nopass");
+    ask(&mut admin, "ACL DELUSER gone");
+    let mut client = connect(&replica);
+    eventually("it has the user", || users(&mut client) == users(&mut admin));
+    assert_eq!(ask(&mut login(&replica, "eve", "pw"), "GET b:1"), "(null)");
+    in_sync(&replica);
 }

@@ -52,7 +52,10 @@ impl Runner<'_> {
                     // Taking its locks may require releasing the gate.
                     link.log(&self.engine.repl.log, input);
                 }
-                replicas_only = command.spec.group == Group::Pubsub || command.spec.name == "ping";
+                let name = command.spec.name;
+                replicas_only = command.spec.group == Group::Pubsub
+                    || name == "ping"
+                    || self.engine.commands.family(command).name == "acl";
                 match self.run_unit(session, shared, reply, args, command, plan, attend) {
                     Ok(taken) => world = taken,
                     Err(LockedOut) => return Flow::Again,

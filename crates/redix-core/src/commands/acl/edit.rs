@@ -1,18 +1,13 @@
 //! Changes of users: ACL SETUSER, DELUSER, LOAD and SAVE.
 
-use std::collections::HashMap;
-
-use crate::acl::check::{allows_channel, allows_pattern};
 use crate::acl::selector::{is_blank, merge};
 use crate::acl::{DEFAULT_USER, User};
 use crate::command::args::Args;
 use crate::command::context::ClientCx;
 use crate::command::dispatch::done;
 use crate::error::{CommandResult, ReplyError};
-use crate::pubsub::Topic;
-use crate::registry::{ClientShared, client_flag};
-use crate::sync::atomic::Ordering;
-use crate::sync::{Arc, lock};
+use crate::registry::ClientShared;
+use crate::sync::Arc;
 
 const NO_FILE: ReplyError = ReplyError::Static(
     "ERR This instance is not configured to use an ACL file. You may want to specify users via the \
@@ -24,6 +19,9 @@ const NO_FILE: ReplyError = ReplyError::Static(
 /// channels which are taken away. Errors: the name, the first rule that does not apply.
 pub(super) fn setuser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.session.secrets.add(2..args.len());
+    if is_foreign(cx) {
+        return done(cx.reply);
+    }
     let name = args.get(2);
     if name.iter().any(|byte| is_blank(*byte)) {
         return Err(ReplyError::Static("ERR Usernames can't contain spaces or null characters"));
@@ -42,8 +40,10 @@ pub(super) fn setuser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResul
     }
     cx.engine.acl.put(user.clone());
     if let Some(old) = old {
-        close_narrowed(cx, &old, &user);
+        let closed = cx.engine.narrowed_connections(&old, &user);
+        close(cx, &closed);
     }
+    cx.replicate_users([name]);
     done(cx.reply)
 }
 
@@ -51,6 +51,9 @@ pub(super) fn setuser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResul
 /// default user.
 pub(super) fn deluser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult {
     cx.session.secrets.add(2..args.len());
+    if is_foreign(cx) {
+        return done(cx.reply);
+    }
     let mut deleted = 0;
     for name in args.iter_from(2) {
         if name == DEFAULT_USER {
@@ -58,9 +61,11 @@ pub(super) fn deluser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResul
         }
         if cx.engine.acl.remove(name) {
             deleted += 1;
-            close_all_of(cx, name);
+            let closed = cx.engine.connections_of(name);
+            close(cx, &closed);
         }
     }
+    cx.replicate_users(args.iter_from(2));
     cx.reply.int(deleted);
     Ok(())
 }
@@ -74,12 +79,10 @@ pub(super) fn load(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
         return Err(NO_FILE);
     }
     cx.engine.load_users().map_err(|text| ReplyError::Text([b"ERR ", &text[..]].concat()))?;
-    for old in old {
-        match cx.engine.acl.get(&old.name) {
-            Some(new) => close_narrowed(cx, &old, &new),
-            None => close_all_of(cx, &old.name),
-        }
-    }
+    let closed = cx.engine.connections_without_rights(&old);
+    close(cx, &closed);
+    let current = cx.engine.acl.all();
+    cx.replicate_users(old.iter().chain(&current).map(|user| &*user.name));
     done(cx.reply)
 }
 
@@ -99,48 +102,20 @@ pub(super) fn save(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     done(cx.reply)
 }
 
-/// Closes a connection: this one after its reply, others at once.
-fn close(cx: &mut ClientCx<'_, '_>, client: &Arc<ClientShared>) {
-    if client.id == cx.shared.id {
-        cx.close_after_reply();
-    } else {
-        cx.engine.registry.kill(client);
+/// Closes connections: this one after its reply, others at once.
+fn close(cx: &mut ClientCx<'_, '_>, clients: &[Arc<ClientShared>]) {
+    for client in clients {
+        if client.id == cx.shared.id {
+            cx.close_after_reply();
+        } else {
+            cx.engine.registry.kill(client);
+        }
     }
 }
 
-/// The connections that have authenticated as a user.
-fn connections_of(cx: &ClientCx<'_, '_>, name: &[u8]) -> Vec<Arc<ClientShared>> {
-    let mut all = cx.engine.registry.all();
-    all.retain(|client| !client.has_flag(client_flag::PRIMARY) && lock(&client.texts).user == name);
-    all
-}
-
-fn close_all_of(cx: &mut ClientCx<'_, '_>, name: &[u8]) {
-    for client in connections_of(cx, name) {
-        close(cx, &client);
-    }
-}
-
-/// Closes the connections of a user that subscribe to what it may no longer.
-fn close_narrowed(cx: &mut ClientCx<'_, '_>, old: &User, new: &User) {
-    let Some(allowed) = new.narrowed_channels(old) else { return };
-    let mut listeners: HashMap<_, _> = connections_of(cx, &new.name)
-        .into_iter()
-        .filter(|client| client.has_flag(client_flag::PUBSUB))
-        .map(|client| ((client.worker, client.token.load(Ordering::Relaxed)), client))
-        .collect();
-    if listeners.is_empty() {
-        return;
-    }
-    let is_denied = |topic: Topic, name: &[u8]| match topic {
-        Topic::Channel => !allows_channel(&allowed, name),
-        Topic::Pattern => !allows_pattern(&allowed, name),
-    };
-    let mut denied = Vec::new();
-    cx.engine.pubsub.each_subscriber(is_denied, |place| {
-        denied.extend(listeners.remove(&(place.worker, place.token)));
-    });
-    for client in denied {
-        close(cx, &client);
-    }
+/// Whether a change comes from a primary and is not wanted here, or from the append-only file,
+/// which says nothing of users: a transaction of a primary's stream is in it as a whole.
+fn is_foreign(cx: &ClientCx<'_, '_>) -> bool {
+    let from_file = cx.session.primary_link.as_ref().is_some_and(|link| link.replays);
+    cx.from_primary() && (from_file || !cx.engine.config().acl_replicate)
 }

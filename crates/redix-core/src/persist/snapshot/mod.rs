@@ -96,6 +96,8 @@ pub struct Cut {
     pub position: Option<StreamPosition>,
     /// The last fencing token issued.
     pub fence: i64,
+    /// The users, if replicas shall have them.
+    pub users: Option<Vec<u8>>,
     /// The libraries of functions.
     pub libraries: Arc<Catalogue>,
     /// Receives pre-images of entries that change before the saver reaches them.
@@ -146,6 +148,7 @@ impl Cut {
             target: Target::File,
             position: None,
             fence: keyspace.fence().last(),
+            users: None,
             libraries: Arc::default(),
             pre_images,
             dbs,
@@ -165,6 +168,7 @@ impl Cut {
             target: Target::File,
             position: None,
             fence: keyspace.fence().last(),
+            users: None,
             libraries: Arc::default(),
             pre_images: Arc::new(PreImages::new(config, ages)),
             dbs: Vec::new(),

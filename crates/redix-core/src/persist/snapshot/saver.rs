@@ -109,12 +109,13 @@ impl Saver {
     /// A saver for a cut that was just taken.
     pub fn new(cut: Cut) -> Self {
         let position = cut.position.as_ref();
-        let Cut { config, at_ms, used_memory, fence, libraries, target, .. } = &cut;
+        let Cut { config, at_ms, used_memory, fence, users, libraries, target, .. } = &cut;
         let preamble = Preamble {
             now_ms: *at_ms,
             used_memory: *used_memory,
             position,
             fence: *fence,
+            users: users.as_deref(),
             libraries,
             aof_base: matches!(target, Target::AofBase { .. }),
         };
