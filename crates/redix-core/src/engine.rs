@@ -51,6 +51,7 @@ use crate::spare::SpareMemory;
 use crate::stats::Stats;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
+use crate::tls::Certificates;
 use crate::tracking::Tracking;
 
 /// How reply buffers are sized and reported; DEBUG changes it.
@@ -95,6 +96,8 @@ pub struct Engine {
     pub commands: CommandTable,
     /// Users.
     pub acl: Acl,
+    /// The certificates in use.
+    pub certificates: Mutex<Certificates>,
     /// Connections.
     pub registry: Registry,
     /// Counters.
@@ -184,6 +187,7 @@ impl Engine {
             stats: Stats::new(threads, commands.all().len()),
             commands,
             acl,
+            certificates: Mutex::default(),
             repl,
             env,
             registry: Registry::default(),

@@ -51,6 +51,7 @@ pub mod session;
 pub mod spare;
 pub mod stats;
 pub mod sync;
+pub mod tls;
 pub mod tracking;
 pub mod upstream;
 pub mod worker;

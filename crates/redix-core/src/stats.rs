@@ -137,6 +137,8 @@ cell! {
     acl_denied_channel,
     /// ACL denials: databases.
     acl_denied_database,
+    /// Certificates of clients that name no user.
+    acl_denied_certificate,
     /// Objects freed by background steps.
     lazyfreed_objects,
     /// Keyspace accesses by writing commands that unlinked values.

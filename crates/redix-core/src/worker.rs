@@ -11,6 +11,7 @@
 
 mod blocked;
 mod buffers;
+mod certificate;
 mod mail;
 mod migrated;
 mod portion;

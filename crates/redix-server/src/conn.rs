@@ -7,33 +7,24 @@ use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token, event::Source};
 use redix_core::client::Client;
 
+use crate::tls::stream::TlsStream;
+
 /// A stream socket of either family.
 pub enum Stream {
     /// TCP.
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream>),
 }
 
 impl Stream {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(out),
-            Self::Unix(stream) => stream.read(out),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
-        }
-    }
-
     fn source(&mut self) -> &mut dyn Source {
         match self {
             Self::Tcp(stream) => stream,
             Self::Unix(stream) => stream,
+            Self::Tls(stream) => stream.socket_mut(),
         }
     }
 
@@ -42,6 +33,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),
             Self::Unix(stream) => stream.as_raw_fd(),
+            Self::Tls(stream) => stream.socket().as_raw_fd(),
         }
     }
 }
@@ -55,6 +47,8 @@ pub enum ReadOutcome {
     Filled(usize),
     /// The peer has closed its sending side.
     Ended,
+    /// A handshake is under way, and its next step waits to be granted. Nothing was read.
+    Handshake,
     /// The connection has failed.
     Broken,
 }
@@ -85,6 +79,8 @@ pub struct Conn {
     pub closing_seen: bool,
     /// The end of input was read; earlier requests are still replied to.
     pub ended: bool,
+    /// What the peer is told after its handshake, before it is closed.
+    pub refusal: Option<&'static str>,
     /// Unix time in milliseconds since which the output has exceeded its soft limit.
     pub over_soft_since_ms: Option<i64>,
     /// Unix time in milliseconds since which the peak of its output has been tracked.
@@ -102,6 +98,7 @@ impl Conn {
             stalled: false,
             closing_seen: false,
             ended: false,
+            refusal: None,
             over_soft_since_ms: None,
             peak_since_ms: 0,
         }
@@ -115,9 +112,11 @@ impl Conn {
 
     /// Sets TCP_NODELAY. A failure means that the connection has failed, which is noticed later.
     pub fn set_nodelay(&self, on: bool) {
-        if let Stream::Tcp(stream) = &self.stream {
-            stream.set_nodelay(on).ok();
-        }
+        match &self.stream {
+            Stream::Tcp(stream) => stream.set_nodelay(on).ok(),
+            Stream::Tls(stream) => stream.socket().set_nodelay(on).ok(),
+            Stream::Unix(_) => None,
+        };
     }
 
     /// Deregisters the socket.
@@ -126,47 +125,76 @@ impl Conn {
         registry.deregister(self.stream.source()).ok();
     }
 
+    /// Its TLS session, if it has one.
+    pub fn tls(&mut self) -> Option<&mut TlsStream> {
+        match &mut self.stream {
+            Stream::Tls(stream) => Some(stream),
+            Stream::Tcp(_) | Stream::Unix(_) => None,
+        }
+    }
+
+    /// Whether output that the client no longer has waits for the socket.
+    pub fn has_output(&self) -> bool {
+        matches!(&self.stream, Stream::Tls(stream) if stream.has_output())
+    }
+
     /// Reads once.
     pub fn read(&mut self, client: &mut Client) -> ReadOutcome {
-        let space = client.input.space();
-        let offered = space.len();
-        loop {
-            return match self.stream.read(space) {
-                Ok(0) => ReadOutcome::Ended,
-                Ok(count) => {
-                    client.input.received(count);
-                    if count == offered {
-                        ReadOutcome::Filled(count)
-                    } else {
-                        ReadOutcome::Drained(count)
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ReadOutcome::Drained(0),
-                Err(_) => ReadOutcome::Broken,
-            };
+        match &mut self.stream {
+            Stream::Tcp(stream) => read_from(stream, client),
+            Stream::Unix(stream) => read_from(stream, client),
+            Stream::Tls(stream) => stream.read(client),
         }
     }
 
     /// Sends pending output. What the socket does not accept is set aside, so that more replies can
     /// be written.
     pub fn flush(&mut self, client: &mut Client) -> WriteOutcome {
-        let mut total = 0;
-        while !client.unsent().is_empty() {
-            match self.stream.write(client.unsent()) {
-                Ok(0) => return WriteOutcome::Broken,
-                Ok(count) => {
-                    client.note_sent(count);
-                    total += count;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    client.set_unsent_aside();
-                    return WriteOutcome::Part(total);
-                }
-                Err(_) => return WriteOutcome::Broken,
-            }
+        match &mut self.stream {
+            Stream::Tcp(stream) => flush_to(stream, client),
+            Stream::Unix(stream) => flush_to(stream, client),
+            Stream::Tls(stream) => stream.flush(client),
         }
-        WriteOutcome::All(total)
     }
+}
+
+fn read_from(stream: &mut impl Read, client: &mut Client) -> ReadOutcome {
+    let space = client.input.space();
+    let offered = space.len();
+    loop {
+        return match stream.read(space) {
+            Ok(0) => ReadOutcome::Ended,
+            Ok(count) => {
+                client.input.received(count);
+                if count == offered {
+                    ReadOutcome::Filled(count)
+                } else {
+                    ReadOutcome::Drained(count)
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ReadOutcome::Drained(0),
+            Err(_) => ReadOutcome::Broken,
+        };
+    }
+}
+
+fn flush_to(stream: &mut impl Write, client: &mut Client) -> WriteOutcome {
+    let mut total = 0;
+    while !client.unsent().is_empty() {
+        match stream.write(client.unsent()) {
+            Ok(0) => return WriteOutcome::Broken,
+            Ok(count) => {
+                client.note_sent(count);
+                total += count;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                client.set_unsent_aside();
+                return WriteOutcome::Part(total);
+            }
+            Err(_) => return WriteOutcome::Broken,
+        }
+    }
+    WriteOutcome::All(total)
 }

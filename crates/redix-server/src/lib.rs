@@ -24,6 +24,7 @@ pub mod shutdown;
 pub mod spiller;
 pub mod startup;
 pub mod sys;
+pub mod tls;
 pub mod tools;
 pub mod worker;
 

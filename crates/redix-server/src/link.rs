@@ -5,7 +5,7 @@
 
 mod ahead;
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +24,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use self::ahead::{QUEUED_MAX, Reader};
 use crate::log;
+use crate::tls::Tls;
+use crate::tls::outgoing::Outgoing;
 
 const WAKE: Token = Token(0);
 const SOCKET: Token = Token(1);
@@ -35,8 +37,11 @@ const BEHIND_BYTES: usize = 256 * 1024;
 /// The thread, as others reach it.
 struct Handle {
     waker: Arc<Waker>,
-    stream: Arc<Mutex<Weak<TcpStream>>>,
+    stream: Arc<Mutex<Weak<PrimaryStream>>>,
 }
+
+/// The connection to the primary.
+type PrimaryStream = Outgoing<TcpStream>;
 
 impl Wake for Handle {
     fn wake(&self) {
@@ -48,18 +53,18 @@ impl Wake for Handle {
 impl LinkThread for Handle {
     fn cut(&self) {
         if let Some(stream) = locked(&self.stream).upgrade() {
-            stream.shutdown(Shutdown::Both).ok();
+            stream.socket().shutdown(Shutdown::Both).ok();
         }
     }
 }
 
-fn locked(stream: &Mutex<Weak<TcpStream>>) -> MutexGuard<'_, Weak<TcpStream>> {
+fn locked(stream: &Mutex<Weak<PrimaryStream>>) -> MutexGuard<'_, Weak<PrimaryStream>> {
     // A pointer is whole whenever a panic leaves it.
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts the thread. It connects once the engine is a replica and has loaded its data.
-pub fn start(engine: &Arc<Engine>) -> Result<(), String> {
+pub fn start(engine: &Arc<Engine>, tls: &Arc<Tls>) -> Result<(), String> {
     let fail = |error: io::Error| format!("Can't make an event loop: {error}");
     let poll = Poll::new().map_err(fail)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(fail)?);
@@ -67,12 +72,14 @@ pub fn start(engine: &Arc<Engine>) -> Result<(), String> {
     let handle = Handle { waker: Arc::clone(&waker), stream: Arc::clone(&current) };
     engine.repl.upstream.set_thread(Box::new(handle));
     let registry = || poll.registry().try_clone().map_err(fail);
+    let maker = (Arc::clone(engine), Arc::clone(tls));
     let beside = LinkSocket {
         registry: registry()?,
         stream: None,
         current: Arc::default(),
         reader: None,
         beside: None,
+        maker: maker.clone(),
     };
     let socket = LinkSocket {
         registry: registry()?,
@@ -80,6 +87,7 @@ pub fn start(engine: &Arc<Engine>) -> Result<(), String> {
         current,
         reader: Reader::start(waker, QUEUED_MAX)?,
         beside: Some(Box::new(beside)),
+        maker,
     };
     let engine = Arc::clone(engine);
     thread::Builder::new()
@@ -115,17 +123,29 @@ fn run(engine: &Arc<Engine>, mut poll: Poll, mut socket: LinkSocket) {
 /// The socket to the primary, as the engine sees it.
 struct LinkSocket {
     registry: Registry,
-    stream: Option<Arc<TcpStream>>,
+    stream: Option<Arc<PrimaryStream>>,
     /// The same, for those who cut it.
-    current: Arc<Mutex<Weak<TcpStream>>>,
+    current: Arc<Mutex<Weak<PrimaryStream>>>,
     reader: Option<Reader>,
     /// For a data set that has a connection of its own.
     beside: Option<Box<LinkSocket>>,
+    /// From where it is known whether to use TLS, and how.
+    maker: (Arc<Engine>, Arc<Tls>),
 }
 
 impl LinkSocket {
-    fn stream(&self) -> io::Result<&TcpStream> {
+    fn stream(&self) -> io::Result<&PrimaryStream> {
         self.stream.as_deref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Makes a connection of a socket, with TLS if that is configured.
+    fn wrap(&self, socket: TcpStream) -> io::Result<PrimaryStream> {
+        let (engine, tls) = &self.maker;
+        if engine.config().tls_replication {
+            tls.outgoing(socket)
+        } else {
+            Ok(Outgoing::plain(socket))
+        }
     }
 }
 
@@ -144,7 +164,7 @@ impl Transport for LinkSocket {
                     let interest = Interest::READABLE | Interest::WRITABLE;
                     self.registry.register(&mut stream, SOCKET, interest)?;
                     stream.set_nodelay(true).ok();
-                    let stream = Arc::new(stream);
+                    let stream = Arc::new(self.wrap(stream)?);
                     *locked(&self.current) = Arc::downgrade(&stream);
                     self.stream = Some(stream);
                     return Ok(());
@@ -157,11 +177,11 @@ impl Transport for LinkSocket {
 
     fn connected(&mut self) -> io::Result<bool> {
         let stream = self.stream()?;
-        if let Some(error) = stream.take_error()? {
+        if let Some(error) = stream.socket().take_error()? {
             return Err(error);
         }
-        match stream.peer_addr() {
-            Ok(_) => Ok(true),
+        match stream.socket().peer_addr() {
+            Ok(_) => shake_hands(stream),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
         }
@@ -172,12 +192,12 @@ impl Transport for LinkSocket {
             Some(Ok(addr)) => addr.to_string(),
             _ => "?:0".into(),
         };
-        let stream = self.stream.as_deref();
-        (name(stream.map(TcpStream::peer_addr)), name(stream.map(TcpStream::local_addr)))
+        let socket = self.stream.as_deref().map(Outgoing::socket);
+        (name(socket.map(TcpStream::peer_addr)), name(socket.map(TcpStream::local_addr)))
     }
 
     fn fd(&self) -> i32 {
-        self.stream.as_deref().map_or(-1, AsRawFd::as_raw_fd)
+        self.stream.as_deref().map_or(-1, |stream| stream.socket().as_raw_fd())
     }
 
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -203,7 +223,20 @@ impl Transport for LinkSocket {
         let Some(stream) = self.stream.take() else { return };
         // The read-ahead thread may still hold it for a moment. The last owner closes it, which
         // deregisters it.
-        stream.shutdown(Shutdown::Both).ok();
+        stream.socket().shutdown(Shutdown::Both).ok();
+    }
+}
+
+/// Goes on with a handshake as far as the socket lets it. Returns whether it has ended.
+fn shake_hands(stream: &PrimaryStream) -> io::Result<bool> {
+    loop {
+        match stream.shake_hands() {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! all or nothing: if one address fails, none stays open, except for addresses marked as optional
 //! and for address families that the machine does not have.
 //!
-//! Source: `bind`, `port`, `tcp-backlog`, `unixsocket` as Redis 7 and Valkey 8 treat them.
+//! Source: `bind`, `port`, `tls-port`, `tcp-backlog`, `unixsocket` as Redis 7 and Valkey 8 treat
+//! them.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -25,12 +26,14 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A Unix socket.
     Unix(UnixListener),
+    /// TLS over TCP.
+    Tls(TcpListener),
 }
 
 impl Listener {
     fn source(&mut self) -> &mut dyn Source {
         match self {
-            Self::Tcp(listener) => listener,
+            Self::Tcp(listener) | Self::Tls(listener) => listener,
             Self::Unix(listener) => listener,
         }
     }
@@ -47,10 +50,19 @@ impl Listener {
     }
 }
 
-/// Opens the TCP sockets of a configuration; none if its port is 0. Failures are logged.
+/// Opens the plain TCP sockets of a configuration; none if its port is 0. Failures are logged.
 pub fn open_tcp(config: &Config) -> io::Result<Vec<Listener>> {
+    Ok(open_port(config, config.port)?.into_iter().map(Listener::Tcp).collect())
+}
+
+/// Opens the TLS sockets of a configuration; none if their port is 0. Failures are logged.
+pub fn open_tls(config: &Config) -> io::Result<Vec<Listener>> {
+    Ok(open_port(config, config.tls_port)?.into_iter().map(Listener::Tls).collect())
+}
+
+fn open_port(config: &Config, port: u16) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
-    if config.port == 0 {
+    if port == 0 {
         return Ok(listeners);
     }
     for word in &config.bind {
@@ -58,13 +70,12 @@ pub fn open_tcp(config: &Config) -> io::Result<Vec<Listener>> {
             Some(rest) => (rest, true),
             None => (word.as_bytes(), false),
         };
-        match open_address(name, config) {
+        match open_address(name, port, config) {
             Ok(found) => listeners.extend(found),
             Err(failure) => {
                 log::warning(&format!(
-                    "Warning: Could not create server TCP listening socket {}:{}: {}",
+                    "Warning: Could not create server TCP listening socket {}:{port}: {}",
                     Shown(name),
-                    config.port,
                     failure.text
                 ));
                 if failure.is_bearable(optional) {
@@ -104,14 +115,14 @@ impl Failure {
     }
 }
 
-fn open_address(name: &[u8], config: &Config) -> Result<Option<Listener>, Failure> {
+fn open_address(name: &[u8], port: u16, config: &Config) -> Result<Option<TcpListener>, Failure> {
     // A name with several addresses is served by the first that can be bound.
     let mut last = None;
     let name = str::from_utf8(name).map_err(|_| {
         let error = io::Error::other("it is not UTF-8");
         Failure { text: error.to_string(), error }
     })?;
-    for addr in resolve(name, config.port)? {
+    for addr in resolve(name, port)? {
         match open_socket(addr, config) {
             Ok(listener) => return Ok(Some(listener)),
             Err(failure) => last = Some(failure),
@@ -136,7 +147,7 @@ fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     Ok(found.filter(|addr| addr.is_ipv6() == wants_v6).collect())
 }
 
-fn open_socket(addr: SocketAddr, config: &Config) -> Result<Listener, Failure> {
+fn open_socket(addr: SocketAddr, config: &Config) -> Result<TcpListener, Failure> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)
         .map_err(|error| Failure::at("socket", error))?;
     if addr.is_ipv6() {
@@ -148,7 +159,7 @@ fn open_socket(addr: SocketAddr, config: &Config) -> Result<Listener, Failure> {
     socket.set_nonblocking(true).map_err(|error| Failure::at("fcntl", error))?;
     socket.bind(&addr.into()).map_err(|error| Failure::at("bind", error))?;
     socket.listen(backlog(config)).map_err(|error| Failure::at("listen", error))?;
-    Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
+    Ok(TcpListener::from_std(socket.into()))
 }
 
 fn backlog(config: &Config) -> i32 {

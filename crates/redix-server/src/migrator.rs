@@ -9,7 +9,7 @@
 //! is passed to the client's worker. Every step has a timeout. No lock is held while waiting,
 //! except for work.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use redix_core::engine::Engine;
 use redix_core::migration::{Migration, Outcome, Step, Target, Wire};
 
 use crate::log;
+use crate::tls::Tls;
+use crate::tls::outgoing::Outgoing;
 
 /// The most concurrent conversations with targets.
 const THREADS_MAX: usize = 16;
@@ -53,7 +55,8 @@ struct State {
 /// A connection to a target.
 struct Link {
     target: Target,
-    stream: TcpStream,
+    is_tls: bool,
+    stream: Outgoing<TcpStream>,
     /// The database that it has selected, if known.
     selected: Option<i64>,
     used: Instant,
@@ -64,15 +67,15 @@ struct Link {
 
 impl Migrator {
     /// Starts threads for the queued migrations.
-    pub(crate) fn work(self: &Arc<Self>, engine: &Arc<Engine>) {
+    pub(crate) fn work(self: &Arc<Self>, engine: &Arc<Engine>, tls: &Arc<Tls>) {
         let mut state = self.state.lock();
         self.work.notify_one();
         if engine.migrations.waiting() <= state.idle || state.threads == THREADS_MAX {
             return;
         }
-        let (this, shared) = (Arc::clone(self), Arc::clone(engine));
+        let (this, shared, tls) = (Arc::clone(self), Arc::clone(engine), Arc::clone(tls));
         let spawned =
-            thread::Builder::new().name("migrate".into()).spawn(move || this.run(&shared));
+            thread::Builder::new().name("migrate".into()).spawn(move || this.run(&shared, &tls));
         if spawned.is_ok() {
             state.threads += 1;
             return;
@@ -86,15 +89,16 @@ impl Migrator {
         }
     }
 
-    fn run(&self, engine: &Engine) {
+    fn run(&self, engine: &Engine, tls: &Tls) {
         let mut state = self.state.lock();
         loop {
             state.drop_unused(Instant::now());
             engine.migrations.note_kept(state.kept.len());
             if let Some(migration) = engine.migrations.next() {
-                let link = state.take(&migration.order.target);
+                let tls = engine.config().tls_cluster.then_some(tls);
+                let link = state.take(&migration.order.target, tls.is_some());
                 engine.migrations.note_kept(state.kept.len());
-                MutexGuard::unlocked(&mut state, || self.carry_out(engine, migration, link));
+                MutexGuard::unlocked(&mut state, || self.carry_out(engine, migration, link, tls));
                 continue;
             }
             let Some(oldest) = state.kept.first() else { break };
@@ -106,9 +110,16 @@ impl Migrator {
         state.threads -= 1;
     }
 
-    fn carry_out(&self, engine: &Engine, mut migration: Migration, link: Option<Link>) {
+    /// Carries out a migration, over TLS if that is given.
+    fn carry_out(
+        &self,
+        engine: &Engine,
+        mut migration: Migration,
+        link: Option<Link>,
+        tls: Option<&Tls>,
+    ) {
         let now_ms = engine.env.clock.unix_us() / 1000;
-        let spoken = catch_unwind(AssertUnwindSafe(|| speak(&mut migration, link, now_ms)));
+        let spoken = catch_unwind(AssertUnwindSafe(|| speak(&mut migration, link, tls, now_ms)));
         let (outcome, link) = spoken.unwrap_or_else(|_| (Outcome::failed(Step::Reading), None));
         if let Some(link) = link {
             let mut state = self.state.lock();
@@ -120,8 +131,9 @@ impl Migrator {
 }
 
 impl State {
-    fn take(&mut self, target: &Target) -> Option<Link> {
-        let at = self.kept.iter().rposition(|link| link.target == *target)?;
+    fn take(&mut self, target: &Target, is_tls: bool) -> Option<Link> {
+        let is_meant = |link: &Link| link.target == *target && link.is_tls == is_tls;
+        let at = self.kept.iter().rposition(is_meant)?;
         Some(self.kept.remove(at))
     }
 
@@ -139,7 +151,12 @@ impl State {
 
 /// Runs the conversation with the target, over a cached connection if there is one, and over a new
 /// one if that turns out to be closed. Returns the connection if it can be reused.
-fn speak(migration: &mut Migration, kept: Option<Link>, now_ms: i64) -> (Outcome, Option<Link>) {
+fn speak(
+    migration: &mut Migration,
+    kept: Option<Link>,
+    tls: Option<&Tls>,
+    now_ms: i64,
+) -> (Outcome, Option<Link>) {
     let timeout = Duration::from_millis(migration.order.timeout_ms.min(TIMEOUT_MS_MAX));
     if let Some(mut link) = kept {
         link.timeout = timeout;
@@ -148,7 +165,7 @@ fn speak(migration: &mut Migration, kept: Option<Link>, now_ms: i64) -> (Outcome
             return (outcome, link);
         }
     }
-    match Link::open(&migration.order.target, timeout) {
+    match Link::open(&migration.order.target, timeout, tls) {
         Ok(link) => speak_over(migration, link, now_ms),
         Err(step) => (Outcome::failed(step), None),
     }
@@ -167,7 +184,7 @@ fn speak_over(migration: &mut Migration, mut link: Link, now_ms: i64) -> (Outcom
 
 impl Link {
     /// Connects. A refused connection is reported when sending, as in the real servers.
-    fn open(target: &Target, timeout: Duration) -> Result<Self, Step> {
+    fn open(target: &Target, timeout: Duration, tls: Option<&Tls>) -> Result<Self, Step> {
         let host = std::str::from_utf8(&target.host).map_err(|_| Step::Connecting)?;
         // As the C library's resolver parses it.
         let port = u32::try_from(target.port).map_err(|_| Step::Connecting)? as u16;
@@ -176,8 +193,10 @@ impl Link {
             match TcpStream::connect_timeout(&addr, timeout) {
                 Ok(stream) => {
                     stream.set_nodelay(true).ok();
+                    let stream = secure(stream, timeout, tls).map_err(|_| Step::Connecting)?;
                     return Ok(Self {
                         target: target.clone(),
+                        is_tls: tls.is_some(),
                         stream,
                         selected: None,
                         used: Instant::now(),
@@ -193,6 +212,27 @@ impl Link {
     }
 }
 
+/// Makes a connection of a socket, over TLS if that is given: then with its handshake.
+fn secure(
+    socket: TcpStream,
+    timeout: Duration,
+    tls: Option<&Tls>,
+) -> io::Result<Outgoing<TcpStream>> {
+    let Some(tls) = tls else { return Ok(Outgoing::plain(socket)) };
+    let stream = tls.outgoing(socket)?;
+    let deadline = Instant::now() + timeout;
+    loop {
+        stream.socket().set_read_timeout(Some(left(deadline)?))?;
+        stream.socket().set_write_timeout(Some(left(deadline)?))?;
+        match stream.shake_hands() {
+            Ok(true) => return Ok(stream),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// The remaining time of a step, at least the shortest timeout that the system accepts.
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
@@ -204,7 +244,7 @@ impl Wire for Link {
         for mut rest in bytes.chunks(STEP_BYTES) {
             let deadline = Instant::now() + self.timeout;
             while !rest.is_empty() {
-                self.stream.set_write_timeout(Some(left(deadline)?))?;
+                self.stream.socket().set_write_timeout(Some(left(deadline)?))?;
                 match self.stream.write(rest) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(count) => rest = &rest[count..],
@@ -230,11 +270,12 @@ impl Wire for Link {
             if seen > LINE_MAX {
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            self.stream.set_read_timeout(Some(left(deadline)?))?;
+            self.stream.socket().set_read_timeout(Some(left(deadline)?))?;
             let mut chunk = [0; 4096];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => self.input.extend_from_slice(&chunk[..count]),
+            match self.stream.read_once(&mut chunk) {
+                Ok(None) => {}
+                Ok(Some(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(Some(count)) => self.input.extend_from_slice(&chunk[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -202,9 +202,10 @@ fn notify_systemd(message: &str) -> io::Result<()> {
 
 /// The process title for a template. `program` is the name that it was started under.
 pub fn title(config: &Config, program: &[u8], config_file: &[u8]) -> Vec<u8> {
-    let port = config.port.to_string();
+    let port = config.shown_port().to_string();
+    let tls_port = config.tls_port.to_string();
     let listen = match config.bind.first() {
-        _ if config.port == 0 => [b"unixsocket:", config.unixsocket.as_bytes()].concat(),
+        _ if config.shown_port() == 0 => [b"unixsocket:", config.unixsocket.as_bytes()].concat(),
         Some(first) => [first.strip_prefix(b"-").unwrap_or(first), b":", port.as_bytes()].concat(),
         None => [b"*:", port.as_bytes()].concat(),
     };
@@ -213,7 +214,7 @@ pub fn title(config: &Config, program: &[u8], config_file: &[u8]) -> Vec<u8> {
         ("{listen-addr}", &listen),
         ("{server-mode}", b""),
         ("{port}", port.as_bytes()),
-        ("{tls-port}", b"0"),
+        ("{tls-port}", tls_port.as_bytes()),
         ("{unixsocket}", &config.unixsocket),
         ("{config-file}", config_file),
     ];

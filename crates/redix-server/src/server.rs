@@ -36,6 +36,9 @@ use crate::process::{self, PidFile, Supervisor};
 use crate::saver::{self, SaverHandle};
 use crate::startup::{Startup, VERSION};
 use crate::sys::TitleArea;
+use crate::tls::reload::Reload;
+use crate::tls::stream::TlsStream;
+use crate::tls::{self, Contexts, Tls};
 use crate::worker::{Arrival, EventLoop, Handle, Requests};
 use crate::{aof, audit, crash, env, link, log, shutdown, spiller, sys};
 
@@ -59,6 +62,8 @@ pub struct Server {
     title: Mutex<Option<TitleArea>>,
     program: Vec<u8>,
     oom_score: OomScore,
+    tls: Arc<Tls>,
+    reload: Arc<Reload>,
 }
 
 /// The listening sockets by their tokens in the main thread's poll. Tokens are not reused.
@@ -76,15 +81,33 @@ impl Listeners {
         Ok(())
     }
 
-    fn close_tcp(&mut self, registry: &Registry) {
-        self.open.retain_mut(|(_, listener)| match listener {
-            Listener::Tcp(_) => {
+    fn close(&mut self, which: Which, registry: &Registry) {
+        self.open.retain_mut(|(_, listener)| {
+            let is_meant = match listener {
+                Listener::Tcp(_) => which.plain,
+                Listener::Tls(_) => which.tls,
+                Listener::Unix(_) => false,
+            };
+            if is_meant {
                 listener.deregister(registry);
-                false
             }
-            Listener::Unix(_) => true,
+            !is_meant
         });
     }
+
+    /// Opens those of a configuration.
+    fn open(&mut self, which: Which, config: &Config, registry: &Registry) -> io::Result<()> {
+        let plain = if which.plain { listen::open_tcp(config)? } else { Vec::new() };
+        let tls = if which.tls { listen::open_tls(config)? } else { Vec::new() };
+        plain.into_iter().chain(tls).try_for_each(|listener| self.add(listener, registry))
+    }
+}
+
+/// Which of the TCP listening sockets are meant.
+#[derive(Clone, Copy)]
+struct Which {
+    plain: bool,
+    tls: bool,
 }
 
 /// The engine, with the path of its configuration file and the users of its ACL file.
@@ -117,6 +140,7 @@ pub fn run(startup: Startup) -> Result<(), String> {
     show_banner(&config);
     process::remove_leftovers(config.dir.as_ref());
 
+    let contexts = load_tls(&config)?;
     let poll = Poll::new().map_err(|error| error.to_string())?;
     let listeners = open_listeners(&config, poll.registry())?;
     let workers = config.worker_count(thread::available_parallelism().map_or(1, usize::from));
@@ -138,7 +162,11 @@ pub fn run(startup: Startup) -> Result<(), String> {
         title: Mutex::new(title),
         program: std::env::args_os().next().map_or_else(|| "redix".into(), OsString::into_vec),
         oom_score: OomScore::default(),
+        tls: Arc::default(),
+        reload: Arc::default(),
     });
+    server.tls.replace(contexts, &engine);
+    server.reload.follow(&engine.config(), &engine, &server.tls);
     engine.set_applier(Arc::new(Applier(Arc::clone(&server))));
     server.show_title(&engine.config());
     // Ignored: it was logged, and does not prevent serving.
@@ -161,9 +189,18 @@ pub fn run(startup: Startup) -> Result<(), String> {
     }
     aof::start(&engine)?;
     saver::start(&server)?;
-    link::start(&engine)?;
+    link::start(&engine, &server.tls)?;
     spiller::start(&engine)?;
     server.accept_forever(poll)
+}
+
+/// What TLS connections are made with, if there are any.
+fn load_tls(config: &Config) -> Result<Option<Contexts>, String> {
+    let loaded = config.uses_tls().then(|| Contexts::load(config)).transpose();
+    loaded.map_err(|reason| {
+        log::warning(&reason);
+        "Failed to configure TLS. Check logs for more info.".into()
+    })
 }
 
 /// The main function of a worker thread. The process exits if its event loop fails.
@@ -198,7 +235,7 @@ fn announce_start(config: &Config, ignored: &[(&str, &str)], has_file: bool) {
 fn show_banner(config: &Config) {
     let on_terminal = config.logfile.is_empty() && io::stdout().is_terminal();
     if !on_terminal && !config.always_show_logo {
-        log::notice(&format!("Running mode=standalone, port={}.", config.port));
+        log::notice(&format!("Running mode=standalone, port={}.", config.shown_port()));
         return;
     }
     let bits = usize::BITS;
@@ -210,7 +247,7 @@ fn show_banner(config: &Config) {
          \x20 / _, _/  __/ /_/ / />  <      Running in standalone mode\n\
          \x20/_/ |_|\\___/\\__,_/_/_/|_|      Port: {}\n\
          \x20                               PID: {}\n\n",
-        config.port,
+        config.shown_port(),
         std::process::id()
     ));
 }
@@ -222,9 +259,14 @@ fn open_listeners(config: &Config, registry: &Registry) -> Result<Listeners, Str
     if tcp.is_empty() && config.port != 0 {
         return Err(format!("Failed listening on port {} (tcp), aborting.", config.port));
     }
+    let tls = listen::open_tls(config)
+        .map_err(|_| format!("Failed listening on port {} (tls), aborting.", config.tls_port))?;
+    if tls.is_empty() && config.tls_port != 0 {
+        return Err(format!("Failed listening on port {} (tls), aborting.", config.tls_port));
+    }
     let unix = listen::open_unix(config)
         .map_err(|reason| format!("Failed opening Unix socket: {reason}"))?;
-    for listener in tcp.into_iter().chain(unix) {
+    for listener in tcp.into_iter().chain(tls).chain(unix) {
         listeners.add(listener, registry).map_err(|error| error.to_string())?;
     }
     if listeners.open.is_empty() {
@@ -256,7 +298,7 @@ impl Server {
                 Ok(())
             }
             Request::Migrate => {
-                self.migrator.work(&self.engine);
+                self.migrator.work(&self.engine, &self.tls);
                 Ok(())
             }
             Request::Warn(text) => {
@@ -283,6 +325,9 @@ impl Server {
         }
         if listeners.open.iter().any(|(_, listener)| matches!(listener, Listener::Unix(_))) {
             log::notice("Ready to accept connections unix");
+        }
+        if listeners.open.iter().any(|(_, listener)| matches!(listener, Listener::Tls(_))) {
+            log::notice("Ready to accept connections tls");
         }
         drop(listeners);
         self.supervisor.ready();
@@ -345,6 +390,9 @@ impl Server {
                 Listener::Unix(listener) => {
                     listener.accept().map(|(stream, _)| Accepted::Unix(stream))
                 }
+                Listener::Tls(listener) => {
+                    listener.accept().map(|(stream, peer)| Accepted::Tls(stream, peer))
+                }
             };
             drop(listeners);
             match accepted {
@@ -370,10 +418,11 @@ impl Server {
             self.turn_away(accepted, b"-ERR max number of clients reached\r\n");
             return;
         }
-        if config.protected_mode
+        let denied = config.protected_mode
             && self.engine.acl.default_takes_any_password()
-            && !accepted.is_local()
-        {
+            && !accepted.is_local();
+        // Over TLS the reason can only be told after the handshake.
+        if denied && !matches!(accepted, Accepted::Tls(..)) {
             self.turn_away(accepted, DENIED.as_bytes());
             return;
         }
@@ -400,9 +449,23 @@ impl Server {
                 shared.set_flag(client_flag::UNIX, true);
                 Stream::Unix(stream)
             }
+            Accepted::Tls(stream, _) => {
+                prepare_tcp(&stream, &config);
+                let Some(stream) = self.wrap(stream) else { return };
+                Stream::Tls(Box::new(stream))
+            }
         };
         let authenticated = self.engine.acl.default_is_open();
-        handle.hand_over(Arrival { stream, shared: Arc::new(shared), authenticated });
+        let refusal = denied.then_some(DENIED);
+        handle.hand_over(Arrival { stream, shared: Arc::new(shared), authenticated, refusal });
+    }
+
+    /// Makes a TLS connection of a socket; it is closed if that fails.
+    fn wrap(&self, socket: TcpStream) -> Option<TlsStream> {
+        let contexts = self.tls.contexts()?;
+        TlsStream::new(socket, &contexts.server)
+            .inspect_err(|error| log::warning(&format!("Can't make a TLS session: {error}")))
+            .ok()
     }
 
     /// Sends the reason of a refusal, as far as the socket accepts it at once.
@@ -413,38 +476,38 @@ impl Server {
         match accepted {
             Accepted::Tcp(mut stream, _) => stream.write(words).ok(),
             Accepted::Unix(mut stream) => stream.write(words).ok(),
+            // Its handshake has not been made, so that it would not be understood.
+            Accepted::Tls(..) => None,
         };
     }
 
-    /// Listens on the addresses of a changed configuration. On failure the old ones stay open.
+    /// Listens on the addresses of a changed configuration; `name` is the directive that changed
+    /// them. On failure the old ones stay open.
     fn listen_anew(
         &self,
         old: &Config,
         new: &Config,
+        which: Which,
         name: &'static str,
     ) -> Result<(), ConfigSetError> {
         let mut listeners = self.listeners.lock();
-        listeners.close_tcp(&self.registry);
-        let opened = listen::open_tcp(new)
-            .and_then(|found| found.into_iter().try_for_each(|l| listeners.add(l, &self.registry)));
-        if opened.is_ok() {
+        listeners.close(which, &self.registry);
+        if listeners.open(which, new, &self.registry).is_ok() {
             return Ok(());
         }
         log::warning(&format!(
             "Failed applying new configuration. Possibly related to new {name} setting. Restoring \
              previous settings."
         ));
-        listeners.close_tcp(&self.registry);
-        let restored = listen::open_tcp(old)
-            .and_then(|found| found.into_iter().try_for_each(|l| listeners.add(l, &self.registry)));
-        if let Err(error) = restored {
+        listeners.close(which, &self.registry);
+        if let Err(error) = listeners.open(which, old, &self.registry) {
             log::warning(&format!("Failed restoring the old listening sockets: {error}"));
         }
         Err(ConfigSetError::Refused {
             name: name.into(),
             reason: match name {
-                "port" => "Unable to listen on this port. Check server logs.".into(),
-                _ => "Failed to bind to specified addresses.".into(),
+                "bind" => "Failed to bind to specified addresses.".into(),
+                _ => "Unable to listen on this port. Check server logs.".into(),
             },
         })
     }
@@ -454,19 +517,20 @@ impl Server {
 enum Accepted {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
+    Tls(TcpStream, SocketAddr),
 }
 
 impl Accepted {
     fn is_local(&self) -> bool {
         match self {
-            Self::Tcp(_, peer) => peer.ip().is_loopback(),
+            Self::Tcp(_, peer) | Self::Tls(_, peer) => peer.ip().is_loopback(),
             Self::Unix(_) => true,
         }
     }
 
     fn fd(&self) -> i32 {
         match self {
-            Self::Tcp(stream, _) => stream.as_raw_fd(),
+            Self::Tcp(stream, _) | Self::Tls(stream, _) => stream.as_raw_fd(),
             Self::Unix(stream) => stream.as_raw_fd(),
         }
     }
@@ -474,7 +538,7 @@ impl Accepted {
     /// The addresses of the peer and of this end, as shown.
     fn names(&self, config: &Config) -> (String, String) {
         match self {
-            Self::Tcp(stream, peer) => {
+            Self::Tcp(stream, peer) | Self::Tls(stream, peer) => {
                 let own =
                     stream.local_addr().map_or_else(|_| "?:0".into(), |addr| addr.to_string());
                 (peer.to_string(), own)
@@ -517,6 +581,23 @@ const DENIED: &str = "-DENIED Running in protected mode because protected mode i
     NOTE: You only need to do one of the above things in order for the server to start accepting \
     connections from the outside.\r\n";
 
+/// What TLS connections are made with as of a changed configuration; `None` if it need not be made
+/// anew.
+fn load_changed_tls(
+    new: &Config,
+    changed: &[&'static str],
+) -> Result<Option<Contexts>, ConfigSetError> {
+    let name = changed.iter().find(|name| tls::DIRECTIVES.contains(name));
+    let (Some(name), true) = (name, new.uses_tls()) else { return Ok(None) };
+    Contexts::load(new).map(Some).map_err(|reason| {
+        log::warning(&reason);
+        ConfigSetError::Refused {
+            name: (*name).into(),
+            reason: "Unable to update TLS configuration. Check server logs.".into(),
+        }
+    })
+}
+
 /// Applies CONFIG SET to sockets, limits, the log and the title.
 struct Applier(Arc<Server>);
 
@@ -531,6 +612,7 @@ impl Apply for Applier {
         let is_changed = |name: &str| changed.contains(&name);
         let refused =
             |name: &str, reason: String| ConfigSetError::Refused { name: name.into(), reason };
+        let contexts = load_changed_tls(new, changed)?;
         if is_changed("maxclients") {
             let fits = process::clients_that_fit(new.maxclients);
             if fits < new.maxclients {
@@ -562,18 +644,28 @@ impl Apply for Applier {
             })?;
             new.dir = dir.as_path().into();
         }
-        let name = if is_changed("port") { "port" } else { "bind" };
-        if is_changed(name)
-            && let Err(error) = server.listen_anew(old, new, name)
+        let name = ["port", "tls-port", "bind"].into_iter().find(|name| is_changed(name));
+        let which = Which {
+            plain: is_changed("port") || is_changed("bind"),
+            tls: is_changed("tls-port") || is_changed("bind"),
+        };
+        if let Some(name) = name
+            && let Err(error) = server.listen_anew(old, new, which, name)
         {
             // Ignored: if the old directory no longer exists, the new one is as good.
             std::env::set_current_dir(&old.dir).ok();
             server.oom_score.follow(old).ok();
             return Err(error);
         }
+        if !new.uses_tls() {
+            server.tls.replace(None, &server.engine);
+        } else if contexts.is_some() {
+            server.tls.replace(contexts, &server.engine);
+        }
+        server.reload.follow(new, &server.engine, &server.tls);
         log::configure(new);
         crash::follow(new);
-        if ["proc-title-template", "port", "bind"].into_iter().any(is_changed) {
+        if ["proc-title-template", "port", "tls-port", "bind"].into_iter().any(is_changed) {
             server.show_title(new);
         }
         Ok(())

@@ -14,6 +14,7 @@
 //! except through the engine's worker. Every message of the mailbox is taken before the next wait.
 
 mod connections;
+mod handshakes;
 
 use std::io;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct Arrival {
     pub shared: Arc<ClientShared>,
     /// Whether it may run commands without AUTH.
     pub authenticated: bool,
+    /// What it is told after its handshake, before it is closed.
+    pub refusal: Option<&'static str>,
 }
 
 /// The handle of a worker for other threads.
@@ -142,6 +145,7 @@ impl EventLoop {
             connections.resume_after_pause(worker);
             end_waits(worker, engine);
             connections.read_all(worker);
+            connections.shake_hands(worker);
             connections.touched.extend_from_slice(worker.ready());
             let commands_before = engine.stats.thread(*index).cell.commands.get();
             connections.execute(worker, requests);
@@ -185,6 +189,7 @@ impl EventLoop {
     fn timeout(&self, now_ns: u64) -> Duration {
         if !self.connections.readable.is_empty()
             || !self.connections.touched.is_empty()
+            || self.connections.has_handshakes()
             || self.worker.has_ready()
             || self.worker.has_mail()
         {

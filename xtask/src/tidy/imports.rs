@@ -21,6 +21,7 @@ const BASE: &[&str] = &[
     "moment",
     "pause",
     "spare",
+    "tls",
 ];
 
 /// The imports allowed inside [`BASE`].
@@ -38,6 +39,7 @@ const ALLOWED_BASE: &[(&str, &[&str])] = &[
     ("moment", &[]),
     ("pause", &["sync"]),
     ("spare", &["env", "sync"]),
+    ("tls", &[]),
 ];
 
 /// The parts of serving a client: the keys, the client, and the recipients of effects.

@@ -21,6 +21,8 @@ pub enum Reason {
     Database,
     /// A user name with a password.
     Auth,
+    /// The user that a certificate names.
+    Certificate,
 }
 
 impl Reason {
@@ -32,6 +34,7 @@ impl Reason {
             Self::Channel => "channel",
             Self::Database => "database",
             Self::Auth => "auth",
+            Self::Certificate => "tls-cert",
         }
     }
 }

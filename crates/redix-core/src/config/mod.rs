@@ -283,6 +283,18 @@ impl Config {
         }
     }
 
+    /// The port that INFO and the process title show: the plain one, if there is one.
+    #[must_use]
+    pub fn shown_port(&self) -> u16 {
+        if self.port == 0 { self.tls_port } else { self.port }
+    }
+
+    /// Whether any connection uses TLS, so that the certificates are loaded.
+    #[must_use]
+    pub fn uses_tls(&self) -> bool {
+        self.tls_port != 0 || self.tls_replication || self.tls_cluster
+    }
+
     /// The number of worker threads on a machine with `cores` cores.
     #[must_use]
     pub fn worker_count(&self, cores: usize) -> usize {

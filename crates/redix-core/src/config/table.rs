@@ -33,7 +33,8 @@ const ULONG_MAX: u64 = i64::MAX as u64;
 const COPIED: &str = "replies are copied";
 const NO_ALLOC_TUNING: &str = "it tunes the allocator of another server";
 const NO_CLUSTER: &str = "it takes effect only in cluster mode";
-const NO_TLS: &str = "it takes effect only with TLS";
+const BY_TIME: &str = "handshakes have a budget of time in each turn of a worker instead";
+const NO_FINITE_FIELDS: &str = "keys are exchanged over elliptic curves only";
 const NOT_OFFERED: &str = "the functions that it would add are not offered";
 
 macro_rules! directives {
@@ -616,63 +617,59 @@ directives! {
 
     group "TLS" {
         /// TLS port for clients; 0 for none.
-        tls_port: u16 = 0, "tls-port" => Int(0, 65535), unsupported_unless_default("TLS");
+        tls_port: u16 = 0, "tls-port" => Int(0, 65535);
         /// TLS connections accepted in one turn of a worker.
         max_new_tls_connections_per_cycle: u32 = 1,
-            "max-new-tls-connections-per-cycle" => Int(1, 1000),
-            ignored(NO_TLS);
+            "max-new-tls-connections-per-cycle" => Int(1, 1000), ignored(BY_TIME);
         /// Certificate of the server.
-        tls_cert_file: ByteString = ByteString::new(), "tls-cert-file" => ANY, ignored(NO_TLS);
+        tls_cert_file: ByteString = ByteString::new(), "tls-cert-file" => ANY;
         /// Key of the server.
-        tls_key_file: ByteString = ByteString::new(), "tls-key-file" => ANY, ignored(NO_TLS);
+        tls_key_file: ByteString = ByteString::new(), "tls-key-file" => ANY;
         /// Password of the key.
         tls_key_file_pass: ByteString = ByteString::new(),
-            "tls-key-file-pass" => ANY, sensitive, ignored(NO_TLS);
+            "tls-key-file-pass" => ANY, sensitive;
         /// Certificate for outgoing connections.
         tls_client_cert_file: ByteString = ByteString::new(),
-            "tls-client-cert-file" => ANY, ignored(NO_TLS);
+            "tls-client-cert-file" => ANY;
         /// Key for outgoing connections.
-        tls_client_key_file: ByteString = ByteString::new(), "tls-client-key-file" => ANY, ignored(NO_TLS);
+        tls_client_key_file: ByteString = ByteString::new(), "tls-client-key-file" => ANY;
         /// Password of the key for outgoing connections.
         tls_client_key_file_pass: ByteString = ByteString::new(),
-            "tls-client-key-file-pass" => ANY, sensitive,
-            ignored(NO_TLS);
+            "tls-client-key-file-pass" => ANY, sensitive;
         /// Diffie-Hellman parameters.
-        tls_dh_params_file: ByteString = ByteString::new(), "tls-dh-params-file" => ANY, ignored(NO_TLS);
+        tls_dh_params_file: ByteString = ByteString::new(), "tls-dh-params-file" => ANY, ignored(NO_FINITE_FIELDS);
         /// File of trusted authorities.
-        tls_ca_cert_file: ByteString = ByteString::new(), "tls-ca-cert-file" => ANY, ignored(NO_TLS);
+        tls_ca_cert_file: ByteString = ByteString::new(), "tls-ca-cert-file" => ANY;
         /// Directory of trusted authorities.
-        tls_ca_cert_dir: ByteString = ByteString::new(), "tls-ca-cert-dir" => ANY, ignored(NO_TLS);
+        tls_ca_cert_dir: ByteString = ByteString::new(), "tls-ca-cert-dir" => ANY;
         /// Whether clients must present a certificate.
         tls_auth_clients: TlsAuthClients = TlsAuthClients::Yes,
-            "tls-auth-clients" => Word, ignored(NO_TLS);
+            "tls-auth-clients" => Word;
         /// Which field of a certificate names the user.
         tls_auth_clients_user: TlsAuthClientsUser = TlsAuthClientsUser::Off,
-            "tls-auth-clients-user" => Word, ignored(NO_TLS);
+            "tls-auth-clients-user" => Word;
         /// Use TLS towards the primary.
-        tls_replication: bool = false, "tls-replication" => Bool, unsupported_unless_default("TLS");
-        /// Use TLS between cluster nodes.
-        tls_cluster: bool = false, "tls-cluster" => Bool, unsupported_unless_default("TLS");
+        tls_replication: bool = false, "tls-replication" => Bool;
+        /// Use TLS towards the targets of MIGRATE, and between cluster nodes.
+        tls_cluster: bool = false, "tls-cluster" => Bool;
         /// Versions of TLS that are offered.
-        tls_protocols: ByteString = ByteString::new(), "tls-protocols" => ANY, ignored(NO_TLS);
+        tls_protocols: ByteString = ByteString::new(), "tls-protocols" => ANY;
         /// Ciphers up to TLS 1.2.
-        tls_ciphers: ByteString = ByteString::new(), "tls-ciphers" => ANY, ignored(NO_TLS);
+        tls_ciphers: ByteString = ByteString::new(), "tls-ciphers" => ANY;
         /// Ciphers of TLS 1.3.
-        tls_ciphersuites: ByteString = ByteString::new(), "tls-ciphersuites" => ANY, ignored(NO_TLS);
+        tls_ciphersuites: ByteString = ByteString::new(), "tls-ciphersuites" => ANY;
         /// Prefer the server's order of ciphers.
         tls_prefer_server_ciphers: bool = false,
-            "tls-prefer-server-ciphers" => Bool, ignored(NO_TLS);
+            "tls-prefer-server-ciphers" => Bool;
         /// Let clients resume sessions.
-        tls_session_caching: bool = true, "tls-session-caching" => Bool, ignored(NO_TLS);
+        tls_session_caching: bool = true, "tls-session-caching" => Bool;
         /// Sessions that are remembered; 0: no limit.
-        tls_session_cache_size: u32 = 20 << 10, "tls-session-cache-size" => Int(0, INT_MAX),
-            ignored(NO_TLS);
+        tls_session_cache_size: u32 = 20 << 10, "tls-session-cache-size" => Int(0, INT_MAX);
         /// Seconds for which a session is remembered.
-        tls_session_cache_timeout: u32 = 300, "tls-session-cache-timeout" => Int(0, INT_MAX),
-            ignored(NO_TLS);
+        tls_session_cache_timeout: u32 = 300, "tls-session-cache-timeout" => Int(0, INT_MAX);
         /// Seconds between looks at changed certificates; 0: never.
         tls_auto_reload_interval: u32 = 0,
-            "tls-auto-reload-interval" => Int(0, INT_MAX), ignored(NO_TLS);
+            "tls-auto-reload-interval" => Int(0, INT_MAX);
     }
 
     group "Cluster" {

@@ -165,6 +165,7 @@ fn authenticate(config: &Config, out: &mut Vec<u8>) -> bool {
 /// The port to announce.
 fn port(config: &Config) -> u16 {
     match config.replica_announce_port {
+        0 if config.tls_replication && config.tls_port != 0 => config.tls_port,
         0 => config.port,
         announced => announced,
     }

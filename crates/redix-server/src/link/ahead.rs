@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use super::PrimaryStream;
 use mio::Waker;
-use mio::net::TcpStream;
 use parking_lot::{Condvar, Mutex};
 use redix_core::upstream::ahead::{Next, Portion, Portions, ReadAhead};
 
@@ -34,7 +34,7 @@ pub(super) struct Reader {
 
 struct Job {
     ahead: Box<ReadAhead>,
-    stream: Arc<TcpStream>,
+    stream: Arc<PrimaryStream>,
     queue: Arc<Queue>,
 }
 
@@ -83,7 +83,7 @@ impl Reader {
     pub(super) fn begin(
         &self,
         ahead: Box<ReadAhead>,
-        stream: &Arc<TcpStream>,
+        stream: &Arc<PrimaryStream>,
     ) -> Result<Box<dyn Portions>, Box<ReadAhead>> {
         let queue = Arc::new(Queue {
             state: Mutex::default(),
@@ -117,7 +117,7 @@ fn wake(waker: &Waker) {
 fn read(
     waker: &Waker,
     mut ahead: ReadAhead,
-    mut stream: &TcpStream,
+    mut stream: &PrimaryStream,
     queue: &Queue,
 ) -> (Portion, io::Error) {
     loop {

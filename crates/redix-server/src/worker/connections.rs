@@ -24,6 +24,7 @@ use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::primary::{Owed, Replica};
 use redix_core::worker::{Asked, Worker};
 
+use super::handshakes::Handshakes;
 use super::{Arrival, Handle, Requests, WAKE};
 use crate::conn::{Conn, ReadOutcome, WriteOutcome};
 use crate::log;
@@ -51,10 +52,11 @@ const ATTEND_EVENTS_MAX: usize = 64;
 pub(super) struct Connections {
     pub(super) poll: Poll,
     handle: Arc<Handle>,
-    conns: Vec<Option<Conn>>,
+    pub(super) conns: Vec<Option<Conn>>,
     pub(super) readable: Vec<usize>,
     pub(super) touched: Vec<usize>,
     closed: Vec<usize>,
+    pub(super) handshakes: Handshakes,
     /// Were to be read from or written to while their script ran.
     put_off: Vec<usize>,
     /// Have replies that wait for a sync of the append-only file.
@@ -69,8 +71,8 @@ pub(super) struct Connections {
     pub(super) resumed_after_ms: i64,
     /// The waker was called.
     woken: bool,
-    engine: Arc<Engine>,
-    index: usize,
+    pub(super) engine: Arc<Engine>,
+    pub(super) index: usize,
 }
 
 /// Whether a client has more pending output than it may have, whether or not it would read it.
@@ -111,6 +113,7 @@ impl Connections {
             readable: Vec::new(),
             touched: Vec::new(),
             closed: Vec::new(),
+            handshakes: Handshakes::default(),
             put_off: Vec::new(),
             awaiting_sync: Vec::new(),
             visited: 0,
@@ -248,6 +251,7 @@ impl Connections {
 
     fn adopt(&mut self, worker: &mut Worker, arrival: Arrival) {
         let mut conn = Conn::new(arrival.stream);
+        conn.refusal = arrival.refusal;
         let client = Client::new(arrival.shared, arrival.authenticated);
         let token = worker.insert(client);
         // Bytes received before the registration are reported by it.
@@ -291,66 +295,79 @@ impl Connections {
     pub(super) fn read_all(&mut self, worker: &mut Worker) {
         let limit = worker.config().client_query_buffer_limit;
         for token in std::mem::take(&mut self.readable) {
-            let Some(Some(conn)) = self.conns.get_mut(token) else { continue };
-            let Some(client) = worker.client(token) else {
-                self.put_off.push(token);
-                continue;
-            };
-            if conn.ended || client.closing() {
-                continue;
-            }
-            if must_wait(client) {
-                conn.suspended = true;
-                continue;
-            }
-            let Some(client) = worker.reader(token) else { continue };
-            let count = match conn.read(client) {
-                ReadOutcome::Broken => {
-                    self.closed.push(token);
-                    continue;
-                }
-                ReadOutcome::Ended => {
-                    // Earlier requests are still replied to, unless the client is blocked.
-                    conn.ended = true;
-                    let idle = !client.ready && client.input.parked() == 0;
-                    let replica = client.session.replica.as_ref();
-                    let fed = replica.is_some_and(|replica| replica.attached());
-                    if fed || client.halted || (idle && client.unsent_bytes() == 0) {
-                        self.closed.push(token);
-                    }
-                    continue;
-                }
-                ReadOutcome::Filled(count) => {
-                    self.readable.push(token);
-                    count
-                }
-                ReadOutcome::Drained(count) => {
-                    if conn.closing_seen {
-                        self.readable.push(token);
-                    }
-                    count
-                }
-            };
-            // Queued commands are unexecuted requests, like the content of the buffer.
-            let queued = client.session.multi.as_ref().map_or(0, |multi| multi.bytes);
-            if (client.input.pending_bytes() + queued) as u64 > limit {
-                // It may be listed again in this turn, but is closed only once.
-                conn.ended = true;
-                self.engine.stats.thread(self.index).cell.query_limit_disconnections.bump();
-                log::warning(&format!(
-                    "Closing client that reached max query buffer length: {}",
-                    describe(&self.engine, &client.shared)
-                ));
-                self.closed.push(token);
-                continue;
-            }
-            if count > 0 {
-                self.note_read(worker, token, count);
-            } else {
-                worker.end_read(token);
-            }
+            self.read(worker, token, limit);
         }
         self.close_marked(worker);
+    }
+
+    /// Reads once from a connection, unless it has to wait. `limit`: bytes of unexecuted input.
+    // HOT PATH: once per turn and ready connection.
+    #[inline]
+    pub(super) fn read(&mut self, worker: &mut Worker, token: usize, limit: u64) {
+        let Some(Some(conn)) = self.conns.get_mut(token) else { return };
+        let Some(client) = worker.client(token) else {
+            self.put_off.push(token);
+            return;
+        };
+        if conn.ended || client.closing() {
+            return;
+        }
+        if must_wait(client) {
+            conn.suspended = true;
+            return;
+        }
+        let Some(client) = worker.reader(token) else { return };
+        let count = match conn.read(client) {
+            ReadOutcome::Broken => {
+                self.closed.push(token);
+                return;
+            }
+            ReadOutcome::Ended => {
+                // Earlier requests are still replied to, unless the client is blocked.
+                conn.ended = true;
+                let idle = !client.ready && client.input.parked() == 0;
+                let replica = client.session.replica.as_ref();
+                let fed = replica.is_some_and(|replica| replica.attached());
+                let sent = client.unsent_bytes() == 0 && !conn.has_output();
+                if fed || client.halted || (idle && sent) {
+                    self.closed.push(token);
+                }
+                return;
+            }
+            ReadOutcome::Handshake => {
+                worker.end_read(token);
+                self.handshakes.list(token);
+                return;
+            }
+            ReadOutcome::Filled(count) => {
+                self.readable.push(token);
+                count
+            }
+            ReadOutcome::Drained(count) => {
+                if conn.closing_seen {
+                    self.readable.push(token);
+                }
+                count
+            }
+        };
+        // Queued commands are unexecuted requests, like the content of the buffer.
+        let queued = client.session.multi.as_ref().map_or(0, |multi| multi.bytes);
+        if (client.input.pending_bytes() + queued) as u64 > limit {
+            // It may be listed again in this turn, but is closed only once.
+            conn.ended = true;
+            self.engine.stats.thread(self.index).cell.query_limit_disconnections.bump();
+            log::warning(&format!(
+                "Closing client that reached max query buffer length: {}",
+                describe(&self.engine, &client.shared)
+            ));
+            self.closed.push(token);
+            return;
+        }
+        if count > 0 {
+            self.note_read(worker, token, count);
+        } else {
+            worker.end_read(token);
+        }
     }
 
     fn note_read(&mut self, worker: &mut Worker, token: usize, count: usize) {
@@ -374,6 +391,7 @@ impl Connections {
         self.note_events(&events);
         self.take_arrivals(worker);
         self.read_all(worker);
+        self.shake_hands(worker);
         self.touched.extend_from_slice(worker.ready());
         self.execute(worker, requests);
         self.touched.extend(worker.fed());
@@ -514,7 +532,7 @@ impl Connections {
             if self.engine.fill_replica(replica, room, client.reply.bytes_mut()).is_err() {
                 return Fate::Close;
             }
-            if client.unsent_bytes() == 0 {
+            if client.unsent_bytes() == 0 && !conn.has_output() {
                 break;
             }
             match conn.flush(client) {
@@ -540,7 +558,7 @@ impl Connections {
             conn.suspended = false;
             self.readable.push(token);
         }
-        if replica.is_served() && client.unsent_bytes() == 0 {
+        if replica.is_served() && client.unsent_bytes() == 0 && !conn.has_output() {
             return Fate::Close;
         }
         let owed = replica.owed(&self.engine.repl.log, config, client.unsent_bytes() as u64);
@@ -599,7 +617,7 @@ impl Connections {
         }
     }
 
-    fn close_marked(&mut self, worker: &mut Worker) {
+    pub(super) fn close_marked(&mut self, worker: &mut Worker) {
         for token in std::mem::take(&mut self.closed) {
             self.close(worker, token);
         }

@@ -18,6 +18,7 @@ use crate::pause::Paused;
 use crate::registry::{AwaitedKey, ClientShared, client_flag};
 use crate::stats::{CallStats, Totals, latency_bucket_end_ns};
 use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::lock;
 
 /// Command: INFO.
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("info", Group::Server, -1, info)
@@ -44,6 +45,7 @@ type Section = (&'static str, When, fn(&Facts<'_>, &mut String));
 
 const SECTIONS: &[Section] = &[
     ("Server", When::Default, server),
+    ("TLS", When::All, tls),
     ("Clients", When::Default, clients),
     ("Memory", When::Default, memory),
     ("Persistence", When::Default, persistence),
@@ -183,7 +185,7 @@ fn server(facts: &Facts<'_>, out: &mut String) {
     field!(out, "process_id", "{}", host.pid);
     field!(out, "process_supervised", "{}", setting(facts, "supervised"));
     field!(out, "run_id", "{}", facts.engine.run_id);
-    field!(out, "tcp_port", "{}", facts.config.port);
+    field!(out, "tcp_port", "{}", facts.config.shown_port());
     field!(out, "server_time_usec", "{}", facts.now_us);
     field!(out, "uptime_in_seconds", "{uptime_s}");
     field!(out, "uptime_in_days", "{}", uptime_s / 86_400);
@@ -204,9 +206,29 @@ fn server(facts: &Facts<'_>, out: &mut String) {
     if !facts.config.unixsocket.is_empty() {
         let path = &facts.config.unixsocket;
         write!(out, "listener{listeners}:name=unix,bind={path}\r\n").ok();
+        listeners += 1;
+    }
+    if facts.config.tls_port != 0 {
+        let port = facts.config.tls_port;
+        write!(out, "listener{listeners}:name=tls{},port={port}\r\n", binds(facts)).ok();
     }
     if let Some(left_ms) = facts.engine.shutdown_in_ms() {
         field!(out, "shutdown_in_milliseconds", "{left_ms}");
+    }
+}
+
+fn tls(facts: &Facts<'_>, out: &mut String) {
+    let used = lock(&facts.engine.certificates).clone();
+    let now_s = facts.now_us / 1_000_000;
+    for (name, certificate) in
+        [("server", used.server), ("client", used.client), ("ca", used.authority)]
+    {
+        let (serial, left_s) = match certificate {
+            Some(shown) => (shown.serial, shown.expires_s - now_s),
+            None => ("none".into(), 0),
+        };
+        write!(out, "tls_{name}_cert_serial:{serial}\r\n").ok();
+        write!(out, "tls_{name}_cert_expires_in_seconds:{left_s}\r\n").ok();
     }
 }
 
@@ -566,7 +588,7 @@ fn loop_stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "acl_access_denied_cmd", "{}", totals.acl_denied_command);
     field!(out, "acl_access_denied_key", "{}", totals.acl_denied_key);
     field!(out, "acl_access_denied_channel", "{}", totals.acl_denied_channel);
-    field!(out, "acl_access_denied_tls_cert", "0");
+    field!(out, "acl_access_denied_tls_cert", "{}", totals.acl_denied_certificate);
     field!(out, "acl_access_denied_db", "{}", totals.acl_denied_database);
     let audit = facts.engine.env.audit.counts();
     field!(out, "audit_log_records", "{}", audit.written);

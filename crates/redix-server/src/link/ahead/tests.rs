@@ -32,8 +32,8 @@ impl Rig {
     }
 
     /// Reads ahead from a connection; `None` on a machine without read-ahead.
-    fn begin(&self, near: std::net::TcpStream) -> Option<(Box<dyn Portions>, Arc<TcpStream>)> {
-        let stream = Arc::new(TcpStream::from_std(near));
+    fn begin(&self, near: std::net::TcpStream) -> Option<(Box<dyn Portions>, Arc<PrimaryStream>)> {
+        let stream = Arc::new(PrimaryStream::plain(mio::net::TcpStream::from_std(near)));
         let ahead = ReadAhead::new(Arc::clone(&self.engine), Input::default());
         let Ok(portions) = self.reader.as_ref()?.begin(Box::new(ahead), &stream) else {
             panic!("the thread is there")
