@@ -25,6 +25,7 @@ mod pubsub;
 mod replication;
 mod sentinel;
 mod strangers;
+mod tls;
 mod tools;
 mod tracking;
 mod transactions;
