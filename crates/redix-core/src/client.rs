@@ -17,7 +17,7 @@ use redix_resp::request::{Limits, Parsed, RequestParser, Span};
 
 use crate::command::args::{Args, Bodies};
 use crate::command::blocked::Blocked;
-use crate::registry::ClientShared;
+use crate::registry::{ClientShared, Registry, WORKER_PART};
 use crate::repl::log::Log;
 use crate::session::{ReplyMode, Session};
 use crate::sync::Arc;
@@ -409,6 +409,8 @@ pub struct Client {
     pub blocked: Option<Blocked>,
 }
 
+const _: () = assert!(size_of::<Client>() <= WORKER_PART);
+
 impl Client {
     /// A new connection.
     pub fn new(shared: Arc<ClientShared>, authenticated: bool) -> Self {
@@ -459,17 +461,22 @@ impl Client {
     }
 
     /// Publishes the sizes of its buffers for other threads.
-    pub fn publish(&self) {
+    pub fn publish(&self, registry: &Registry) {
         let shared = &self.shared;
         shared.query_bytes.store(self.input.pending_bytes(), Ordering::Relaxed);
         shared.query_free.store(self.input.free_bytes(), Ordering::Relaxed);
         shared.output_bytes.store(self.unsent_bytes(), Ordering::Relaxed);
-        let room = self.reply.capacity() + self.unsent.capacity();
-        shared.output_capacity.store(room, Ordering::Relaxed);
+        shared.output_capacity.store(self.output_capacity(), Ordering::Relaxed);
         let output = self.reply.len();
         if output > shared.output_peak.load(Ordering::Relaxed) {
             shared.output_peak.store(output, Ordering::Relaxed);
         }
+        registry.note_memory(shared);
+    }
+
+    /// Memory of the output buffers, in bytes.
+    pub fn output_capacity(&self) -> usize {
+        self.reply.capacity() + self.unsent.capacity()
     }
 
     /// Sends out-of-band bytes, such as a push, unless CLIENT REPLY is off.

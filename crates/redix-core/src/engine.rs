@@ -2,6 +2,7 @@
 
 mod aof;
 mod background;
+mod clients;
 mod failover;
 mod limits;
 mod reconfigure;
@@ -15,6 +16,7 @@ mod users;
 pub use aof::Fatal;
 pub use background::{Background, Rest};
 pub use failover::Refusal;
+pub use limits::Headroom;
 pub use reconfigure::{Rewrite, RewriteError};
 pub use replicas::{Synced, Wish};
 pub use saving::Loading;
@@ -33,6 +35,7 @@ use crate::config::{Apply, ByteString, Config, ConfigSetError};
 use crate::env::{Entropy, Env};
 use crate::error::ReplyError;
 use crate::errorstats::ErrorStats;
+use crate::eviction::Eviction;
 use crate::keyspace::Keyspace;
 use crate::keyspace::flush::{empty_beside_snapshot, empty_keyspace, replace_keyspace};
 use crate::latency::LatencyMonitor;
@@ -120,6 +123,8 @@ pub struct Engine {
     pub aof: Aof,
     /// The logs of slow and large commands.
     pub commandlog: CommandLog,
+    /// Eviction.
+    pub eviction: Eviction,
     /// Latency spikes.
     pub latency: LatencyMonitor,
     /// Error replies by code.
@@ -155,6 +160,8 @@ pub struct Engine {
     pub started_us: i64,
     config_path: OnceLock<ByteString>,
     applier: OnceLock<Arc<dyn Apply>>,
+    /// When clients may be evicted again, by the monotonic clock.
+    client_eviction_due_ns: Mutex<u64>,
     snapshot: Mutex<saving::Snapshot>,
     shutdown: Mutex<shutdown::ShutdownState>,
     config: Mutex<Arc<Config>>,
@@ -181,7 +188,7 @@ impl Engine {
         let repl = Replication::new(&*env.entropy, workers);
         repl.upstream.set_born_replica(config.replicaof.is_some());
         let keyspace = Keyspace::new(config.databases, threads, hash_key);
-        Ok(Self {
+        let this = Self {
             pubsub: PubSub::new(*keyspace.hasher()),
             keyspace,
             stats: Stats::new(threads, commands.all().len()),
@@ -199,6 +206,7 @@ impl Engine {
             saves: Saves::new(started_us / 1_000_000),
             aof: Aof::default(),
             commandlog: CommandLog::default(),
+            eviction: Eviction::new(threads),
             latency: LatencyMonitor::default(),
             errors: ErrorStats::default(),
             rates: RateSampler::default(),
@@ -216,12 +224,15 @@ impl Engine {
             started_us,
             config_path: OnceLock::new(),
             applier: OnceLock::new(),
+            client_eviction_due_ns: Mutex::new(0),
             snapshot: Mutex::new(saving::Snapshot::default()),
             shutdown: Mutex::default(),
             config: Mutex::new(Arc::new(config)),
             config_version: AtomicU64::new(1),
             threads,
-        })
+        };
+        this.follow_client_limit(&this.config());
+        Ok(this)
     }
 
     /// The gate and counter cell of background work.
@@ -277,6 +288,12 @@ impl Engine {
         }
         if changed.contains(&"repl-backlog-size") {
             self.repl.log.set_backlog_bytes(config.repl_backlog_size);
+        }
+        if changed.contains(&"maxmemory") && config.maxmemory != 0 {
+            self.follow_maxmemory(&config);
+        }
+        if changed.iter().any(|name| matches!(*name, "maxmemory" | "maxmemory-clients")) {
+            self.follow_client_limit(&config);
         }
         if changed.contains(&"requirepass") {
             self.acl.set_default_password(&config.requirepass);

@@ -21,6 +21,16 @@ pub enum Invalidated {
 }
 
 impl Invalidated {
+    /// Memory of the message in an output buffer, in bytes, about.
+    pub fn bytes(&self) -> u64 {
+        const FRAME: usize = 64;
+        let keys = match self {
+            Self::Keys(keys) => keys.iter().map(|key| key.len() + FRAME).sum(),
+            Self::Everything | Self::BrokenRedirect(_) => 0,
+        };
+        (keys + FRAME) as u64
+    }
+
     /// A message about one key.
     pub fn key(key: &[u8]) -> Self {
         Self::Keys(vec![key.into()])

@@ -18,6 +18,10 @@ pub mod event {
     pub const FAST_COMMAND: &str = "fast-command";
     /// A step of the expiry sweep.
     pub const EXPIRE_CYCLE: &str = "expire-cycle";
+    /// An attempt to get below `maxmemory`.
+    pub const EVICTION_CYCLE: &str = "eviction-cycle";
+    /// The eviction of one key.
+    pub const EVICTION_DEL: &str = "eviction-del";
 }
 
 /// One spike.

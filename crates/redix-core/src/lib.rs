@@ -27,6 +27,7 @@ pub mod engine;
 pub mod env;
 pub mod error;
 pub mod errorstats;
+pub mod eviction;
 pub mod expire;
 pub mod invalidation;
 pub mod keyspace;

@@ -72,6 +72,8 @@ pub enum Mail {
         redirected: bool,
         /// The message.
         what: Arc<Invalidated>,
+        /// Bytes of it that do not count for `maxmemory`: it tells of an eviction.
+        excused_bytes: u64,
     },
     /// Finish migrations: a target has sent its last reply.
     Migrated,

@@ -32,7 +32,7 @@ use crate::channel::{
     Admission, Deliveries, Delivery, Kind, Message, Outgoing, Subscribers, Target,
 };
 use crate::mailbox::{Mail, Mailbox};
-use crate::registry::Registry;
+use crate::registry::{Registry, list};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, Padded, lock};
 
@@ -45,9 +45,17 @@ pub struct Subscriptions {
     channels: BTreeSet<Arc<[u8]>>,
     shard_channels: BTreeSet<Arc<[u8]>>,
     patterns: BTreeSet<Arc<[u8]>>,
+    /// Bytes of all names.
+    name_bytes: usize,
 }
 
 impl Subscriptions {
+    /// Memory of all subscriptions, about; names are counted for each subscriber.
+    pub fn memory_bytes(&self) -> usize {
+        let count = self.channels.len() + self.shard_channels.len() + self.patterns.len();
+        self.name_bytes + count * list::ITEM_BYTES
+    }
+
     /// Channels, or shard channels.
     pub fn channels(&self, kind: Kind) -> &BTreeSet<Arc<[u8]>> {
         match kind {
@@ -300,6 +308,7 @@ impl PubSub {
         let mine = subscriptions.channels_mut(kind);
         if !mine.contains(name) {
             mine.insert(self.table(kind).join(self.hasher.hash(name), name, place));
+            subscriptions.name_bytes += name.len();
         }
     }
 
@@ -315,6 +324,7 @@ impl PubSub {
     ) -> bool {
         let had = subscriptions.channels_mut(kind).remove(name);
         if had {
+            subscriptions.name_bytes -= name.len();
             self.table(kind).leave(self.hasher.hash(name), name, place, before);
         }
         had
@@ -339,6 +349,7 @@ impl PubSub {
             }
         };
         join(&mut lock(&pattern.groups), place, Some(&pattern.text));
+        subscriptions.name_bytes += text.len();
         subscriptions.patterns.insert(Arc::clone(&pattern.text));
     }
 
@@ -353,6 +364,7 @@ impl PubSub {
         if !subscriptions.patterns.remove(text) {
             return false;
         }
+        subscriptions.name_bytes -= text.len();
         let mut patterns = lock(&self.patterns);
         let Some(pattern) = patterns.all.get(text).cloned() else { return true };
         let mut groups = lock(&pattern.groups);

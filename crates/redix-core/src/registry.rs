@@ -164,7 +164,32 @@ pub struct ClientShared {
     pub waiter: Mutex<Option<Arc<Waiter>>>,
     /// The keys that it waits for, or has waited for last.
     pub awaited: Mutex<Vec<AwaitedKey>>,
+    /// Bytes of lists: of watched keys, of subscriptions, of tracked prefixes.
+    pub list_bytes: [AtomicUsize; 3],
+    /// The part of the memory of all clients that is counted for it; [`GONE`] once it is removed.
+    counted: AtomicUsize,
+    /// Its memory when it was evicted, until it is closed.
+    closing_bytes: AtomicUsize,
 }
+
+/// Indices of [`ClientShared::list_bytes`].
+pub mod list {
+    /// Watched keys.
+    pub const WATCHED: usize = 0;
+    /// Subscriptions.
+    pub const SUBSCRIPTIONS: usize = 1;
+    /// Tracked prefixes.
+    pub const PREFIXES: usize = 2;
+    /// Bytes that an item of a list takes beside its name, about: of the list itself, and of the
+    /// table by which the item is found.
+    pub const ITEM_BYTES: usize = 112;
+}
+
+/// Bytes of what the worker keeps of a connection, beside its buffers, at most.
+pub const WORKER_PART: usize = 1024;
+
+/// Nothing more is counted.
+const GONE: usize = usize::MAX;
 
 /// A key that a blocked client waits for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -213,15 +238,30 @@ impl ClientShared {
             killed: AtomicBool::new(false),
             waiter: Mutex::new(None),
             awaited: Mutex::new(Vec::new()),
+            list_bytes: Default::default(),
+            counted: AtomicUsize::new(0),
+            closing_bytes: AtomicUsize::new(0),
         }
     }
 
-    /// Memory of the connection: its record, buffers and queued commands.
+    /// Memory of the connection: its record, names, buffers, queued commands, and the lists of what
+    /// it watches, listens to and tracks.
     pub fn memory_bytes(&self) -> usize {
         let buffers =
             [&self.query_bytes, &self.query_free, &self.output_capacity, &self.multi_bytes];
-        let buffers: usize = buffers.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
-        buffers + size_of::<Self>() + self.addr.len() + self.laddr.len()
+        let sizes = buffers.into_iter().chain(&self.list_bytes);
+        let sizes: usize = sizes.map(|bytes| bytes.load(Ordering::Relaxed)).sum();
+        let texts = lock(&self.texts);
+        let names =
+            texts.name.len() + texts.lib_name.len() + texts.lib_ver.len() + texts.user.len();
+        let record = WORKER_PART + size_of::<Self>() + self.addr.len() + self.laddr.len();
+        sizes + names + record
+    }
+
+    /// Whether its memory counts for `maxmemory-clients`: it is no replica and not the link to the
+    /// primary.
+    pub fn is_ordinary(&self) -> bool {
+        !self.has_flag(client_flag::REPLICA | client_flag::PRIMARY)
     }
 
     /// Memory of its query buffer.
@@ -300,6 +340,12 @@ pub struct Registry {
     mailboxes: Mutex<Vec<Arc<Mailbox>>>,
     next_id: AtomicU64,
     count: AtomicUsize,
+    /// Memory of ordinary clients together as last counted, while it is limited.
+    memory: AtomicI64,
+    /// Their limit in bytes; 0: none.
+    memory_limit: AtomicU64,
+    /// Memory of clients that were evicted and whose workers have not closed them yet.
+    closing_bytes: AtomicU64,
 }
 
 impl Default for Registry {
@@ -311,6 +357,9 @@ impl Default for Registry {
             mailboxes: Mutex::new(Vec::new()),
             next_id: AtomicU64::new(1),
             count: AtomicUsize::new(0),
+            memory: AtomicI64::new(0),
+            memory_limit: AtomicU64::new(0),
+            closing_bytes: AtomicU64::new(0),
         }
     }
 }
@@ -335,10 +384,74 @@ impl Registry {
 
     /// Removes a connection; harmless if it is gone already.
     pub fn remove(&self, id: u64) {
-        if lock(&self.clients).remove(&id).is_some() {
+        // Not in the condition, where the lock would be held.
+        let removed = lock(&self.clients).remove(&id);
+        if let Some(client) = removed {
             self.count.fetch_sub(1, Ordering::Relaxed);
+            let counted = client.counted.swap(GONE, Ordering::Relaxed);
+            if counted != GONE {
+                self.memory.fetch_sub(counted as i64, Ordering::Relaxed);
+            }
         }
         self.remove_monitor(id);
+    }
+
+    /// Counts the memory of a client whose buffers have changed, if it is limited.
+    #[inline]
+    pub fn note_memory(&self, client: &ClientShared) {
+        if self.limits_memory() {
+            self.count_memory(client);
+        }
+    }
+
+    fn count_memory(&self, client: &ClientShared) {
+        let bytes = if client.is_ordinary() { client.memory_bytes() } else { 0 };
+        let counted = &client.counted;
+        let count = |old| (old != GONE).then_some(bytes);
+        if let Ok(old) = counted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count) {
+            self.memory.fetch_add(bytes as i64 - old as i64, Ordering::Relaxed);
+        }
+    }
+
+    /// Limits the memory of ordinary clients together to so many bytes; 0: not.
+    pub fn limit_memory(&self, bytes: u64) {
+        self.memory_limit.store(bytes, Ordering::Relaxed);
+        self.all().iter().for_each(|client| self.note_memory(client));
+    }
+
+    /// Whether the memory of ordinary clients is limited, and counted.
+    #[inline]
+    pub fn limits_memory(&self) -> bool {
+        self.memory_limit.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the memory of ordinary clients together exceeds its limit.
+    #[inline]
+    pub fn exceeds_memory(&self) -> bool {
+        let limit = self.memory_limit.load(Ordering::Relaxed);
+        limit != 0 && self.memory.load(Ordering::Relaxed) > i64::try_from(limit).unwrap_or(i64::MAX)
+    }
+
+    /// Kills a client for its memory.
+    pub fn evict(&self, client: &Arc<ClientShared>) {
+        let bytes = client.memory_bytes();
+        client.closing_bytes.store(bytes, Ordering::Relaxed);
+        self.closing_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.kill(client);
+    }
+
+    /// Counts the memory of a client as freed, if it was evicted.
+    pub fn note_closed(&self, client: &ClientShared) {
+        let bytes = client.closing_bytes.swap(0, Ordering::Relaxed);
+        if bytes != 0 {
+            self.closing_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Memory of clients that were evicted and whose workers have not closed them yet.
+    #[inline]
+    pub fn closing_bytes(&self) -> u64 {
+        self.closing_bytes.load(Ordering::Relaxed)
     }
 
     /// The number of connections.

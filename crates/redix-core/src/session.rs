@@ -155,6 +155,18 @@ pub struct Session {
 }
 
 impl Session {
+    /// Advances the reply mode for the next command. Returns the former one.
+    #[inline]
+    pub fn begin_reply(&mut self) -> ReplyMode {
+        let before = self.reply_mode;
+        self.reply_mode = match before {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip => ReplyMode::On,
+            mode => mode,
+        };
+        before
+    }
+
     /// Whether its commands run without further checks of its state, like those of most clients: it
     /// has every right as of this version of the users, is in no transaction, no replica, no
     /// monitor and has no subscriptions.

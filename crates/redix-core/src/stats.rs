@@ -86,6 +86,10 @@ cell! {
     keyspace_misses,
     /// Keys deleted because they had expired.
     expired_keys,
+    /// Keys deleted because more memory was in use than allowed.
+    evicted_keys,
+    /// Clients closed because all together used more memory than allowed.
+    evicted_clients,
     /// Fields of hashes that expired: removed by a sweep, by a command that let them expire at
     /// once, or replaced.
     expired_fields,

@@ -165,9 +165,14 @@ impl Letter {
 
     /// The message as mail.
     pub fn mail(self) -> Mail {
+        self.excused_mail(0)
+    }
+
+    /// The message as mail, of which so many bytes do not count for `maxmemory`.
+    pub(crate) fn excused_mail(self, excused_bytes: u64) -> Mail {
         let token = self.recipient.token.load(Ordering::Relaxed);
         let Self { recipient, redirected, what } = self;
-        Mail::Invalidate { client: recipient.id, token, redirected, what }
+        Mail::Invalidate { client: recipient.id, token, redirected, what, excused_bytes }
     }
 }
 

@@ -153,6 +153,8 @@ pub struct Worker {
     config: Arc<Config>,
     config_version: u64,
     mailbox: Arc<Mailbox>,
+    /// Of delivered messages, bytes that do not count for `maxmemory` until they are sent.
+    excused_bytes: u64,
 }
 
 impl Worker {
@@ -175,6 +177,7 @@ impl Worker {
             config,
             config_version,
             mailbox,
+            excused_bytes: 0,
         }
     }
 
@@ -389,6 +392,18 @@ impl Worker {
         }
     }
 
+    /// Evicts keys between two turns, if that is wanted.
+    #[inline]
+    pub fn evict(&mut self) {
+        if self.engine.eviction.is_wanted() {
+            match Runner::try_new(&self.engine, self.engine.config(), self.index) {
+                Some(mut runner) => runner.evict_between_turns(),
+                // A script runs for too long; the next command looks again.
+                None => self.engine.eviction.want(false),
+            }
+        }
+    }
+
     /// Whether a connection has more to execute.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
@@ -559,6 +574,9 @@ impl Worker {
             return;
         };
         count_commands(client, executed.len());
+        if self.engine.registry.limits_memory() {
+            client.publish(&self.engine.registry);
+        }
         client.shared.last_command.store(last.named_id(), Ordering::Relaxed);
         client.executed(executed.len(), &self.engine.repl.log);
     }
@@ -608,7 +626,7 @@ impl Worker {
         // Sending part of a command is activity too.
         client.shared.last_active_ms.store(runner.now_ms(), Ordering::Relaxed);
         self.buffers.take_back(&mut client.input);
-        client.publish();
+        client.publish(&self.engine.registry);
         if client.halted || client.closing() {
             return false;
         }

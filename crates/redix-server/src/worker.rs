@@ -158,6 +158,7 @@ impl EventLoop {
             connections.deliver_mail(worker);
             connections.touched.extend(worker.fed());
             connections.flush_all(worker);
+            self.worker.evict();
             now_ns = self.engine.env.clock.mono_ns();
             if now_ns >= self.next_cron_ns.min(self.next_sweep_ns) {
                 now_ns = self.periodic(now_ns);
@@ -192,6 +193,7 @@ impl EventLoop {
             || self.connections.has_handshakes()
             || self.worker.has_ready()
             || self.worker.has_mail()
+            || self.engine.eviction.is_wanted()
         {
             return Duration::ZERO;
         }

@@ -326,8 +326,8 @@ impl SimEngine {
             match mail {
                 Mail::Unblocked { client, token, end } => self.worker.unblocked(client, token, end),
                 Mail::Deliver(delivery) => self.worker.deliver(&delivery, |_, _, _| {}),
-                Mail::Invalidate { client, token, redirected, what } => {
-                    self.worker.invalidate((client, token), redirected, &what);
+                Mail::Invalidate { client, token, redirected, what, excused_bytes } => {
+                    self.worker.invalidate((client, token), redirected, &what, excused_bytes);
                 }
                 Mail::Migrated => self.worker.finish_migrations(),
                 _ => {}

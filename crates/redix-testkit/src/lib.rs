@@ -17,6 +17,7 @@
 //! - [`encodings`]: a data set with every encoding of every type.
 //! - [`quoting`]: binary-safe text for arguments and replies.
 //! - [`rights`]: access control beside a real server;
+//! - [`traces`]: caches beside real servers.
 //! - [`rng`]: the seeded generator of everything random.
 //!
 //! **Invariants.** Nothing here is part of the product. Only [`engine`], [`digest`], [`forms`],
@@ -45,6 +46,7 @@ pub mod rng;
 pub mod script;
 pub mod server;
 pub mod sim;
+pub mod traces;
 pub mod writes;
 
 pub use client::Client;

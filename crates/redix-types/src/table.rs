@@ -77,6 +77,15 @@ pub const fn order(hash: u64) -> u64 {
     (hash & ((1 << ORDER_BITS) - 1)).reverse_bits() >> (64 - ORDER_BITS)
 }
 
+/// Which items a sample consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Any.
+    All,
+    /// Those that are marked: keys with an expiry.
+    Marked,
+}
+
 /// What a table holds: an owned pointer to something with a key.
 ///
 /// # Safety

@@ -51,6 +51,7 @@ const SERVICE: &[&str] = &[
     "mailbox",
     "invalidation",
     "tracking",
+    "eviction",
     "migration",
     "session",
     "blocking",
@@ -86,6 +87,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rdb", &[]),
     ("keyspace", &["effects"]),
     ("tracking", &["keyspace", "invalidation", "mailbox", "registry"]),
+    ("eviction", &["keyspace"]),
     // A waiter is notified through a mailbox; the conditions of waits are in `command` and
     // `worker`.
     ("blocking", &["mailbox"]),

@@ -20,7 +20,7 @@ use crate::engine::Engine;
 use crate::keyspace::Key;
 use crate::keyspace::access::Access;
 use crate::keyspace::shard::WatchFlag;
-use crate::registry::{ClientShared, client_flag};
+use crate::registry::{ClientShared, client_flag, list};
 use crate::session::{Session, Watches};
 use crate::stats::ThreadStats;
 use crate::sync::Arc;
@@ -198,4 +198,5 @@ pub fn watches<'s>(session: &'s mut Session, shared: &ClientShared) -> &'s mut W
 fn show_no_watches(shared: &ClientShared) {
     shared.set_flag(client_flag::DIRTY, false);
     shared.watched.store(0, Ordering::Relaxed);
+    shared.list_bytes[list::WATCHED].store(0, Ordering::Relaxed);
 }

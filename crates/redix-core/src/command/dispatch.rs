@@ -17,6 +17,7 @@ mod admission;
 mod announce;
 mod apply;
 mod call;
+mod evict;
 mod gates;
 mod http;
 mod invalidate;
@@ -42,14 +43,14 @@ use super::timing::{BRIEF_BYTES_MAX, Stretch, call_stats, count_calls};
 use crate::client::Client;
 use crate::config::Config;
 use crate::effects::Request;
-use crate::engine::Engine;
+use crate::engine::{Engine, Headroom};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::{Access, Ageing, Expiry, Found, Held, Swept, SweptFields};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
 use crate::pubsub::ToWake;
 use crate::registry::ClientShared;
 use crate::repl::writable_expiry::ExpiringKey;
-use crate::session::{Queued, ReplyMode, Session};
+use crate::session::{Queued, Session};
 use crate::stats::ThreadStats;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -168,6 +169,7 @@ impl<'k> Runner<'k> {
                 rng: 0,
                 ready: crate::keyspace::access::Ready::new(),
                 cached_grew: false,
+                out_of_memory: false,
             },
             config,
             engine,
@@ -309,13 +311,9 @@ impl<'k> Runner<'k> {
         }
         let Client { input, reply, session, shared, .. } = client;
         let args = input.args(index);
+        self.look_at_memory(shared, session, reply, Headroom::None);
         let mark = reply.len();
-        let reply_mode = session.reply_mode;
-        session.reply_mode = match reply_mode {
-            ReplyMode::SkipNext => ReplyMode::Skip,
-            ReplyMode::Skip => ReplyMode::On,
-            mode => mode,
-        };
+        let reply_mode = session.begin_reply();
         let flow = match self.admit(session, shared, args, found) {
             Ok(Admitted::Run(command)) => {
                 match self.run_unit(session, shared, reply, args, command, plan, attend) {
@@ -581,6 +579,7 @@ impl<'k> Runner<'k> {
         self.keys.expired_as = expired_as(&self.config);
         self.stretch = Stretch::new(&self.config);
         self.calm = self.is_calm();
+        self.keys.out_of_memory = false;
         // The limit may be lower.
         self.keys.cached_grew = true;
     }

@@ -9,7 +9,6 @@ use std::io::Write as _;
 use super::args::Args;
 use super::context::{Caller, ClientCx};
 use super::table::Command;
-use crate::client::Client;
 use crate::engine::Engine;
 use crate::registry::{ClientShared, client_flag};
 use crate::sync::atomic::Ordering;
@@ -125,15 +124,7 @@ fn append(
         (0, 1, room)
     };
     let texts = lock(&client.texts).clone();
-    let names = texts.name.len() + texts.lib_name.len() + texts.lib_ver.len() + texts.user.len();
-    let total = size_of::<Client>()
-        + size_of::<ClientShared>()
-        + names
-        + query
-        + query_free
-        + room
-        + multi_bytes
-        + doing.argv_bytes;
+    let total = client.memory_bytes() + doing.argv_bytes;
     let [channels, patterns, shard_channels] = &client.subscriptions;
     let result = writeln!(
         out,

@@ -139,6 +139,7 @@ fn resetstat(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
     cx.engine.stats.reset();
     cx.engine.errors.reset();
     cx.engine.scripting.reset_evicted();
+    cx.engine.eviction.reset();
     done(cx.reply)
 }
 

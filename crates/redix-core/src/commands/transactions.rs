@@ -13,7 +13,7 @@ use crate::command::dispatch::done;
 use crate::command::spec::{ArgSpec, CommandSpec, Group, KeySpec, access, acl, flag};
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
-use crate::registry::client_flag;
+use crate::registry::{client_flag, list};
 use crate::session::{Multi, Watched};
 use crate::sync::atomic::Ordering;
 
@@ -147,6 +147,8 @@ fn watch_key(cx: &mut ClientCx<'_, '_>, key: Key<'_>) {
     if watches.keys.iter().any(|other| other.db == db && *other.key == *key.bytes) {
         return;
     }
+    let bytes = 2 * key.bytes.len() + list::ITEM_BYTES;
+    cx.shared.list_bytes[list::WATCHED].fetch_add(bytes, Ordering::Relaxed);
     watches.keys.push(Watched { db, key: key.bytes.into(), was_alive });
     cx.data.keys.held.shard(key.shard()).watch(db, key.bytes, &watches.flag);
 }

@@ -139,8 +139,7 @@ directives! {
             "client-output-buffer-limit" => Limits;
         /// Memory of all clients together beyond which the largest are closed; 0: no limit.
         maxmemory_clients: BytesOrPercent = BytesOrPercent::Bytes(0),
-            "maxmemory-clients" => MemoryOrPercent,
-            unsupported_unless_default("eviction of clients");
+            "maxmemory-clients" => MemoryOrPercent;
         /// Port for RDMA; 0 for none.
         rdma_port: u16 = 0, "rdma-port" => Int(0, 65535), unsupported_unless_default("RDMA");
         /// Addresses for RDMA.

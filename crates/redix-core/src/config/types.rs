@@ -101,6 +101,19 @@ impl MaxmemoryPolicy {
     pub fn is_lfu(self) -> bool {
         matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
     }
+
+    /// Whether only keys with an expiry may be evicted.
+    #[must_use]
+    pub fn is_volatile(self) -> bool {
+        let ageing = matches!(self, Self::VolatileLru | Self::VolatileLfu);
+        ageing || matches!(self, Self::VolatileRandom | Self::VolatileTtl)
+    }
+
+    /// Whether any of the keys may be evicted as well as another.
+    #[must_use]
+    pub fn is_random(self) -> bool {
+        matches!(self, Self::VolatileRandom | Self::AllkeysRandom)
+    }
 }
 
 /// The output buffer limit of a client class.

@@ -10,6 +10,7 @@
 //! counts the change.
 
 mod changed;
+mod evict;
 mod relocate;
 mod scan;
 mod sweep;
@@ -252,6 +253,9 @@ pub struct Access<'k> {
     /// Whether the list of keys that clients may have cached has grown, so that it may be over its
     /// limit.
     pub cached_grew: bool,
+    /// Whether more memory was in use than `maxmemory` allows, and none could be freed, before the
+    /// command began.
+    pub out_of_memory: bool,
 }
 
 /// Keys that were created while clients are blocked on them, in order: served at the end of the
@@ -334,7 +338,7 @@ impl<'k> Access<'k> {
         if !matches!(self.expiry, Expiry::Delete | Expiry::DeleteWritable) {
             return;
         }
-        let entry = self.remove_by(Origin::Expiry, db, key, pos);
+        let entry = self.remove_by(Origin::Nobody, db, key, pos);
         self.bury(entry.into_heap());
         self.cell.expired_keys.bump();
         self.effects.log_also(db, &[self.expired_as, key.bytes]);
@@ -351,7 +355,11 @@ impl<'k> Access<'k> {
         let part = shard.db_mut(db);
         part.before_write(key.hash, pos);
         let entry = part.table.remove(pos);
+        let is_empty = part.table.is_empty();
         self.keyspace.publish_counts(db, index, &part.table);
+        if is_empty {
+            shard.drop_unused();
+        }
         changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), origin);
         // Who reads for a group of a stream is told that it is gone.
         if entry.as_ref().kind() == Kind::Stream && shard.has_waiters() {

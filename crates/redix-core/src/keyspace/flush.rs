@@ -42,8 +42,10 @@ pub enum Freeing {
 #[derive(Default)]
 pub struct FreeList {
     tables: Mutex<VecDeque<Entries>>,
-    values: Mutex<VecDeque<HeapValue>>,
+    /// Each with its size when it was added.
+    values: Mutex<VecDeque<(HeapValue, u64)>>,
     pending: AtomicU64,
+    value_bytes: AtomicU64,
 }
 
 impl FreeList {
@@ -57,8 +59,16 @@ impl FreeList {
 
     /// Adds a value.
     pub fn push_value(&self, value: HeapValue) {
+        let bytes = quick_size(&value);
         self.pending.fetch_add(1, Ordering::Relaxed);
-        lock(&self.values).push_back(value);
+        self.value_bytes.fetch_add(bytes, Ordering::Relaxed);
+        lock(&self.values).push_back((value, bytes));
+    }
+
+    /// The size of the values that wait to be freed, in bytes; tables are not counted.
+    #[inline]
+    pub fn pending_bytes(&self) -> u64 {
+        self.value_bytes.load(Ordering::Relaxed)
     }
 
     /// Entries that wait to be freed: INFO's `lazyfree_pending_objects`.
@@ -69,16 +79,18 @@ impl FreeList {
     /// Frees about `budget` entries; returns how many; 0: the list is empty. Needs no gate.
     pub fn step(&self, budget: usize) -> u64 {
         // Not in the condition, where the lock would be held until the value is put back.
-        let value = lock(&self.values).pop_front();
-        if let Some(mut value) = value {
+        let value = pop(&self.values);
+        if let Some((mut value, bytes)) = value {
             if !value.free_step(budget) {
-                lock(&self.values).push_front(value);
+                lock(&self.values).push_front((value, bytes));
             } else {
+                drop(value);
+                self.value_bytes.fetch_sub(bytes, Ordering::Relaxed);
                 self.pending.fetch_sub(1, Ordering::Relaxed);
             }
             return 1;
         }
-        let Some(mut table) = lock(&self.tables).pop_front() else { return 0 };
+        let Some(mut table) = pop(&self.tables) else { return 0 };
         let before = table.len();
         let empty = table.free_step(budget);
         let freed = (before - table.len()) as u64;
@@ -89,6 +101,30 @@ impl FreeList {
         // Empty buckets count as progress: only an empty list returns 0.
         freed.max(1)
     }
+}
+
+/// Takes the first of a list, and frees the memory of a long one when it is empty.
+fn pop<T>(list: &Mutex<VecDeque<T>>) -> Option<T> {
+    /// Items for which an empty list keeps memory.
+    const KEPT: usize = 16;
+    let mut list = lock(list);
+    let first = list.pop_front();
+    if list.is_empty() && list.capacity() > KEPT {
+        *list = VecDeque::new();
+    }
+    first
+}
+
+/// The size of a value in bytes; that of a stream is estimated, since all its groups would have to
+/// be asked.
+fn quick_size(value: &HeapValue) -> u64 {
+    /// Bytes of a piece of a stream, about.
+    const PIECE: usize = 1024;
+    let bytes = match value {
+        HeapValue::Stream(stream) => stream.weight() * PIECE,
+        other => other.memory_usage(),
+    };
+    bytes as u64
 }
 
 /// Empties databases; in the world. Marks the watchers of every key that existed, and sets the
@@ -148,6 +184,9 @@ pub fn replace_keyspace(keyspace: &Keyspace, new: &Keyspace) {
         let mut shard = keyspace.lock(index);
         shard.forget_cached(keyspace.cached());
         for db in 0..from.db_count().max(shard.db_count()) {
+            if from.db(db).is_none() && shard.db(db).is_none() {
+                continue;
+            }
             let table = std::mem::take(&mut from.db_mut(db).table);
             let holds = |key: &[u8]| {
                 let key = keyspace.key(key);
@@ -158,6 +197,7 @@ pub fn replace_keyspace(keyspace: &Keyspace, new: &Keyspace) {
             keyspace.publish_counts(db, index, &shard.db_mut(db).table);
             keyspace.free_list().push(old.table);
         }
+        shard.drop_unused();
     }
 }
 
@@ -173,6 +213,9 @@ fn flush_shard(
     shard.forget_cached(keyspace.cached());
     let mut removed = 0;
     for db in dbs.start..dbs.end.min(shard.db_count()) {
+        if shard.db(db).is_none() {
+            continue;
+        }
         let holds = |shard: &Shard, key: &[u8]| shard.holds(db, keyspace.key(key));
         shard.touch_all(db, holds);
         let DbShard { table, walk } = std::mem::take(shard.db_mut(db));
@@ -187,6 +230,7 @@ fn flush_shard(
             _ => keyspace.free_list().push(table),
         }
     }
+    shard.drop_unused();
     removed
 }
 
@@ -213,6 +257,7 @@ pub fn swap(keys: &mut Access<'_>, a: u32, b: u32) {
         for db in [a, b] {
             keyspace.publish_counts(db, index, &shard.db_mut(db).table);
         }
+        shard.drop_unused();
         drop(shard);
         [a, b].into_iter().for_each(|db| wake_waiters(keys, index, db));
     }

@@ -97,7 +97,8 @@ impl std::hash::BuildHasher for FixedState {
 pub struct Shard {
     changing: bool,
     db0: DbShard,
-    others: Vec<DbShard>,
+    /// The parts of other databases that are in use, by database: most shards have one or two.
+    others: Vec<(u32, DbShard)>,
     watchers: Option<Box<Watchers>>,
     cached: Option<Box<CachedKeys>>,
     waiters: Option<Box<Waiters>>,
@@ -123,7 +124,11 @@ impl Shard {
     /// A database's part, if it was ever used.
     #[inline]
     pub fn db(&self, db: u32) -> Option<&DbShard> {
-        if db == 0 { Some(&self.db0) } else { self.others.get(db as usize - 1) }
+        if db == 0 {
+            return Some(&self.db0);
+        }
+        let at = self.others.binary_search_by_key(&db, |(db, _)| *db).ok()?;
+        Some(&self.others[at].1)
     }
 
     /// A database's part, for changing it.
@@ -133,16 +138,23 @@ impl Shard {
         if db == 0 {
             return &mut self.db0;
         }
-        let index = db as usize - 1;
-        if index >= self.others.len() {
-            self.others.resize_with(index + 1, DbShard::default);
-        }
-        &mut self.others[index]
+        let at = self.others.binary_search_by_key(&db, |(db, _)| *db).unwrap_or_else(|at| {
+            self.others.reserve_exact(1);
+            self.others.insert(at, (db, DbShard::default()));
+            at
+        });
+        &mut self.others[at].1
     }
 
-    /// The number of databases that it has allocated so far.
+    /// The number behind the last database that it has a part of.
     pub fn db_count(&self) -> u32 {
-        u32::try_from(self.others.len() + 1).expect("databases are numbered by u32")
+        self.others.last().map_or(1, |(db, _)| db + 1)
+    }
+
+    /// Frees the parts of databases without keys here: there are many shards.
+    pub fn drop_unused(&mut self) {
+        self.others.retain(|(_, part)| !part.table.is_empty() || part.walk.is_some());
+        self.others.shrink_to_fit();
     }
 
     /// Whether a database has an entry for the key, expired or not.

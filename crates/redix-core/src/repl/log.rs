@@ -162,6 +162,8 @@ pub struct Log {
     end: AtomicU64,
     /// The first byte in memory, as of the last change, readable without the lock.
     memory_from: AtomicU64,
+    /// Memory beyond the size of the backlog, in bytes, as of the last change.
+    beyond_backlog: AtomicU64,
     /// Readers retain more memory than they should.
     wants_spill: AtomicBool,
     /// The last attempt to move something to disk has succeeded, or there was none.
@@ -264,6 +266,7 @@ impl Log {
             backlog: AtomicBool::new(false),
             end: AtomicU64::new(0),
             memory_from: AtomicU64::new(0),
+            beyond_backlog: AtomicU64::new(0),
             wants_spill: AtomicBool::new(false),
             spill_works: AtomicBool::new(true),
             state: Mutex::new(State {
@@ -302,7 +305,18 @@ impl Log {
     }
 
     fn note_memory(&self, state: &State) {
-        self.memory_from.store(state.memory_from(), Ordering::Release);
+        let from = state.memory_from();
+        self.memory_from.store(from, Ordering::Release);
+        let spare =
+            state.blocks.back().map_or(0, |last| last.bytes.capacity() - last.bytes.len()) as u64;
+        let memory = state.history.end.saturating_sub(from) + spare;
+        self.beyond_backlog.store(memory.saturating_sub(state.backlog_bytes), Ordering::Relaxed);
+    }
+
+    /// Memory that is kept for readers beyond the size of the backlog, in bytes.
+    #[inline]
+    pub fn memory_beyond_backlog(&self) -> u64 {
+        self.beyond_backlog.load(Ordering::Relaxed)
     }
 
     /// Bytes that a reader has not read and that are in memory.
@@ -369,6 +383,7 @@ impl Log {
             self.active.store(false, Ordering::Release);
             state.forget(entropy);
         }
+        self.note_memory(&state);
     }
 
     /// Continues a primary's stream from `end` on, under its id; in the world. The append-only file
@@ -419,6 +434,7 @@ impl Log {
             self.active.store(false, Ordering::Release);
             state.forget(entropy);
         }
+        self.note_memory(&state);
     }
 
     /// Sets the size of the backlog.
@@ -426,6 +442,7 @@ impl Log {
         let mut state = lock(&self.state);
         state.backlog_bytes = bytes;
         state.trim();
+        self.note_memory(&state);
     }
 
     /// Drops bytes that were kept for readers that no longer exist.

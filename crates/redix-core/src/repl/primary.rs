@@ -211,7 +211,13 @@ pub struct Replica {
     /// It came with SYNC and sends no acknowledgements.
     legacy: AtomicBool,
     feed: Mutex<Feed>,
+    /// The part of the memory of all output buffers that is counted for it; [`GONE`] once it has
+    /// disconnected.
+    buffer_bytes: AtomicUsize,
 }
+
+/// Nothing more is counted.
+const GONE: usize = usize::MAX;
 
 impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -247,6 +253,7 @@ impl Replica {
             stuck_since_ms: AtomicI64::new(0),
             legacy: AtomicBool::new(false),
             feed: Mutex::new(Feed::default()),
+            buffer_bytes: AtomicUsize::new(0),
         })
     }
 
@@ -589,6 +596,8 @@ pub struct Replicas {
     spiller: OnceLock<Box<dyn Wake>>,
     /// The snapshot file was made for replicas.
     file: AtomicBool,
+    /// Memory of the output buffers of all, as last counted.
+    buffer_bytes: AtomicI64,
 }
 
 impl Replicas {
@@ -604,6 +613,22 @@ impl Replicas {
             acks_wanted: AtomicBool::new(false),
             spiller: OnceLock::new(),
             file: AtomicBool::new(false),
+            buffer_bytes: AtomicI64::new(0),
+        }
+    }
+
+    /// Memory of the output buffers of all replicas, in bytes: copies of a part of the log.
+    #[inline]
+    pub fn buffer_bytes(&self) -> u64 {
+        u64::try_from(self.buffer_bytes.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Counts the output buffer of a replica, of so many bytes.
+    pub fn note_buffer(&self, replica: &Replica, bytes: usize) {
+        let count = |old| (old != GONE).then_some(bytes);
+        let counted = &replica.buffer_bytes;
+        if let Ok(old) = counted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count) {
+            self.buffer_bytes.fetch_add(bytes as i64 - old as i64, Ordering::Relaxed);
         }
     }
 
@@ -729,6 +754,10 @@ impl Replicas {
     /// Removes a replica whose connection is closed or about to be; no effect if it was removed
     /// already.
     pub fn detach(&self, replica: &Arc<Replica>, now_ms: i64) {
+        let counted = replica.buffer_bytes.swap(GONE, Ordering::Relaxed);
+        if counted != GONE {
+            self.buffer_bytes.fetch_sub(counted as i64, Ordering::Relaxed);
+        }
         replica.let_go();
         let mut list = lock(&self.list);
         let before = list.len();

@@ -111,7 +111,7 @@ impl Upstream {
         let killed = client.shared.killed.load(Ordering::Acquire);
         if now_ns >= self.next_ack_ns {
             client.input.fit();
-            client.publish();
+            client.publish(&self.engine.registry);
         }
         let asked = link_of(client).is_some_and(|link| std::mem::take(&mut link.ack_wanted));
         self.status().set_unapplied(unapplied);

@@ -9,6 +9,7 @@ use crate::channel::{Delivery, Target};
 use crate::client::Client;
 use crate::invalidation::Invalidated;
 use crate::mailbox::Mail;
+use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
 /// Halts a connection that may have published to itself.
@@ -35,6 +36,7 @@ impl Worker {
 
     /// Takes the mail, which must be delivered before the next [`Worker::run`].
     pub fn take_mail(&mut self) -> Vec<Mail> {
+        self.note_sent();
         let mail = self.mailbox.take();
         for token in std::mem::take(&mut self.awaiting_mail) {
             if let Some(client) = self.client(token) {
@@ -43,6 +45,11 @@ impl Worker {
             }
         }
         mail
+    }
+
+    /// Counts the messages delivered so far as sent. To be called after outputs were sent.
+    pub fn note_sent(&mut self) {
+        self.engine.eviction.end_telling(std::mem::take(&mut self.excused_bytes));
     }
 
     /// Appends a message to the outputs of its subscribers, and calls `reached` for each, with the
@@ -77,7 +84,10 @@ impl Worker {
         (id, token): (u64, usize),
         redirected: bool,
         what: &Invalidated,
+        excused_bytes: u64,
     ) -> Option<usize> {
+        self.excused_bytes += excused_bytes;
+        let engine = Arc::clone(&self.engine);
         let client = self.client(token).filter(|client| client.shared.id == id)?;
         let tracks = redirected || client.session.tracks.is_some();
         if !tracks || client.closing() || client.shared.killed.load(Ordering::Acquire) {
@@ -88,7 +98,7 @@ impl Worker {
         what.write_to(&mut client.reply, redirected, listens);
         // Nothing else publishes the size of its output while its socket takes no more.
         if before > 0 {
-            client.publish();
+            client.publish(&engine.registry);
         }
         (client.reply.len() > before).then_some(token)
     }

@@ -202,8 +202,13 @@ impl Connections {
                     worker.unblocked(client, token, end);
                     self.touched.push(token);
                 }
-                Mail::Invalidate { client, token, redirected, what } => {
-                    self.touched.extend(worker.invalidate((client, token), redirected, &what));
+                Mail::Invalidate { client, token, redirected, what, excused_bytes } => {
+                    self.touched.extend(worker.invalidate(
+                        (client, token),
+                        redirected,
+                        &what,
+                        excused_bytes,
+                    ));
                 }
                 Mail::Migrated => worker.finish_migrations(),
                 Mail::Resume => self.resume(worker),
@@ -222,8 +227,8 @@ impl Connections {
     /// Delivers a message to its subscribers. A subscriber over its output limit is closed at once:
     /// the next message may arrive before it is written to.
     fn deliver(&mut self, worker: &mut Worker, delivery: &Delivery) {
-        let Self { touched, .. } = self;
-        let end = self.engine.aof.holds_replies().then(|| self.engine.repl.log.end());
+        let Self { touched, engine, .. } = self;
+        let end = engine.aof.holds_replies().then(|| engine.repl.log.end());
         let limits = worker.config().client_output_buffer_limit;
         let mut over = Vec::new();
         worker.deliver(delivery, |token, client, owed_before| {
@@ -235,7 +240,7 @@ impl Connections {
             if owed_before == 0 {
                 touched.push(token);
             } else {
-                client.publish();
+                client.publish(&engine.registry);
             }
             let most = limits.pubsub.most_bytes();
             if most != 0 && client.unsent_bytes() as u64 > most {
@@ -298,6 +303,7 @@ impl Connections {
             self.read(worker, token, limit);
         }
         self.close_marked(worker);
+        self.engine.evict_clients(self.index);
     }
 
     /// Reads once from a connection, unless it has to wait. `limit`: bytes of unexecuted input.
@@ -378,6 +384,9 @@ impl Connections {
             let shared = &client.shared;
             let total = shared.net_in.load(Ordering::Relaxed) + count as u64;
             shared.net_in.store(total, Ordering::Relaxed);
+            if self.engine.registry.limits_memory() {
+                client.publish(&self.engine.registry);
+            }
         }
         worker.mark_ready(token);
     }
@@ -442,6 +451,8 @@ impl Connections {
                 self.close(worker, token);
             }
         }
+        worker.note_sent();
+        self.engine.evict_clients(self.index);
     }
 
     /// Sends pending output, and resumes a connection that was suspended because of it.
@@ -493,7 +504,7 @@ impl Connections {
         let (go_on, limit) = (std::mem::take(&mut conn.stalled), output_limit(config, client));
         let unsent = client.unsent_bytes();
         if unsent > 0 {
-            client.publish();
+            client.publish(&self.engine.registry);
         }
         let shared = &client.shared;
         if count > 0 {
@@ -527,6 +538,9 @@ impl Connections {
             return Fate::Stay;
         };
         let mut total = 0;
+        // Before the buffer grows: other threads look at the memory in use.
+        let room = client.output_capacity().max(FEED_BYTES + READ_MAX);
+        self.engine.repl.replicas.note_buffer(replica, room);
         while !conn.blocked {
             let room = FEED_BYTES.saturating_sub(client.unsent_bytes());
             if self.engine.fill_replica(replica, room, client.reply.bytes_mut()).is_err() {
@@ -564,6 +578,9 @@ impl Connections {
         let owed = replica.owed(&self.engine.repl.log, config, client.unsent_bytes() as u64);
         replica.note_sending(conn.blocked && total == 0, || self.engine.env.clock.unix_us() / 1000);
         client.shared.output_bytes.store(owed.memory as usize, Ordering::Relaxed);
+        let room = client.output_capacity();
+        client.shared.output_capacity.store(room, Ordering::Relaxed);
+        self.engine.repl.replicas.note_buffer(replica, room);
         if total > 0 {
             let sent = client.shared.net_out.load(Ordering::Relaxed) + total as u64;
             client.shared.net_out.store(sent, Ordering::Relaxed);
@@ -635,6 +652,9 @@ impl Connections {
                     describe(&self.engine, &client.shared)
                 ));
             }
+            let shared = Arc::clone(&client.shared);
+            drop(client);
+            self.engine.registry.note_closed(&shared);
         }
     }
 
@@ -682,9 +702,10 @@ impl Connections {
         }
         let age_ms = now_ms - client.shared.created_ms;
         let timeout_ms = i64::from(config.client_handshake_timeout_ms);
-        if timeout_ms != 0 && age_ms > timeout_ms && !client.session.known {
+        let is_stranger = !client.session.known || conn.is_handshaking();
+        if timeout_ms != 0 && age_ms > timeout_ms && is_stranger {
             self.engine.stats.thread(self.index).cell.handshake_timeouts.bump();
-            log::verbose("Closing client that has not authenticated in time");
+            log::verbose("Closing client that has not introduced itself in time");
             self.closed.push(token);
             return;
         }
@@ -692,7 +713,7 @@ impl Connections {
             client.query_free.load(Ordering::Relaxed)
                 + client.output_capacity.load(Ordering::Relaxed)
         };
-        client.publish();
+        client.publish(&self.engine.registry);
         let (input, output) = (client.shared.input_memory(), client.shared.output_memory());
         self.engine.recent_buffers.note(now_ms / 1000, Largest { input, output });
         let held_before = held(&client.shared);
@@ -709,7 +730,7 @@ impl Connections {
         if client.reply.is_empty() && buffers.resizing.load(Ordering::Relaxed) {
             client.reply.shrink_to(peak.unwrap_or(READ_MAX).min(READ_MAX));
         }
-        client.publish();
+        client.publish(&self.engine.registry);
         self.freed_bytes += held_before.saturating_sub(held(&client.shared));
         let unsent = client.unsent_bytes() as u64;
         let owed = match &replica {

@@ -14,6 +14,7 @@ mod clients;
 mod command_info;
 mod config_file;
 mod connections;
+mod eviction;
 mod golden;
 mod hyperloglog;
 mod interop;

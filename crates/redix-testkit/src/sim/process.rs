@@ -323,8 +323,8 @@ impl Process {
                 Mail::Unblocked { client, token, end } => {
                     host.worker.unblocked(client, token, end);
                 }
-                Mail::Invalidate { client, token, redirected, what } => {
-                    host.worker.invalidate((client, token), redirected, &what);
+                Mail::Invalidate { client, token, redirected, what, excused_bytes } => {
+                    host.worker.invalidate((client, token), redirected, &what, excused_bytes);
                 }
                 Mail::Migrated => host.worker.finish_migrations(),
                 Mail::Resume => resume(&mut host.worker),

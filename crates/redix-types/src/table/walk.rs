@@ -1,7 +1,7 @@
 //! Walks in hash order, sweeps and random picks.
 
 use super::node::{ChainIter, Slot};
-use super::{Item, KeyHasher, ORDER_BITS, Pos, Sweep, Table, order};
+use super::{Item, KeyHasher, ORDER_BITS, Pos, Sweep, Table, Wanted, order};
 
 /// Random buckets tried before a pick falls back on a linear search.
 const PICKS_MAX: u64 = 64;
@@ -107,6 +107,46 @@ impl<T: Item> Table<T> {
             next = end?;
         }
         Some(next)
+    }
+
+    /// Visits the items wanted in whole buckets in order, from the one that holds position `from`,
+    /// until at least `items` of them have been visited or `buckets` buckets have been looked at.
+    /// Returns the position to continue from, or `None` at the end. The items of a bucket are
+    /// prefetched together.
+    pub fn sample(
+        &self,
+        from: u64,
+        wanted: Wanted,
+        (items, buckets): (usize, usize),
+        mut f: impl FnMut(T::Ref<'_>),
+    ) -> Option<u64> {
+        let mut next = from;
+        let (mut seen, mut looked) = (0, 0);
+        while seen < items && looked < buckets {
+            let (bucket, end) = self.range_at(next)?;
+            let slots =
+                || self.slots(bucket).filter(|slot| wanted == Wanted::All || slot.is_marked());
+            slots().for_each(Slot::prefetch);
+            for slot in slots() {
+                f(self.view(slot));
+                seen += 1;
+            }
+            looked += 1;
+            next = end?;
+        }
+        Some(next)
+    }
+
+    /// Prefetches the bucket that holds a position.
+    pub fn prefetch_bucket_at(&self, position: u64) {
+        self.prefetch_bucket(order(position));
+    }
+
+    /// Prefetches the items of the bucket that holds a position.
+    pub fn prefetch_items_at(&self, position: u64) {
+        if let Some((bucket, _)) = self.range_at(position) {
+            self.slots(bucket).for_each(Slot::prefetch);
+        }
     }
 
     /// An item chosen by the random number `r`, each about equally likely. `None` if the table is

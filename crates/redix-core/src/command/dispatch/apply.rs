@@ -39,6 +39,7 @@ impl Runner<'_> {
     ) -> Flow {
         let Client { input, reply, session, shared, .. } = client;
         let args = input.args(index);
+        self.look_at_memory_of_replica();
         let errors = self.stats.cell.error_replies.get();
         let mut world = None;
         // What only concerns replicas is not for the append-only file.
@@ -118,6 +119,7 @@ impl Runner<'_> {
         if self.stretch.is_of_another(kind) {
             self.end_stretch();
         }
+        self.look_at_memory_of_replica();
         self.keys.db = session.db;
         self.keys.expiry = Expiry::Ignore;
         self.keys.touch = !session.no_touch;

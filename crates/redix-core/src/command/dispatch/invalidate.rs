@@ -32,15 +32,27 @@ pub(super) enum Author<'s> {
     Nobody,
     /// That of a client of this worker, whose reply is written.
     Here(&'s ClientShared, &'s mut Session),
+    /// No client's, but it runs before the command of this one, whose reply is still to come.
+    Ahead(&'s ClientShared, &'s mut Session),
     /// That of a blocked client with this id, whose reply has been posted.
     Blocked(u64),
 }
 
 impl Author<'_> {
+    /// The same for another unit.
+    pub(super) fn again(&mut self) -> Author<'_> {
+        match self {
+            Author::Nobody => Author::Nobody,
+            Author::Here(shared, session) => Author::Here(shared, session),
+            Author::Ahead(shared, session) => Author::Ahead(shared, session),
+            Author::Blocked(id) => Author::Blocked(*id),
+        }
+    }
+
     /// Whether it is the client with this id.
     fn is(&self, id: u64) -> bool {
         match self {
-            Author::Nobody => false,
+            Author::Nobody | Author::Ahead(..) => false,
             Author::Here(shared, _) => shared.id == id,
             Author::Blocked(blocked) => *blocked == id,
         }
@@ -147,7 +159,9 @@ impl Runner<'_> {
         let registry = &self.engine.registry;
         let Some(letter) = Letter::to(registry, client, what) else { return };
         match author {
-            Author::Here(shared, session) if shared.id == letter.recipient.id => {
+            Author::Here(shared, session) | Author::Ahead(shared, session)
+                if shared.id == letter.recipient.id =>
+            {
                 let is_resp3 = shared.resp.load(Ordering::Relaxed) == 3;
                 let mut out = Reply::new(if is_resp3 { Proto::Resp3 } else { Proto::Resp2 });
                 letter.what.write_to(&mut out, letter.redirected, session.subscriptions.is_some());
@@ -156,7 +170,14 @@ impl Runner<'_> {
             _ => {
                 let worker = letter.recipient.worker;
                 let Some(mailbox) = registry.mailbox(worker) else { return };
-                mailbox.post_quietly(letter.mail());
+                // Evictions must not cause others by what they tell.
+                let excused = match author {
+                    Author::Nobody | Author::Ahead(..) if self.config.maxmemory != 0 => {
+                        self.engine.eviction.tell(letter.what.bytes())
+                    }
+                    _ => 0,
+                };
+                mailbox.post_quietly(letter.excused_mail(excused));
                 self.to_wake.add(worker, mailbox);
             }
         }

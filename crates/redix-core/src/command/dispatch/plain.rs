@@ -17,6 +17,7 @@ use crate::command::prepared::Prepared;
 use crate::command::spec::{CommandSpec, Handler, flag};
 use crate::command::table::Command;
 use crate::command::timing::{call_stats, count_calls};
+use crate::engine::Headroom;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::access::Expiry;
 use crate::keyspace::shard_of;
@@ -61,6 +62,10 @@ impl Runner<'_> {
         if self.stretch.is_of_another(kind) {
             self.end_stretch();
         }
+        self.look_at_memory(shared, session, reply, Headroom::Half);
+        if self.keys.out_of_memory && kind.spec.has(flag::DENYOOM) {
+            return 0;
+        }
         self.keys.db = session.db;
         self.keys.expiry = Expiry::Delete;
         self.keys.touch = !session.no_touch;
@@ -72,8 +77,9 @@ impl Runner<'_> {
             ) || !self.is_calm(),
             "the gates are open"
         );
-        let memory = &*self.engine.env.memory;
-        let limit = if kind.spec.has(flag::DENYOOM) { self.config.maxmemory } else { 0 };
+        let engine = self.engine;
+        let config = &self.config;
+        let limited = config.maxmemory != 0 && kind.spec.has(flag::DENYOOM);
         let data = Ctx {
             engine: self.engine,
             config: &self.config,
@@ -93,7 +99,7 @@ impl Runner<'_> {
         let Ran { count, last } = run_plain(&mut cx.data, input, first, commands, |cx, _| {
             cx.reply.len() <= TURN_OUTPUT_MAX
                 && !shared.killed.load(Ordering::Acquire)
-                && (limit == 0 || !memory.uses_more_than(limit))
+                && !(limited && engine.exceeds_memory(config, Headroom::None))
         });
         let ended_ns = last.and_then(|last| {
             let calls = self.stretch.untimed() + count as u64;

@@ -14,7 +14,7 @@ use crate::effects::Notice;
 use crate::error::{CommandResult, ReplyError};
 use crate::mailbox::Mailbox;
 use crate::pubsub::{Place, Subscriptions, write_pending};
-use crate::registry::client_flag;
+use crate::registry::{client_flag, list};
 use crate::session::ReplyMode;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -212,6 +212,8 @@ fn show(cx: &ClientCx<'_, '_>) {
             subscriptions.channels(Kind::Shard).len(),
         ],
     };
+    let bytes = cx.session.subscriptions.as_ref().map_or(0, |all| all.memory_bytes());
+    cx.shared.list_bytes[list::SUBSCRIPTIONS].store(bytes, Ordering::Relaxed);
     cx.shared.set_flag(client_flag::PUBSUB, counts != [0; 3]);
     for (shown, count) in cx.shared.subscriptions.iter().zip(counts) {
         shown.store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Relaxed);

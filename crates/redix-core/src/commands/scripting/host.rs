@@ -371,7 +371,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             && self.flags & script_flag::ALLOW_OOM == 0
             && !self.has_written
             && !from_primary
-            && engine.out_of_memory(config)
+            && self.cx.keys.out_of_memory
         {
             return Err(ReplyError::Oom);
         }

@@ -67,6 +67,8 @@ struct Facts<'a> {
     config: &'a crate::config::Config,
     totals: Totals,
     now_us: i64,
+    /// Bytes in use before the command used any.
+    used: u64,
     /// Bytes of the tables, without entries; 0 unless the memory section is shown.
     table_bytes: u64,
     /// Mean time to live in milliseconds by database, of a sample; empty unless the keyspace
@@ -90,6 +92,7 @@ mod replication;
 
 /// `INFO [section ...]` -> verbatim text. Unknown sections are omitted.
 fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
+    let used = cx.engine.env.memory.used_bytes();
     let asked = |name: &str| args.iter_from(1).any(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
     let default = args.len() == 1 || asked("default");
     let all = asked("all") || asked("everything");
@@ -102,6 +105,7 @@ fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let facts = Facts {
         engine: cx.engine,
         config: cx.config,
+        used,
         totals: cx.engine.stats.totals(),
         now_us: cx.now_us,
         table_bytes,
@@ -302,23 +306,28 @@ pub struct MemoryFacts {
     pub resident: u64,
     /// In use after startup.
     pub startup: u64,
-    /// In use for connections.
+    /// In use for connections other than replicas.
     pub clients: u64,
+    /// In use for the connections of replicas, apart from the log.
+    pub replicas: u64,
     /// In use for tables, entry headers, connections: everything except keys and values.
     pub overhead: u64,
 }
 
 impl MemoryFacts {
-    /// Reads the present values.
-    pub fn read(engine: &Engine, table_bytes: u64) -> Self {
-        let used = engine.env.memory.used_bytes();
+    /// Reads the present values; `used` was read before the command used memory itself.
+    pub fn read(engine: &Engine, used: u64, table_bytes: u64) -> Self {
         let peak = engine.env.memory.peak_bytes().max(used);
-        let clients = engine.registry.all().iter().map(|client| client.memory_bytes() as u64).sum();
+        let (mut clients, mut replicas) = (0, 0);
+        for client in engine.registry.all() {
+            let sum = if client.is_ordinary() { &mut clients } else { &mut replicas };
+            *sum += client.memory_bytes() as u64;
+        }
         let startup = engine.startup_memory.load(Relaxed);
         let replication = engine.repl.buffer_bytes();
-        let overhead = startup + clients + table_bytes + replication.0 + replication.1;
+        let overhead = startup + clients + replicas + table_bytes + replication.0 + replication.1;
         let resident = engine.env.host.resident_bytes();
-        Self { used, peak, resident, startup, clients, overhead }
+        Self { used, peak, resident, startup, clients, replicas, overhead }
     }
 
     /// In use for keys and values.
@@ -334,7 +343,7 @@ impl MemoryFacts {
 }
 
 fn memory(facts: &Facts<'_>, out: &mut String) {
-    let memory = MemoryFacts::read(facts.engine, facts.table_bytes);
+    let memory = MemoryFacts::read(facts.engine, facts.used, facts.table_bytes);
     let total = facts.engine.env.host.facts().total_memory_bytes;
     let ratio = |a: u64, b: u64| a as f64 / b.max(1) as f64;
     field!(out, "used_memory", "{}", memory.used);
@@ -383,12 +392,15 @@ fn memory(facts: &Facts<'_>, out: &mut String) {
     field!(out, "rss_overhead_bytes", "0");
     field!(out, "mem_fragmentation_ratio", "{:.2}", ratio(memory.resident, memory.used));
     field!(out, "mem_fragmentation_bytes", "{}", memory.resident as i64 - memory.used as i64);
-    field!(out, "mem_not_counted_for_evict", "0");
+    field!(out, "mem_not_counted_for_evict", "{}", facts.engine.memory_not_counted());
     let (log_bytes, buffered) = facts.engine.repl.buffer_bytes();
     field!(out, "mem_replication_backlog", "{log_bytes}");
     field!(out, "mem_total_replication_buffers", "{}", log_bytes + buffered);
     field!(out, "mem_replicas_repl_buffer", "{buffered}");
-    field!(out, "mem_clients_slaves", "0");
+    // Without replicas the log is kept for the append-only file alone.
+    let has_replicas = facts.engine.repl.replicas.count() > 0;
+    let unread = if has_replicas { facts.engine.memory_not_counted() } else { 0 };
+    field!(out, "mem_clients_slaves", "{}", memory.replicas + unread);
     field!(out, "mem_clients_normal", "{}", memory.clients);
     field!(out, "mem_cluster_links", "0");
     field!(out, "mem_cluster_slot_import", "0");
@@ -517,12 +529,13 @@ fn stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "expired_keys_with_volatile_items_stale_perc", "0.00");
     field!(out, "expired_time_cap_reached_count", "{}", totals.expire_cycle_limit_reached);
     field!(out, "expire_cycle_cpu_milliseconds", "{}", totals.expire_cycle_ns / 1_000_000);
-    for zero in ["evicted_keys", "evicted_clients"] {
-        write!(out, "{zero}:0\r\n").ok();
-    }
+    field!(out, "evicted_keys", "{}", totals.evicted_keys);
+    field!(out, "evicted_clients", "{}", totals.evicted_clients);
     field!(out, "evicted_scripts", "{}", facts.engine.scripting.totals().evicted);
-    field!(out, "total_eviction_exceeded_time", "0");
-    field!(out, "current_eviction_exceeded_time", "0");
+    let (total_ns, current_ns) =
+        facts.engine.eviction.exceeded_ns(facts.engine.env.clock.mono_ns());
+    field!(out, "total_eviction_exceeded_time", "{}", total_ns / 1_000_000);
+    field!(out, "current_eviction_exceeded_time", "{}", current_ns / 1_000_000);
     field!(out, "keyspace_hits", "{}", totals.keyspace_hits);
     field!(out, "keyspace_misses", "{}", totals.keyspace_misses);
     let pubsub = &facts.engine.pubsub;

@@ -100,9 +100,10 @@ fn table_bytes_by_db(cx: &mut Ctx<'_, '_>) -> Vec<(u32, u64)> {
 
 /// `MEMORY STATS` -> map of names to integers, doubles and, for each database, a map.
 fn stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    let used = cx.engine.env.memory.used_bytes();
     let tables = table_bytes_by_db(cx);
     let all_tables: u64 = tables.iter().map(|(_, bytes)| bytes).sum();
-    let memory = MemoryFacts::read(cx.engine, all_tables);
+    let memory = MemoryFacts::read(cx.engine, used, all_tables);
     let keyspace = &cx.engine.keyspace;
     let keys: u64 = (0..keyspace.databases()).map(|db| keyspace.key_count(db)).sum();
     let map = cx.reply.deferred();
@@ -185,8 +186,9 @@ fn ratio(a: u64, b: u64) -> f64 {
 
 /// `MEMORY DOCTOR` -> verbatim text.
 fn doctor(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    let used = cx.engine.env.memory.used_bytes();
     let tables = table_bytes(cx);
-    let memory = MemoryFacts::read(cx.engine, tables);
+    let memory = MemoryFacts::read(cx.engine, used, tables);
     let connections = cx.engine.registry.count().max(1) as u64;
     let mut found = String::new();
     if memory.used < JUDGED_FROM_BYTES {

@@ -9,8 +9,8 @@ use crate::keyspace::shard::Shard;
 pub(super) enum Origin {
     /// The unit's client.
     Author,
-    /// Nobody: its time was over.
-    Expiry,
+    /// Nobody: its time was over, or it was evicted.
+    Nobody,
 }
 
 /// Marks the watchers of a key and notes the change for the clients that may have cached it.

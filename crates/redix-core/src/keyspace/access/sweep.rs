@@ -72,9 +72,12 @@ impl Access<'_> {
             |entry| removed.push(entry),
         );
         self.keyspace.publish_counts(db, index, table);
+        if table.is_empty() {
+            shard.drop_unused();
+        }
         for entry in &removed[first..] {
             let key = entry.as_ref().key();
-            changed(shard, self.keyspace, &mut self.effects, (db, key), Origin::Expiry);
+            changed(shard, self.keyspace, &mut self.effects, (db, key), Origin::Nobody);
             if entry.as_ref().kind() == Kind::Stream && shard.has_waiters() {
                 self.ready.push_back((db, key.into()));
             }
@@ -123,14 +126,14 @@ impl Access<'_> {
         if fields.is_empty() {
             return none;
         }
-        changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), Origin::Expiry);
+        changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), Origin::Nobody);
         self.cell.expired_fields.add(fields.len() as u64);
         let mut words = vec![b"HDEL".as_slice(), key.bytes];
         words.extend(fields.iter().map(Vec::as_slice));
         self.effects.log_also(db, &words);
         self.effects.notify(class::EXPIRED, "hexpired", db, key.bytes);
         if is_empty {
-            let entry = self.remove_by(Origin::Expiry, db, key, pos);
+            let entry = self.remove_by(Origin::Nobody, db, key, pos);
             self.bury(entry.into_heap());
             self.effects.log_also(db, &[self.expired_as, key.bytes]);
             self.effects.notify(class::GENERIC, "del", db, key.bytes);

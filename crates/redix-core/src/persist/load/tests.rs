@@ -84,7 +84,8 @@ fn ages(engine: &Engine) -> Vec<(u32, String, u32)> {
     for shard in 0..SHARDS {
         let shard = engine.keyspace.lock(shard);
         for db in 0..shard.db_count() {
-            shard.db(db).unwrap().table.scan(0, usize::MAX, |entry| {
+            let Some(part) = shard.db(db) else { continue };
+            part.table.scan(0, usize::MAX, |entry| {
                 found.push((db, String::from_utf8(entry.key().to_vec()).unwrap(), entry.lru()));
             });
         }

@@ -253,7 +253,7 @@ impl World {
         for index in 0..SHARDS {
             let shard = self.engine.keyspace.lock(index);
             for db in 0..shard.db_count() {
-                let part = shard.db(db).unwrap();
+                let Some(part) = shard.db(db) else { continue };
                 let end = part.table.scan(0, usize::MAX, |entry| {
                     let record = (describe(entry), entry.expire_at_ms());
                     assert!(content.insert((db, entry.key().to_vec()), record).is_none());

@@ -15,6 +15,7 @@ use crate::registry::client_flag::{
     TRACKING, TRACKING_ALL, TRACKING_BCAST, TRACKING_BROKEN, TRACKING_NOLOOP, TRACKING_OPTIN,
     TRACKING_OPTOUT,
 };
+use crate::registry::{ClientShared, list};
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
@@ -270,7 +271,10 @@ fn start(cx: &mut ClientCx<'_, '_>, wanted: &Wanted<'_>) {
         let prefixes = if wanted.prefixes.is_empty() { every } else { &wanted.prefixes };
         for &prefix in prefixes {
             engine.tracking.join(shared, prefix, engine.keyspace.cached());
-            tracks.prefixes.insert(prefix.into());
+            if tracks.prefixes.insert(prefix.into()) {
+                let bytes = 2 * prefix.len() + list::ITEM_BYTES;
+                shared.list_bytes[list::PREFIXES].fetch_add(bytes, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -279,7 +283,8 @@ fn start(cx: &mut ClientCx<'_, '_>, wanted: &Wanted<'_>) {
 pub(in crate::commands::connection) fn stop(cx: &mut ClientCx<'_, '_>) {
     if let Some(tracks) = cx.session.tracks.take() {
         let prefixes = tracks.prefixes.iter().map(|prefix| &**prefix);
-        let shared: &Arc<_> = cx.shared;
+        let shared: &Arc<ClientShared> = cx.shared;
+        shared.list_bytes[list::PREFIXES].store(0, Ordering::Relaxed);
         cx.data.engine.tracking.end(shared, prefixes, cx.data.engine.keyspace.cached());
     }
 }
