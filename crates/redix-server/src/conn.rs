@@ -133,6 +133,11 @@ impl Conn {
         }
     }
 
+    /// Whether its TLS handshake is under way.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(&self.stream, Stream::Tls(stream) if stream.is_handshaking())
+    }
+
     /// Whether output that the client no longer has waits for the socket.
     pub fn has_output(&self) -> bool {
         matches!(&self.stream, Stream::Tls(stream) if stream.has_output())

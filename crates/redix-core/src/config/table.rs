@@ -452,8 +452,8 @@ directives! {
         aclfile: ByteString = ByteString::new(), "aclfile" => ANY, immutable;
         /// Entries that the log of denied commands keeps.
         acllog_max_len: u64 = 128, "acllog-max-len" => Int(0, LONG_MAX);
-        /// Milliseconds after which a client is closed that has not authenticated, where it has to;
-        /// 0: never. It is noticed within a second.
+        /// Milliseconds after which a client is closed that has not authenticated, where it has to, or
+        /// has not finished its TLS handshake; 0: never. It is noticed within a second.
         client_handshake_timeout_ms: u32 = 60_000, "client-handshake-timeout-ms" => Int(0, INT_MAX);
         /// Milliseconds that the reply to a failed authentication is held back; until then the
         /// connection is not served.

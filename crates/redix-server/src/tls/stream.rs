@@ -62,6 +62,11 @@ impl TlsStream {
         self.granted = true;
     }
 
+    /// Whether the handshake is under way.
+    pub fn is_handshaking(&self) -> bool {
+        self.session.is_handshaking()
+    }
+
     /// Whether the handshake has ended since the last call.
     pub fn take_completed(&mut self) -> bool {
         std::mem::take(&mut self.completed)

@@ -200,3 +200,17 @@ fn renegotiation_is_refused() {
         "+PONG"
     );
 }
+
+#[test]
+fn a_slow_handshake_ends_in_time() {
+    let secure = Secure::start(&[]);
+    let (mut silent, mut slow) = (socket(&secure), socket(&secure));
+    slow.write_all(&hello(&secure)[..20]).unwrap();
+    let mut client =
+        TlsClient::connect(secure.port, &secure.authority.client_config(Some("client")));
+    let client = client.as_mut().unwrap();
+    assert_eq!(client.ask("CONFIG SET client-handshake-timeout-ms 1"), "+OK");
+    assert!(is_closed(&mut silent) && is_closed(&mut slow));
+    assert_eq!(client.ask("PING"), "+PONG");
+    assert!(client.ask("INFO stats").contains("client_handshake_timeouts:2"));
+}
