@@ -18,7 +18,7 @@ use crate::command::context::{Caller, ClientCx};
 use crate::command::rights::Recorder;
 use crate::command::spec::{CommandSpec, flag};
 use crate::commandlog::shortened;
-use crate::config::ByteString;
+use crate::config::{ByteString, Config};
 use crate::engine::Engine;
 use crate::error::ReplyError;
 use crate::moment::rfc3339_ms;
@@ -122,6 +122,42 @@ fn is_secret(cx: &ClientCx<'_, '_>, name: &str, args: Args<'_>, index: usize) ->
         Some("deluser" | "getuser") => false,
         _ => cx.session.secrets.contains(index),
     }
+}
+
+/// Records that a client's certificate has made it a user, or names nobody who may be one.
+pub(crate) fn audit_certificate(
+    engine: &Engine,
+    config: &Config,
+    client: &ClientShared,
+    user: &[u8],
+    outcome: Outcome,
+) {
+    let file = &config.audit_log_file;
+    if file.is_empty() {
+        return;
+    }
+    let record = Record {
+        time: rfc3339_ms(engine.env.clock.unix_us() / 1000),
+        event: if outcome == Outcome::Accepted { "auth" } else { "auth-failed" },
+        reason: Some(Reason::Certificate.word()),
+        context: Some(Context::TopLevel.word()),
+        object: None,
+        command: None,
+        argv: None,
+        error: None,
+        user: name_text(user),
+        client: Who::of(client),
+    };
+    write(engine, file, &record);
+}
+
+/// What came of an authentication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The client is that user.
+    Accepted,
+    /// It stays who it was.
+    Refused,
 }
 
 impl Recorder<'_> {

@@ -3,9 +3,12 @@
 use super::Worker;
 use crate::acl::Identity;
 use crate::acl::log::{Context, Entry, Reason};
+use crate::command::audit::{Outcome, audit_certificate};
 use crate::command::line;
-use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
+
+/// Bytes of a name that the log of denials keeps.
+const NAME_BYTES_MAX: usize = 1024;
 
 impl Worker {
     /// Makes a client the first user of `names` who exists and is on: they are those that its
@@ -21,17 +24,21 @@ impl Worker {
             client.session.known = true;
             client.session.user = Identity::of(&user.name);
             lock(&client.shared.texts).user = user.name.to_vec();
+            let shared = Arc::clone(&client.shared);
+            audit_certificate(&engine, &self.config, &shared, &user.name, Outcome::Accepted);
             return;
         }
-        let shared = &client.shared;
-        let now_ms = shared.last_active_ms.load(Ordering::Relaxed);
+        let shared = &Arc::clone(&client.shared);
+        let last = &last[..last.len().min(NAME_BYTES_MAX)];
+        audit_certificate(&engine, &self.config, shared, last, Outcome::Refused);
+        let now_ms = engine.env.clock.unix_us() / 1000;
         engine.stats.thread(shared.worker).cell.acl_denied_certificate.bump();
         let entry = Entry {
             count: 1,
             reason: Reason::Certificate,
             context: Context::TopLevel,
             object: Vec::new(),
-            user: last.clone(),
+            user: last.to_vec(),
             client: line::describe(shared, &engine, now_ms),
             id: 0,
             created_ms: now_ms,

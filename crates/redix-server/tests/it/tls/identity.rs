@@ -1,9 +1,11 @@
 //! Who a client is by its certificate.
 
-use super::Secure;
+use redix_testkit::Launch;
+
 use super::certificates::{Authority, uri};
 use super::client::TlsClient;
-use crate::connect;
+use super::{Secure, launch};
+use crate::{connect, eventually, program};
 
 fn info(secure: &Secure, field: &str) -> String {
     let text = connect(&secure.server).cmd(&["INFO", "everything"]).unwrap().pretty();
@@ -92,4 +94,25 @@ fn a_certificate_lets_in_where_the_default_user_needs_a_password() {
     assert_eq!(secure.client().ask("SET k v"), "+OK");
     secure.authority.issue("other", |_| {});
     assert!(secure.client_as("other").ask("SET k v").contains("NOAUTH"));
+}
+
+#[test]
+fn authentications_by_certificate_are_recorded() {
+    let authority = Authority::new();
+    let file = authority.path("audit");
+    let args = ["--tls-auth-clients-user", "CN", "--audit-log-file", &file];
+    let args = [&args[..], &["--user", "client", "on", "+@all", "~*"]].concat();
+    let server = launch(&Launch::redix(program()), &authority, &args);
+    let secure = Secure::around(authority, server);
+    secure.authority.issue("nobody", |_| {});
+    secure.client().ask("PING");
+    secure.client_as("nobody").ask("PING");
+    let seen = |event: &str, user: &str| {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        text.lines().any(|line| {
+            line.contains(&format!("\"event\":\"{event}\",\"reason\":\"tls-cert\""))
+                && line.contains(&format!("\"user\":\"{user}\""))
+        })
+    };
+    eventually("both are recorded", || seen("auth", "client") && seen("auth-failed", "nobody"));
 }
