@@ -92,13 +92,25 @@ impl Suite {
         let suite = Self { mode, target, dir, ports, other_server, tags: String::new() };
         suite.put_programs(peers)?;
         if mode == Mode::Tls {
-            output(Command::new("./utils/gen-test-certs.sh").current_dir(&suite.dir))?;
+            suite.make_certificates()?;
         }
         match mode {
             Mode::Sentinel => sentinel::prepare(&suite.dir, peers, suite.ports.base)?,
             Mode::External | Mode::Normal | Mode::Tls => suite.source_by_command()?,
         }
         Ok(suite)
+    }
+
+    /// Makes the suite's certificates. Parameters that it would search for, which takes half a
+    /// minute, are taken from a standard.
+    fn make_certificates(&self) -> Result<()> {
+        fs::create_dir_all(self.dir.join("tests/tls"))?;
+        let standard = ["-algorithm", "DH", "-pkeyopt", "dh_param:ffdhe2048"];
+        let mut parameters = Command::new("openssl");
+        parameters.args(["genpkey", "-genparam"]).args(standard);
+        parameters.args(["-out", "tests/tls/valkey.dh"]).current_dir(&self.dir);
+        output(&mut parameters)?;
+        output(Command::new("./utils/gen-test-certs.sh").current_dir(&self.dir)).map(drop)
     }
 
     /// Makes each command of a file run by itself: see [`SOURCE_BY_COMMAND`].
