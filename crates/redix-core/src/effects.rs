@@ -20,11 +20,23 @@ pub struct Records {
     frames: Vec<Frame>,
 }
 
-/// The end of a record, its database, and whether only replicas receive it.
+/// Who receives a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Audience {
+    /// Replicas and the append-only file.
+    #[default]
+    All,
+    /// Replicas.
+    Replicas,
+    /// The append-only file.
+    File,
+}
+
+/// The end of a record, its database, and who receives it.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     db: u32,
-    replicas_only: bool,
+    audience: Audience,
     end: usize,
 }
 
@@ -33,8 +45,8 @@ struct Frame {
 pub struct Record<'r> {
     /// Its database.
     pub db: u32,
-    /// Whether it is for replicas and not for the append-only file.
-    pub replicas_only: bool,
+    /// Who receives it.
+    pub audience: Audience,
     /// The encoded command.
     pub bytes: &'r [u8],
 }
@@ -46,25 +58,21 @@ impl Records {
     /// Appends a command.
     pub fn push(&mut self, db: u32, argv: &[impl AsRef<[u8]>]) {
         encode_command(&mut self.bytes, argv);
-        self.frames.push(Frame { db, replicas_only: false, end: self.bytes.len() });
+        self.frames.push(Frame { db, audience: Audience::All, end: self.bytes.len() });
     }
 
     /// Appends a command as received.
     // HOT PATH: once per write while the log is recorded; allocates only to grow.
     pub fn push_words<'a>(&mut self, db: u32, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         encode_words(&mut self.bytes, words);
-        self.frames.push(Frame { db, replicas_only: false, end: self.bytes.len() });
+        self.frames.push(Frame { db, audience: Audience::All, end: self.bytes.len() });
     }
 
-    /// Appends a command that is for replicas and not for the append-only file.
-    pub fn push_for_replicas<'a>(
-        &mut self,
-        db: u32,
-        words: impl ExactSizeIterator<Item = &'a [u8]>,
-    ) {
-        self.push_words(db, words);
+    /// Sets who receives the last command.
+    #[inline]
+    pub fn set_audience(&mut self, audience: Audience) {
         if let Some(frame) = self.frames.last_mut() {
-            frame.replicas_only = true;
+            frame.audience = audience;
         }
     }
 
@@ -91,8 +99,8 @@ impl Records {
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let starts = std::iter::once(0).chain(self.frames.iter().map(|frame| frame.end));
         self.frames.iter().zip(starts).map(|(frame, start)| {
-            let Frame { db, replicas_only, end } = *frame;
-            Record { db, replicas_only, bytes: &self.bytes[start..end] }
+            let Frame { db, audience, end } = *frame;
+            Record { db, audience, bytes: &self.bytes[start..end] }
         })
     }
 
@@ -190,6 +198,8 @@ pub struct Shutdown {
 #[derive(Debug, Default)]
 pub struct Effects {
     recording: bool,
+    /// Who receives further records.
+    audience: Audience,
     event_mask: u32,
     /// Whether the unit has records, notices or changes to hand over.
     pending: bool,
@@ -207,6 +217,7 @@ impl Effects {
     #[inline(always)]
     pub fn begin(&mut self, recording: bool, event_mask: u32) {
         self.recording = recording;
+        self.audience = Audience::All;
         self.event_mask = event_mask;
         if std::mem::take(&mut self.pending) {
             self.records.clear();
@@ -225,9 +236,9 @@ impl Effects {
         self.recording
     }
 
-    /// Begins or ends recording within a unit.
-    pub fn set_recording(&mut self, recording: bool) {
-        self.recording = recording;
+    /// Begins or ends recording within a unit, for these.
+    pub fn set_recording(&mut self, recording: bool, audience: Audience) {
+        (self.recording, self.audience) = (recording, audience);
     }
 
     /// Adds to the count of changes, `rdb_changes_since_last_save`.
@@ -265,6 +276,15 @@ impl Effects {
         if self.recording {
             self.pending = true;
             self.records.push(db, argv);
+            self.address();
+        }
+    }
+
+    /// Addresses the last record, unless it is for all.
+    #[inline]
+    fn address(&mut self) {
+        if self.audience != Audience::All {
+            self.records.set_audience(self.audience);
         }
     }
 
@@ -273,6 +293,7 @@ impl Effects {
         if self.recording {
             self.pending = true;
             self.records.push_words(db, words);
+            self.address();
         }
     }
 
@@ -282,9 +303,10 @@ impl Effects {
         db: u32,
         words: impl ExactSizeIterator<Item = &'a [u8]>,
     ) {
-        if self.recording {
+        if self.recording && self.audience != Audience::File {
             self.pending = true;
-            self.records.push_for_replicas(db, words);
+            self.records.push_words(db, words);
+            self.records.set_audience(Audience::Replicas);
         }
     }
 

@@ -272,13 +272,16 @@ impl Writer {
         }
         let (mut named, mut stamped_s) = (self.named, self.stamped_s);
         let (mut offset, mut len) = (self.reader.offset(), self.len);
+        let mut has_inserted = false;
         let id = log.has_backlog().then(|| log.history().id);
         loop {
             self.buffer.clear();
             while offset < step.until && self.buffer.len() < BATCH_BYTES {
                 let mark = self.buffer.len();
                 let max = usize::try_from(step.until - offset).unwrap_or(usize::MAX);
-                let piece = log.read_records(offset, max.min(BATCH_BYTES), &mut self.buffer);
+                let max = max.min(BATCH_BYTES);
+                let piece = log.read_records(offset, has_inserted, max, &mut self.buffer);
+                has_inserted = piece == Piece::FileOnly;
                 let count = match piece {
                     Piece::Records(0) => break,
                     Piece::Records(count) => count as u64,
@@ -286,6 +289,7 @@ impl Writer {
                         offset += count;
                         continue;
                     }
+                    Piece::FileOnly => 0,
                 };
                 let mut notes = Vec::new();
                 let at_start = len == 0 && mark == 0;
@@ -296,7 +300,9 @@ impl Writer {
                 name_place(&mut named, id, offset, &mut notes);
                 self.buffer.splice(mark..mark, notes);
                 offset += count;
-                named = named.map(|(id, _)| (id, offset));
+                // What was inserted does not count: the place is named again behind it.
+                let behind = if has_inserted { u64::MAX } else { offset };
+                named = named.map(|(id, _)| (id, behind));
             }
             if offset == step.until && named != id.map(|id| (id, offset)) {
                 if len == 0 && self.buffer.is_empty() {
@@ -315,7 +321,7 @@ impl Writer {
         self.is_torn = false;
         (self.named, self.stamped_s, self.len) = (named, stamped_s, len);
         self.reader.advance_to(offset);
-        log.forget_replicas_only(offset);
+        log.forget_written(offset);
         Ok(())
     }
 

@@ -19,8 +19,11 @@
 //!
 //! The append-only file is written from the same bytes ([`Log::read_records`]), without those that
 //! only concern replicas: PING, GETACK, messages of PUBLISH, which are not recorded without a
-//! backlog. While it is on, the stream is recorded
-//! without replicas too; only for replicas is a backlog kept.
+//! backlog. What only concerns the file (`redis.set_repl`) has no offsets and is kept apart, with
+//! the place where it is inserted; a PING follows it where the stream would not grow otherwise, so
+//! that the end of the log still tells whether the file lacks something. Without a backlog it is
+//! part of the stream. While the file is on, the stream is recorded without replicas too; only for
+//! replicas is a backlog kept.
 //!
 //! What replicas that are being synchronised retain beyond a limit is moved to disk ([`spill`]).
 //!
@@ -30,6 +33,7 @@
 //! **Invariants.** The mutex is a leaf. The end never decreases while the id stays. Recording
 //! starts and stops in the world, so every unit sees one answer to [`Log::active`].
 
+mod audience;
 mod spill;
 #[cfg(test)]
 mod tests;
@@ -40,7 +44,7 @@ use std::ops::Range;
 
 use redix_resp::request::encode_command;
 
-use crate::effects::{Record, Records};
+use crate::effects::{Audience, Record, Records};
 use crate::env::Entropy;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
@@ -48,6 +52,10 @@ use spill::Segment;
 
 /// Size of a block; a unit of at least this size becomes a block of its own without a copy.
 const BLOCK_BYTES: usize = 16 * 1024;
+
+const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
+const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
+const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 
 /// A replication id: 40 hexadecimal digits, in either case.
 #[derive(Debug, Clone, Copy)]
@@ -187,6 +195,8 @@ struct State {
     recorded: bool,
     /// Bytes that are not for the append-only file, which has not read past them.
     replicas_only: VecDeque<Range<u64>>,
+    /// What is for the append-only file alone, by the offset before which it is inserted there.
+    file_only: VecDeque<(u64, Vec<u8>)>,
     /// What is on disk, before what is in memory.
     spilled: VecDeque<Arc<Segment>>,
     /// Segments that nobody needs, to be closed outside of the mutex.
@@ -206,6 +216,8 @@ pub enum Piece {
     Records(usize),
     /// This many bytes that are not for the append-only file.
     ReplicasOnly(u64),
+    /// Bytes for the append-only file alone, which do not count.
+    FileOnly,
 }
 
 /// A position in the stream: bytes from there on are kept while it lives.
@@ -277,6 +289,7 @@ impl Log {
                 readers: Vec::new(),
                 recorded: false,
                 replicas_only: VecDeque::new(),
+                file_only: VecDeque::new(),
                 spilled: VecDeque::new(),
                 unneeded: Vec::new(),
                 sealed: false,
@@ -377,6 +390,7 @@ impl Log {
         let mut state = lock(&self.state);
         state.recorded = false;
         state.replicas_only.clear();
+        state.file_only.clear();
         if self.has_backlog() {
             state.trim();
         } else {
@@ -473,41 +487,39 @@ impl Log {
     /// Appends the records of one unit, under the unit's locks. `multi`: several records form one
     /// transaction. Returns the new end.
     pub fn append(&self, records: &mut Records, multi: bool) -> u64 {
-        let mut state = lock(&self.state);
-        let wrapped = multi && records.len() > 1;
-        if wrapped {
-            state.put(b"*1\r\n$5\r\nMULTI\r\n");
-        }
-        let only =
-            records.iter().next().map(|Record { db, replicas_only, .. }| (db, replicas_only));
+        let (mut state, backlog) = (lock(&self.state), self.has_backlog());
+        let multi = multi && records.len() > 1;
+        let first = records.iter().next().map(|Record { db, audience, .. }| (db, audience));
         if records.len() == 1
             && records.bytes().len() >= BLOCK_BYTES
-            && let Some((db, replicas_only)) = only
+            && let Some((db, audience)) = first.filter(|(_, audience)| *audience != Audience::File)
         {
             let bytes = records.take_bytes();
-            if !replicas_only || self.has_backlog() {
+            if audience == Audience::All || backlog {
                 state.select(db);
                 let begin = state.history.end;
                 state.put_block(bytes);
-                if replicas_only {
+                if audience == Audience::Replicas {
                     state.note_replicas_only(begin);
                 }
             }
+        } else if backlog && records.iter().all(|record| record.audience == Audience::File) {
+            state.insert(records.iter(), multi);
         } else {
+            if multi {
+                state.put(MULTI);
+            }
             for record in records.iter() {
-                if record.replicas_only && !self.has_backlog() {
-                    continue;
-                }
-                state.select(record.db);
-                let begin = state.history.end;
-                state.put(record.bytes);
-                if record.replicas_only {
-                    state.note_replicas_only(begin);
-                }
+                state.put_record(record, backlog);
+            }
+            if multi {
+                state.put(EXEC);
             }
         }
-        if wrapped {
-            state.put(b"*1\r\n$4\r\nEXEC\r\n");
+        if state.file_only.back().is_some_and(|(at, _)| *at == state.history.end) {
+            let begin = state.history.end;
+            state.put(PING);
+            state.note_replicas_only(begin);
         }
         self.finish(state)
     }
@@ -577,27 +589,55 @@ impl Log {
         Ok(count)
     }
 
-    /// Appends up to `max` bytes from `offset` on to `out`, but not past bytes that are not for the
-    /// append-only file. A reader must be at `offset` or before it.
-    pub fn read_records(&self, offset: u64, max: usize, out: &mut Vec<u8>) -> Piece {
+    /// Appends what is next for the append-only file to `out`: what is inserted before `offset`,
+    /// unless it `has_inserted` that already, or up to `max` bytes from there on, but not past
+    /// bytes that are not for the file. A reader must be at `offset` or before it.
+    pub fn read_records(
+        &self,
+        offset: u64,
+        has_inserted: bool,
+        max: usize,
+        out: &mut Vec<u8>,
+    ) -> Piece {
         let state = lock(&self.state);
+        let here = if has_inserted { offset + 1 } else { offset };
+        let next = state.file_only.partition_point(|(at, _)| *at < here);
+        let until_inserted = match state.file_only.get(next) {
+            Some((at, bytes)) if *at == offset => {
+                out.extend_from_slice(bytes);
+                return Piece::FileOnly;
+            }
+            Some((at, _)) => at - offset,
+            None => u64::MAX,
+        };
         let at = state.replicas_only.partition_point(|range| range.end <= offset);
         let until_replicas_only = match state.replicas_only.get(at) {
-            Some(range) if range.start <= offset => return Piece::ReplicasOnly(range.end - offset),
+            Some(range) if range.start <= offset => {
+                return Piece::ReplicasOnly((range.end - offset).min(until_inserted));
+            }
             Some(range) => range.start - offset,
             None => u64::MAX,
         };
-        let max = usize::try_from(until_replicas_only).unwrap_or(usize::MAX).min(max);
+        let until = until_replicas_only.min(until_inserted);
+        let max = usize::try_from(until).unwrap_or(usize::MAX).min(max);
         Piece::Records(state.copy(offset, max, out))
     }
 
-    /// Forgets which bytes before `offset` are not for the append-only file: it will not ask.
-    pub fn forget_replicas_only(&self, offset: u64) {
-        let replicas_only = &mut lock(&self.state).replicas_only;
-        while replicas_only.front().is_some_and(|range| range.end <= offset) {
-            replicas_only.pop_front();
+    /// Forgets which bytes before `offset` are not for the append-only file, and what was to be
+    /// inserted before them: it will not ask.
+    pub fn forget_written(&self, offset: u64) {
+        let mut state = lock(&self.state);
+        while state.replicas_only.front().is_some_and(|range| range.end <= offset) {
+            state.replicas_only.pop_front();
+        }
+        while state.file_only.front().is_some_and(|(at, _)| *at < offset) {
+            state.file_only.pop_front();
         }
     }
+}
+
+fn encode_select(db: u32, out: &mut Vec<u8>) {
+    encode_command(out, &[&b"SELECT"[..], db.to_string().as_bytes()]);
 }
 
 impl Block {
@@ -613,6 +653,7 @@ impl State {
         self.clear();
         self.readers.clear();
         self.replicas_only.clear();
+        self.file_only.clear();
         self.backlog_bytes = backlog_bytes;
         self.db = None;
     }
@@ -691,7 +732,7 @@ impl State {
         }
         self.db = Some(db);
         let mut bytes = Vec::new();
-        encode_command(&mut bytes, &[&b"SELECT"[..], db.to_string().as_bytes()]);
+        encode_select(db, &mut bytes);
         self.put(&bytes);
     }
 

@@ -17,6 +17,7 @@ use crate::command::rights::{self, Names};
 use crate::command::spec::{CommandSpec, flag};
 use crate::command::table::{Command, Memo};
 use crate::command::timing::call_stats;
+use crate::effects::Audience;
 use crate::engine::Engine;
 use crate::env::Level;
 use crate::error::{ReplyError, until_zero};
@@ -52,6 +53,7 @@ const EVAL_ONLY: [&str; 3] = ["replicate_commands", "breakpoint", "debug"];
 
 /// Bits of `redis.set_repl`.
 mod repl {
+    pub(super) const NONE: u32 = 0;
     pub(super) const AOF: u32 = 1;
     pub(super) const REPLICA: u32 = 2;
     pub(super) const ALL: u32 = AOF | REPLICA;
@@ -59,7 +61,7 @@ mod repl {
 
 /// The constants that only run-time code sees.
 const NUMBERS: &[(&str, u32)] = &[
-    ("REPL_NONE", 0),
+    ("REPL_NONE", repl::NONE),
     ("REPL_AOF", repl::AOF),
     ("REPL_SLAVE", repl::REPLICA),
     ("REPL_REPLICA", repl::REPLICA),
@@ -206,7 +208,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
     pub(super) fn end(self) -> Proto {
         let Self { cx, session, records, reply, .. } = self;
         cx.session.tracks = session.tracks;
-        cx.keys.effects.set_recording(records);
+        cx.keys.effects.set_recording(records, Audience::All);
         let db = cx.session.db;
         cx.select(db);
         reply.proto
@@ -416,8 +418,13 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
                         REPL_NONE.";
             return Err(raise(call, text));
         }
-        let records = self.records && number as u32 & repl::REPLICA != 0;
-        self.cx.keys.effects.set_recording(records);
+        let (recorded, audience) = match number as u32 {
+            repl::NONE => (false, Audience::All),
+            repl::AOF => (true, Audience::File),
+            repl::REPLICA => (true, Audience::Replicas),
+            _ => (true, Audience::All),
+        };
+        self.cx.keys.effects.set_recording(self.records && recorded, audience);
         Ok(())
     }
 

@@ -55,9 +55,13 @@ fn select_comes_where_the_database_changes_and_multi_around_several_records() {
 /// What the append-only file reads from an offset on; `[n]` are bytes that are not for it.
 fn read_records(log: &Log, mut offset: u64) -> String {
     let mut bytes = Vec::new();
+    let mut has_inserted = false;
     while offset < log.end() {
-        offset += match log.read_records(offset, 7, &mut bytes) {
+        let piece = log.read_records(offset, has_inserted, 7, &mut bytes);
+        has_inserted = piece == Piece::FileOnly;
+        offset += match piece {
             Piece::Records(count) => count as u64,
+            Piece::FileOnly => 0,
             Piece::ReplicasOnly(count) => {
                 bytes.extend_from_slice(format!("[{count}]").as_bytes());
                 count
@@ -67,20 +71,72 @@ fn read_records(log: &Log, mut offset: u64) -> String {
     String::from_utf8(bytes).unwrap().replace("\r\n", " ")
 }
 
+fn push_for(records: &mut Records, db: u32, command: &str, audience: Audience) {
+    records.push(db, &[command]);
+    records.set_audience(audience);
+}
+
+#[test]
+fn what_is_for_the_append_only_file_alone_is_not_part_of_the_stream() {
+    let log = Log::new(&entropy());
+    let mut for_file = Records::default();
+    push_for(&mut for_file, 0, "F", Audience::File);
+    // Without a file it is for nobody.
+    log.start(1 << 20, &entropy());
+    assert_eq!(log.append(&mut for_file, true), 0);
+    let recorder = log.start_recording(&entropy());
+    let stream = log.reader(0).unwrap();
+
+    let mut mixed = records(&[(0, &["A"])]);
+    push_for(&mut mixed, 3, "G", Audience::File);
+    push_for(&mut mixed, 0, "H", Audience::File);
+    push_for(&mut mixed, 0, "R", Audience::Replicas);
+    mixed.push(0, &["B"]);
+    log.append(&mut mixed, true);
+    assert_eq!(
+        read_all(&log, &stream),
+        "*1 $5 MULTI *2 $6 SELECT $1 0 *1 $1 A *1 $1 R *1 $1 B *1 $4 EXEC "
+    );
+    assert_eq!(
+        read_records(&log, 0),
+        "*1 $5 MULTI *2 $6 SELECT $1 0 *1 $1 A *2 $6 SELECT $1 3 *1 $1 G *2 $6 SELECT $1 0 *1 $1 H \
+         [11]*1 $1 B *1 $4 EXEC "
+    );
+    // Alone it makes the log grow nevertheless, so that it is written and waited for.
+    let from = log.end();
+    let mut alone = Records::default();
+    push_for(&mut alone, 1, "I", Audience::File);
+    push_for(&mut alone, 1, "J", Audience::File);
+    assert_eq!(log.append(&mut alone, true), from + 14);
+    assert_eq!(read_all(&log, &stream), "*1 $4 PING ");
+    let expected =
+        "*1 $5 MULTI *2 $6 SELECT $1 1 *1 $1 I *1 $1 J *1 $4 EXEC *2 $6 SELECT $1 0 [14]";
+    assert_eq!(read_records(&log, from), expected);
+    assert_eq!(read_records(&log, from), expected, "until it is forgotten");
+    recorder.advance_to(log.end());
+    log.forget_written(log.end());
+    assert_eq!(read_records(&log, from), "*1 $4 PING ");
+    log.stop(&entropy());
+    // Without replicas it is part of the stream.
+    let from = log.end();
+    log.append(&mut for_file, true);
+    assert_eq!(read_records(&log, from), "*1 $1 F ");
+}
+
 #[test]
 fn the_append_only_file_does_not_have_what_only_concerns_replicas() {
     let log = Log::new(&entropy());
     let reader = log.start_recording(&entropy());
     assert!(log.active() && log.backlog().is_none());
     let mut published = records(&[(0, &["A"])]);
-    published.push_for_replicas(0, [&b"PUBLISH"[..]].into_iter());
+    push_for(&mut published, 0, "PUBLISH", Audience::Replicas);
     log.append(&mut published, true);
     // There is nobody else.
     assert_eq!(read_records(&log, 0), "*1 $5 MULTI *2 $6 SELECT $1 0 *1 $1 A *1 $4 EXEC ");
     let from = log.end();
     log.start(1 << 20, &entropy());
     let mut published = records(&[(0, &["B"])]);
-    published.push_for_replicas(0, [&b"PUBLISH"[..]].into_iter());
+    push_for(&mut published, 0, "PUBLISH", Audience::Replicas);
     log.append(&mut published, false);
     log.append_for_replicas(b"PING");
     log.append(&mut records(&[(0, &["C"])]), true);
@@ -88,7 +144,7 @@ fn the_append_only_file_does_not_have_what_only_concerns_replicas() {
     // It can be read again until it is forgotten.
     assert_eq!(read_records(&log, from), "*1 $1 B [21]*1 $1 C ");
     reader.advance_to(log.end());
-    log.forget_replicas_only(log.end());
+    log.forget_written(log.end());
     assert!(read_records(&log, from).contains("PUBLISH"));
 }
 

@@ -191,3 +191,52 @@ fn from_a_base_alone(primary: Peer, replica: Peer) {
     assert_eq!(primary.number("sync_full"), 1);
 }
 for_pairs!(from_a_base_alone: redix_redix, redis7_redix, valkey_redix);
+
+/// What a script writes for the append-only file alone, or for replicas alone.
+fn of_writes_for_some(primary: Peer, replica: Peer) {
+    let always = ["--appendonly", "yes", "--appendfsync", "always"];
+    let is_redix = primary == Peer::Redix;
+    let (mut primary, mut replica) = (Node::start(primary, &always), Node::start(replica, &[]));
+    wait_for_file(&mut primary);
+    replica.follow(primary.server.addr());
+    replica.wait_linked();
+    let eval = |node: &mut Node, script: &str| {
+        node.client.must(&["EVAL", script, "0"]).unwrap();
+    };
+    eval(
+        &mut primary,
+        "redis.call('set', 'all', 1) redis.set_repl(redis.REPL_NONE) redis.call('set', 'none', 1) \
+         redis.set_repl(redis.REPL_AOF) redis.call('set', 'file', 1) \
+         redis.call('select', 3) redis.call('set', 'file', 1) redis.call('select', 0) \
+         redis.set_repl(redis.REPL_REPLICA) redis.call('set', 'replica', 1) \
+         redis.set_repl(redis.REPL_ALL) redis.call('set', 'all2', 1)",
+    );
+    eval(&mut primary, "redis.set_repl(redis.REPL_AOF) redis.call('set', 'file2', 1)");
+    let ask = |node: &mut Node| {
+        [node.ask("MGET all none file replica all2 file2"), {
+            node.must("SELECT 3");
+            let there = node.ask("EXISTS file");
+            node.must("SELECT 0");
+            there
+        }]
+        .join(" ")
+        .replace('\n', " ")
+    };
+    eventually("the replica has what is for it", || {
+        ask(&mut replica) == r#"1) "1" 2) (null) 3) (null) 4) "1" 5) "1" 6) (null) (integer) 0"#
+    });
+    restart(&mut primary, End::Killed);
+    assert_eq!(ask(&mut primary), r#"1) "1" 2) (null) 3) "1" 4) (null) 5) "1" 6) "1" (integer) 1"#);
+    if is_redix {
+        // The offsets are those of the replica's stream.
+        replica.wait_linked();
+        eventually("it goes on", || primary.number("sync_partial_ok") == 1);
+        assert_eq!(primary.number("sync_full"), 0);
+        primary.must("SET more 1");
+        eventually("it has all", || {
+            primary.number("master_repl_offset") == replica.number("master_repl_offset")
+        });
+        assert_eq!(replica.ask("GET more"), "\"1\"");
+    }
+}
+for_pairs!(of_writes_for_some: redix_redix, redix_valkey, valkey_valkey);

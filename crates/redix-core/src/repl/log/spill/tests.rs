@@ -106,7 +106,7 @@ fn only_what_others_do_not_need_is_moved() {
     move_all(&log, &disk).unwrap();
     assert_eq!(lock(&log.state).spilled.back().unwrap().to(), 550_000);
     let mut out = Vec::new();
-    assert_eq!(log.read_records(550_000, 10, &mut out), super::super::Piece::Records(10));
+    assert_eq!(log.read_records(550_000, false, 10, &mut out), super::super::Piece::Records(10));
     recorder.advance_to(log.end());
     append(&log, 1);
     move_all(&log, &disk).unwrap();
