@@ -63,6 +63,12 @@ impl Diskless {
         if !self.begun {
             return;
         }
+        let text = format!(
+            "Internal error in RDB reading offset {}: it was not received completely, or can't be \
+             loaded.",
+            self.received
+        );
+        engine.env.log(Level::Warning, &text);
         let _world = engine.keyspace.gates().world();
         match self.place {
             Place::Same => engine.discard_data(),
