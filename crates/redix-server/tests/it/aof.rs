@@ -2,6 +2,7 @@
 //! servers, damaged files, WAITAOF, replicas.
 
 mod durability;
+mod full;
 mod history;
 mod restore;
 
