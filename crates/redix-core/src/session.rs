@@ -119,7 +119,7 @@ pub struct Session {
     pub authenticated: bool,
     /// Who it is.
     pub user: Identity,
-    /// Authenticated at some time: the pre-authentication output limit no longer applies.
+    /// Authenticated at some time, or was served without: the limits of strangers no longer apply.
     pub known: bool,
     /// The open transaction.
     pub multi: Option<Multi>,

@@ -69,15 +69,34 @@ fn a_stranger_has_to_authenticate_in_time() {
     control.must(&["RPUSH", "list", "1"]).unwrap();
     assert!(matches!(waiting.reply().unwrap(), Value::Array(_)), "it is still served");
     control.must(&["CONFIG", "SET", "client-handshake-timeout-ms", "0"]).unwrap();
-    // Where nobody has to authenticate, nobody is late.
-    control
-        .must(&["CONFIG", "SET", "requirepass", "", "client-handshake-timeout-ms", "1"])
-        .unwrap();
+}
+
+#[test]
+fn who_need_not_authenticate_is_no_stranger() {
+    let server = start(WITH_PASSWORD);
+    let mut control = known(&server);
+    let (mut early, mut served) = (connect(&server), connect(&server));
+    let refused = "-NOAUTH Authentication required.";
+    assert_eq!(early.cmd(&["PING"]).unwrap().pretty(), refused);
+    assert_eq!(served.cmd(&["PING"]).unwrap().pretty(), refused);
+    let change = ["CONFIG", "SET", "requirepass", "", "client-handshake-timeout-ms", "1"];
+    control.must(&change).unwrap();
     let mut anybody = connect(&server);
-    let calls = info(&mut control, "total_commands_processed");
-    eventually("a second passes", || info(&mut control, "uptime_in_seconds") > 2);
-    assert!(info(&mut control, "total_commands_processed") > calls);
-    assert_eq!(anybody.cmd(&["PING"]).unwrap().pretty(), "+PONG");
+    assert_eq!(served.cmd(&["PING"]).unwrap().pretty(), "+PONG");
+    let pass = |control: &mut Client| {
+        let begun = info(control, "uptime_in_seconds");
+        eventually("every connection is visited", || {
+            info(control, "uptime_in_seconds") > begun + 1
+        });
+    };
+    pass(&mut control);
+    for client in [&mut anybody, &mut early] {
+        assert_eq!(client.cmd(&["PING"]).unwrap().pretty(), "+PONG");
+    }
+    // Who was served once stays known.
+    control.must(&["CONFIG", "SET", "requirepass", "secret"]).unwrap();
+    pass(&mut control);
+    assert_eq!(served.cmd(&["PING"]).unwrap().pretty(), refused);
 }
 
 #[test]

@@ -46,6 +46,8 @@ impl<'k> Runner<'k> {
         let db = session.multi.as_ref().and_then(|multi| multi.db).unwrap_or(session.db);
         let call = Call { command, args, db };
         let is_let_in = self.is_let_in(session);
+        // It may have come when it still had to authenticate.
+        session.known |= is_let_in;
         let has_all = acl.user_of(&mut session.user).is_some_and(|user| user.is_unrestricted());
         if has_all {
             // Commands that need no authentication are allowed to others too.
