@@ -105,8 +105,11 @@ pub fn check(file: &ByteString) -> io::Result<()> {
     if file.is_empty() { Ok(()) } else { open(file).map(drop) }
 }
 
+/// Opens a file to be appended to. A pipe without a reader is an error instead of a wait.
 fn open(file: &ByteString) -> io::Result<std::fs::File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(PathBuf::from(file))
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600).custom_flags(libc::O_NONBLOCK);
+    options.open(PathBuf::from(file))
 }
 
 fn run() {

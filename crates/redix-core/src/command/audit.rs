@@ -18,7 +18,7 @@ use crate::command::context::{Caller, ClientCx};
 use crate::command::rights::Recorder;
 use crate::command::spec::{CommandSpec, flag};
 use crate::commandlog::shortened;
-use crate::config::{ByteString, Config};
+use crate::config::{ByteString, Config, find};
 use crate::engine::Engine;
 use crate::error::ReplyError;
 use crate::moment::rfc3339_ms;
@@ -113,15 +113,25 @@ fn write(engine: &Engine, file: &ByteString, record: &Record<'_>) {
 }
 
 /// Whether an argument of a call is a secret. MONITOR also redacts names and rules of users, as the
-/// real servers do; of these only the passwords and their digests are secret.
+/// real servers do; of these only the passwords and their digests are secret, and what may have
+/// been meant to be one.
 fn is_secret(cx: &ClientCx<'_, '_>, name: &str, args: Args<'_>, index: usize) -> bool {
-    match name.strip_prefix("acl|") {
-        Some("setuser") => {
-            index > 2 && matches!(args.get(index).first(), Some(b'>' | b'<' | b'#' | b'!'))
-        }
-        Some("deluser" | "getuser") => false,
+    match name {
+        "acl|setuser" => index > 2 && may_hold_password(args.get(index)),
+        "acl|deluser" | "acl|getuser" => false,
+        // The call that is tried.
+        "acl|dryrun" => index > 3,
+        // It may be meant for another server.
+        "config|set" if index > 2 && index % 2 == 1 && find(args.get(index - 1)).is_none() => true,
         _ => cx.session.secrets.contains(index),
     }
+}
+
+/// Whether a rule of a user, which may be mistyped, has a password or its digest. Patterns,
+/// commands and categories have none.
+fn may_hold_password(rule: &[u8]) -> bool {
+    let is_other = matches!(rule.first(), Some(b'~' | b'%' | b'&' | b'+' | b'-' | b'@'));
+    !is_other && rule.iter().any(|byte| b"><#!".contains(byte))
 }
 
 /// Records that a client's certificate has made it a user, or names nobody who may be one.

@@ -456,7 +456,7 @@ directives! {
         /// has not finished its TLS handshake; 0: never. It is noticed within a second.
         client_handshake_timeout_ms: u32 = 60_000, "client-handshake-timeout-ms" => Int(0, INT_MAX);
         /// Milliseconds that the reply to a failed authentication is held back; until then the
-        /// connection is not served.
+        /// connection is not served. In a transaction it is closed instead.
         auth_fail_delay_ms: u32 = 0, "auth-fail-delay-ms" => Int(0, 60_000);
         /// As a primary send the users, and every change of them, to replicas; as a replica adopt
         /// them. Such a server synchronises fully after a restart.

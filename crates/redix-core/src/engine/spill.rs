@@ -30,6 +30,7 @@ impl Engine {
     pub fn spill_log(&self, spiller: &mut Spiller) -> Rest {
         let (log, config, now_ns) = (&self.repl.log, self.config(), self.env.clock.mono_ns());
         log.spill_above(config.spill_above());
+        log.close_unneeded();
         if now_ns < spiller.retry_ns {
             return Rest::Until(spiller.retry_ns.min(now_ns + NAP_NS));
         }

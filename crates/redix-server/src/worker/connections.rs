@@ -703,7 +703,8 @@ impl Connections {
         let age_ms = now_ms - client.shared.created_ms;
         let timeout_ms = i64::from(config.client_handshake_timeout_ms);
         let is_stranger = !client.session.known && !self.engine.acl.default_is_open();
-        let is_late = is_stranger || conn.is_handshaking();
+        // Whom the server itself keeps waiting is not late.
+        let is_late = (is_stranger && !client.halted) || conn.is_handshaking();
         if timeout_ms != 0 && age_ms > timeout_ms && is_late {
             self.engine.stats.thread(self.index).cell.handshake_timeouts.bump();
             log::verbose("Closing client that has not introduced itself in time");

@@ -75,6 +75,12 @@ fn no_form_of_a_command_shows_a_password() {
         &["CONFIG", "SET", "primaryauth", "pw-secret", "masteruser", "me"],
         &["ACL", "SETUSER", "a", "(~k", "+get", ">pw-secret"],
         &["ACL", "SETUSER", "a", "<pw-secret", "#pw-secret", "!pw-secret"],
+        &["ACL", "SETUSER", "a", "(>pw-secret", ")"],
+        &["ACL", "SETUSER", "a", " >pw-secret"],
+        &["ACL", "SETUSER", "a", "reset>pw-secret"],
+        &["ACL", "DRYRUN", "default", "CONFIG", "SET", "requirepass", "pw-secret"],
+        &["ACL", "DRYRUN", "default", "AUTH", "pw-secret"],
+        &["CONFIG", "SET", "sentinel-pass", "pw-secret"],
         &["AUTH", "pw-secret"],
         &["AUTH", "a", "pw-secret", "more"],
         &["HELLO", "3", "AUTH", "default", "pw-secret", "NONSENSE"],
@@ -117,6 +123,12 @@ fn a_file_that_cannot_be_written_is_refused_and_losses_are_told() {
     let mut client = connect(&server);
     let refused = client.cmd(&["CONFIG", "SET", "audit-log-file", "/nowhere/audit.log"]).unwrap();
     assert!(refused.pretty().contains("No such file or directory"), "{}", refused.pretty());
+    // A pipe that nobody reads holds nobody up.
+    let pipe = server.dir().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let refused = client.cmd(&["CONFIG", "SET", "audit-log-file", pipe.to_str().unwrap()]).unwrap();
+    assert!(refused.pretty().contains("No such device"), "{}", refused.pretty());
     let dir = server.dir().join("inner");
     std::fs::create_dir(&dir).unwrap();
     let file = dir.join("audit.log");

@@ -72,6 +72,21 @@ fn a_stranger_has_to_authenticate_in_time() {
 }
 
 #[test]
+fn who_is_kept_waiting_is_not_late() {
+    let server = start(WITH_PASSWORD);
+    let mut control = known(&server);
+    control.must(&["CONFIG", "SET", "auth-fail-delay-ms", "3000"]).unwrap();
+    control.must(&["CONFIG", "SET", "client-handshake-timeout-ms", "1000"]).unwrap();
+    let mut wrong = connect(&server);
+    wrong.send(&["AUTH", "wrong"]).unwrap();
+    assert_eq!(wrong.reply().unwrap().pretty(), WRONG);
+    control.must(&["CLIENT", "PAUSE", "3000", "ALL"]).unwrap();
+    let mut paused = connect(&server);
+    paused.send(&["AUTH", "secret"]).unwrap();
+    assert_eq!(paused.reply().unwrap().pretty(), "+OK");
+}
+
+#[test]
 fn who_need_not_authenticate_is_no_stranger() {
     let server = start(WITH_PASSWORD);
     let mut control = known(&server);

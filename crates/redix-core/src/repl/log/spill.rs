@@ -107,8 +107,14 @@ impl Log {
         reader.offset() >= state.history.end.saturating_sub(state.backlog_bytes)
     }
 
-    /// Closes files that nobody needs, and moves a piece of the log to disk, if readers that spill
-    /// retain more than they should. False if there is nothing to move. `piece` is scratch space.
+    /// Closes files that nobody needs, which frees their space on the disk.
+    pub(crate) fn close_unneeded(&self) {
+        let unneeded = std::mem::take(&mut lock(&self.state).unneeded);
+        drop(unneeded);
+    }
+
+    /// Moves a piece of the log to disk, if readers that spill retain more than they should. False
+    /// if there is nothing to move. `piece` is scratch space.
     /// Errors: those of the file; `StorageFull` at the limit of bytes on disk. What could not be
     /// moved stays in memory.
     pub fn spill(
@@ -119,14 +125,11 @@ impl Log {
         piece: &mut Vec<u8>,
     ) -> io::Result<bool> {
         piece.clear();
-        let unneeded;
         let begun = {
-            let mut state = lock(&self.state);
-            unneeded = std::mem::take(&mut state.unneeded);
+            let state = lock(&self.state);
             self.wants_spill.store(false, Ordering::Relaxed);
             state.begin_move(disk_bytes_max, piece)
         };
-        drop(unneeded);
         let Some(Move { epoch, segment, from }) = begun? else { return Ok(false) };
         let segment = match segment {
             Some(segment) => segment,

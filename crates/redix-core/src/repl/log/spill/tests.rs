@@ -45,6 +45,7 @@ fn append(log: &Log, count: usize) {
 /// Moves all that should be moved.
 fn move_all(log: &Log, disk: &Sim) -> io::Result<()> {
     let mut piece = Vec::new();
+    log.close_unneeded();
     while log.spill(disk, Path::new("."), u64::MAX, &mut piece)? {}
     Ok(())
 }
