@@ -34,6 +34,7 @@
 //! starts and stops in the world, so every unit sees one answer to [`Log::active`].
 
 mod audience;
+mod blocks;
 mod spill;
 #[cfg(test)]
 mod tests;
@@ -48,10 +49,8 @@ use crate::effects::{Audience, Record, Records};
 use crate::env::Entropy;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
+use blocks::{BLOCK_BYTES, Blocks};
 use spill::Segment;
-
-/// Size of a block; a unit of at least this size becomes a block of its own without a copy.
-const BLOCK_BYTES: usize = 16 * 1024;
 
 const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
@@ -179,14 +178,9 @@ pub struct Log {
     state: Mutex<State>,
 }
 
-struct Block {
-    start: u64,
-    bytes: Vec<u8>,
-}
-
 struct State {
     history: History,
-    blocks: VecDeque<Block>,
+    blocks: Blocks,
     backlog_bytes: u64,
     /// The database selected at the end of the stream; `None`: SELECT comes next.
     db: Option<u32>,
@@ -283,7 +277,7 @@ impl Log {
             spill_works: AtomicBool::new(true),
             state: Mutex::new(State {
                 history,
-                blocks: VecDeque::new(),
+                blocks: Blocks::default(),
                 backlog_bytes: 0,
                 db: None,
                 readers: Vec::new(),
@@ -320,10 +314,8 @@ impl Log {
     fn note_memory(&self, state: &State) {
         let from = state.memory_from();
         self.memory_from.store(from, Ordering::Release);
-        let spare =
-            state.blocks.back().map_or(0, |last| last.bytes.capacity() - last.bytes.len()) as u64;
-        let memory = state.history.end.saturating_sub(from) + spare;
-        self.beyond_backlog.store(memory.saturating_sub(state.backlog_bytes), Ordering::Relaxed);
+        let beyond = state.blocks.memory().saturating_sub(state.backlog_bytes);
+        self.beyond_backlog.store(beyond, Ordering::Relaxed);
     }
 
     /// Memory that is kept for readers beyond the size of the backlog, in bytes.
@@ -355,8 +347,7 @@ impl Log {
         }
         let state = lock(&self.state);
         let start = state.memory_from().max(state.kept_from());
-        let memory = state.blocks.iter().map(|block| block.bytes.capacity() as u64).sum();
-        Some(Backlog { start, len: state.history.end - start, memory })
+        Some(Backlog { start, len: state.history.end - start, memory: state.blocks.memory() })
     }
 
     /// Starts keeping a backlog; in the world. Unless the stream is recorded already, earlier
@@ -584,7 +575,7 @@ impl Log {
             return count;
         }
         let state = lock(&self.state);
-        let count = state.copy(reader.offset(), max, out);
+        let count = state.blocks.copy(reader.offset(), max, out);
         reader.place.offset.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
@@ -620,7 +611,7 @@ impl Log {
         };
         let until = until_replicas_only.min(until_inserted);
         let max = usize::try_from(until).unwrap_or(usize::MAX).min(max);
-        Piece::Records(state.copy(offset, max, out))
+        Piece::Records(state.blocks.copy(offset, max, out))
     }
 
     /// Forgets which bytes before `offset` are not for the append-only file, and what was to be
@@ -638,12 +629,6 @@ impl Log {
 
 fn encode_select(db: u32, out: &mut Vec<u8>) {
     encode_command(out, &[&b"SELECT"[..], db.to_string().as_bytes()]);
-}
-
-impl Block {
-    fn end(&self) -> u64 {
-        self.start + self.bytes.len() as u64
-    }
 }
 
 impl State {
@@ -690,24 +675,6 @@ impl State {
         }
     }
 
-    /// Appends up to `max` bytes from `offset` on to `out`; returns how many.
-    fn copy(&self, mut offset: u64, max: usize, out: &mut Vec<u8>) -> usize {
-        let before = out.len();
-        let at = self.blocks.partition_point(|block| block.end() <= offset);
-        for block in self.blocks.range(at..) {
-            // After a restart of the stream, the bytes that an old reader wants no longer exist.
-            let Some(from) = offset.checked_sub(block.start) else { break };
-            let from = from as usize;
-            let count = (block.bytes.len() - from).min(max - (out.len() - before));
-            out.extend_from_slice(&block.bytes[from..from + count]);
-            offset += count as u64;
-            if out.len() - before >= max {
-                break;
-            }
-        }
-        out.len() - before
-    }
-
     /// The first byte that a new reader may start from.
     fn start(&self) -> u64 {
         self.spilled_from().unwrap_or_else(|| self.memory_from()).max(self.kept_from())
@@ -715,7 +682,7 @@ impl State {
 
     /// The first byte in memory.
     fn memory_from(&self) -> u64 {
-        self.blocks.front().map_or(self.history.end, |block| block.start)
+        self.blocks.start().unwrap_or(self.history.end)
     }
 
     /// The first byte that the backlog or a reader needs.
@@ -737,22 +704,13 @@ impl State {
     }
 
     fn put(&mut self, bytes: &[u8]) {
-        let fits = |block: &Block| {
-            block.bytes.capacity() - block.bytes.len() >= bytes.len() && !bytes.is_empty()
-        };
-        if !self.blocks.back().is_some_and(fits) {
-            let start = self.history.end;
-            let bytes = Vec::with_capacity(BLOCK_BYTES.max(bytes.len()));
-            self.blocks.push_back(Block { start, bytes });
-        }
-        let block = self.blocks.back_mut().expect("one was just made sure of");
-        block.bytes.extend_from_slice(bytes);
+        self.blocks.put(self.history.end, bytes);
         self.history.end += bytes.len() as u64;
     }
 
     fn put_block(&mut self, bytes: Vec<u8>) {
-        let (start, len) = (self.history.end, bytes.len() as u64);
-        self.blocks.push_back(Block { start, bytes });
+        let len = bytes.len() as u64;
+        self.blocks.put_block(self.history.end, bytes);
         self.history.end += len;
     }
 
@@ -763,13 +721,10 @@ impl State {
             self.trim_spilled(self.kept_from());
         }
         let backlog_from = self.history.end.saturating_sub(self.backlog_bytes);
-        if self.blocks.front().is_none_or(|block| block.end() > backlog_from) {
+        if !self.blocks.first_ends_before(backlog_from) {
             return;
         }
         self.readers.retain(|reader| Arc::strong_count(reader) > 1);
-        let kept_from = self.kept_from();
-        while self.blocks.front().is_some_and(|block| block.end() <= kept_from) {
-            self.blocks.pop_front();
-        }
+        self.blocks.drop_before(self.kept_from());
     }
 }

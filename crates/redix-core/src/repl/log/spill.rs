@@ -198,8 +198,10 @@ impl State {
     /// Whether more than the limit is in memory for readers that spill alone.
     pub(super) fn exceeds_memory(&self) -> bool {
         let backlog_from = self.history.end.saturating_sub(self.backlog_bytes);
-        let extra = backlog_from.saturating_sub(self.memory_from());
-        extra > self.spill_above && self.movable_to() > self.memory_from()
+        let exceeds = |from: u64| backlog_from.saturating_sub(from) > self.spill_above;
+        // Blocks may begin before what is needed of them; readers are only asked if it matters.
+        let from = self.memory_from();
+        exceeds(from) && exceeds(from.max(self.kept_from())) && self.movable_to() > from
     }
 
     /// The end of what may be moved: what the backlog, the append-only file or readers that do not
@@ -233,7 +235,7 @@ impl State {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let max = usize::try_from(left.min(room)).unwrap_or(usize::MAX).min(PIECE_BYTES);
-        self.copy(from, max, piece);
+        self.blocks.copy(from, max, piece);
         let has_room =
             |segment: &&Arc<Segment>| segment.to() - segment.from < SEGMENT_BYTES && !self.sealed;
         Ok(Some(Move { epoch: self.epoch, segment: last.filter(has_room).cloned(), from }))
@@ -242,9 +244,7 @@ impl State {
     /// Drops the blocks that are on disk.
     fn drop_moved(&mut self) {
         let Some(to) = self.spilled.back().map(|segment| segment.to()) else { return };
-        while self.blocks.front().is_some_and(|block| block.end() <= to) {
-            self.blocks.pop_front();
-        }
+        self.blocks.drop_before(to);
     }
 
     /// Puts aside the segments before `kept_from`, to be closed elsewhere.

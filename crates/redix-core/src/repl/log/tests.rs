@@ -197,6 +197,32 @@ fn what_a_reader_has_yet_to_take_is_kept_and_no_more_than_that() {
     assert!(log.reader(log.end()).is_ok());
 }
 
+/// Eviction must not pay for what a slow replica retains, so all of its memory is accounted for,
+/// and it is hardly more than the bytes themselves.
+#[test]
+fn what_is_retained_takes_little_more_memory_than_its_bytes() {
+    const BACKLOG: u64 = BLOCK_BYTES as u64;
+    for len in [1, 100, 1000, 10_000, BLOCK_BYTES - 40, BLOCK_BYTES, BLOCK_BYTES + 1] {
+        let log = recording(BACKLOG);
+        let reader = log.reader(0).unwrap();
+        let value = "x".repeat(len);
+        for _ in 0..500 {
+            log.append(&mut records(&[(0, &["SET", "k", &value])]), true);
+            log.append_raw(b"*1\r\n$4\r\nPING\r\n");
+        }
+        let memory = log.backlog().unwrap().memory;
+        assert_eq!(log.memory_beyond_backlog(), memory - BACKLOG.min(memory), "{len}");
+        let limit = log.end() + log.end() / 8 + BLOCK_BYTES as u64;
+        assert!((log.end()..=limit).contains(&memory), "{len}: {memory} for {}", log.end());
+        assert_eq!(read_all(&log, &reader).matches(&format!("${len} {value} *1 ")).count(), 500);
+        drop(reader);
+        log.trim();
+        assert!(log.backlog().unwrap().memory <= BACKLOG + 2 * BLOCK_BYTES as u64 + len as u64);
+        log.stop(&entropy());
+        assert_eq!(log.memory_beyond_backlog(), 0, "{len}");
+    }
+}
+
 /// The part of a large unit beyond the backlog is not offered: who lacks it lags further than the
 /// backlog promises to cover.
 #[test]
