@@ -43,7 +43,11 @@ const CHECKS: &[Check] = &[
     Check("acl", "50,000 random rules and calls beside Valkey", acl::run),
     Check("busy", "an endless script is reported in time and ended, 20 times", busy::run),
     Check("clients", "programs of others that bring their own Lua", clients::run),
-    Check("durability", "kill -9 under each fsync policy, 100 times", durability::run),
+    Check(
+        "durability",
+        "kill -9 and power cuts under each fsync policy, 100 times",
+        durability::run,
+    ),
     Check("eviction", "hit ratios of each policy beside real servers", eviction::run),
     Check("kill", "kill -9 during a background save under load, 20 times", kill::run),
     Check("oracle", "500,000 random commands beside Valkey", oracle::run),

@@ -94,6 +94,11 @@ impl SimDisk {
         full.load(Ordering::Relaxed) || failing.load(Ordering::Relaxed)
     }
 
+    /// The file of this name.
+    pub(crate) fn existing(&self, path: &Path) -> io::Result<SimFile> {
+        Ok(SimFile(self.file(path)?, Arc::clone(&self.faults)))
+    }
+
     /// The names of all files.
     pub fn names(&self) -> Vec<PathBuf> {
         locked(&self.files).present.keys().cloned().collect()
@@ -105,7 +110,7 @@ impl SimDisk {
     }
 
     /// The file of this name, which is created if there is none.
-    fn file_or_new(&self, path: &Path) -> SimFile {
+    pub(crate) fn file_or_new(&self, path: &Path) -> SimFile {
         let mut files = locked(&self.files);
         let content = files.present.get(path).cloned().unwrap_or_else(|| {
             let content = Content::default();
@@ -133,12 +138,14 @@ fn apply(change: &Change, names: &mut Names) {
 }
 
 impl Bytes {
-    fn sync(&mut self, faults: &Faults) -> io::Result<()> {
+    /// Makes the first `len` bytes survive, if they are still there.
+    fn sync(&mut self, len: usize, faults: &Faults) -> io::Result<()> {
+        let len = len.min(self.all.len()).max(self.synced);
         if faults.failing.load(Ordering::Relaxed) {
-            self.lost.push(self.synced..self.all.len());
+            self.lost.push(self.synced..len);
             return Err(io::Error::other("simulated I/O error"));
         }
-        self.synced = self.all.len();
+        self.synced = len;
         Ok(())
     }
 
@@ -158,11 +165,38 @@ impl Bytes {
     }
 }
 
-struct SimFile(Content, Arc<Faults>);
+/// A file that is open.
+#[derive(Clone)]
+pub(crate) struct SimFile(Content, Arc<Faults>);
+
+impl SimFile {
+    /// What is equal for two of the same file only.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// Its length.
+    pub(crate) fn len(&self) -> usize {
+        locked(&self.0).all.len()
+    }
+
+    /// Up to `max` bytes from `offset` on.
+    pub(crate) fn read(&self, offset: usize, max: usize) -> Vec<u8> {
+        let content = locked(&self.0);
+        let from = offset.min(content.all.len());
+        let to = from + max.min(content.all.len() - from);
+        content.all[from..to].to_vec()
+    }
+
+    /// Makes the first `len` bytes survive a power cut, if they are still there.
+    pub(crate) fn sync_to(&self, len: usize) -> io::Result<()> {
+        locked(&self.0).sync(len, &self.1)
+    }
+}
 
 impl Syncer for SimFile {
     fn sync(&self) -> io::Result<()> {
-        locked(&self.0).sync(&self.1)
+        self.sync_to(usize::MAX)
     }
 }
 

@@ -1,7 +1,9 @@
-//! kill -9 at random moments under each policy of the append-only file, beside writers that keep a
-//! log of what was acknowledged to them, and readers that keep one of what they saw.
+//! kill -9 and power cuts at random moments under each policy of the append-only file, beside
+//! writers that keep a log of what was acknowledged to them, and readers that keep one of what they
+//! saw.
 //!
-//! After each restart:
+//! A power cut is a kill -9 after which the files are what was synced, with a part of the rest
+//! ([`crate::powercut`]). After each restart:
 //!
 //! - no transaction is torn, and nothing is there that nobody has sent;
 //! - what WAITAOF confirmed is there, under every policy;
@@ -18,6 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 use redix_resp::Value;
 
 use crate::client::Client;
+use crate::powercut::PowerCutDir;
 use crate::rng::Rng;
 use crate::server::{Launch, Server};
 
@@ -66,10 +69,19 @@ impl Policy {
     }
 }
 
+/// What happens to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its process is killed: what it has written is there.
+    Kill,
+    /// The power is cut: what it has synced is there. Takes FUSE and the right to mount.
+    PowerCut,
+}
+
 /// What several rounds have seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Kills.
+    /// Kills or power cuts.
     pub rounds: usize,
     /// Of those, during or after a rewrite.
     pub rewrites: usize,
@@ -90,8 +102,8 @@ impl std::fmt::Display for Seen {
         let Self { rounds, rewrites, acknowledged, lost, oldest_lost, read, confirmed } = self;
         write!(
             f,
-            "{rounds} kills, {rewrites} with a rewrite; {acknowledged} acknowledged, {lost} of them \
-             lost, the oldest {} ms before the kill; {read} values read, {confirmed} confirmed by \
+            "{rounds} times, {rewrites} with a rewrite; {acknowledged} acknowledged, {lost} of them \
+             lost, the oldest {} ms before the end; {read} values read, {confirmed} confirmed by \
              WAITAOF",
             oldest_lost.as_millis()
         )
@@ -161,12 +173,25 @@ impl Round {
     }
 }
 
-/// Kills a server so many times. The error says what was violated.
-pub fn run(launch: Launch, policy: Policy, rounds: usize, seed: u64) -> Result<Seen> {
+/// Ends a server so many times. The error says what was violated.
+pub fn run(launch: Launch, fault: Fault, policy: Policy, rounds: usize, seed: u64) -> Result<Seen> {
     let mut rng = Rng::new(seed ^ policy as u64);
-    let args = ["--appendonly", "yes", "--appendfsync", policy.name()];
-    let debug = ["--enable-debug-command", "yes", "--worker-threads", "2"];
-    let mut server = launch.args(&args).args(&debug).start()?;
+    let mut disk = match fault {
+        Fault::Kill => None,
+        Fault::PowerCut => Some(PowerCutDir::mount(&mut rng)?),
+    };
+    let mut launch = launch.args(&["--appendonly", "yes", "--appendfsync", policy.name()]).args(&[
+        "--enable-debug-command",
+        "yes",
+        "--worker-threads",
+        "2",
+    ]);
+    if let Some(disk) = &disk {
+        let dir = disk.path().to_string_lossy();
+        // The end of a file may be zeros.
+        launch = launch.args(&["--dir", &dir, "--aof-load-corrupt-tail-max-size", "1gb"]);
+    }
+    let mut server = launch.start()?;
     let mut client = loaded(&server)?;
     client.must(&["DEBUG", "POPULATE", KEYS])?;
     let mut seen = Seen::default();
@@ -174,9 +199,12 @@ pub fn run(launch: Launch, policy: Policy, rounds: usize, seed: u64) -> Result<S
         let round = Round::new(number);
         let rewrites = rng.chance(33);
         let killed = one_life(&mut server, &round, (policy, rewrites), &mut rng)?;
-        server.restart()?;
+        if let Some(disk) = &mut disk {
+            disk.cut_power(&mut rng)?;
+        }
+        let what = || format!("{fault:?} {} seed {seed}, round {number}", policy.name());
+        server.restart().with_context(what)?;
         client = loaded(&server)?;
-        let what = || format!("{} seed {seed}, round {number}", policy.name());
         check(&mut client, &round, policy, killed, &mut seen).with_context(what)?;
         seen.rounds += 1;
         seen.rewrites += usize::from(rewrites);

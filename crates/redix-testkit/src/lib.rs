@@ -11,7 +11,8 @@
 //! - [`points`]: random moments of a history of writes, restored from its files.
 //! - [`forms`]: commands on two engines with different forms of collections.
 //! - [`abuse`]: hostile clients against a real server.
-//! - [`durability`]: kill -9 beside clients that log what was acknowledged.
+//! - [`durability`]: kill -9 and power cuts beside clients that log what was acknowledged;
+//! - [`powercut`]: a directory whose files suffer them.
 //! - [`sim`]: servers, their network and their disks under one seed.
 //! - [`writes`]: random writes of all types.
 //! - [`encodings`]: a data set with every encoding of every type.
@@ -39,6 +40,7 @@ pub mod forms;
 pub mod oracle;
 pub mod peer;
 pub mod points;
+pub mod powercut;
 pub mod proxy;
 pub mod quoting;
 pub mod rights;
