@@ -494,7 +494,8 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
     let mut samples = vec![vec![Vec::<Sample>::new(); options.contenders.len()]; cells.len()];
     for round in 0..options.pairs {
         host::pin_self(contender::ALL_CPUS)?;
-        let started = options.contenders.iter().map(|who| who.start(Placement::ByWorkers));
+        let started =
+            options.contenders.iter().map(|who| who.start(Placement::ByWorkers, &options.with));
         let servers: Vec<Server> = started.collect::<Result<_>>()?;
         for (cell, samples) in cells.iter().zip(&mut samples) {
             for turn in 0..servers.len() {

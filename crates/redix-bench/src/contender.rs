@@ -102,6 +102,7 @@ pub(crate) fn installed(mode: Mode) -> Vec<Contender> {
         Mode::Throughput => &["redix", "redix2", "valkey", "redis7"],
         Mode::Latency | Mode::Pauses => &["redix2", "valkey"],
         Mode::Commands | Mode::Elements => &["redix", "valkey"],
+        Mode::Unpipelined => &["redix", "valkey"],
         Mode::CatchUp => &["redix"],
     };
     let wanted = names.iter().filter_map(|name| CONTENDERS.iter().find(|c| c.name == *name));
@@ -118,14 +119,14 @@ pub(crate) enum Placement {
 }
 
 impl Contender {
-    /// A fresh, empty server.
-    pub(crate) fn start(&self, placement: Placement) -> Result<Server> {
+    /// A fresh, empty server, with these arguments besides.
+    pub(crate) fn start(&self, placement: Placement, with: &[String]) -> Result<Server> {
         let own = placement == Placement::ByWorkers && self.workers == 1;
-        self.start_on(if own { SERVER_CPUS } else { ALL_CPUS }, &[])
+        self.start_on(if own { SERVER_CPUS } else { ALL_CPUS }, with)
     }
 
     /// A fresh, empty server on these processors, with these arguments besides.
-    pub(crate) fn start_on(&self, cpus: &str, args: &[&str]) -> Result<Server> {
+    pub(crate) fn start_on<S: AsRef<str>>(&self, cpus: &str, args: &[S]) -> Result<Server> {
         let launch = self.launch(cpus)?.args(args);
         launch.start().with_context(|| format!("starting {}", self.name))
     }

@@ -4,7 +4,7 @@
 //! does. Latency runs from the time a request was due to its reply, so a stall counts for every
 //! request that it delayed (no coordinated omission; the method of wrk2). The client sleeps between
 //! looks at its sockets, since a spinning client would take the processor that a background saver
-//! needs; that adds up to [`LOOK_INTERVAL`] to every figure, for all servers alike.
+//! needs; that adds up to [`Look::INTERVAL`] to every figure, for all servers alike.
 //!
 //! The second phase begins with the action and ends with the snapshot it started, if any.
 
@@ -29,7 +29,6 @@ use crate::requests::{Op, Requests};
 use crate::stats::median;
 use crate::throughput::fill;
 
-const LOOK_INTERVAL: Duration = Duration::from_micros(100);
 /// How often memory and the end of a snapshot are looked at.
 pub(crate) const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) const PHASE_LIMIT: Duration = Duration::from_secs(300);
@@ -39,11 +38,25 @@ const BACKLOG_MAX: usize = 2_000_000;
 const ATTACH: &str = "replica";
 const PROBE: Duration = Duration::from_secs(2);
 
+/// How the client looks at its sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Without sleeping.
+    AllTheTime,
+    /// Sleeping in between.
+    NowAndThen,
+}
+
+impl Look {
+    /// How long it sleeps.
+    pub(crate) const INTERVAL: Duration = Duration::from_micros(100);
+}
+
 /// The waiting times of a phase.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quantiles {
-    p50_ms: f64,
-    p99_ms: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
     pub(crate) p999_ms: f64,
     pub(crate) max_ms: f64,
 }
@@ -93,7 +106,7 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
 
 /// A fresh server that holds every key of the probes.
 pub(crate) fn start_loaded(contender: &Contender, options: &Options) -> Result<Server> {
-    let server = contender.start(Placement::Anywhere)?;
+    let server = contender.start(Placement::Anywhere, &options.with)?;
     fill(&server, Op::Set, options.keys, options.value_len)?;
     Ok(server)
 }
@@ -197,6 +210,7 @@ pub(crate) struct Schedule {
     due: Instant,
     next_conn: usize,
     in_flight: usize,
+    look: Look,
 }
 
 struct Conn {
@@ -227,7 +241,13 @@ impl Schedule {
             due: Instant::now(),
             next_conn: 0,
             in_flight: 0,
+            look: Look::NowAndThen,
         })
+    }
+
+    /// How it looks at its sockets from now on.
+    pub(crate) fn look(&mut self, look: Look) {
+        self.look = look;
     }
 
     /// Runs until the time is over or the condition holds, and until all replies are there.
@@ -254,7 +274,9 @@ impl Schedule {
             for index in 0..self.conns.len() {
                 self.exchange(index, &mut histogram)?;
             }
-            thread::sleep(LOOK_INTERVAL);
+            if self.look == Look::NowAndThen {
+                thread::sleep(Look::INTERVAL);
+            }
         }
     }
 
@@ -323,7 +345,7 @@ fn summarise(options: &Options, rate: f64, turns: &[Vec<Turn>]) -> Section {
             options.keys,
             options.value_len,
             options.pairs,
-            LOOK_INTERVAL.as_secs_f64() * 1e3
+            Look::INTERVAL.as_secs_f64() * 1e3
         ),
         columns.map(str::to_owned).into(),
     );

@@ -2,11 +2,12 @@
 //!
 //! `throughput` measures what a server does with a second of processor time, `memory` what a key
 //! costs, `latency` how long a request waits while something disturbs the server, `catch_up` how
-//! fast a replica applies what its primary has produced. `commands` and `elements` are the first
-//! two for collections, `pauses` is the third for what large keys do to others. Servers alternate
-//! within one run, so that whatever else the machine does meets all of them; figures of different
-//! runs are not to be compared. Method: wrk2's intended-start schedule against coordinated
-//! omission, paired ratios with a bootstrap interval against drift.
+//! fast a replica applies what its primary has produced, `unpipelined` what connections get that
+//! wait for each reply. `commands` and `elements` are the first two for collections, `pauses` is
+//! the third for what large keys do to others. Servers alternate within one run, so that whatever
+//! else the machine does meets all of them; figures of different runs are not to be compared.
+//! Method: wrk2's intended-start schedule against coordinated omission, paired ratios with a
+//! bootstrap interval against drift.
 //!
 //! It is a program of its own because it alone must be built with optimisation and needs an event
 //! loop: `xtask` builds in seconds from std and anyhow and only calls it.
@@ -30,6 +31,7 @@ mod report;
 mod requests;
 mod stats;
 mod throughput;
+mod unpipelined;
 
 use anyhow::Result;
 
@@ -50,6 +52,7 @@ fn main() -> Result<()> {
         Mode::Commands => sections.push(commands::run(&options)?),
         Mode::Elements => sections.push(elements::run(&options)?),
         Mode::Pauses => sections.push(pauses::run(&options)?),
+        Mode::Unpipelined => sections.extend(unpipelined::run(&options)?),
         Mode::Throughput => {
             if !options.cells.is_empty() {
                 sections.push(throughput::run(&options)?);

@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
 
 fn bytes_per_key(contender: &Contender, op: Op, keys: usize, value_len: usize) -> Result<f64> {
     host::pin_self(contender::ALL_CPUS)?;
-    let server = contender.start(Placement::ByWorkers)?;
+    let server = contender.start(Placement::ByWorkers, &[])?;
     let empty_kb = settled_rss_kb(&server)?;
     fill(&server, op, keys, value_len)?;
     let loaded_kb = settled_rss_kb(&server)?;

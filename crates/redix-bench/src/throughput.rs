@@ -27,7 +27,7 @@ const REPEATS_MAX: usize = 5;
 /// One window.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
-    ops_per_second: f64,
+    pub(crate) ops_per_second: f64,
     user_ns: f64,
     system_ns: f64,
     /// What the request cost the client: above the server's figure, the client is the bottleneck
@@ -37,7 +37,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    fn cpu_ns(&self) -> f64 {
+    pub(crate) fn cpu_ns(&self) -> f64 {
         self.user_ns + self.system_ns
     }
 }
@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Options) -> Result<Section> {
 
 /// A fresh server that holds every key.
 fn start_loaded(contender: &Contender, options: &Options) -> Result<Server> {
-    let server = contender.start(Placement::ByWorkers)?;
+    let server = contender.start(Placement::ByWorkers, &options.with)?;
     fill(&server, Op::Set, options.keys, options.value_len)?;
     Ok(server)
 }
@@ -98,7 +98,8 @@ pub(crate) fn fill(server: &Server, op: Op, keys: usize, value_len: usize) -> Re
     Ok(())
 }
 
-fn measure(
+/// One operation at one depth, on a server that holds every key.
+pub(crate) fn measure(
     server: &Server,
     requests: &mut Requests,
     depth: usize,
