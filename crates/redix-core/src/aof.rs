@@ -4,7 +4,7 @@
 //! it survives the death of the process. Where that might have to wait, because the file is being
 //! synced or another thread writes, a thread of the process does so instead
 //! ([`crate::engine::Engine::write_aof`]); a second one makes durable what was written, as
-//! `appendfsync` says. Under `always` the first thread does both, or the worker while the disk is
+//! `appendfsync` says. Under `always` the first thread does both, or a worker while the disk is
 //! quick, and a connection's replies are
 //! held back until the durable offset covers what it has written or seen ([`Aof::holds_replies`]):
 //! one sync serves all connections that wait, and those that have neither written nor read anything
@@ -88,10 +88,14 @@ pub struct Aof {
     pub durable: AtomicU64,
     /// The end of the last unit that changed data in the world.
     pub world_logged: AtomicU64,
-    /// Some worker holds replies back.
-    pub awaited: AtomicBool,
-    /// Connections whose replies were held back since the last sync began.
+    /// The workers that hold replies back, a bit for each modulo 64.
+    pub awaited: AtomicU64,
+    /// How many syncs under `always` have begun.
+    syncs: AtomicU64,
+    /// Connections whose replies were held back since the last sync began, and those of them that
+    /// it has not released.
     held: AtomicU64,
+    newly_held: AtomicU64,
     /// How many there were when it began, and how long it took in nanoseconds.
     last_held: AtomicU64,
     last_sync_ns: AtomicU64,
@@ -187,23 +191,46 @@ impl Aof {
         self.holds_replies.load(Ordering::Relaxed)
     }
 
-    /// Whether replies that acknowledge or show writes up to this offset of the log may be sent. If
-    /// not, the caller is woken when more is durable.
-    pub fn may_reply(&self, offset: u64) -> bool {
+    /// Whether replies of a worker that acknowledge or show writes up to this offset of the log may
+    /// be sent. If not, the worker is woken when more is durable.
+    pub fn may_reply(&self, offset: u64, worker: usize) -> bool {
         if offset <= self.durable.load(Ordering::Acquire) || !self.holds_replies() {
             return true;
         }
-        self.awaited.store(true, Ordering::SeqCst);
+        self.awaited.fetch_or(awaiting_bit(worker), Ordering::SeqCst);
         offset <= self.durable.load(Ordering::SeqCst)
     }
 
-    /// Counts a connection whose replies are held back.
-    pub fn note_held(&self) {
+    /// Whether a worker is woken when more is durable.
+    pub(crate) fn is_awaited_by(&self, worker: usize) -> bool {
+        self.awaited.load(Ordering::SeqCst) & awaiting_bit(worker) != 0
+    }
+
+    /// A worker need not be woken when more is durable.
+    pub(crate) fn note_awake(&self, worker: usize) {
+        self.awaited.fetch_and(!awaiting_bit(worker), Ordering::SeqCst);
+    }
+
+    /// Counts a connection whose replies are held back. `last`: what this returned for it the last
+    /// time, or 0.
+    pub fn note_held(&self, last: u64) -> u64 {
+        let next = self.syncs.load(Ordering::Relaxed) + 1;
+        if last == 0 || last + 1 < next {
+            self.newly_held.fetch_add(1, Ordering::Relaxed);
+        }
         self.held.fetch_add(1, Ordering::Relaxed);
+        next
+    }
+
+    /// Connections whose replies are held back.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Tells that a sync under `always` begins, and how long the last one took.
     pub(crate) fn begin_sync(&self) {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.newly_held.store(0, Ordering::Relaxed);
         self.last_held.store(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 
@@ -214,15 +241,16 @@ impl Aof {
 
     /// Whether the last sync under `always` took less time than handing the next one to a thread is
     /// worth.
-    pub(crate) fn syncs_quickly(&self) -> bool {
+    pub fn syncs_quickly(&self) -> bool {
         (1..=QUICK_NS).contains(&self.last_sync_ns.load(Ordering::Relaxed))
     }
 
     /// How long the next sync may be put off, in nanoseconds, for the connections that the last one
-    /// has released to join it: no longer than that took. 0 once as many wait again.
+    /// has released to join it: no longer than that took. 0 once they all wait again.
     pub fn gather_ns(&self) -> u64 {
-        let wanted = self.last_held.load(Ordering::Relaxed);
-        if wanted < 2 || self.held.load(Ordering::Relaxed) >= wanted {
+        let newly = self.newly_held.load(Ordering::Relaxed);
+        let wanted = self.last_held.load(Ordering::Relaxed) + newly;
+        if wanted < 2 || self.held() >= wanted {
             return 0;
         }
         self.last_sync_ns.load(Ordering::Relaxed).min(GATHER_MAX_NS)
@@ -288,6 +316,10 @@ impl Aof {
             None => Ok(()),
         }
     }
+}
+
+fn awaiting_bit(worker: usize) -> u64 {
+    1 << (worker % 64)
 }
 
 impl Status {

@@ -109,6 +109,10 @@ cell! {
     output_limit_disconnections,
     /// Clients closed over their query buffer limit.
     query_limit_disconnections,
+    /// Waits of event loops that began with polling.
+    polls,
+    /// Waits in which they slept.
+    sleeps,
     /// Clients closed because they had not authenticated in time.
     handshake_timeouts,
     /// Replicas that asked for a snapshot or needed one.

@@ -115,8 +115,8 @@ fn a_worker_syncs_itself_while_the_disk_is_quick() {
     let rig = Rig::with(AppendFsync::Always, Some(ticking));
     let log = |rig: &Rig| {
         rig.engine.repl.log.append_raw(b"*1\r\n$4\r\nPING\r\n");
-        rig.engine.write_aof_at_once().unwrap();
-        rig.engine.aof.may_reply(rig.engine.repl.log.end())
+        rig.engine.write_aof_at_once(0).unwrap();
+        rig.engine.aof.may_reply(rig.engine.repl.log.end(), 0)
     };
     assert!(!log(&rig), "no sync has shown yet how long one takes");
     rig.engine.write_aof().unwrap();

@@ -71,6 +71,8 @@ pub struct Conn {
     pub suspended: bool,
     /// Its output waits for a sync of the append-only file.
     pub held: bool,
+    /// The sync that its output last waited for, as [`redix_core::aof::Aof::note_held`] counts.
+    pub held_for: u64,
     /// The socket was full and has not become writable since.
     pub blocked: bool,
     /// Execution is suspended until the output of the turn has been offered to the socket.
@@ -94,6 +96,7 @@ impl Conn {
             stream,
             suspended: false,
             held: false,
+            held_for: 0,
             blocked: false,
             stalled: false,
             closing_seen: false,

@@ -450,6 +450,10 @@ directives! {
         requirepass: ByteString = ByteString::new(), "requirepass" => Binary, sensitive;
         /// File that holds the users.
         aclfile: ByteString = ByteString::new(), "aclfile" => ANY, immutable;
+        /// Microseconds for which a busy worker polls for requests before it sleeps, at most; 0: it
+        /// does not poll. It polls for as long as requests usually take to come, and not at all where
+        /// sleeping costs less.
+        busy_poll_max_us: u32 = 50, "busy-poll-max-us" => Int(0, 1000);
         /// Entries that the log of denied commands keeps.
         acllog_max_len: u64 = 128, "acllog-max-len" => Int(0, LONG_MAX);
         /// Milliseconds after which a client is closed that has not authenticated, where it has to, or

@@ -182,32 +182,39 @@ impl Engine {
     /// the disk is quick. For the end of a worker's turn, before its replies are sent.
     // HOT PATH: once a turn.
     #[inline]
-    pub fn write_aof_at_once(&self) -> Result<(), Fatal> {
+    pub fn write_aof_at_once(&self, worker: usize) -> Result<(), Fatal> {
         let end = self.repl.log.end();
         if end != self.aof.written.load(Ordering::Relaxed) && self.aof.enabled() {
-            return self.write_aof_or_nudge(end);
+            return self.write_aof_or_nudge(worker, end);
         }
         Ok(())
     }
 
     #[inline(never)]
-    fn write_aof_or_nudge(&self, end: u64) -> Result<(), Fatal> {
+    fn write_aof_or_nudge(&self, worker: usize, end: u64) -> Result<(), Fatal> {
         let (aof, status) = (&self.aof, &self.aof.status);
         let holds = aof.holds_replies();
         // A write to a file that is being synced may have to wait for that.
+        // Who syncs wakes this worker, which then sees to what it has logged meanwhile.
+        let patience = if holds { Duration::ZERO } else { TURN_WAIT };
         let at_once = (!holds || aof.syncs_quickly())
             && status.syncing_since_ns.load(Ordering::Relaxed) == 0
             && !status.failed.load(Ordering::Relaxed)
             && aof.flush_delay_us.load(Ordering::Relaxed) == 0
             && lock(&aof.orders).is_empty();
-        if at_once && let Some(mut slot) = lock_within(&aof.writer, TURN_WAIT) {
-            if holds {
-                return self.write_durably(slot);
-            }
-            match self.write_slot(&mut slot) {
-                Ok(_) => return Ok(()),
-                // The thread tries again.
-                Err(error) => drop(self.note_write_error(&error, false)),
+        if at_once {
+            match lock_within(&aof.writer, patience) {
+                Some(slot) if holds => {
+                    aof.note_awake(worker);
+                    return self.write_durably(slot);
+                }
+                Some(mut slot) => match self.write_slot(&mut slot) {
+                    Ok(_) => return Ok(()),
+                    // The thread tries again.
+                    Err(error) => drop(self.note_write_error(&error, false)),
+                },
+                None if holds && aof.is_awaited_by(worker) => return Ok(()),
+                None => {}
             }
         }
         aof.nudge(end);
@@ -244,6 +251,9 @@ impl Engine {
             }
             // Before another file can begin, at a lower offset of another stream.
             self.aof.durable.fetch_max(written, Ordering::SeqCst);
+        }
+        if always {
+            // Also if nothing was to be synced: who has found the file taken is to try again.
             drop(slot);
             self.announce_durable();
         }
@@ -405,8 +415,10 @@ impl Engine {
 
     /// Wakes whoever waits until something is durable.
     fn announce_durable(&self) {
-        if self.aof.awaited.swap(false, Ordering::SeqCst) {
-            (0..self.workers()).for_each(|worker| self.registry.wake(worker));
+        if self.aof.awaited.load(Ordering::SeqCst) != 0 {
+            let awaited = self.aof.awaited.swap(0, Ordering::SeqCst);
+            let workers = (0..self.workers()).filter(|worker| awaited >> (worker % 64) & 1 == 1);
+            workers.for_each(|worker| self.registry.wake(worker));
         }
         if !self.blocking.offsets.is_empty() {
             self.blocking.offsets.acknowledge(|wanted| self.acknowledged(wanted));

@@ -88,16 +88,17 @@ fn exceeds_limit(engine: &Engine, config: &Config, client: &Client) -> bool {
 
 /// Whether the output has to wait for a sync of the append-only file.
 #[inline]
-fn is_held(engine: &Engine, client: &mut Client, conn: &mut Conn) -> bool {
-    let mut held = client.unsent_bytes() > 0 && !engine.aof.may_reply(client.session.reply_offset);
+fn is_held(engine: &Engine, index: usize, client: &mut Client, conn: &mut Conn) -> bool {
+    let may_reply = |offset| engine.aof.may_reply(offset, index);
+    let mut held = client.unsent_bytes() > 0 && !may_reply(client.session.reply_offset);
     let end = engine.repl.log.end();
     if held && client.session.reply_offset > end {
         // Of a former stream, before a primary's was adopted.
         client.session.reply_offset = end;
-        held = !engine.aof.may_reply(end);
+        held = !may_reply(end);
     }
     if held && !conn.held {
-        engine.aof.note_held();
+        conn.held_for = engine.aof.note_held(conn.held_for);
     }
     conn.held = held;
     held
@@ -135,6 +136,11 @@ impl Connections {
     /// Lists the connections again whose replies waited for a sync.
     pub(super) fn list_awaiting_sync(&mut self) {
         self.touched.append(&mut self.awaiting_sync);
+    }
+
+    /// Whether there are any.
+    pub(super) fn await_sync(&self) -> bool {
+        !self.awaiting_sync.is_empty()
     }
 
     /// Dispatches the kernel's events.
@@ -479,7 +485,7 @@ impl Connections {
             return Fate::Close;
         }
         conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
-        if is_held(&self.engine, client, conn) {
+        if is_held(&self.engine, self.index, client, conn) {
             self.awaiting_sync.push(token);
             return Fate::Stay;
         }

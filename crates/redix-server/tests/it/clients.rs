@@ -354,6 +354,23 @@ fn a_reply_is_skipped_although_its_command_had_to_wait() {
 }
 
 #[test]
+fn a_worker_polls_after_commands_unless_told_not_to() {
+    let server = start(&["--worker-threads", "1"]);
+    let mut client = connect(&server);
+    client.must(&["PING"]).unwrap();
+    assert!(info(&mut client, "eventloop_polls") > 0);
+    client.must(&["CONFIG", "SET", "busy-poll-max-us", "0"]).unwrap();
+    let polls = info(&mut client, "eventloop_polls");
+    let sleeps = info(&mut client, "eventloop_sleeps");
+    // Each reply is awaited: the worker has nothing else to do.
+    eventually("it sleeps", || {
+        client.must(&["PING"]).unwrap();
+        info(&mut client, "eventloop_sleeps") > sleeps + 10
+    });
+    assert_eq!(info(&mut client, "eventloop_polls"), polls);
+}
+
+#[test]
 fn turns_of_event_loops_are_measured() {
     let server = start(&["--hz", "100", "--worker-threads", "1"]);
     let mut client = connect(&server);

@@ -285,7 +285,7 @@ impl Process {
         let mut touched = worker.ready().to_vec();
         // Saves are carried out by background work, and nobody requests a shutdown.
         drop(worker.run());
-        let logged = self.engine.write_aof_at_once();
+        let logged = self.engine.write_aof_at_once(index);
         touched.extend_from_slice(worker.fed());
         self.background_due_ns = 0;
         self.write(index, &touched);
@@ -376,7 +376,7 @@ impl Process {
         let mut closed = Vec::new();
         for (&token, accepted) in &mut host.accepted {
             let Some(client) = host.worker.client(token) else { continue };
-            if is_held(&engine, client) {
+            if is_held(&engine, index, client) {
                 continue;
             }
             let pending = !accepted.unsent.is_empty();
@@ -404,7 +404,7 @@ impl Process {
         for (&(_, token), replies) in self.replies.range_mut((index, 0)..(index + 1, 0)) {
             match host.worker.client(token) {
                 Some(client) if !client.shared.killed.load(Ordering::Relaxed) => {
-                    if !is_held(&engine, client) {
+                    if !is_held(&engine, index, client) {
                         replies.extend(client.reply.take());
                     }
                 }
@@ -514,8 +514,9 @@ fn load(engine: &Arc<Engine>) -> Result<(), String> {
 }
 
 /// Whether the output has to wait for a sync of the append-only file.
-fn is_held(engine: &Engine, client: &mut Client) -> bool {
-    if client.unsent_bytes() == 0 || engine.aof.may_reply(client.session.reply_offset) {
+fn is_held(engine: &Engine, index: usize, client: &mut Client) -> bool {
+    let may_reply = |offset| engine.aof.may_reply(offset, index);
+    if client.unsent_bytes() == 0 || may_reply(client.session.reply_offset) {
         return false;
     }
     let end = engine.repl.log.end();
@@ -523,7 +524,7 @@ fn is_held(engine: &Engine, client: &mut Client) -> bool {
         // Of a former stream, before a primary's was adopted.
         client.session.reply_offset = end;
     }
-    !engine.aof.may_reply(client.session.reply_offset)
+    !may_reply(client.session.reply_offset)
 }
 
 /// The socket of a link to a primary.

@@ -594,6 +594,8 @@ fn loop_stats(facts: &Facts<'_>, out: &mut String) {
     field!(out, "eventloop_cycles", "{}", totals.turns);
     field!(out, "eventloop_duration_sum", "{}", totals.turn_ns / 1000);
     field!(out, "eventloop_duration_cmd_sum", "{}", totals.command_ns / 1000);
+    field!(out, "eventloop_polls", "{}", totals.polls);
+    field!(out, "eventloop_sleeps", "{}", totals.sleeps);
     field!(out, "instantaneous_eventloop_cycles_per_sec", "{:.0}", rates.turns);
     let turn_us = if rates.turns > 0.0 { rates.turn_ns / rates.turns / 1000.0 } else { 0.0 };
     field!(out, "instantaneous_eventloop_duration_usec", "{turn_us:.0}");
