@@ -117,11 +117,20 @@ impl Input {
         self.lent = true;
     }
 
-    /// Returns the lent buffer, unless input remains in it: then the connection keeps it.
+    /// Returns the lent buffer, unless input remains in it: then the connection keeps it. Of a
+    /// command whose large argument is being received elsewhere, it keeps what precedes that.
     pub fn give_back(&mut self) -> Option<Vec<u8>> {
         let lent = std::mem::take(&mut self.lent);
-        let unused = self.filled == 0 && self.parked.is_empty() && self.parser.is_idle();
-        (lent && unused && self.bytes.len() == READ_MIN).then(|| std::mem::take(&mut self.bytes))
+        if !lent || self.bytes.len() != READ_MIN || !self.parked.is_empty() {
+            return None;
+        }
+        if self.large.is_receiving() {
+            self.compact();
+            let head = self.bytes[..self.filled].to_vec();
+            return Some(std::mem::replace(&mut self.bytes, head));
+        }
+        let unused = self.filled == 0 && self.parser.is_idle();
+        unused.then(|| std::mem::take(&mut self.bytes))
     }
 
     /// Space for the next read, at least [`READ_MIN`] bytes; what was read is then announced by
@@ -183,9 +192,15 @@ impl Input {
         self.filled - self.start + self.large.pending_bytes()
     }
 
-    /// Bytes that the buffer could still take without growing.
+    /// Of the pending bytes, those of complete arguments of an incomplete command.
+    pub fn understood_bytes(&self) -> usize {
+        self.parser.understood() + self.large.apart_bytes(self.parser.awaits_line_end())
+    }
+
+    /// Bytes that the buffer could still take without growing; none if it is lent.
     pub fn free_bytes(&self) -> usize {
-        self.bytes.len() - self.filled + self.large.free_bytes()
+        let free = if self.lent { 0 } else { self.bytes.len() - self.filled };
+        free + self.large.free_bytes()
     }
 
     /// Commands parsed and not yet executed.
@@ -463,7 +478,10 @@ impl Client {
     /// Publishes the sizes of its buffers for other threads.
     pub fn publish(&self, registry: &Registry) {
         let shared = &self.shared;
-        shared.query_bytes.store(self.input.pending_bytes(), Ordering::Relaxed);
+        let understood = self.input.understood_bytes();
+        shared.argv_bytes.store(understood, Ordering::Relaxed);
+        let rest = self.input.pending_bytes().saturating_sub(understood);
+        shared.query_bytes.store(rest, Ordering::Relaxed);
         shared.query_free.store(self.input.free_bytes(), Ordering::Relaxed);
         shared.output_bytes.store(self.unsent_bytes(), Ordering::Relaxed);
         shared.output_capacity.store(self.output_capacity(), Ordering::Relaxed);

@@ -140,8 +140,10 @@ pub struct ClientShared {
     pub watched: AtomicU32,
     /// Numbers of subscribed channels, patterns and shard channels.
     pub subscriptions: [AtomicU32; 3],
-    /// Bytes in the query buffer.
+    /// Bytes in the query buffer, without `argv_bytes`.
     pub query_bytes: AtomicUsize,
+    /// Bytes of arguments of an incomplete command.
+    pub argv_bytes: AtomicUsize,
     /// Bytes free in the query buffer.
     pub query_free: AtomicUsize,
     /// Bytes of queued commands.
@@ -227,6 +229,7 @@ impl ClientShared {
             watched: AtomicU32::new(0),
             subscriptions: Default::default(),
             query_bytes: AtomicUsize::new(0),
+            argv_bytes: AtomicUsize::new(0),
             query_free: AtomicUsize::new(0),
             multi_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
@@ -247,9 +250,9 @@ impl ClientShared {
     /// Memory of the connection: its record, names, buffers, queued commands, and the lists of what
     /// it watches, listens to and tracks.
     pub fn memory_bytes(&self) -> usize {
-        let buffers =
-            [&self.query_bytes, &self.query_free, &self.output_capacity, &self.multi_bytes];
-        let sizes = buffers.into_iter().chain(&self.list_bytes);
+        let inputs = [&self.query_bytes, &self.argv_bytes, &self.query_free];
+        let others = [&self.output_capacity, &self.multi_bytes];
+        let sizes = inputs.into_iter().chain(others).chain(&self.list_bytes);
         let sizes: usize = sizes.map(|bytes| bytes.load(Ordering::Relaxed)).sum();
         let texts = lock(&self.texts);
         let names =
@@ -264,9 +267,17 @@ impl ClientShared {
         !self.has_flag(client_flag::REPLICA | client_flag::PRIMARY)
     }
 
-    /// Memory of its query buffer.
+    /// Whether it may be closed for its memory.
+    pub fn may_be_evicted(&self) -> bool {
+        self.is_ordinary()
+            && !self.has_flag(client_flag::NO_EVICT)
+            && !self.killed.load(Ordering::Acquire)
+    }
+
+    /// Memory of its query buffer, and of the arguments of an incomplete command.
     pub fn input_memory(&self) -> usize {
-        self.query_bytes.load(Ordering::Relaxed) + self.query_free.load(Ordering::Relaxed)
+        let parts = [&self.query_bytes, &self.argv_bytes, &self.query_free];
+        parts.into_iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
     }
 
     /// Bytes of pending output.

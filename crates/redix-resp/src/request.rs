@@ -243,6 +243,12 @@ impl RequestParser {
         self.pos
     }
 
+    /// Whether the line end after a body that was left to the caller is yet to come.
+    #[inline]
+    pub fn awaits_line_end(&self) -> bool {
+        self.detached.is_some()
+    }
+
     /// Leaves the body that it waits for to the caller, as number `index` (below [`DETACHED_MAX`])
     /// of the command: the slice continues with the line end after the body.
     pub fn detach_body(&mut self, index: usize) {

@@ -55,6 +55,15 @@ impl LargeArgs {
         self.whole_bytes + self.under_way.as_ref().map_or(0, |body| body.received)
     }
 
+    /// Bytes of the complete arguments of an incomplete command; the last of them is none if the
+    /// line end after it is `awaited`.
+    #[inline]
+    pub(super) fn apart_bytes(&self, awaited: bool) -> usize {
+        let is_last_whole = awaited && self.under_way.is_none();
+        let count = self.whole.len().saturating_sub(usize::from(is_last_whole));
+        self.whole[..count].iter().map(|body| body.len()).sum()
+    }
+
     /// Free space for the argument being received.
     #[inline]
     pub(super) fn free_bytes(&self) -> usize {

@@ -22,6 +22,30 @@ fn room_for_a_command_is_made_at_once_if_it_is_not_large() {
 }
 
 #[test]
+fn a_large_argument_keeps_no_lent_buffer() {
+    let mut input = Input::default();
+    input.lend(vec![0; READ_MIN]);
+    let head = b"*3\r\n$3\r\nSET\r\n$100000\r\n";
+    input.push(&[&head[..], &[b'x'; 10_000]].concat());
+    input.parse(1, &Limits::default());
+    assert!(input.free_bytes() >= 90_000 && input.free_bytes() < 100_000, "of the argument alone");
+    let returned = input.give_back().unwrap();
+    assert_eq!(returned.len(), READ_MIN);
+    assert_eq!(input.bytes, head);
+    assert_eq!(input.pending_bytes() - input.understood_bytes(), 10_000);
+    input.push(&[b'x'; 90_000]);
+    assert_eq!(input.pending_bytes() - input.understood_bytes(), 100_000);
+    input.push(b"\r\n");
+    input.parse(1, &Limits::default());
+    assert_eq!(input.pending_bytes() - input.understood_bytes(), 0);
+    input.push(b"$1\r\nk\r\n");
+    input.parse(1, &Limits::default());
+    assert_eq!(input.parked(), 1);
+    let args = input.args(0);
+    assert_eq!((args.get(0), args.get(1).len(), args.get(2)), (&b"SET"[..], 100_000, &b"k"[..]));
+}
+
+#[test]
 fn a_large_announcement_is_believed_as_its_bytes_come() {
     let mut input = announced(500 << 20);
     let (mut received, mut reads) = (0, 0);

@@ -148,7 +148,7 @@ fn append(
         shard_channels.load(Ordering::Relaxed),
         client.multi.load(Ordering::Relaxed),
         client.watched_keys(),
-        doing.argv_bytes,
+        get(&client.argv_bytes) + doing.argv_bytes,
         get(&client.output_peak),
         if output > 0 { "rw" } else { "r" },
         doing.command,

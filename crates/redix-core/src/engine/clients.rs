@@ -4,9 +4,6 @@ use super::Engine;
 use crate::command::line::describe;
 use crate::config::{BytesOrPercent, Config};
 use crate::env::Level;
-use crate::registry::{ClientShared, client_flag};
-use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 
 /// A lower limit would keep out everybody. Source: Redis 7.0, `maxmemory-clients`.
@@ -38,12 +35,8 @@ impl Engine {
         if now_ns < *due_ns || !self.registry.exceeds_memory() {
             return;
         }
-        let may_go = |client: &Arc<ClientShared>| {
-            client.is_ordinary()
-                && !client.has_flag(client_flag::NO_EVICT)
-                && !client.killed.load(Ordering::Acquire)
-        };
-        let mut clients: Vec<_> = self.registry.all().into_iter().filter(may_go).collect();
+        let mut clients = self.registry.all();
+        clients.retain(|client| client.may_be_evicted());
         clients.sort_by_cached_key(|client| client.memory_bytes());
         while self.registry.exceeds_memory() {
             let Some(client) = clients.pop() else {

@@ -270,7 +270,8 @@ fn only_a_client_with_something_pending_has_a_query_buffer() {
     assert_eq!(other.cmd(&["CLIENT", "SETNAME", "other"]).unwrap().pretty(), "+OK");
     assert_eq!(query_buffer(&mut client, "other"), (0, 0));
     other.send_raw(b"*1\r\n$4\r\nPI").unwrap();
-    eventually("it has one", || query_buffer(&mut client, "other") == (10, 16384));
+    // Of the 10 bytes, 8 need not be parsed again.
+    eventually("it has one", || query_buffer(&mut client, "other") == (2, 16376));
     other.send_raw(b"NG\r\n").unwrap();
     assert_eq!(other.reply().unwrap().pretty(), "+PONG");
     let (pending, whole) = query_buffer(&mut client, "other");
@@ -297,7 +298,6 @@ fn an_announced_argument_that_does_not_come_holds_no_memory() {
     slow.send_raw(header).unwrap();
     let buffer = |client: &mut Client| query_buffer(client, "slow");
     // The first byte makes the server reserve the rest.
-    eventually("the announcement is read", || buffer(&mut client).0 == header.len());
     slow.send_raw(b"x").unwrap();
     eventually("there is room", || buffer(&mut client).1 >= 1_000_000);
     eventually("the room is given back", || buffer(&mut client).1 < 1000);

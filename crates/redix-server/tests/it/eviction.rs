@@ -181,7 +181,7 @@ fn the_largest_clients_go_first_and_exempt_ones_stay() {
     let mut client = connect(&server);
     client.must(&["CLIENT", "NO-EVICT", "ON"]).unwrap();
     let mut clients: Vec<Client> = Vec::new();
-    for size in [100_000, 2_000_000, 1_000_000] {
+    for size in [140_000, 2_000_000, 1_000_000] {
         let mut filling = connect(&server);
         filling.must(&["CLIENT", "SETNAME", &format!("c{size}")]).unwrap();
         let part = format!("*2\r\n$3\r\nGET\r\n${size}\r\n{}", "x".repeat(size - 1));
@@ -199,7 +199,7 @@ fn the_largest_clients_go_first_and_exempt_ones_stay() {
     assert_eq!(info(&mut client, "stats", "evicted_clients"), 0);
     set(&mut client, "maxmemory-clients", "1500000");
     eventually("eviction", || !listed(&mut client, "c2000000"));
-    assert!(listed(&mut client, "c1000000") && listed(&mut client, "c100000"));
+    assert!(listed(&mut client, "c1000000") && listed(&mut client, "c140000"));
     assert_eq!(info(&mut client, "stats", "evicted_clients"), 1);
     set(&mut client, "maxmemory-clients", "1");
     eventually("eviction", || info(&mut client, "stats", "evicted_clients") == 3);

@@ -45,7 +45,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         ["CLIENT-ENFORCE-REPLY-LIST <0|1>", "Let CLIENT LIST show all replies as a list."],
         process::enforce_reply_list,
     ),
-    ("client-eviction", 2, ["CLIENT-EVICTION", "Always an error."], process::client_eviction),
+    (
+        "client-eviction",
+        2,
+        ["CLIENT-EVICTION", "The clients that may be evicted, by their memory."],
+        process::client_eviction,
+    ),
     (
         "config-rewrite-force-all",
         2,

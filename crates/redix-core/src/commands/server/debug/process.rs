@@ -35,9 +35,38 @@ pub(super) fn change_repl_id(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult
     done(cx.reply)
 }
 
-/// `DEBUG CLIENT-EVICTION` -> an error.
-pub(super) fn client_eviction(_: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
-    Err(ReplyError::Static("ERR maxmemory-clients is disabled."))
+/// The greatest size of the first group of `DEBUG CLIENT-EVICTION`, and the number of groups.
+/// Source: Valkey 9.1, the output of the command.
+const FIRST_GROUP_BYTES: usize = 32 * 1024;
+const GROUPS: usize = 19;
+
+/// `DEBUG CLIENT-EVICTION` -> verbatim text: the clients that may be evicted, grouped by their
+/// memory, each group up to twice as much as the one before. Errors: no `maxmemory-clients`.
+pub(super) fn client_eviction(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
+    let registry = &cx.engine.registry;
+    if !registry.limits_memory() {
+        return Err(ReplyError::Static("ERR maxmemory-clients is disabled."));
+    }
+    let mut groups = [(0usize, 0u32); GROUPS];
+    for client in registry.all().iter().filter(|client| client.may_be_evicted()) {
+        let bytes = client.memory_bytes();
+        let doublings = (bytes / FIRST_GROUP_BYTES).checked_ilog2().map_or(0, |log| log + 1);
+        let (total, count) = &mut groups[(doublings as usize).min(GROUPS - 1)];
+        *total += bytes;
+        *count += 1;
+    }
+    let mut text = String::new();
+    for (at, (total, count)) in groups.iter().enumerate() {
+        let first = if at == 0 { 0 } else { FIRST_GROUP_BYTES << (at - 1) };
+        let range = if at == GROUPS - 1 {
+            format!("{first:10}+            ")
+        } else {
+            format!("{first:10} - {:10}", (FIRST_GROUP_BYTES << at) - 1)
+        };
+        text.push_str(&format!("bucket {range}: tot-mem: {total:10}, clients: {count}\n"));
+    }
+    cx.reply.verbatim(b"txt", text.as_bytes());
+    Ok(())
 }
 
 /// `DEBUG ERROR text` -> that error.
