@@ -195,12 +195,21 @@ pub struct CpuTimes {
     pub thread_system_us: u64,
 }
 
+/// Memory of the process that is resident, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resident {
+    /// All of it.
+    pub all: u64,
+    /// The part that no file is behind: what the allocator has, and the stacks.
+    pub anonymous: u64,
+}
+
 /// The process as the operating system sees it.
 pub trait Host: Send + Sync {
     /// Constant facts.
     fn facts(&self) -> &HostFacts;
     /// Bytes of memory resident.
-    fn resident_bytes(&self) -> u64;
+    fn resident_bytes(&self) -> Resident;
     /// Processor time used so far.
     fn cpu(&self) -> CpuTimes;
     /// Returns unused memory to the operating system.

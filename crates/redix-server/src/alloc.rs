@@ -45,19 +45,21 @@ thread_local! {
 /// The counting allocator.
 pub struct Counting;
 
-/// The size that the allocator uses for a request: multiples of 16 up to 128, then eight steps for
-/// each power of two, then whole pages.
+/// Blocks up to this size have exactly the size of their class.
+const CLASSES_MAX: usize = 512 * 1024;
+
+/// The size that the allocator uses for a request that [`is_plain`]: 8, multiples of 16 up to 128,
+/// then four steps for each power of two. Of larger blocks whole pages count: the allocator rounds
+/// up further, but nothing is ever written there, so that it takes no memory.
 #[inline]
 pub const fn size_class(size: usize) -> i64 {
-    let class = if size <= 128 {
-        (size + 15) & !15
-    } else if size <= 512 * 1024 {
-        let step = 1 << (usize::BITS - 1 - (size - 1).leading_zeros() - 2);
-        (size + step - 1) & !(step - 1)
-    } else {
-        (size + 4095) & !4095
+    let step = match size {
+        0..=8 => 8,
+        9..=128 => 16,
+        129..=CLASSES_MAX => 1 << (usize::BITS - 1 - (size - 1).leading_zeros() - 2),
+        _ => 4096,
     };
-    class as i64
+    ((size + step - 1) & !(step - 1)) as i64
 }
 
 #[inline]
@@ -143,6 +145,25 @@ pub fn purge() {
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
+/// The size of a block of any kind.
+///
+/// # Safety
+///
+/// `ptr` is a block of mimalloc, or null.
+#[inline]
+unsafe fn size_of_block(ptr: *const u8) -> i64 {
+    // SAFETY: the caller vouches for the block.
+    unsafe { mi::mi_usable_size(ptr.cast()) as i64 }
+}
+
+/// The size of the block behind a vector that has one.
+#[cfg(test)]
+fn size_behind(vector: &Vec<u8>) -> i64 {
+    assert_ne!(vector.capacity(), 0);
+    // SAFETY: the global allocator of the tests is the one here.
+    unsafe { size_of_block(vector.as_ptr()) }
+}
+
 // SAFETY: every call is handed to mimalloc, which keeps the contract of GlobalAlloc: its plain
 // functions align blocks of 16 bytes and more to 16, smaller ones to their size, and its free takes
 // blocks of both kinds. The counting neither allocates (its thread-local is const and has no
@@ -150,47 +171,70 @@ pub fn purge() {
 unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(size_class(layout.size()));
         // SAFETY: any size and any power of two may be asked for.
         unsafe {
             if is_plain(layout) {
-                mi::mi_malloc(layout.size()).cast()
-            } else {
-                mi::mi_malloc_aligned(layout.size(), layout.align()).cast()
+                count(size_class(layout.size()));
+                return mi::mi_malloc(layout.size()).cast();
             }
+            let block = mi::mi_malloc_aligned(layout.size(), layout.align()).cast();
+            count(size_of_block(block));
+            block
         }
     }
 
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        count(-size_class(layout.size()));
         // SAFETY: `ptr` came from one of the functions here, that is from mimalloc.
-        unsafe { mi::mi_free(ptr.cast()) }
+        unsafe {
+            let size =
+                if is_plain(layout) { size_class(layout.size()) } else { size_of_block(ptr) };
+            count(-size);
+            mi::mi_free(ptr.cast());
+        }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(size_class(layout.size()));
         // SAFETY: any size and any power of two may be asked for.
         unsafe {
             if is_plain(layout) {
-                mi::mi_zalloc(layout.size()).cast()
-            } else {
-                mi::mi_zalloc_aligned(layout.size(), layout.align()).cast()
+                count(size_class(layout.size()));
+                return mi::mi_zalloc(layout.size()).cast();
             }
+            let block = mi::mi_zalloc_aligned(layout.size(), layout.align()).cast();
+            count(size_of_block(block));
+            block
         }
     }
 
     #[inline]
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count(size_class(new_size) - size_class(layout.size()));
-        // SAFETY: `ptr` came from mimalloc; the caller vouches for `new_size`.
+        // SAFETY: `ptr` came from mimalloc; the caller vouches for `new_size` and for the smaller
+        // of both sizes at `ptr`.
         unsafe {
             if is_plain(layout) && layout.align() <= new_size {
-                mi::mi_realloc(ptr.cast(), new_size).cast()
-            } else {
-                mi::mi_realloc_aligned(ptr.cast(), new_size, layout.align()).cast()
+                let (old, new) = (size_class(layout.size()), size_class(new_size));
+                count(new - old);
+                // It keeps blocks of up to twice the size. That the end of a large one stays is
+                // better than a copy, if it is small.
+                let left = if new_size > CLASSES_MAX { old / 32 } else { 0 };
+                if new >= old - left {
+                    return mi::mi_realloc(ptr.cast(), new_size).cast();
+                }
+                let block: *mut u8 = mi::mi_malloc(new_size).cast();
+                if !block.is_null() {
+                    ptr.copy_to_nonoverlapping(block, new_size);
+                    mi::mi_free(ptr.cast());
+                }
+                return block;
             }
+            let block = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
+            if !block.is_null() {
+                ptr.copy_to_nonoverlapping(block, layout.size().min(new_size));
+                self.dealloc(ptr, layout);
+            }
+            block
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use redix_core::env::{
     AuditCounts, AuditLog, Clock, CpuTimes, Crew, Disk, DiskFile, Entropy, Env, Host, HostFacts,
-    Level, Log, Memory, SpillFile, Syncer,
+    Level, Log, Memory, Resident, SpillFile, Syncer,
 };
 
 use crate::{alloc, audit, crew, log, sys};
@@ -201,11 +201,16 @@ impl Host for ProcessHost {
     fn facts(&self) -> &HostFacts {
         &self.0
     }
-    fn resident_bytes(&self) -> u64 {
-        // The second field of statm: resident pages.
+    fn resident_bytes(&self) -> Resident {
+        // Fields of statm: pages of all, resident pages, those of files and shared memory.
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-        pages.unwrap_or(0) * sys::page_bytes()
+        let mut fields = statm.split(' ').skip(1);
+        let mut next = || fields.next().and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
+        let (resident, shared) = (next(), next());
+        Resident {
+            all: resident * sys::page_bytes(),
+            anonymous: resident.saturating_sub(shared) * sys::page_bytes(),
+        }
     }
     fn cpu(&self) -> CpuTimes {
         let (user_us, system_us) = sys::process_cpu_us();

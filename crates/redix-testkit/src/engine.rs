@@ -17,7 +17,7 @@ use redix_core::config::Config;
 use redix_core::effects::Records;
 use redix_core::engine::Engine;
 use redix_core::env::{
-    Clock, CpuTimes, Entropy, Env, Host, HostFacts, Level, Log, Memory, NoAuditLog, Wake,
+    Clock, CpuTimes, Entropy, Env, Host, HostFacts, Level, Log, Memory, NoAuditLog, Resident, Wake,
 };
 use redix_core::mailbox::{Mail, Mailbox};
 use redix_core::registry::{ClientShared, client_flag};
@@ -139,8 +139,8 @@ impl Host for NoHost {
     fn facts(&self) -> &HostFacts {
         &self.0
     }
-    fn resident_bytes(&self) -> u64 {
-        0
+    fn resident_bytes(&self) -> Resident {
+        Resident::default()
     }
     fn cpu(&self) -> CpuTimes {
         CpuTimes::default()

@@ -11,7 +11,7 @@ use redix_testkit::rng::Rng;
 
 use crate::env::{
     Clock, CpuTimes, Disk, DiskFile, Entropy, Env, Host, HostFacts, Level, Log, Memory, NoAuditLog,
-    SpillFile, Syncer,
+    Resident, SpillFile, Syncer,
 };
 
 /// Controls and counters of an [`Env`] made of it.
@@ -102,8 +102,8 @@ impl Host for SimHost {
     fn facts(&self) -> &HostFacts {
         &self.0
     }
-    fn resident_bytes(&self) -> u64 {
-        0
+    fn resident_bytes(&self) -> Resident {
+        Resident::default()
     }
     fn cpu(&self) -> CpuTimes {
         CpuTimes::default()

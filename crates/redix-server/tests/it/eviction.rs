@@ -249,3 +249,29 @@ fn refusals_without_memory_are_those_of_a_real_server() {
         assert_eq!(ours, theirs);
     }
 }
+
+#[test]
+fn the_system_gets_back_what_is_no_longer_used() {
+    let server = start(TWO_WORKERS);
+    let mut client = connect(&server);
+    let value = "v".repeat(400);
+    let before = info(&mut client, "memory", "used_memory_rss");
+    for batch in 0..100 {
+        let sets: Vec<Vec<String>> = (0..1000)
+            .map(|key| vec!["SET".to_owned(), format!("k{batch}-{key}"), value.clone()])
+            .collect();
+        client.pipeline(&sets).unwrap();
+    }
+    let loaded = info(&mut client, "memory", "used_memory_rss");
+    let used = info(&mut client, "memory", "used_memory");
+    assert!(loaded - before > 40 << 20, "{before} {loaded}");
+    let held = info(&mut client, "memory", "allocator_resident");
+    assert!(held > used - (1 << 20) && held < loaded, "{used} in use, {held}, {loaded} resident");
+    let overhead = info(&mut client, "memory", "rss_overhead_bytes");
+    assert!(overhead > 0 && overhead < loaded, "{overhead} beside the allocator");
+    client.must(&["FLUSHALL"]).unwrap();
+    eventually("memory goes back", || {
+        let now = info(&mut client, "memory", "used_memory_rss");
+        now - before < (loaded - before) / 4
+    });
+}

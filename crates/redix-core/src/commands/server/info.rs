@@ -12,6 +12,7 @@ use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, acl, flag};
 use crate::config::{REDIS_VERSION, Shown};
 use crate::engine::Engine;
+use crate::env::Resident;
 use crate::error::CommandResult;
 use crate::keyspace::SHARDS;
 use crate::pause::Paused;
@@ -297,6 +298,7 @@ pub fn human(bytes: u64) -> String {
 }
 
 /// The memory of the process, as shown by INFO and MEMORY STATS.
+#[derive(Default)]
 pub struct MemoryFacts {
     /// In use, as counted by the allocator's size classes.
     pub used: u64,
@@ -304,6 +306,8 @@ pub struct MemoryFacts {
     pub peak: u64,
     /// Resident set size.
     pub resident: u64,
+    /// The part of it that is the allocator's.
+    pub allocator_resident: u64,
     /// In use after startup.
     pub startup: u64,
     /// In use for connections other than replicas.
@@ -326,8 +330,24 @@ impl MemoryFacts {
         let startup = engine.startup_memory.load(Relaxed);
         let replication = engine.repl.buffer_bytes();
         let overhead = startup + clients + replicas + table_bytes + replication.0 + replication.1;
-        let resident = engine.env.host.resident_bytes();
-        Self { used, peak, resident, startup, clients, replicas, overhead }
+        let Resident { all: resident, anonymous } = engine.env.host.resident_bytes();
+        let sizes = Self { used, peak, resident, allocator_resident: anonymous, ..Self::default() };
+        Self { startup, clients, replicas, overhead, ..sizes }
+    }
+
+    /// What the allocator has beyond what is in use: a ratio, and bytes.
+    pub fn allocator_overhead(&self) -> (f64, i64) {
+        compare(self.allocator_resident, self.used)
+    }
+
+    /// What is resident beyond what the allocator has: a ratio, and bytes.
+    pub fn process_overhead(&self) -> (f64, i64) {
+        compare(self.resident, self.allocator_resident)
+    }
+
+    /// What is resident beyond what is in use: a ratio, and bytes.
+    pub fn fragmentation(&self) -> (f64, i64) {
+        compare(self.resident, self.used)
     }
 
     /// In use for keys and values.
@@ -340,6 +360,17 @@ impl MemoryFacts {
         let net = self.used.saturating_sub(self.startup).max(1);
         self.dataset() as f64 * 100.0 / net as f64
     }
+}
+
+/// Memory of what replicas have not read yet.
+pub(super) fn unread_by_replicas(engine: &Engine) -> u64 {
+    // Without replicas the log is kept for the append-only file alone.
+    let has_replicas = engine.repl.replicas.count() > 0;
+    if has_replicas { engine.memory_not_counted() } else { 0 }
+}
+
+fn compare(bytes: u64, to: u64) -> (f64, i64) {
+    (bytes as f64 / to.max(1) as f64, bytes as i64 - to as i64)
 }
 
 fn memory(facts: &Facts<'_>, out: &mut String) {
@@ -358,8 +389,8 @@ fn memory(facts: &Facts<'_>, out: &mut String) {
     field!(out, "used_memory_dataset", "{}", memory.dataset());
     field!(out, "used_memory_dataset_perc", "{:.2}%", memory.dataset_percent());
     field!(out, "allocator_allocated", "{}", memory.used);
-    field!(out, "allocator_active", "{}", memory.resident);
-    field!(out, "allocator_resident", "{}", memory.resident);
+    field!(out, "allocator_active", "{}", memory.allocator_resident);
+    field!(out, "allocator_resident", "{}", memory.allocator_resident);
     field!(out, "allocator_muzzy", "0");
     field!(out, "total_system_memory", "{total}");
     field!(out, "total_system_memory_human", "{}", human(total));
@@ -384,23 +415,23 @@ fn memory(facts: &Facts<'_>, out: &mut String) {
     field!(out, "maxmemory", "{}", facts.config.maxmemory);
     field!(out, "maxmemory_human", "{}", human(facts.config.maxmemory));
     field!(out, "maxmemory_policy", "{}", setting(facts, "maxmemory-policy"));
-    field!(out, "allocator_frag_ratio", "{:.2}", ratio(memory.resident, memory.used));
-    field!(out, "allocator_frag_bytes", "{}", memory.resident as i64 - memory.used as i64);
+    let (overhead, bytes) = memory.allocator_overhead();
+    field!(out, "allocator_frag_ratio", "{overhead:.2}");
+    field!(out, "allocator_frag_bytes", "{bytes}");
     field!(out, "allocator_rss_ratio", "1.00");
     field!(out, "allocator_rss_bytes", "0");
-    field!(out, "rss_overhead_ratio", "1.00");
-    field!(out, "rss_overhead_bytes", "0");
-    field!(out, "mem_fragmentation_ratio", "{:.2}", ratio(memory.resident, memory.used));
-    field!(out, "mem_fragmentation_bytes", "{}", memory.resident as i64 - memory.used as i64);
+    let (overhead, bytes) = memory.process_overhead();
+    field!(out, "rss_overhead_ratio", "{overhead:.2}");
+    field!(out, "rss_overhead_bytes", "{bytes}");
+    let (overhead, bytes) = memory.fragmentation();
+    field!(out, "mem_fragmentation_ratio", "{overhead:.2}");
+    field!(out, "mem_fragmentation_bytes", "{bytes}");
     field!(out, "mem_not_counted_for_evict", "{}", facts.engine.memory_not_counted());
     let (log_bytes, buffered) = facts.engine.repl.buffer_bytes();
     field!(out, "mem_replication_backlog", "{log_bytes}");
     field!(out, "mem_total_replication_buffers", "{}", log_bytes + buffered);
     field!(out, "mem_replicas_repl_buffer", "{buffered}");
-    // Without replicas the log is kept for the append-only file alone.
-    let has_replicas = facts.engine.repl.replicas.count() > 0;
-    let unread = if has_replicas { facts.engine.memory_not_counted() } else { 0 };
-    field!(out, "mem_clients_slaves", "{}", memory.replicas + unread);
+    field!(out, "mem_clients_slaves", "{}", memory.replicas + unread_by_replicas(facts.engine));
     field!(out, "mem_clients_normal", "{}", memory.clients);
     field!(out, "mem_cluster_links", "0");
     field!(out, "mem_cluster_slot_import", "0");

@@ -1,6 +1,6 @@
 //! MEMORY: introspection of memory use.
 
-use super::info::{MemoryFacts, human, table_bytes};
+use super::info::{MemoryFacts, human, table_bytes, unread_by_replicas};
 use crate::command::args::Args;
 use crate::command::context::Ctx;
 use crate::command::spec::{ArgKind, ArgSpec, CommandSpec, Group, KeySpec, access, flag};
@@ -114,7 +114,7 @@ fn stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     let (backlog, buffered) = cx.engine.repl.buffer_bytes();
     out.int("replication.backlog", backlog as i64);
     out.int("replicas.repl.buffer", buffered as i64);
-    out.int("clients.slaves", 0);
+    out.int("clients.slaves", (memory.replicas + unread_by_replicas(cx.engine)) as i64);
     out.int("clients.normal", memory.clients as i64);
     out.int("cluster.links", 0);
     out.int("cluster.slot_import", 0);
@@ -143,17 +143,16 @@ fn stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     out.double("dataset.percentage", memory.dataset_percent());
     out.double("peak.percentage", ratio(memory.used, memory.peak) * 100.0);
     out.int("allocator.allocated", memory.used as i64);
-    out.int("allocator.active", memory.resident as i64);
-    out.int("allocator.resident", memory.resident as i64);
+    out.int("allocator.active", memory.allocator_resident as i64);
+    out.int("allocator.resident", memory.allocator_resident as i64);
     out.int("allocator.muzzy", 0);
-    out.double("allocator-fragmentation.ratio", ratio(memory.resident, memory.used));
-    out.int("allocator-fragmentation.bytes", memory.resident as i64 - memory.used as i64);
+    out.compared("allocator-fragmentation", memory.allocator_overhead());
     out.double("allocator-rss.ratio", 1.0);
     out.int("allocator-rss.bytes", 0);
-    out.double("rss-overhead.ratio", 1.0);
-    out.int("rss-overhead.bytes", 0);
-    out.double("fragmentation", ratio(memory.resident, memory.used));
-    out.int("fragmentation.bytes", memory.resident as i64 - memory.used as i64);
+    out.compared("rss-overhead", memory.process_overhead());
+    let (overhead, bytes) = memory.fragmentation();
+    out.double("fragmentation", overhead);
+    out.int("fragmentation.bytes", bytes);
     let pairs = out.pairs;
     cx.reply.finish_map(map, pairs);
     Ok(())
@@ -173,6 +172,10 @@ impl Map<'_> {
     fn int(&mut self, name: &str, value: i64) {
         self.name(name);
         self.reply.int(value);
+    }
+    fn compared(&mut self, name: &str, (ratio, bytes): (f64, i64)) {
+        self.double(&format!("{name}.ratio"), ratio);
+        self.int(&format!("{name}.bytes"), bytes);
     }
     fn double(&mut self, name: &str, value: f64) {
         self.name(name);
@@ -227,7 +230,7 @@ fn doctor(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
 /// `MEMORY MALLOC-STATS` -> verbatim text.
 fn malloc_stats(cx: &mut Ctx<'_, '_>, _: Args<'_>) -> CommandResult {
     let env = &cx.engine.env;
-    let (used, resident) = (env.memory.used_bytes(), env.host.resident_bytes());
+    let (used, resident) = (env.memory.used_bytes(), env.host.resident_bytes().all);
     let allocator = env.host.facts().allocator;
     let text = format!("{allocator}: {used} bytes in use, {resident} bytes resident\n");
     cx.reply.verbatim(b"txt", text.as_bytes());
