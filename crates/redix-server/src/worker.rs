@@ -17,6 +17,8 @@ mod connections;
 mod gather;
 mod handshakes;
 mod polling;
+mod receiving;
+mod sending;
 
 use std::io;
 use std::thread;

@@ -1,4 +1,5 @@
-//! The connections of a worker: their sockets, and what is read from and written to them.
+//! The connections of a worker: arrivals, mail, execution, periodic work and closing. `receiving`
+//! reads from them and `sending` writes to them.
 //!
 //! **Invariants.** A connection that may have output is in `touched`; one that may have input is in
 //! `readable`, is suspended, or waits for an edge. A connection without a client in the engine's
@@ -11,9 +12,9 @@ use std::time::Duration;
 
 use mio::{Events, Poll};
 use redix_core::channel::Delivery;
-use redix_core::client::{Client, READ_MAX, TURN_OUTPUT_MAX};
+use redix_core::client::{Client, READ_MAX};
 use redix_core::commands::connection::client;
-use redix_core::config::{Config, OutputLimit};
+use redix_core::config::Config;
 use redix_core::effects::Request;
 use redix_core::engine::Engine;
 use redix_core::env::Level;
@@ -21,26 +22,15 @@ use redix_core::error::ReplyError;
 use redix_core::mailbox::Mail;
 use redix_core::recent::Largest;
 use redix_core::registry::{ClientShared, client_flag};
-use redix_core::repl::primary::{Owed, Replica};
+use redix_core::repl::primary::Owed;
 use redix_core::worker::{Asked, Worker};
 
 use super::handshakes::Handshakes;
+use super::sending::output_limit;
 use super::{Arrival, Handle, Requests, WAKE};
-use crate::conn::{Conn, ReadOutcome, WriteOutcome};
+use crate::conn::Conn;
 use crate::log;
 
-/// The output limit of a client that has never authenticated, in bytes. With the limit of its
-/// commands ([`redix_resp::request::UNAUTHENTICATED_COMMAND_LEN_MAX`]) and the room for a read, its
-/// buffers stay below 64 KiB.
-const UNAUTHENTICATED_OUTPUT_MAX: u64 = 8 * 1024;
-/// Bytes moved from a replica's feed into its output at a time.
-const FEED_BYTES: usize = 256 * 1024;
-/// Bytes sent to one replica in a turn before others have their turn.
-const FEED_TURN_BYTES: usize = 256 * 1024;
-/// Bytes of commands that may wait for a later turn.
-const WAITING_INPUT_MAX: usize = 1024 * 1024;
-/// Bytes of commands that may wait behind a paused one of a client that has never authenticated.
-const UNAUTHENTICATED_WAITING_MAX: usize = 16 * 1024;
 /// Freed buffer bytes after which the allocator is asked to return pages to the system.
 const FREED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The buffers of a connection are freed after this time without a command.
@@ -55,12 +45,12 @@ pub(super) struct Connections {
     pub(super) conns: Vec<Option<Conn>>,
     pub(super) readable: Vec<usize>,
     pub(super) touched: Vec<usize>,
-    closed: Vec<usize>,
+    pub(super) closed: Vec<usize>,
     pub(super) handshakes: Handshakes,
     /// Were to be read from or written to while their script ran.
-    put_off: Vec<usize>,
+    pub(super) put_off: Vec<usize>,
     /// Have replies that wait for a sync of the append-only file.
-    awaiting_sync: Vec<usize>,
+    pub(super) awaiting_sync: Vec<usize>,
     /// The connection at which the next round of periodic work begins.
     visited: usize,
     /// Freed buffer bytes since memory was last returned to the system.
@@ -73,35 +63,6 @@ pub(super) struct Connections {
     woken: bool,
     pub(super) engine: Arc<Engine>,
     pub(super) index: usize,
-}
-
-/// Whether a client has more pending output than it may have, whether or not it would read it.
-/// DEBUG counts each reply as a list node, which is more than an unauthenticated client may have
-/// pending.
-fn exceeds_limit(engine: &Engine, config: &Config, client: &Client) -> bool {
-    let listed = engine.reply_buffers.listed.load(Ordering::Relaxed);
-    let owed = client.unsent_bytes() as u64;
-    let limit = output_limit(config, client);
-    (listed && !client.session.known && owed > 0)
-        || (limit.hard_bytes != 0 && owed > limit.most_bytes())
-}
-
-/// Whether the output has to wait for a sync of the append-only file.
-#[inline]
-fn is_held(engine: &Engine, index: usize, client: &mut Client, conn: &mut Conn) -> bool {
-    let may_reply = |offset| engine.aof.may_reply(offset, index);
-    let mut held = client.unsent_bytes() > 0 && !may_reply(client.session.reply_offset);
-    let end = engine.repl.log.end();
-    if held && client.session.reply_offset > end {
-        // Of a former stream, before a primary's was adopted.
-        client.session.reply_offset = end;
-        held = !may_reply(end);
-    }
-    if held && !conn.held {
-        conn.held_for = engine.aof.note_held(conn.held_for);
-    }
-    conn.held = held;
-    held
 }
 
 impl Connections {
@@ -303,100 +264,6 @@ impl Connections {
         }
     }
 
-    pub(super) fn read_all(&mut self, worker: &mut Worker) {
-        let limit = worker.config().client_query_buffer_limit;
-        for token in std::mem::take(&mut self.readable) {
-            self.read(worker, token, limit);
-        }
-        self.close_marked(worker);
-        self.engine.evict_clients(self.index);
-    }
-
-    /// Reads once from a connection, unless it has to wait. `limit`: bytes of unexecuted input.
-    // HOT PATH: once per turn and ready connection.
-    #[inline]
-    pub(super) fn read(&mut self, worker: &mut Worker, token: usize, limit: u64) {
-        let Some(Some(conn)) = self.conns.get_mut(token) else { return };
-        let Some(client) = worker.client(token) else {
-            self.put_off.push(token);
-            return;
-        };
-        if conn.ended || client.closing() {
-            return;
-        }
-        if must_wait(client) {
-            conn.suspended = true;
-            return;
-        }
-        let Some(client) = worker.reader(token) else { return };
-        let count = match conn.read(client) {
-            ReadOutcome::Broken => {
-                self.closed.push(token);
-                return;
-            }
-            ReadOutcome::Ended => {
-                // Earlier requests are still replied to, unless the client is blocked.
-                conn.ended = true;
-                let idle = !client.ready && client.input.parked() == 0;
-                let replica = client.session.replica.as_ref();
-                let fed = replica.is_some_and(|replica| replica.attached());
-                let sent = client.unsent_bytes() == 0 && !conn.has_output();
-                if fed || client.halted || (idle && sent) {
-                    self.closed.push(token);
-                }
-                return;
-            }
-            ReadOutcome::Handshake => {
-                worker.end_read(token);
-                self.handshakes.list(token);
-                return;
-            }
-            ReadOutcome::Filled(count) => {
-                self.readable.push(token);
-                count
-            }
-            ReadOutcome::Drained(count) => {
-                if conn.closing_seen {
-                    self.readable.push(token);
-                }
-                count
-            }
-        };
-        // Queued commands are unexecuted requests, like the content of the buffer.
-        let queued = client.session.multi.as_ref().map_or(0, |multi| multi.bytes);
-        if (client.input.pending_bytes() + queued) as u64 > limit {
-            // It may be listed again in this turn, but is closed only once.
-            conn.ended = true;
-            self.engine.stats.thread(self.index).cell.query_limit_disconnections.bump();
-            log::warning(&format!(
-                "Closing client that reached max query buffer length: {}",
-                describe(&self.engine, &client.shared)
-            ));
-            self.closed.push(token);
-            return;
-        }
-        if count > 0 {
-            self.note_read(worker, token, count);
-        } else {
-            worker.end_read(token);
-        }
-    }
-
-    fn note_read(&mut self, worker: &mut Worker, token: usize, count: usize) {
-        let cell = &self.engine.stats.thread(self.index).cell;
-        cell.net_input_bytes.add(count as u64);
-        cell.reads.bump();
-        if let Some(client) = worker.client(token) {
-            let shared = &client.shared;
-            let total = shared.net_in.load(Ordering::Relaxed) + count as u64;
-            shared.net_in.store(total, Ordering::Relaxed);
-            if self.engine.registry.limits_memory() {
-                client.publish(&self.engine.registry);
-            }
-        }
-        worker.mark_ready(token);
-    }
-
     /// Serves the other connections while one of them runs a script for too long. Mail is left
     /// until it is over: it may be for that connection.
     fn attend(&mut self, worker: &mut Worker, requests: &Requests) {
@@ -447,206 +314,13 @@ impl Connections {
         }
     }
 
-    /// Flushes in reverse order, as real servers do: clients that a command has served get their
-    /// replies before the one that sent it, which is often what wakes whoever waits for them all.
-    pub(super) fn flush_all(&mut self, worker: &mut Worker) {
-        let config = Arc::clone(worker.config());
-        for token in std::mem::take(&mut self.touched).into_iter().rev() {
-            // At once: it may be listed twice, and its closing must be counted once.
-            if self.flush(worker, token, &config) == Fate::Close {
-                self.close(worker, token);
-            }
-        }
-        worker.note_sent();
-        self.engine.evict_clients(self.index);
-    }
-
-    /// Sends pending output, and resumes a connection that was suspended because of it.
-    fn flush(&mut self, worker: &mut Worker, token: usize, config: &Config) -> Fate {
-        let Some(Some(conn)) = self.conns.get_mut(token) else { return Fate::Stay };
-        let Some(client) = worker.client(token) else {
-            self.put_off.push(token);
-            return Fate::Stay;
-        };
-        if client.shared.killed.load(Ordering::Acquire) {
-            return Fate::Close;
-        }
-        if let Some(replica) = client.session.replica.clone()
-            && replica.attached()
-        {
-            // Its input had ended before it asked to be synchronised: it will acknowledge nothing.
-            if conn.ended {
-                return Fate::Close;
-            }
-            return self.flush_replica(worker, token, &replica, config);
-        }
-        if exceeds_limit(&self.engine, config, client) {
-            self.note_over_limit(worker, token);
-            return Fate::Close;
-        }
-        conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
-        if is_held(&self.engine, self.index, client, conn) {
-            self.awaiting_sync.push(token);
-            return Fate::Stay;
-        }
-        // Before it is sent: a client that has its replies must not be seen with pending output.
-        client.shared.output_bytes.store(0, Ordering::Relaxed);
-        let count = match conn.flush(client) {
-            WriteOutcome::Broken => return Fate::Close,
-            WriteOutcome::Part(count) => count,
-            WriteOutcome::All(count) => {
-                // Unparsed commands may follow the ones that were suspended.
-                let done = conn.ended && client.input.parked() == 0 && !conn.stalled;
-                if client.closing() || done {
-                    return Fate::Close;
-                }
-                count
-            }
-        };
-        if conn.suspended && !must_wait(client) {
-            conn.suspended = false;
-            self.readable.push(token);
-        }
-        let (go_on, limit) = (std::mem::take(&mut conn.stalled), output_limit(config, client));
-        let unsent = client.unsent_bytes();
-        if unsent > 0 {
-            client.publish(&self.engine.registry);
-        }
-        let shared = &client.shared;
-        if count > 0 {
-            let total = shared.net_out.load(Ordering::Relaxed) + count as u64;
-            shared.net_out.store(total, Ordering::Relaxed);
-            let cell = &self.engine.stats.thread(self.index).cell;
-            cell.net_output_bytes.add(count as u64);
-            cell.writes.bump();
-        }
-        if go_on {
-            worker.mark_ready(token);
-        }
-        if unsent > 0 && self.is_over_limit(worker, token, unsent as u64, limit) {
-            return Fate::Close;
-        }
-        Fate::Stay
-    }
-
-    /// Sends a replica's feed, as far as its socket accepts it, up to a limit per turn, for
-    /// fairness. The rest of the feed counts as its output.
-    // HOT PATH: once per turn and replica with pending data.
-    fn flush_replica(
-        &mut self,
-        worker: &mut Worker,
-        token: usize,
-        replica: &Arc<Replica>,
-        config: &Config,
-    ) -> Fate {
-        let (Some(Some(conn)), Some(client)) = (self.conns.get_mut(token), worker.client(token))
-        else {
-            return Fate::Stay;
-        };
-        let mut total = 0;
-        // Before the buffer grows: other threads look at the memory in use.
-        let room = client.output_capacity().max(FEED_BYTES + READ_MAX);
-        self.engine.repl.replicas.note_buffer(replica, room);
-        while !conn.blocked {
-            let room = FEED_BYTES.saturating_sub(client.unsent_bytes());
-            if self.engine.fill_replica(replica, room, client.reply.bytes_mut()).is_err() {
-                return Fate::Close;
-            }
-            if client.unsent_bytes() == 0 && !conn.has_output() {
-                break;
-            }
-            match conn.flush(client) {
-                WriteOutcome::Broken => return Fate::Close,
-                WriteOutcome::Part(count) => {
-                    conn.blocked = true;
-                    total += count;
-                }
-                WriteOutcome::All(count) => total += count,
-            }
-            if client.closing() {
-                return Fate::Close;
-            }
-            if total >= FEED_TURN_BYTES {
-                self.touched.push(token);
-                break;
-            }
-        }
-        if client.closing() {
-            return Fate::Close;
-        }
-        if conn.suspended && !must_wait(client) {
-            conn.suspended = false;
-            self.readable.push(token);
-        }
-        if replica.is_served() && client.unsent_bytes() == 0 && !conn.has_output() {
-            return Fate::Close;
-        }
-        let owed = replica.owed(&self.engine.repl.log, config, client.unsent_bytes() as u64);
-        replica.note_sending(conn.blocked && total == 0, || self.engine.env.clock.unix_us() / 1000);
-        client.shared.output_bytes.store(owed.memory as usize, Ordering::Relaxed);
-        let room = client.output_capacity();
-        client.shared.output_capacity.store(room, Ordering::Relaxed);
-        self.engine.repl.replicas.note_buffer(replica, room);
-        if total > 0 {
-            let sent = client.shared.net_out.load(Ordering::Relaxed) + total as u64;
-            client.shared.net_out.store(sent, Ordering::Relaxed);
-            let cell = &self.engine.stats.thread(self.index).cell;
-            cell.net_repl_output_bytes.add(total as u64);
-            cell.writes.bump();
-        }
-        if owed.counted > 0 && self.is_over_limit(worker, token, owed.counted, owed.limit) {
-            return Fate::Close;
-        }
-        Fate::Stay
-    }
-
-    /// Whether a connection must be closed because of its pending output.
-    fn is_over_limit(
-        &mut self,
-        worker: &mut Worker,
-        token: usize,
-        unsent: u64,
-        limit: OutputLimit,
-    ) -> bool {
-        let (Some(Some(conn)), Some(client)) = (self.conns.get_mut(token), worker.client(token))
-        else {
-            return false;
-        };
-        let over_hard = (limit.hard_bytes != 0 && unsent > limit.hard_bytes)
-            || (!client.session.known && unsent > UNAUTHENTICATED_OUTPUT_MAX);
-        let over_soft = limit.soft_bytes != 0 && unsent > limit.soft_bytes;
-        let mut too_long = false;
-        if over_soft {
-            let now_ms = self.engine.env.clock.unix_us() / 1000;
-            let since_ms = *conn.over_soft_since_ms.get_or_insert(now_ms);
-            too_long = now_ms - since_ms > i64::from(limit.soft_seconds) * 1000;
-        } else {
-            conn.over_soft_since_ms = None;
-        }
-        if !over_hard && !too_long {
-            return false;
-        }
-        self.note_over_limit(worker, token);
-        true
-    }
-
-    fn note_over_limit(&mut self, worker: &mut Worker, token: usize) {
-        self.engine.stats.thread(self.index).cell.output_limit_disconnections.bump();
-        if let Some(client) = worker.client(token) {
-            log::warning(&format!(
-                "Client {} closed for overcoming of output buffer limits.",
-                describe(&self.engine, &client.shared)
-            ));
-        }
-    }
-
     pub(super) fn close_marked(&mut self, worker: &mut Worker) {
         for token in std::mem::take(&mut self.closed) {
             self.close(worker, token);
         }
     }
 
-    fn close(&mut self, worker: &mut Worker, token: usize) {
+    pub(super) fn close(&mut self, worker: &mut Worker, token: usize) {
         if let Some(mut conn) = self.conns.get_mut(token).and_then(Option::take) {
             conn.deregister(self.poll.registry());
         }
@@ -752,30 +426,7 @@ impl Connections {
     }
 }
 
-/// What happens to a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Stay,
-    Close,
-}
-
-/// The output limits of a client that is no replica.
-fn output_limit(config: &Config, client: &Client) -> OutputLimit {
-    let limits = &config.client_output_buffer_limit;
-    if client.session.subscriptions.is_some() { limits.pubsub } else { limits.normal }
-}
-
-/// Whether reading from a connection is suspended: its input is executed in later turns anyway, or
-/// it has not authenticated.
-fn must_wait(client: &Client) -> bool {
-    let waiting = client.input.pending_bytes();
-    if !client.session.known && client.halted {
-        return waiting > UNAUTHENTICATED_WAITING_MAX;
-    }
-    client.input.parked() > 0 && !client.halted && waiting > WAITING_INPUT_MAX
-}
-
 /// A connection's description for the log.
-fn describe(engine: &Engine, client: &ClientShared) -> String {
+pub(super) fn describe(engine: &Engine, client: &ClientShared) -> String {
     client::describe(client, engine, engine.env.clock.unix_us() / 1000)
 }
