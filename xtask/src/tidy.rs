@@ -24,6 +24,7 @@ const COLUMNS_MAX: usize = 100;
 const UNSAFE_ALLOWED: &[&str] = &[
     "crates/redix-types/src/",
     "crates/redix-server/src/sys.rs",
+    "crates/redix-server/src/ring.rs",
     "crates/redix-server/src/alloc.rs",
 ];
 

@@ -176,6 +176,8 @@ pub struct HostFacts {
     pub build_id: String,
     /// The source of the monotonic clock.
     pub monotonic_clock: String,
+    /// How sockets are read and written: `epoll` or `uring`.
+    pub io_backend: &'static str,
     /// The allocator's name.
     pub allocator: &'static str,
     /// The machine's memory.

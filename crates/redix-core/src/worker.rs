@@ -221,6 +221,25 @@ impl Worker {
         self.clients.get_mut(token)?.as_mut()
     }
 
+    /// A connection, to look at.
+    pub fn peek(&self, token: usize) -> Option<&Client> {
+        self.clients.get(token)?.as_ref()
+    }
+
+    /// The connections in these slots, which must ascend: `None` for an empty slot, and for one
+    /// that does not.
+    pub fn clients_at(
+        &mut self,
+        ascending: impl Iterator<Item = usize>,
+    ) -> impl Iterator<Item = Option<&mut Client>> {
+        let mut rest = self.clients.iter_mut();
+        let mut next = 0;
+        ascending.map(move |token| {
+            let skipped = token.checked_sub(std::mem::replace(&mut next, token + 1))?;
+            rest.nth(skipped)?.as_mut()
+        })
+    }
+
     /// The slots of all connections.
     pub fn tokens(&self) -> impl Iterator<Item = usize> {
         self.clients.iter().enumerate().filter(|(_, client)| client.is_some()).map(|(at, _)| at)

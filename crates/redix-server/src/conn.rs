@@ -53,6 +53,29 @@ pub enum ReadOutcome {
     Broken,
 }
 
+impl ReadOutcome {
+    /// What a read into so many bytes has led to.
+    pub fn of(result: io::Result<usize>, offered: usize) -> Self {
+        match result {
+            Ok(0) => Self::Ended,
+            Ok(count) if count == offered => Self::Filled(count),
+            Ok(count) => Self::Drained(count),
+            // It is to be tried again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Self::Filled(0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Drained(0),
+            Err(_) => Self::Broken,
+        }
+    }
+
+    /// Bytes that were read.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Drained(count) | Self::Filled(count) => count,
+            Self::Ended | Self::Handshake | Self::Broken => 0,
+        }
+    }
+}
+
 /// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteOutcome {
@@ -73,6 +96,8 @@ pub struct Conn {
     pub held: bool,
     /// The sync that its output last waited for, as [`redix_core::aof::Aof::note_held`] counts.
     pub held_for: u64,
+    /// Its output is part of the batch that is about to be sent.
+    pub queued: bool,
     /// The socket was full and has not become writable since.
     pub blocked: bool,
     /// Execution is suspended until the output of the turn has been offered to the socket.
@@ -97,6 +122,7 @@ impl Conn {
             suspended: false,
             held: false,
             held_for: 0,
+            queued: false,
             blocked: false,
             stalled: false,
             closing_seen: false,
@@ -126,6 +152,16 @@ impl Conn {
     pub fn deregister(&mut self, registry: &Registry) {
         // Ignored: closing it deregisters it too.
         registry.deregister(self.stream.source()).ok();
+    }
+
+    /// Whether bytes go through its socket as they are.
+    pub fn is_plain(&self) -> bool {
+        !matches!(&self.stream, Stream::Tls(_))
+    }
+
+    /// Its socket's file descriptor.
+    pub fn fd(&self) -> RawFd {
+        self.stream.fd()
     }
 
     /// Its TLS session, if it has one.
@@ -164,27 +200,41 @@ impl Conn {
             Stream::Tls(stream) => stream.flush(client),
         }
     }
+
+    /// Goes on with pending output after a send of its first piece has led to this.
+    pub fn flush_after(&mut self, client: &mut Client, result: io::Result<usize>) -> WriteOutcome {
+        match result {
+            Ok(count) => {
+                client.note_sent(count);
+                self.flush(client).after(count)
+            }
+            // Or it was not tried.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.flush(client),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                client.set_unsent_aside();
+                WriteOutcome::Part(0)
+            }
+            Err(_) => WriteOutcome::Broken,
+        }
+    }
+}
+
+impl WriteOutcome {
+    fn after(self, sent: usize) -> Self {
+        match self {
+            Self::All(count) => Self::All(count + sent),
+            Self::Part(count) => Self::Part(count + sent),
+            Self::Broken => Self::Broken,
+        }
+    }
 }
 
 fn read_from(stream: &mut impl Read, client: &mut Client) -> ReadOutcome {
     let space = client.input.space();
     let offered = space.len();
-    loop {
-        return match stream.read(space) {
-            Ok(0) => ReadOutcome::Ended,
-            Ok(count) => {
-                client.input.received(count);
-                if count == offered {
-                    ReadOutcome::Filled(count)
-                } else {
-                    ReadOutcome::Drained(count)
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ReadOutcome::Drained(0),
-            Err(_) => ReadOutcome::Broken,
-        };
-    }
+    let outcome = ReadOutcome::of(stream.read(space), offered);
+    client.input.received(outcome.count());
+    outcome
 }
 
 fn flush_to(stream: &mut impl Write, client: &mut Client) -> WriteOutcome {

@@ -183,7 +183,7 @@ impl Memory for ProcessMemory {
 struct ProcessHost(HostFacts);
 
 impl ProcessHost {
-    fn new() -> Self {
+    fn new(io_backend: &'static str) -> Self {
         let executable = std::env::current_exe().unwrap_or_default();
         Self(HostFacts {
             pid: std::process::id(),
@@ -191,6 +191,7 @@ impl ProcessHost {
             executable: executable.display().to_string(),
             build_id: build_id(),
             monotonic_clock: sys::tick_clock_name().to_owned(),
+            io_backend,
             allocator: "mimalloc",
             total_memory_bytes: sys::total_memory_bytes(),
         })
@@ -241,7 +242,7 @@ pub fn disk() -> Box<dyn Disk> {
 }
 
 /// The environment of a server process.
-pub fn system() -> Env {
+pub fn system(io_backend: &'static str) -> Env {
     Env {
         clock: Box::new(SystemClock(sys::TickClock::new())),
         entropy: Box::new(SystemEntropy),
@@ -249,6 +250,6 @@ pub fn system() -> Env {
         log: Box::new(ProcessLog),
         audit: Box::new(ProcessAudit),
         memory: Box::new(ProcessMemory),
-        host: Box::new(ProcessHost::new()),
+        host: Box::new(ProcessHost::new(io_backend)),
     }
 }

@@ -8,6 +8,7 @@
 pub mod alloc;
 pub mod aof;
 pub mod audit;
+mod backend;
 pub mod conn;
 pub mod crash;
 mod crew;
@@ -18,6 +19,7 @@ pub mod log;
 mod migrator;
 pub mod oom;
 pub mod process;
+pub mod ring;
 pub mod saver;
 pub mod server;
 pub mod shutdown;

@@ -28,6 +28,7 @@ use redix_core::registry::{ClientShared, client_flag};
 use redix_core::repl::status::Target;
 use socket2::{SockRef, TcpKeepalive};
 
+use crate::backend::Backend;
 use crate::conn::Stream;
 use crate::listen::{self, Listener};
 use crate::migrator::Migrator;
@@ -110,16 +111,22 @@ struct Which {
     tls: bool,
 }
 
-/// The engine, with the path of its configuration file and the users of its ACL file.
-fn make_engine(config: Config, file: Option<&Path>, workers: usize) -> Result<Arc<Engine>, String> {
-    let engine = Engine::new(env::system(), config, workers)?;
+/// The engine, with the path of its configuration file and the users of its ACL file, and what
+/// workers read and write sockets with.
+fn make_engine(
+    config: Config,
+    file: Option<&Path>,
+    workers: usize,
+) -> Result<(Arc<Engine>, Backend), String> {
+    let backend = Backend::choose(config.io_backend, workers)?;
+    let engine = Engine::new(env::system(backend.name()), config, workers)?;
     if let Some(path) = file {
         engine.set_config_path(path.into());
     }
     engine.load_users().map_err(|text| {
         format!("Aborting startup because of ACL errors: {}", String::from_utf8_lossy(&text))
     })?;
-    Ok(Arc::new(engine))
+    Ok((Arc::new(engine), backend))
 }
 
 /// Runs a server until the process ends; returns only if it cannot start, after logging why.
@@ -144,9 +151,9 @@ pub fn run(startup: Startup) -> Result<(), String> {
     let poll = Poll::new().map_err(|error| error.to_string())?;
     let listeners = open_listeners(&config, poll.registry())?;
     let workers = config.worker_count(thread::available_parallelism().map_or(1, usize::from));
-    let engine = make_engine(config, file.as_deref(), workers)?;
+    let (engine, mut backend) = make_engine(config, file.as_deref(), workers)?;
     let loops = (0..workers)
-        .map(|index| EventLoop::new(Arc::clone(&engine), index))
+        .map(|index| EventLoop::new(Arc::clone(&engine), index, backend.take_ring()))
         .collect::<io::Result<Vec<_>>>()
         .map_err(|error| format!("Can't make an event loop: {error}"))?;
     engine.startup_memory.store(engine.env.memory.used_bytes(), Ordering::Relaxed);

@@ -39,6 +39,7 @@ use parking_lot::Mutex;
 
 use crate::conn::Stream;
 use crate::log;
+use crate::ring::Ring;
 use connections::Connections;
 use gather::Gather;
 use polling::{Plan, Polling};
@@ -119,8 +120,12 @@ pub struct EventLoop {
 }
 
 impl EventLoop {
-    /// The loop of worker `index`.
-    pub fn new(engine: Arc<Engine>, index: usize) -> io::Result<(Self, Arc<Handle>)> {
+    /// The loop of worker `index`; with a ring, it makes a turn's transfers in batches.
+    pub fn new(
+        engine: Arc<Engine>,
+        index: usize,
+        ring: Option<Ring>,
+    ) -> io::Result<(Self, Arc<Handle>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let handle =
@@ -129,7 +134,13 @@ impl EventLoop {
         engine.registry.add_worker(Arc::clone(&mailbox));
         let worker = Worker::new(Arc::clone(&engine), index, mailbox);
         let this = Self {
-            connections: Connections::new(poll, Arc::clone(&handle), Arc::clone(&engine), index),
+            connections: Connections::new(
+                poll,
+                Arc::clone(&handle),
+                Arc::clone(&engine),
+                index,
+                ring,
+            ),
             worker,
             sweeper: Sweeper::new(&engine, index),
             polling: Polling::default(),

@@ -47,8 +47,8 @@ fn main() {
     let keys: usize = args.next().unwrap_or(1_000_000);
     let depth: usize = args.next().unwrap_or(64);
     let value: usize = args.next().unwrap_or(64);
-    let engine =
-        Engine::new(redix_server::env::system(), Config::default(), 2).expect("nothing is renamed");
+    let engine = Engine::new(redix_server::env::system("epoll"), Config::default(), 2)
+        .expect("nothing is renamed");
     let engine = Arc::new(engine);
     fill(&engine, keys, value);
     println!("{keys} keys, depth {depth}, {value}-byte values; ns per command");

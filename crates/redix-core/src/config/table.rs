@@ -19,10 +19,10 @@ use super::kinds::{
     TITLE, Word,
 };
 use super::types::{
-    AppendFsync, BytesOrPercent, ClusterSave, DisklessLoad, EndpointType, Guard, LogFormat,
-    LogLevel, LogTimestamp, MaxmemoryPolicy, OomScoreAdj, OutputLimits, PropagationError,
-    PubsubDefault, RdbVersionCheck, ReplicaProtect, SanitizePayload, ShutdownOn, Supervised,
-    SyslogFacility, TlsAuthClients, TlsAuthClientsUser, WriteVersion,
+    AppendFsync, BytesOrPercent, ClusterSave, DisklessLoad, EndpointType, Guard, IoBackend,
+    LogFormat, LogLevel, LogTimestamp, MaxmemoryPolicy, OomScoreAdj, OutputLimits,
+    PropagationError, PubsubDefault, RdbVersionCheck, ReplicaProtect, SanitizePayload, ShutdownOn,
+    Supervised, SyslogFacility, TlsAuthClients, TlsAuthClientsUser, WriteVersion,
 };
 use super::user::UserLine;
 
@@ -218,6 +218,9 @@ directives! {
     group "Threads and timing" {
         /// Worker threads; 0 for as many as there are cores.
         worker_threads: usize = 0, "worker-threads" => Int(0, 256), fixed, alias("io-threads");
+        /// How workers read and write sockets: one call for each (epoll), or one for all of a turn
+        /// (uring: io_uring). `auto` is uring where the kernel permits it, else epoll.
+        io_backend: IoBackend = IoBackend::Auto, "io-backend" => Word, immutable;
         /// Whether further threads read requests.
         io_threads_do_reads: bool = false, "io-threads-do-reads" => Bool, immutable, hidden,
             ignored("every worker reads");

@@ -43,6 +43,9 @@ words! {
     /// Which supervisor is told that the server is ready.
     Supervised { Upstart = "upstart", Systemd = "systemd", Auto = "auto", No = "no" }
 
+    /// How workers read and write sockets.
+    IoBackend { Auto = "auto", Epoll = "epoll", Uring = "uring" }
+
     /// Who may use a guarded feature.
     Guard { No = "no", Yes = "yes", Local = "local" }
 

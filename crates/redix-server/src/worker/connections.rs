@@ -30,6 +30,7 @@ use super::sending::output_limit;
 use super::{Arrival, Handle, Requests, WAKE};
 use crate::conn::Conn;
 use crate::log;
+use crate::ring::Ring;
 
 /// Freed buffer bytes after which the allocator is asked to return pages to the system.
 const FREED_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -63,11 +64,19 @@ pub(super) struct Connections {
     woken: bool,
     pub(super) engine: Arc<Engine>,
     pub(super) index: usize,
+    /// Makes transfers in batches, where there is one.
+    pub(super) ring: Option<Ring>,
 }
 
 impl Connections {
     /// None yet.
-    pub(super) fn new(poll: Poll, handle: Arc<Handle>, engine: Arc<Engine>, index: usize) -> Self {
+    pub(super) fn new(
+        poll: Poll,
+        handle: Arc<Handle>,
+        engine: Arc<Engine>,
+        index: usize,
+        ring: Option<Ring>,
+    ) -> Self {
         Self {
             poll,
             handle,
@@ -85,6 +94,7 @@ impl Connections {
             woken: false,
             engine,
             index,
+            ring,
         }
     }
 

@@ -11,9 +11,10 @@ use redix_core::repl::primary::Replica;
 use redix_core::worker::Worker;
 
 use super::connections::{Connections, describe};
-use super::receiving::must_wait;
+use super::receiving::{BATCH_MIN, must_wait};
 use crate::conn::{Conn, WriteOutcome};
 use crate::log;
+use crate::ring::Send;
 
 /// The output limit of a client that has never authenticated, in bytes. With the limit of its
 /// commands ([`redix_resp::request::UNAUTHENTICATED_COMMAND_LEN_MAX`]) and the room for a read, its
@@ -29,47 +30,127 @@ impl Connections {
     /// replies before the one that sent it, which is often what wakes whoever waits for them all.
     pub(super) fn flush_all(&mut self, worker: &mut Worker) {
         let config = Arc::clone(worker.config());
+        let mut together = Vec::new();
         for token in std::mem::take(&mut self.touched).into_iter().rev() {
+            let fate = match self.due(worker, token, &config) {
+                Due::Nothing => Fate::Stay,
+                Due::Close => Fate::Close,
+                Due::Together => {
+                    together.push(token);
+                    Fate::Stay
+                }
+                Due::Output => {
+                    self.send_together(worker, &mut together, &config);
+                    self.flush(worker, token, &config)
+                }
+                Due::Feed(replica) => {
+                    self.send_together(worker, &mut together, &config);
+                    self.flush_replica(worker, token, &replica, &config)
+                }
+            };
             // At once: it may be listed twice, and its closing must be counted once.
-            if self.flush(worker, token, &config) == Fate::Close {
+            if fate == Fate::Close {
                 self.close(worker, token);
             }
         }
+        self.send_together(worker, &mut together, &config);
         worker.note_sent();
         self.engine.evict_clients(self.index);
     }
 
-    /// Sends pending output, and resumes a connection that was suspended because of it.
-    fn flush(&mut self, worker: &mut Worker, token: usize, config: &Config) -> Fate {
-        let Some(Some(conn)) = self.conns.get_mut(token) else { return Fate::Stay };
+    /// What is to be sent to a connection.
+    // HOT PATH: once per turn and connection with output.
+    #[inline]
+    fn due(&mut self, worker: &mut Worker, token: usize, config: &Config) -> Due {
+        let Some(Some(conn)) = self.conns.get_mut(token) else { return Due::Nothing };
         let Some(client) = worker.client(token) else {
             self.put_off.push(token);
-            return Fate::Stay;
+            return Due::Nothing;
         };
         if client.shared.killed.load(Ordering::Acquire) {
-            return Fate::Close;
+            return Due::Close;
         }
         if let Some(replica) = client.session.replica.clone()
             && replica.attached()
         {
             // Its input had ended before it asked to be synchronised: it will acknowledge nothing.
-            if conn.ended {
-                return Fate::Close;
-            }
-            return self.flush_replica(worker, token, &replica, config);
+            return if conn.ended { Due::Close } else { Due::Feed(replica) };
         }
         if exceeds_limit(&self.engine, config, client) {
             self.note_over_limit(worker, token);
-            return Fate::Close;
+            return Due::Close;
         }
         conn.stalled |= client.reply.len() > TURN_OUTPUT_MAX;
         if is_held(&self.engine, self.index, client, conn) {
             self.awaiting_sync.push(token);
-            return Fate::Stay;
+            return Due::Nothing;
         }
         // Before it is sent: a client that has its replies must not be seen with pending output.
         client.shared.output_bytes.store(0, Ordering::Relaxed);
-        let count = match conn.flush(client) {
+        if self.ring.is_none() || !conn.is_plain() || client.unsent().is_empty() {
+            return Due::Output;
+        }
+        if std::mem::replace(&mut conn.queued, true) { Due::Nothing } else { Due::Together }
+    }
+
+    /// Sends the pending output of plain connections, with one system call for the first piece of
+    /// each. The list is emptied.
+    // HOT PATH: once per turn.
+    fn send_together(&mut self, worker: &mut Worker, listed: &mut Vec<usize>, config: &Config) {
+        let mut sends = Vec::with_capacity(listed.len());
+        for token in listed.drain(..) {
+            // Those that were closed meanwhile are gone.
+            if let Some(Some(conn)) = self.conns.get_mut(token)
+                && std::mem::take(&mut conn.queued)
+                && let Some(client) = worker.peek(token)
+            {
+                sends.push(Send::new(token, conn.fd(), client.unsent()));
+            }
+        }
+        match &mut self.ring {
+            Some(ring) if sends.len() >= BATCH_MIN => ring.send(&mut sends),
+            // Each is flushed below.
+            _ => {}
+        }
+        let done: Vec<_> = sends.into_iter().map(|send| (send.tag, send.outcome)).collect();
+        for (token, result) in done {
+            let (Some(Some(conn)), Some(client)) =
+                (self.conns.get_mut(token), worker.client(token))
+            else {
+                continue;
+            };
+            let outcome = conn.flush_after(client, result);
+            if self.note_flushed(worker, token, outcome, config) == Fate::Close {
+                self.close(worker, token);
+            }
+        }
+    }
+
+    /// Sends pending output.
+    fn flush(&mut self, worker: &mut Worker, token: usize, config: &Config) -> Fate {
+        let (Some(Some(conn)), Some(client)) = (self.conns.get_mut(token), worker.client(token))
+        else {
+            return Fate::Stay;
+        };
+        let outcome = conn.flush(client);
+        self.note_flushed(worker, token, outcome, config)
+    }
+
+    /// Goes on after pending output was sent: resumes a connection that was suspended because of
+    /// it.
+    #[inline]
+    fn note_flushed(
+        &mut self,
+        worker: &mut Worker,
+        token: usize,
+        outcome: WriteOutcome,
+        config: &Config,
+    ) -> Fate {
+        let (Some(Some(conn)), Some(client)) = (self.conns.get_mut(token), worker.client(token))
+        else {
+            return Fate::Stay;
+        };
+        let count = match outcome {
             WriteOutcome::Broken => return Fate::Close,
             WriteOutcome::Part(count) => count,
             WriteOutcome::All(count) => {
@@ -217,6 +298,19 @@ impl Connections {
             ));
         }
     }
+}
+
+/// What is to be sent to a connection.
+enum Due {
+    Nothing,
+    /// It is to be closed instead.
+    Close,
+    /// Its output, with that of others.
+    Together,
+    /// Its output, by itself.
+    Output,
+    /// The feed of this replica.
+    Feed(Arc<Replica>),
 }
 
 /// What happens to a connection.

@@ -8,6 +8,7 @@ mod abuse;
 mod acl;
 mod aof;
 mod audit;
+mod backends;
 mod blocking;
 mod busy;
 mod clients;

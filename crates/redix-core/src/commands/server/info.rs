@@ -186,6 +186,7 @@ fn server(facts: &Facts<'_>, out: &mut String) {
     field!(out, "arch_bits", "{}", usize::BITS);
     field!(out, "monotonic_clock", "{}", host.monotonic_clock);
     field!(out, "multiplexing_api", "epoll");
+    field!(out, "io_backend", "{}", host.io_backend);
     field!(out, "gcc_version", "0.0.0");
     field!(out, "process_id", "{}", host.pid);
     field!(out, "process_supervised", "{}", setting(facts, "supervised"));

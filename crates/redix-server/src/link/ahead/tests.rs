@@ -24,7 +24,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let engine = Engine::new(crate::env::system(), Config::default(), 1).unwrap();
+        let engine = Engine::new(crate::env::system("epoll"), Config::default(), 1).unwrap();
         let poll = Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), Token(0)).unwrap();
         let reader = Reader::start(Arc::new(waker), LIMIT).unwrap();
