@@ -12,6 +12,7 @@ mod durability;
 mod eviction;
 mod fuzz;
 mod kill;
+mod mixed;
 mod oracle;
 mod replication;
 mod restarts;
@@ -50,6 +51,7 @@ const CHECKS: &[Check] = &[
     ),
     Check("eviction", "hit ratios of each policy beside real servers", eviction::run),
     Check("kill", "kill -9 during a background save under load, 20 times", kill::run),
+    Check("mixed", "clients of every kind on each io-backend: no leak", mixed::run),
     Check("oracle", "500,000 random commands beside Valkey", oracle::run),
     Check(
         "replication",

@@ -13,6 +13,9 @@ use crate::{bench, docs, setup, tidy};
 const SLOW_PREFIXES: &[&str] =
     &["oracle_", "oracle::", "crash_", "crash::", "slow_", "slow::", "wire::", "replication::"];
 
+/// Tests that are also run without io_uring.
+const EPOLL_PREFIXES: &[&str] = &["abuse::", "clients::", "connections::", "pubsub::", "tls::"];
+
 pub(crate) fn main(args: &[String]) -> Result<()> {
     let mut args = args.to_vec();
     let quick = take_flag(&mut args, "--quick");
@@ -37,6 +40,9 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     step("tests", || runner(quick, filter, Phase::Run))?;
     if quick {
         return Ok(());
+    }
+    if filter.is_none() {
+        step("tests without io_uring", tests_on_epoll)?;
     }
     step("docs", || docs::main(&["--check".to_owned()]))?;
     step("schedules", schedules)?;
@@ -84,6 +90,16 @@ fn step(name: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
     body().with_context(|| format!("step {name}"))?;
     println!("xtask test: {name} ok ({:.1} s)", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// What clients do to connections, where each transfer is a system call: the tests above have used
+/// io_uring, unless the kernel refuses it.
+fn tests_on_epoll() -> Result<()> {
+    let mut tests = match find_program("cargo-nextest") {
+        Some(_) => cargo("nextest run --package redix-server --test it --"),
+        None => cargo("test --package redix-server --test it --"),
+    };
+    run(tests.args(EPOLL_PREFIXES).env("REDIX_IO_BACKEND", "epoll"))
 }
 
 #[derive(Clone, Copy, PartialEq)]

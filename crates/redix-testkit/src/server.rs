@@ -24,6 +24,8 @@ const POLL_PAUSE: Duration = Duration::from_millis(5);
 const LOG_TAIL_BYTES: usize = 4096;
 /// Another process may take the port between choosing and binding it.
 const PORT_ATTEMPTS: usize = 8;
+/// The environment variable with the `io-backend` of every Redix that is started.
+const IO_BACKEND: &str = "REDIX_IO_BACKEND";
 /// `USER_HZ`, the unit of times in `/proc/PID/stat`: 100 on every Linux platform that Rust
 /// supports.
 const TICKS_PER_SECOND: u64 = 100;
@@ -94,6 +96,10 @@ impl Launch {
         Server::launch(self)
     }
 
+    fn is_redix(&self) -> bool {
+        self.name == Peer::Redix.name()
+    }
+
     fn command(&self, port: u16, dir: &Path) -> Command {
         let mut command = match &self.cpus {
             Some(cpus) => {
@@ -109,7 +115,11 @@ impl Launch {
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.args(&self.config);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]);
-        command.arg(dir).args(&self.args).current_dir(dir).stdin(Stdio::null());
+        command.arg(dir);
+        if let (true, Some(backend)) = (self.is_redix(), std::env::var_os(IO_BACKEND)) {
+            command.arg("--io-backend").arg(backend);
+        }
+        command.args(&self.args).current_dir(dir).stdin(Stdio::null());
         command
     }
 }

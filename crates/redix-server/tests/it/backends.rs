@@ -1,10 +1,11 @@
-//! How sockets are read and written: the choice at the start, and what happens where it is refused.
+//! How sockets are read and written: the choice at the start, and that both ways do the same.
 
 use std::collections::BTreeMap;
 use std::thread;
 
 use anyhow::Result;
 use redix_resp::Value;
+use redix_testkit::abuse::{Scale, run, unit};
 use redix_testkit::{Launch, Server};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
@@ -90,5 +91,15 @@ fn the_backend_is_that_of_the_configuration_and_stays() {
     assert!(text.ends_with(b"can't set immutable config"), "{}", text.escape_ascii());
     if has_uring() {
         assert_eq!(in_use(&launch("uring").start().unwrap()), "uring");
+    }
+}
+
+#[test]
+fn clients_of_every_kind_leave_nothing_behind_on_either() {
+    let backends = if has_uring() { &["epoll", "uring"][..] } else { &["epoll"] };
+    for backend in backends {
+        let seen = run(unit("mixed").unwrap(), launch(backend), Scale::Short, 1).unwrap();
+        assert!(seen.starts_with(backend), "{seen}");
+        eprintln!("{seen}");
     }
 }

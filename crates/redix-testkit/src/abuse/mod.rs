@@ -10,6 +10,7 @@
 
 mod crowd;
 mod load;
+mod mixed;
 mod noise;
 mod primary;
 mod wire;
@@ -32,6 +33,8 @@ pub enum Scale {
     Short,
     /// For the optimised server.
     Long,
+    /// The same, and units without an end of their own last so long.
+    Lasting(Duration),
 }
 
 /// One kind of abuse.
@@ -72,6 +75,7 @@ pub const UNITS: &[Unit] = &[
     Unit::new("never-reads-limited", crowd::never_reads_limited).with(LIMITED),
     Unit::new("never-reads", crowd::never_reads),
     Unit::new("connections", crowd::connections),
+    Unit::new("mixed", mixed::mixed).with(&["--unixsocket", mixed::SOCKET]),
     Unit::new("random-bytes", noise::random_bytes),
     Unit::new("mutated-streams", noise::mutated_streams),
     Unit::new("replication-words", noise::replication_words),
@@ -128,7 +132,16 @@ impl Scene {
     fn patience(&self) -> Duration {
         match self.scale {
             Scale::Short => Duration::from_secs(20),
-            Scale::Long => Duration::from_secs(2),
+            Scale::Long | Scale::Lasting(_) => Duration::from_secs(2),
+        }
+    }
+
+    /// How long a unit lasts that has no end of its own.
+    fn window(&self) -> Duration {
+        match self.scale {
+            Scale::Short => Duration::from_secs(1),
+            Scale::Long => Duration::from_secs(8),
+            Scale::Lasting(window) => window,
         }
     }
 
@@ -136,7 +149,7 @@ impl Scene {
     fn scaled(&self, short: usize, long: usize) -> usize {
         match self.scale {
             Scale::Short => short,
-            Scale::Long => long,
+            Scale::Long | Scale::Lasting(_) => long,
         }
     }
 

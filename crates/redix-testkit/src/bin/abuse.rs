@@ -3,6 +3,8 @@
 // This program prints its findings.
 #![allow(clippy::print_stdout)]
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use redix_testkit::abuse::{self, Scale, UNITS};
 use redix_testkit::{Launch, Peer};
@@ -11,6 +13,7 @@ const USAGE: &str = "\
 usage: abuse [OPTIONS] UNIT…   against a server started for it: REDIX_BIN, else the one built last
   --list        the units
   --seed N      what is sent (1)
+  --seconds N   how long a unit lasts that has no end of its own
   --short       the few seconds of it that run as a test
 ";
 
@@ -23,6 +26,10 @@ fn main() -> Result<()> {
             "--list" => UNITS.iter().for_each(|unit| println!("{}", unit.name)),
             "--seed" => seed = args.next().context("--seed needs a value")?.parse()?,
             "--short" => scale = Scale::Short,
+            "--seconds" => {
+                let seconds = args.next().context("--seconds needs a value")?.parse()?;
+                scale = Scale::Lasting(Duration::from_secs(seconds));
+            }
             name => match abuse::unit(name) {
                 Some(unit) => units.push(unit),
                 None => bail!("{name} is neither a unit nor an option; try --help"),
