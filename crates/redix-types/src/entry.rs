@@ -31,6 +31,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
+use crate::block::size_class;
 use crate::table::Item;
 use crate::value::round16;
 pub use crate::value::{Compact, Encoding, HeapValue, IntBuf, Kind, Value, ValueRef};
@@ -698,9 +699,9 @@ impl<'a> EntryRef<'a> {
         matches!(self.heap(), Some(HeapValue::Hash(hash)) if hash.expiring() > 0)
     }
 
-    /// Memory of this entry in bytes: its block and its heap value.
+    /// Memory of this entry in bytes, by the allocator's classes: its block and its heap value.
     pub fn memory_usage(self) -> usize {
-        self.shape().block() + self.heap().map_or(0, HeapValue::memory_usage)
+        size_class(self.shape().block()) + self.heap().map_or(0, HeapValue::memory_usage)
     }
 }
 

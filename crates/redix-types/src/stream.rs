@@ -42,6 +42,7 @@ mod tests;
 mod told;
 mod trim;
 
+use group::name_memory;
 pub use group::{COUNT_MAX, Consumer, Group, Name, Pending, RELEASED_MS};
 pub use id::{IdText, Sequence, StreamId};
 pub use idempotence::{Idempotence, Window};
@@ -87,6 +88,10 @@ pub struct Stream {
     max_deleted_id: StreamId,
     entries_added: u64,
     groups: Order<Name, Group>,
+    /// Bytes of the groups and their names, but for those of `open`.
+    groups_memory: usize,
+    /// The group that was changed last.
+    open: Option<Name>,
     /// Since the first entry that a producer has added under an identifier.
     idempotence: Option<Box<Idempotence>>,
 }
@@ -303,12 +308,24 @@ impl Stream {
         self.first_id = first.map_or(StreamId::MIN, |entry| entry.id);
     }
 
-    /// Bytes of memory behind the stream.
+    /// Bytes of memory behind the stream; O(log n) of its groups.
     pub fn memory(&self) -> usize {
-        let groups = self.groups.iter().map(|(name, group)| name.len() + 16 + group.memory());
+        let open = self.open.as_ref().map_or(0, |name| self.group_memory(name));
         let idempotence = self.idempotence.as_ref().map_or(0, |known| known.memory());
         let own = self.blocks + self.nodes.memory() + self.groups.memory();
-        own + groups.sum::<usize>() + idempotence
+        own + self.groups_memory + open + idempotence
+    }
+
+    /// Bytes of a group with its name; 0 if there is none.
+    fn group_memory(&self, name: &Name) -> usize {
+        self.groups.get(name).map_or(0, |group| group_memory(name, group))
+    }
+
+    /// Counts the group that was changed last.
+    fn close_group(&mut self) {
+        if let Some(name) = self.open.take() {
+            self.groups_memory += self.group_memory(&name);
+        }
     }
 
     /// Pieces of memory to free, about; of many groups not all are looked at.
@@ -362,13 +379,25 @@ impl Stream {
     /// A group, to change.
     pub fn group_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
         self.group(name)?;
-        self.groups.get_mut(&Name::from(name))
+        let name = match &self.open {
+            Some(open) if **open == *name => open.clone(),
+            _ => {
+                self.close_group();
+                let name = Name::from(name);
+                self.groups_memory -= self.group_memory(&name);
+                name
+            }
+        };
+        let group = self.groups.get_mut(&name);
+        self.open = Some(name);
+        group
     }
 
     /// Adds a group; false if there is one of that name.
     pub fn create_group(&mut self, name: &[u8], group: Group) -> bool {
         let is_new = self.group(name).is_none();
         if is_new {
+            self.groups_memory += group_memory(name, &group);
             self.groups.insert(Name::from(name), group);
         }
         is_new
@@ -376,7 +405,10 @@ impl Stream {
 
     /// Takes a group out.
     pub fn destroy_group(&mut self, name: &[u8]) -> Option<Group> {
-        self.groups.remove(&Name::from(name))
+        self.close_group();
+        let group = self.groups.remove(&Name::from(name))?;
+        self.groups_memory -= group_memory(name, &group);
+        Some(group)
     }
 
     /// The names of the groups that have this entry still to read, or to acknowledge.
@@ -393,7 +425,7 @@ impl Stream {
         };
         let names: Vec<Name> = self.groups.iter().filter_map(has_it).collect();
         for name in &names {
-            self.groups.get_mut(name).expect("it was just seen").acknowledge(id);
+            self.group_mut(name).expect("it was just seen").acknowledge(id);
         }
         !names.is_empty()
     }
@@ -458,6 +490,11 @@ impl Stream {
         };
         Some(added - read?)
     }
+}
+
+/// Bytes of a group with its name.
+fn group_memory(name: &[u8], group: &Group) -> usize {
+    name_memory(name) + group.memory()
 }
 
 /// Of more groups than these the weight is not known.

@@ -31,7 +31,7 @@ pub(crate) mod tests;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::block::Block;
+use crate::block::{Block, size_class};
 use crate::shared::Shared;
 use crate::store::Store;
 use chunks::Chunks;
@@ -133,7 +133,8 @@ impl Tree {
 
     /// Bytes of memory, by the allocator's classes.
     pub(crate) fn memory(&self) -> usize {
-        let lists = self.free.capacity() * 4 + self.free_nodes.capacity() * 4;
+        let lists =
+            size_class(self.free.capacity() * 4) + size_class(self.free_nodes.capacity() * 4);
         self.bytes + self.leaves.memory() + self.nodes.memory() + self.above.memory() + lists
     }
 

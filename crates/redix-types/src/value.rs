@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::block::size_class;
 use crate::hash::Hash;
 use crate::list::List;
 use crate::prefetch::MemberLookup;
@@ -201,20 +202,21 @@ impl HeapValue {
         is_next
     }
 
-    /// Bytes of memory on the heap, including the box, by the allocator's classes.
+    /// Bytes of memory on the heap, including the box, by the allocator's classes; O(1), but for
+    /// the groups of a stream.
     pub fn memory_usage(&self) -> usize {
-        let boxed = round16(size_of::<HeapValue>());
+        let boxed = size_class(size_of::<HeapValue>());
         boxed
             + match self {
                 HeapValue::Str(bytes) => {
-                    round16(size_of::<Vec<u8>>() + 16) + round16(bytes.capacity())
+                    size_class(size_of::<Vec<u8>>() + 16) + size_class(bytes.capacity())
                 }
-                HeapValue::Packed(_, bytes) => round16(bytes.capacity()),
-                HeapValue::List(list) => round16(size_of::<List>()) + list.memory(),
-                HeapValue::Set(table) => round16(size_of::<set::Table>()) + table.memory(),
-                HeapValue::Zset(zset) => round16(size_of::<Zset>()) + zset.memory(),
-                HeapValue::Hash(hash) => round16(size_of::<Hash>()) + hash.memory(),
-                HeapValue::Stream(stream) => round16(size_of::<Stream>()) + stream.memory(),
+                HeapValue::Packed(_, bytes) => size_class(bytes.capacity()),
+                HeapValue::List(list) => size_class(size_of::<List>()) + list.memory(),
+                HeapValue::Set(table) => size_class(size_of::<set::Table>()) + table.memory(),
+                HeapValue::Zset(zset) => size_class(size_of::<Zset>()) + zset.memory(),
+                HeapValue::Hash(hash) => size_class(size_of::<Hash>()) + hash.memory(),
+                HeapValue::Stream(stream) => size_class(size_of::<Stream>()) + stream.memory(),
             }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Order, StreamId};
+use crate::block::size_class;
 
 /// The name of a group or consumer.
 pub type Name = Arc<[u8]>;
@@ -73,7 +74,16 @@ pub struct Group {
     pub(super) by_time: Option<Order<(i64, StreamId), ()>>,
     numbers: Order<Name, u32>,
     consumers: Order<u32, Consumer>,
+    /// Bytes of the consumers' names.
+    pub(super) names: usize,
     next_number: u32,
+}
+
+/// Bytes of a name.
+pub(super) fn name_memory(name: &[u8]) -> usize {
+    /// The counts of references before it.
+    const COUNTS: usize = 16;
+    size_class(COUNTS + name.len())
 }
 
 impl Group {
@@ -185,6 +195,7 @@ impl Group {
         self.next_number += 1;
         let pending = Order::default();
         let consumer = Consumer { name: name.clone(), seen_ms, active_ms, pending };
+        self.names += name_memory(&name);
         self.numbers.insert(name, number);
         self.consumers.insert(number, consumer);
         number
@@ -194,6 +205,7 @@ impl Group {
     pub fn delete_consumer(&mut self, number: u32) -> usize {
         let consumer = self.consumers.remove(&number).expect("T3: the number of a consumer");
         self.numbers.remove(&consumer.name);
+        self.names -= name_memory(&consumer.name);
         for (id, ()) in consumer.pending.iter() {
             let old = self.pending.remove(id).expect("T3: what is pending for a consumer");
             if let Some(by_time) = &mut self.by_time {
@@ -232,13 +244,13 @@ impl Group {
         true
     }
 
-    /// Bytes of memory behind the group.
+    /// Bytes of memory behind the group, estimated; O(1).
     pub fn memory(&self) -> usize {
-        let consumers = self.consumers.iter();
-        let own = consumers.map(|(_, one)| one.name.len() + 16 + one.pending.memory());
         let maps = self.pending.memory() + self.numbers.memory() + self.consumers.memory();
         let maps = maps + self.by_time.as_ref().map_or(0, Order::memory);
-        maps + own.sum::<usize>()
+        // Each pending entry is in the map of one consumer.
+        let (consumers, pending) = (self.consumers.len(), self.pending.len());
+        maps + self.names + Order::<StreamId, ()>::memory_of_all(consumers, pending)
     }
 
     /// Pieces of memory to free, about.

@@ -8,7 +8,7 @@
 //!   it, and nothing else; so does the producer's own list.
 //! * I2: no producer has more than `Window::max` identifiers, and none has none.
 
-use super::group::Name;
+use super::group::{Name, name_memory};
 use super::{Order, StreamId};
 
 /// For how long, and how many, identifiers are known.
@@ -51,6 +51,8 @@ pub struct Idempotence {
     producers: Order<Name, Producer>,
     /// Entry, producer, identifier.
     ages: Order<(StreamId, Name, Name), ()>,
+    /// Bytes of the names of producers and identifiers.
+    names: usize,
 }
 
 /// What one producer has added.
@@ -109,8 +111,10 @@ impl Idempotence {
         let (pid, iid) = (Name::from(producer), Name::from(iid));
         self.forget(&pid, &iid);
         if self.producers.get(&pid).is_none() {
+            self.names += name_memory(&pid);
             self.producers.insert(pid.clone(), Producer::default());
         }
+        self.names += name_memory(&iid);
         let producer = self.producers.get_mut(&pid).expect("it was just made");
         producer.entries.insert(iid.clone(), id);
         producer.ages.insert((id, iid.clone()), ());
@@ -127,7 +131,9 @@ impl Idempotence {
         let Some(id) = producer.entries.remove(iid) else { return };
         producer.ages.remove(&(id, iid.clone()));
         let is_empty = producer.entries.is_empty();
+        self.names -= name_memory(iid);
         if is_empty {
+            self.names -= name_memory(pid);
             self.producers.remove(pid);
         }
         self.ages.remove(&(id, pid.clone(), iid.clone()));
@@ -153,14 +159,13 @@ impl Idempotence {
         })
     }
 
-    /// Bytes of memory, estimated.
+    /// Bytes of memory, estimated; O(1).
     pub fn memory(&self) -> usize {
-        let names = self.ages.iter().map(|((_, _, iid), ())| iid.len() + 16).sum::<usize>();
-        let producers = self.producers.iter();
-        let producers =
-            producers.map(|(pid, one)| pid.len() + 16 + one.entries.memory() + one.ages.memory());
+        let (producers, entries) = (self.producers.len(), self.ages.len());
+        let of_producers = Order::<Name, StreamId>::memory_of_all(producers, entries)
+            + Order::<(StreamId, Name), ()>::memory_of_all(producers, entries);
         let own = size_of::<Idempotence>() + self.producers.memory() + self.ages.memory();
-        own + names + producers.sum::<usize>()
+        own + self.names + of_producers
     }
 
     /// Pieces of memory to free, about.
@@ -182,20 +187,22 @@ impl Idempotence {
     pub(super) fn check(&self) {
         self.ages.check();
         self.producers.check();
-        let mut count = 0;
+        let (mut count, mut names) = (0, 0);
         for (pid, producer) in self.producers.iter() {
             producer.entries.check();
             producer.ages.check();
             let len = producer.entries.len();
             assert!(len > 0 && len <= self.window.max as usize, "I2");
             assert_eq!(producer.ages.len(), len, "I1");
+            names += name_memory(pid);
             for (iid, id) in producer.entries.iter() {
+                names += name_memory(iid);
                 assert!(producer.ages.get(&(*id, iid.clone())).is_some(), "I1");
                 assert!(self.ages.get(&(*id, pid.clone(), iid.clone())).is_some(), "I1");
             }
             count += len;
         }
-        assert_eq!(self.ages.len(), count, "I1");
+        assert_eq!((self.ages.len(), self.names), (count, names), "I1");
     }
 }
 

@@ -11,6 +11,7 @@
 //!   are equally deep; an inner root has two children at least.
 //! * O3: `len` is the number of items in the leaves.
 
+use crate::block::size_class;
 use crate::shared::Shared;
 
 /// Most items of a node.
@@ -18,6 +19,9 @@ const WIDTH: usize = 64;
 
 /// A node with fewer items is joined with a neighbour, if both together leave room.
 const SPARSE: usize = WIDTH / 4;
+
+/// Items that a node has room for once it has more than one.
+const ROOM_MIN: usize = 4;
 
 /// Keys with values, in ascending order.
 #[derive(Clone)]
@@ -57,11 +61,27 @@ impl<K, V> Order<K, V> {
         2 * self.len.div_ceil(WIDTH / 2)
     }
 
-    /// Bytes of the nodes, estimated from their number: those of small maps and of full nodes.
+    /// Bytes of the nodes by the allocator's classes, estimated from their number: full ones, and
+    /// one with what is left.
     pub fn memory(&self) -> usize {
-        let item = size_of::<(K, V)>();
-        let nodes = self.len.div_ceil(WIDTH);
-        nodes * (Shared::<Node<K, V>>::allocation() + size_of::<K>() + 8) + self.len * item
+        let rest = self.len % WIDTH;
+        self.len / WIDTH * Self::node_memory(WIDTH)
+            + if rest > 0 { Self::node_memory(rest) } else { 0 }
+    }
+
+    /// The same of so many maps with so many items in all.
+    pub fn memory_of_all(maps: usize, items: usize) -> usize {
+        let full = items / WIDTH;
+        let small = if maps > 0 { (items - full * WIDTH) / maps } else { 0 };
+        full * Self::node_memory(WIDTH) + maps * Self::node_memory(small.max(1))
+    }
+
+    /// Bytes of a leaf that has grown to so many items, and of what leads to it.
+    fn node_memory(items: usize) -> usize {
+        let room = if items == 1 { 1 } else { items.next_power_of_two().max(ROOM_MIN) };
+        size_class(Shared::<Node<K, V>>::allocation())
+            + size_class(room * size_of::<(K, V)>())
+            + size_of::<(K, Shared<Node<K, V>>)>()
     }
 
     /// Frees about `budget` items from the end, whose values `free` frees in the same way and says

@@ -39,6 +39,9 @@ impl Stream {
         let first = self.range(StreamId::MIN, StreamId::MAX).next();
         assert_eq!(self.first_id, first.map_or(StreamId::MIN, |entry| entry.id), "T2");
         self.groups.iter().for_each(|(_, group)| group.check());
+        let groups = self.groups.iter().map(|(name, group)| group_memory(name, group));
+        let open = self.open.as_ref().map_or(0, |name| self.group_memory(name));
+        assert_eq!(self.groups_memory + open, groups.sum::<usize>(), "the memory of groups");
     }
 
     fn contents(&self) -> Vec<(StreamId, Pairs)> {
@@ -49,6 +52,8 @@ impl Stream {
 impl Group {
     fn check(&self) {
         self.pending().check();
+        let names = self.consumers().map(|consumer| group::name_memory(&consumer.name));
+        assert_eq!(self.names, names.sum::<usize>(), "the memory of names");
         let mut listed = 0;
         for consumer in self.consumers() {
             consumer.pending().check();

@@ -4,6 +4,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
 use super::node::{BUCKET_BYTES, Node};
+use crate::block::size_class;
 
 const SEGMENT_BITS: u32 = 4;
 const SEGMENT_BUCKETS: usize = 1 << SEGMENT_BITS;
@@ -50,7 +51,8 @@ impl Segments {
             Some(used) => (self.directory.len() - 1) * SEGMENT_BUCKETS + capacity_for(used),
             None => 0,
         };
-        buckets * BUCKET_BYTES + self.directory.capacity() * size_of::<NonNull<u64>>()
+        let directory = self.directory.capacity() * size_of::<NonNull<u64>>();
+        buckets * BUCKET_BYTES + size_class(directory)
     }
 
     /// The bucket that a hash selects; none in an empty table.

@@ -1,6 +1,7 @@
 //! A vector in chunks: growing it copies at most one chunk, as does writing to it after it has been
 //! cloned.
 
+use crate::block::size_class;
 use crate::shared::Shared;
 
 /// Elements of a chunk.
@@ -61,12 +62,13 @@ impl<T: Clone> Chunks<T> {
         self.chunks.is_empty()
     }
 
-    /// Bytes of memory, without what the elements own.
+    /// Bytes of memory, by the allocator's classes, without what the elements own.
     pub(super) fn memory(&self) -> usize {
         let last = self.last().map_or(0, Vec::capacity);
-        let full = self.chunks.len().saturating_sub(1) * CHUNK;
-        self.chunks.len() * Shared::<Vec<T>>::allocation()
-            + (full + last) * size_of::<T>()
-            + self.chunks.capacity() * 8
+        let full = self.chunks.len().saturating_sub(1);
+        self.chunks.len() * size_class(Shared::<Vec<T>>::allocation())
+            + full * size_class(CHUNK * size_of::<T>())
+            + size_class(last * size_of::<T>())
+            + size_class(self.chunks.capacity() * size_of::<Shared<Vec<T>>>())
     }
 }
