@@ -17,6 +17,7 @@ pub mod check;
 pub mod file;
 pub mod log;
 mod password;
+pub mod quota;
 pub mod selector;
 mod text;
 pub mod user;
@@ -27,6 +28,7 @@ use crate::config::UserLine;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use log::AclLog;
+use quota::Quota;
 pub use selector::RuleError;
 pub use user::{Rules, User};
 
@@ -41,6 +43,10 @@ pub struct Acl {
     users: Mutex<Users>,
     version: AtomicU64,
     default_is_open: AtomicBool,
+    /// Some user has a limit of commands.
+    limits_rates: AtomicBool,
+    /// Some user has a limit of memory.
+    limits_memory: AtomicBool,
     /// What was denied.
     pub log: Mutex<AclLog>,
 }
@@ -90,6 +96,8 @@ impl Acl {
             users: Mutex::new(users),
             version: AtomicU64::new(1),
             default_is_open: AtomicBool::new(true),
+            limits_rates: AtomicBool::new(false),
+            limits_memory: AtomicBool::new(false),
             log: Mutex::default(),
         }
     }
@@ -130,8 +138,23 @@ impl Acl {
         lock(&self.users).values().cloned().collect()
     }
 
+    /// Whether some user has a limit of commands.
+    #[inline]
+    pub fn limits_rates(&self) -> bool {
+        self.limits_rates.load(Ordering::Relaxed)
+    }
+
+    /// Whether some user has a limit of memory.
+    #[inline]
+    pub fn limits_memory(&self) -> bool {
+        self.limits_memory.load(Ordering::Relaxed)
+    }
+
     /// Adds or replaces a user; in the world.
-    pub fn put(&self, user: User) {
+    pub fn put(&self, mut user: User) {
+        if let Some(old) = self.get(&user.name) {
+            user.usage = old.usage.clone();
+        }
         lock(&self.users).insert(Arc::clone(&user.name), Arc::new(user));
         self.changed();
     }
@@ -144,7 +167,12 @@ impl Acl {
     }
 
     /// Replaces all users; in the world. There must be a default user among them.
-    pub fn replace(&self, users: Users) {
+    pub fn replace(&self, mut users: Users) {
+        for old in self.all() {
+            if let Some(new) = users.get_mut(&old.name) {
+                Arc::make_mut(new).usage = old.usage.clone();
+            }
+        }
         assert!(users.contains_key(DEFAULT_USER), "there is always a default user");
         *lock(&self.users) = users;
         self.changed();
@@ -154,6 +182,9 @@ impl Acl {
         let is_open =
             self.get(DEFAULT_USER).is_some_and(|user| user.is_on && user.password.is_any());
         self.default_is_open.store(is_open, Ordering::Release);
+        let quotas: Vec<Quota> = lock(&self.users).values().map(|user| user.quota).collect();
+        self.limits_rates.store(quotas.iter().any(|quota| quota.rate != 0), Ordering::Relaxed);
+        self.limits_memory.store(quotas.iter().any(|quota| quota.memory != 0), Ordering::Relaxed);
         self.version.fetch_add(1, Ordering::Release);
     }
 

@@ -422,6 +422,17 @@ pub struct Client {
     pub held: bool,
     /// The wait of its first parked command, which is blocked.
     pub blocked: Option<Blocked>,
+    /// Of its user's limits.
+    pub(crate) metered: Metered,
+}
+
+/// How a connection stands with its user's limits.
+#[derive(Debug, Default)]
+pub(crate) struct Metered {
+    /// Parked commands, the first ones, that are paid for.
+    pub paid: usize,
+    /// Nothing is executed until then, in Unix milliseconds, when so many more are paid for.
+    pub until: Option<(i64, usize)>,
 }
 
 const _: () = assert!(size_of::<Client>() <= WORKER_PART);
@@ -439,6 +450,7 @@ impl Client {
             ready: false,
             held: false,
             blocked: None,
+            metered: Metered::default(),
         }
     }
 

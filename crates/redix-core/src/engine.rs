@@ -17,6 +17,7 @@ pub use aof::Fatal;
 pub use background::{Background, Rest};
 pub use failover::Refusal;
 pub use limits::Headroom;
+pub(crate) use limits::slack;
 pub use reconfigure::{Rewrite, RewriteError};
 pub use replicas::{Synced, Wish};
 pub use saving::Loading;
@@ -232,6 +233,8 @@ impl Engine {
             threads,
         };
         this.follow_client_limit(&this.config());
+        this.config().check_databases()?;
+        this.follow_quotas(&this.config());
         Ok(this)
     }
 
@@ -283,6 +286,10 @@ impl Engine {
         changed: &[&'static str],
         in_transaction: bool,
     ) -> Result<(), ConfigSetError> {
+        config.check_databases().map_err(|reason| ConfigSetError::Refused {
+            name: changed.first().copied().unwrap_or_default().into(),
+            reason,
+        })?;
         if let Some(applier) = self.applier.get() {
             applier.apply(&self.config(), &mut config, changed)?;
         }
@@ -294,6 +301,9 @@ impl Engine {
         }
         if changed.iter().any(|name| matches!(*name, "maxmemory" | "maxmemory-clients")) {
             self.follow_client_limit(&config);
+        }
+        if changed.contains(&"db-maxmemory") {
+            self.follow_quotas(&config);
         }
         if changed.contains(&"requirepass") {
             self.acl.set_default_password(&config.requirepass);

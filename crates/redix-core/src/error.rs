@@ -53,6 +53,14 @@ impl ReplyError {
     /// The data set is being loaded.
     pub const LOADING: Self = Self::Static("LOADING Redis is loading the dataset in memory");
 
+    /// The limit of the database is exceeded.
+    pub const OOM_DATABASE: Self =
+        Self::Static("OOM command not allowed when used memory of the database > 'db-maxmemory'.");
+
+    /// The limit of the user is exceeded.
+    pub const OOM_USER: Self =
+        Self::Static("OOM command not allowed when used memory of the user > '%mem'.");
+
     /// An error of code `ERR` with a text made for this request.
     pub fn err(text: impl AsRef<str>) -> Self {
         Self::Text(format!("ERR {}", text.as_ref()).into())

@@ -24,7 +24,7 @@
 //! Source: Redis 7.0 and Valkey 9.1, the documentation of `maxmemory-policy`,
 //! `maxmemory-samples`, `maxmemory-eviction-tenacity`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use redix_types::entry::EntryRef;
 
@@ -82,6 +82,8 @@ pub(crate) struct Pool {
     candidates: Vec<Candidate>,
     /// Those that are not in use.
     spare: Vec<Candidate>,
+    /// The database that they are in, if it is to be one.
+    pub only: Option<u32>,
     /// The policy by which they were scored.
     policy: Option<MaxmemoryPolicy>,
     /// The databases that had keys when they were last counted.
@@ -164,11 +166,25 @@ impl Pool {
     }
 }
 
+/// What has happened because the limit of a database was exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DbCounts {
+    /// Keys evicted.
+    pub evicted: u64,
+    /// Commands refused.
+    pub refused: u64,
+}
+
 /// The state of eviction that all threads share.
 pub struct Eviction {
     pools: Box<[Padded<Mutex<Pool>>]>,
+    /// Candidates in databases with limits of their own, for each thread.
+    db_pools: Box<[Padded<Mutex<BTreeMap<u32, Pool>>>]>,
+    db_counts: Mutex<BTreeMap<u32, DbCounts>>,
     /// Eviction goes on between turns.
     wanted: AtomicBool,
+    /// The same within databases that have limits of their own.
+    wanted_in_databases: AtomicBool,
     /// When the limit was first found exceeded without a remedy, by the monotonic clock; 0: it is
     /// not.
     exceeded_since_ns: AtomicU64,
@@ -182,7 +198,10 @@ impl Eviction {
     pub fn new(threads: usize) -> Self {
         Self {
             pools: (0..threads).map(|_| Padded(Mutex::new(Pool::default()))).collect(),
+            db_pools: (0..threads).map(|_| Padded::default()).collect(),
+            db_counts: Mutex::default(),
             wanted: AtomicBool::new(false),
+            wanted_in_databases: AtomicBool::new(false),
             exceeded_since_ns: AtomicU64::new(0),
             exceeded_ns: AtomicU64::new(0),
             told_bytes: AtomicU64::new(0),
@@ -213,15 +232,48 @@ impl Eviction {
         lock(&self.pools[thread].0)
     }
 
+    /// A thread's candidates in databases that have limits of their own.
+    pub(crate) fn db_pools(&self, thread: usize) -> MutexGuard<'_, BTreeMap<u32, Pool>> {
+        lock(&self.db_pools[thread].0)
+    }
+
+    /// Counts a key that has gone because the limit of its database was exceeded.
+    pub(crate) fn note_evicted(&self, db: u32) {
+        lock(&self.db_counts).entry(db).or_default().evicted += 1;
+    }
+
+    /// Counts a command that was refused because the limit of a database was exceeded.
+    pub(crate) fn note_refused(&self, db: u32) {
+        lock(&self.db_counts).entry(db).or_default().refused += 1;
+    }
+
+    /// What has happened because the limit of a database was exceeded.
+    pub fn db_counts(&self, db: u32) -> DbCounts {
+        lock(&self.db_counts).get(&db).copied().unwrap_or_default()
+    }
+
     /// Whether workers are to go on evicting between turns.
     #[inline]
     pub fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed)
+        self.wanted.load(Ordering::Relaxed) || self.is_wanted_in_databases()
+    }
+
+    /// The same within databases that have limits of their own.
+    #[inline]
+    pub(crate) fn is_wanted_in_databases(&self) -> bool {
+        self.wanted_in_databases.load(Ordering::Relaxed)
+    }
+
+    /// Has workers go on evicting in such databases, or not.
+    pub(crate) fn want_in_databases(&self, wanted: bool) {
+        if self.is_wanted_in_databases() != wanted {
+            self.wanted_in_databases.store(wanted, Ordering::Relaxed);
+        }
     }
 
     /// Has workers go on evicting, or not.
     pub(crate) fn want(&self, wanted: bool) {
-        if self.is_wanted() != wanted {
+        if self.wanted.load(Ordering::Relaxed) != wanted {
             self.wanted.store(wanted, Ordering::Relaxed);
         }
     }
@@ -256,6 +308,7 @@ impl Eviction {
 
     /// Counts from 0 again (CONFIG RESETSTAT).
     pub fn reset(&self) {
+        lock(&self.db_counts).clear();
         self.exceeded_ns.store(0, Ordering::Relaxed);
         self.exceeded_since_ns.store(0, Ordering::Relaxed);
     }

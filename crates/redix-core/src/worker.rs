@@ -15,6 +15,7 @@ mod certificate;
 mod mail;
 mod migrated;
 mod portion;
+mod rate;
 mod script;
 
 use std::collections::BTreeSet;
@@ -440,6 +441,9 @@ impl Worker {
         if client.halted || client.closing() || client.reply.len() > TURN_OUTPUT_MAX {
             return false;
         }
+        if client.metered.until.is_some() {
+            return false;
+        }
         if *taken == 0
             && let Some(replica) = &client.session.replica
         {
@@ -458,7 +462,12 @@ impl Worker {
         client.input.parse(ahead.max(*taken), &limits);
         let first = self.turn.group.items.len();
         let parked = *taken;
-        let count = (client.input.parked() - parked).min(GROUP_MAX - first);
+        let mut count = (client.input.parked() - parked).min(GROUP_MAX - first);
+        if self.engine.acl.limits_rates() {
+            let end = parked + count;
+            let paid = rate::pay(&self.engine, client, end, (token, now_ms), &mut self.deadlines);
+            count = paid.min(end).saturating_sub(parked);
+        }
         let db = client.session.db;
         for index in parked..parked + count {
             let args = client.input.args(index);
@@ -592,6 +601,9 @@ impl Worker {
         let (Some(client), Some(last)) = (self.clients[token].as_mut(), executed.last()) else {
             return;
         };
+        if self.engine.acl.limits_rates() {
+            rate::settle(&self.engine, client, executed.len());
+        }
         count_commands(client, executed.len());
         if self.engine.registry.limits_memory() {
             client.publish(&self.engine.registry);
@@ -646,7 +658,7 @@ impl Worker {
         client.shared.last_active_ms.store(runner.now_ms(), Ordering::Relaxed);
         self.buffers.take_back(&mut client.input);
         client.publish(&self.engine.registry);
-        if client.halted || client.closing() {
+        if client.halted || client.closing() || client.metered.until.is_some() {
             return false;
         }
         // With its output full it waits until the server has sent some of it.

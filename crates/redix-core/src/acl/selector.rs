@@ -31,12 +31,15 @@ pub enum RuleError {
     BadHash,
     /// There can be no such database.
     DatabaseRange,
+    /// It is no limit of memory or commands.
+    BadLimit,
 }
 
 impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Syntax => "Syntax error",
+            Self::BadLimit => "The limit must be a memory value, or a number of commands",
             Self::UnknownCommand => "Unknown command or category name in ACL",
             Self::ArgumentOfSubcommand => "Allowing first-arg of a subcommand is not supported",
             Self::KeysAfterAll => {

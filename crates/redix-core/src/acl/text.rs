@@ -34,6 +34,11 @@ impl User {
             out.extend_from_slice(b" #");
             out.extend_from_slice(hash.as_bytes());
         }
+        for (name, limit) in [("mem", self.quota.memory), ("rate", self.quota.rate)] {
+            if limit != 0 {
+                out.extend_from_slice(format!(" %{name}={limit}").as_bytes());
+            }
+        }
         for (at, selector) in self.selectors.iter().enumerate() {
             out.push(b' ');
             match (at, selector.text(form)) {

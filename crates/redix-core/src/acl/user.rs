@@ -2,9 +2,10 @@
 
 use super::DEFAULT_USER;
 use super::password::{self, Passwords};
-use super::selector::{RuleError, Selector};
+use super::quota::{Quota, RATE_MAX, UsageOf};
+use super::selector::{Allowed, RuleError, Selector};
 use crate::command::table::CommandTable;
-use crate::config::{PubsubDefault, split_args};
+use crate::config::{PubsubDefault, parse_memory, split_args};
 use crate::sync::Arc;
 
 /// What rules refer to.
@@ -28,6 +29,10 @@ pub struct User {
     /// What it may do: what one of these allows. The first is the one that rules outside of
     /// parentheses change.
     pub selectors: Vec<Selector>,
+    /// Its limits.
+    pub quota: Quota,
+    /// What it has used.
+    pub usage: UsageOf,
 }
 
 impl User {
@@ -38,6 +43,8 @@ impl User {
             is_on: false,
             password: Passwords::default(),
             selectors: vec![Selector::new(rules)],
+            quota: Quota::default(),
+            usage: UsageOf::default(),
         }
     }
 
@@ -47,12 +54,27 @@ impl User {
         let mut password = Passwords::default();
         password.require(requirepass);
         let selectors = vec![Selector::everything(commands)];
-        Self { name: DEFAULT_USER.into(), is_on: true, password, selectors }
+        Self {
+            name: DEFAULT_USER.into(),
+            is_on: true,
+            password,
+            selectors,
+            quota: Quota::default(),
+            usage: UsageOf::default(),
+        }
     }
 
     /// Whether no command can be denied to it.
     pub fn is_unrestricted(&self) -> bool {
         self.selectors.iter().any(Selector::is_unrestricted)
+    }
+
+    /// Whether it may use a database.
+    pub fn reaches(&self, db: u32) -> bool {
+        self.selectors.iter().any(|selector| match &selector.databases {
+            Allowed::All => true,
+            Allowed::Some(databases) => databases.contains(&db),
+        })
     }
 
     /// Applies one rule. On an error nothing has changed.
@@ -66,7 +88,20 @@ impl User {
             // Restored payloads are always checked.
             b"sanitize-payload" | b"skip-sanitize-payload" => {}
             b"clearselectors" => self.selectors.truncate(1),
-            b"reset" => *self = Self { name: Arc::clone(&self.name), ..Self::new(b"", rules) },
+            b"reset" => {
+                let (name, usage) = (Arc::clone(&self.name), self.usage.clone());
+                *self = Self { name, usage, ..Self::new(b"", rules) };
+            }
+            [b'%', b'r', b'a', b't', b'e', b'=', rate @ ..] => {
+                let rate = str::from_utf8(rate).ok().and_then(|text| text.parse().ok());
+                self.quota.rate =
+                    rate.filter(|rate| *rate <= RATE_MAX).ok_or(RuleError::BadLimit)?;
+            }
+            [b'%', b'm', b'e', b'm', b'=', size @ ..] => {
+                self.quota.memory = parse_memory(size)
+                    .filter(|bytes| !size.is_empty() && i64::try_from(*bytes).is_ok())
+                    .ok_or(RuleError::BadLimit)?;
+            }
             _ => match rule {
                 [b'>', password @ ..] => self.password.add(password::digest(password)),
                 [b'#', hash @ ..] => self.password.add(password::parse(hash)?),

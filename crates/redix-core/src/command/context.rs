@@ -8,6 +8,7 @@
 use std::ops::{Deref, DerefMut, Range};
 
 use redix_resp::reply::Reply;
+use redix_types::entry::Kind;
 
 use super::args::Args;
 use super::blocked::{Blocked, KeyWait};
@@ -17,6 +18,7 @@ use super::table::Command;
 use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::Engine;
+use crate::error::ReplyError;
 use crate::keyspace::Key;
 use crate::keyspace::access::Access;
 use crate::keyspace::shard::WatchFlag;
@@ -102,6 +104,33 @@ impl Ctx<'_, '_> {
             && !self.engine.config().import_mode
     }
 
+    /// Whether the limit of a database leaves room for so many bytes that the client has not sent.
+    /// Errors: it does not.
+    pub fn admit_growth(&self, db: u32, bytes: u64) -> Result<(), ReplyError> {
+        if !self.has_quotas() || self.from_primary() {
+            return Ok(());
+        }
+        if bytes > self.keys.user_room {
+            return Err(ReplyError::OOM_USER);
+        }
+        self.engine.admit_growth(self.config, db, bytes)
+    }
+
+    /// Whether databases or the user have limits of memory.
+    pub fn has_quotas(&self) -> bool {
+        !self.config.db_maxmemory.is_empty() || self.keys.user_room != u64::MAX
+    }
+
+    /// The same for a string that is to grow to so many bytes.
+    pub fn admit_length(&mut self, key: Key<'_>, len: usize) -> Result<(), ReplyError> {
+        if !self.has_quotas() || self.from_primary() {
+            return Ok(());
+        }
+        let strings = self.keys.peek(key).filter(|entry| entry.kind() == Kind::String);
+        let old_len = strings.map_or(0, |entry| entry.value().string_len());
+        self.admit_growth(self.keys.db, len.saturating_sub(old_len) as u64)
+    }
+
     /// Whether the command comes from the replication stream of this server's primary.
     pub fn from_primary(&self) -> bool {
         self.caller == Caller::Log
@@ -153,6 +182,16 @@ impl DerefMut for ClientCx<'_, '_> {
 }
 
 impl ClientCx<'_, '_> {
+    /// Whether a command of a transaction or script may add data to a database. Errors: the limit
+    /// of the database, or that of the client's user, is exceeded.
+    pub fn admit_within_unit(&mut self, db: u32) -> Result<(), ReplyError> {
+        if self.from_primary() {
+            return Ok(());
+        }
+        self.data.admit_growth(db, 0)?;
+        self.data.engine.admit_user_growth(self.session)
+    }
+
     /// Selects a database for the rest of the session.
     pub fn select(&mut self, db: u32) {
         self.session.db = db;

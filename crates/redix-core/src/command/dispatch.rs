@@ -45,7 +45,7 @@ use crate::config::Config;
 use crate::effects::Request;
 use crate::engine::{Engine, Headroom};
 use crate::error::{CommandResult, ReplyError};
-use crate::keyspace::access::{Access, Ageing, Expiry, Found, Held, Swept, SweptFields};
+use crate::keyspace::access::{Access, Ageing, Expiry, Found, Held, Shortage, Swept, SweptFields};
 use crate::keyspace::gate::{GateGuard, WorldGuard};
 use crate::pubsub::ToWake;
 use crate::registry::ClientShared;
@@ -157,6 +157,7 @@ impl<'k> Runner<'k> {
         let mut runner = Self {
             keys: Access {
                 keyspace: &engine.keyspace,
+                thread,
                 held: Held::nothing(&engine.keyspace),
                 effects: crate::effects::Effects::default(),
                 cell: &stats.cell,
@@ -169,7 +170,8 @@ impl<'k> Runner<'k> {
                 rng: 0,
                 ready: crate::keyspace::access::Ready::new(),
                 cached_grew: false,
-                out_of_memory: false,
+                shortage: Shortage::None,
+                user_room: u64::MAX,
             },
             config,
             engine,
@@ -579,7 +581,8 @@ impl<'k> Runner<'k> {
         self.keys.expired_as = expired_as(&self.config);
         self.stretch = Stretch::new(&self.config);
         self.calm = self.is_calm();
-        self.keys.out_of_memory = false;
+        self.keys.shortage = Shortage::None;
+        self.keys.user_room = u64::MAX;
         // The limit may be lower.
         self.keys.cached_grew = true;
     }
@@ -721,7 +724,7 @@ impl<'k> Runner<'k> {
 
 fn ageing(config: &Config) -> Ageing {
     Ageing {
-        lfu: config.maxmemory_policy.is_lfu(),
+        lfu: config.counts_frequencies(),
         lfu_log_factor: config.lfu_log_factor,
         lfu_decay_minutes: config.lfu_decay_time,
     }

@@ -15,6 +15,7 @@
 //! Behaviour checked against redis-server 7.0.15, Redis 8.2.3 and Valkey 9.1.2.
 
 mod bytes;
+mod databases;
 mod directive;
 mod docs;
 mod kinds;
@@ -34,6 +35,7 @@ use redix_types::list::Fill;
 use redix_types::{hash, set, zset};
 
 pub use bytes::{ByteString, Shown};
+pub use databases::{DbLimit, DbLimits};
 pub use directive::{Directive, Standing};
 pub use docs::{markdown, sample_conf};
 pub use kinds::Words;

@@ -11,6 +11,7 @@
 //! that most versions know, so that a rewritten file still starts an older server.
 
 use super::bytes::ByteString;
+use super::databases::{DbLimits, DbMemory};
 use super::directive::Directive;
 use super::kinds::{
     ANY, AOF_DIR_NAME, AOF_FILE_NAME, Addresses, Binary, Bool, Clamped, FILE_NAME, HOST_NAME,
@@ -357,6 +358,9 @@ directives! {
         maxmemory_samples: u32 = 5, "maxmemory-samples" => Int(1, 64);
         /// How much delay eviction may cause, from least to most.
         maxmemory_eviction_tenacity: u32 = 10, "maxmemory-eviction-tenacity" => Int(0, 100);
+        /// Memory that the keys of single databases may take, and what is evicted from them beyond:
+        /// as `maxmemory-policy` says, if nothing is said. A size of 0 is no limit.
+        db_maxmemory: DbLimits = DbLimits::default(), "db-maxmemory" => DbMemory;
         /// How slowly access counters saturate.
         lfu_log_factor: u32 = 10, "lfu-log-factor" => Int(0, INT_MAX);
         /// Minutes after which access counters decrease by one; 0: never.

@@ -105,11 +105,24 @@ impl MaxmemoryPolicy {
         matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
     }
 
+    /// Whether keys go by access times.
+    #[must_use]
+    pub fn is_lru(self) -> bool {
+        matches!(self, Self::VolatileLru | Self::AllkeysLru)
+    }
+
     /// Whether only keys with an expiry may be evicted.
     #[must_use]
     pub fn is_volatile(self) -> bool {
         let ageing = matches!(self, Self::VolatileLru | Self::VolatileLfu);
         ageing || matches!(self, Self::VolatileRandom | Self::VolatileTtl)
+    }
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let known = Self::WORDS.iter().find(|(_, policy)| *policy == self);
+        known.map_or("", |(name, _)| *name)
     }
 
     /// Whether any of the keys may be evicted as well as another.

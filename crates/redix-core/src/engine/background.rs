@@ -20,6 +20,9 @@ const PACED_NAP_NS: u64 = 20_000_000;
 const HOLDS_PER_STEP: usize = 32;
 /// Entries freed per step.
 const FREE_PER_STEP: usize = 4096;
+/// Keys whose bytes are counted under one hold of a shard's lock, and such holds per step.
+const COUNT_PER_HOLD: usize = 64;
+const COUNTS_PER_STEP: usize = 64;
 /// Delay before the next automatic background save after a failed one. Source: Redis,
 /// `CONFIG_BGSAVE_RETRY_DELAY`.
 const RETRY_DELAY_S: i64 = 5;
@@ -59,6 +62,8 @@ impl Background {
                 engine.rewrite_if_due();
                 engine.remove_history_if_due();
             }
+            engine.look_at_databases(&engine.config());
+            engine.look_at_users();
             engine.hold_writes_back();
         }
         let freed = engine.keyspace.free_list().step(FREE_PER_STEP);
@@ -66,9 +71,12 @@ impl Background {
             let cell = &engine.stats.thread(engine.background_thread()).cell;
             cell.lazyfreed_objects.add(freed);
         }
+        let counted = engine.count_keys();
         let saving = self.save_step(engine);
         match saving {
-            Rest::Until(due_ns) if freed == 0 => Rest::Until(due_ns.min(self.next_cron_ns)),
+            Rest::Until(due_ns) if freed == 0 && !counted => {
+                Rest::Until(due_ns.min(self.next_cron_ns))
+            }
             _ => Rest::None,
         }
     }
@@ -113,6 +121,17 @@ impl Background {
 }
 
 impl Engine {
+    /// Counts the bytes of some keys, if they have yet to be; whether there may be more.
+    fn count_keys(&self) -> bool {
+        let keyspace = &self.keyspace;
+        if !keyspace.ledger().is_behind() {
+            return false;
+        }
+        let thread = self.background_thread();
+        let _gate = keyspace.gates().enter(thread);
+        (0..COUNTS_PER_STEP).all(|_| keyspace.count_step(thread, COUNT_PER_HOLD))
+    }
+
     fn note_progress(&self, saver: &Saver) {
         let (saves, pre_images) = (&self.saves, &saver.cut().pre_images);
         saves.keys_done.store(saver.keys_written(), Ordering::Relaxed);

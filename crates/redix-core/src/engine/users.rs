@@ -39,6 +39,7 @@ impl Engine {
             [before, &config.aclfile, b"': ", error_text(&error).as_bytes()].concat()
         })?;
         self.acl.replace(file::parse(&text, &config.aclfile, &self.acl_rules())?);
+        self.follow_quotas(&config);
         Ok(())
     }
 
@@ -66,7 +67,10 @@ impl Engine {
         }
         let old = self.acl.all();
         match file::parse(text, b"users of the primary", &self.acl_rules()) {
-            Ok(users) => self.acl.replace(users),
+            Ok(users) => {
+                self.acl.replace(users);
+                self.follow_quotas(&self.config());
+            }
             Err(error) => {
                 let text = format!("The primary's users are not adopted: {}", error.escape_ascii());
                 return self.env.log(Level::Warning, &text);

@@ -13,9 +13,11 @@ mod changed;
 mod evict;
 mod relocate;
 mod scan;
+mod shortage;
 mod sweep;
 
 pub use scan::KeyList;
+pub use shortage::Shortage;
 pub use sweep::{Found, Swept, SweptFields};
 
 use std::collections::VecDeque;
@@ -227,6 +229,8 @@ pub enum Ttl {
 pub struct Access<'k> {
     /// The keyspace.
     pub keyspace: &'k Keyspace,
+    /// The row of this thread in the ledger.
+    pub thread: usize,
     /// The locks held.
     pub held: Held<'k>,
     /// The effects of the unit so far.
@@ -253,9 +257,10 @@ pub struct Access<'k> {
     /// Whether the list of keys that clients may have cached has grown, so that it may be over its
     /// limit.
     pub cached_grew: bool,
-    /// Whether more memory was in use than `maxmemory` allows, and none could be freed, before the
-    /// command began.
-    pub out_of_memory: bool,
+    /// Which limit of memory was exceeded before the command began, where nothing could be freed.
+    pub shortage: Shortage,
+    /// Bytes that the limit of the user left then; the greatest number: there is none.
+    pub user_room: u64,
 }
 
 /// Keys that were created while clients are blocked on them, in order: served at the end of the
@@ -355,8 +360,9 @@ impl<'k> Access<'k> {
         let part = shard.db_mut(db);
         part.before_write(key.hash, pos);
         let entry = part.table.remove(pos);
+        part.note_loss(key.hash, entry.as_ref());
         let is_empty = part.table.is_empty();
-        self.keyspace.publish_counts(db, index, &part.table);
+        self.keyspace.publish_counts(self.thread, (db, index), part);
         if is_empty {
             shard.drop_unused();
         }
@@ -515,6 +521,7 @@ impl<'k> Access<'k> {
         match pos {
             Some(pos) => {
                 part.before_write(key.hash, pos);
+                let weight = part.weigh(key.hash, pos);
                 let old = part.table.modify(pos, |entry| {
                     // The expiry first: with both changing, only one of them may need to reallocate
                     // the entry.
@@ -528,6 +535,7 @@ impl<'k> Access<'k> {
                     entry.set_lru(age);
                     old
                 });
+                part.note_change(weight, pos);
                 if old.is_some() {
                     freed = old;
                 }
@@ -539,11 +547,12 @@ impl<'k> Access<'k> {
                 };
                 let entry = EntryBox::new(key.bytes, value, expire_at_ms, age);
                 let done = part.born_done(key.hash);
+                part.note_gain(key.hash, entry.as_ref());
                 part.table.insert_new(key.hash, entry, done, self.keyspace.hasher());
                 self.effects.notify(class::NEW, "new", db, key.bytes);
             }
         }
-        self.keyspace.publish_counts(db, index, &part.table);
+        self.keyspace.publish_counts(self.thread, (db, index), part);
         changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), Origin::Author);
         self.effects.add_dirty(1);
         if freed.is_some() {
@@ -571,8 +580,10 @@ impl<'k> Access<'k> {
         let shard = self.held.shard(index);
         let part = shard.db_mut(db);
         part.before_write(key.hash, pos);
+        let weight = part.weigh(key.hash, pos);
         let result = part.table.modify(pos, change);
-        self.keyspace.publish_counts(db, index, &part.table);
+        part.note_change(weight, pos);
+        self.keyspace.publish_counts(self.thread, (db, index), part);
         changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), Origin::Author);
         self.effects.add_dirty(1);
         Some(result)
@@ -604,13 +615,15 @@ impl<'k> Access<'k> {
             return Err(ReplyError::WrongType);
         }
         part.before_write(key.hash, pos);
+        let weight = part.weigh(key.hash, pos);
         let nested = part.table.nested_len();
         let (result, edited) = part.table.modify(pos, |entry| {
             entry.set_lru(age);
             change(entry)
         });
-        if part.table.nested_len() != nested {
-            self.keyspace.publish_counts(db, index, &part.table);
+        part.note_change(weight, pos);
+        if part.table.nested_len() != nested || part.is_accounted() {
+            self.keyspace.publish_counts(self.thread, (db, index), part);
         }
         match edited {
             Edited::Nothing => {}
@@ -678,8 +691,10 @@ impl<'k> Access<'k> {
         let shard = self.held.shard(index);
         let part = shard.db_mut(db);
         part.before_write(key.hash, pos);
+        let weight = part.weigh(key.hash, pos);
         let result = part.table.modify(pos, change)?;
-        self.keyspace.publish_counts(db, index, &part.table);
+        part.note_change(weight, pos);
+        self.keyspace.publish_counts(self.thread, (db, index), part);
         changed(shard, self.keyspace, &mut self.effects, (db, key.bytes), Origin::Author);
         self.effects.add_dirty(1);
         Ok(Some(result))
@@ -736,8 +751,9 @@ impl<'k> Access<'k> {
         let part = shard.db_mut(db);
         let done = part.born_done(hash);
         self.effects.notify(class::NEW, "new", db, entry.as_ref().key());
+        part.note_gain(hash, entry.as_ref());
         part.table.insert_new(hash, entry, done, self.keyspace.hasher());
-        self.keyspace.publish_counts(db, index, &part.table);
+        self.keyspace.publish_counts(self.thread, (db, index), part);
     }
 }
 

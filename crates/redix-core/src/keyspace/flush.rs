@@ -187,18 +187,21 @@ pub fn replace_keyspace(keyspace: &Keyspace, new: &Keyspace) {
             if from.db(db).is_none() && shard.db(db).is_none() {
                 continue;
             }
-            let table = std::mem::take(&mut from.db_mut(db).table);
+            let DbShard { table, account, .. } = from.take_db(db);
             let holds = |key: &[u8]| {
                 let key = keyspace.key(key);
                 table.find(key.hash, key.bytes).is_some()
             };
             shard.touch_all(db, |shard, key| shard.holds(db, keyspace.key(key)) || holds(key));
-            let old = std::mem::replace(shard.db_mut(db), DbShard { table, walk: None });
-            keyspace.publish_counts(db, index, &shard.db_mut(db).table);
+            keyspace.add_bytes(db, account.as_deref());
+            let old = shard.replace_db(db, table, account);
+            keyspace.forget_bytes(db, old.account.as_deref());
+            keyspace.publish_counts(0, (db, index), shard.db_mut(db));
             keyspace.free_list().push(old.table);
         }
         shard.drop_unused();
     }
+    keyspace.count_again();
 }
 
 fn flush_shard(
@@ -218,13 +221,14 @@ fn flush_shard(
         }
         let holds = |shard: &Shard, key: &[u8]| shard.holds(db, keyspace.key(key));
         shard.touch_all(db, holds);
-        let DbShard { table, walk } = std::mem::take(shard.db_mut(db));
+        let DbShard { table, walk, account } = shard.take_db(db);
         removed += table.len() as u64;
-        keyspace.publish_counts(db, index, &shard.db_mut(db).table);
+        keyspace.forget_bytes(db, account.as_deref());
+        keyspace.publish_counts(0, (db, index), shard.db_mut(db));
         match walk {
             Some(walk) if what != Emptied::All => {
                 let hook = Arc::clone(&walk.hook);
-                hook.take_over(DbShard { table, walk: Some(walk) });
+                hook.take_over(DbShard { table, walk: Some(walk), account: None });
             }
             _ if freeing == Freeing::AtOnce => drop(table),
             _ => keyspace.free_list().push(table),
@@ -253,9 +257,14 @@ pub fn swap(keys: &mut Access<'_>, a: u32, b: u32) {
                 shard.holds(db, key) || shard.holds_alive(other, key, now_ms)
             });
         }
+        for (db, other) in [(a, b), (b, a)] {
+            let account = shard.db(other).and_then(|part| part.account.as_deref());
+            keyspace.add_bytes(db, account);
+            keyspace.forget_bytes(other, account);
+        }
         shard.swap(a, b);
         for db in [a, b] {
-            keyspace.publish_counts(db, index, &shard.db_mut(db).table);
+            keyspace.publish_counts(0, (db, index), shard.db_mut(db));
         }
         shard.drop_unused();
         drop(shard);

@@ -8,6 +8,7 @@
 //! world ([`gate`]). Nothing waits, logs or allocates without bound under a lock.
 
 pub mod access;
+pub mod account;
 pub mod cached;
 pub mod fence;
 pub mod flush;
@@ -21,11 +22,12 @@ use redix_types::table::KeyHasher;
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Padded, SpinMutex, spin, try_spin};
+use account::Ledger;
 use cached::CachedTotals;
 use fence::Fence;
 use flush::FreeList;
 use gate::Gates;
-use shard::{Shard, ShardGuard};
+use shard::{DbShard, Shard, ShardGuard};
 
 /// The number of shards.
 pub const SHARDS: usize = 1024;
@@ -72,6 +74,7 @@ pub struct Keyspace {
     free_list: FreeList,
     cached: CachedTotals,
     fence: Fence,
+    ledger: Ledger,
 }
 
 impl Keyspace {
@@ -87,13 +90,14 @@ impl Keyspace {
             free_list: FreeList::default(),
             cached: CachedTotals::default(),
             fence: Fence::default(),
+            ledger: Ledger::default(),
         }
     }
 
     /// An empty keyspace with the same hash key, whose tables can later replace this one's.
     pub fn beside(&self) -> Self {
         let cells = SHARDS * self.databases as usize;
-        Self {
+        let new = Self {
             shards: (0..SHARDS).map(|_| Padded(SpinMutex::new(Shard::new()))).collect(),
             counts: (0..cells).map(|_| Counts::default()).collect(),
             databases: self.databases,
@@ -102,7 +106,12 @@ impl Keyspace {
             free_list: FreeList::default(),
             cached: CachedTotals::default(),
             fence: Fence::default(),
+            ledger: Ledger::default(),
+        };
+        if self.ledger.is_on() {
+            new.begin_accounts(1);
         }
+        new
     }
 
     /// The number of databases.
@@ -139,6 +148,12 @@ impl Keyspace {
         &self.cached
     }
 
+    /// The bytes of each database, where they are counted.
+    #[inline]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// The fencing tokens of locks.
     #[inline]
     pub fn fence(&self) -> &Fence {
@@ -167,10 +182,14 @@ impl Keyspace {
         &self.counts[db as usize * SHARDS + shard]
     }
 
-    /// Publishes the counts of a table after it has changed; called under its shard's lock.
+    /// Publishes the counts of a table after it has changed; called under its shard's lock by a
+    /// thread, which writes to its own row of the ledger.
     #[inline]
-    pub fn publish_counts(&self, db: u32, shard: usize, table: &shard::Entries) {
-        let counts = self.counts(db, shard);
+    pub fn publish_counts(&self, thread: usize, (db, shard): (u32, usize), part: &mut DbShard) {
+        if part.is_accounted() {
+            part.publish_bytes(&self.ledger, thread, db);
+        }
+        let (table, counts) = (&part.table, self.counts(db, shard));
         counts.keys.store(table.len() as u32, Ordering::Relaxed);
         counts.expires.store(table.marked_len() as u32, Ordering::Relaxed);
         counts.nested.store(table.nested_len() as u32, Ordering::Relaxed);

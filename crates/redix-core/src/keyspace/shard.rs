@@ -13,6 +13,7 @@ use redix_types::entry::{EntryBox, EntryRef};
 use redix_types::table::{Pos, Table, order};
 
 use super::Key;
+use super::account::Account;
 use super::cached::{CachedKeys, CachedTotals, Cachers};
 use super::waiters::{KeyInterest, Queue, Waiters};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -49,6 +50,8 @@ pub struct DbShard {
     pub table: Entries,
     /// Present while a snapshot has yet to finish this table.
     pub walk: Option<Box<Walk>>,
+    /// Present while bytes are counted.
+    pub(super) account: Option<Box<Account>>,
 }
 
 /// A session's flag that a watched key has changed.
@@ -96,6 +99,8 @@ impl std::hash::BuildHasher for FixedState {
 /// What the lock of one shard protects.
 pub struct Shard {
     changing: bool,
+    /// New tables get accounts.
+    accounts: bool,
     db0: DbShard,
     /// The parts of other databases that are in use, by database: most shards have one or two.
     others: Vec<(u32, DbShard)>,
@@ -112,6 +117,7 @@ impl Shard {
     pub fn new() -> Self {
         Self {
             changing: false,
+            accounts: false,
             db0: DbShard::default(),
             others: Vec::new(),
             watchers: None,
@@ -140,7 +146,7 @@ impl Shard {
         }
         let at = self.others.binary_search_by_key(&db, |(db, _)| *db).unwrap_or_else(|at| {
             self.others.reserve_exact(1);
-            self.others.insert(at, (db, DbShard::default()));
+            self.others.insert(at, (db, DbShard::empty(self.accounts)));
             at
         });
         &mut self.others[at].1
@@ -171,9 +177,39 @@ impl Shard {
 
     /// Exchanges two databases.
     pub fn swap(&mut self, a: u32, b: u32) {
-        let first = std::mem::take(self.db_mut(a));
+        let first = self.take_db(a);
         let second = std::mem::replace(self.db_mut(b), first);
         *self.db_mut(a) = second;
+    }
+
+    /// Replaces a database's part by one with these keys. `account` is what is known of them; if
+    /// that is nothing and bytes are counted, they have yet to be.
+    pub(super) fn replace_db(
+        &mut self,
+        db: u32,
+        table: Entries,
+        account: Option<Box<Account>>,
+    ) -> DbShard {
+        let mut part = DbShard::holding(table, self.accounts);
+        if self.accounts && account.is_some() {
+            part.account = account;
+        }
+        std::mem::replace(self.db_mut(db), part)
+    }
+
+    /// Takes a database's part, and leaves an empty one.
+    pub fn take_db(&mut self, db: u32) -> DbShard {
+        let empty = DbShard::empty(self.accounts);
+        std::mem::replace(self.db_mut(db), empty)
+    }
+
+    /// Gives every part an account of which nothing is counted yet, or none.
+    pub(super) fn accounts(&mut self, wanted: bool) {
+        self.accounts = wanted;
+        let others = self.others.iter_mut().map(|(_, part)| part);
+        for part in std::iter::once(&mut self.db0).chain(others) {
+            part.account = wanted.then(|| Box::new(Account::of(&part.table)));
+        }
     }
 
     /// Whether clients are blocked on keys of this shard.
@@ -304,6 +340,17 @@ impl Default for Shard {
 }
 
 impl DbShard {
+    /// A part without keys, with an account or without.
+    fn empty(accounts: bool) -> Self {
+        Self::holding(Entries::default(), accounts)
+    }
+
+    /// A part with these keys, of which nothing is counted yet.
+    fn holding(table: Entries, accounts: bool) -> Self {
+        let account = accounts.then(|| Box::new(Account::of(&table)));
+        Self { table, walk: None, account }
+    }
+
     /// Passes the entry to the snapshot, if one is under way and has not saved it yet. Must be
     /// called before every change or removal of an entry.
     #[inline]

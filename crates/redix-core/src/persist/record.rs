@@ -2,7 +2,7 @@
 
 use redix_types::entry::{EntryBox, EntryRef};
 
-use crate::config::{Config, MaxmemoryPolicy};
+use crate::config::Config;
 use crate::keyspace::access::{LFU_INIT, LRU_MASK, lfu_decay, lfu_minutes};
 use crate::rdb::read::KeyRecord;
 use crate::rdb::write::{EntryMeta, IdleOrFreq};
@@ -26,10 +26,12 @@ enum AgePolicy {
 impl Ages {
     /// Relative to `now_ms`, Unix time in milliseconds.
     pub fn new(config: &Config, now_ms: i64) -> Self {
-        let policy = match config.maxmemory_policy {
-            MaxmemoryPolicy::VolatileLru | MaxmemoryPolicy::AllkeysLru => AgePolicy::Lru,
-            policy if policy.is_lfu() => AgePolicy::Lfu,
-            _ => AgePolicy::Clock,
+        let policy = if config.counts_frequencies() {
+            AgePolicy::Lfu
+        } else if config.goes_by_times() {
+            AgePolicy::Lru
+        } else {
+            AgePolicy::Clock
         };
         Self { policy, now_ms, lfu_decay_minutes: config.lfu_decay_time }
     }

@@ -57,6 +57,9 @@ impl Worker {
             && deadline_ms <= now_ms
         {
             self.deadlines.remove(&(deadline_ms, token));
+            if self.end_throttling(token, deadline_ms) {
+                continue;
+            }
             let client = self.clients.get(token).and_then(Option::as_ref);
             let blocked = client.and_then(|client| client.blocked.as_ref());
             let Some(blocked) = blocked else { continue };
@@ -94,6 +97,7 @@ impl Worker {
     /// Removes the wait of a connection that is being closed.
     pub(super) fn forget_wait(&mut self, token: usize, client: &Client) {
         client.shared.abandon_wait();
+        self.forget_throttling(token, client);
         for ms in client.blocked.iter().flat_map(times_of) {
             self.deadlines.remove(&(ms, token));
         }

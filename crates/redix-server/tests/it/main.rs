@@ -24,6 +24,7 @@ mod oracle;
 mod persist;
 mod process;
 mod pubsub;
+mod quotas;
 mod replication;
 mod sentinel;
 mod strangers;

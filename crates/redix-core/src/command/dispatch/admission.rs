@@ -48,10 +48,11 @@ impl<'k> Runner<'k> {
         let is_let_in = self.is_let_in(session);
         // It may have come when it still had to authenticate.
         session.known |= is_let_in;
-        let has_all = acl.user_of(&mut session.user).is_some_and(|user| user.is_unrestricted());
-        if has_all {
+        let user = acl.user_of(&mut session.user);
+        let is_limited = user.is_some_and(|user| !user.quota.is_none());
+        if user.is_some_and(|user| user.is_unrestricted()) {
             // Commands that need no authentication are allowed to others too.
-            if is_let_in {
+            if is_let_in && !is_limited {
                 session.user.set_unrestricted();
             }
             return Ok(());

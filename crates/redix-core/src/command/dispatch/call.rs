@@ -24,6 +24,12 @@ impl ClientCx<'_, '_> {
             call_stats(self.stats, queued.command).rejected.bump();
             return fail(self.data.engine, self.data.stats, self.data.reply, &error);
         }
+        if queued.command.spec.has(flag::DENYOOM)
+            && let Err(error) = self.admit_within_unit(self.session.db)
+        {
+            call_stats(self.stats, queued.command).failed.bump();
+            return fail(self.data.engine, self.data.stats, self.data.reply, &error);
+        }
         let reads_all_keys = self.may_read_all(queued.command, args, self.session.db);
         let plan = Plan::of(self.keys.keyspace, queued.command.spec, args);
         let data = Ctx {

@@ -10,11 +10,12 @@ use redix_types::table::{ORDER_BITS, Wanted};
 
 use super::Runner;
 use super::invalidate::Author;
-use crate::config::MaxmemoryPolicy;
+use crate::config::{DbLimit, MaxmemoryPolicy};
 use crate::effects::class;
-use crate::engine::Headroom;
+use crate::engine::{Headroom, slack};
 use crate::eviction::{Candidate, HOLD_BUCKETS, Place, Pool, Room, Scale, score, time_limit_ns};
 use crate::keyspace::SHARDS;
+use crate::keyspace::access::Shortage;
 use crate::keyspace::shard::Entries;
 use crate::latency::event;
 use crate::registry::ClientShared;
@@ -30,6 +31,15 @@ const PLACES_AHEAD: usize = 2;
 /// Entries freed at a time where memory that is about to be freed is waited for.
 const FREE_PER_STEP: usize = 256;
 
+/// Whose limit is exceeded.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    /// `maxmemory`.
+    Server,
+    /// That of a database.
+    Database(DbLimit),
+}
+
 impl Runner<'_> {
     /// Makes room before a client's command if need be, and notes whether that was in vain. The
     /// client receives what it has to be told at once. Nothing is done before a limit is exceeded;
@@ -42,12 +52,38 @@ impl Runner<'_> {
         reply: &mut Reply,
         early: Headroom,
     ) {
-        if self.config.maxmemory != 0 {
-            self.keys.out_of_memory = self.lacks_memory(Author::Ahead(shared, session), early);
+        if self.config.has_memory_limits() || self.engine.acl.limits_memory() {
+            self.keys.shortage = self.find_shortage(shared, session, early);
             if !session.pushes.is_empty() {
                 reply.raw(&std::mem::take(&mut session.pushes));
             }
         }
+    }
+
+    fn find_shortage(
+        &mut self,
+        shared: &ClientShared,
+        session: &mut Session,
+        early: Headroom,
+    ) -> Shortage {
+        // A command to be queued runs where a SELECT before it leads.
+        let db = session.multi.as_ref().and_then(|multi| multi.db).unwrap_or(session.db);
+        let limit = self.config.db_maxmemory.of(db).copied();
+        if let Some(limit) = limit
+            && self.lacks_in_database(&limit, Author::Ahead(shared, session), early)
+        {
+            return Shortage::Database;
+        }
+        self.keys.user_room = u64::MAX;
+        if let Some((limit, used)) = self.engine.user_memory(session) {
+            self.keys.user_room = slack(limit).saturating_sub(used);
+            if used > limit {
+                return Shortage::User;
+            }
+        }
+        let lacks =
+            self.config.maxmemory != 0 && self.lacks_memory(Author::Ahead(shared, session), early);
+        if lacks { Shortage::Server } else { Shortage::None }
     }
 
     /// The same before a command of a primary, where this server does not leave eviction to it.
@@ -60,7 +96,31 @@ impl Runner<'_> {
 
     /// Goes on evicting between turns, until there is room.
     pub(crate) fn evict_between_turns(&mut self) {
-        self.lacks_memory(Author::Nobody, Headroom::None);
+        if self.config.maxmemory != 0 {
+            self.lacks_memory(Author::Nobody, Headroom::None);
+        } else {
+            self.engine.eviction.want(false);
+        }
+        if self.engine.eviction.is_wanted_in_databases() {
+            self.engine.eviction.want_in_databases(false);
+            let limits: Vec<DbLimit> = self.config.db_maxmemory.iter().copied().collect();
+            for limit in limits {
+                self.lacks_in_database(&limit, Author::Nobody, Headroom::None);
+            }
+        }
+    }
+
+    /// Makes room in a database if need be; whether that was in vain.
+    #[inline]
+    fn lacks_in_database(&mut self, limit: &DbLimit, author: Author<'_>, early: Headroom) -> bool {
+        if !self.engine.exceeds_limit(limit, early) {
+            return false;
+        }
+        let room = self.make_room(Bound::Database(*limit), author);
+        if room == Room::Soon {
+            self.engine.eviction.want_in_databases(true);
+        }
+        room == Room::Lacking
     }
 
     /// Makes room if need be; whether that was in vain.
@@ -68,7 +128,7 @@ impl Runner<'_> {
     fn lacks_memory(&mut self, author: Author<'_>, early: Headroom) -> bool {
         let eviction = &self.engine.eviction;
         let room = if self.engine.exceeds_memory(&self.config, early) {
-            self.make_room(author)
+            self.make_room(Bound::Server, author)
         } else {
             Room::Enough
         };
@@ -89,17 +149,31 @@ impl Runner<'_> {
             && !engine.pause.any(self.keys.now_ms)
     }
 
+    /// Whether more is in use than a limit leaves with so much kept free.
+    fn exceeds(&self, bound: Bound, headroom: Headroom) -> bool {
+        match bound {
+            Bound::Server => self.engine.exceeds_memory(&self.config, headroom),
+            Bound::Database(limit) => self.engine.exceeds_limit(&limit, headroom),
+        }
+    }
+
     #[cold]
-    fn make_room(&mut self, mut author: Author<'_>) -> Room {
-        let (engine, policy) = (self.engine, self.config.maxmemory_policy);
+    fn make_room(&mut self, bound: Bound, mut author: Author<'_>) -> Room {
+        let engine = self.engine;
         if !self.is_limited() {
             return Room::Enough;
         }
-        // Clients first: what they use may be what is too much.
-        engine.evict_clients(self.thread);
+        let policy = match bound {
+            Bound::Server => {
+                // Clients first: what they use may be what is too much.
+                engine.evict_clients(self.thread);
+                self.config.maxmemory_policy
+            }
+            Bound::Database(limit) => self.config.policy_of(&limit),
+        };
         let imports = self.config.import_mode && !engine.repl.is_replica();
         if policy == MaxmemoryPolicy::NoEviction || imports {
-            return self.judge();
+            return self.judge(bound);
         }
         self.end_stretch();
         let started_ns = engine.env.clock.mono_ns();
@@ -107,25 +181,20 @@ impl Runner<'_> {
         self.keys.held.release();
         let limit_ns = time_limit_ns(self.config.maxmemory_eviction_tenacity);
         let is_late = || engine.env.clock.mono_ns().saturating_sub(started_ns) > limit_ns;
-        let mut pool = engine.eviction.pool(self.thread);
-        pool.follow(policy);
-        // Whom an eviction is told to costs memory too, which is no reason to evict more.
-        let mut excess = engine.memory_excess(&self.config);
-        let mut evicted = 0u32;
-        let room = loop {
-            if excess == 0 || !engine.exceeds_memory(&self.config, Headroom::Whole) {
-                break Room::Enough;
+        let room = match bound {
+            Bound::Server => {
+                let mut pool = engine.eviction.pool(self.thread);
+                pool.follow(policy);
+                self.evict_for(bound, &mut pool, policy, &mut author, is_late)
             }
-            let Some(freed) = self.evict_one(&mut pool, policy, &mut author) else {
-                break self.free_pending(is_late);
-            };
-            excess = excess.saturating_sub(freed);
-            evicted += 1;
-            if evicted.is_multiple_of(TIMED) && is_late() {
-                break Room::Soon;
+            Bound::Database(limit) => {
+                let mut pools = engine.eviction.db_pools(self.thread);
+                let pool = pools.entry(limit.db).or_default();
+                pool.only = Some(limit.db);
+                pool.follow(policy);
+                self.evict_for(bound, pool, policy, &mut author, is_late)
             }
         };
-        drop(pool);
         let ended_ns = engine.env.clock.mono_ns();
         let threshold_ms = self.config.latency_monitor_threshold;
         let spent_ns = ended_ns.saturating_sub(started_ns);
@@ -134,16 +203,49 @@ impl Runner<'_> {
         room
     }
 
+    /// Evicts keys until there is room.
+    fn evict_for(
+        &mut self,
+        bound: Bound,
+        pool: &mut Pool,
+        policy: MaxmemoryPolicy,
+        author: &mut Author<'_>,
+        is_late: impl Fn() -> bool,
+    ) -> Room {
+        // Whom an eviction is told to costs memory too, which is no reason to evict more.
+        let mut excess = match bound {
+            Bound::Server => self.engine.memory_excess(&self.config),
+            Bound::Database(_) => u64::MAX,
+        };
+        let mut evicted = 0u32;
+        loop {
+            if excess == 0 || !self.exceeds(bound, Headroom::Whole) {
+                return Room::Enough;
+            }
+            let Some(freed) = self.evict_one(pool, policy, author) else {
+                return match bound {
+                    Bound::Server => self.free_pending(is_late),
+                    // What waits to be freed is not counted.
+                    Bound::Database(_) => self.judge(bound),
+                };
+            };
+            excess = excess.saturating_sub(freed);
+            evicted += 1;
+            if evicted.is_multiple_of(TIMED) && is_late() {
+                return Room::Soon;
+            }
+        }
+    }
+
     /// Whether there is room, apart from what is kept free for the next commands.
-    fn judge(&self) -> Room {
-        let exceeds = self.engine.exceeds_memory(&self.config, Headroom::None);
-        if exceeds { Room::Lacking } else { Room::Enough }
+    fn judge(&self, bound: Bound) -> Room {
+        if self.exceeds(bound, Headroom::None) { Room::Lacking } else { Room::Enough }
     }
 
     /// Where nothing can be evicted: frees what waits to be freed.
     fn free_pending(&self, is_late: impl Fn() -> bool) -> Room {
         let list = self.engine.keyspace.free_list();
-        while self.judge() == Room::Lacking {
+        while self.judge(Bound::Server) == Room::Lacking {
             let freed = list.step(FREE_PER_STEP);
             if freed == 0 {
                 break;
@@ -153,7 +255,7 @@ impl Runner<'_> {
                 return Room::Soon;
             }
         }
-        self.judge()
+        self.judge(Bound::Server)
     }
 
     /// Evicts one key. Returns its size in bytes; `None` if there is no key.
@@ -169,10 +271,14 @@ impl Runner<'_> {
                 return None;
             }
             while let Some(candidate) = pool.take_best() {
+                debug_assert!(pool.only.is_none_or(|db| db == candidate.db));
                 let started_ns = if threshold_ms == 0 { 0 } else { self.mono_ns() };
                 let gone = self.evict(policy, &candidate, author);
                 pool.give_back(candidate);
                 if gone.is_some() {
+                    if let Some(db) = pool.only {
+                        self.engine.eviction.note_evicted(db);
+                    }
                     if threshold_ms != 0 {
                         let ns = self.mono_ns().saturating_sub(started_ns);
                         let latency = &self.engine.latency;
@@ -194,14 +300,16 @@ impl Runner<'_> {
         if self.sample_known(pool, policy) {
             return true;
         }
-        pool.recount(|dbs| list_databases(self.keys.keyspace, policy, dbs));
+        let only = pool.only;
+        pool.recount(|dbs| list_databases(self.keys.keyspace, only, policy, dbs));
         self.sample_known(pool, policy)
     }
 
     /// The same, of the databases that had keys when they were last counted.
     fn sample_known(&mut self, pool: &mut Pool, policy: MaxmemoryPolicy) -> bool {
         let keyspace = self.keys.keyspace;
-        let count = pool.databases(|dbs| list_databases(keyspace, policy, dbs)).len();
+        let only = pool.only;
+        let count = pool.databases(|dbs| list_databases(keyspace, only, policy, dbs)).len();
         if count == 0 {
             return false;
         }
@@ -369,13 +477,15 @@ fn wanted(policy: MaxmemoryPolicy) -> Wanted {
     if policy.is_volatile() { Wanted::Marked } else { Wanted::All }
 }
 
-/// The databases with keys that may be evicted.
+/// The databases with keys that may be evicted; `only`: of one.
 fn list_databases(
     keyspace: &crate::keyspace::Keyspace,
+    only: Option<u32>,
     policy: MaxmemoryPolicy,
     dbs: &mut Vec<u32>,
 ) {
-    dbs.extend((0..keyspace.databases()).filter(|&db| match wanted(policy) {
+    let all = only.map_or(0..keyspace.databases(), |db| db..db + 1);
+    dbs.extend(all.filter(|&db| match wanted(policy) {
         Wanted::All => keyspace.key_count(db) > 0,
         Wanted::Marked => keyspace.expire_count(db) > 0,
     }));

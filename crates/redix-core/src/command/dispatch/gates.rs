@@ -55,7 +55,7 @@ impl Runner<'_> {
             && session.is_plain(self.engine.acl.version())
             && command.spec.has(flag::BRIEF)
             && command.spec.fits(args.len())
-            && !(self.keys.out_of_memory && command.spec.has(flag::DENYOOM))
+            && !(self.keys.shortage.is_any() && command.spec.has(flag::DENYOOM))
         {
             // Checks in debug builds that `is_calm` covers every gate.
             debug_assert!(
@@ -105,8 +105,8 @@ impl Runner<'_> {
         if self.engine.loading.load(Ordering::Relaxed) && flags & flag::LOADING == 0 {
             return Err(ReplyError::LOADING);
         }
-        if flags & flag::DENYOOM != 0 && self.keys.out_of_memory {
-            return Err(ReplyError::Oom);
+        if flags & flag::DENYOOM != 0 && self.keys.shortage.is_any() {
+            return Err(self.engine.refuse_growth(self.keys.shortage, session));
         }
         if flags & flag::WRITE != 0 || spec.has(flag::DENY_UNSAVED) {
             self.engine.admit_write(&self.config)?;

@@ -63,7 +63,7 @@ impl Runner<'_> {
             self.end_stretch();
         }
         self.look_at_memory(shared, session, reply, Headroom::Half);
-        if self.keys.out_of_memory && kind.spec.has(flag::DENYOOM) {
+        if self.keys.shortage.is_any() && kind.spec.has(flag::DENYOOM) {
             return 0;
         }
         self.keys.db = session.db;
@@ -77,9 +77,8 @@ impl Runner<'_> {
             ) || !self.is_calm(),
             "the gates are open"
         );
-        let engine = self.engine;
-        let config = &self.config;
-        let limited = config.maxmemory != 0 && kind.spec.has(flag::DENYOOM);
+        let (engine, config, db) = (self.engine, &self.config, session.db);
+        let limited = config.has_memory_limits() && kind.spec.has(flag::DENYOOM);
         let data = Ctx {
             engine: self.engine,
             config: &self.config,
@@ -99,7 +98,7 @@ impl Runner<'_> {
         let Ran { count, last } = run_plain(&mut cx.data, input, first, commands, |cx, _| {
             cx.reply.len() <= TURN_OUTPUT_MAX
                 && !shared.killed.load(Ordering::Acquire)
-                && !(limited && engine.exceeds_memory(config, Headroom::None))
+                && !(limited && engine.exceeds_any(config, db))
         });
         let ended_ns = last.and_then(|last| {
             let calls = self.stretch.untimed() + count as u64;

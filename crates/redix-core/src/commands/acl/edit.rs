@@ -39,6 +39,7 @@ pub(super) fn setuser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResul
         })?;
     }
     cx.engine.acl.put(user.clone());
+    follow_quotas(cx);
     if let Some(old) = old {
         let closed = cx.engine.narrowed_connections(&old, &user);
         close(cx, &closed);
@@ -65,6 +66,7 @@ pub(super) fn deluser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResul
             close(cx, &closed);
         }
     }
+    follow_quotas(cx);
     cx.replicate_users(args.iter_from(2));
     cx.reply.int(deleted);
     Ok(())
@@ -100,6 +102,12 @@ pub(super) fn save(cx: &mut ClientCx<'_, '_>, _: Args<'_>) -> CommandResult {
         )
     })?;
     done(cx.reply)
+}
+
+/// Begins or ends to count what databases take, as users require who may have changed.
+fn follow_quotas(cx: &mut ClientCx<'_, '_>) {
+    cx.keys.held.release_in_world();
+    cx.engine.follow_quotas(&cx.engine.config());
 }
 
 /// Closes connections: this one after its reply, others at once.

@@ -76,7 +76,9 @@ pub(super) fn getuser(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResul
 
 fn show_user(cx: &mut ClientCx<'_, '_>, user: &User) {
     let reply = &mut *cx.data.reply;
-    reply.map(7);
+    let limits = [("mem", user.quota.memory), ("rate", user.quota.rate)];
+    let limits = limits.into_iter().filter(|(_, limit)| *limit != 0);
+    reply.map(7 + limits.clone().count());
     reply.bulk_str("flags");
     let is_any = user.password.is_any();
     reply.set(if is_any { 2 } else { 1 });
@@ -88,6 +90,10 @@ fn show_user(cx: &mut ClientCx<'_, '_>, user: &User) {
     let hashes: Vec<_> = user.password.texts().collect();
     reply.array(hashes.len());
     hashes.iter().for_each(|hash| reply.bulk_str(hash));
+    for (name, limit) in limits {
+        reply.bulk_str(name);
+        reply.int(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
     let (root, others) = user.selectors.split_first().expect("a user has a selector");
     show_selector(reply, root);
     reply.bulk_str("selectors");

@@ -48,6 +48,7 @@ fn setbit(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         _ => return Err(ReplyError::Static("ERR bit is not an integer or out of range")),
     };
     let (key, len) = (cx.key(args, 1), (at / 8) as usize + 1);
+    cx.admit_length(key, len)?;
     let outcome = cx.keys.edit(key, Kind::String, Missing::Create(EMPTY), |entry| {
         let growth = len.saturating_sub(entry.as_ref().value().string_len());
         let old = match writable(entry, len) {

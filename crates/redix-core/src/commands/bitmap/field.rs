@@ -243,6 +243,7 @@ fn bitfield(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         return read(cx, args, &operations);
     };
     let key = cx.key(args, 1);
+    cx.admit_length(key, len)?;
     let outcome = cx.keys.edit(key, Kind::String, Missing::Create(EMPTY), |entry| {
         let grows = entry.as_ref().value().string_len() < len;
         let bytes = match writable(entry, len) {

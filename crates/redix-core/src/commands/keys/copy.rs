@@ -8,6 +8,7 @@ use crate::command::spec::{
 use crate::effects::class;
 use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
+use redix_types::entry::EntryRef;
 
 /// Commands: COPY, MOVE, RENAME and RENAMENX.
 pub const COMMANDS: &[CommandSpec] = &[
@@ -137,6 +138,10 @@ fn copy(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let may_copy =
         cx.keys.lookup_read(from).is_some() && (options.replace || !cx.keys.exists_in(db, to));
+    if may_copy && cx.has_quotas() {
+        let bytes = cx.keys.view(from).map_or(0, EntryRef::memory_usage);
+        cx.admit_growth(db, bytes as u64)?;
+    }
     let left_out = if may_copy { cx.keys.copy_to(from, db, to) } else { None };
     if let Some(fields) = &left_out {
         cx.keys.effects.notify(class::GENERIC, "copy_to", db, to.bytes);
@@ -173,9 +178,12 @@ fn move_key(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Err(SAME_OBJECTS);
     }
     let key = cx.key(args, 1);
-    let moved = cx.keys.lookup_any_write(key).is_some()
-        && !cx.keys.exists_in(db, key)
-        && cx.keys.move_to(key, db);
+    let may_move = cx.keys.lookup_any_write(key).is_some() && !cx.keys.exists_in(db, key);
+    if may_move && cx.has_quotas() {
+        let bytes = cx.keys.view(key).map_or(0, EntryRef::memory_usage);
+        cx.admit_growth(db, bytes as u64)?;
+    }
+    let moved = may_move && cx.keys.move_to(key, db);
     if moved {
         cx.keys.effects.notify(class::GENERIC, "move_from", from_db, key.bytes);
         cx.keys.effects.notify(class::GENERIC, "move_to", db, key.bytes);

@@ -267,7 +267,7 @@ fn admit(
         }
         engine.admit_write(config)?;
         engine.enough_replicas(config)?;
-        if flags & script_flag::ALLOW_OOM == 0 && cx.keys.out_of_memory {
+        if flags & script_flag::ALLOW_OOM == 0 && cx.keys.shortage.is_any() {
             return Err(ReplyError::Static(
                 "OOM allow-oom flag is not set on the script, can not run it when used memory > \
                  'maxmemory'",

@@ -258,13 +258,17 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
 
     /// Runs the command; its reply is left in `self.reply`.
     fn run(&mut self) -> Result<(), ReplyError> {
-        let args = self.argv.args();
+        let (args, db) = (self.argv.args(), self.session.db);
         let command = find(self.cx.engine, args, &mut self.memo)?;
         let rights = rights::Call { command, args, db: self.session.db };
         let admitted = self
             .admit_kind(command.spec, args)
             .and_then(|()| admit_user(&mut *self.cx, self.title.args, &rights))
-            .and_then(|()| self.admit_now(command.spec));
+            .and_then(|()| self.admit_now(command.spec))
+            .and_then(|()| match command.spec.has(flag::DENYOOM) {
+                true => self.cx.admit_within_unit(db),
+                false => Ok(()),
+            });
         if let Err(error) = admitted {
             call_stats(self.cx.stats, command).rejected.bump();
             return Err(error);
@@ -373,9 +377,9 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             && self.flags & script_flag::ALLOW_OOM == 0
             && !self.has_written
             && !from_primary
-            && self.cx.keys.out_of_memory
+            && self.cx.keys.shortage.is_any()
         {
-            return Err(ReplyError::Oom);
+            return Err(self.cx.keys.shortage.error());
         }
         if self.flags & script_flag::NO_WRITES != 0 && spec.has(flag::WRITE | flag::MAY_REPLICATE) {
             let text = "ERR Write commands are not allowed from read-only scripts.";

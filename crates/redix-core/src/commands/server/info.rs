@@ -36,6 +36,8 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec::plain("info", Group::Server,
 enum When {
     /// By default.
     Default,
+    /// By default, where there are limits of databases or users.
+    Limited,
     /// With `all` or `everything`.
     All,
     Never,
@@ -59,6 +61,7 @@ const SECTIONS: &[Section] = &[
     ("Latencystats", When::All, latency_stats),
     ("Cluster", When::Default, cluster),
     ("Keyspace", When::Default, keyspace),
+    ("Quotas", When::Limited, quotas::write),
     ("Debug", When::Never, debug),
 ];
 
@@ -89,6 +92,7 @@ macro_rules! field {
     };
 }
 
+mod quotas;
 mod replication;
 
 /// `INFO [section ...]` -> verbatim text. Unknown sections are omitted.
@@ -97,7 +101,13 @@ fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let asked = |name: &str| args.iter_from(1).any(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
     let default = args.len() == 1 || asked("default");
     let all = asked("all") || asked("everything");
+    let limited = quotas::any(cx.engine, cx.config);
     let is_shown = |name: &str, when: When| {
+        let when = match when {
+            When::Limited if limited => When::Default,
+            When::Limited => When::Never,
+            when => when,
+        };
         (all && when != When::Never) || (default && when == When::Default) || asked(name)
     };
     let shown = |name: &str| is_shown(name, When::Default);

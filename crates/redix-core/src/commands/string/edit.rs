@@ -81,6 +81,7 @@ fn setrange(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         return Ok(());
     }
     let end = check_length(cx, start, bytes.len())?;
+    cx.admit_length(key, end)?;
     let len = match old_len {
         Some(_) => cx.keys.try_modify(key, |entry| splice(entry, start, bytes))?.unwrap_or(end),
         None => {

@@ -46,7 +46,8 @@ impl Access<'_> {
         let (now_ms, first) = (self.now_ms, removed.len());
         let hasher = self.keyspace.hasher();
         let shard = self.held.shard(index);
-        let DbShard { table, walk } = shard.db_mut(db);
+        let part = shard.db_mut(db);
+        let DbShard { table, walk, .. } = part;
         let mut looked = 0;
         let next = table.sweep_marked(
             from,
@@ -71,8 +72,13 @@ impl Access<'_> {
             },
             |entry| removed.push(entry),
         );
-        self.keyspace.publish_counts(db, index, table);
-        if table.is_empty() {
+        if part.is_accounted() {
+            for entry in removed[first..].iter().map(EntryBox::as_ref) {
+                part.note_loss(hasher.hash(entry.key()), entry);
+            }
+        }
+        self.keyspace.publish_counts(self.thread, (db, index), part);
+        if part.table.is_empty() {
             shard.drop_unused();
         }
         for entry in &removed[first..] {
@@ -114,6 +120,7 @@ impl Access<'_> {
             return none;
         }
         part.before_write(key.hash, pos);
+        let weight = part.weigh(key.hash, pos);
         let (fields, more, is_empty) = part.table.modify(pos, |entry| {
             // The limits of small hashes do not matter where fields are only removed.
             let limits = Limits { entries: 0, value: 0 };
@@ -122,7 +129,8 @@ impl Access<'_> {
             let view = hash.as_ref();
             (fields, view.hides_fields(), view.is_empty())
         });
-        self.keyspace.publish_counts(db, index, &part.table);
+        part.note_change(weight, pos);
+        self.keyspace.publish_counts(self.thread, (db, index), part);
         if fields.is_empty() {
             return none;
         }

@@ -188,12 +188,14 @@ impl Placer {
             shard.touch(db, entry.as_ref().key());
             let part = shard.db_mut(db);
             part.before_write(hash, pos);
-            part.table.remove(pos);
+            let old = part.table.remove(pos);
+            part.note_loss(hash, old.as_ref());
         }
         let part = shard.db_mut(db);
         let done = part.born_done(hash);
+        part.note_gain(hash, entry.as_ref());
         part.table.insert_new(hash, entry, done, keyspace.hasher());
-        keyspace.publish_counts(db, index, &part.table);
+        keyspace.publish_counts(index, (db, index), part);
         self.loaded.keys += 1;
         Ok(())
     }

@@ -75,7 +75,7 @@ fn insert(engine: &Engine, db: u32, key: &str, value: Value<'_>, lru: u32) {
     let mut shard = engine.keyspace.lock(key.shard());
     let part = shard.db_mut(db);
     part.table.insert_new(key.hash, entry, false, engine.keyspace.hasher());
-    engine.keyspace.publish_counts(db, key.shard(), &part.table);
+    engine.keyspace.publish_counts(0, (db, key.shard()), part);
 }
 
 /// Database, key and age of every entry.
