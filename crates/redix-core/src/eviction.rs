@@ -166,6 +166,9 @@ impl Pool {
     }
 }
 
+/// Candidates by database.
+pub(crate) type DbPools = BTreeMap<u32, Pool>;
+
 /// What has happened because the limit of a database was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DbCounts {
@@ -179,7 +182,7 @@ pub struct DbCounts {
 pub struct Eviction {
     pools: Box<[Padded<Mutex<Pool>>]>,
     /// Candidates in databases with limits of their own, for each thread.
-    db_pools: Box<[Padded<Mutex<BTreeMap<u32, Pool>>>]>,
+    db_pools: Box<[Padded<Mutex<DbPools>>]>,
     db_counts: Mutex<BTreeMap<u32, DbCounts>>,
     /// Eviction goes on between turns.
     wanted: AtomicBool,
@@ -233,7 +236,7 @@ impl Eviction {
     }
 
     /// A thread's candidates in databases that have limits of their own.
-    pub(crate) fn db_pools(&self, thread: usize) -> MutexGuard<'_, BTreeMap<u32, Pool>> {
+    pub(crate) fn db_pools(&self, thread: usize) -> MutexGuard<'_, DbPools> {
         lock(&self.db_pools[thread].0)
     }
 

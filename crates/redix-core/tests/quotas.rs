@@ -300,7 +300,7 @@ fn a_user_beyond_its_memory_adds_no_data_but_others_do() {
     let value = "v".repeat(500);
     for db in ["1", "2"] {
         engine.execute(2, &["SELECT", db]).unwrap();
-        for at in 0..150 {
+        for at in 0..250 {
             let reply = engine.execute(2, &["SET", &format!("k{at}"), &value]).unwrap();
             assert!(db == "2" || !is_oom(&reply), "{at}");
         }

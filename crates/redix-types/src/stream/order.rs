@@ -72,7 +72,7 @@ impl<K, V> Order<K, V> {
     /// The same of so many maps with so many items in all.
     pub fn memory_of_all(maps: usize, items: usize) -> usize {
         let full = items / WIDTH;
-        let small = if maps > 0 { (items - full * WIDTH) / maps } else { 0 };
+        let small = (items - full * WIDTH).checked_div(maps).unwrap_or(0);
         full * Self::node_memory(WIDTH) + maps * Self::node_memory(small.max(1))
     }
 
