@@ -101,13 +101,9 @@ fn info(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let asked = |name: &str| args.iter_from(1).any(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
     let default = args.len() == 1 || asked("default");
     let all = asked("all") || asked("everything");
-    let limited = quotas::any(cx.engine, cx.config);
+    let limited = if quotas::any(cx.engine, cx.config) { When::Default } else { When::Never };
     let is_shown = |name: &str, when: When| {
-        let when = match when {
-            When::Limited if limited => When::Default,
-            When::Limited => When::Never,
-            when => when,
-        };
+        let when = if when == When::Limited { limited } else { when };
         (all && when != When::Never) || (default && when == When::Default) || asked(name)
     };
     let shown = |name: &str| is_shown(name, When::Default);
