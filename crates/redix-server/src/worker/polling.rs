@@ -11,8 +11,8 @@
 //! looks, and a look that took long tells that somebody took it: then it sleeps for a while, longer
 //! each time.
 //!
-//! **Invariants.** Without I/O and clock: time is passed in. On average a wait costs at most as
-//! much processor time as one that sleeps at once, but for the probes.
+//! **Invariants.** Without I/O and clock: time is passed in. On average a wait polls for less than
+//! sleeping is taken to cost, but for the probes.
 //!
 //! Source: the limit is the optimum of the rent-or-buy problem for the distribution seen (Karlin et
 //! al., "Competitive randomized algorithms for nonuniform problems", 1994).
@@ -20,8 +20,9 @@
 #[cfg(test)]
 mod tests;
 
-/// What sleeping costs the worker and its waker in processor time: 3 us and as much on a virtual
-/// machine whose idle processors do not halt at once, more where they do.
+/// What sleeping costs: 3 us of the worker's processor time and about as much of its waker's on a
+/// virtual machine whose idle processors do not halt at once, more where they do; the rest is what
+/// an earlier reply is worth.
 const SLEEP_COST_NS: u64 = 10_000;
 /// The limits to choose from: the longest allowed one halved so many times.
 const LIMITS: usize = 6;
