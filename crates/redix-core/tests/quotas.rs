@@ -67,7 +67,7 @@ fn move_about(engine: &mut SimEngine, rng: &mut Rng) {
 }
 
 fn counts_what_is_there(seed: u64, later: bool) {
-    println!("seed {seed}, later {later}");
+    eprintln!("seed {seed}, later {later}");
     let mut rng = Rng::new(seed);
     let limits = [(1, u64::MAX, MaxmemoryPolicy::NoEviction)];
     let mut engine = SimEngine::new(if later { Config::default() } else { config(&limits) }, seed);

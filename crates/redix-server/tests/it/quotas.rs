@@ -19,9 +19,8 @@ fn number(client: &mut Client, section: &str, name: &str, part: &str) -> i64 {
     let value = match part {
         "" => line,
         part => {
-            let parts = line.split(',');
-            let named = |one: &str| one.split_once('=').filter(|(name, _)| *name == part);
-            parts.filter_map(|one| Some(named(one)?.1)).next().unwrap()
+            let mut parts = line.split(',').filter_map(|one| one.split_once('='));
+            parts.find(|(name, _)| *name == part).unwrap().1
         }
     };
     value.trim().parse().unwrap()
@@ -41,22 +40,24 @@ fn is_oom(reply: &Value) -> bool {
     matches!(reply, Value::Error(text) if text.starts_with(b"OOM ") && about_databases(text))
 }
 
+/// A kind of data: its name, how many commands, and the commands that make it.
+type Kind = (&'static str, usize, fn(usize) -> String);
+
 /// Bytes that clients and the server itself may take meanwhile.
-const OTHER_BYTES: i64 = 200_000;
+const OTHER_BYTES: i64 = 130_000;
 
 #[test]
 fn what_is_counted_is_what_the_allocator_counts() {
-    let long = "v".repeat(3000);
-    let kinds: [(&str, usize, Box<dyn Fn(usize) -> String>); 9] = [
-        ("short strings", 60_000, Box::new(|at| format!("SET key:{at} {at}"))),
-        ("strings", 30_000, Box::new(|at| format!("SET key:{at} {}", "v".repeat(at % 500)))),
-        ("long strings", 4_000, Box::new(|at| format!("SET key:{at} {long}"))),
-        ("small hashes", 30_000, Box::new(|at| format!("HSET key:{} f{at} {at}", at / 4))),
-        ("a hash", 60_000, Box::new(|at| format!("HSET key f{at} value-of-{at}"))),
-        ("a set", 60_000, Box::new(|at| format!("SADD key member-{at}"))),
-        ("a sorted set", 60_000, Box::new(|at| format!("ZADD key {at} member-{at}"))),
-        ("a list", 60_000, Box::new(|at| format!("RPUSH key element-{at}"))),
-        ("a stream", 60_000, Box::new(|at| format!("XADD key * field value-{at}"))),
+    let kinds: [Kind; 9] = [
+        ("short strings", 120_000, |at| format!("SET key:{at} {at}")),
+        ("strings", 30_000, |at| format!("SET key:{at} {}", "v".repeat(at % 500))),
+        ("long strings", 4_000, |at| format!("SET key:{at} {}", "v".repeat(3000))),
+        ("small hashes", 200_000, |at| format!("HSET key:{} f{at} {at}", at / 4)),
+        ("a hash", 60_000, |at| format!("HSET key f{at} value-of-{at}")),
+        ("a set", 60_000, |at| format!("SADD key member-{at}")),
+        ("a sorted set", 60_000, |at| format!("ZADD key {at} member-{at}")),
+        ("a list", 60_000, |at| format!("RPUSH key element-{at}")),
+        ("a stream", 60_000, |at| format!("XADD key * field value-{at}")),
     ];
     for (name, count, command) in &kinds {
         let server = start(&["--db-maxmemory", "3 1gb"]);
@@ -68,8 +69,8 @@ fn what_is_counted_is_what_the_allocator_counts() {
         }
         let allocated = number(&mut client, "memory", "used_memory", "") - before;
         let counted = used(&mut client, 3);
-        let tolerance = allocated * 3 / 100 + OTHER_BYTES.min(allocated / 50);
-        println!("{name}: {counted} counted, {allocated} allocated");
+        let tolerance = allocated * 3 / 100 + OTHER_BYTES;
+        eprintln!("{name}: {counted} counted, {allocated} allocated");
         assert!((counted - allocated).abs() <= tolerance, "{name}: {counted}, not {allocated}");
         client.must(&["FLUSHDB"]).unwrap();
         assert_eq!(used(&mut client, 3), 0, "{name}");
@@ -118,12 +119,12 @@ fn a_limit_that_is_set_later_counts_what_is_there() {
         send(&mut client, (0..10_000).map(|at| format!("SET k{at} {value}")));
     }
     client.must(&["CONFIG", "SET", "db-maxmemory", "1 1mb allkeys-random"]).unwrap();
-    eventually("eviction without a command", || used(&mut client, 1) <= 1 << 20);
-    assert!(used(&mut client, 1) > 900_000);
+    let full = 900_000..=1 << 20;
+    eventually("eviction without a command", || full.contains(&used(&mut client, 1)));
     assert_eq!(client.must(&["DBSIZE"]).unwrap(), Value::Int(10_000));
     // The limit is that of the number, whatever it holds.
     client.must(&["SWAPDB", "1", "2"]).unwrap();
-    eventually("eviction after an exchange", || used(&mut client, 1) <= 1 << 20);
+    eventually("eviction after an exchange", || full.contains(&used(&mut client, 1)));
     client.must(&["CONFIG", "SET", "db-maxmemory", ""]).unwrap();
     assert!(!info(&mut client, "default").contains("# Quotas"));
 }
@@ -132,9 +133,13 @@ fn a_limit_that_is_set_later_counts_what_is_there() {
 fn limits_hold_after_a_restart() {
     let dir = TempDir::new("quotas").unwrap();
     let path = dir.path().join("redix.conf");
-    let text = format!("dir {}\ndb-maxmemory 1 1mb\nappendonly yes\n", dir.path().display());
-    std::fs::write(&path, text).unwrap();
-    let launch = || redix_testkit::Launch::redix(crate::program()).config(&path).start().unwrap();
+    std::fs::write(&path, "db-maxmemory 1 1mb\n").unwrap();
+    let place = dir.path().to_str().unwrap();
+    let args = ["--dir", place, "--appendonly", "yes"];
+    let launch = || {
+        let launch = redix_testkit::Launch::redix(crate::program()).config(&path);
+        launch.args(&args).start().unwrap()
+    };
     let server = launch();
     let mut client = connect(&server);
     client.must(&["CONFIG", "SET", "db-maxmemory", "2 2mb allkeys-lru 1 3mb"]).unwrap();
@@ -153,10 +158,10 @@ fn limits_hold_after_a_restart() {
     };
     assert_eq!(shown[1], Value::Bulk(b"1 3145728 2 2097152 allkeys-lru".to_vec()));
     // The order of arrival decides how full buckets are.
-    let after = used(&mut client, 1);
-    assert!((after - before).abs() < before / 20, "{after}, not {before}");
+    eventually("the count", || (used(&mut client, 1) - before).abs() < before / 20);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains("\ndb-maxmemory 1 3mb\n") && !text.contains("1 1mb"), "{text}");
+    assert!(text.lines().any(|line| line == "db-maxmemory 1 3mb"), "{text}");
+    assert!(!text.contains("1 1mb"), "{text}");
 }
 
 #[test]
