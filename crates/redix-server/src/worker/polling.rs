@@ -20,9 +20,8 @@
 #[cfg(test)]
 mod tests;
 
-/// What sleeping costs: 3 us of the worker's processor time and about as much of its waker's on a
-/// virtual machine whose idle processors do not halt at once, more where they do; the rest is what
-/// an earlier reply is worth.
+/// What sleeping costs: 3 us of the worker's processor time and about as much of its waker's, on a
+/// virtual machine whose idle processors do not halt at once.
 const SLEEP_COST_NS: u64 = 6_000;
 /// The limits to choose from: the longest allowed one halved so many times.
 const LIMITS: usize = 6;
