@@ -153,7 +153,7 @@ impl Acl {
     /// Adds or replaces a user; in the world.
     pub fn put(&self, mut user: User) {
         if let Some(old) = self.get(&user.name) {
-            user.usage = old.usage.clone();
+            user.keep_usage(&old);
         }
         lock(&self.users).insert(Arc::clone(&user.name), Arc::new(user));
         self.changed();
@@ -170,7 +170,7 @@ impl Acl {
     pub fn replace(&self, mut users: Users) {
         for old in self.all() {
             if let Some(new) = users.get_mut(&old.name) {
-                Arc::make_mut(new).usage = old.usage.clone();
+                Arc::make_mut(new).keep_usage(&old);
             }
         }
         assert!(users.contains_key(DEFAULT_USER), "there is always a default user");

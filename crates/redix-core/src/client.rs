@@ -431,13 +431,31 @@ pub struct Client {
 pub(crate) struct Metered {
     /// Parked commands, the first ones, that are paid for.
     pub paid: usize,
-    /// Nothing is executed until then, in Unix milliseconds, when so many more are paid for.
-    pub until: Option<(i64, usize)>,
+    /// Nothing is executed before it has ended.
+    pub wait: Option<Throttle>,
+}
+
+/// The wait of a connection for its next commands to be paid for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Throttle {
+    /// When they are, and when the connection looks whether its user still has this rate, in Unix
+    /// milliseconds.
+    pub due_ms: i64,
+    pub wake_ms: i64,
+    /// How many they are.
+    pub count: usize,
+    /// The rate that they are to be paid at.
+    pub rate: u64,
 }
 
 const _: () = assert!(size_of::<Client>() <= WORKER_PART);
 
 impl Client {
+    /// Whether it waits for its next commands, because of its user's `%rate`.
+    pub fn is_throttled(&self) -> bool {
+        self.metered.wait.is_some()
+    }
+
     /// A new connection.
     pub fn new(shared: Arc<ClientShared>, authenticated: bool) -> Self {
         Self {

@@ -150,6 +150,8 @@ pub struct Session {
     /// Commands called by transactions and scripts, less those queued or refused, since its
     /// commands were last counted.
     pub further_calls: i64,
+    /// Commands called by scripts, for which the user owes, since they were last counted.
+    pub owed_calls: i64,
     /// Indexes of arguments of the current command that MONITOR and SLOWLOG must not show.
     pub secrets: Secrets,
 }
@@ -209,7 +211,8 @@ impl Session {
             ReplyMode::Skip => ReplyMode::Skip,
             _ => ReplyMode::On,
         };
-        let Self { known, further_calls, .. } = *self;
-        *self = Self { authenticated, known, reply_mode, further_calls, ..Self::default() };
+        let Self { known, further_calls, owed_calls, .. } = *self;
+        *self =
+            Self { authenticated, known, reply_mode, further_calls, owed_calls, ..Self::default() };
     }
 }

@@ -441,7 +441,7 @@ impl Worker {
         if client.halted || client.closing() || client.reply.len() > TURN_OUTPUT_MAX {
             return false;
         }
-        if client.metered.until.is_some() {
+        if client.is_throttled() {
             return false;
         }
         if *taken == 0
@@ -465,7 +465,8 @@ impl Worker {
         let mut count = (client.input.parked() - parked).min(GROUP_MAX - first);
         if self.engine.acl.limits_rates() {
             let end = parked + count;
-            let paid = rate::pay(&self.engine, client, end, (token, now_ms), &mut self.deadlines);
+            let ends = (parked, end);
+            let paid = rate::pay(&self.engine, client, ends, (token, now_ms), &mut self.deadlines);
             count = paid.min(end).saturating_sub(parked);
         }
         let db = client.session.db;
@@ -658,7 +659,7 @@ impl Worker {
         client.shared.last_active_ms.store(runner.now_ms(), Ordering::Relaxed);
         self.buffers.take_back(&mut client.input);
         client.publish(&self.engine.registry);
-        if client.halted || client.closing() || client.metered.until.is_some() {
+        if client.halted || client.closing() || client.is_throttled() {
             return false;
         }
         // With its output full it waits until the server has sent some of it.

@@ -289,6 +289,88 @@ fn transactions_count_by_their_commands_and_scripts_are_owed_for() {
 }
 
 #[test]
+fn what_is_refused_or_given_up_counts_too() {
+    for command in ["nonsense", "GET", "SET k v"] {
+        let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+        engine.pass_ms(10_000).unwrap();
+        run(&mut engine, "ACL SETUSER alice on >pw +@all -set %rate=100");
+        login(&mut engine, 2, "alice");
+        let words: Vec<&str> = command.split(' ').collect();
+        (0..30).for_each(|_| engine.send(2, &words).unwrap());
+        assert_eq!(replies(&mut engine, 2), 10, "{command}");
+    }
+    let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+    engine.pass_ms(10_000).unwrap();
+    run(&mut engine, "ACL SETUSER alice on >pw ~* +@all %rate=100");
+    login(&mut engine, 2, "alice");
+    engine.send(2, &["MULTI"]).unwrap();
+    (0..30).for_each(|_| engine.send(2, &["INCR", "n"]).unwrap());
+    engine.send(2, &["DISCARD"]).unwrap();
+    assert_eq!(replies(&mut engine, 2), 10);
+}
+
+#[test]
+fn blocked_commands_count_and_their_timeouts_come() {
+    let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+    engine.pass_ms(10_000).unwrap();
+    run(&mut engine, "ACL SETUSER alice on >pw ~* +@all %rate=100");
+    login(&mut engine, 2, "alice");
+    let mut came = 0;
+    (0..60).for_each(|_| engine.send(2, &["BLPOP", "none", "0.001"]).unwrap());
+    for _ in 0..100 {
+        engine.pass_ms(1).unwrap();
+        came += replies(&mut engine, 2);
+    }
+    // A full bucket and a tenth of a second.
+    assert!((10..=20).contains(&came), "{came}");
+    for _ in 0..600 {
+        engine.pass_ms(1).unwrap();
+        came += replies(&mut engine, 2);
+    }
+    assert_eq!(came, 60);
+}
+
+#[test]
+fn a_new_rate_frees_those_who_wait() {
+    for rate in [0, 1_000_000] {
+        let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+        engine.pass_ms(10_000).unwrap();
+        run(&mut engine, "ACL SETUSER alice on >pw ~* +@all %rate=100");
+        login(&mut engine, 2, "alice");
+        login(&mut engine, 3, "alice");
+        let script = "for i = 1, 5000 do redis.call('incr', 'n') end";
+        engine.send(2, &["EVAL", script, "0"]).unwrap();
+        assert_eq!(replies(&mut engine, 2), 1);
+        pings(&mut engine, 2, 1);
+        engine.pass_ms(3000).unwrap();
+        assert_eq!(replies(&mut engine, 2), 0, "it owes for 50 s");
+        run(&mut engine, &format!("ACL SETUSER alice %rate={rate}"));
+        pings(&mut engine, 3, 1);
+        assert_eq!(replies(&mut engine, 3), 1);
+        engine.pass_ms(1001).unwrap();
+        assert_eq!(replies(&mut engine, 2), 1);
+    }
+}
+
+#[test]
+fn a_transaction_exceeds_the_limit_of_a_user_by_little() {
+    let mut engine = SimEngine::new(Config::default(), 1).unwrap();
+    run(&mut engine, "ACL SETUSER alice on >pw ~* +@all db=1,2 %mem=200kb");
+    login(&mut engine, 2, "alice");
+    run(&mut engine, "SELECT 1");
+    engine.execute(2, &["SELECT", "1"]).unwrap();
+    engine.execute(2, &["MULTI"]).unwrap();
+    for key in ["a", "b", "c"] {
+        engine.execute(2, &["SETRANGE", key, "100000", "v"]).unwrap();
+    }
+    let Value::Array(replies) = engine.execute(2, &["EXEC"]).unwrap() else { panic!("no array") };
+    assert_eq!(replies.iter().filter(|reply| matches!(reply, Value::Error(_))).count(), 1);
+    assert!(engine.engine().keyspace.ledger().bytes(1) < 240 << 10);
+    // Between its own databases it may move what it has.
+    assert_eq!(engine.execute(2, &["MOVE", "a", "2"]).unwrap(), Value::Int(1));
+}
+
+#[test]
 fn a_user_beyond_its_memory_adds_no_data_but_others_do() {
     let mut engine = SimEngine::new(Config::default(), 1).unwrap();
     run(&mut engine, "ACL SETUSER alice on >pw ~* +@all db=1,2 %mem=200kb");

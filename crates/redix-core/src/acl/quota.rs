@@ -12,7 +12,7 @@
 //!
 //! **Invariants.** In any time the user's commands are at most those of the rate and of one full
 //! bucket, apart from those that scripts have called, which are owed for. What is used is kept when
-//! the rules of a user change.
+//! the rules of a user change, but for debts at another rate.
 
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -73,7 +73,7 @@ impl Eq for UsageOf {}
 /// What came of an attempt to pay for commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
-    /// So many are paid for, at least one.
+    /// So many are paid for.
     Paid(usize),
     /// So many will be, in so many nanoseconds.
     Reserved {
@@ -85,8 +85,9 @@ pub enum Grant {
 }
 
 impl Usage {
-    /// Takes up to `wanted` commands, at least one, from the bucket, or reserves some.
-    pub fn take(&self, quota: Quota, wanted: usize, now_ns: u64) -> Grant {
+    /// Takes up to `wanted` commands, at least one, from the bucket; if it is empty, reserves some
+    /// or, unless the caller can wait, takes none.
+    pub fn take(&self, quota: Quota, wanted: usize, now_ns: u64, can_wait: bool) -> Grant {
         let interval_ns = quota.interval_ns();
         let burst_ns = BURST_NS.max(interval_ns);
         let mut paid_at_ns = self.paid_at_ns.load(Ordering::Relaxed);
@@ -96,6 +97,8 @@ impl Usage {
             let (count, grant) = if room > 0 {
                 let count = room.min(wanted as u64);
                 (count, Grant::Paid(count as usize))
+            } else if !can_wait {
+                return Grant::Paid(0);
             } else {
                 let count = (quota.rate / RESERVED_PART).clamp(1, wanted as u64);
                 let wait_ns = (from_ns + count * interval_ns).saturating_sub(now_ns);
@@ -130,6 +133,11 @@ impl Usage {
                 Some(at_ns.max(earliest_ns).saturating_add_signed(ns))
             })
             .ok();
+    }
+
+    /// Forgets what was taken and owed.
+    pub fn forget_debts(&self) {
+        self.paid_at_ns.store(0, Ordering::Relaxed);
     }
 
     /// Records what the user's connections take, in bytes.

@@ -36,6 +36,15 @@ pub struct User {
 }
 
 impl User {
+    /// Continues what a user has used who is replaced by this one; debts at another rate are
+    /// forgotten.
+    pub fn keep_usage(&mut self, old: &Self) {
+        self.usage = old.usage.clone();
+        if self.quota.rate != old.quota.rate {
+            self.usage.0.forget_debts();
+        }
+    }
+
     /// A user who may do nothing, not even log in.
     pub fn new(name: &[u8], rules: &Rules<'_>) -> Self {
         Self {

@@ -113,7 +113,20 @@ impl Ctx<'_, '_> {
         if bytes > self.keys.user_room {
             return Err(ReplyError::OOM_USER);
         }
-        self.engine.admit_growth(self.config, db, bytes)
+        self.admit_in(db, bytes)
+    }
+
+    fn admit_in(&self, db: u32, bytes: u64) -> Result<(), ReplyError> {
+        let admitted = self.keys.admitted.filter(|(of, _)| *of == db).map_or(0, |(_, had)| had);
+        self.engine.admit_growth(self.config, db, bytes, admitted)
+    }
+
+    /// The same for bytes that leave another database, so that the user has no more than before.
+    pub fn admit_arrival(&self, db: u32, bytes: u64) -> Result<(), ReplyError> {
+        if self.from_primary() {
+            return Ok(());
+        }
+        self.admit_in(db, bytes)
     }
 
     /// Whether databases or the user have limits of memory.
@@ -189,7 +202,8 @@ impl ClientCx<'_, '_> {
             return Ok(());
         }
         self.data.admit_growth(db, 0)?;
-        self.data.engine.admit_user_growth(self.session)
+        self.data.keys.user_room = self.data.engine.admit_user_growth(self.session)?;
+        Ok(())
     }
 
     /// Selects a database for the rest of the session.

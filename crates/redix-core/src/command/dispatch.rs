@@ -171,6 +171,7 @@ impl<'k> Runner<'k> {
                 ready: crate::keyspace::access::Ready::new(),
                 cached_grew: false,
                 shortage: Shortage::None,
+                admitted: None,
                 user_room: u64::MAX,
             },
             config,
@@ -581,8 +582,7 @@ impl<'k> Runner<'k> {
         self.keys.expired_as = expired_as(&self.config);
         self.stretch = Stretch::new(&self.config);
         self.calm = self.is_calm();
-        self.keys.shortage = Shortage::None;
-        self.keys.user_room = u64::MAX;
+        self.forget_shortage();
         // The limit may be lower.
         self.keys.cached_grew = true;
     }

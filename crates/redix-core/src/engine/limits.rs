@@ -66,16 +66,17 @@ impl Engine {
         databases.map(|db| self.keyspace.ledger().bytes(db)).sum()
     }
 
-    /// Whether a transaction or script of this session's user may go on adding data.
+    /// The bytes that a transaction or script of this session's user may go on to add.
     ///
     /// Errors: the limit of the user is exceeded by more than a little.
-    pub(crate) fn admit_user_growth(&self, session: &mut Session) -> Result<(), ReplyError> {
+    pub(crate) fn admit_user_growth(&self, session: &mut Session) -> Result<u64, ReplyError> {
         match self.user_memory(session) {
             Some((limit, used)) if used > slack(limit) => {
                 self.note_refusal(Shortage::User, session);
                 Err(ReplyError::OOM_USER)
             }
-            _ => Ok(()),
+            Some((limit, used)) => Ok(slack(limit) - used),
+            None => Ok(u64::MAX),
         }
     }
 
@@ -148,7 +149,8 @@ impl Engine {
 
     /// Whether so many bytes may be added to a database by a command that was not sent them, or
     /// that is part of a transaction or script. Nothing is evicted within those, so that the limit
-    /// may be exceeded a little.
+    /// may be exceeded a little; likewise the bytes that it `had` when the command was admitted,
+    /// which are more than the limit while keys are being evicted.
     ///
     /// Errors: it would be exceeded by more.
     pub(crate) fn admit_growth(
@@ -156,11 +158,14 @@ impl Engine {
         config: &Config,
         db: u32,
         bytes: u64,
+        had: u64,
     ) -> Result<(), ReplyError> {
         let Some(limit) = config.db_maxmemory.of(db) else { return Ok(()) };
         let used = self.keyspace.ledger().bytes(db).saturating_add(bytes);
         let is_left_to_primary = config.replica_ignore_maxmemory && self.repl.is_replica();
-        if is_left_to_primary || used <= slack(limit.bytes) {
+        if is_left_to_primary
+            || used <= slack(limit.bytes).max(had.saturating_add(limit.bytes / SLACK_PART))
+        {
             return Ok(());
         }
         self.eviction.note_refused(db);

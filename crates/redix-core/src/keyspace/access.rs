@@ -259,6 +259,8 @@ pub struct Access<'k> {
     pub cached_grew: bool,
     /// Which limit of memory was exceeded before the command began, where nothing could be freed.
     pub shortage: Shortage,
+    /// The database of the client, if it has a limit, and its bytes then.
+    pub admitted: Option<(u32, u64)>,
     /// Bytes that the limit of the user left then; the greatest number: there is none.
     pub user_room: u64,
 }

@@ -57,9 +57,7 @@ impl Worker {
             && deadline_ms <= now_ms
         {
             self.deadlines.remove(&(deadline_ms, token));
-            if self.end_throttling(token, deadline_ms) {
-                continue;
-            }
+            self.end_throttling(token, deadline_ms, now_ms);
             let client = self.clients.get(token).and_then(Option::as_ref);
             let blocked = client.and_then(|client| client.blocked.as_ref());
             let Some(blocked) = blocked else { continue };
@@ -148,6 +146,7 @@ impl Worker {
         }
         client.shared.commands.fetch_add(1, Ordering::Relaxed);
         client.input.executed(1);
+        client.metered.paid = client.metered.paid.saturating_sub(1);
         client.halted = false;
         self.mark_ready(token);
     }

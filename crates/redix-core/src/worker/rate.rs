@@ -8,11 +8,13 @@ use std::collections::BTreeSet;
 use super::Worker;
 use crate::acl::User;
 use crate::acl::quota::Grant;
-use crate::client::Client;
+use crate::client::{Client, Throttle};
 use crate::engine::Engine;
 use crate::sync::Arc;
 
 const NS_PER_MS: u64 = 1_000_000;
+/// How often a connection that waits looks whether its user still has the rate.
+const LOOK_INTERVAL_MS: i64 = 1000;
 
 /// The user of a client, if it has a limit of commands. Replicas, primaries and strangers have
 /// none.
@@ -26,68 +28,76 @@ fn limited_user(engine: &Engine, client: &mut Client) -> Option<Arc<User>> {
     (user.quota.rate != 0).then(|| Arc::clone(user))
 }
 
-/// Pays for the first `end` parked commands of a client. Returns how many may run; if none of them
-/// may, the client waits.
+/// Pays for the first `end` parked commands of a client, of which the first `taken` are about to
+/// run. Returns how many may; if none of them may, the client waits.
 pub(super) fn pay(
     engine: &Engine,
     client: &mut Client,
-    end: usize,
+    (taken, end): (usize, usize),
     (token, now_ms): (usize, i64),
     deadlines: &mut BTreeSet<(i64, usize)>,
 ) -> usize {
     let Some(user) = limited_user(engine, client) else { return end };
     let metered = &mut client.metered;
-    let Some(unpaid) = end.checked_sub(metered.paid).filter(|unpaid| *unpaid > 0) else {
-        return end;
-    };
-    match user.usage.0.take(user.quota, unpaid, engine.env.clock.mono_ns()) {
+    if metered.paid > taken || end <= metered.paid {
+        return metered.paid.min(end);
+    }
+    let (unpaid, now_ns) = (end - metered.paid, engine.env.clock.mono_ns());
+    // What is paid for may block the client, which then has nothing to wait for here.
+    let can_wait = metered.paid == 0;
+    match user.usage.0.take(user.quota, unpaid, now_ns, can_wait) {
         Grant::Paid(count) => metered.paid += count,
         Grant::Reserved { count, wait_ns } => {
             let wait_ms = i64::try_from(wait_ns.div_ceil(NS_PER_MS)).unwrap_or(i64::MAX);
-            let until_ms = now_ms.saturating_add(wait_ms);
-            metered.until = Some((until_ms, count));
-            deadlines.insert((until_ms, token));
+            let due_ms = now_ms.saturating_add(wait_ms);
+            let wake_ms = due_ms.min(now_ms + LOOK_INTERVAL_MS);
+            metered.wait = Some(Throttle { due_ms, wake_ms, count, rate: user.quota.rate });
+            deadlines.insert((wake_ms, token));
         }
     }
     metered.paid
 }
 
 /// Notes that the first `executed` parked commands of a client have run, and owes for those that
-/// they have called. What was only queued, or refused, is paid back, since EXEC calls it.
+/// scripts have called. What a transaction calls was paid for when it was queued.
 pub(super) fn settle(engine: &Engine, client: &mut Client, executed: usize) {
     client.metered.paid = client.metered.paid.saturating_sub(executed);
-    let further = client.session.further_calls;
-    if further != 0
+    let owed = std::mem::take(&mut client.session.owed_calls);
+    if owed != 0
         && let Some(user) = limited_user(engine, client)
     {
-        user.usage.0.owe(user.quota, further, engine.env.clock.mono_ns());
+        user.usage.0.owe(user.quota, owed, engine.env.clock.mono_ns());
     }
 }
 
 impl Worker {
-    /// Goes on with a connection that has waited until this time; false if it has not.
-    pub(super) fn end_throttling(&mut self, token: usize, deadline_ms: i64) -> bool {
-        let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else {
-            return false;
+    /// Goes on with a connection that waits until this time, if its commands are paid for, or its
+    /// user has another rate by now.
+    pub(super) fn end_throttling(&mut self, token: usize, deadline_ms: i64, now_ms: i64) {
+        let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) else { return };
+        let Some(wait) = client.metered.wait.take_if(|wait| wait.wake_ms == deadline_ms) else {
+            return;
         };
-        let Some((_, count)) = client.metered.until.take_if(|(at_ms, _)| *at_ms == deadline_ms)
-        else {
-            return false;
-        };
-        client.metered.paid += count;
+        let user = limited_user(&self.engine, client);
+        if wait.due_ms > now_ms && user.is_some_and(|user| user.quota.rate == wait.rate) {
+            let wake_ms = wait.due_ms.min(now_ms + LOOK_INTERVAL_MS);
+            client.metered.wait = Some(Throttle { wake_ms, ..wait });
+            self.deadlines.insert((wake_ms, token));
+            return;
+        }
+        client.metered.paid += wait.count;
         self.mark_ready(token);
-        true
     }
 
     /// Gives back what a connection that is being closed has reserved.
     pub(super) fn forget_throttling(&mut self, token: usize, client: &Client) {
-        let Some((until_ms, count)) = client.metered.until else { return };
-        self.deadlines.remove(&(until_ms, token));
+        let Some(wait) = client.metered.wait else { return };
+        self.deadlines.remove(&(wait.wake_ms, token));
         if let Some(user) = self.engine.acl.get(client.session.user.name())
-            && user.quota.rate != 0
+            && user.quota.rate == wait.rate
         {
             let now_ns = self.engine.env.clock.mono_ns();
-            user.usage.0.owe(user.quota, -(count as i64), now_ns);
+            user.usage.0.owe(user.quota, -(wait.count as i64), now_ns);
         }
     }
 }

@@ -382,6 +382,7 @@ impl Connections {
         let idle_ms = now_ms - client.shared.last_active_ms.load(Ordering::Relaxed);
         let replica = client.session.replica.clone().filter(|replica| replica.attached());
         let exempt = client.halted
+            || client.is_throttled()
             || client.session.monitor
             || client.session.subscriptions.is_some()
             || replica.is_some();

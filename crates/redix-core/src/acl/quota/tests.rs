@@ -9,24 +9,24 @@ fn quota(rate: u64) -> Quota {
 #[test]
 fn a_bucket_lasts_for_a_tenth_of_a_second_and_then_commands_wait() {
     let (usage, quota, now_ns) = (Usage::default(), quota(1000), 5 * NS_PER_S);
-    assert_eq!(usage.take(quota, 70, now_ns), Grant::Paid(70));
-    assert_eq!(usage.take(quota, 70, now_ns), Grant::Paid(30));
+    assert_eq!(usage.take(quota, 70, now_ns, true), Grant::Paid(70));
+    assert_eq!(usage.take(quota, 70, now_ns, true), Grant::Paid(30));
     let reserved = |count, wait_ns| Grant::Reserved { count, wait_ns };
-    assert_eq!(usage.take(quota, 40, now_ns), reserved(10, 10_000_000));
+    assert_eq!(usage.take(quota, 40, now_ns, true), reserved(10, 10_000_000));
     // Another connection waits behind it.
-    assert_eq!(usage.take(quota, 1, now_ns), reserved(1, 11_000_000));
-    assert_eq!(usage.take(quota, 1, now_ns + 11_000_000), reserved(1, 1_000_000));
+    assert_eq!(usage.take(quota, 1, now_ns, true), reserved(1, 11_000_000));
+    assert_eq!(usage.take(quota, 1, now_ns + 11_000_000, true), reserved(1, 1_000_000));
     assert_eq!(usage.throttled.load(Ordering::Relaxed), 3);
     // What was never taken is not kept for longer.
-    assert_eq!(usage.take(quota, 1000, now_ns + 60 * NS_PER_S), Grant::Paid(100));
+    assert_eq!(usage.take(quota, 1000, now_ns + 60 * NS_PER_S, true), Grant::Paid(100));
 }
 
 #[test]
 fn slow_rates_let_a_single_command_pass() {
     let (usage, quota, now_ns) = (Usage::default(), quota(1), 5 * NS_PER_S);
-    assert_eq!(usage.take(quota, 9, now_ns), Grant::Paid(1));
+    assert_eq!(usage.take(quota, 9, now_ns, true), Grant::Paid(1));
     let wait_ns = NS_PER_S;
-    assert_eq!(usage.take(quota, 9, now_ns), Grant::Reserved { count: 1, wait_ns });
+    assert_eq!(usage.take(quota, 9, now_ns, true), Grant::Reserved { count: 1, wait_ns });
 }
 
 #[test]
@@ -34,9 +34,9 @@ fn what_is_owed_is_paid_first_and_may_be_given_back() {
     let (usage, quota, now_ns) = (Usage::default(), quota(1000), 5 * NS_PER_S);
     usage.owe(quota, 500, now_ns);
     let wait_ns = 401_000_000;
-    assert_eq!(usage.take(quota, 1, now_ns), Grant::Reserved { count: 1, wait_ns });
+    assert_eq!(usage.take(quota, 1, now_ns, true), Grant::Reserved { count: 1, wait_ns });
     usage.owe(quota, -501, now_ns);
-    assert_eq!(usage.take(quota, 1000, now_ns), Grant::Paid(100));
+    assert_eq!(usage.take(quota, 1000, now_ns, true), Grant::Paid(100));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn connections_together_keep_to_the_rate() {
                 if *due_ns > now_ns {
                     continue;
                 }
-                match usage.take(quota, 24, now_ns) {
+                match usage.take(quota, 24, now_ns, true) {
                     Grant::Paid(count) => paid += count as u64,
                     Grant::Reserved { count, wait_ns } => {
                         paid += count as u64;
@@ -65,4 +65,13 @@ fn connections_together_keep_to_the_rate() {
         assert!(paid <= most, "{rate}: {paid}");
         assert!(paid >= (rate * 2 - 1).min(1_000_000), "{rate}: {paid}");
     }
+}
+
+#[test]
+fn who_cannot_wait_reserves_nothing() {
+    let (usage, quota, now_ns) = (Usage::default(), quota(1000), 5 * NS_PER_S);
+    assert_eq!(usage.take(quota, 200, now_ns, false), Grant::Paid(100));
+    assert_eq!(usage.take(quota, 200, now_ns, false), Grant::Paid(0));
+    assert_eq!(usage.throttled.load(Ordering::Relaxed), 0);
+    assert_eq!(usage.take(quota, 200, now_ns + 1_000_000, false), Grant::Paid(1));
 }

@@ -67,6 +67,7 @@ impl ClientCx<'_, '_> {
         reply: &mut Reply,
     ) -> u64 {
         self.session.further_calls += 1;
+        self.session.owed_calls += 1;
         let plan = Plan::of(self.keys.keyspace, command.spec, args);
         let caller = if self.from_primary() { Caller::Log } else { Caller::Script };
         let reads_all_keys = self.may_read_all(command, args, session.db);

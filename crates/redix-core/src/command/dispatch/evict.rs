@@ -57,7 +57,17 @@ impl Runner<'_> {
             if !session.pushes.is_empty() {
                 reply.raw(&std::mem::take(&mut session.pushes));
             }
+        } else {
+            // The last limit may have been removed within the turn.
+            self.forget_shortage();
         }
+    }
+
+    /// Forgets what limits left.
+    #[inline]
+    pub(super) fn forget_shortage(&mut self) {
+        let keys = &mut self.keys;
+        (keys.shortage, keys.admitted, keys.user_room) = (Shortage::None, None, u64::MAX);
     }
 
     fn find_shortage(
@@ -66,6 +76,7 @@ impl Runner<'_> {
         session: &mut Session,
         early: Headroom,
     ) -> Shortage {
+        self.forget_shortage();
         // A command to be queued runs where a SELECT before it leads.
         let db = session.multi.as_ref().and_then(|multi| multi.db).unwrap_or(session.db);
         let limit = self.config.db_maxmemory.of(db).copied();
@@ -74,7 +85,7 @@ impl Runner<'_> {
         {
             return Shortage::Database;
         }
-        self.keys.user_room = u64::MAX;
+        self.keys.admitted = limit.map(|limit| (db, self.engine.keyspace.ledger().bytes(limit.db)));
         if let Some((limit, used)) = self.engine.user_memory(session) {
             self.keys.user_room = slack(limit).saturating_sub(used);
             if used > limit {

@@ -181,7 +181,7 @@ fn move_key(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let may_move = cx.keys.lookup_any_write(key).is_some() && !cx.keys.exists_in(db, key);
     if may_move && cx.has_quotas() {
         let bytes = cx.keys.view(key).map_or(0, EntryRef::memory_usage);
-        cx.admit_growth(db, bytes as u64)?;
+        cx.admit_arrival(db, bytes as u64)?;
     }
     let moved = may_move && cx.keys.move_to(key, db);
     if moved {
