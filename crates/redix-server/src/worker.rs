@@ -187,6 +187,9 @@ impl EventLoop {
             connections.flush_all(worker);
             if syncs {
                 self.sync();
+            } else {
+                // What was put off before the policy changed is another thread's now.
+                self.gather = Gather::default();
             }
             self.worker.evict();
             now_ns = self.engine.env.clock.mono_ns();

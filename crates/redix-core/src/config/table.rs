@@ -221,7 +221,7 @@ directives! {
         worker_threads: usize = 0, "worker-threads" => Int(0, 256), fixed, alias("io-threads");
         /// How workers read and write sockets: one call for each (epoll), or one for all of a turn
         /// (uring: io_uring). `auto` is uring where the kernel permits it, else epoll.
-        io_backend: IoBackend = IoBackend::Auto, "io-backend" => Word, immutable;
+        io_backend: IoBackend = IoBackend::Auto, "io-backend" => Word, fixed;
         /// Whether further threads read requests.
         io_threads_do_reads: bool = false, "io-threads-do-reads" => Bool, immutable, hidden,
             ignored("every worker reads");

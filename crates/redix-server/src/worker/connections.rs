@@ -281,11 +281,16 @@ impl Connections {
         // Ignored: the next turn reports it.
         self.poll.poll(&mut events, Some(Duration::ZERO)).ok();
         self.note_events(&events);
+        self.list_awaiting_sync();
         self.take_arrivals(worker);
         self.read_all(worker);
         self.shake_hands(worker);
         self.touched.extend_from_slice(worker.ready());
         self.execute(worker, requests);
+        if self.engine.aof.holds_replies() {
+            // The thread syncs: this one holds a gate.
+            self.engine.aof.nudge(self.engine.repl.log.end());
+        }
         self.touched.extend(worker.fed());
         self.flush_all(worker);
     }

@@ -126,6 +126,8 @@ impl Connections {
                 let sent = client.unsent_bytes() == 0 && !conn.has_output();
                 if fed || client.halted || (idle && sent) {
                     self.closed.push(token);
+                } else {
+                    worker.end_read(token);
                 }
                 return;
             }

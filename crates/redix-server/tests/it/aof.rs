@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use redix_resp::Value;
 use redix_testkit::peer::Peer;
@@ -584,4 +585,37 @@ fn a_rewrite_while_it_is_off_leaves_no_name_that_is_used_again() {
     server.kill9().unwrap();
     server.restart().unwrap();
     assert_eq!(loaded(&server).must(&["DBSIZE"]).unwrap(), Value::Int(2));
+}
+
+/// For how long a server is watched that should sleep.
+const WHILE: Duration = Duration::from_millis(200);
+
+/// A sync may have been put off for more connections when the policy changes.
+#[test]
+fn a_worker_sleeps_when_there_is_nothing_to_sync_any_more() {
+    let server = start(&["--appendonly", "yes", "--worker-threads", "2"]);
+    let mut client = connect(&server);
+    for round in 0..8 {
+        client.must(&["CONFIG", "SET", "appendfsync", "always"]).unwrap();
+        let (stop, written) = (AtomicBool::new(false), AtomicI64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut writer = connect(&server);
+                    while !stop.load(Ordering::Relaxed) {
+                        writer.must(&["INCR", "n"]).unwrap();
+                        written.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            eventually("writes", || written.load(Ordering::Relaxed) > 1000);
+            client.must(&["CONFIG", "SET", "appendfsync", "everysec"]).unwrap();
+            stop.store(true, Ordering::Relaxed);
+        });
+        eventually(&format!("the workers sleep, round {round}"), || {
+            let (before, began) = (server.cpu_time().unwrap().total(), Instant::now());
+            eventually("a while", || began.elapsed() > WHILE);
+            server.cpu_time().unwrap().total() - before < WHILE / 2
+        });
+    }
 }
