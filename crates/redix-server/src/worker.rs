@@ -261,7 +261,8 @@ impl EventLoop {
         let Self { connections, worker, engine, gather, index, .. } = self;
         let aof = &engine.aof;
         let mut limit_ns = 0;
-        if connections.await_sync() && aof.syncs_quickly() {
+        // Looking costs a lone worker more than it saves.
+        if connections.await_sync() && aof.syncs_quickly() && engine.workers() > 1 {
             limit_ns = aof.gather_ns();
         }
         if gather.puts_off(engine.env.clock.mono_ns(), aof.held(), limit_ns) {

@@ -3,7 +3,8 @@
 //! A sync takes as long for one connection as for fifty, and clients that wait for their replies
 //! write again once the last sync has released them: they come one after the other, since their
 //! machine needs time for each. So a worker that could sync looks for them for a moment, which its
-//! other clients do not notice: it serves them meanwhile.
+//! other clients do not notice: it serves them meanwhile. A lone worker does not: it finds most of
+//! them in its next turn, and looking costs more processor time than the syncs that it saves.
 //!
 //! **Invariants.** Without I/O and clock: time is passed in. A sync is put off for at most as long
 //! as the last one took.
