@@ -239,7 +239,7 @@ impl Upstream {
     }
 
     /// The next line received that is no keep-alive.
-    fn next_line(&mut self) -> Result<Option<String>, Broken> {
+    pub(super) fn next_line(&mut self) -> Result<Option<String>, Broken> {
         while let Some(line) = take_line(&mut self.inbox)? {
             if !line.is_empty() {
                 return Ok(Some(line));

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 
 use super::diskless::Diskless;
 use super::dual::{Beside, Pairing};
-use super::handshake::take_line;
 use super::{Broken, NOT_WANTED, Phase, SECOND_NS, Transport, Upstream};
 use crate::engine::{Engine, Loading, Rest};
 use crate::env::{DiskFile, Level};
@@ -167,11 +166,15 @@ impl Upstream {
         transport: &mut dyn Transport,
         now_ns: u64,
     ) -> Result<Progress, Broken> {
-        let read = self.fill_inbox(transport, now_ns)?;
-        while let Some(line) = take_line(&mut self.inbox)? {
-            if line.is_empty() {
-                continue;
+        // The connection may be closed behind what has been received already.
+        let mut received = self.next_line()?;
+        if received.is_none() {
+            if !self.fill_inbox(transport, now_ns)? {
+                return self.wait_for_bulk(now_ns);
             }
+            received = self.next_line()?;
+        }
+        if let Some(line) = received {
             let form = parse_header(&line)?;
             let length = match form {
                 Form::Sized(bytes) => Length::Bytes(bytes),
@@ -195,12 +198,8 @@ impl Upstream {
             } else {
                 Stage::Body(Box::new(self.create_file(form)?))
             };
-            return Ok(Progress::More(Rest::None));
         }
-        if read {
-            return Ok(Progress::More(Rest::None));
-        }
-        self.wait_for_bulk(now_ns)
+        Ok(Progress::More(Rest::None))
     }
 
     pub(super) fn wait_for_bulk(&self, now_ns: u64) -> Result<Progress, Broken> {

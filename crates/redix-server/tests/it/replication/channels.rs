@@ -1,5 +1,8 @@
 //! Full synchronisations over two connections: the snapshot over one, the stream over the other.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+
 use redix_testkit::{Client, Peer};
 
 use super::node::{Node, assert_same};
@@ -168,3 +171,75 @@ fn of_a_slow_data_set(primary: Peer, replica: Peer) {
     assert_eq!(replica.number("replicas_repl_buffer_size"), 0);
 }
 for_pairs!(of_a_slow_data_set: redix_redix, redix_valkey, valkey_redix, valkey_valkey);
+
+/// The primary's end of a connection, played by hand.
+struct Played(BufReader<TcpStream>);
+
+impl Played {
+    fn accept(listener: &TcpListener) -> Self {
+        Self(BufReader::new(listener.accept().unwrap().0))
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        assert!(line.ends_with('\n'), "the replica has closed the connection");
+        line.trim_end().to_owned()
+    }
+
+    /// The next command, as an array or inline, its arguments separated by spaces.
+    fn command(&mut self) -> String {
+        let line = self.line();
+        let Some(count) = line.strip_prefix('*') else { return line };
+        let mut argument = |_| {
+            self.line();
+            self.line()
+        };
+        let arguments: Vec<String> = (0..count.parse().unwrap()).map(&mut argument).collect();
+        arguments.join(" ")
+    }
+
+    /// Accepts what comes before this command, which is left without a reply.
+    fn until(&mut self, awaited: &str) {
+        loop {
+            match &*self.command() {
+                command if command == awaited => return,
+                "PING" => self.send(b"+PONG\r\n"),
+                _ => self.send(b"+OK\r\n"),
+            }
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+}
+
+/// The primary may close the connection of the data set behind its last byte, before the replica
+/// has looked at the first.
+#[test]
+fn a_data_set_is_received_from_a_connection_that_is_closed() {
+    let mut donor = Node::start(Peer::Redix, &[]);
+    donor.must("SET key value");
+    donor.must("SAVE");
+    let data = std::fs::read(donor.server.dir().join("dump.rdb")).unwrap();
+    for mode in ["disabled", "flush-before-load"] {
+        let mut replica = Node::start(Peer::Redix, &ENABLED);
+        replica.must(&format!("CONFIG SET repl-diskless-load {mode}"));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        replica.follow(listener.local_addr().unwrap());
+        let mut main = Played::accept(&listener);
+        main.until("PSYNC ? -1");
+        main.send(b"+DUALCHANNELSYNC\r\n");
+        let mut snapshot = Played::accept(&listener);
+        snapshot.until("SYNC");
+        let (id, mark) = ("a".repeat(40), "b".repeat(40));
+        let head = format!("$ENDOFF:0 {id} -1 7\r\n$EOF:{mark}\r\n");
+        snapshot.send(&[head.as_bytes(), &data, mark.as_bytes()].concat());
+        drop(snapshot);
+        main.until(&format!("PSYNC {id} 1"));
+        main.send(format!("+CONTINUE {id}\r\n").as_bytes());
+        replica.wait_linked();
+        assert_eq!(replica.ask("GET key"), "\"value\"");
+    }
+}
