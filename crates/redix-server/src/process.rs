@@ -11,27 +11,31 @@ use redix_core::persist::file::temporary_writer;
 
 use crate::{log, sys};
 
-/// Descriptors kept free for files, sockets of the server itself and the like, beside clients.
+/// Descriptors kept free for files, sockets of the server itself and the like, beside clients. The
+/// number of the real servers, which have one event loop.
 const RESERVED_FILES: u64 = 32;
+/// The same for each further event loop: its epoll, what wakes it, its ring.
+const FILES_PER_WORKER: u64 = 3;
 /// The path of the pid file when daemonized without a configured one. Source: the default of Redis,
 /// which its init scripts look for.
 const DEFAULT_PID_FILE: &str = "/var/run/redis.pid";
 
 /// Raises the limit of open files so that `maxclients` fit; lowers `maxclients` where the system
 /// does not allow it. Errors: not even one client would fit.
-pub fn make_room_for_clients(config: &mut Config) -> Result<(), String> {
-    let wanted = u64::from(config.maxclients) + RESERVED_FILES;
+pub fn make_room_for_clients(config: &mut Config, workers: usize) -> Result<(), String> {
+    let reserved = reserved_files(workers);
+    let wanted = u64::from(config.maxclients) + reserved;
     let limit = sys::raise_file_limit(wanted).unwrap_or(1024);
     if limit >= wanted {
         return Ok(());
     }
-    if limit <= RESERVED_FILES {
+    if limit <= reserved {
         return Err(format!(
             "Your current 'ulimit -n' of {limit} is not enough for the server to start. Please \
              increase your open file limit to at least {wanted}. Exiting."
         ));
     }
-    let fits = u32::try_from(limit - RESERVED_FILES).unwrap_or(config.maxclients);
+    let fits = u32::try_from(limit - reserved).unwrap_or(config.maxclients);
     log::warning(&format!(
         "You requested maxclients of {} requiring at least {wanted} max file descriptors.",
         config.maxclients
@@ -50,10 +54,15 @@ pub fn make_room_for_clients(config: &mut Config) -> Result<(), String> {
 
 /// The number of clients for which there are file descriptors, after requesting enough for
 /// `maxclients`.
-pub fn clients_that_fit(maxclients: u32) -> u32 {
-    let wanted = u64::from(maxclients) + RESERVED_FILES;
+pub fn clients_that_fit(maxclients: u32, workers: usize) -> u32 {
+    let reserved = reserved_files(workers);
+    let wanted = u64::from(maxclients) + reserved;
     let limit = sys::raise_file_limit(wanted).unwrap_or(1024);
-    u32::try_from(limit.saturating_sub(RESERVED_FILES)).unwrap_or(u32::MAX).min(maxclients)
+    u32::try_from(limit.saturating_sub(reserved)).unwrap_or(u32::MAX).min(maxclients)
+}
+
+fn reserved_files(workers: usize) -> u64 {
+    RESERVED_FILES + FILES_PER_WORKER * workers.saturating_sub(1) as u64
 }
 
 /// The pid file, removed at exit.

@@ -140,7 +140,8 @@ pub fn run(startup: Startup) -> Result<(), String> {
     }
     crash::report_signals(&config);
     announce_start(&config, &ignored, file.is_some());
-    process::make_room_for_clients(&mut config)?;
+    let workers = config.worker_count(thread::available_parallelism().map_or(1, usize::from));
+    process::make_room_for_clients(&mut config, workers)?;
     let title = if config.set_proc_title { TitleArea::find() } else { None };
     PidFile::name(&mut config, background);
     let pid_file = PidFile::write(&config);
@@ -150,7 +151,6 @@ pub fn run(startup: Startup) -> Result<(), String> {
     let contexts = load_tls(&config)?;
     let poll = Poll::new().map_err(|error| error.to_string())?;
     let listeners = open_listeners(&config, poll.registry())?;
-    let workers = config.worker_count(thread::available_parallelism().map_or(1, usize::from));
     let (engine, mut backend) = make_engine(config, file.as_deref(), workers)?;
     let loops = (0..workers)
         .map(|index| EventLoop::new(Arc::clone(&engine), index, backend.take_ring()))
@@ -621,7 +621,7 @@ impl Apply for Applier {
             |name: &str, reason: String| ConfigSetError::Refused { name: name.into(), reason };
         let contexts = load_changed_tls(new, changed)?;
         if is_changed("maxclients") {
-            let fits = process::clients_that_fit(new.maxclients);
+            let fits = process::clients_that_fit(new.maxclients, server.handles.len());
             if fits < new.maxclients {
                 let reason = format!(
                     "The operating system is not able to handle the specified number of clients, \

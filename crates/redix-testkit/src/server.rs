@@ -6,6 +6,7 @@
 //! `server.log` of its directory and its end is part of every start failure; it is also printed
 //! when a test panics.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -39,6 +40,7 @@ pub struct Launch {
     config: Option<PathBuf>,
     args: Vec<String>,
     cpus: Option<String>,
+    open_files: Option<u32>,
     preload: Option<PathBuf>,
     env: Vec<(String, String)>,
 }
@@ -57,8 +59,9 @@ impl Launch {
     }
 
     fn of(program: PathBuf, name: &'static str) -> Launch {
-        let (config, cpus, preload) = (None, None, None);
-        Launch { program, name, config, args: Vec::new(), cpus, preload, env: Vec::new() }
+        let (config, cpus, open_files, preload) = (None, None, None, None);
+        let (args, env) = (Vec::new(), Vec::new());
+        Launch { program, name, config, args, cpus, open_files, preload, env }
     }
 
     /// Sets the configuration file, which precedes all arguments.
@@ -76,6 +79,12 @@ impl Launch {
     /// Restricts the process to these processors, as for `taskset -c`: `0`, `0,1`.
     pub fn on_cpus(mut self, cpus: &str) -> Launch {
         self.cpus = Some(cpus.to_owned());
+        self
+    }
+
+    /// Limits the descriptors that the process may have open.
+    pub fn with_open_files(mut self, most: u32) -> Launch {
+        self.open_files = Some(most);
         self
     }
 
@@ -101,14 +110,16 @@ impl Launch {
     }
 
     fn command(&self, port: u16, dir: &Path) -> Command {
-        let mut command = match &self.cpus {
-            Some(cpus) => {
-                let mut taskset = Command::new("taskset");
-                taskset.arg("-c").arg(cpus).arg(&self.program);
-                taskset
-            }
-            None => Command::new(&self.program),
-        };
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(cpus) = &self.cpus {
+            words.extend(["taskset", "-c", cpus].map(OsString::from));
+        }
+        if let Some(most) = self.open_files {
+            words.extend([OsString::from("prlimit"), format!("--nofile={most}:{most}").into()]);
+        }
+        words.push(self.program.clone().into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         if let Some(preload) = &self.preload {
             command.env("LD_PRELOAD", preload);
         }

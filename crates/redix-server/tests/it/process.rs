@@ -11,8 +11,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use redix_testkit::Client;
+use redix_resp::Value;
 use redix_testkit::server::TempDir;
+use redix_testkit::{Client, Launch};
 
 use crate::{connect, eventually, program, signal, start};
 
@@ -381,6 +382,25 @@ fn more_clients_than_the_system_allows_are_refused() {
     let begin = "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating \
                  system is not able to handle the specified number of clients, try with ";
     assert!(reply.pretty().starts_with(begin), "{}", reply.pretty());
+}
+
+/// Each worker has descriptors of its own.
+#[test]
+fn with_many_workers_there_are_descriptors_for_all_clients() {
+    let launch = Launch::redix(program()).args(&["--worker-threads", "16"]).with_open_files(200);
+    let server = launch.start().unwrap();
+    let mut first = connect(&server);
+    let Value::Array(reply) = first.must(&["CONFIG", "GET", "maxclients"]).unwrap() else {
+        panic!("no array")
+    };
+    let most: usize = reply[1].pretty().trim_matches('"').parse().unwrap();
+    assert!(most > 100, "{most}");
+    let mut others: Vec<Client> = (1..most).map(|_| connect(&server)).collect();
+    for client in &mut others {
+        assert_eq!(client.cmd(&["PING"]).unwrap().pretty(), "+PONG");
+    }
+    let refusal = connect(&server).reply().unwrap().pretty();
+    assert_eq!(refusal, "-ERR max number of clients reached");
 }
 
 #[test]
