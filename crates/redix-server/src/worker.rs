@@ -16,6 +16,7 @@
 mod connections;
 mod gather;
 mod handshakes;
+mod held;
 mod polling;
 mod receiving;
 mod sending;

@@ -26,6 +26,7 @@ use redix_core::repl::primary::Owed;
 use redix_core::worker::{Asked, Worker};
 
 use super::handshakes::Handshakes;
+use super::held::{Extent, Held};
 use super::sending::output_limit;
 use super::{Arrival, Handle, Requests, WAKE};
 use crate::conn::Conn;
@@ -51,7 +52,7 @@ pub(super) struct Connections {
     /// Were to be read from or written to while their script ran.
     pub(super) put_off: Vec<usize>,
     /// Have replies that wait for a sync of the append-only file.
-    pub(super) awaiting_sync: Vec<usize>,
+    pub(super) awaiting_sync: Held,
     /// The connection at which the next round of periodic work begins.
     visited: usize,
     /// Freed buffer bytes since memory was last returned to the system.
@@ -86,7 +87,7 @@ impl Connections {
             closed: Vec::new(),
             handshakes: Handshakes::default(),
             put_off: Vec::new(),
-            awaiting_sync: Vec::new(),
+            awaiting_sync: Held::default(),
             visited: 0,
             freed_bytes: 0,
             purged: 0,
@@ -104,9 +105,11 @@ impl Connections {
         self.readable.append(&mut self.put_off);
     }
 
-    /// Lists the connections again whose replies waited for a sync.
+    /// Lists the connections again whose replies waited for a sync, if they may be sent now.
     pub(super) fn list_awaiting_sync(&mut self) {
-        self.touched.append(&mut self.awaiting_sync);
+        if !self.awaiting_sync.is_empty() {
+            self.awaiting_sync.take(&mut self.touched, Extent::of(&self.engine));
+        }
     }
 
     /// Whether there are any.
