@@ -151,7 +151,8 @@ pub struct Status {
     pub failed_s: AtomicI64,
     /// A sync is under way, since this reading of the monotonic clock; 0: none.
     pub syncing_since_ns: AtomicU64,
-    /// A write is under way, since this reading of the monotonic clock; 0: none.
+    /// A write is under way, or under `always` its sync, since this reading of the monotonic clock;
+    /// 0: none.
     pub writing_since_ns: AtomicU64,
     /// Writes that waited for a sync.
     pub delayed: AtomicU64,

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use redix_core::config::{AppendFsync, Config};
 use redix_core::engine::{Background, Engine};
 use redix_core::env::Clock;
+use redix_core::pause::Purpose;
 use redix_core::replay::OneThread;
 use redix_testkit::engine::{SimClock, SimDisk, sim_env};
 
@@ -128,4 +129,35 @@ fn a_worker_syncs_itself_while_the_disk_is_quick() {
     assert!(!log(&rig));
     rig.engine.write_aof().unwrap();
     assert!(log(&rig));
+}
+
+/// Otherwise the log would grow for as long as the disk is stuck.
+#[test]
+fn new_writes_are_held_back_while_a_sync_under_always_is_stuck() {
+    let Rig { engine, clock, disk, background } = Rig::with(AppendFsync::Always, None);
+    let background = Arc::new(Mutex::new(background));
+    let run = |engine: &Engine, background: &Mutex<Background>| {
+        for _ in 0..300 {
+            background.lock().unwrap().step(engine);
+        }
+        engine.pause.is_on(Purpose::AppendOnly)
+    };
+    let held = Arc::new(Mutex::new(Vec::new()));
+    disk.on_sync({
+        let (engine, background, held) = (engine.clone(), background.clone(), held.clone());
+        let clock = Arc::clone(&clock);
+        move || {
+            for _ in 0..2 {
+                clock.advance_ms(1100);
+                held.lock().unwrap().push(run(&engine, &background));
+            }
+        }
+    });
+    clock.advance_ms(1);
+    engine.repl.log.append_raw(b"*1\r\n$4\r\nPING\r\n");
+    engine.write_aof().unwrap();
+    assert_eq!(*held.lock().unwrap(), [false, true], "after 1.1 and 2.2 seconds");
+    clock.advance_ms(1000);
+    assert!(!run(&engine, &background), "and let in again");
+    assert_eq!(engine.aof.status.delayed.load(Ordering::Relaxed), 1);
 }

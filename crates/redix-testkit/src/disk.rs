@@ -47,7 +47,12 @@ struct Files {
 struct Faults {
     full: AtomicBool,
     failing: AtomicBool,
+    /// Called whenever a file is synced, before that is done.
+    on_sync: Mutex<Option<Arc<OnSync>>>,
 }
+
+/// What a test does while a file is being synced.
+type OnSync = dyn Fn() + Send + Sync;
 
 /// Files in memory.
 #[derive(Clone, Default)]
@@ -88,9 +93,14 @@ impl SimDisk {
         self.faults.failing.store(failing, Ordering::Relaxed);
     }
 
+    /// Calls this from now on whenever a file is synced, before that is done.
+    pub fn on_sync(&self, act: impl Fn() + Send + Sync + 'static) {
+        *locked(&self.faults.on_sync) = Some(Arc::new(act));
+    }
+
     /// Whether writing or syncing fails.
     pub fn is_faulty(&self) -> bool {
-        let Faults { full, failing } = &*self.faults;
+        let Faults { full, failing, .. } = &*self.faults;
         full.load(Ordering::Relaxed) || failing.load(Ordering::Relaxed)
     }
 
@@ -190,6 +200,10 @@ impl SimFile {
 
     /// Makes the first `len` bytes survive a power cut, if they are still there.
     pub(crate) fn sync_to(&self, len: usize) -> io::Result<()> {
+        let act = locked(&self.1.on_sync).clone();
+        if let Some(act) = act {
+            act();
+        }
         locked(&self.0).sync(len, &self.1)
     }
 }

@@ -241,7 +241,10 @@ impl Engine {
         if always && written != self.aof.durable.load(Ordering::Relaxed) {
             let began_ns = self.env.clock.mono_ns();
             self.aof.begin_sync();
+            // It is part of the write: a disk that is stuck in it holds new writes back.
+            self.aof.status.writing_since_ns.store(began_ns, Ordering::Relaxed);
             let synced = writer.sync();
+            self.aof.status.writing_since_ns.store(0, Ordering::Relaxed);
             self.aof.end_sync(self.env.clock.mono_ns().saturating_sub(began_ns));
             if let Err(error) = synced {
                 return Err(Fatal(format!(
