@@ -36,8 +36,12 @@ use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use writer::Writer;
 
-/// A worker syncs itself, instead of having a thread do it, where that took no longer.
-const QUICK_NS: u64 = 300_000;
+/// A worker syncs itself, instead of having a thread do it, where that usually takes no longer.
+const QUICK_NS: u64 = 500_000;
+/// A longer sync counts as one of this length, so that one alone does not decide.
+const SLOW_NS: u64 = 4 * QUICK_NS;
+/// The usual time follows each sync by this part of the difference.
+const USUAL_SHARE: u64 = 8;
 /// The longest that a sync is put off for others to join it.
 const GATHER_MAX_NS: u64 = 1_000_000;
 
@@ -99,6 +103,8 @@ pub struct Aof {
     /// How many there were when it began, and how long it took in nanoseconds.
     last_held: AtomicU64,
     last_sync_ns: AtomicU64,
+    /// How long a sync has usually taken lately; 0: there was none.
+    usual_sync_ns: AtomicU64,
     /// The writing thread sleeps.
     parked: AtomicBool,
     thread: OnceLock<Box<dyn Wake>>,
@@ -238,12 +244,17 @@ impl Aof {
     /// Tells how long a sync under `always` has taken.
     pub(crate) fn end_sync(&self, ns: u64) {
         self.last_sync_ns.store(ns, Ordering::Relaxed);
+        let ns = ns.clamp(1, SLOW_NS);
+        let usual_ns = match self.usual_sync_ns.load(Ordering::Relaxed) {
+            0 => ns,
+            usual_ns => usual_ns - usual_ns / USUAL_SHARE + ns / USUAL_SHARE,
+        };
+        self.usual_sync_ns.store(usual_ns, Ordering::Relaxed);
     }
 
-    /// Whether the last sync under `always` took less time than handing the next one to a thread is
-    /// worth.
+    /// Whether syncs under `always` take less time than handing the next one to a thread is worth.
     pub fn syncs_quickly(&self) -> bool {
-        (1..=QUICK_NS).contains(&self.last_sync_ns.load(Ordering::Relaxed))
+        (1..=QUICK_NS).contains(&self.usual_sync_ns.load(Ordering::Relaxed))
     }
 
     /// How long the next sync may be put off, in nanoseconds, for the connections that the last one
