@@ -71,6 +71,18 @@ impl Quantiles {
             max_ms: ms(histogram.max()),
         }
     }
+
+    /// Of each figure the median.
+    pub(crate) fn median(all: &[Quantiles]) -> Quantiles {
+        let of =
+            |figure: fn(&Quantiles) -> f64| median(&all.iter().map(figure).collect::<Vec<_>>());
+        Quantiles {
+            p50_ms: of(|q| q.p50_ms),
+            p99_ms: of(|q| q.p99_ms),
+            p999_ms: of(|q| q.p999_ms),
+            max_ms: of(|q| q.max_ms),
+        }
+    }
 }
 
 /// One server's turn.

@@ -6,10 +6,13 @@
 //! measured with the client on a processor of its own, and with everything on all of them. Depth 16
 //! stands beside depth 1 to show what the server does itself.
 //!
-//! Open loop: all servers get the same rate, half of what the slowest does. The client looks at its
-//! sockets without sleeping where it has a processor of its own.
+//! Open loop: all servers get the same rate, half of what the slowest does, in turn for a slice of
+//! the window each; a quantile is the median of those of the slices. Whatever else runs on the
+//! machine for some milliseconds would otherwise decide the 99th percentile of whole windows. The
+//! client looks at its sockets without sleeping where it has a processor of its own.
 
 use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redix_testkit::Server;
@@ -26,6 +29,9 @@ use crate::throughput::{Sample, fill, measure};
 
 const OPS: [Op; 2] = [Op::Get, Op::Set];
 const PLACES: [Place; 2] = [Place::Pinned, Place::Free];
+
+/// Slices of a window in an open loop.
+const SLICES: u32 = 20;
 
 /// Who may run where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,16 +120,15 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Section>> {
                 }
             }
             for (at, op) in (nth * ops.len()..).zip(&ops) {
-                for who in (0..count).map(order) {
-                    let contender = &options.contenders[who];
-                    host::pin_self(place.client_cpus(contender))?;
-                    let rate = match (rates[at], options.rate) {
-                        (Some(rate), _) | (None, Some(rate)) => rate,
-                        (None, None) => half_of_the_slowest(&servers, *op, options)?,
-                    };
-                    rates[at] = Some(rate);
-                    let waits = waits(&servers[who], *op, rate, place.look(contender), options);
-                    open[at].samples[who].push(waits.with_context(|| contender.name)?);
+                let rate = match (rates[at], options.rate) {
+                    (Some(rate), _) | (None, Some(rate)) => rate,
+                    (None, None) => half_of_the_slowest(&servers, (*op, place), options)?,
+                };
+                rates[at] = Some(rate);
+                let order: Vec<usize> = (0..count).map(order).collect();
+                let waits = waits(&servers, &order, (*op, place), rate, options)?;
+                for (samples, waits) in open[at].samples.iter_mut().zip(waits) {
+                    samples.push(waits);
                 }
             }
         }
@@ -143,9 +148,14 @@ fn start_all(place: Place, options: &Options) -> Result<Vec<Server>> {
 }
 
 /// Half of what the slowest server answers, in requests a second.
-fn half_of_the_slowest(servers: &[Server], op: Op, options: &Options) -> Result<f64> {
+fn half_of_the_slowest(
+    servers: &[Server],
+    (op, place): (Op, Place),
+    options: &Options,
+) -> Result<f64> {
     let mut slowest = f64::INFINITY;
-    for server in servers {
+    for (server, contender) in servers.iter().zip(&options.contenders) {
+        host::pin_self(place.client_cpus(contender))?;
         let mut requests = Requests::uniform(op, options.keys, options.keys, options.value_len);
         let mut load = Load::connect(server.addr(), options.connections, 1, &mut requests)?;
         load.run(Until::Elapsed(options.window / 4))?;
@@ -156,16 +166,39 @@ fn half_of_the_slowest(servers: &[Server], op: Op, options: &Options) -> Result<
     Ok((slowest / 2.0).floor())
 }
 
-fn waits(server: &Server, op: Op, rate: f64, look: Look, options: &Options) -> Result<Waits> {
+/// A window on each server, in slices that take turns in this order.
+fn waits(
+    servers: &[Server],
+    order: &[usize],
+    (op, place): (Op, Place),
+    rate: f64,
+    options: &Options,
+) -> Result<Vec<Waits>> {
     let sets_percent = if op == Op::Set { 100 } else { 0 };
     let options = Options { sets_percent, ..options.clone() };
-    let mut schedule = Schedule::connect(server.addr(), &options, rate)?;
-    schedule.look(look);
-    schedule.run(options.window / 4, || false)?;
-    let before = server.cpu_time()?.total();
-    let quantiles = Quantiles::of(&schedule.run(options.window, || false)?);
-    let used = server.cpu_time()?.total().saturating_sub(before);
-    Ok((quantiles, used.as_secs_f64() / options.window.as_secs_f64()))
+    let mut schedules = Vec::new();
+    for (server, contender) in servers.iter().zip(&options.contenders) {
+        host::pin_self(place.client_cpus(contender))?;
+        let mut schedule = Schedule::connect(server.addr(), &options, rate)?;
+        schedule.look(place.look(contender));
+        schedule.run(options.window / 4, || false).with_context(|| contender.name)?;
+        schedules.push((schedule, Vec::new(), Duration::ZERO));
+    }
+    for _ in 0..SLICES {
+        for &who in order {
+            let (server, contender) = (&servers[who], &options.contenders[who]);
+            let (schedule, slices, used) = &mut schedules[who];
+            host::pin_self(place.client_cpus(contender))?;
+            let before = server.cpu_time()?.total();
+            let histogram = schedule.run(options.window / SLICES, || false);
+            slices.push(Quantiles::of(&histogram.with_context(|| contender.name)?));
+            *used += server.cpu_time()?.total().saturating_sub(before);
+        }
+    }
+    let waits = |(_, slices, used): (Schedule, Vec<Quantiles>, Duration)| {
+        (Quantiles::median(&slices), used.as_secs_f64() / options.window.as_secs_f64())
+    };
+    Ok(schedules.into_iter().map(waits).collect())
 }
 
 fn closed_section(options: &Options, rows: &[Row<Sample>]) -> Section {
@@ -216,12 +249,14 @@ fn open_section(options: &Options, rows: &[Row<Waits>], rates: &[Option<f64>]) -
     let mut section = Section::new(
         "waiting",
         &format!(
-            "Open loop, {} connections, depth 1, medians of {} windows of {:?}; unpinned figures \
-             hold up to {} ms of the client's own.",
+            "Open loop, {} connections, depth 1, medians of {} windows of {:?}, quantiles of slices \
+             of {:?}; unpinned, the client sleeps {:?} between two looks, and its own time is most \
+             of the figures.",
             options.connections,
             options.pairs,
             options.window,
-            Look::INTERVAL.as_secs_f64() * 1e3
+            options.window / SLICES,
+            Look::INTERVAL,
         ),
         columns(&["kops/s", "p50 us", "p99 us", "p99.9 us", "CPU %"], &labels[0], &["p50", "p99"]),
     );
