@@ -175,11 +175,14 @@ impl Input {
         debug_assert!(self.filled <= self.bytes.len());
     }
 
-    /// Copies bytes in, as a read would.
+    /// Copies bytes in, as a read would. A buffer that has room for them does not grow.
     pub fn push(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let space = self.space();
+            let space = match self.large.is_receiving() {
+                true => self.space(),
+                false => self.space_of(rest.len().min(READ_MIN)),
+            };
             let count = space.len().min(rest.len());
             space[..count].copy_from_slice(&rest[..count]);
             self.received(count);

@@ -270,9 +270,11 @@ impl Worker {
         Some(client)
     }
 
-    /// Takes back the buffer of a connection for which nothing was read.
+    /// Takes back the buffer of a connection for which nothing was read. One that the turn is to
+    /// execute keeps it until then.
     pub fn end_read(&mut self, token: usize) {
-        if let Some(client) = self.clients.get_mut(token).and_then(Option::as_mut) {
+        let client = self.clients.get_mut(token).and_then(Option::as_mut);
+        if let Some(client) = client.filter(|client| !client.ready) {
             self.buffers.take_back(&mut client.input);
         }
     }

@@ -22,6 +22,18 @@ fn room_for_a_command_is_made_at_once_if_it_is_not_large() {
 }
 
 #[test]
+fn what_fits_a_lent_buffer_does_not_enlarge_it() {
+    let mut input = Input::default();
+    input.lend(vec![0; READ_MIN]);
+    for _ in 0..100 {
+        input.push(b"*1\r\n$4\r\nPING\r\n");
+    }
+    assert_eq!(input.bytes.len(), READ_MIN);
+    input.push(&[b'x'; READ_MIN]);
+    assert!(input.bytes.len() > READ_MIN);
+}
+
+#[test]
 fn a_large_argument_keeps_no_lent_buffer() {
     let mut input = Input::default();
     input.lend(vec![0; READ_MIN]);

@@ -54,6 +54,20 @@ fn a_pipeline_is_replied_to_whole() {
     }
 }
 
+/// Its first command comes with the end of the handshake; what it was read into is lent.
+#[test]
+fn an_idle_connection_has_no_buffer_for_input() {
+    let secure = Secure::start(&[]);
+    let mut plain = connect(&secure.server);
+    let mut client = secure.client();
+    for command in ["CLIENT SETNAME idle", "SELECT 9", "GET k"] {
+        client.ask(command);
+        let list = plain.cmd(&["CLIENT", "LIST"]).unwrap().pretty();
+        let line = list.split("\\n").find(|line| line.contains("name=idle")).unwrap();
+        assert!(line.contains(" qbuf=0 qbuf-free=0 "), "after {command}: {line}");
+    }
+}
+
 #[test]
 fn half_closed_connections_get_their_replies() {
     let secure = Secure::start(&[]);
