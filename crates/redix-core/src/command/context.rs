@@ -8,7 +8,7 @@
 use std::ops::{Deref, DerefMut, Range};
 
 use redix_resp::reply::Reply;
-use redix_types::entry::Kind;
+use redix_types::entry::{EntryRef, Kind, Value};
 
 use super::args::Args;
 use super::blocked::{Blocked, KeyWait};
@@ -127,6 +127,18 @@ impl Ctx<'_, '_> {
             return Ok(());
         }
         self.admit_in(db, bytes)
+    }
+
+    /// Whether the limits leave room for a value that the command has made of others, instead of
+    /// what the key holds. Errors: they do not.
+    pub fn admit_result(&self, key: Key<'_>, value: &Value) -> Result<(), ReplyError> {
+        let Value::Heap(value) = value else { return Ok(()) };
+        if !self.has_quotas() || self.from_primary() {
+            return Ok(());
+        }
+        let old_bytes = self.keys.peek(key).map_or(0, EntryRef::memory_usage);
+        let bytes = value.memory_usage().saturating_sub(old_bytes);
+        self.admit_growth(self.keys.db, bytes as u64)
     }
 
     /// Whether databases or the user have limits of memory.

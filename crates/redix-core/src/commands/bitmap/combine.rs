@@ -85,6 +85,7 @@ fn bitop(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     }
     let (key, len) = (cx.key(args, 2), result.len());
     if len > 0 {
+        cx.admit_length(key, len)?;
         cx.keys.set(key, string::raw(&mut result), Ttl::Clear);
         cx.keys.effects.notify(class::STRING, "set", cx.keys.db, key.bytes);
     } else if cx.keys.delete(key) {

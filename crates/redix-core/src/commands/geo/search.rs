@@ -168,8 +168,7 @@ fn run(cx: &mut Ctx<'_, '_>, args: Args<'_>, form: Form) -> CommandResult {
     let event = if form == Form::SearchStore { "geosearchstore" } else { "georadiusstore" };
     let Store { word, .. } = store;
     let destination = cx.key(args, word);
-    zset::store_set(cx, destination, event, result);
-    Ok(())
+    zset::store_set(cx, destination, event, result)
 }
 
 /// Members within the area, in the order that is asked for, as many as are asked for.

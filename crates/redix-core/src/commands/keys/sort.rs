@@ -227,7 +227,7 @@ fn run(cx: &mut Ctx<'_, '_>, args: Args<'_>, options: &SortOptions<'_>) -> Comma
     };
     let found = results(cx, &source, &chosen, options);
     match options.store {
-        Some(word) => store(cx, args, word, &found),
+        Some(word) => store(cx, args, word, &found)?,
         None => {
             cx.reply.array(found.len());
             for index in 0..found.len() {
@@ -257,13 +257,15 @@ fn enlarge_sorted_set(cx: &mut Ctx<'_, '_>, key: Key<'_>) -> CommandResult {
 }
 
 /// Stores the results, missing ones as empty strings, and replies.
-fn store(cx: &mut Ctx<'_, '_>, args: Args<'_>, word: usize, found: &Texts) {
+fn store(cx: &mut Ctx<'_, '_>, args: Args<'_>, word: usize, found: &Texts) -> CommandResult {
     let key = cx.key(args, word);
     let db = cx.keys.db;
     if found.len() > 0 {
         let mut list = List::new(cx.config.limits().list);
         (0..found.len()).for_each(|index| list.push(End::Tail, found.get(index).unwrap_or(b"")));
-        cx.keys.set(key, Value::Heap(list.compacted()), Ttl::Clear);
+        let value = Value::Heap(list.compacted());
+        cx.admit_result(key, &value)?;
+        cx.keys.set(key, value, Ttl::Clear);
         // One change is counted already.
         cx.keys.effects.add_dirty(found.len() as u64 - 1);
         cx.keys.effects.notify(class::LIST, "sortstore", db, key.bytes);
@@ -271,6 +273,7 @@ fn store(cx: &mut Ctx<'_, '_>, args: Args<'_>, word: usize, found: &Texts) {
         cx.keys.effects.notify(class::GENERIC, "del", db, key.bytes);
     }
     cx.reply.int(found.len() as i64);
+    Ok(())
 }
 
 /// The indexes of the elements sorted by text, cut by LIMIT.

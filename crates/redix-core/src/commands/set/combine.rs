@@ -144,8 +144,7 @@ fn sinterstore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         ControlFlow::Continue(())
     });
     edit.become_intset();
-    store(cx, args, "sinterstore", result);
-    Ok(())
+    store(cx, args, "sinterstore", result)
 }
 
 /// `SUNION key …` -> the members of any of the sets. Errors: WRONGTYPE.
@@ -158,8 +157,7 @@ fn sunion(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// `SUNIONSTORE destination key …`: as SINTERSTORE, with event `sunionstore`.
 fn sunionstore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let result = union(cx, args, 2..args.len())?;
-    store(cx, args, "sunionstore", result);
-    Ok(())
+    store(cx, args, "sunionstore", result)
 }
 
 /// `SDIFF key …` -> the members of the first set that are in no other. Errors: WRONGTYPE.
@@ -172,8 +170,7 @@ fn sdiff(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
 /// `SDIFFSTORE destination key …`: as SINTERSTORE, with event `sdiffstore`.
 fn sdiffstore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
     let result = difference(cx, args, 2..args.len())?;
-    store(cx, args, "sdiffstore", result);
-    Ok(())
+    store(cx, args, "sdiffstore", result)
 }
 
 /// Looks the sets up for reading. Errors: WRONGTYPE.
@@ -275,14 +272,23 @@ fn difference(
 }
 
 /// Stores a result under the key at argument 1, or deletes that key if it is empty, and replies.
-fn store(cx: &mut Ctx<'_, '_>, args: Args<'_>, event: &'static str, result: SetBuf) {
+/// Errors: no memory.
+fn store(
+    cx: &mut Ctx<'_, '_>,
+    args: Args<'_>,
+    event: &'static str,
+    result: SetBuf,
+) -> CommandResult {
     let key = cx.key(args, 1);
     let len = result.view().len();
     if len > 0 {
-        cx.keys.set(key, result.into(), Ttl::Clear);
+        let value = result.into();
+        cx.admit_result(key, &value)?;
+        cx.keys.set(key, value, Ttl::Clear);
         notify(cx, event, key);
     } else if cx.keys.delete(key) {
         notify_deleted(cx, key);
     }
     cx.reply.int(len as i64);
+    Ok(())
 }

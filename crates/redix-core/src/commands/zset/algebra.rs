@@ -131,8 +131,7 @@ fn store_result(cx: &mut Ctx<'_, '_>, args: Args<'_>, operation: Operation) -> C
         Operation::Difference => "zdiffstore",
     };
     let destination = cx.key(args, 1);
-    store_set(cx, destination, event, result);
-    Ok(())
+    store_set(cx, destination, event, result)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

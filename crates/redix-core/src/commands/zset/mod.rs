@@ -25,7 +25,7 @@ use redix_types::zset::{Limits, Zset, ZsetEdit, ZsetRef, build};
 use crate::command::context::Ctx;
 use crate::config::Config;
 use crate::effects::class;
-use crate::error::ReplyError;
+use crate::error::{CommandResult, ReplyError};
 use crate::keyspace::Key;
 use crate::keyspace::access::{Access, Edited, Missing, Ttl};
 
@@ -100,17 +100,19 @@ fn notify_removed(cx: &mut Ctx<'_, '_>, event: &'static str, key: Key<'_>, empti
 }
 
 /// Stores a result under the destination key, or deletes that key if it is empty, and replies with
-/// its length.
+/// its length. Errors: no memory.
 fn store(
     cx: &mut Ctx<'_, '_>,
     key: Key<'_>,
     event: &'static str,
     result: Option<HeapValue>,
     len: usize,
-) {
+) -> CommandResult {
     match result {
         Some(value) => {
-            cx.keys.set(key, Value::Heap(value), Ttl::Clear);
+            let value = Value::Heap(value);
+            cx.admit_result(key, &value)?;
+            cx.keys.set(key, value, Ttl::Clear);
             notify(cx, event, key);
         }
         None if cx.keys.delete(key) => {
@@ -119,17 +121,23 @@ fn store(
         None => {}
     }
     cx.reply.int(len as i64);
+    Ok(())
 }
 
 /// The same of a sorted set that was made as a large one.
-pub(super) fn store_set(cx: &mut Ctx<'_, '_>, key: Key<'_>, event: &'static str, result: Zset) {
+pub(super) fn store_set(
+    cx: &mut Ctx<'_, '_>,
+    key: Key<'_>,
+    event: &'static str,
+    result: Zset,
+) -> CommandResult {
     let (limits, hasher, len) = (limits(cx.config), cx.keys.keyspace.hasher(), result.len());
     let value = match len {
         0 => None,
         _ if len <= limits.entries => build(result.iter(), limits, hasher),
         _ => Some(HeapValue::Zset(Box::new(result))),
     };
-    store(cx, key, event, value, len);
+    store(cx, key, event, value, len)
 }
 
 /// Whether members are replied with their scores.

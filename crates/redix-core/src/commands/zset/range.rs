@@ -251,8 +251,7 @@ fn zrangestore(cx: &mut Ctx<'_, '_>, args: Args<'_>) -> CommandResult {
         members.forget_signs(&query, limits);
     }
     let result = build(members.iter(), limits, hasher);
-    store(cx, destination, "zrangestore", result, members.ends.len());
-    Ok(())
+    store(cx, destination, "zrangestore", result, members.ends.len())
 }
 
 /// Members copied out of a set, in order.

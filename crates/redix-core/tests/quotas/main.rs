@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod model;
+
 use redix_core::config::{Config, DbLimit, MaxmemoryPolicy};
 use redix_core::engine::{Background, Engine};
 use redix_core::keyspace::SHARDS;
