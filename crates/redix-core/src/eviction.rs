@@ -176,6 +176,8 @@ pub struct DbCounts {
     pub evicted: u64,
     /// Commands refused.
     pub refused: u64,
+    /// When the audit log tells of the next one, in milliseconds of Unix time.
+    record_from_ms: i64,
 }
 
 /// The state of eviction that all threads share.
@@ -248,6 +250,15 @@ impl Eviction {
     /// Counts a command that was refused because the limit of a database was exceeded.
     pub(crate) fn note_refused(&self, db: u32) {
         lock(&self.db_counts).entry(db).or_default().refused += 1;
+    }
+
+    /// Sets from when on the audit log tells of a refusal again, if `next` says that it does now.
+    pub(crate) fn put_record_off(&self, db: u32, next: impl Fn(i64) -> Option<i64>) -> bool {
+        let mut counts = lock(&self.db_counts);
+        let from_ms = &mut counts.entry(db).or_default().record_from_ms;
+        let later = next(*from_ms);
+        *from_ms = later.unwrap_or(*from_ms);
+        later.is_some()
     }
 
     /// What has happened because the limit of a database was exceeded.

@@ -15,7 +15,7 @@
 //! the rules of a user change, but for debts at another rate.
 
 use crate::sync::Arc;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 const NS_PER_S: u64 = 1_000_000_000;
 /// The time for which a bucket that is full lasts.
@@ -56,6 +56,8 @@ pub struct Usage {
     pub throttled: AtomicU64,
     /// Commands refused for want of memory.
     pub refused: AtomicU64,
+    /// When the audit log tells of the next one, in milliseconds of Unix time.
+    record_from_ms: AtomicI64,
 }
 
 /// The usage of a user, which is not part of what the user is.
@@ -138,6 +140,11 @@ impl Usage {
     /// Forgets what was taken and owed.
     pub fn forget_debts(&self) {
         self.paid_at_ns.store(0, Ordering::Relaxed);
+    }
+
+    /// Sets from when on the audit log tells of a refusal again, if `next` says that it does now.
+    pub(crate) fn put_record_off(&self, next: impl Fn(i64) -> Option<i64>) -> bool {
+        self.record_from_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
     }
 
     /// Records what the user's connections take, in bytes.

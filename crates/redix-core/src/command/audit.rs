@@ -17,10 +17,12 @@ use crate::command::args::Args;
 use crate::command::context::{Caller, ClientCx};
 use crate::command::rights::Recorder;
 use crate::command::spec::{CommandSpec, flag};
+use crate::command::table::Command;
 use crate::commandlog::shortened;
 use crate::config::{ByteString, Config, find};
 use crate::engine::Engine;
 use crate::error::ReplyError;
+use crate::keyspace::access::Shortage;
 use crate::moment::rfc3339_ms;
 use crate::registry::ClientShared;
 use crate::sync::atomic::Ordering;
@@ -28,6 +30,8 @@ use crate::sync::lock;
 
 /// Bytes of a name that a record shows.
 const NAME_BYTES_MAX: usize = 1024;
+/// The time between two records of refusals by one quota, in milliseconds.
+const REFUSALS_EVERY_MS: i64 = 1000;
 
 /// One record.
 #[derive(Debug, Serialize)]
@@ -161,6 +165,32 @@ pub(crate) fn audit_certificate(
     write(engine, file, &record);
 }
 
+impl Engine {
+    /// The quota that an error names, as words and as what it limits, if the log is to tell of it
+    /// now: a client that goes on without memory would fill it.
+    fn quota_to_record(
+        &self,
+        error: &ReplyError,
+        user: &[u8],
+        db: u32,
+        now_ms: i64,
+    ) -> Option<(&'static str, String)> {
+        // It is due at that time, or where the clock was set back.
+        let next = |from_ms: i64| {
+            let is_due = !(from_ms - REFUSALS_EVERY_MS..from_ms).contains(&now_ms);
+            is_due.then_some(now_ms + REFUSALS_EVERY_MS)
+        };
+        if *error == ReplyError::OOM_DATABASE {
+            self.eviction.put_record_off(db, next).then(|| ("db-maxmemory", db.to_string()))
+        } else if *error == ReplyError::OOM_USER {
+            let user = self.acl.get(user)?;
+            user.usage.0.put_record_off(next).then(|| ("%mem", name_text(&user.name)))
+        } else {
+            None
+        }
+    }
+}
+
 /// What came of an authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -198,9 +228,59 @@ impl Recorder<'_> {
         };
         write(self.engine, file, &record);
     }
+
+    /// Records that a command was refused, if `error` says that it was by a quota and the last such
+    /// record is not too recent. `db`: the database whose limit that would be.
+    #[cold]
+    pub(crate) fn audit_quota(
+        &self,
+        error: &ReplyError,
+        context: Context,
+        command: Command,
+        user: &[u8],
+        db: u32,
+    ) {
+        let file = &self.config.audit_log_file;
+        if file.is_empty() {
+            return;
+        }
+        let quota = self.engine.quota_to_record(error, user, db, self.now_ms);
+        let Some((reason, object)) = quota else { return };
+        let name = self.engine.commands.full_name(command);
+        let record = Record {
+            time: rfc3339_ms(self.now_ms),
+            event: "refused",
+            reason: Some(reason),
+            context: Some(context.word()),
+            object: Some(object),
+            command: Some(&name),
+            argv: None,
+            error: None,
+            user: name_text(user),
+            client: Who::of(self.client),
+        };
+        write(self.engine, file, &record);
+    }
 }
 
 impl ClientCx<'_, '_> {
+    /// Records that a command of this client failed, if that was because of a quota.
+    pub(crate) fn audit_failure(&self, error: &ReplyError, context: Context, command: Command) {
+        let db = self.keys.refused_in.unwrap_or(self.session.db);
+        let recorder = self.recorder(Args::new(&[], &[]));
+        recorder.audit_quota(error, context, command, self.session.user.name(), db);
+    }
+
+    /// The same for the command that this is the context of, which has found out by itself that the
+    /// user has no room: that is counted too.
+    #[cold]
+    pub(super) fn note_own_failure(&self, error: &ReplyError) {
+        if *error == ReplyError::OOM_USER {
+            self.engine.note_refusal(Shortage::User, self.session);
+        }
+        self.audit_failure(error, self.audit_context(), self.command);
+    }
+
     fn audit_context(&self) -> Context {
         match self.caller {
             Caller::Exec => Context::Multi,

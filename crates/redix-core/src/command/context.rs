@@ -106,7 +106,7 @@ impl Ctx<'_, '_> {
 
     /// Whether the limit of a database leaves room for so many bytes that the client has not sent.
     /// Errors: it does not.
-    pub fn admit_growth(&self, db: u32, bytes: u64) -> Result<(), ReplyError> {
+    pub fn admit_growth(&mut self, db: u32, bytes: u64) -> Result<(), ReplyError> {
         if !self.has_quotas() || self.from_primary() {
             return Ok(());
         }
@@ -116,13 +116,17 @@ impl Ctx<'_, '_> {
         self.admit_in(db, bytes)
     }
 
-    fn admit_in(&self, db: u32, bytes: u64) -> Result<(), ReplyError> {
+    fn admit_in(&mut self, db: u32, bytes: u64) -> Result<(), ReplyError> {
         let admitted = self.keys.admitted.filter(|(of, _)| *of == db).map_or(0, |(_, had)| had);
-        self.engine.admit_growth(self.config, db, bytes, admitted)
+        let outcome = self.engine.admit_growth(self.config, db, bytes, admitted);
+        if outcome.is_err() {
+            self.keys.refused_in = Some(db);
+        }
+        outcome
     }
 
     /// The same for bytes that leave another database, so that the user has no more than before.
-    pub fn admit_arrival(&self, db: u32, bytes: u64) -> Result<(), ReplyError> {
+    pub fn admit_arrival(&mut self, db: u32, bytes: u64) -> Result<(), ReplyError> {
         if self.from_primary() {
             return Ok(());
         }
@@ -131,7 +135,7 @@ impl Ctx<'_, '_> {
 
     /// Whether the limits leave room for a value that the command has made of others, instead of
     /// what the key holds. Errors: they do not.
-    pub fn admit_result(&self, key: Key<'_>, value: &Value) -> Result<(), ReplyError> {
+    pub fn admit_result(&mut self, key: Key<'_>, value: &Value) -> Result<(), ReplyError> {
         let Value::Heap(value) = value else { return Ok(()) };
         if !self.has_quotas() || self.from_primary() {
             return Ok(());

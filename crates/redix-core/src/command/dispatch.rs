@@ -173,6 +173,7 @@ impl<'k> Runner<'k> {
                 shortage: Shortage::None,
                 admitted: None,
                 user_room: u64::MAX,
+                refused_in: None,
             },
             config,
             engine,
@@ -345,14 +346,17 @@ impl<'k> Runner<'k> {
                 self.cut_off_http(shared);
                 Flow::Next
             }
-            Err(error) => {
+            Err(refusal) => {
                 let exec = found.is_some_and(|command| command.spec.locks == Locks::Queue);
-                let error =
-                    if exec { self.refuse_exec(session, shared, args, &error) } else { error };
+                let error = match exec {
+                    true => self.refuse_exec(session, shared, args, &refusal),
+                    false => refusal.clone(),
+                };
                 session.abort_transaction();
                 session.further_calls -= 1;
                 if let Some(command) = found {
                     self.count_rejected(command);
+                    self.audit_refusal(session, shared, (command, args), &refusal);
                 }
                 fail(self.engine, self.stats, reply, &error);
                 Flow::Next

@@ -179,7 +179,8 @@ impl Engine {
         shortage.error()
     }
 
-    fn note_refusal(&self, shortage: Shortage, session: &Session) {
+    /// Counts a command that is refused with the error of this shortage.
+    pub(crate) fn note_refusal(&self, shortage: Shortage, session: &Session) {
         match shortage {
             Shortage::None | Shortage::Server => {}
             Shortage::Database => self.eviction.note_refused(session.db),

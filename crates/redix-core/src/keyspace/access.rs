@@ -263,6 +263,8 @@ pub struct Access<'k> {
     pub admitted: Option<(u32, u64)>,
     /// Bytes that the limit of the user left then; the greatest number: there is none.
     pub user_room: u64,
+    /// The database whose limit has refused the command while it ran, if it is another.
+    pub refused_in: Option<u32>,
 }
 
 /// Keys that were created while clients are blocked on them, in order: served at the end of the

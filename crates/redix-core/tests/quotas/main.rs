@@ -381,12 +381,14 @@ fn a_user_beyond_its_memory_adds_no_data_but_others_do() {
         let text = b"OOM command not allowed when used memory of the user > '%mem'.";
         matches!(reply, Value::Error(other) if other == text)
     };
-    let value = "v".repeat(500);
+    let (value, mut stored) = ("v".repeat(500), 0);
     for db in ["1", "2"] {
         engine.execute(2, &["SELECT", db]).unwrap();
+        stored = 0;
         for at in 0..250 {
             let reply = engine.execute(2, &["SET", &format!("k{at}"), &value]).unwrap();
             assert!(db == "2" || !is_oom(&reply), "{at}");
+            stored += usize::from(!is_oom(&reply));
         }
     }
     assert!(is_oom(&engine.execute(2, &["SET", "k", "v"]).unwrap()));
@@ -399,6 +401,10 @@ fn a_user_beyond_its_memory_adds_no_data_but_others_do() {
     assert_eq!(run(&mut engine, "SET other v"), Value::Simple(b"OK".to_vec()));
     run(&mut engine, "FLUSHDB");
     assert!(!is_oom(&engine.execute(2, &["SET", "k", "v"]).unwrap()));
+    assert!(is_oom(&engine.execute(2, &["SETRANGE", "k", "400000", "v"]).unwrap()));
+    let info = run(&mut engine, "INFO quotas").pretty();
+    let refused = 250 - stored + 3;
+    assert!(info.contains(&format!(",refused={refused},")), "{refused}: {info}");
     check(&engine, "of a user");
     run(&mut engine, "ACL DELUSER alice");
     assert!(!engine.engine().keyspace.ledger().is_on());

@@ -145,3 +145,41 @@ fn a_file_that_cannot_be_written_is_refused_and_losses_are_told() {
         records(&file).iter().any(|record| record["event"] == "lost" && record["records"] == 1)
     });
 }
+
+/// One record for each limit, however often it refuses within a second.
+#[test]
+fn refusals_by_quotas_are_recorded_now_and_then() {
+    let limits = ["--db-maxmemory", "1 100kb", "--db-maxmemory", "2 1mb"];
+    let server = start(&[ON, &limits].concat());
+    let mut client = connect(&server);
+    client.must(&["ACL", "SETUSER", "tenant", "on", ">pw", "~*", "+@all", "%mem=300kb"]).unwrap();
+    let value = "v".repeat(200_000);
+    client.must(&["SELECT", "1"]).unwrap();
+    client.must(&["SET", "k", &value]).unwrap();
+    for _ in 0..3 {
+        client.cmd(&["SET", "k", "v"]).unwrap();
+    }
+    // What refuses is not the database of the client.
+    client.must(&["SELECT", "0"]).unwrap();
+    client.must(&["SETRANGE", "large", "1200000", "x"]).unwrap();
+    client.cmd(&["COPY", "large", "copy", "DB", "2"]).unwrap();
+    client.must(&["AUTH", "tenant", "pw"]).unwrap();
+    client.cmd(&["EVAL", "return redis.call('SET', 'a', 'b')", "0"]).unwrap();
+    client.cmd(&["SET", "a", "b"]).unwrap();
+    let seen = eventually_records(&server, 5);
+    let shown: Vec<[&str; 4]> = seen
+        .iter()
+        .filter(|record| text(record, "event") == "refused")
+        .map(|record| ["reason", "object", "command", "user"].map(|name| text(record, name)))
+        .collect();
+    let expected = [
+        ["db-maxmemory", "1", "set", "default"],
+        ["db-maxmemory", "2", "copy", "default"],
+        ["%mem", "tenant", "set", "tenant"],
+    ];
+    // A machine that is held up may take more than a second.
+    let mut first = shown.clone();
+    first.dedup();
+    assert_eq!(first, expected, "{seen:#?}");
+    assert!(client.cmd(&["ACL", "LOG"]).unwrap().pretty().contains("empty"));
+}

@@ -64,6 +64,22 @@ impl<'k> Runner<'k> {
         })
     }
 
+    /// Records that a gate has refused a command, if that was because of a quota.
+    #[cold]
+    pub(super) fn audit_refusal(
+        &self,
+        session: &Session,
+        shared: &ClientShared,
+        (command, args): (Command, Args<'_>),
+        error: &ReplyError,
+    ) {
+        // A command to be queued runs where a SELECT before it leads.
+        let db = session.multi.as_ref().and_then(|multi| multi.db).unwrap_or(session.db);
+        let context = if session.multi.is_some() { Context::Multi } else { Context::TopLevel };
+        let recorder = self.recorder(shared, (command, args));
+        recorder.audit_quota(error, context, command, session.user.name(), db);
+    }
+
     /// Records denials of a client that calls a command.
     pub(super) fn recorder<'r>(
         &'r self,

@@ -1,6 +1,7 @@
 //! A call of a handler under the locks of its unit, and what is recorded of it.
 
 use super::{Attend, fail};
+use crate::acl::log::Context;
 use crate::command::args::Args;
 use crate::command::audit;
 use crate::command::context::{Caller, ClientCx, Ctx};
@@ -28,6 +29,7 @@ impl ClientCx<'_, '_> {
             && let Err(error) = self.admit_within_unit(self.session.db)
         {
             call_stats(self.stats, queued.command).failed.bump();
+            self.audit_failure(&error, Context::Multi, queued.command);
             return fail(self.data.engine, self.data.stats, self.data.reply, &error);
         }
         let reads_all_keys = self.may_read_all(queued.command, args, self.session.db);
@@ -150,6 +152,7 @@ impl ClientCx<'_, '_> {
             }
             if let Err(error) = outcome {
                 self.reply.truncate(mark);
+                self.note_own_failure(&error);
                 call_stats(self.stats, self.command).failed.bump();
                 fail(self.data.engine, self.data.stats, self.data.reply, &error);
             }

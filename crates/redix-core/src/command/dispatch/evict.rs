@@ -68,6 +68,7 @@ impl Runner<'_> {
     pub(super) fn forget_shortage(&mut self) {
         let keys = &mut self.keys;
         (keys.shortage, keys.admitted, keys.user_room) = (Shortage::None, None, u64::MAX);
+        keys.refused_in = None;
     }
 
     fn find_shortage(

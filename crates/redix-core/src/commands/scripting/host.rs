@@ -271,6 +271,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             });
         if let Err(error) = admitted {
             call_stats(self.cx.stats, command).rejected.bump();
+            self.cx.audit_failure(&error, Context::Lua, command);
             return Err(error);
         }
         if command.spec.has(flag::WRITE) {
