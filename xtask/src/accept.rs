@@ -5,6 +5,7 @@
 //! `--again` restarts it. The last line is `accept NAME: PASS` or `FAIL`.
 
 mod abuse;
+mod access;
 mod acl;
 mod busy;
 mod clients;
@@ -41,6 +42,7 @@ const CHECKS: &[Check] = &[
     Check("suite", "the whole upstream suite with 1, 2 and 4 worker threads", suite::run),
     Check("fuzz", "every fuzz target, the minutes shared among them", fuzz::run),
     Check("abuse", "hostile clients, and a hostile primary, one kind after the other", abuse::run),
+    Check("access", "a million calls touch no key that is not checked", access::run),
     Check("acl", "50,000 random rules and calls beside Valkey", acl::run),
     Check("busy", "an endless script is reported in time and ended, 20 times", busy::run),
     Check("clients", "programs of others that bring their own Lua", clients::run),
