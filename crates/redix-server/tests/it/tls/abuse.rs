@@ -1,7 +1,7 @@
 //! What strangers may send to a TLS port costs them their connection, and others nothing.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use rustls::ClientConnection;
@@ -40,6 +40,41 @@ fn is_closed(socket: &mut TcpStream) -> bool {
 fn clients(secure: &Secure) -> usize {
     let list = connect(&secure.server).must(&["CLIENT", "LIST"]).unwrap().pretty();
     list.matches("laddr=").count()
+}
+
+/// An address of this machine that is not the loopback one: where it would send from. Nothing is
+/// sent.
+fn outer_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).ok()?;
+    let addr = socket.local_addr().ok()?.ip();
+    (!addr.is_loopback() && !addr.is_unspecified()).then_some(addr)
+}
+
+/// Whoever is not on this machine is told why, over TLS, and nothing of it is executed.
+#[test]
+fn protected_mode_refuses_others_after_their_handshake() {
+    let Some(outer) = outer_address() else {
+        eprintln!("skipped: this machine has the loopback address alone");
+        return;
+    };
+    let secure = Secure::start(&["--bind", "127.0.0.1", &outer.to_string()]);
+    let config = secure.authority.client_config(Some("client"));
+    let stranger = || TlsClient::connect_to(SocketAddr::from((outer, secure.port)), &config);
+    let mut refused = stranger().unwrap();
+    // With the last bytes of the handshake.
+    refused.send(&["SET", "k", "v"]).unwrap();
+    let reply = refused.reply().unwrap().pretty();
+    assert!(reply.starts_with("-DENIED Running in protected mode"), "{reply}");
+    assert!(refused.reply().is_err(), "it is closed");
+    let mut local = secure.client();
+    assert_eq!(local.ask("EXISTS k"), "(integer) 0");
+    let stats = local.ask("INFO stats");
+    assert!(stats.contains("rejected_connections:1"), "{stats}");
+    local.ask("CONFIG SET protected-mode no");
+    assert_eq!(stranger().unwrap().ask("PING"), "+PONG");
+    local.ask("CONFIG SET protected-mode yes requirepass secret");
+    assert!(stranger().unwrap().ask("PING").starts_with("-NOAUTH"));
 }
 
 #[test]

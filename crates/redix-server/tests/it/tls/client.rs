@@ -1,7 +1,7 @@
 //! A blocking client over TLS.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,12 @@ pub(super) struct TlsClient {
 impl TlsClient {
     /// Connects; the handshake is made with the first command.
     pub(super) fn connect(port: u16, config: &Arc<ClientConfig>) -> Result<Self> {
-        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        Self::connect_to(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)
+    }
+
+    /// The same to another address of this machine.
+    pub(super) fn connect_to(addr: SocketAddr, config: &Arc<ClientConfig>) -> Result<Self> {
+        let socket = TcpStream::connect(addr)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(20)))?;
         let session = ClientConnection::new(Arc::clone(config), "localhost".try_into()?)?;

@@ -65,6 +65,56 @@ fn a_real_primary_is_followed_over_tls() {
     replicates(Peer::Redis7, Peer::Redix);
 }
 
+/// A full synchronisation over two connections, both of them TLS, while the primary is written to.
+#[test]
+fn snapshot_and_stream_have_a_connection_each() {
+    let authority = Authority::new();
+    let dual = ["--dual-channel-replication-enabled", "yes", "--repl-diskless-sync", "yes"];
+    let (primary, port) = node(Peer::Redix, &authority, &dual);
+    let (replica, _) = node(Peer::Redix, &authority, &dual);
+    let (mut writer, mut reader) = (connect(&primary), connect(&replica));
+    for number in 0..400 {
+        writer.must(&["SET", &format!("before:{number}"), &"x".repeat(20_000)]).unwrap();
+    }
+    // The snapshot takes at least two seconds: what is written meanwhile is in the stream.
+    writer.must(&["CONFIG", "SET", "rdb-key-save-delay", "5000"]).unwrap();
+    reader.must(&["REPLICAOF", "127.0.0.1", &port.to_string()]).unwrap();
+    eventually("both connections are there", || {
+        let replication = info(&mut writer, "replication");
+        replication.contains("type=rdb-channel") && replication.contains("type=main-channel")
+    });
+    for number in 0..200 {
+        writer.must(&["SET", &format!("during:{number}"), &"y".repeat(20_000)]).unwrap();
+    }
+    writer.must(&["CONFIG", "SET", "rdb-key-save-delay", "0"]).unwrap();
+    eventually("the link is up", || info(&mut reader, "replication").contains("link_status:up"));
+    assert_eq!(writer.must(&["WAIT", "1", "20000"]).unwrap().pretty(), "(integer) 1");
+    assert_eq!(reader.must(&["DBSIZE"]).unwrap().pretty(), "(integer) 600");
+    let stats = info(&mut writer, "stats");
+    assert!(stats.contains("sync_full:1") && stats.contains("sync_partial_ok:1"), "{stats}");
+    let replication = info(&mut writer, "replication");
+    assert!(replication.contains("connected_slaves:1"), "{replication}");
+}
+
+/// One that knows nothing of two connections gets everything over one.
+#[test]
+fn an_older_replica_follows_a_primary_that_offers_two_connections() {
+    if !Peer::Redis7.available_or_skip() {
+        return;
+    }
+    let authority = Authority::new();
+    let (primary, port) =
+        node(Peer::Redix, &authority, &["--dual-channel-replication-enabled", "yes"]);
+    let (replica, _) = node(Peer::Redis7, &authority, &[]);
+    let (mut writer, mut reader) = (connect(&primary), connect(&replica));
+    writer.must(&["SET", "before", "1"]).unwrap();
+    reader.must(&["REPLICAOF", "127.0.0.1", &port.to_string()]).unwrap();
+    eventually("the link is up", || info(&mut reader, "replication").contains("link_status:up"));
+    writer.must(&["SET", "after", "1"]).unwrap();
+    assert_eq!(writer.must(&["WAIT", "1", "20000"]).unwrap().pretty(), "(integer) 1");
+    assert_eq!(reader.must(&["DBSIZE"]).unwrap().pretty(), "(integer) 2");
+}
+
 #[test]
 fn a_primary_that_is_not_trusted_is_not_followed() {
     let (primary, port) = node(Peer::Redix, &Authority::new(), &["--tls-auth-clients", "no"]);
