@@ -19,6 +19,7 @@
 //! - [`quoting`]: binary-safe text for arguments and replies.
 //! - [`rights`]: access control beside a real server;
 //! - [`traces`]: caches beside real servers.
+//! - [`options`]: the options of the programs here.
 //! - [`rng`]: the seeded generator of everything random.
 //!
 //! **Invariants.** Nothing here is part of the product. Only [`engine`], [`digest`], [`forms`],
@@ -37,6 +38,7 @@ pub mod durability;
 pub mod encodings;
 pub mod engine;
 pub mod forms;
+pub mod options;
 pub mod oracle;
 pub mod peer;
 pub mod points;

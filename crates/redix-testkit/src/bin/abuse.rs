@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use redix_testkit::abuse::{self, Scale, UNITS};
+use redix_testkit::options::Options;
 use redix_testkit::{Launch, Peer};
 
 const USAGE: &str = "\
@@ -18,24 +19,25 @@ usage: abuse [OPTIONS] UNIT…   against a server started for it: REDIX_BIN, els
 ";
 
 fn main() -> Result<()> {
-    let (mut seed, mut scale, mut units) = (1, Scale::Long, Vec::new());
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--help" => print!("{USAGE}"),
-            "--list" => UNITS.iter().for_each(|unit| println!("{}", unit.name)),
-            "--seed" => seed = args.next().context("--seed needs a value")?.parse()?,
-            "--short" => scale = Scale::Short,
-            "--seconds" => {
-                let seconds = args.next().context("--seconds needs a value")?.parse()?;
-                scale = Scale::Lasting(Duration::from_secs(seconds));
-            }
-            name => match abuse::unit(name) {
-                Some(unit) => units.push(unit),
-                None => bail!("{name} is neither a unit nor an option; try --help"),
-            },
-        }
+    let Some(mut options) = Options::of_process() else {
+        print!("{USAGE}");
+        return Ok(());
+    };
+    if options.flag("--list") {
+        UNITS.iter().for_each(|unit| println!("{}", unit.name));
     }
+    let seed = options.or("--seed", 1)?;
+    let seconds = options.value("--seconds", |text| text.parse().ok())?;
+    let scale = match (options.flag("--short"), seconds) {
+        (true, _) => Scale::Short,
+        (false, Some(seconds)) => Scale::Lasting(Duration::from_secs(seconds)),
+        (false, None) => Scale::Long,
+    };
+    let units = options
+        .words()?
+        .into_iter()
+        .map(|name| abuse::unit(&name).with_context(|| format!("{name} is no unit; try --help")));
+    let units = units.collect::<Result<Vec<_>>>()?;
     for unit in units {
         let seen = abuse::run(unit, Launch::new(Peer::Redix)?, scale, seed);
         println!("{}", seen.with_context(|| format!("{}, seed {seed}", unit.name))?);

@@ -3,8 +3,9 @@
 // This program prints its findings.
 #![allow(clippy::print_stdout)]
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use redix_testkit::durability::{self, Fault, Policy};
+use redix_testkit::options::Options;
 use redix_testkit::{Launch, Peer};
 
 const USAGE: &str = "\
@@ -16,21 +17,17 @@ usage: durability [OPTIONS] POLICY   against a server started for it: REDIX_BIN,
 ";
 
 fn main() -> Result<()> {
-    let (mut seed, mut rounds, mut policies) = (1, 10, Vec::new());
-    let mut fault = Fault::Kill;
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--help" => print!("{USAGE}"),
-            "--seed" => seed = args.next().context("--seed needs a value")?.parse()?,
-            "--rounds" => rounds = args.next().context("--rounds needs a value")?.parse()?,
-            "--power" => fault = Fault::PowerCut,
-            name => match Policy::ALL.into_iter().find(|policy| policy.name() == name) {
-                Some(policy) => policies.push(policy),
-                None => bail!("{name} is neither a policy nor an option; try --help"),
-            },
-        }
-    }
+    let Some(mut options) = Options::of_process() else {
+        print!("{USAGE}");
+        return Ok(());
+    };
+    let (seed, rounds) = (options.or("--seed", 1)?, options.or("--rounds", 10)?);
+    let fault = if options.flag("--power") { Fault::PowerCut } else { Fault::Kill };
+    let policies = options.words()?.into_iter().map(|name| {
+        let policy = Policy::ALL.into_iter().find(|policy| policy.name() == name);
+        policy.with_context(|| format!("{name} is no policy; try --help"))
+    });
+    let policies = policies.collect::<Result<Vec<_>>>()?;
     for policy in policies {
         println!("{}", durability::run(Launch::new(Peer::Redix)?, fault, policy, rounds, seed)?);
     }

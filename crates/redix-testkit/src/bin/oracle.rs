@@ -5,8 +5,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use redix_testkit::Peer;
+use redix_testkit::options::Options;
 use redix_testkit::oracle::{Family, Plan, run_stream};
 
 const USAGE: &str = "\
@@ -22,30 +23,24 @@ usage: oracle [OPTIONS]
 ";
 
 fn main() -> Result<ExitCode> {
-    let mut subject = Peer::Redix;
-    let mut families = Family::EACH.to_vec();
-    let mut protos = vec![2, 3];
-    let (oracle, epoch) = (Peer::Valkey, None);
-    let mut plan = Plan { seed: 1, count: 10_000, family: Family::All, proto: 2, oracle, epoch };
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        if arg == "--help" {
-            print!("{USAGE}");
-            return Ok(ExitCode::SUCCESS);
-        }
-        let value = args.next().with_context(|| format!("{arg} needs a value"))?;
-        let unknown = || format!("{arg}: what is {value:?}?");
-        match arg.as_str() {
-            "--subject" => subject = Peer::from_name(&value).with_context(unknown)?,
-            "--oracle" => plan.oracle = Peer::from_name(&value).with_context(unknown)?,
-            "--family" => families = vec![Family::from_name(&value).with_context(unknown)?],
-            "--proto" => protos = vec![value.parse().with_context(unknown)?],
-            "--seed" => plan.seed = value.parse().with_context(unknown)?,
-            "--count" => plan.count = value.parse().with_context(unknown)?,
-            "--epoch" => plan.epoch = Some(value.parse().with_context(unknown)?),
-            _ => bail!("{arg} is not an option; try --help"),
-        }
-    }
+    let Some(mut options) = Options::of_process() else {
+        print!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let subject = options.value("--subject", Peer::from_name)?.unwrap_or(Peer::Redix);
+    let family = options.value("--family", Family::from_name)?;
+    let families = family.map_or(Family::EACH.to_vec(), |family| vec![family]);
+    let proto = options.value("--proto", |text| text.parse().ok())?;
+    let protos = proto.map_or(vec![2, 3], |proto| vec![proto]);
+    let plan = Plan {
+        seed: options.or("--seed", 1)?,
+        count: options.or("--count", 10_000)?,
+        family: Family::All,
+        proto: 2,
+        oracle: options.value("--oracle", Peer::from_name)?.unwrap_or(Peer::Valkey),
+        epoch: options.value("--epoch", |text| text.parse().ok())?,
+    };
+    options.end()?;
     let mut failed = false;
     for &family in &families {
         for &proto in &protos {

@@ -3,7 +3,8 @@
 // This program prints its findings.
 #![allow(clippy::print_stdout)]
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use redix_testkit::options::Options;
 use redix_testkit::points;
 
 const USAGE: &str = "\
@@ -14,21 +15,13 @@ usage: points [OPTIONS]
 ";
 
 fn main() -> Result<()> {
-    let (mut seed, mut turns, mut moments) = (1, 3000, 100);
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        if arg == "--help" {
-            print!("{USAGE}");
-            return Ok(());
-        }
-        let value = args.next().with_context(|| format!("{arg} needs a value"))?;
-        match arg.as_str() {
-            "--seed" => seed = value.parse()?,
-            "--turns" => turns = value.parse()?,
-            "--moments" => moments = value.parse()?,
-            _ => bail!("{arg} is not an option; try --help"),
-        }
-    }
+    let Some(mut options) = Options::of_process() else {
+        print!("{USAGE}");
+        return Ok(());
+    };
+    let (seed, turns) = (options.or("--seed", 1)?, options.or("--turns", 3000)?);
+    let moments = options.or("--moments", 100)?;
+    options.end()?;
     println!("{}", points::run(seed, turns, moments)?);
     Ok(())
 }

@@ -3,7 +3,8 @@
 // This program prints its findings.
 #![allow(clippy::print_stdout)]
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use redix_testkit::options::Options;
 use redix_testkit::{Peer, Server, rights};
 
 const USAGE: &str = "\
@@ -13,20 +14,12 @@ usage: rights [OPTIONS]     random rules and calls, on REDIX_BIN, else the serve
 ";
 
 fn main() -> Result<()> {
-    let (mut seed, mut rounds) = (1, 1000);
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        if arg == "--help" {
-            print!("{USAGE}");
-            return Ok(());
-        }
-        let value = args.next().with_context(|| format!("{arg} needs a value"))?;
-        match arg.as_str() {
-            "--seed" => seed = value.parse()?,
-            "--rounds" => rounds = value.parse()?,
-            _ => bail!("{arg} is no option; try --help"),
-        }
-    }
+    let Some(mut options) = Options::of_process() else {
+        print!("{USAGE}");
+        return Ok(());
+    };
+    let (seed, rounds) = (options.or("--seed", 1)?, options.or("--rounds", 1000)?);
+    options.end()?;
     let subject = Server::start::<&str>(Peer::Redix, &[])?;
     let oracle = Server::start::<&str>(Peer::Valkey, &[])?;
     let compared = rights::compare([subject.addr(), oracle.addr()], seed, rounds)?;

@@ -6,7 +6,8 @@
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use redix_testkit::options::Options;
 use redix_testkit::sim::{self, Seen};
 
 const USAGE: &str = "\
@@ -16,19 +17,15 @@ usage: sim [OPTIONS]
 ";
 
 fn main() -> Result<ExitCode> {
-    let mut seeds = 1..=200;
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        if arg == "--help" {
-            print!("{USAGE}");
-            return Ok(ExitCode::SUCCESS);
-        }
-        let value = args.next().with_context(|| format!("{arg} needs a value"))?;
-        match arg.as_str() {
-            "--seeds" => seeds = range(&value)?,
-            "--trace" => return trace(value.parse()?),
-            _ => bail!("{arg} is not an option; try --help"),
-        }
+    let Some(mut options) = Options::of_process() else {
+        print!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let seeds = options.value("--seeds", range)?.unwrap_or(1..=200);
+    let traced = options.value("--trace", |text| text.parse().ok())?;
+    options.end()?;
+    if let Some(seed) = traced {
+        return trace(seed);
     }
     let (mut seen, mut failed) = (Seen::default(), 0);
     for seed in seeds {
@@ -44,9 +41,9 @@ fn main() -> Result<ExitCode> {
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn range(text: &str) -> Result<RangeInclusive<u64>> {
-    let (first, last) = text.split_once("..").context("--seeds wants A..B")?;
-    Ok(first.parse()?..=last.parse()?)
+fn range(text: &str) -> Option<RangeInclusive<u64>> {
+    let (first, last) = text.split_once("..")?;
+    Some(first.parse().ok()?..=last.parse().ok()?)
 }
 
 fn trace(seed: u64) -> Result<ExitCode> {

@@ -3,13 +3,15 @@
 // This program prints its findings.
 #![allow(clippy::print_stdout)]
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use redix_testkit::Peer;
+use redix_testkit::options::Options;
 use redix_testkit::traces::{POLICIES, Trace, play};
 
 const USAGE: &str = "\
 usage: traces [OPTIONS]     Zipf, scan and loop traces on REDIX_BIN, else the server built last,
                             and on real servers; fails where these find more keys
+  --list         the policies
   --policy NAME  one of maxmemory-policy; all
   --accesses N   of each trace (600000), at 100,000 a second
   --seed N       1
@@ -19,21 +21,17 @@ usage: traces [OPTIONS]     Zipf, scan and loop traces on REDIX_BIN, else the se
 const TOLERANCE: f64 = 1.0;
 
 fn main() -> Result<()> {
-    let (mut policy, mut accesses, mut seed) = (None, 600_000, 1);
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        if arg == "--help" {
-            print!("{USAGE}");
-            return Ok(());
-        }
-        let value = args.next().with_context(|| format!("{arg} needs a value"))?;
-        match arg.as_str() {
-            "--policy" => policy = Some(value),
-            "--accesses" => accesses = value.parse()?,
-            "--seed" => seed = value.parse()?,
-            _ => bail!("{arg} is no option; try --help"),
-        }
+    let Some(mut options) = Options::of_process() else {
+        print!("{USAGE}");
+        return Ok(());
+    };
+    if options.flag("--list") {
+        POLICIES.iter().for_each(|policy| println!("{policy}"));
+        return Ok(());
     }
+    let policy: Option<String> = options.value("--policy", |text| Some(text.to_owned()))?;
+    let (accesses, seed) = (options.or("--accesses", 600_000)?, options.or("--seed", 1)?);
+    options.end()?;
     let mut worse = Vec::new();
     for name in POLICIES.iter().filter(|name| policy.as_ref().is_none_or(|p| p == *name)) {
         for trace in Trace::ALL {
