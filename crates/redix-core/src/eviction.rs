@@ -9,8 +9,8 @@
 //! stretch is a fair sample, and the items of a bucket are prefetched together. The best candidates
 //! of all samples so far are kept in a [`Pool`] of each thread, and the best of them is evicted
 //! unless it was used since. Under the `volatile-*` policies only keys with an expiry are looked
-//! at, which the tables mark in their slots. A sample's place is chosen two evictions ahead, so
-//! that its bucket, and then its items, are in the cache when they are read.
+//! at, which the tables mark in their slots. A sample's place is chosen three evictions ahead, so
+//! that its shard, then its bucket and then its items are in the cache when they are read.
 //!
 //! Worked example, `allkeys-lru` with five samples: a bucket with six keys idle for 3, 9, 1, 40, 2
 //! and 7 seconds is visited; the pool holds one idle for 31 seconds from an earlier sample. The key

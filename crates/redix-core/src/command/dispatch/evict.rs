@@ -26,8 +26,9 @@ use crate::sync::atomic::Ordering;
 const TIMED: u32 = 16;
 /// Attempts to find a key that is still there and was not used since it was sampled.
 const TRIES: usize = 8;
-/// Places of later samples that are known.
-const PLACES_AHEAD: usize = 2;
+/// Places of later samples that are known: of one the keys are being fetched into the cache, of the
+/// next one the bucket, of the last one the shard.
+const PLACES_AHEAD: usize = 3;
 /// Entries freed at a time where memory that is about to be freed is waited for.
 const FREE_PER_STEP: usize = 256;
 
@@ -371,9 +372,12 @@ impl Runner<'_> {
         if let Some(place) = pool.ahead.front() {
             self.at(*place, |table| table.prefetch_items_at(place.from));
         }
+        if let Some(place) = pool.ahead.get(1) {
+            self.at(*place, |table| table.prefetch_bucket_at(place.from));
+        }
         while pool.ahead.len() < PLACES_AHEAD {
             let place = self.random_place(db);
-            self.at(place, |table| table.prefetch_bucket_at(place.from));
+            self.keys.keyspace.prefetch_shard(place.shard);
             pool.ahead.push_back(place);
         }
         found
