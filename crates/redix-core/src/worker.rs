@@ -41,6 +41,7 @@ use crate::sync::atomic::Ordering;
 use buffers::Buffers;
 use mail::await_mail;
 use portion::HintsAhead;
+use rate::Shares;
 use script::runs_scripts;
 
 /// The most commands that go through the passes together: enough for the first prefetch to complete
@@ -132,6 +133,8 @@ struct Turn {
     /// The connection that is running.
     running: Option<usize>,
     asked: Vec<Asked>,
+    /// Of users with rates.
+    shares: Shares,
 }
 
 /// One thread's connections.
@@ -360,6 +363,9 @@ impl Worker {
         let added = std::mem::replace(&mut self.ready, ready);
         self.ready.clear();
         self.ready.extend_from_slice(&added);
+        let mut shares = std::mem::take(&mut self.turn.shares);
+        shares.restart().for_each(|token| self.mark_ready(token));
+        self.turn.shares = shares;
         again.into_iter().for_each(|token| self.mark_ready(token));
         std::mem::take(&mut self.turn.asked)
     }
@@ -467,9 +473,9 @@ impl Worker {
         let mut count = (client.input.parked() - parked).min(GROUP_MAX - first);
         if self.engine.acl.limits_rates() {
             let end = parked + count;
-            let ends = (parked, end);
-            let paid = rate::pay(&self.engine, client, ends, (token, now_ms), &mut self.deadlines);
-            count = paid.min(end).saturating_sub(parked);
+            let meters = (&mut self.turn.shares, &mut self.deadlines);
+            let may = rate::pay(&self.engine, client, (parked, end), (token, now_ms), meters);
+            count = may - parked;
         }
         let db = client.session.db;
         for index in parked..parked + count {

@@ -1,9 +1,13 @@
 //! Connections whose user has a limit of commands per second; see [`crate::acl::quota`].
 //!
+//! Such a user has a share of each turn besides: what it has saved up, or sends in one pipeline, is
+//! executed in pieces, between which the replies of others are sent.
+//!
 //! **Invariants.** Parked commands are paid for once, whether they run in this turn or a later one.
 //! A connection that waits for its commands to be paid has its time among the worker's deadlines.
+//! One that is passed over in a turn has more to run, and comes before its like in the next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Worker;
 use crate::acl::User;
@@ -15,6 +19,46 @@ use crate::sync::Arc;
 const NS_PER_MS: u64 = 1_000_000;
 /// How often a connection that waits looks whether its user still has the rate.
 const LOOK_INTERVAL_MS: i64 = 1000;
+/// A user's share of a turn is what its rate gives in a part of a second, but at least so many
+/// commands: fewer would cost more in turns and system calls than the others gain.
+const SHARE_PART: u64 = 1000;
+const SHARE_MIN: usize = 16;
+
+/// What the users with rates have had executed in a turn.
+#[derive(Default)]
+pub(super) struct Shares {
+    /// Commands, by the address of a user's [`crate::acl::quota::Usage`].
+    used: BTreeMap<usize, usize>,
+    /// Connections that have had nothing, and wait for the next turn.
+    passed_over: Vec<usize>,
+    /// The last connection that has had something.
+    served: Option<usize>,
+}
+
+impl Shares {
+    /// Grants a connection of a user some of its commands; it waits for the next turn with the
+    /// others.
+    fn grant(&mut self, user: &User, token: usize, wanted: usize) -> usize {
+        let share = SHARE_MIN.max((user.quota.rate / SHARE_PART) as usize);
+        let used = self.used.entry(Arc::as_ptr(&user.usage.0).addr()).or_default();
+        let granted = wanted.min(share - (*used).min(share));
+        *used += granted;
+        if granted > 0 {
+            self.served = Some(token);
+        } else if wanted > 0 && self.served != Some(token) {
+            self.passed_over.push(token);
+        }
+        granted
+    }
+
+    /// Begins the next turn. Returns the connections that have waited for it, some of them more
+    /// than once.
+    pub(super) fn restart(&mut self) -> std::vec::Drain<'_, usize> {
+        self.used.clear();
+        self.served = None;
+        self.passed_over.drain(..)
+    }
+}
 
 /// The user of a client, if it has a limit of commands. Replicas, primaries and strangers have
 /// none.
@@ -29,19 +73,32 @@ fn limited_user(engine: &Engine, client: &mut Client) -> Option<Arc<User>> {
 }
 
 /// Pays for the first `end` parked commands of a client, of which the first `taken` are about to
-/// run. Returns how many may; if none of them may, the client waits.
+/// run. Returns how many may in this turn; if none of them are paid for, the client waits.
 pub(super) fn pay(
     engine: &Engine,
     client: &mut Client,
     (taken, end): (usize, usize),
     (token, now_ms): (usize, i64),
-    deadlines: &mut BTreeSet<(i64, usize)>,
+    (shares, deadlines): (&mut Shares, &mut BTreeSet<(i64, usize)>),
 ) -> usize {
     let Some(user) = limited_user(engine, client) else { return end };
-    let metered = &mut client.metered;
-    if metered.paid > taken || end <= metered.paid {
-        return metered.paid.min(end);
+    if client.metered.paid <= taken && end > client.metered.paid {
+        pay_more(engine, client, &user, end, (token, now_ms), deadlines);
     }
+    let payable = client.metered.paid.min(end).saturating_sub(taken);
+    taken + shares.grant(&user, token, payable)
+}
+
+/// Pays for parked commands up to `end`, or has the client wait if none are paid for.
+fn pay_more(
+    engine: &Engine,
+    client: &mut Client,
+    user: &User,
+    end: usize,
+    (token, now_ms): (usize, i64),
+    deadlines: &mut BTreeSet<(i64, usize)>,
+) {
+    let metered = &mut client.metered;
     let (unpaid, now_ns) = (end - metered.paid, engine.env.clock.mono_ns());
     // What is paid for may block the client, which then has nothing to wait for here.
     let can_wait = metered.paid == 0;
@@ -55,7 +112,6 @@ pub(super) fn pay(
             deadlines.insert((wake_ms, token));
         }
     }
-    metered.paid
 }
 
 /// Notes that the first `executed` parked commands of a client have run, and owes for those that
