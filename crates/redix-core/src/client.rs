@@ -254,6 +254,11 @@ impl Input {
             self.filled -= taken;
             self.wanted = 0;
         }
+        if self.large.is_receiving() && !self.lent {
+            // Nothing is read into it meanwhile.
+            self.bytes.truncate(self.filled);
+            self.bytes.shrink_to_fit();
+        }
     }
 
     fn park(&mut self, first_span: usize, consumed: usize, apart: Option<Box<Apart>>) {

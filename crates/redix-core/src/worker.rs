@@ -614,11 +614,11 @@ impl Worker {
             rate::settle(&self.engine, client, executed.len());
         }
         count_commands(client, executed.len());
+        client.shared.last_command.store(last.named_id(), Ordering::Relaxed);
+        client.executed(executed.len(), &self.engine.repl.log);
         if self.engine.registry.limits_memory() {
             client.publish(&self.engine.registry);
         }
-        client.shared.last_command.store(last.named_id(), Ordering::Relaxed);
-        client.executed(executed.len(), &self.engine.repl.log);
     }
 
     /// The prefetch passes: buckets first, then entries, each under a brief lock; skipped while the

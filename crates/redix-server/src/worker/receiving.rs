@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use redix_core::client::Client;
+use redix_core::client::{Client, READ_MIN};
 use redix_core::worker::Worker;
 
 use super::connections::{Connections, describe};
@@ -175,7 +175,9 @@ impl Connections {
             let shared = &client.shared;
             let total = shared.net_in.load(Ordering::Relaxed) + count as u64;
             shared.net_in.store(total, Ordering::Relaxed);
-            if self.engine.registry.limits_memory() {
+            // Less is executed in this turn, or counted at its end.
+            let is_much = client.input.pending_bytes() > READ_MIN;
+            if is_much && self.engine.registry.limits_memory() {
                 client.publish(&self.engine.registry);
             }
         }
