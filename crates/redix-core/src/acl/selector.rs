@@ -270,6 +270,14 @@ impl Selector {
         }
     }
 
+    /// The databases that it allows; `None`: all.
+    pub(super) fn listed_databases(&self) -> Option<&BTreeSet<u32>> {
+        match &self.databases {
+            Allowed::All => None,
+            Allowed::Some(databases) => Some(databases),
+        }
+    }
+
     /// Whether nothing is denied.
     pub fn is_unrestricted(&self) -> bool {
         self.commands.all

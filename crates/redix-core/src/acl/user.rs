@@ -78,12 +78,20 @@ impl User {
         self.selectors.iter().any(Selector::is_unrestricted)
     }
 
-    /// Whether it may use a database.
-    pub fn reaches(&self, db: u32) -> bool {
-        self.selectors.iter().any(|selector| match &selector.databases {
-            Allowed::All => true,
-            Allowed::Some(databases) => databases.contains(&db),
-        })
+    /// The databases that it may use, each once; `None`: all.
+    pub fn databases(&self) -> Option<impl Iterator<Item = u32>> {
+        if self.selectors.iter().any(|selector| selector.databases == Allowed::All) {
+            return None;
+        }
+        let listed = self.selectors.iter().enumerate().flat_map(|(at, selector)| {
+            let earlier = &self.selectors[..at];
+            let is_new = move |db: &u32| {
+                let mut earlier = earlier.iter().filter_map(Selector::listed_databases);
+                !earlier.any(|databases| databases.contains(db))
+            };
+            selector.listed_databases().into_iter().flatten().copied().filter(is_new)
+        });
+        Some(listed)
     }
 
     /// Applies one rule. On an error nothing has changed.

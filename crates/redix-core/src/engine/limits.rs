@@ -62,8 +62,14 @@ impl Engine {
 
     /// Bytes of the keys in all databases that a user may use.
     pub(crate) fn bytes_within_reach(&self, user: &User) -> u64 {
-        let databases = (0..self.keyspace.databases()).filter(|db| user.reaches(*db));
-        databases.map(|db| self.keyspace.ledger().bytes(db)).sum()
+        let ledger = self.keyspace.ledger();
+        match user.databases() {
+            None => ledger.bytes_of_all(),
+            Some(databases) => {
+                let existing = databases.filter(|db| *db < self.keyspace.databases());
+                existing.map(|db| ledger.bytes(db)).sum()
+            }
+        }
     }
 
     /// The bytes that a transaction or script of this session's user may go on to add.

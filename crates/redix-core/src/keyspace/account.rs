@@ -142,8 +142,8 @@ impl DbShard {
     }
 }
 
-/// One thread's part of the bytes of each database; of one part another one may have freed more
-/// than it has seen added.
+/// One thread's part of the bytes of each database, and last of all of them; of one part another
+/// one may have freed more than it has seen added.
 type Row = Box<[AtomicI64]>;
 
 /// The bytes of each database.
@@ -161,15 +161,26 @@ impl Ledger {
             && self.is_on()
             && let Some(rows) = self.rows.get()
         {
-            rows[thread % rows.len()][db as usize].fetch_add(bytes, Ordering::Relaxed);
+            let row = &rows[thread % rows.len()];
+            row[db as usize].fetch_add(bytes, Ordering::Relaxed);
+            row[row.len() - 1].fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
     /// Bytes of the keys of a database, as far as they are counted.
     #[inline]
     pub fn bytes(&self, db: u32) -> u64 {
+        self.sum(|row| &row[db as usize])
+    }
+
+    /// Bytes of the keys of all databases, as far as they are counted.
+    pub fn bytes_of_all(&self) -> u64 {
+        self.sum(|row| &row[row.len() - 1])
+    }
+
+    fn sum(&self, cell: impl Fn(&Row) -> &AtomicI64) -> u64 {
         let Some(rows) = self.rows.get() else { return 0 };
-        let of_thread = |row: &Padded<Row>| row[db as usize].load(Ordering::Relaxed);
+        let of_thread = |row: &Padded<Row>| cell(row).load(Ordering::Relaxed);
         u64::try_from(rows.iter().map(of_thread).sum::<i64>()).unwrap_or(0)
     }
 
@@ -191,7 +202,7 @@ impl Keyspace {
         if self.ledger.is_on() {
             return;
         }
-        let row = || (0..self.databases()).map(|_| AtomicI64::new(0)).collect();
+        let row = || (0..=self.databases()).map(|_| AtomicI64::new(0)).collect();
         self.ledger.rows.get_or_init(|| (0..threads.max(1)).map(|_| Padded(row())).collect());
         self.ledger.on.store(true, Ordering::Relaxed);
         let mut behind = false;

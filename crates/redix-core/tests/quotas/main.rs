@@ -31,10 +31,13 @@ fn bytes(engine: &Engine, db: u32) -> u64 {
 
 fn check(engine: &SimEngine, what: &str) {
     let engine = engine.engine();
+    let mut all = 0;
     for db in 0..engine.keyspace.databases() {
         let counted = engine.keyspace.ledger().bytes(db);
         assert_eq!(counted, bytes(engine, db), "database {db} {what}");
+        all += counted;
     }
+    assert_eq!(engine.keyspace.ledger().bytes_of_all(), all, "all databases {what}");
 }
 
 fn config(limits: &[(u32, u64, MaxmemoryPolicy)]) -> Config {
