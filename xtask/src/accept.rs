@@ -12,6 +12,7 @@ mod clients;
 mod durability;
 mod eviction;
 mod fuzz;
+mod hostile;
 mod kill;
 mod mixed;
 mod oracle;
@@ -52,6 +53,7 @@ const CHECKS: &[Check] = &[
         durability::run,
     ),
     Check("eviction", "hit ratios of each policy beside real servers", eviction::run),
+    Check("hostile", "what a user within its quota costs others", hostile::run),
     Check("kill", "kill -9 during a background save under load, 20 times", kill::run),
     Check("mixed", "clients of every kind on each io-backend: no leak", mixed::run),
     Check("oracle", "500,000 random commands beside Valkey", oracle::run),

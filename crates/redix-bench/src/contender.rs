@@ -103,7 +103,7 @@ pub(crate) fn installed(mode: Mode) -> Vec<Contender> {
         Mode::Latency | Mode::Pauses => &["redix2", "valkey"],
         Mode::Commands | Mode::Elements => &["redix", "valkey"],
         Mode::Unpipelined => &["redix", "valkey"],
-        Mode::CatchUp => &["redix"],
+        Mode::CatchUp | Mode::Hostile => &["redix"],
     };
     let wanted = names.iter().filter_map(|name| CONTENDERS.iter().find(|c| c.name == *name));
     wanted.filter(|contender| contender.peer.available()).copied().collect()

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
@@ -35,6 +36,8 @@ pub(crate) struct Load<'a> {
     depth: usize,
     /// Replies of which only the lines count.
     scratch: Vec<u8>,
+    /// How long batches wait for their replies, in microseconds, if that is recorded.
+    waits: Option<Histogram<u64>>,
 }
 
 /// Bytes read at once where only lines count.
@@ -50,6 +53,7 @@ struct Conn {
     /// Bytes, or lines where only those are known.
     received: usize,
     wants_write: bool,
+    sent_at: Instant,
 }
 
 impl<'a> Load<'a> {
@@ -60,12 +64,28 @@ impl<'a> Load<'a> {
         depth: usize,
         requests: &'a mut Requests,
     ) -> Result<Load<'a>> {
+        Self::connect_with(addr, connections, depth, requests, (b"", b""))
+    }
+
+    /// As [`Load::connect`], after each connection has sent a greeting and received these replies.
+    pub(crate) fn connect_with(
+        addr: SocketAddr,
+        connections: usize,
+        depth: usize,
+        requests: &'a mut Requests,
+        (greeting, expected): (&[u8], &[u8]),
+    ) -> Result<Load<'a>> {
         ensure!(depth <= requests.count(), "the stream is shorter than a batch");
         let poll = Poll::new()?;
         let mut conns = Vec::with_capacity(connections);
         for index in 0..connections {
-            let stream = std::net::TcpStream::connect(addr).context("connecting")?;
+            let mut stream = std::net::TcpStream::connect(addr).context("connecting")?;
             stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(SILENCE_LIMIT))?;
+            stream.write_all(greeting)?;
+            let mut replies = vec![0; expected.len()];
+            stream.read_exact(&mut replies).context("the replies to a greeting")?;
+            ensure!(replies == expected, "{:?}", String::from_utf8_lossy(&replies));
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
             poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
@@ -78,10 +98,23 @@ impl<'a> Load<'a> {
                 replies,
                 received: 0,
                 wants_write: false,
+                sent_at: Instant::now(),
             });
         }
         let events = Events::with_capacity(connections);
-        Ok(Load { poll, events, conns, requests, depth, scratch: vec![0; SCRATCH_BYTES] })
+        let (scratch, waits) = (vec![0; SCRATCH_BYTES], None);
+        Ok(Load { poll, events, conns, requests, depth, scratch, waits })
+    }
+
+    /// From now on records how long batches wait for their replies.
+    pub(crate) fn record_waits(&mut self) -> Result<()> {
+        self.waits = Some(Histogram::new_with_bounds(1, 60_000_000, 3)?);
+        Ok(())
+    }
+
+    /// How long batches have waited, in microseconds.
+    pub(crate) fn waits(&self) -> Option<&Histogram<u64>> {
+        self.waits.as_ref()
     }
 
     /// Sends and receives; the number of requests answered.
@@ -109,6 +142,7 @@ impl<'a> Load<'a> {
             let ready: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
             for index in ready {
                 if self.advance(index)? {
+                    self.note_wait(index)?;
                     answered += 1;
                     last_answer = now;
                     if sent < batches {
@@ -135,7 +169,18 @@ impl<'a> Load<'a> {
         conn.sent = 0;
         conn.received = 0;
         conn.in_flight = true;
+        if self.waits.is_some() {
+            conn.sent_at = Instant::now();
+        }
         self.flush(index)
+    }
+
+    fn note_wait(&mut self, index: usize) -> Result<()> {
+        if let Some(waits) = &mut self.waits {
+            let waited = u64::try_from(self.conns[index].sent_at.elapsed().as_micros())?;
+            waits.record(waited.max(1))?;
+        }
+        Ok(())
     }
 
     fn flush(&mut self, index: usize) -> Result<()> {

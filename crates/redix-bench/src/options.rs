@@ -15,10 +15,11 @@ usage: cargo xtask bench [OPTIONS]            throughput and memory
        cargo xtask bench pauses [OPTIONS]     what large things cost other clients, against a bar
        cargo xtask bench latency [OPTIONS]    open loop, with a disturbance in the middle
        cargo xtask bench unpipelined [OPTIONS] one request at a time: speed, cost and waiting
+       cargo xtask bench hostile [OPTIONS]    what a user within its quota costs others, against a bar
        cargo xtask bench catch-up [OPTIONS]   a replica that has to apply 2 SETs for each key
   --contenders A,B,…  the subject first: redix redix2 valkey redis7 redis8 redix+replica
                       valkey+replica (the first four)
-  --only WHAT,…       of: get set memory; for commands, elements and pauses parts of their names
+  --only WHAT,…       of: get set memory; for commands, elements, hostile and pauses parts of names
   --depths N,…        pipeline depths (1,16,64; unpipelined: 1,16)
   --pairs N           interleaved rounds (7)
   --window SECONDS    measured time of one cell (4), after a quarter of it to warm up
@@ -47,6 +48,7 @@ pub(crate) enum Mode {
     CatchUp,
     Commands,
     Elements,
+    Hostile,
     Pauses,
 }
 
@@ -101,6 +103,7 @@ impl Options {
                 "catch-up" => options.mode = Mode::CatchUp,
                 "commands" => options.mode = Mode::Commands,
                 "elements" => options.mode = Mode::Elements,
+                "hostile" => options.mode = Mode::Hostile,
                 "pauses" => options.mode = Mode::Pauses,
                 "--contenders" => options.contenders = contender::parse_list(value()?)?,
                 "--only" => only = Some(value()?),
@@ -134,7 +137,7 @@ impl Options {
         let mut ops = vec![Op::Get, Op::Set];
         match (options.mode, only) {
             (_, None) => {}
-            (Mode::Commands | Mode::Elements | Mode::Pauses, Some(only)) => {
+            (Mode::Commands | Mode::Elements | Mode::Hostile | Mode::Pauses, Some(only)) => {
                 options.only = only.split(',').map(str::to_lowercase).collect();
             }
             (_, Some(only)) => (ops, options.memory) = parse_only(only)?,
