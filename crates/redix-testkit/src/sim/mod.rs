@@ -1,11 +1,11 @@
 //! Servers, the network between them and their disks, under one seed in one thread.
 //!
 //! A run has a primary and one to three replicas, some of them replicas of replicas. Clients write
-//! to the primary and wait for replicas; links are late, silent and cut at any byte; servers crash
-//! and come back with what their disk has kept; replicas are promoted, or change places with the
-//! primary. Which server does some of
-//! its work next, and how much time passes meanwhile, is drawn at random. At the end everything
-//! heals, and all must come to hold the same.
+//! to the primary, some of whose databases may be full, and wait for replicas; links are late,
+//! silent and cut at any byte; servers crash and come back with what their disk has kept; replicas
+//! are promoted, or change places with the primary. Which server does some of its work next, and
+//! how much time passes meanwhile, is drawn at random. At the end everything heals, and all must
+//! come to hold the same.
 //!
 //! **What is checked**, after every step:
 //! - who is at the same offset of the same stream holds the same (this also finds a replica that
@@ -67,6 +67,8 @@ pub struct Seen {
     pub partial: u64,
     /// Full synchronisations.
     pub full: u64,
+    /// Keys evicted from databases with limits.
+    pub evicted: u64,
 }
 
 impl Seen {
@@ -86,6 +88,7 @@ impl Seen {
             compared: self.compared + other.compared,
             partial: self.partial + other.partial,
             full: self.full + other.full,
+            evicted: self.evicted + other.evicted,
         }
     }
 }
@@ -94,13 +97,13 @@ impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Seen { written, waits, cuts, crashes, promotions, .. } = self;
         let Seen { failovers, sweeps, consents, compared, partial, full, .. } = self;
-        let Seen { waits_aof, checked, .. } = self;
+        let Seen { waits_aof, checked, evicted, .. } = self;
         write!(
             f,
             "{written} commands, {waits} waits, {cuts} cuts, {crashes} crashes, {promotions} \
              promotions, {failovers} failovers, {sweeps} sweeps, {consents} consents, {partial} partial \
              and {full} full synchronisations, {waits_aof} writes confirmed as durable, {checked} \
-             found after a crash, {compared} places compared"
+             found after a crash, {evicted} keys evicted, {compared} places compared"
         )
     }
 }

@@ -269,6 +269,11 @@ impl Process {
         (totals.sync_full, totals.sync_partial_ok)
     }
 
+    /// Keys evicted since its start.
+    pub(super) fn evicted(&self) -> u64 {
+        self.engine.stats.totals().evicted_keys
+    }
+
     /// The number of its workers.
     pub(super) fn workers(&self) -> usize {
         self.workers.len()
@@ -285,6 +290,7 @@ impl Process {
         let mut touched = worker.ready().to_vec();
         // Saves are carried out by background work, and nobody requests a shutdown.
         drop(worker.run());
+        worker.evict();
         let logged = self.engine.write_aof_at_once(index);
         touched.extend_from_slice(worker.fed());
         self.background_due_ns = 0;

@@ -13,12 +13,12 @@ fn fifty_seeds_from_0() {
     let seen = seeds(0..50);
     // A run without events proves nothing.
     let Seen { written, waits, cuts, crashes, promotions, failovers, .. } = seen;
-    let Seen { sweeps, consents, compared, partial, full, waits_aof, checked, .. } = seen;
+    let Seen { sweeps, consents, compared, partial, full, waits_aof, checked, evicted, .. } = seen;
     assert!(written > 10_000 && waits > 100, "{seen:?}");
     assert!(cuts > 200 && crashes > 20 && promotions > 20, "{seen:?}");
     assert!(failovers > 20 && sweeps > 50 && consents > 0, "{seen:?}");
     assert!(compared > 1000 && partial > 50 && full > 100, "{seen:?}");
-    assert!(waits_aof > 30 && checked > 10, "{seen:?}");
+    assert!(waits_aof > 30 && checked > 10 && evicted > 100, "{seen:?}");
 }
 
 #[test]

@@ -6,7 +6,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use redix_core::config::{AppendFsync, Config, DisklessLoad, OutputLimits, ReplicaProtect};
+use redix_core::config::{
+    AppendFsync, Config, DbLimit, DbLimits, DisklessLoad, MaxmemoryPolicy, OutputLimits,
+    ReplicaProtect,
+};
 use redix_core::repl::status::LinkState;
 
 use super::Seen;
@@ -336,7 +339,7 @@ impl World {
         let Some(process) = self.nodes[node].process.take() else { return };
         self.note(&format!("node {node} crashes"));
         self.seen.crashes += 1;
-        self.count_syncs(&process);
+        self.count_life(&process);
         self.outside.net.borrow_mut().set_up(node, false);
         drop(process);
         self.nodes[node].disk = self.nodes[node].disk.after_crash(&mut self.rng);
@@ -349,10 +352,12 @@ impl World {
         self.crash(node);
     }
 
-    fn count_syncs(&mut self, process: &Process) {
+    /// Counts what a server has done since its start.
+    fn count_life(&mut self, process: &Process) {
         let (full, partial) = process.syncs();
         self.seen.full += full;
         self.seen.partial += partial;
+        self.seen.evicted += process.evicted();
     }
 
     /// Makes the primary flush or swap data sets, mostly while a replica receives one.
@@ -592,7 +597,7 @@ impl World {
                 self.note("all agree");
                 for node in 0..self.nodes.len() {
                     let process = self.nodes[node].process.take().ok_or("it was started")?;
-                    self.count_syncs(&process);
+                    self.count_life(&process);
                     self.nodes[node].process = Some(process);
                 }
                 return Ok(());
@@ -664,6 +669,7 @@ fn settings(rng: &mut Rng) -> Config {
         client_output_buffer_limit: limits,
         dir: "/data".into(),
         databases: PROBES_DB + 1,
+        db_maxmemory: db_limits(rng),
         save: Vec::new(),
         repl_backlog_size: *rng.pick(&[16 << 10, 1 << 20, 10 << 20, 10 << 20]),
         repl_backlog_ttl: *rng.pick(&[1, 3600]),
@@ -698,4 +704,26 @@ fn settings(rng: &mut Rng) -> Config {
         aof_load_corrupt_tail_max_size: 1 << 40,
         ..Config::default()
     }
+}
+
+/// Limits of databases, some of which are exceeded soon; never of that of the probes.
+fn db_limits(rng: &mut Rng) -> DbLimits {
+    let mut limits = DbLimits::default();
+    let percent = if rng.chance(40) { 70 } else { 0 };
+    // Both kinds of clocks can't be kept in one entry.
+    let (allkeys, volatile) = if rng.chance(30) {
+        (MaxmemoryPolicy::AllkeysLfu, MaxmemoryPolicy::VolatileLfu)
+    } else {
+        (MaxmemoryPolicy::AllkeysLru, MaxmemoryPolicy::VolatileLru)
+    };
+    let (random, ttl) = (MaxmemoryPolicy::AllkeysRandom, MaxmemoryPolicy::VolatileTtl);
+    for db in 0..PROBES_DB {
+        if !rng.chance(percent) {
+            continue;
+        }
+        let policy = *rng.pick(&[allkeys, volatile, random, ttl, MaxmemoryPolicy::NoEviction]);
+        let bytes = 500 + rng.below(5_000) as u64;
+        limits.set(DbLimit { db, bytes, policy: Some(policy) });
+    }
+    limits
 }
