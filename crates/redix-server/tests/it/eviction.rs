@@ -1,7 +1,8 @@
 //! The limit on memory: which keys and clients go, and who is told.
 
 use redix_resp::Value;
-use redix_testkit::{Client, Peer, Server};
+use redix_testkit::rng::Rng;
+use redix_testkit::{Client, Peer, Server, writes};
 
 use crate::{connect, eventually, start};
 
@@ -158,6 +159,79 @@ fn a_replica_leaves_eviction_to_its_primary_unless_it_is_told_not_to() {
     eventually("eviction", || size(&mut other) == Value::Int(0));
 }
 
+/// Writes of all types, and keys that nobody writes again.
+fn write(clients: &mut [Client], rng: &mut Rng, round: usize) {
+    for (nth, client) in clients.iter_mut().enumerate() {
+        let mut commands = writes::batch(rng, 10);
+        for key in 0..10 {
+            let (name, value) = (format!("fill:{round}:{nth}:{key}"), "v".repeat(rng.below(2000)));
+            let expiry: &[&str] = if rng.chance(50) { &["EX", "100000"] } else { &[] };
+            commands.push(writes::words(&[&["SET", &name, &value], expiry].concat()));
+        }
+        // Some are refused for want of memory.
+        client.pipeline(&commands).unwrap();
+    }
+}
+
+/// Lets no key expire any more.
+fn persist(client: &mut Client) {
+    for db in 0..writes::DATABASES {
+        client.must(&["SELECT", &db.to_string()]).unwrap();
+        let Value::Array(keys) = client.must(&["KEYS", "*"]).unwrap() else { panic!("no keys") };
+        let persist = |key: Value| match key {
+            Value::Bulk(key) => vec![b"PERSIST".to_vec(), key],
+            other => panic!("{other:?} is no key"),
+        };
+        client.pipeline(&keys.into_iter().map(persist).collect::<Vec<_>>()).unwrap();
+    }
+}
+
+/// Random writes on a full primary; then its replica holds the same, and what its append-only file
+/// says.
+fn evicts_alike_everywhere(policy: &str, seed: u64) {
+    eprintln!("{policy}, seed {seed}");
+    let mut rng = Rng::new(seed);
+    let mut args = TWO_WORKERS.to_vec();
+    args.extend(["--enable-debug-command", "yes", "--maxmemory-policy", policy]);
+    let replica = start(&args);
+    args.extend(["--appendonly", "yes", "--appendfsync", "no"]);
+    let mut primary = start(&args);
+    let (mut client, mut other) = (connect(&primary), connect(&replica));
+    // Its primary decides.
+    set(&mut other, "maxmemory", "1");
+    let port = primary.port().to_string();
+    other.must(&["REPLICAOF", "127.0.0.1", &port]).unwrap();
+    let mut clients = [(); 3].map(|()| connect(&primary));
+    let base = info(&mut client, "memory", "used_memory");
+    for round in 0..120 {
+        if round % 20 == 0 {
+            let room = 1_000_000 + rng.below(2_000_000) as i64;
+            set(&mut client, "maxmemory", &(base + room).to_string());
+        }
+        if round == 60 {
+            client.must(&["BGREWRITEAOF"]).unwrap();
+        }
+        write(&mut clients, &mut rng, round);
+    }
+    assert!(info(&mut client, "stats", "evicted_keys") > 100);
+    set(&mut client, "maxmemory", "0");
+    persist(&mut client);
+    let digest = |client: &mut Client| client.cmd(&["DEBUG", "DIGEST"]).unwrap();
+    let held = digest(&mut client);
+    eventually("the replica's data", || digest(&mut other) == held);
+    assert_eq!(info(&mut other, "stats", "evicted_keys"), 0);
+    client.must(&["WAITAOF", "1", "0", "0"]).unwrap();
+    primary.restart().unwrap();
+    assert_eq!(digest(&mut connect(&primary)), held, "after a restart");
+}
+
+#[test]
+fn a_replica_and_the_append_only_file_hold_what_was_not_evicted() {
+    for (seed, policy) in (1..).zip(["allkeys-lru", "allkeys-lfu", "volatile-ttl"]) {
+        evicts_alike_everywhere(policy, seed);
+    }
+}
+
 #[test]
 fn large_values_are_freed_beside_and_no_more_goes_than_is_necessary() {
     let server = start(&["--worker-threads", "2", "--enable-debug-command", "yes"]);
@@ -204,6 +278,31 @@ fn the_largest_clients_go_first_and_exempt_ones_stay() {
     set(&mut client, "maxmemory-clients", "1");
     eventually("eviction", || info(&mut client, "stats", "evicted_clients") == 3);
     client.must(&["PING"]).unwrap();
+}
+
+#[test]
+fn the_command_of_a_moment_evicts_nobody() {
+    let server = start(TWO_WORKERS);
+    let mut client = connect(&server);
+    client.must(&["CLIENT", "NO-EVICT", "ON"]).unwrap();
+    let mut others = [(); 3].map(|()| connect(&server));
+    let part = format!("*2\r\n$3\r\nGET\r\n$200000\r\n{}", "x".repeat(199_999));
+    others.iter_mut().for_each(|other| other.send_raw(part.as_bytes()).unwrap());
+    let total = |client: &mut Client, field: &str| -> usize {
+        let Value::Bulk(list) = client.must(&["CLIENT", "LIST"]).unwrap() else {
+            panic!("no list")
+        };
+        let list = String::from_utf8(list).unwrap();
+        let fields = list.split_whitespace().filter_map(|word| word.strip_prefix(field));
+        fields.map(|number| number.parse::<usize>().unwrap()).sum()
+    };
+    eventually("input", || total(&mut client, "qbuf=") >= 3 * 199_999);
+    let limit = total(&mut client, "tot-mem=");
+    set(&mut client, "maxmemory-clients", &limit.to_string());
+    for _ in 0..5 {
+        assert!(total(&mut client, "tot-mem=") <= limit);
+    }
+    assert_eq!(info(&mut client, "stats", "evicted_clients"), 0);
 }
 
 /// The same refusals as on a real server with its memory used up.
