@@ -3,9 +3,10 @@
 //! `throughput` measures what a server does with a second of processor time, `memory` what a key
 //! costs, `latency` how long a request waits while something disturbs the server, `catch_up` how
 //! fast a replica applies what its primary has produced, `unpipelined` what connections get that
-//! wait for each reply, `hostile` what a user with a quota costs others. `commands` and `elements` are the first two for collections, `pauses` is
-//! the third for what large keys do to others. Servers alternate within one run, so that whatever
-//! else the machine does meets all of them; figures of different runs are not to be compared.
+//! wait for each reply, `hostile` what a user with a quota costs others. `commands` and `elements`
+//! are the first two for collections, `pauses` is the third for what large keys do to others.
+//! Servers alternate within one run, so that whatever else the machine does meets all of them;
+//! figures of different runs are not to be compared.
 //! Method: wrk2's intended-start schedule against coordinated omission, paired ratios with a
 //! bootstrap interval against drift.
 //!
