@@ -152,7 +152,9 @@ fn refusals_by_quotas_are_recorded_now_and_then() {
     let limits = ["--db-maxmemory", "1 100kb", "--db-maxmemory", "2 1mb"];
     let server = start(&[ON, &limits].concat());
     let mut client = connect(&server);
-    client.must(&["ACL", "SETUSER", "tenant", "on", ">pw", "~*", "+@all", "%mem=300kb"]).unwrap();
+    for (user, limit) in [("tenant", "%mem=300kb"), ("roomy", "%mem=10mb")] {
+        client.must(&["ACL", "SETUSER", user, "on", ">pw", "~*", "+@all", limit]).unwrap();
+    }
     let value = "v".repeat(200_000);
     client.must(&["SELECT", "1"]).unwrap();
     client.must(&["SET", "k", &value]).unwrap();
@@ -166,7 +168,11 @@ fn refusals_by_quotas_are_recorded_now_and_then() {
     client.must(&["AUTH", "tenant", "pw"]).unwrap();
     client.cmd(&["EVAL", "return redis.call('SET', 'a', 'b')", "0"]).unwrap();
     client.cmd(&["SET", "a", "b"]).unwrap();
-    let seen = eventually_records(&server, 5);
+    // The command that the script runs finds out by itself.
+    client.must(&["AUTH", "roomy", "pw"]).unwrap();
+    let script = "return redis.pcall('SETRANGE', 'a', 20000000, 'b')";
+    client.cmd(&["EVAL", script, "1", "a"]).unwrap();
+    let seen = eventually_records(&server, 8);
     let shown: Vec<[&str; 4]> = seen
         .iter()
         .filter(|record| text(record, "event") == "refused")
@@ -176,6 +182,7 @@ fn refusals_by_quotas_are_recorded_now_and_then() {
         ["db-maxmemory", "1", "set", "default"],
         ["db-maxmemory", "2", "copy", "default"],
         ["%mem", "tenant", "set", "tenant"],
+        ["%mem", "roomy", "setrange", "roomy"],
     ];
     // A machine that is held up may take more than a second.
     let mut first = shown.clone();

@@ -183,6 +183,7 @@ impl<'r, 'a, 'k> Run<'r, 'a, 'k> {
             db: cx.session.db,
             write_offset: cx.session.write_offset,
             authenticated: true,
+            user: cx.session.user.clone(),
             tracks: cx.session.tracks.take(),
             ..Session::default()
         };
