@@ -53,7 +53,7 @@ impl Held {
 
     /// Moves them behind `touched`, if they may have been released since that was last done.
     pub(super) fn take(&mut self, touched: &mut Vec<usize>, extent: Extent) {
-        if !self.tokens.is_empty() && extent != self.extent {
+        if !self.tokens.is_empty() && (!extent.holds || extent != self.extent) {
             self.extent = extent;
             touched.append(&mut self.tokens);
         }

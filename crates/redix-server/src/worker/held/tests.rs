@@ -17,8 +17,7 @@ fn they_are_looked_at_again_once_they_may_have_been_released() {
     assert!(taken(&mut held, extent).is_empty());
     held.push(3);
     assert!(taken(&mut held, extent).is_empty());
-    let changes: [fn(&mut Extent); 3] =
-        [|extent| extent.durable = 15, |extent| extent.end = 5, |extent| extent.holds = false];
+    let changes: [fn(&mut Extent); 2] = [|extent| extent.durable = 15, |extent| extent.end = 5];
     for change in changes {
         change(&mut extent);
         assert_eq!(taken(&mut held, extent), [2, 3]);
@@ -26,4 +25,12 @@ fn they_are_looked_at_again_once_they_may_have_been_released() {
         held.push(3);
         assert!(taken(&mut held, extent).is_empty());
     }
+    let before = extent;
+    extent.holds = false;
+    assert_eq!(taken(&mut held, extent), [2, 3]);
+    // Replies waited again in between, and were not looked at meanwhile.
+    held.push(2);
+    assert_eq!(taken(&mut held, extent), [2]);
+    held.push(2);
+    assert_eq!(taken(&mut held, before), [2]);
 }
