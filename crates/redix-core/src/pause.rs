@@ -55,6 +55,8 @@ struct Event {
     /// End as Unix time in milliseconds; 0: there is none.
     until_ms: AtomicI64,
     all: AtomicBool,
+    /// It began while the server was a primary.
+    on_primary: AtomicBool,
 }
 
 impl Event {
@@ -106,6 +108,21 @@ impl Pause {
     /// The end of CLIENT PAUSE as Unix time in milliseconds; 0: there is none.
     pub fn client_until_ms(&self) -> i64 {
         self.event(Purpose::Client).until_ms.load(Ordering::Relaxed)
+    }
+
+    /// CLIENT PAUSE until `until_ms`, as [`start`](Self::start).
+    pub fn start_client(&self, now_ms: i64, until_ms: i64, what: Paused, is_replica: bool) {
+        let event = self.event(Purpose::Client);
+        if event.at(now_ms) == Paused::Nothing {
+            event.on_primary.store(!is_replica, Ordering::Relaxed);
+        }
+        self.start(Purpose::Client, now_ms, until_ms, what);
+    }
+
+    /// Whether CLIENT PAUSE covers `now_ms` and began while the server was a primary.
+    pub fn began_on_primary(&self, now_ms: i64) -> bool {
+        let event = self.event(Purpose::Client);
+        event.at(now_ms) != Paused::Nothing && event.on_primary.load(Ordering::Relaxed)
     }
 
     /// Pauses until `until_ms`. An earlier pause for the same purpose that is longer or stronger is

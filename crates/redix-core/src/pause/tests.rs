@@ -30,3 +30,15 @@ fn a_purpose_keeps_its_longer_and_stricter_pause() {
     pause.start(Purpose::Client, NOW + 100, NOW + 110, Paused::Writes);
     assert_eq!((pause.at(NOW + 100), pause.client_until_ms()), (Paused::Writes, NOW + 110));
 }
+
+#[test]
+fn a_client_pause_knows_in_which_role_it_began() {
+    let pause = Pause::default();
+    assert!(!pause.began_on_primary(NOW));
+    pause.start_client(NOW, NOW + 100, Paused::Writes, false);
+    // It is still that of a primary if it is prolonged in another role.
+    pause.start_client(NOW + 50, NOW + 200, Paused::Writes, true);
+    assert!(pause.began_on_primary(NOW + 199) && !pause.began_on_primary(NOW + 200));
+    pause.start_client(NOW + 200, NOW + 300, Paused::Writes, true);
+    assert!(!pause.began_on_primary(NOW + 200));
+}

@@ -189,7 +189,7 @@ impl Runner<'_> {
 
     /// What a replica refuses: writes, commands that only its primary may send, and reads of stale
     /// data where those are not wanted. Returns false if the command must wait: during a failover
-    /// the target would send clients back.
+    /// the target would send clients back, and behind it CLIENT PAUSE may still be on.
     fn admit_on_replica(&self, flags: u32, shared: &ClientShared) -> Result<bool, ReplyError> {
         let reads_here = shared.has_flag(client_flag::READONLY);
         let is_data = flags & flag::WRITE != 0 || (flags & flag::READONLY != 0 && !reads_here);
@@ -203,6 +203,12 @@ impl Runner<'_> {
             return Err(ReplyError::redirect(&target.host, target.port));
         }
         if flags & flag::WRITE != 0 && self.config.replica_read_only {
+            // A coordinated failover pauses the writes, makes this server a replica and closes its
+            // clients' connections. A write that comes late sees no more of it than one that the
+            // pause has held.
+            if self.engine.pause.began_on_primary(self.keys.now_ms) {
+                return Ok(false);
+            }
             return Err(ReplyError::Static(
                 "READONLY You can't write against a read only replica.",
             ));

@@ -74,7 +74,7 @@ pub(super) fn pause(cx: &mut ClientCx<'_, '_>, args: Args<'_>) -> CommandResult 
     let now_ms = cx.now_ms();
     let until_ms =
         now_ms.checked_add(duration_ms).ok_or(ReplyError::Static("ERR timeout is out of range"))?;
-    cx.engine.pause.start(Purpose::Client, now_ms, until_ms, what);
+    cx.engine.pause.start_client(now_ms, until_ms, what, cx.engine.repl.is_replica());
     done(cx.reply)
 }
 
