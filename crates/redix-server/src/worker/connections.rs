@@ -339,7 +339,8 @@ impl Connections {
     }
 
     pub(super) fn close(&mut self, worker: &mut Worker, token: usize) {
-        if let Some(mut conn) = self.conns.get_mut(token).and_then(Option::take) {
+        let mut conn = self.conns.get_mut(token).and_then(Option::take);
+        if let Some(conn) = &mut conn {
             conn.deregister(self.poll.registry());
         }
         if let Some(client) = worker.remove(token) {
@@ -354,6 +355,8 @@ impl Connections {
             drop(client);
             self.engine.registry.note_closed(&shared);
         }
+        // Last: whoever sees it closed is no longer counted, and its place is free.
+        drop(conn);
     }
 
     /// Periodic work on a part of the connections, so that each is visited about once a second.

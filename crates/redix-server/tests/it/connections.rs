@@ -320,3 +320,17 @@ fn a_snapshot_that_no_replica_waits_for_is_given_up() {
         }
     }
 }
+
+/// It has made room for another one by then, and no list shows it.
+#[test]
+fn a_connection_that_is_seen_closed_is_not_counted_any_more() {
+    let server = start(&["--worker-threads", "4"]);
+    let mut control = connect(&server);
+    for round in 0..300 {
+        let mut other = connect(&server);
+        assert_eq!(other.cmd(&["QUIT"]).unwrap().pretty(), "+OK");
+        assert!(other.is_closed_by_peer().unwrap());
+        let list = control.cmd(&["CLIENT", "LIST"]).unwrap().pretty();
+        assert_eq!(list.matches(" laddr=").count(), 1, "round {round}: {list}");
+    }
+}
