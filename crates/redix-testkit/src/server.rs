@@ -6,13 +6,17 @@
 //! `server.log` of its directory and its end is part of every start failure; it is also printed
 //! when a test panics.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::{self, net::UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -25,6 +29,8 @@ const POLL_PAUSE: Duration = Duration::from_millis(5);
 const LOG_TAIL_BYTES: usize = 4096;
 /// Another process may take the port between choosing and binding it.
 const PORT_ATTEMPTS: usize = 8;
+/// The most ports that a process claims for its servers; each takes a descriptor.
+const CLAIMS_MAX: usize = 128;
 /// The environment variable with the `io-backend` of every Redix that is started.
 const IO_BACKEND: &str = "REDIX_IO_BACKEND";
 /// `USER_HZ`, the unit of times in `/proc/PID/stat`: 100 on every Linux platform that Rust
@@ -327,9 +333,32 @@ impl Drop for Server {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago. No other process gets it here for as long as this one lives,
+/// or has asked for many others: a server may be stopped and started again on it.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static CLAIMS: Mutex<VecDeque<UnixListener>> = Mutex::new(VecDeque::new());
+    for _ in 0..PORT_ATTEMPTS {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let Some(claim) = claim(port)? else { continue };
+        let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+        if claims.len() == CLAIMS_MAX {
+            claims.pop_front();
+        }
+        claims.push_back(claim);
+        return Ok(port);
+    }
+    bail!("{PORT_ATTEMPTS} free ports in a row were claimed by others");
+}
+
+/// Claims a port among the processes that ask for one; `None`: it is claimed already. By a name in
+/// the kernel, which ends with its owner.
+fn claim(port: u16) -> Result<Option<UnixListener>> {
+    let name = unix::net::SocketAddr::from_abstract_name(format!("redix-testkit-port-{port}"))?;
+    match UnixListener::bind_addr(&name) {
+        Ok(claim) => Ok(Some(claim)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether a server there has finished loading. `-NOAUTH` counts too.
@@ -343,7 +372,11 @@ fn answers_ping(addr: SocketAddr) -> bool {
             Err(error) if error.kind() == ErrorKind::Interrupted => 0,
             other => other?,
         };
-        Ok(len > 0 && !reply[..len].starts_with(b"-LOADING"))
+        let answers = len > 0 && !reply[..len].starts_with(b"-LOADING");
+        // Until the server has closed it too: tests count its clients.
+        stream.shutdown(Shutdown::Write)?;
+        while answers && stream.read(&mut reply)? > 0 {}
+        Ok(answers)
     };
     ping().unwrap_or(false)
 }

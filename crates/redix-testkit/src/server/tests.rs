@@ -40,3 +40,11 @@ fn a_start_failure_shows_the_log() {
     let error = Server::start(peer, &["--no-such-directive", "1"]).err().unwrap();
     assert!(format!("{error:#}").contains("no-such-directive"), "{error:#}");
 }
+
+#[test]
+fn a_claimed_port_is_given_to_nobody_else() {
+    let port = free_port().unwrap();
+    assert!(claim(port).unwrap().is_none());
+    let other = free_port().unwrap();
+    assert_ne!(port, other);
+}
