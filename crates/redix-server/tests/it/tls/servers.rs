@@ -76,8 +76,8 @@ fn snapshot_and_stream_have_a_connection_each() {
     for number in 0..400 {
         writer.must(&["SET", &format!("before:{number}"), &"x".repeat(20_000)]).unwrap();
     }
-    // The snapshot takes at least two seconds: what is written meanwhile is in the stream.
-    writer.must(&["CONFIG", "SET", "rdb-key-save-delay", "5000"]).unwrap();
+    // The snapshot takes at least six seconds: what is written meanwhile is in the stream.
+    writer.must(&["CONFIG", "SET", "rdb-key-save-delay", "15000"]).unwrap();
     reader.must(&["REPLICAOF", "127.0.0.1", &port.to_string()]).unwrap();
     eventually("both connections are there", || {
         let replication = info(&mut writer, "replication");
