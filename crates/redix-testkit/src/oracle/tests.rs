@@ -46,3 +46,16 @@ fn a_stream_depends_on_its_seed_alone() {
     assert_eq!(text(1), text(1));
     assert_ne!(text(1), text(2));
 }
+
+/// Two servers that number an entry by the time seldom give it the same number.
+#[test]
+fn no_entry_is_numbered_by_the_time() {
+    let plan = plan(Family::Stream, 3, Peer::Valkey, 0);
+    let lines = (0..100).flat_map(|epoch| plan.lines(epoch).unwrap());
+    let mut spoiled = 0;
+    for line in lines.filter(|line| line.name == "XADD") {
+        assert!(line.args.get(2).is_none_or(|id| id != b"*"), "{line:?}");
+        spoiled += usize::from(line.options == ["!spoiled"]);
+    }
+    assert!(spoiled >= 100, "{spoiled}");
+}
